@@ -1,0 +1,118 @@
+"""Drawings of topologies as SVG."""
+
+from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from topologies.errors import require
+from topologies.layout import positions
+from topologies.topology import Topology
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_SIDE = 6.0  # inches
+_POINTS_PER_UNIT = 72 * _SIDE / 2.3
+_PLAIN, _EDGE, _DARK = "#33658a", "#9aa5b1", "#1f2933"
+
+Points = NDArray[np.float64]
+
+
+def draw(
+    topology: Topology, path: str | Path | None = None, values: Sequence[float] | None = None, label: str = ""
+) -> str:
+    """Draw a topology; the same arguments give the same text.
+
+    Args:
+        topology: what to draw; a directed graph gets arrows.
+        path: file to write the SVG to as well, if given.
+        values: one finite number a node, shown as its colour with a colour bar beside.
+        label: what the values are, written along the colour bar.
+
+    Returns:
+        The drawing, as the text of an SVG file.
+
+    Raises:
+        TopologyError: `values` has the wrong length or holds a number that is not finite.
+    """
+    # Imported here, for matplotlib is slow to load and most users of this package never draw.
+    import matplotlib as mpl
+
+    text = StringIO()
+    with mpl.rc_context({"svg.hashsalt": "rumormill", "svg.fonttype": "none"}):
+        figure = _figure(topology, values, label)
+        figure.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})
+    if path is not None:
+        Path(path).expanduser().write_text(text.getvalue(), encoding="utf-8")
+    return text.getvalue()
+
+
+def _figure(topology: Topology, values: Sequence[float] | None, label: str) -> "Figure":
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(_SIDE, _SIDE))
+    axes = figure.add_axes((0, 0, 1, 1), aspect="equal", xlim=(-1.15, 1.15), ylim=(-1.15, 1.15))
+    axes.set_axis_off()
+    points = positions(topology)
+    size = _node_size(points)
+    _draw_edges(axes, topology, points, size)
+    _draw_nodes(axes, points, size, _colours(axes, topology.num_nodes, values, label))
+    return figure
+
+
+def _node_size(points: Points) -> float:
+    """Diameter of a node in points, so that hardly any two overlap, within what looks good."""
+    between = np.linalg.norm(points[:, None] - points[None], axis=2)
+    np.fill_diagonal(between, np.inf)
+    nearest = np.sort(between.min(axis=1))
+    return float(np.clip(0.75 * nearest[len(nearest) // 5] * _POINTS_PER_UNIT, 6, 30))
+
+
+def _colours(axes: "Axes", nodes: int, values: Sequence[float] | None, label: str) -> NDArray[np.float64]:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize, to_rgba
+
+    if values is None:
+        return np.tile(to_rgba(_PLAIN), (nodes, 1))
+    wrong = f"There are {len(values)} values for {nodes} nodes, or one is not finite."
+    require(len(values) == nodes and bool(np.isfinite(values).all()), wrong, "Give a number for each node.", "values")
+    scale = ScalarMappable(Normalize(min(values), max(values)), "viridis")
+    bar = axes.figure.colorbar(scale, ax=axes, label=label, shrink=0.7, pad=0.03, aspect=28)
+    bar.outline.set_visible(False)
+    return np.asarray(scale.to_rgba(np.asarray(values, dtype=np.float64)))
+
+
+def _draw_nodes(axes: "Axes", points: Points, size: float, colours: NDArray[np.float64]) -> None:
+    axes.scatter(points[:, 0], points[:, 1], s=size**2, c=colours, edgecolors="white", linewidths=1.2, zorder=2)
+    for node, ((x, y), color) in enumerate(zip(points, colours, strict=True)):
+        ink = "white" if color[:3] @ (0.299, 0.587, 0.114) < 0.55 else _DARK
+        axes.text(x, y, str(node), color=ink, size=0.42 * size, ha="center", va="center_baseline", zorder=3)
+
+
+def _draw_edges(axes: "Axes", topology: Topology, points: Points, size: float) -> None:
+    from matplotlib.patches import FancyArrowPatch
+
+    directed = topology.graph.is_directed()
+    style, shrink = ("-|>", size / 2 + 1) if directed else ("-", 0.0)
+    for u, v in sorted(topology.graph.edges()):
+        link = FancyArrowPatch(points[u], points[v], arrowstyle=style, shrinkA=shrink, shrinkB=shrink)
+        link.set_connectionstyle(f"arc3,rad={_bend(points, u, v, size):.4f}")
+        link.set(color=_EDGE, linewidth=1.1, mutation_scale=9, zorder=1)
+        axes.add_patch(link)
+
+
+def _bend(points: Points, u: int, v: int, size: float) -> float:
+    """Curvature of an edge: 0, unless the straight line would run under another node; then it bulges outward."""
+    along = points[v] - points[u]
+    length = float(np.linalg.norm(along))
+    offsets = np.delete(points, [u, v], axis=0) - points[u]
+    share = np.clip(offsets @ along / length**2, 0, 1)
+    gaps = np.linalg.norm(offsets - share[:, None] * along, axis=1)
+    radius = size / 2 / _POINTS_PER_UNIT
+    outward = np.sign(np.round((points[u] + points[v]) @ (along[1], -along[0]), 6)) or 1.0
+    return float(outward * 3.5 * radius / length) if (gaps < radius / 2).any() else 0.0

@@ -1,0 +1,43 @@
+"""Where a drawing puts the nodes."""
+
+import networkx as nx
+import numpy as np
+from numpy.typing import NDArray
+
+from topologies.graphs import torus
+from topologies.topology import Topology
+
+_ON_A_CIRCLE = {"ring", "chain", "complete", "exponential", "small_world"}
+
+
+def positions(topology: Topology) -> NDArray[np.float64]:
+    """Coordinates of the nodes, float64 [n, 2], within [-1, 1]: a circle, star or grid where the name suggests one."""
+    points = _raw_positions(topology)
+    points = points - (points.max(axis=0) + points.min(axis=0)) / 2
+    result: NDArray[np.float64] = points / max(np.abs(points).max(), 1e-9)
+    return result
+
+
+def _raw_positions(topology: Topology) -> NDArray[np.float64]:
+    n = topology.num_nodes
+    columns = _grid_columns(topology) if topology.graph_name == "torus" else None
+    if columns:
+        return np.array([(node % columns, -(node // columns)) for node in range(n)], dtype=np.float64)
+    if topology.graph_name in _ON_A_CIRCLE:
+        return _circle(n)
+    if topology.graph_name == "star":
+        return np.vstack([np.zeros((1, 2)), _circle(n - 1)])
+    placed = nx.kamada_kawai_layout(topology.graph, weight=None)
+    return np.array([placed[node] for node in range(n)], dtype=np.float64)
+
+
+def _circle(nodes: int) -> NDArray[np.float64]:
+    angles = np.pi / 2 - 2 * np.pi * np.arange(nodes) / max(nodes, 1)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def _grid_columns(topology: Topology) -> int | None:
+    # A topology keeps no record of its sides, so look for the sides that give just these links.
+    n = topology.num_nodes
+    sides = (columns for columns in range(1, n + 1) if n % columns == 0)
+    return next((c for c in sides if nx.utils.edges_equal(torus(n, columns=c).edges, topology.graph.edges)), None)

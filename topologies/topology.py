@@ -1,0 +1,191 @@
+"""Topology: who is linked to whom, and with which weights models are averaged."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import networkx as nx
+import numpy as np
+from numpy.typing import NDArray
+
+from topologies.errors import TopologyError, require
+from topologies.files import graph_from_json
+from topologies.graphs import GRAPHS
+from topologies.labels import labels, relabelled
+from topologies.lookup import checked_call, find
+from topologies.validation import check_graph, check_weights
+from topologies.weights import WEIGHTS, Matrix, is_doubly_stochastic, is_symmetric
+
+
+@dataclass(frozen=True, eq=False)
+class Topology:
+    """A connected graph on the nodes 0..n-1 and its mixing matrix; neither can be changed.
+
+    Attributes:
+        graph_name: name of the graph, such as "ring".
+        graph: frozen copy of the graph; an edge u -> v of a directed graph means that u sends to v.
+        weights: W, float64 [n, n], read-only; row i holds the weights that node i uses.
+        weights_name: name of the mixing matrix, such as "metropolis_hastings".
+
+    Raises:
+        TopologyError: the graph and W are not a valid topology; see `validate`.
+    """
+
+    graph_name: str
+    graph: nx.Graph
+    weights: Matrix
+    weights_name: str
+
+    def __post_init__(self) -> None:
+        weights = np.array(self.weights, dtype=np.float64)
+        weights.setflags(write=False)
+        object.__setattr__(self, "weights", weights)
+        object.__setattr__(self, "graph", nx.freeze(self.graph.copy()))
+        self.validate()
+
+    @classmethod
+    def build(
+        cls,
+        graph: str,
+        nodes: int | None = None,
+        weights: str = "metropolis_hastings",
+        seed: int = 0,
+        **options: Any,
+    ) -> Self:
+        """Build a topology from names.
+
+        Args:
+            graph: a name in `GRAPHS`.
+            nodes: number of nodes; may be left out where the graph decides it.
+            weights: a name in `WEIGHTS`.
+            seed: seed of a random graph; other graphs ignore it.
+            **options: further arguments of the graph's function, such as `rows` of a torus.
+
+        Raises:
+            TopologyError: a name or an option is unknown, missing or out of range, or the graph is not connected.
+        """
+        function = find(graph, GRAPHS, "graph")
+        find(weights, WEIGHTS, "weights")
+        arguments = options | ({} if nodes is None else {"nodes": nodes})
+        if "seed" in function.__annotations__:
+            arguments["seed"] = seed
+        return cls._weighted(graph, checked_call(function, arguments), weights)
+
+    @classmethod
+    def from_networkx(cls, graph: nx.Graph, weights: str = "metropolis_hastings", name: str = "networkx") -> Self:
+        """Build a topology from any networkx graph; other node names than 0..n-1 become labels (see `relabelled`).
+
+        Raises:
+            TopologyError: `weights` is unknown or does not fit, or the graph is empty, not connected or self-looped.
+        """
+        return cls._weighted(name, relabelled(graph), weights)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild a topology from what `to_json` returned, weights exact to the last bit.
+
+        Raises:
+            TopologyError: the data is not a saved topology, or not a valid one.
+        """
+        try:
+            graph = graph_from_json(data)
+            weights = np.array(data["weights"], dtype=np.float64)
+            names = str(data["name"]), str(data["weights_name"])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise TopologyError(f"This is no saved topology ({error!r}).", "Write it with Topology.to_json.") from error
+        return cls(names[0], relabelled(graph), weights, names[1])
+
+    @classmethod
+    def _weighted(cls, name: str, graph: nx.Graph, weights: str) -> Self:
+        check_graph(graph)
+        return cls(name, graph, find(weights, WEIGHTS, "weights")(graph), weights)
+
+    @property
+    def num_nodes(self) -> int:
+        """Number of nodes n."""
+        return len(self.graph)
+
+    @property
+    def degrees(self) -> NDArray[np.int64]:
+        """How many nodes each node sends to, int64 [n]."""
+        return np.array([len(self.graph[i]) for i in range(self.num_nodes)], dtype=np.int64)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Name of each node: as the graph came with it, or else its number."""
+        return labels(self.graph)
+
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether W is symmetric within 1e-12."""
+        return is_symmetric(self.weights)
+
+    @property
+    def is_doubly_stochastic(self) -> bool:
+        """Whether rows and columns of W sum to 1 within 1e-12: then mixing preserves the average of the nodes."""
+        return is_doubly_stochastic(self.weights)
+
+    def in_neighbours(self, node: int) -> tuple[int, ...]:
+        """Nodes that `node` hears from, ascending, without itself."""
+        return tuple(sorted(self.graph.pred[node] if self.graph.is_directed() else self.graph[node]))
+
+    def out_neighbours(self, node: int) -> tuple[int, ...]:
+        """Nodes that `node` sends to, ascending, without itself."""
+        return tuple(sorted(self.graph[node]))
+
+    def neighbours(self, node: int) -> tuple[int, ...]:
+        """Nodes that `node` hears from or sends to, ascending, without itself."""
+        return tuple(sorted({*self.in_neighbours(node), *self.out_neighbours(node)}))
+
+    def row(self, node: int) -> dict[int, float]:
+        """Weights that `node` uses, by node in ascending order: its own and those of all it hears from."""
+        return {j: float(self.weights[node, j]) for j in sorted((node, *self.in_neighbours(node)))}
+
+    def edges(self) -> list[tuple[int, int]]:
+        """Directed links (sender, receiver), ascending; an undirected edge gives one in each direction."""
+        return [(sender, receiver) for sender in range(self.num_nodes) for receiver in self.out_neighbours(sender)]
+
+    def validate(self) -> None:
+        """Check what every topology promises; runs on construction.
+
+        The nodes are 0..n-1, (strongly) connected and without self-loops. W is finite and >= 0, its rows sum to 1
+        within 1e-12, and it is zero outside the links and the diagonal.
+
+        Raises:
+            TopologyError: a promise is broken.
+        """
+        check_graph(self.graph)
+        check_weights(self.graph, self.weights)
+
+    def permuted(self, permutation: Sequence[int]) -> Self:
+        """The same topology with node i renamed to permutation[i]; labels move along.
+
+        Args:
+            permutation: each of 0..n-1 once.
+
+        Raises:
+            TopologyError: `permutation` is not a permutation.
+        """
+        valid = sorted(permutation) == list(range(self.num_nodes))
+        advice = f"Give each of 0..{self.num_nodes - 1} once."
+        require(valid, f"{list(permutation)} is not a permutation of the nodes.", advice, "permutation")
+        former = np.argsort(permutation)
+        graph = relabelled(nx.relabel_nodes(self.graph, dict(enumerate(permutation))))
+        return type(self)(self.graph_name, graph, self.weights[np.ix_(former, former)], self.weights_name)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything about the topology in JSON's own types; the floats of W keep every bit."""
+        return {
+            "name": self.graph_name,
+            "directed": self.graph.is_directed(),
+            "nodes": self.num_nodes,
+            "labels": list(self.labels),
+            "edges": [[u, v] for u, v in self.edges() if self.graph.is_directed() or u < v],
+            "weights_name": self.weights_name,
+            "weights": self.weights.tolist(),
+        }
+
+    def to_graphml(self, path: str | Path) -> None:
+        """Write the graph and its labels, without W, as GraphML."""
+        nx.write_graphml_xml(self.graph, Path(path).expanduser())
