@@ -1,0 +1,1 @@
+"""What nodes do beyond plain SGD: one paper, one file."""

@@ -1,0 +1,89 @@
+"""From an experiment to running parts: the one place where they are put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from simulator.core.backend import Backend
+from simulator.core.errors import InputError
+from simulator.core.flat_module import FlatModule, check_trainable_by_gossip
+from simulator.core.node import Node, Place, Schedule
+from simulator.core.observer import Observer, RunInfo
+from simulator.core.registry import BACKENDS, METHODS, MIXERS, MODELS
+from simulator.core.seeding import torch_seed
+from simulator.data.splits import NetworkData, prepare
+from simulator.engine import Engine, Rhythm
+from simulator.experiment import Experiment
+from simulator.results.checkpoint import Checkpoints
+from topologies import Topology
+
+
+@dataclass
+class Simulation:
+    """All parts of an experiment, ready to run."""
+
+    experiment: Experiment
+    topology: Topology
+    data: NetworkData
+    nodes: list[Node]
+    backend: Backend
+
+    @classmethod
+    def of(cls, experiment: Experiment) -> Simulation:
+        """Load the data and make the nodes.
+
+        Raises:
+            InputError: the data set is not there, a node would be left without samples, or the network cannot be mixed.
+        """
+        topology = experiment.topology.build(experiment.seed)
+        data = prepare(experiment.data, topology.num_nodes, experiment.seed)
+        module = build_module(experiment, data)
+        nodes = _nodes(experiment, topology, data, module)
+        backend: Backend = BACKENDS.build(experiment.backend)
+        return cls(experiment, topology, data, nodes, backend)
+
+    def start(self) -> None:
+        """Start the backend's workers."""
+        self.backend.start(self.nodes, lambda: build_module(self.experiment, self.data))
+
+    def engine(self, checkpoints: Checkpoints, observers: Sequence[Observer]) -> Engine:
+        """The rounds of this simulation."""
+        experiment, data = self.experiment, self.data.nodes[0]
+        steps = experiment.training.local_steps * len(self.nodes)
+        rhythm = Rhythm(experiment.rounds, experiment.evaluate.every, experiment.checkpoint.every, steps)
+        consensus = (build_module(experiment, self.data), data.test, data.normalizer)
+        return Engine(self.backend, rhythm, observers, checkpoints, consensus)
+
+    def info(self, start_round: int) -> RunInfo:
+        """What observers are told at the start."""
+        experiment = self.experiment
+        settings: dict[str, Any] = experiment.to_dict()
+        size = len(self.nodes[0].parameters)
+        return RunInfo(
+            experiment.name, experiment.seed, experiment.rounds, len(self.nodes), size, start_round, settings
+        )
+
+
+def build_module(experiment: Experiment, data: NetworkData) -> FlatModule:
+    """The experiment's network, initialised by its seed: the same at every call, so all nodes start alike."""
+    _, height, width, channels = data.nodes[0].train.images.shape
+    with torch_seed(experiment.seed, "model.initialisation"):
+        network = MODELS.build(experiment.model).build((height, width, channels), data.nodes[0].classes)
+    check_trainable_by_gossip(network)
+    return FlatModule(network, experiment.training.precision)
+
+
+def _nodes(experiment: Experiment, topology: Topology, data: NetworkData, module: FlatModule) -> list[Node]:
+    matrix = module.initial.repeat(topology.num_nodes, 1)
+    schedule = Schedule(experiment.seed, experiment.rounds, experiment.training, experiment.data.augment or None)
+    nodes = []
+    for id in range(topology.num_nodes):
+        place = Place(id, topology.row(id), topology.out_neighbours(id))
+        methods = [METHODS.build(settings) for settings in experiment.methods]
+        try:
+            nodes.append(Node(place, schedule, data.nodes[id], matrix[id], MIXERS.build(experiment.mixer), methods))
+        except InputError as error:
+            raise error.under(f"node {id}") from error
+    return nodes

@@ -1,0 +1,190 @@
+"""The command ``rumormill``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console as Terminal
+from rich.table import Table
+
+from simulator.core.errors import InputError, RumormillError, did_you_mean, wrong
+from simulator.core.registry import BACKENDS, DATASETS, METHODS, MIXERS, MODELS, PARTITIONS, TRACKERS, Registry
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+stderr = Terminal(stderr=True)
+
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
+Out = Annotated[Path, typer.Option("--out", help="Where to make the run directory.")]
+Track = Annotated[list[str] | None, typer.Option("--track", help="Also log to tensorboard or wandb; repeatable.")]
+
+PARTS: dict[str, Registry] = {
+    registry.kind: registry for registry in (METHODS, MIXERS, MODELS, DATASETS, PARTITIONS, BACKENDS, TRACKERS)
+}
+INTERRUPTED = 130
+
+
+@app.command(name="run")
+def run_command(
+    experiment: Annotated[str, typer.Argument(metavar="RECIPE_OR_FILE", help="See `rumormill list recipes`.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[PATH=VALUE]...", help="For example rounds=10 or methods.0.beta=0.5.")
+    ] = None,
+    out: Out = Path("runs"),
+    track: Track = None,
+) -> None:
+    """Run an experiment and write its report; the last line printed is the run directory."""
+    from simulator.launch import run
+    from simulator.parsing import load_experiment
+
+    loaded = load_experiment(experiment, overrides or [])
+    _finish(lambda observers: run(loaded, out, observers), track)
+
+
+@app.command(name="resume")
+def resume_command(
+    path: RunPath,
+    round: Annotated[int | None, typer.Option("--round", help="The checkpoint to start from; default: the last.")] = None,
+    track: Track = None,
+) -> None:
+    """Continue a run that was stopped, as if it had never been."""
+    from simulator.launch import resume
+
+    _finish(lambda observers: resume(path, round, observers), track)
+
+
+@app.command(name="report")
+def report_command(path: RunPath) -> None:
+    """Write a run's report anew; prints its path."""
+    from simulator.launch import write_run_report
+    from simulator.results.run_directory import RunDirectory
+
+    print(write_run_report(RunDirectory.open(path)))
+
+
+@app.command(name="list")
+def list_command(
+    kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help="recipes, graphs, methods, models, ...")] = None,
+) -> None:
+    """List what can be named in an experiment."""
+    from simulator.yaml_file import recipes
+    from topologies import GRAPHS, WEIGHTS
+
+    kinds: dict[str, Callable[[], dict[str, str]]] = {
+        "recipes": lambda: {name: _description(file) for name, file in recipes().items()},
+        "graphs": lambda: {name: _summary(function) for name, function in sorted(GRAPHS.items())},
+        "weights": lambda: {name: _summary(function) for name, function in sorted(WEIGHTS.items())},
+    }
+    kinds |= {name: _registry_lister(registry) for name, registry in PARTS.items()}
+    if kind is not None and kind not in kinds:
+        raise wrong("list", f"there is no kind '{kind}'.", did_you_mean(kind, list(kinds), "kinds"))
+    terminal = Terminal()
+    for name in [kind] if kind else kinds:
+        table = Table(title=name, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 2))
+        for entry, text in kinds[name]().items():
+            table.add_row(f"[bold]{entry}[/bold]", text)
+        terminal.print(table)
+
+
+@app.command(name="topology")
+def topology_command(
+    graph: Annotated[str, typer.Argument(metavar="GRAPH", help="See `rumormill list graphs`.")],
+    nodes: Annotated[int | None, typer.Option("--nodes", help="Number of nodes.")] = None,
+    weights: Annotated[str, typer.Option("--weights", help="See `rumormill list weights`.")] = "metropolis_hastings",
+    seed: Annotated[int, typer.Option("--seed", help="For random graphs.")] = 0,
+    options: Annotated[list[str] | None, typer.Argument(metavar="[OPTION=VALUE]...", help="For example rows=4.")] = None,
+    draw: Annotated[Path | None, typer.Option("--draw", help="Draw the graph into this SVG file.")] = None,
+) -> None:
+    """Show what a graph means for mixing: links, degrees, diameter, spectral gap."""
+    from simulator.yaml_file import read_value
+    from topologies import Topology, TopologyError
+    from topologies.drawing import draw as draw_topology
+
+    pairs = [option.partition("=") for option in options or []]
+    try:
+        topology = Topology.build(graph, nodes, weights, seed, **{key: read_value(text, key) for key, _, text in pairs})
+    except TopologyError as error:
+        raise wrong(f"topology.{error.field}", error.message, error.advice) from error
+    table = Table(show_header=False, box=None)
+    for name, value in _facts(topology).items():
+        table.add_row(name, value)
+    Terminal().print(table)
+    if draw:
+        draw_topology(topology, draw)
+        print(draw)
+
+
+@app.command(name="doctor")
+def doctor_command() -> None:
+    """Check that everything Rumormill needs is installed and works here."""
+    from simulator.doctor import examine
+
+    healthy = True
+    for check in examine():
+        healthy &= check.passed
+        stderr.print(f"[{'green' if check.passed else 'red'}]{'ok  ' if check.passed else 'FAIL'}[/] {check.name}: {check.found}")
+    if not healthy:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command line: errors as where, what, what to do; exit code 2 for bad input, 1 for a failed run."""
+    from simulator.results.console import show_error
+
+    try:
+        app()
+    except RumormillError as error:
+        show_error(error, stderr)
+        sys.exit(error.exit_code)
+
+
+def _finish(start: Callable[[list[Any]], Any], track: list[str] | None) -> None:
+    from simulator.launch import write_run_report
+    from simulator.results.console import Console
+
+    trackers = [TRACKERS.build(TRACKERS.load(name).Config(name=name)) for name in track or []]
+    run = start([Console(stderr), *trackers])
+    if run.status == "interrupted":
+        stderr.print(f"Interrupted. Continue with: rumormill resume {run.path}")
+    else:
+        stderr.print(f"Report: {write_run_report(run.directory)}")
+    print(run.path)
+    if run.status == "interrupted":
+        raise typer.Exit(INTERRUPTED)
+
+
+def _facts(topology: Any) -> dict[str, str]:
+    from topologies.spectral import diameter, expected_rounds_to_halve, lambda_min, spectral_gap
+
+    degrees, gap = topology.degrees, spectral_gap(topology.weights)
+    return {
+        "graph": f"{topology.graph_name}, weights {topology.weights_name}",
+        "nodes": str(topology.num_nodes),
+        "links": f"{len(topology.edges())} directed",
+        "degree": f"{degrees.min()} to {degrees.max()}, mean {degrees.mean():.2f}",
+        "diameter": str(diameter(topology.graph)),
+        "spectral gap": f"{gap:.4f}",
+        "smallest eigenvalue": f"{lambda_min(topology.weights):.4f}" if topology.is_symmetric else "(not symmetric)",
+        "rounds to halve the consensus distance": f"{expected_rounds_to_halve(gap):.1f}",
+        "keeps the mean": "yes" if topology.is_doubly_stochastic else "no: the mixing matrix is not doubly stochastic",
+    }
+
+
+def _registry_lister(registry: Registry) -> Callable[[], dict[str, str]]:
+    return lambda: {name: _summary(registry.load(name)) for name in registry.names()}
+
+
+def _summary(thing: object) -> str:
+    return (thing.__doc__ or "").strip().splitlines()[0]
+
+
+def _description(recipe: Path) -> str:
+    from simulator.yaml_file import read_experiment
+
+    return str(read_experiment(recipe).content.get("description", ""))
+
+
+__all__ = ["InputError", "app", "main"]

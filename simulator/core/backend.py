@@ -1,0 +1,73 @@
+"""Where nodes run. A backend has one duty: to carry its nodes through a superstep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from simulator.core.flat_module import FlatModule
+from simulator.core.message import Message
+from simulator.core.node import Node
+from simulator.core.registry import Part
+from simulator.core.report import Artifact, Metric
+
+
+@dataclass(frozen=True)
+class Order:
+    """What every node does in a superstep, in this order.
+
+    Attributes:
+        absorb: mix the messages of the round before.
+        finalize: the run is over: let the methods finish.
+        evaluate: measure the node on the test set.
+        snapshot: copy the node's state.
+        work: train and send the messages of the next round.
+    """
+
+    absorb: bool = False
+    finalize: bool = False
+    evaluate: bool = False
+    snapshot: bool = False
+    work: bool = False
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One node, measured: ``training_loss`` is the mean since the last evaluation, None before the first step."""
+
+    accuracy: float
+    loss: float
+    training_loss: float | None
+    parameters: Tensor
+
+
+@dataclass
+class Reply:
+    """What comes back from one node."""
+
+    messages: list[Message] = field(default_factory=list)
+    metrics: list[Metric] = field(default_factory=list)
+    artifacts: list[tuple[str, Artifact]] = field(default_factory=list)
+    evaluation: Evaluation | None = None
+    state: dict[str, Tensor] | None = None
+
+
+class Backend(Part):
+    """Runs the node program of all nodes."""
+
+    def start(self, nodes: Sequence[Node], build_module: Callable[[], FlatModule]) -> None:
+        """Take charge of ``nodes``; every worker builds a module of its own."""
+        raise TypeError(f"{type(self).__name__} must override start")
+
+    def superstep(self, order: Order, inboxes: Mapping[int, Sequence[Message]]) -> dict[int, Reply]:
+        """Carry out ``order`` at every node with its messages; replies by node id, in order."""
+        raise TypeError(f"{type(self).__name__} must override superstep")
+
+    def load(self, states: Mapping[int, Mapping[str, Tensor]]) -> None:
+        """Restore the nodes' states, before the first superstep."""
+        raise TypeError(f"{type(self).__name__} must override load")
+
+    def close(self) -> None:
+        """Release workers and memory."""

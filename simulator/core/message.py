@@ -1,0 +1,67 @@
+"""What one node sends to one neighbour in one round: named tensors in one envelope."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+ENVELOPE = "__envelope__"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Named tensors ("parameters", "idkd.labels", ...) from ``sender`` to ``receiver``, sent in ``round``.
+
+    A message is never changed once sent: its tensors may be shared with other receivers, so a sender must not write
+    to them again.
+    """
+
+    sender: int
+    receiver: int
+    round: int
+    parts: Mapping[str, Tensor]
+
+    def bytes_by_part(self) -> dict[str, int]:
+        """Algorithmic bytes: what the tensors hold, part by part."""
+        return {name: tensor.numel() * tensor.element_size() for name, tensor in self.parts.items()}
+
+    @property
+    def wire_bytes(self) -> int:
+        """Length of `encode()`. It depends on names, types and shapes alone, so nothing is encoded to know it."""
+        signature = tuple((name, tensor.dtype, tuple(tensor.shape)) for name, tensor in self.parts.items())
+        return _overhead(signature) + sum(self.bytes_by_part().values())
+
+    def encode(self) -> bytes:
+        """The message as safetensors.
+
+        Sender, receiver and round travel as one small tensor, so that the header's length does not depend on them.
+        """
+        envelope = torch.tensor([self.sender, self.receiver, self.round], dtype=torch.int64)
+        return save({ENVELOPE: envelope} | {name: tensor.contiguous() for name, tensor in self.parts.items()})
+
+    @classmethod
+    def decode(cls, data: bytes) -> Message:
+        """The message that `encode` wrote.
+
+        Raises:
+            ValueError: the bytes are not such a message.
+        """
+        try:
+            parts = load(data)
+            sender, receiver, round = (int(value) for value in parts.pop(ENVELOPE))
+        except Exception as error:  # safetensors raises its own type, which is not part of its public interface
+            raise ValueError(f"not a message: {error}") from error
+        return cls(sender, receiver, round, parts)
+
+
+@lru_cache(maxsize=4096)
+def _overhead(signature: tuple[tuple[str, torch.dtype, tuple[int, ...]], ...]) -> int:
+    """Bytes of the encoding beside the tensors, measured once for each set of names, types and shapes."""
+    parts = {name: torch.empty(shape, dtype=dtype) for name, dtype, shape in signature}
+    message = Message(0, 0, 0, parts)
+    return len(message.encode()) - sum(message.bytes_by_part().values())

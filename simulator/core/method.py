@@ -1,0 +1,118 @@
+"""What a node does beyond plain SGD, as an ordered list of methods with nine optional hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from torch import Tensor
+
+from simulator.core.errors import Problem
+from simulator.core.message import Message
+from simulator.core.registry import Part
+from simulator.core.report import RunRecord, Section
+from simulator.core.samples import Batch
+from simulator.core.training import TrainingSettings
+from topologies import Topology
+
+if TYPE_CHECKING:
+    from simulator.core.node import Node
+
+NEEDS = {
+    "public_data": "Give the nodes a public set, for example data.public: {dataset: photo_patches, samples: 1000}.",
+    "validation_data": "Set aside a share of each node's pool, for example data.validation: 0.1.",
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a method may look at to refuse a setting it cannot work in, before anything is computed."""
+
+    rounds: int
+    training: TrainingSettings
+    topology: Topology
+
+
+class Method(Part):
+    """Override the hooks you need; each default does nothing.
+
+    The order of things, with every hook in its place::
+
+        setup
+        for each round:
+            before_round
+            for each local step:
+                losses = cross_entropy(model(images), targets), one a sample
+                losses = per_sample_loss(losses)          # losses[i] may depend on sample i only
+                losses.mean().backward(); gradient += weight_decay * parameters
+                before_step                               # node.gradient may be changed in place
+                the optimizer moves node.parameters
+            after_local_training
+            outgoing                                      # once a neighbour, in list order
+            ---- messages travel ----
+            incoming                                      # once a message, in reverse list order
+            the mixer mixes
+            after_mixing                                  # in reverse list order
+        finalize
+
+    One instance serves one node and sees nothing but that node. State lives in ``self`` and survives `state_dict` and
+    `load_state_dict`; randomness comes from ``node.rng(purpose)`` only.
+
+    Attributes:
+        neutral: settings under which training is bit-identical to not using the method (tested for every method).
+    """
+
+    neutral: ClassVar[Mapping[str, Any]] = {}
+
+    @classmethod
+    def needs(cls, config: Any) -> frozenset[str]:
+        """What the experiment must offer under ``config``: names in `NEEDS`; checked before the run starts."""
+        return frozenset()
+
+    @classmethod
+    def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
+        """Problems of ``config`` within ``plan``; ``where`` is counted from the method's own block."""
+        return ()
+
+    @classmethod
+    def sections(cls, config: Any, record: RunRecord) -> Sequence[Section]:
+        """What this method has to say in the report of a finished run."""
+        return ()
+
+    def setup(self, node: Node) -> None:
+        """Once, before the first round (again in a resumed run, before its state is loaded)."""
+
+    def before_round(self, node: Node) -> None:
+        """Before local training."""
+
+    def per_sample_loss(self, node: Node, batch: Batch, logits: Tensor, losses: Tensor) -> Tensor:
+        """float [B]: the losses to train on; row i may depend on sample i only."""
+        return losses
+
+    def before_step(self, node: Node, batch: Batch) -> None:
+        """``node.gradient`` holds the mean gradient with weight decay; change it in place."""
+
+    def after_local_training(self, node: Node) -> None:
+        """After the last local step, before anything is sent."""
+
+    def outgoing(self, node: Node, message: Message) -> Message:
+        """The message as it shall leave for ``message.receiver``."""
+        return message
+
+    def incoming(self, node: Node, message: Message) -> Message:
+        """The message as the next hook, and at last the mixer, shall see it."""
+        return message
+
+    def after_mixing(self, node: Node) -> None:
+        """The round's parameters are final."""
+
+    def finalize(self, node: Node) -> None:
+        """After the last round, before the last evaluation."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What must survive between rounds, as named tensors."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Restore what `state_dict` gave."""

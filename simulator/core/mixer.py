@@ -1,0 +1,44 @@
+"""How parameters travel and combine. An experiment has exactly one mixer; every node owns an instance of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from simulator.core.message import Message
+from simulator.core.registry import Part
+
+if TYPE_CHECKING:
+    from simulator.core.node import Node
+
+
+class Mixer(Part):
+    """Override `outgoing` and `mix`; the other hooks are there for mixers that keep something between them.
+
+    Called in this order: ``before_round``, local training, ``after_local_training``, ``outgoing`` once a neighbour;
+    the messages travel; ``mix``. Sums must run in order of node id, so that results do not depend on the order of
+    arrival.
+    """
+
+    def before_round(self, node: Node) -> None:
+        """Before local training."""
+
+    def after_local_training(self, node: Node) -> None:
+        """Freeze what will be sent: parts of a message may not be written to after they were handed out."""
+
+    def outgoing(self, node: Node, to: int) -> Mapping[str, Tensor]:
+        """The parts that neighbour ``to`` receives this round."""
+        raise TypeError(f"{type(self).__name__} must override outgoing")
+
+    def mix(self, node: Node, inbox: Sequence[Message]) -> None:
+        """Combine the neighbours' parts (``inbox`` is ordered by sender) into ``node.parameters``, in place."""
+        raise TypeError(f"{type(self).__name__} must override mix")
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What must survive between rounds, as named tensors."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Restore what `state_dict` gave."""

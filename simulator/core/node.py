@@ -1,0 +1,223 @@
+"""The node program, the same on every backend: absorb the neighbours' messages, work, send."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from simulator.core.flat_module import FlatModule
+from simulator.core.message import Message
+from simulator.core.method import Method
+from simulator.core.mixer import Mixer
+from simulator.core.report import Artifact, Metric
+from simulator.core.samples import NodeData, Samples
+from simulator.core.seeding import generator
+from simulator.core.training import TrainingSettings
+from simulator.core.training_set import Augment, TrainingSet
+
+
+class Trainer(Protocol):
+    """Runs the local steps of a round."""
+
+    def train(self, node: Node) -> None:
+        """Move ``node.parameters`` by ``node.training.local_steps`` steps."""
+        ...
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a node stands in the network.
+
+    Attributes:
+        id: the node's number.
+        weights: its row of the mixing matrix: weight by node id, itself included.
+        receivers: the neighbours it sends to, sorted.
+    """
+
+    id: int
+    weights: Mapping[int, float]
+    receivers: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What all nodes of a run share."""
+
+    seed: int
+    rounds: int
+    training: TrainingSettings
+    augment: Augment | None = None
+
+
+class Node:
+    """One participant: its parameters, its data, one mixer and an ordered list of methods.
+
+    Attributes:
+        parameters: float [parameters], the node's model as one flat vector.
+        round: the round being worked on, counted from 0; between rounds, the number of finished rounds.
+        learning_rate: of the current round.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        schedule: Schedule,
+        data: NodeData,
+        parameters: Tensor,
+        mixer: Mixer,
+        methods: Sequence[Method],
+    ) -> None:
+        self.id, self.weights, self.receivers = place.id, place.weights, place.receivers
+        self.seed, self.rounds, self.training = schedule.seed, schedule.rounds, schedule.training
+        self.data, self.parameters = data, parameters
+        self.mixer, self.methods = mixer, list(methods)
+        self.training_set = TrainingSet(data, schedule.augment, parameters.dtype)
+        self.momentum = torch.zeros_like(parameters) if self.training.optimizer.momentum else None
+        self.round, self.learning_rate = 0, 0.0
+        self.metrics: list[Metric] = []
+        self.artifacts: list[tuple[str, Artifact]] = []
+        self._loss_sum, self._loss_rounds = 0.0, 0
+        self._module: FlatModule | None = None
+        for method in self.methods:
+            method.setup(self)
+
+    # What a backend calls.
+
+    def absorb(self, inbox: Sequence[Message]) -> None:
+        """End a round: hand the neighbours' messages to the methods, mix, and let the methods look at the result."""
+        messages = sorted(inbox, key=lambda message: message.sender)
+        for method in reversed(self.methods):
+            messages = [method.incoming(self, message) for message in messages]
+        self.mixer.mix(self, messages)
+        for method in reversed(self.methods):
+            method.after_mixing(self)
+        self.round += 1
+
+    def work(self, trainer: Trainer) -> list[Message]:
+        """Begin a round: train locally and return one message a neighbour."""
+        optimizer, schedule = self.training.optimizer, self.training.schedule
+        self.learning_rate = optimizer.lr * schedule.factor(self.round, self.rounds)
+        self.mixer.before_round(self)
+        for method in self.methods:
+            method.before_round(self)
+        trainer.train(self)
+        for method in self.methods:
+            method.after_local_training(self)
+        self.mixer.after_local_training(self)
+        return [self._message(to) for to in self.receivers]
+
+    def finalize(self) -> None:
+        """After the last round."""
+        for method in self.methods:
+            method.finalize(self)
+
+    @contextmanager
+    def using(self, module: FlatModule) -> Iterator[None]:
+        """Lend the node a worker's module for as long as the block lasts."""
+        module.bind(self.parameters)
+        self._module = module
+        try:
+            yield
+        finally:
+            self._module = None
+
+    # What methods and mixers use.
+
+    @property
+    def model(self) -> FlatModule:
+        """The network, holding this node's parameters."""
+        if self._module is None:
+            raise RuntimeError(
+                "a node has a model only while a worker lends it one: inside work(), absorb() and finalize()"
+            )
+        return self._module
+
+    @property
+    def gradient(self) -> Tensor:
+        """float [parameters]: the gradient of the current step, with weight decay; change it in place."""
+        return self.model.gradient
+
+    def logits(self, samples: Samples) -> Tensor:
+        """float [N, classes] of the node's current model, in evaluation mode, in the samples' own order."""
+        return self.model.logits(samples, self.data.normalizer)
+
+    def rng(self, purpose: str, round: int | None = None) -> np.random.Generator:
+        """Random numbers for one purpose in one round (default: the current one); the same whenever asked."""
+        return generator(self.seed, purpose, node=self.id, round=self.round if round is None else round)
+
+    def log(self, name: str, value: float) -> None:
+        """Add a metric of this node in this round."""
+        self.metrics.append(Metric(self._finished, self.id, name, float(value)))
+
+    def save(self, name: str, **arrays: NDArray[Any]) -> None:
+        """Keep arrays in the run directory, under ``artifacts/``."""
+        self.artifacts.append((name, Artifact(self._finished, self.id, arrays)))
+
+    @property
+    def _finished(self) -> int:
+        """Rounds that will be finished when this one is: what metrics and artifacts are labelled with."""
+        return min(self.round + 1, self.rounds)
+
+    def record_loss(self, loss: float) -> None:
+        """The mean training loss of the round; reported as the mean since the last evaluation."""
+        self._loss_sum, self._loss_rounds = self._loss_sum + loss, self._loss_rounds + 1
+
+    def take_loss(self) -> float | None:
+        """Mean training loss since the last call, or None if nothing was trained since."""
+        mean = self._loss_sum / self._loss_rounds if self._loss_rounds else None
+        self._loss_sum, self._loss_rounds = 0.0, 0
+        return mean
+
+    # State.
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Everything that must survive between rounds, as named tensors; copies, not views."""
+        state = {
+            "parameters": self.parameters,
+            "round": torch.tensor(self.round),
+            "loss": torch.tensor([self._loss_sum, float(self._loss_rounds)], dtype=torch.float64),
+        }
+        if self.momentum is not None:
+            state["momentum"] = self.momentum
+        for prefix, owner in self._owners():
+            state |= {f"{prefix}/{name}": tensor for name, tensor in owner.state_dict().items()}
+        return {name: tensor.detach().clone().contiguous() for name, tensor in state.items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restore what `state_dict` gave.
+
+        Raises:
+            KeyError: the state lacks something this node needs.
+            ValueError: it belongs to a model of another size.
+        """
+        if state["parameters"].shape != self.parameters.shape or state["parameters"].dtype != self.parameters.dtype:
+            raise ValueError(
+                f"{tuple(state['parameters'].shape)} {state['parameters'].dtype} parameters, "
+                f"where this model has {tuple(self.parameters.shape)} {self.parameters.dtype}"
+            )
+        self.parameters.copy_(state["parameters"])
+        self.round = int(state["round"])
+        self._loss_sum, self._loss_rounds = float(state["loss"][0]), int(state["loss"][1])
+        if self.momentum is not None:
+            self.momentum.copy_(state["momentum"])
+        for prefix, owner in self._owners():
+            start = f"{prefix}/"
+            owner.load_state_dict({name.removeprefix(start): t for name, t in state.items() if name.startswith(start)})
+
+    def _owners(self) -> Iterator[tuple[str, Any]]:
+        methods = ((f"methods.{place}", method) for place, method in enumerate(self.methods))
+        return chain([("training_set", self.training_set), ("mixer", self.mixer)], methods)
+
+    def _message(self, to: int) -> Message:
+        message = Message(self.id, to, self.round, dict(self.mixer.outgoing(self, to)))
+        for method in self.methods:
+            message = method.outgoing(self, message)
+        return message

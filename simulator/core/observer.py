@@ -1,0 +1,60 @@
+"""Observers see everything and change nothing: they write metrics, count bytes, show progress."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from simulator.core.message import Message
+from simulator.core.report import Artifact, Metric
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What is known when a run starts or is resumed."""
+
+    name: str
+    seed: int
+    rounds: int
+    nodes: int
+    parameters: int
+    start_round: int
+    settings: Mapping[str, Any]
+
+
+class Speed(NamedTuple):
+    """Work done since the last evaluation, the evaluation itself not counted."""
+
+    round: int
+    seconds: float
+    node_steps: int
+
+
+class Observer:
+    """Override what you want to see; each default does nothing."""
+
+    def started(self, info: RunInfo) -> None:
+        """Before the first superstep."""
+
+    def sent(self, round: int, messages: Sequence[Message]) -> None:
+        """All messages of a round, ordered by sender and receiver."""
+
+    def evaluated(self, round: int, metrics: Sequence[Metric], speed: Speed) -> None:
+        """After an evaluation, when ``round`` rounds are finished; nodes in order, the network last."""
+
+    def recorded(self, metrics: Sequence[Metric]) -> None:
+        """Metrics that methods logged in a round without an evaluation."""
+
+    def saved(self, name: str, artifact: Artifact) -> None:
+        """A method keeps arrays under ``name``."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What must survive a stop and resume, as JSON."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+
+    def finished(self, status: str) -> None:
+        """At the very end; ``status`` is "finished", "interrupted" or "failed"."""

@@ -1,0 +1,82 @@
+"""What a method may read of a finished run, and the data of which it makes its section of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Metric(NamedTuple):
+    """One line of ``metrics.jsonl``; ``node`` is None for the whole network, ``round`` counts finished rounds."""
+
+    round: int
+    node: int | None
+    name: str
+    value: float
+
+
+class Artifact(NamedTuple):
+    """Arrays that a method saved at one node after ``round`` finished rounds."""
+
+    round: int
+    node: int
+    arrays: Mapping[str, NDArray[Any]]
+
+
+class RunRecord(Protocol):
+    """A finished (or stopped) run, read from its directory."""
+
+    def metrics(self) -> Sequence[Metric]:
+        """All metrics, in the order written."""
+        ...
+
+    def artifacts(self, name: str) -> Sequence[Artifact]:
+        """Everything saved under ``name``, by round and node."""
+        ...
+
+    def partition(self) -> Mapping[str, NDArray[Any]]:
+        """``partition.npz``: which sample is where, and what is known of the public set."""
+        ...
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells; numbers are formatted by the report."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str | int | float]]
+
+
+@dataclass(frozen=True)
+class BarChart:
+    """Grouped bars: one group a category, one bar a series."""
+
+    title: str
+    categories: Sequence[str]
+    series: Mapping[str, Sequence[float]]
+    y_label: str
+
+
+@dataclass(frozen=True)
+class LineChart:
+    """Lines over a common axis: name to (x, y)."""
+
+    title: str
+    x_label: str
+    y_label: str
+    series: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of the report. ``verdict`` is its one-sentence result, repeated at the report's top."""
+
+    title: str
+    paragraphs: Sequence[str] = ()
+    verdict: str = ""
+    tables: Sequence[Table] = field(default=())
+    charts: Sequence[BarChart | LineChart] = field(default=())

@@ -1,0 +1,104 @@
+"""Images by reference: shared uint8 arrays, and the rows of them that belong to one set.
+
+Images stay uint8 [N, height, width, channels] until a batch is taken: a quarter of the memory of floats, and the
+batch comes out in the channels-last layout that convolutions want.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The rows ``index`` of shared arrays.
+
+    Attributes:
+        images: uint8 [M, height, width, channels], shared by every set that refers to it.
+        labels: int64 [M], or None where the set is unlabelled.
+        index: int64 [N], the rows that belong to this set.
+    """
+
+    images: Tensor
+    labels: Tensor | None
+    index: Tensor
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def images_at(self, positions: Tensor) -> Tensor:
+        """uint8 [B, height, width, channels] of the samples at ``positions`` (int64 [B], counted within this set)."""
+        return self.images[self.index[positions]]
+
+    def labels_at(self, positions: Tensor) -> Tensor:
+        """int64 [B] labels of the samples at ``positions``."""
+        if self.labels is None:
+            raise ValueError("these samples have no labels")
+        return self.labels[self.index[positions]]
+
+    def subset(self, positions: Tensor) -> Samples:
+        """The samples at ``positions`` as a set of its own, over the same arrays."""
+        return Samples(self.images, self.labels, self.index[positions])
+
+
+@dataclass(frozen=True)
+class Normalizer:
+    """Turns uint8 images into model input: (image / 255 - mean) / std, channel by channel.
+
+    Attributes:
+        mean: float [channels], of images scaled to [0, 1].
+        std: float [channels], likewise.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __call__(self, images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """uint8 [B, height, width, channels] to ``dtype`` [B, channels, height, width], channels-last in memory."""
+        scale, shift = 1 / (255 * self.std), -self.mean / self.std
+        values = images.to(dtype).mul_(scale.to(dtype)).add_(shift.to(dtype))
+        return values.permute(0, 3, 1, 2)
+
+
+@dataclass(frozen=True)
+class NodeData:
+    """All the data one node can see. ``public`` is in the same order at every node and carries no labels.
+
+    Attributes:
+        train: private, labelled: what the node trains on.
+        validation: private, labelled, never trained on: for calibration.
+        held_out: private, labelled, never used by the node: the non-members of audits.
+        test: common to all nodes.
+        public: common to all nodes, unlabelled; None where the experiment has no public set.
+        normalizer: turns images into model input.
+        classes: number of classes.
+    """
+
+    train: Samples
+    validation: Samples
+    held_out: Samples
+    test: Samples
+    public: Samples | None
+    normalizer: Normalizer
+    classes: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's training data.
+
+    Attributes:
+        images: float [B, channels, height, width].
+        targets: int64 [B] classes, or float [B, classes] soft labels.
+        positions: int64 [B], where each sample stands in the node's training set; private samples come first there.
+    """
+
+    images: Tensor
+    targets: Tensor
+    positions: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+
+    def __len__(self) -> int:
+        return len(self.images)

@@ -1,0 +1,32 @@
+"""Random numbers keyed by what they are for, so that no result depends on the order in which things happen.
+
+Every generator is `numpy.random.SeedSequence` keyed by (seed, node, purpose, round): asking twice gives the same
+stream, asking for another purpose gives an independent one. Nothing in the project draws from a global generator.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+
+def generator(seed: int, purpose: str, *, node: int | None = None, round: int = 0) -> np.random.Generator:
+    """A generator for one purpose; ``node`` is None for what belongs to the whole network."""
+    digest = int.from_bytes(hashlib.blake2b(purpose.encode(), digest_size=8).digest(), "little")
+    who = 0 if node is None else node + 1
+    return np.random.default_rng(np.random.SeedSequence([seed, who, digest, round]))
+
+
+@contextmanager
+def torch_seed(seed: int, purpose: str) -> Iterator[None]:
+    """Seed torch's global generator inside the block and restore it after.
+
+    For the initialisation of modules, which knows no other generator.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(generator(seed, purpose).integers(2**63)))
+        yield

@@ -1,0 +1,62 @@
+"""How a node trains: settings of its optimizer, its learning-rate schedule and its local steps."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from simulator.core.flat_module import Precision
+from simulator.core.registry import Settings
+
+
+class OptimizerSettings(Settings):
+    """SGD as in PyTorch.
+
+    g <- g + weight_decay x; m <- momentum m + g; x <- x - lr m, or x <- x - lr (g + momentum m) with Nesterov.
+    """
+
+    lr: float = Field(0.1, gt=0)
+    momentum: float = Field(0.0, ge=0, lt=1)
+    nesterov: bool = False
+    weight_decay: float = Field(0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> OptimizerSettings:
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("Nesterov acceleration needs a momentum above 0")
+        return self
+
+
+class ScheduleSettings(Settings):
+    """Learning rate over rounds: linear warm-up over ``warmup`` rounds, then times ``gamma`` at each milestone.
+
+    Milestones are fractions of the run, so a shortened run keeps its shape.
+    """
+
+    warmup: int = Field(0, ge=0)
+    milestones: tuple[float, ...] = ()
+    gamma: float = Field(0.1, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _milestones_are_fractions(self) -> ScheduleSettings:
+        if any(not 0 < milestone < 1 for milestone in self.milestones):
+            raise ValueError("milestones are fractions of the run, between 0 and 1")
+        return self
+
+    def factor(self, round: int, rounds: int) -> float:
+        """What the base rate is multiplied with in ``round`` (counted from 0) of ``rounds``; never 0."""
+        warm = min(1.0, (round + 1) / self.warmup) if self.warmup else 1.0
+        passed = sum(round >= milestone * rounds for milestone in self.milestones)
+        return float(warm * self.gamma**passed)
+
+
+class TrainingSettings(Settings):
+    """What every node does between two exchanges."""
+
+    local_steps: int = Field(1, ge=1)
+    batch_size: int = Field(32, ge=1)
+    optimizer: OptimizerSettings = OptimizerSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    trainer: Literal["sequential"] = "sequential"
+    precision: Precision = "fp32"

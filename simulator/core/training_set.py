@@ -1,0 +1,110 @@
+"""What a node trains on, in which order: its private samples, and public samples that a method has labelled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from simulator.core.samples import Batch, NodeData
+
+Augment = Callable[[Tensor, np.random.Generator], Tensor]
+
+
+class TrainingSet:
+    """An endless stream of batches: shuffled passes over the set, joined end to end, so every batch is full.
+
+    A pass ("epoch") is a permutation keyed by its number, so the stream is resumed from two integers. A set smaller
+    than a batch gives batches of its own size. Private samples stand first, public ones after them; only private
+    images are augmented.
+    """
+
+    def __init__(self, data: NodeData, augment: Augment | None, dtype: torch.dtype) -> None:
+        self._data, self._augment, self._dtype = data, augment, dtype
+        self._public_positions = torch.empty(0, dtype=torch.int64)
+        self._public_targets = torch.empty(0, data.classes, dtype=dtype)
+        self._epoch, self._cursor = 0, 0
+        self._order: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self._data.train) + len(self._public_positions)
+
+    @property
+    def public_positions(self) -> Tensor:
+        """int64 [M], the public samples trained on."""
+        return self._public_positions
+
+    @property
+    def public_targets(self) -> Tensor:
+        """float [M, classes], their soft labels."""
+        return self._public_targets
+
+    def set_public(self, positions: Tensor, targets: Tensor) -> None:
+        """Train also on public samples, with soft labels.
+
+        Args:
+            positions: int64 [M], places in the public set.
+            targets: float [M, classes].
+
+        They replace the public samples set before; a new pass begins. Setting none where there were none changes
+        nothing.
+        """
+        if len(positions) == 0 and len(self._public_positions) == 0:
+            return
+        self._public_positions, self._public_targets = positions, targets.to(self._dtype)
+        self._epoch, self._cursor, self._order = self._epoch + 1, 0, None
+
+    def next_batch(
+        self, size: int, rng: Callable[[str, int], np.random.Generator], augment_rng: np.random.Generator
+    ) -> Batch:
+        """The next ``size`` samples of the stream; ``rng(purpose, epoch)`` orders a pass."""
+        return self._gather(self._next_positions(min(size, len(self)), rng), augment_rng)
+
+    def _next_positions(self, size: int, rng: Callable[[str, int], np.random.Generator]) -> Tensor:
+        taken: list[Tensor] = []
+        while size > 0:
+            if self._order is None:
+                self._order = torch.from_numpy(rng("batches", self._epoch).permutation(len(self)))
+            piece = self._order[self._cursor : self._cursor + size]
+            taken.append(piece)
+            size -= len(piece)
+            self._cursor += len(piece)
+            if self._cursor == len(self):
+                self._epoch, self._cursor, self._order = self._epoch + 1, 0, None
+        return taken[0] if len(taken) == 1 else torch.cat(taken)
+
+    def _gather(self, positions: Tensor, augment_rng: np.random.Generator) -> Batch:
+        num_private = len(self._data.train)
+        if len(self._public_positions) == 0:
+            images, targets = self._private(positions, augment_rng)
+            return Batch(self._data.normalizer(images, self._dtype), targets, positions)
+        is_private = positions < num_private
+        private, public = positions[is_private], positions[~is_private]
+        images, labels = self._private(private, augment_rng)
+        extra = public - num_private
+        assert self._data.public is not None  # set_public was called, so there is a public set
+        images = torch.cat([images, self._data.public.images_at(self._public_positions[extra])])
+        targets = torch.cat([one_hot(labels, self._data.classes).to(self._dtype), self._public_targets[extra]])
+        return Batch(self._data.normalizer(images, self._dtype), targets, torch.cat([private, public]))
+
+    def _private(self, positions: Tensor, augment_rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        images = self._data.train.images_at(positions)
+        images = self._augment(images, augment_rng) if self._augment else images
+        return images, self._data.train.labels_at(positions)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Where the stream stands, as named tensors."""
+        return {
+            "stream": torch.tensor([self._epoch, self._cursor]),
+            "public_positions": self._public_positions,
+            "public_targets": self._public_targets,
+        }
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Continue where the stream stood when ``state`` was taken."""
+        self._epoch, self._cursor = (int(value) for value in state["stream"])
+        self._public_positions, self._public_targets = state["public_positions"], state["public_targets"]
+        self._order = None

@@ -1,0 +1,76 @@
+"""Is everything there? Each check does the real thing once."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from simulator.core.registry import BACKENDS, DATASETS, METHODS, MIXERS, MODELS, PARTITIONS, TRACKERS
+
+REQUIRED = ("torch", "torchvision", "ray", "flwr", "networkx", "numpy", "scipy", "opacus", "scikit-learn", "safetensors")
+
+
+class Check(NamedTuple):
+    """One thing examined, and what was found."""
+
+    name: str
+    passed: bool
+    found: str
+
+
+def examine() -> Iterator[Check]:
+    """All checks, in order."""
+    yield Check("python", True, f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    for package in REQUIRED:
+        yield _attempt(package, lambda package=package: version(package))  # type: ignore[misc]
+    for registry in (METHODS, MIXERS, MODELS, DATASETS, PARTITIONS, BACKENDS, TRACKERS):
+        yield _attempt(registry.kind, lambda registry=registry: _all_load(registry))  # type: ignore[misc]
+    yield _attempt("torch computes", _train_step)
+    yield _attempt("torchvision loads", _torchvision)
+    yield Check("processors", True, f"{os.cpu_count()} cores, {_gpus()}")
+    yield _attempt("disk", _disk)
+
+
+def _attempt(name: str, what: Callable[[], str]) -> Check:
+    try:
+        return Check(name, True, what())
+    except PackageNotFoundError:
+        return Check(name, False, f"not installed; pip install {name}")
+    except Exception as error:  # a doctor reports whatever is broken, and goes on
+        return Check(name, False, f"{type(error).__name__}: {error}")
+
+
+def _all_load(registry: object) -> str:
+    names: list[str] = registry.names()  # type: ignore[attr-defined]
+    for name in names:
+        registry.load(name)  # type: ignore[attr-defined]
+    return ", ".join(names)
+
+
+def _train_step() -> str:
+    layer = torch.nn.Conv2d(1, 2, 3)
+    layer(torch.ones(1, 1, 4, 4)).sum().backward()
+    return f"a convolution and its gradient, {torch.get_num_threads()} threads"
+
+
+def _torchvision() -> str:
+    from simulator.data.torchvision_import import import_torchvision
+
+    return f"{import_torchvision().__version__}"
+
+
+def _gpus() -> str:
+    return f"{torch.cuda.device_count()} GPUs" if torch.cuda.is_available() else "no GPU"
+
+
+def _disk() -> str:
+    with tempfile.TemporaryDirectory(dir=Path.cwd()):
+        return f"{shutil.disk_usage(Path.cwd()).free / 1e9:.0f} GB free here, writable"

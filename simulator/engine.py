@@ -1,0 +1,238 @@
+"""The rounds: superstep, route, observe, evaluate, checkpoint. Knows no method, mixer or backend by name."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, Literal
+
+import torch
+
+from simulator.core.backend import Backend, Evaluation, Order, Reply
+from simulator.core.errors import RunError
+from simulator.core.flat_module import FlatModule
+from simulator.core.message import Message
+from simulator.core.observer import Observer, Speed
+from simulator.core.report import Metric
+from simulator.core.samples import Normalizer, Samples
+from simulator.results.checkpoint import Checkpoint, Checkpoints
+from simulator.training.evaluation import consensus_distance, evaluate
+
+Status = Literal["finished", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """How many rounds, and how often something is done between them (None: only at the end)."""
+
+    rounds: int
+    evaluate_every: int | None
+    checkpoint_every: int | None
+    node_steps: int
+
+    def evaluates(self, round: int) -> bool:
+        """Whether the network is measured when ``round`` rounds are finished."""
+        return round == self.rounds or round == 0 or bool(self.evaluate_every and round % self.evaluate_every == 0)
+
+    def checkpoints(self, round: int) -> bool:
+        """Whether its state is saved then."""
+        return round == self.rounds or bool(round and self.checkpoint_every and round % self.checkpoint_every == 0)
+
+
+@dataclass
+class Progress:
+    """What the engine itself must remember between rounds.
+
+    ``sent`` and ``wire`` count the bytes each node has sent so far, as tensors and as encoded messages.
+    """
+
+    round: int = 0
+    sent: dict[int, int] = field(default_factory=dict)
+    wire: dict[int, int] = field(default_factory=dict)
+
+    def count(self, messages: Sequence[Message]) -> None:
+        """Add a round's messages."""
+        for message in messages:
+            self.sent[message.sender] = self.sent.get(message.sender, 0) + sum(message.bytes_by_part().values())
+            self.wire[message.sender] = self.wire.get(message.sender, 0) + message.wire_bytes
+
+
+class Engine:
+    """Runs one experiment on one backend, from its first round or from a checkpoint."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        rhythm: Rhythm,
+        observers: Sequence[Observer],
+        checkpoints: Checkpoints,
+        consensus: tuple[FlatModule, Samples, Normalizer],
+    ) -> None:
+        self._backend, self._rhythm, self._observers, self._checkpoints = backend, rhythm, list(observers), checkpoints
+        self._consensus = consensus
+        self._progress = Progress()
+        self._start = 0
+        self._work_seconds, self._steps_done = 0.0, 0
+        self._stopping = False
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Continue from ``checkpoint``; call before `run`."""
+        self._start = checkpoint.round
+        self._backend.load(checkpoint.nodes)
+        self._progress = Progress(
+            checkpoint.round,
+            *({int(node): count for node, count in checkpoint.engine[kind].items()} for kind in ("sent", "wire")),
+        )
+        for observer, state in zip(self._observers, checkpoint.engine["observers"], strict=False):
+            observer.load_state_dict(state)
+
+    def run(self) -> Status:
+        """All rounds that are left.
+
+        Ctrl-C (or SIGTERM) checkpoints after the current round; a second one stops at once.
+
+        Raises:
+            RunError: training diverged, or the run directory cannot be written.
+        """
+        with self._stop_on_signal():
+            try:
+                return self._rounds()
+            except OSError as error:
+                raise RunError(
+                    f"writing the run directory failed in round {self._progress.round}: {error.strerror or error}.\n"
+                    "    What was written stays readable. Free some space and continue with `rumormill resume`."
+                ) from error
+
+    def _rounds(self) -> Status:
+        inboxes: dict[int, list[Message]] = {}
+        for round in range(self._start, self._rhythm.rounds + 1):
+            self._progress.round = round
+            closing = self._closing_order(round)
+            if closing.evaluate or closing.snapshot:
+                self._close_round(round, closing, inboxes)
+            if round == self._rhythm.rounds:
+                break
+            if self._stopping and closing.snapshot:
+                return "interrupted"
+            absorb = round > self._start and not (closing.evaluate or closing.snapshot)
+            inboxes = self._work(round, absorb, inboxes)
+        return "finished"
+
+    def _closing_order(self, round: int) -> Order:
+        """What is due when ``round`` rounds are finished. A resumed run has done all that before its checkpoint."""
+        if round == self._start and round > 0:
+            return Order()
+        last = round == self._rhythm.rounds
+        return Order(
+            absorb=round > 0,
+            finalize=last,
+            evaluate=self._rhythm.evaluates(round),
+            snapshot=self._rhythm.checkpoints(round) or self._stopping,
+        )
+
+    def _close_round(self, round: int, order: Order, inboxes: Mapping[int, Sequence[Message]]) -> None:
+        began = time.perf_counter()
+        replies = self._backend.superstep(order, inboxes)
+        self._work_seconds += 0.0 if order.evaluate else time.perf_counter() - began
+        self._record(replies)
+        if order.evaluate:
+            self._report_evaluation(
+                round, {node: reply.evaluation for node, reply in replies.items() if reply.evaluation}
+            )
+        if order.snapshot:
+            self._save(round, replies)
+
+    def _work(self, round: int, absorb: bool, inboxes: Mapping[int, Sequence[Message]]) -> dict[int, list[Message]]:
+        began = time.perf_counter()
+        replies = self._backend.superstep(Order(absorb=absorb, work=True), inboxes)
+        self._work_seconds += time.perf_counter() - began
+        self._steps_done += self._rhythm.node_steps
+        self._record(replies)
+        messages = [message for reply in replies.values() for message in reply.messages]
+        self._progress.count(messages)
+        for observer in self._observers:
+            observer.sent(round, messages)
+        routed: dict[int, list[Message]] = {node: [] for node in replies}
+        for message in messages:
+            routed[message.receiver].append(message)
+        return routed
+
+    def _record(self, replies: Mapping[int, Reply]) -> None:
+        metrics = [metric for reply in replies.values() for metric in reply.metrics]
+        for observer in self._observers:
+            if metrics:
+                observer.recorded(metrics)
+            for reply in replies.values():
+                for name, artifact in reply.artifacts:
+                    observer.saved(name, artifact)
+
+    def _report_evaluation(self, round: int, found: Mapping[int, Evaluation]) -> None:
+        metrics = [
+            Metric(round, node, name, value) for node, e in found.items() for name, value in self._of_node(node, e)
+        ]
+        metrics += [Metric(round, None, name, value) for name, value in self._of_network(round, found)]
+        speed = Speed(round, self._work_seconds, self._steps_done)
+        self._work_seconds, self._steps_done = 0.0, 0
+        for observer in self._observers:
+            observer.evaluated(round, metrics, speed)
+
+    def _of_node(self, node: int, evaluation: Evaluation) -> Iterator[tuple[str, float]]:
+        yield "test/accuracy", evaluation.accuracy
+        yield "test/loss", evaluation.loss
+        if evaluation.training_loss is not None:
+            yield "train/loss", evaluation.training_loss
+        yield "bytes/sent", self._progress.sent.get(node, 0)
+
+    def _of_network(self, round: int, found: Mapping[int, Evaluation]) -> Iterator[tuple[str, float]]:
+        parameters = torch.stack([evaluation.parameters for evaluation in found.values()])
+        finite = parameters.isfinite().all(dim=1)
+        if not finite.all():
+            lost = [node for node, good in zip(found, finite.tolist(), strict=True) if not good]
+            raise RunError(
+                f"training diverged: after round {round}, {len(lost)} of {len(found)} nodes (node {lost[0]} first) have "
+                "parameters that are not finite.\n"
+                "    Lower training.optimizer.lr, or lengthen training.schedule.warmup."
+            )
+        module, test, normalizer = self._consensus
+        module.bind(parameters.mean(dim=0))
+        score = evaluate(module, test, normalizer)
+        accuracies = [evaluation.accuracy for evaluation in found.values()]
+        yield "test/accuracy/mean", sum(accuracies) / len(accuracies)
+        yield "test/accuracy/worst", min(accuracies)
+        yield "test/accuracy/best", max(accuracies)
+        yield "consensus/test/accuracy", score.accuracy
+        yield "consensus/test/loss", score.loss
+        yield "consensus/distance", consensus_distance(parameters)
+        yield "bytes/sent", sum(self._progress.sent.values())
+        yield "bytes/wire", sum(self._progress.wire.values())
+
+    def _save(self, round: int, replies: Mapping[int, Reply]) -> None:
+        states = {node: reply.state for node, reply in replies.items() if reply.state is not None}
+        engine: dict[str, Any] = {"sent": self._progress.sent, "wire": self._progress.wire}
+        engine["observers"] = [observer.state_dict() for observer in self._observers]
+        self._checkpoints.save(Checkpoint(round, states, engine))
+
+    @contextmanager
+    def _stop_on_signal(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            if self._stopping:
+                raise KeyboardInterrupt
+            self._stopping = True
+
+        for number in before:
+            signal.signal(number, stop)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -1,0 +1,1 @@
+"""Networks that can be mixed: all their state is in their parameters."""

@@ -1,0 +1,204 @@
+"""From plain data to an `Experiment`: parts validated by their own settings, every problem reported at once."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from simulator.core.errors import InputError, Problem, did_you_mean
+from simulator.core.method import NEEDS, Method, Plan
+from simulator.core.registry import BACKENDS, DATASETS, METHODS, MIXERS, MODELS, PARTITIONS, PartSettings, Registry
+from simulator.experiment import Experiment
+from simulator.yaml_file import Location, Source, read_experiment, read_value
+from topologies import TopologyError
+
+DEFAULTS: Mapping[str, Any] = {"mixer": "gossip", "backend": "local"}
+SLOTS: Mapping[Location, Registry] = {
+    ("model",): MODELS,
+    ("mixer",): MIXERS,
+    ("backend",): BACKENDS,
+    ("methods", "*"): METHODS,
+    ("data", "dataset"): DATASETS,
+    ("data", "partition"): PARTITIONS,
+    ("data", "public", "*", "dataset"): DATASETS,
+}
+PLACEHOLDER = PartSettings(
+    name="invalid"
+)  # stands where a part's own block is wrong, so that the rest can still be checked
+
+
+def load_experiment(what: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> Experiment:
+    """An experiment from a YAML file, the name of a built-in recipe, or plain data.
+
+    Args:
+        what: path, recipe name, or the experiment as nested mappings.
+        overrides: settings to change, such as ``"rounds=10"`` or ``"methods.0.beta=0.5"``; values are read as YAML.
+
+    Raises:
+        InputError: listing every problem found, with line numbers where there is a file.
+    """
+    source = None if isinstance(what, Mapping) else read_experiment(what)
+    content = copy.deepcopy(dict(what) if isinstance(what, Mapping) else source.content if source else {})
+    for override in overrides:
+        _override(content, override)
+    return _parse(content, source)
+
+
+def _parse(content: Mapping[str, Any], source: Source | None) -> Experiment:
+    tree: dict[str, Any] = copy.deepcopy({**DEFAULTS, **content})
+    if isinstance(tree.get("data"), dict) and isinstance(tree["data"].get("public"), dict):
+        tree["data"]["public"] = [tree["data"]["public"]]
+    problems: list[tuple[Location, Problem]] = []
+    for pattern, registry in SLOTS.items():
+        for holder, key, place in _find(tree, pattern):
+            problems += _fill(holder, key, place, registry)
+    experiment = None
+    try:
+        experiment = Experiment.model_validate(tree)
+    except ValidationError as error:
+        problems += _translated(error, Experiment, ())
+    if experiment is not None and not problems:
+        problems += _inconsistencies(experiment)
+    if problems or experiment is None:
+        raise InputError(*(_located(place, problem, source) for place, problem in problems))
+    return experiment
+
+
+def _find(tree: Any, pattern: Location, place: Location = ()) -> Iterator[tuple[Any, Any, Location]]:
+    """Containers, keys and places in ``tree`` that match ``pattern``."""
+    key, *rest = pattern
+    keys = (
+        range(len(tree))
+        if key == "*" and isinstance(tree, list)
+        else [key]
+        if isinstance(tree, dict) and key in tree
+        else []
+    )
+    for found in keys:
+        if rest:
+            yield from _find(tree[found], tuple(rest), (*place, found))
+        else:
+            yield tree, found, (*place, found)
+
+
+def _fill(holder: Any, key: Any, place: Location, registry: Registry) -> list[tuple[Location, Problem]]:
+    """Replace the block at ``holder[key]`` by the validated settings of the part it names."""
+    block = {"name": holder[key]} if isinstance(holder[key], str) else holder[key]
+    holder[key] = PLACEHOLDER
+    if not isinstance(block, dict) or not isinstance(block.get("name"), str):
+        advice = f"Write a name, or a block with a name. Known {registry.kind}: {', '.join(registry.names())}."
+        return [(place, Problem("", "does not name a part.", advice))]
+    try:
+        settings = registry.load(block["name"]).Config
+        holder[key] = settings.model_validate(block)
+    except InputError as error:
+        return [((*place, "name"), problem) for problem in error.problems]
+    except ValidationError as error:
+        return _translated(error, settings, place, block["name"])
+    return []
+
+
+def _translated(
+    error: ValidationError, settings: type[BaseModel], place: Location, owner: str = ""
+) -> list[tuple[Location, Problem]]:
+    return [((*place, *detail["loc"]), _problem(dict(detail), settings, owner)) for detail in error.errors()]
+
+
+def _problem(detail: Mapping[str, Any], settings: type[BaseModel], owner: str) -> Problem:
+    kind, place = detail["type"], detail["loc"]
+    if kind == "extra_forbidden":
+        known = _fields_at(settings, place[:-1])
+        return Problem(
+            "", f"{owner or 'there'} has no setting '{place[-1]}'.", did_you_mean(str(place[-1]), known, "settings")
+        )
+    if kind == "missing":
+        return Problem("", "is missing.", "Add it to the experiment.")
+    message = detail["msg"].removeprefix("Value error, ")
+    given = detail["input"]
+    shown = f" (got {given!r})" if isinstance(given, str | int | float | bool | None) else ""
+    return Problem("", f"{message[0].lower()}{message[1:]}{shown}.", "Correct the value.")
+
+
+def _fields_at(settings: type[BaseModel], place: Location) -> list[str]:
+    """Names of the settings allowed at ``place`` below ``settings``."""
+    for key in place:
+        if isinstance(key, int) or key not in settings.model_fields:
+            continue
+        annotation = settings.model_fields[key].annotation
+        candidates = [annotation, *get_args(annotation)]
+        settings = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), settings)
+    return list(settings.model_fields)
+
+
+def _inconsistencies(experiment: Experiment) -> Iterator[tuple[Location, Problem]]:
+    """Problems between settings that are fine one by one."""
+    try:
+        topology = experiment.topology.build(experiment.seed)
+    except TopologyError as error:
+        yield ("topology", error.field), Problem("", error.message, error.advice)
+        return
+    plan = Plan(experiment.rounds, experiment.training, topology)
+    offered = {"public_data": bool(experiment.data.public), "validation_data": experiment.data.validation > 0}
+    for number, settings in enumerate(experiment.methods):
+        method = METHODS.load(settings.name)
+        assert issubclass(method, Method)  # the registry of methods holds nothing else
+        for need in sorted(method.needs(settings)):
+            if not offered[need]:
+                yield (
+                    ("methods", number),
+                    Problem("", f"{settings.name} needs {need.replace('_', ' ')}, and there is none.", NEEDS[need]),
+                )
+        for problem in method.check(settings, plan):
+            keys = tuple(problem.where.split(".")) if problem.where else ()
+            yield ("methods", number, *keys), Problem("", problem.what, problem.advice)
+
+
+def _located(place: Location, problem: Problem, source: Source | None) -> Problem:
+    path = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in place).lstrip(".")
+    prefix = source.line_of(place) if source else ""
+    return Problem(f"{prefix}{path}", problem.what, problem.advice)
+
+
+def _override(content: MutableMapping[str, Any], override: str) -> None:
+    """Set ``dotted.path=value`` in ``content``; the value is read as YAML."""
+    path, equals, value = override.partition("=")
+    if not equals or not path:
+        raise InputError(
+            Problem(override, "is not an override.", "Write dotted.path=value, for example training.optimizer.lr=0.05.")
+        )
+    *parents, last = path.split(".")
+    holder: Any = content
+    for key in parents:
+        holder = _step(holder, key, override)
+    if isinstance(holder, list):
+        holder[_number(holder, last, override)] = read_value(value, override)
+    else:
+        holder[last] = read_value(value, override)
+
+
+def _step(holder: Any, key: str, override: str) -> Any:
+    """The container at ``key``, made where it is missing or is the short form of a part."""
+    if isinstance(holder, list):
+        place: Any = _number(holder, key, override)
+    else:
+        place = key
+        holder.setdefault(key, {})
+    if isinstance(holder[place], str):
+        holder[place] = {"name": holder[place]}
+    if not isinstance(holder[place], dict | list):
+        raise InputError(
+            Problem(override, f"'{key}' is a single value; nothing lies below it.", "Check the dotted path.")
+        )
+    return holder[place]
+
+
+def _number(holder: Sequence[Any], key: str, override: str) -> int:
+    if not key.isdigit() or int(key) >= len(holder):
+        raise InputError(
+            Problem(override, f"'{key}' is not a place in this list.", f"Count from 0 to {len(holder) - 1}.")
+        )
+    return int(key)

@@ -1,0 +1,69 @@
+"""Writes a run's metrics, timing, message sizes and artifacts; a resumed run continues the same files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simulator.core.message import Message
+from simulator.core.observer import Observer, Speed
+from simulator.core.report import Artifact, Metric
+
+FILES = ("metrics.jsonl", "timing.jsonl", "messages.jsonl")
+
+
+class Recorder(Observer):
+    """Appends to the run directory; the lines of a round are on disk before the next one is evaluated."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._files = {name: (path / name).open("a") for name in FILES}
+        (path / "artifacts").mkdir(exist_ok=True)
+
+    def sent(self, round: int, messages: Sequence[Message]) -> None:
+        """One line a message."""
+        write = self._files["messages.jsonl"].write
+        for message in messages:
+            parts = ", ".join(f'"{name}": {size}' for name, size in message.bytes_by_part().items())
+            write(
+                f'{{"round": {message.round}, "sender": {message.sender}, "receiver": {message.receiver}, '
+                f'"wire": {message.wire_bytes}, "parts": {{{parts}}}}}\n'
+            )
+
+    def evaluated(self, round: int, metrics: Sequence[Metric], speed: Speed) -> None:
+        """One line a metric, and the work since the last evaluation."""
+        self.recorded(metrics)
+        self._files["timing.jsonl"].write(json.dumps(speed._asdict()) + "\n")
+        self._flush()
+
+    def recorded(self, metrics: Sequence[Metric]) -> None:
+        """One line a metric."""
+        self._files["metrics.jsonl"].writelines(json.dumps(metric._asdict()) + "\n" for metric in metrics)
+
+    def saved(self, name: str, artifact: Artifact) -> None:
+        """One compressed file an artifact."""
+        file = self._path / "artifacts" / f"{name}-round-{artifact.round:06}-node-{artifact.node:04}.npz"
+        np.savez_compressed(file, allow_pickle=False, **artifact.arrays)
+
+    def state_dict(self) -> dict[str, Any]:
+        """How long each file is."""
+        self._flush()
+        return {name: (self._path / name).stat().st_size for name in FILES}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Cut off what was written after the checkpoint: the resumed run writes it again."""
+        for name, length in state.items():
+            self._files[name].truncate(length)
+
+    def finished(self, status: str) -> None:
+        """Close the files."""
+        for file in self._files.values():
+            file.close()
+
+    def _flush(self) -> None:
+        for file in self._files.values():
+            file.flush()

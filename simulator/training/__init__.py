@@ -1,0 +1,1 @@
+"""The local steps of a round, and evaluation."""

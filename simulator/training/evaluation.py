@@ -1,0 +1,33 @@
+"""How good a parameter vector is: accuracy, loss, and how far the nodes are apart."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from simulator.core.flat_module import FlatModule
+from simulator.core.samples import Normalizer, Samples
+
+
+class Score(NamedTuple):
+    """Of one model on one labelled set; ``loss`` is the mean cross-entropy."""
+
+    accuracy: float
+    loss: float
+
+
+def evaluate(module: FlatModule, samples: Samples, normalizer: Normalizer) -> Score:
+    """The bound model's score on ``samples``."""
+    logits = module.logits(samples, normalizer)
+    labels = samples.labels_at(torch.arange(len(samples)))
+    accuracy = (logits.argmax(dim=1) == labels).double().mean().item()
+    return Score(accuracy, cross_entropy(logits.double(), labels).item())
+
+
+def consensus_distance(parameters: Tensor) -> float:
+    """Root mean square over nodes of ||x_i - mean x||, for float [nodes, parameters]."""
+    rows = parameters.double()
+    return (rows - rows.mean(dim=0)).square().sum(dim=1).mean().sqrt().item()

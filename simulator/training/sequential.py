@@ -1,0 +1,54 @@
+"""One node after the other, one step after the other: the reference, and the fastest way for convolutions on a CPU."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from simulator.core.method import Method
+from simulator.core.node import Node
+
+
+class Sequential:
+    """Mini-batch SGD on the flat parameter vector, with the methods' hooks in their places."""
+
+    def train(self, node: Node) -> None:
+        """``node.training.local_steps`` steps from ``node.parameters``, in place."""
+        augment_rng = node.rng("augmentation")
+        loss_hooks = _overriding(node, "per_sample_loss")
+        step_hooks = _overriding(node, "before_step")
+        steps = node.training.local_steps
+        node.record_loss(sum(_step(node, augment_rng, loss_hooks, step_hooks) for _ in range(steps)) / steps)
+
+
+def _step(node: Node, augment_rng: np.random.Generator, loss_hooks: list[Method], step_hooks: list[Method]) -> float:
+    settings, model = node.training, node.model
+    batch = node.training_set.next_batch(settings.batch_size, node.rng, augment_rng)
+    with model.autocast():
+        logits: Tensor = model.module(batch.images)
+    losses = cross_entropy(logits.to(model.dtype), batch.targets, reduction="none")
+    for method in loss_hooks:
+        losses = method.per_sample_loss(node, batch, logits, losses)
+    loss = losses.mean()
+    model.gradient.zero_()
+    loss.backward()  # type: ignore[no-untyped-call]
+    if settings.optimizer.weight_decay:
+        model.gradient.add_(node.parameters, alpha=settings.optimizer.weight_decay)
+    for method in step_hooks:
+        method.before_step(node, batch)
+    _move(node, model.gradient)
+    return loss.item()
+
+
+def _move(node: Node, gradient: Tensor) -> None:
+    optimizer = node.training.optimizer
+    direction = gradient
+    if node.momentum is not None:
+        node.momentum.mul_(optimizer.momentum).add_(gradient)
+        direction = gradient.add_(node.momentum, alpha=optimizer.momentum) if optimizer.nesterov else node.momentum
+    node.parameters.add_(direction, alpha=-node.learning_rate)
+
+
+def _overriding(node: Node, hook: str) -> list[Method]:
+    return [method for method in node.methods if getattr(type(method), hook) is not getattr(Method, hook)]
