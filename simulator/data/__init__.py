@@ -1,0 +1,1 @@
+"""Data sets, how they are divided among the nodes, and how batches are augmented."""

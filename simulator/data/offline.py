@@ -1,0 +1,79 @@
+"""Data sets that need no download: both come inside scikit-learn's wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import Field
+from sklearn.datasets import load_digits, load_sample_images
+from sklearn.model_selection import train_test_split
+
+from simulator.core.registry import PartSettings
+from simulator.data.dataset import Dataset, ImageData
+
+# The data are the same in every experiment, so the experiment's seed has no say in them.
+_FIXED_SEED = 0
+_HEIGHT = 427  # of both photographs, which are wider than high
+
+
+class Digits(Dataset):
+    """Handwritten digits: 1,797 gray images of 8x8, 10 classes (UCI, optical recognition of handwritten digits).
+
+    A fixed, stratified fifth (360 images) is the test set.
+    """
+
+    class Config(PartSettings):
+        """Settings of `Digits`."""
+
+        name: str = "digits"
+
+    config: Config
+
+    def load(self, root: Path) -> ImageData:
+        """1,437 training and 360 test images; ``root`` is not used."""
+        digits = load_digits()
+        images = np.round(digits.images[..., None] * (255 / 16)).astype(np.uint8)
+        labels = digits.target.astype(np.int64)
+        x_train, x_test, y_train, y_test = train_test_split(
+            images, labels, test_size=0.2, stratify=labels, random_state=_FIXED_SEED
+        )
+        return ImageData(x_train, y_train, x_test, y_test, tuple(map(str, digits.target_names)))
+
+
+class PhotoPatches(Dataset):
+    """Square patches of scikit-learn's two sample photographs, RGB and unlabelled: a small public set.
+
+    Patches are cut at fixed random places, with sides between ``size`` and the photographs' height (log-uniform), and
+    averaged down to ``size``: large ones keep some content even at 8x8.
+    """
+
+    class Config(PartSettings):
+        """Settings of `PhotoPatches`.
+
+        Attributes:
+            size: height and width in pixels.
+            count: number of patches, half of them from each photograph.
+        """
+
+        name: str = "photo_patches"
+        size: int = Field(default=32, ge=1, le=_HEIGHT)
+        count: int = Field(default=2000, ge=1)
+
+    config: Config
+
+    def load(self, root: Path) -> ImageData:
+        """``count`` images of ``size`` x ``size`` x 3, no labels, no test set; ``root`` is not used."""
+        photos = [Image.fromarray(photo) for photo in load_sample_images().images]
+        rng = np.random.default_rng(_FIXED_SEED)
+        patches = [self._patch(photos[i % len(photos)], rng) for i in range(self.config.count)]
+        return ImageData(np.stack(patches), None, None, None, ())
+
+    def _patch(self, photo: Image.Image, rng: np.random.Generator) -> NDArray[np.uint8]:
+        size = self.config.size
+        side = int(np.exp(rng.uniform(np.log(size), np.log(_HEIGHT + 1))))
+        left, top = (int(rng.integers(extent - side + 1)) for extent in photo.size)
+        box = (left, top, left + side, top + side)
+        return np.asarray(photo.resize((size, size), Image.Resampling.BOX, box=box))

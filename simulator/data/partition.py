@@ -1,0 +1,201 @@
+"""How the training samples are divided among the nodes."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from simulator.core.errors import wrong
+from simulator.core.registry import Part, PartSettings, Registry
+
+Indices = NDArray[np.int64]
+
+
+class Partition(Part):
+    """A way to divide samples, chosen by name."""
+
+    def split(self, labels: NDArray[np.int64], nodes: int, rng: np.random.Generator) -> list[Indices]:
+        """Divide the samples that have these labels.
+
+        Args:
+            labels: int64 [N].
+            nodes: number of nodes.
+            rng: the only source of randomness.
+
+        Returns:
+            One array of positions in ``labels`` a node, in order of node id; no position is given twice.
+
+        Raises:
+            InputError: the samples cannot be divided this way, for example because there are fewer than nodes.
+        """
+        raise NotImplementedError
+
+
+PARTITIONS: Registry[Partition] = Registry("partitions")
+
+
+class Iid(Partition):
+    """Every node gets floor(N / nodes) samples drawn at random; the fewer than ``nodes`` left over go to nobody."""
+
+    class Config(PartSettings):
+        """Settings of `Iid`."""
+
+        name: str = "iid"
+
+    config: Config
+
+    def split(self, labels: NDArray[np.int64], nodes: int, rng: np.random.Generator) -> list[Indices]:
+        """Equal parts of a random order."""
+        _require(len(labels), nodes, nodes)
+        return _equal_parts(rng.permutation(len(labels)), nodes)
+
+
+class Dirichlet(Partition):
+    """Label skew by Dirichlet draws, as in Quasi-Global Momentum (Lin et al. 2021, arXiv:2102.04761) and IDKD.
+
+    Nodes are taken in groups of ten, each with its share of the shuffled samples. Within a group of w workers and S
+    samples every class is divided by p ~ Dir(alpha 1_w), in which workers that already hold S / w samples are set to
+    zero; the group is drawn again until the smallest worker has half of S / w. The workers' samples are then strung
+    together and cut anew into equal parts of floor(N / nodes), so every node has as many samples as any other, and the
+    fewer than ``nodes`` left over go to nobody.
+    """
+
+    class Config(PartSettings):
+        """Settings of `Dirichlet`.
+
+        Attributes:
+            alpha: concentration; 10 is nearly iid, 0.1 leaves a node about three classes in effect.
+            permute_nodes: hand out the parts in random order. Neighbouring parts share the label mass of the worker
+                they were cut from, so without it nodes with adjacent ids, the neighbours on a ring, are more alike than
+                chance would have it.
+            max_retries: how often a group is drawn before giving up.
+        """
+
+        name: str = "dirichlet"
+        alpha: float = Field(gt=0)
+        permute_nodes: bool = True
+        max_retries: int = Field(default=10_000, ge=1)
+
+    config: Config
+
+    group_size = 10
+
+    def split(self, labels: NDArray[np.int64], nodes: int, rng: np.random.Generator) -> list[Indices]:
+        """Equal parts, each with its own mixture of classes.
+
+        Raises:
+            InputError: fewer samples than nodes, or no draw in ``max_retries`` gave every worker enough.
+        """
+        _require(len(labels), nodes, nodes)
+        order = rng.permutation(len(labels))
+        firsts = range(0, nodes, self.group_size)
+        workers = [min(self.group_size, nodes - first) for first in firsts]
+        groups = np.split(order, [len(labels) * first // nodes for first in firsts[1:]])
+        strung = [self._divide(labels, group, w, rng) for group, w in zip(groups, workers, strict=True)]
+        parts = _equal_parts(np.concatenate(strung), nodes)
+        return [parts[i] for i in rng.permutation(nodes)] if self.config.permute_nodes else parts
+
+    def _divide(self, labels: NDArray[np.int64], group: Indices, workers: int, rng: np.random.Generator) -> Indices:
+        """The samples of a group, those of its first worker first."""
+        by_class = [group[labels[group] == label] for label in np.unique(labels[group])]
+        cuts = self._cuts([len(members) for members in by_class], workers, rng)
+        pieces = [np.split(members, inner) for members, inner in zip(by_class, cuts, strict=True)]
+        return np.concatenate([piece[worker] for worker in range(workers) for piece in pieces])
+
+    def _cuts(self, class_sizes: list[int], workers: int, rng: np.random.Generator) -> list[Indices]:
+        for _ in range(self.config.max_retries):
+            cuts = _draw_cuts(class_sizes, workers, self.config.alpha, rng)
+            if cuts is not None:
+                return cuts
+        tried = f"{self.config.max_retries} draws with alpha {self.config.alpha}"
+        what = f"none of {tried} gave each of {workers} workers enough samples."
+        raise wrong("alpha", what, "Take a larger alpha, fewer nodes or more retries (max_retries).")
+
+
+class Shards(Partition):
+    """Samples sorted by label and cut into shards that are dealt at random (McMahan et al. 2017, arXiv:1602.05629).
+
+    There are ``nodes * shards_per_node`` shards. They differ in size by one sample at most, and every sample goes to a
+    node.
+    """
+
+    class Config(PartSettings):
+        """Settings of `Shards`.
+
+        Attributes:
+            shards_per_node: about the largest number of classes a node sees.
+        """
+
+        name: str = "shards"
+        shards_per_node: int = Field(default=2, ge=1)
+
+    config: Config
+
+    def split(self, labels: NDArray[np.int64], nodes: int, rng: np.random.Generator) -> list[Indices]:
+        """A random hand of shards a node."""
+        count = nodes * self.config.shards_per_node
+        _require(len(labels), nodes, count)
+        shuffled = rng.permutation(len(labels))
+        shards = np.array_split(shuffled[np.argsort(labels[shuffled], kind="stable")], count)
+        hands = rng.permutation(count).reshape(nodes, -1)
+        return [np.concatenate([shards[i] for i in hand]) for hand in hands]
+
+
+class QuantitySkew(Partition):
+    """Nodes differ in how much they hold, not in what (Li et al. 2022, arXiv:2102.02079).
+
+    Every node gets ``min_samples``; the rest is divided in proportions drawn from Dir(alpha). Every sample goes to a
+    node.
+    """
+
+    class Config(PartSettings):
+        """Settings of `QuantitySkew`.
+
+        Attributes:
+            alpha: concentration; the smaller, the more unequal.
+            min_samples: what every node has at least.
+        """
+
+        name: str = "quantity_skew"
+        alpha: float = Field(gt=0)
+        min_samples: int = Field(default=10, ge=1)
+
+    config: Config
+
+    def split(self, labels: NDArray[np.int64], nodes: int, rng: np.random.Generator) -> list[Indices]:
+        """Unequal parts of a random order."""
+        least = self.config.min_samples
+        _require(len(labels), nodes, nodes * least)
+        shares = np.cumsum(rng.dirichlet(np.full(nodes, self.config.alpha)))[:-1]
+        spare = len(labels) - nodes * least
+        cuts = np.round(shares * spare).astype(np.int64) + least * np.arange(1, nodes)
+        return list(np.split(rng.permutation(len(labels)), cuts))
+
+
+def _require(samples: int, nodes: int, needed: int) -> None:
+    if samples < needed:
+        what = f"{samples} samples cannot be divided among {nodes} nodes: at least {needed} are needed."
+        raise wrong("", what, "Take fewer nodes, or leave more samples to them.")
+
+
+def _equal_parts(order: Indices, nodes: int) -> list[Indices]:
+    size = len(order) // nodes
+    return list(order[: size * nodes].reshape(nodes, size))
+
+
+def _draw_cuts(class_sizes: list[int], workers: int, alpha: float, rng: np.random.Generator) -> list[Indices] | None:
+    """Where to cut each class between the workers; None where a worker ends up with too little."""
+    fair = sum(class_sizes) / workers
+    held = np.zeros(workers, dtype=np.int64)
+    cuts = []
+    for size, drawn in zip(class_sizes, rng.dirichlet(np.full(workers, alpha), len(class_sizes)), strict=True):
+        shares = np.where(held < fair, drawn, 0)
+        if not shares.sum() > 0:  # a tiny alpha can put all of its mass on workers that have enough
+            return None
+        ends = (np.cumsum(shares / shares.sum()) * size).astype(np.int64)[:-1]
+        held += np.diff(ends, prepend=0, append=size)
+        cuts.append(ends)
+    return cuts if held.min() >= math.floor(fair / 2) else None

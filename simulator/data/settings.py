@@ -1,0 +1,62 @@
+"""The ``data`` block of an experiment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SerializeAsAny, model_validator
+
+from simulator.core.registry import PartSettings, Settings
+from simulator.data.augmentation import Augmentation
+
+
+class PublicSource(Settings):
+    """Where public images come from.
+
+    Attributes:
+        dataset: the data set whose training images to draw from. With the settings of the private data set, images are
+            taken out of its training set before the nodes get theirs.
+        samples: how many to draw.
+    """
+
+    dataset: SerializeAsAny[PartSettings]
+    samples: int = Field(gt=0)
+
+
+class DataSettings(Settings):
+    """The ``data`` block of an experiment.
+
+    Attributes:
+        dataset: the private data set: labelled, with a test set.
+        root: the folder that data sets lie in; ``~`` is the home folder.
+        partition: how the training samples are divided among the nodes.
+        validation: share of each node's samples that it calibrates on and never trains on.
+        held_out: share of each node's samples that it never uses: the non-members of audits.
+        public: sources of the unlabelled images that every node has, shuffled together.
+        train_samples: at most this many private training samples in all, a random subset; None for no limit.
+        test_samples: at most this many test samples, a random subset; None for no limit.
+        augment: random changes to training images.
+    """
+
+    dataset: SerializeAsAny[PartSettings]
+    root: Path = Path("~/data")
+    partition: SerializeAsAny[PartSettings]
+    validation: float = Field(default=0.1, ge=0, lt=1)
+    held_out: float = Field(default=0.0, ge=0, lt=1)
+    public: tuple[PublicSource, ...] = ()
+    train_samples: int | None = Field(default=None, gt=0)
+    test_samples: int | None = Field(default=None, gt=0)
+    augment: Augmentation = Augmentation()
+
+    @model_validator(mode="after")
+    def _leave_something_to_train_on(self) -> DataSettings:
+        if self.validation + self.held_out >= 1:
+            raise ValueError("validation and held_out together must be less than 1")
+        return self
+
+    @model_validator(mode="after")
+    def _list_each_source_once(self) -> DataSettings:
+        sources = [source.dataset for source in self.public]
+        if any(source in sources[:i] for i, source in enumerate(sources)):
+            raise ValueError("public lists the same data set twice; list it once, with all of its samples")
+        return self

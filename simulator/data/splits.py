@@ -1,0 +1,154 @@
+"""From the ``data`` block of an experiment to what each node holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from simulator.core.errors import InputError, wrong
+from simulator.core.samples import NodeData, Samples
+from simulator.core.seeding import generator
+from simulator.data.conform import conversion
+from simulator.data.dataset import ImageData, to_tensor
+from simulator.data.loading import load_private
+from simulator.data.normalization import measure
+from simulator.data.partition import PARTITIONS, Indices
+from simulator.data.public import Drawn, assemble, draw
+from simulator.data.settings import DataSettings, PublicSource
+
+__all__ = ["DataSettings", "NetworkData", "PublicSource", "prepare"]
+
+
+@dataclass(frozen=True)
+class NetworkData:
+    """The data of all nodes, and what only an onlooker may know about it.
+
+    Attributes:
+        nodes: what each node sees, in order of node id.
+        public_labels: int64 [P], the true class of each public image, or -1 where it comes from another data set.
+        public_in_distribution: bool [P], whether the public image comes from the private data set.
+        public_source: int64 [P], its source, counted in ``data.public``.
+        public_index: int64 [P], its row in that source's training images.
+        class_names: one name a class.
+        notes: what the user should know about how the data was prepared.
+    """
+
+    nodes: tuple[NodeData, ...]
+    public_labels: NDArray[np.int64]
+    public_in_distribution: NDArray[np.bool_]
+    public_source: NDArray[np.int64]
+    public_index: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def save_partition(self, path: Path) -> None:
+        """Write which node holds which sample, as an ``.npz`` file whose bytes depend on the data alone.
+
+        For S in train, validation and held_out: ``S_index`` (int64, the row in the data set's training arrays),
+        ``S_node`` (int64, who holds it) and ``S_label`` (int64, its class). Further ``test_index`` (rows in the test arrays), the four ``public_*`` arrays
+        of this object, ``class_names`` (text) and ``classes`` (their number).
+        """
+        arrays: dict[str, NDArray[np.generic]] = {}
+        for split in ("train", "validation", "held_out"):
+            indices = [getattr(node, split).index.numpy() for node in self.nodes]
+            arrays[f"{split}_index"] = np.concatenate(indices)
+            arrays[f"{split}_node"] = np.repeat(np.arange(len(indices)), [len(index) for index in indices])
+            arrays[f"{split}_label"] = np.concatenate([_labels(getattr(node, split)) for node in self.nodes])
+        for name in ("public_labels", "public_in_distribution", "public_source", "public_index"):
+            arrays[name] = getattr(self, name)
+        arrays["test_index"] = self.nodes[0].test.index.numpy()
+        arrays["class_names"] = np.array(self.class_names)
+        arrays["classes"] = np.array(len(self.class_names))
+        np.savez(path, **arrays)  # type: ignore[arg-type]
+
+
+def prepare(settings: DataSettings, nodes: int, seed: int) -> NetworkData:
+    """Load the data, draw the public set, divide the rest among the nodes, and split what each node got.
+
+    Every random choice has its own generator: the partition does not move with the validation share or with public
+    sources other than the private data set, and held-out samples do not move with the validation share.
+
+    Raises:
+        InputError: a data set cannot be loaded, or has too few samples for what is asked of it.
+    """
+    private = load_private(settings.dataset, settings.root)
+    drawn = draw(settings, private, seed)
+    public = assemble(private, drawn, seed)
+    train, test = _samples(private.x_train, private.y_train), _samples(private.x_test, private.y_test)
+    pool = np.setdiff1d(np.arange(len(train)), public.index[public.in_distribution])
+    pool = _subset(pool, settings.train_samples, generator(seed, "data.train_samples"))
+    parts = _partition(settings, train.labels_at(torch.from_numpy(pool)).numpy(), nodes, seed)
+    tested = _subset(np.arange(len(test)), settings.test_samples, generator(seed, "data.test_samples"))
+    node_data = partial(
+        NodeData,
+        test=test.subset(torch.from_numpy(tested)),
+        public=Samples(public.images, None, torch.arange(len(public.images))) if len(public.images) else None,
+        normalizer=measure(private.x_train, pool),
+        classes=private.num_classes,
+    )
+    rows = [_split_node(settings, pool[part], node, seed) for node, part in enumerate(parts)]
+    return NetworkData(
+        nodes=tuple(node_data(*(train.subset(torch.from_numpy(split)) for split in splits)) for splits in rows),
+        public_labels=public.labels,
+        public_in_distribution=public.in_distribution,
+        public_source=public.source,
+        public_index=public.index,
+        class_names=private.class_names,
+        notes=tuple(_notes(settings, private, drawn, left_over=len(pool) - sum(map(len, parts)))),
+    )
+
+
+def _partition(settings: DataSettings, labels: NDArray[np.int64], nodes: int, seed: int) -> list[Indices]:
+    try:
+        part = PARTITIONS.build(settings.partition)
+        return part.split(labels, nodes, generator(seed, "data.partition"))
+    except InputError as error:
+        raise error.under("data.partition") from error
+
+
+def _split_node(settings: DataSettings, rows: Indices, node: int, seed: int) -> tuple[Indices, Indices, Indices]:
+    """A node's rows for training, validation and holding out.
+
+    The latter two come from opposite ends of one random order, so that neither's share moves the other.
+    """
+    order = generator(seed, "data.split", node=node).permutation(rows)
+    validation, held_out = (_share(fraction, len(rows)) for fraction in (settings.validation, settings.held_out))
+    if validation + held_out >= len(rows):
+        used = f"{validation} for validation and {held_out} held out"
+        what = f"node {node} has {len(rows)} samples: none is left to train on after {used}."
+        raise wrong("data.partition", what, "Take fewer nodes, a partition of more equal sizes, or smaller shares.")
+    end = len(rows) - validation
+    return np.sort(order[held_out:end]), np.sort(order[end:]), np.sort(order[:held_out])
+
+
+def _notes(settings: DataSettings, private: ImageData, drawn: Drawn, left_over: int) -> Iterator[str]:
+    for source, (data, _) in zip(settings.public, drawn, strict=True):
+        done = conversion(data.x_train, private.x_train.shape[1:])
+        if done:
+            yield f"public images of {source.dataset.name}: {done}"
+    if left_over:
+        yield f"{left_over} training samples went to no node: the partition gives all nodes the same number"
+
+
+def _samples(images: NDArray[np.uint8] | None, labels: NDArray[np.int64] | None) -> Samples:
+    assert images is not None  # `load_private` saw to both
+    assert labels is not None
+    return Samples(to_tensor(images), to_tensor(labels), torch.arange(len(images)))
+
+
+def _labels(samples: Samples) -> NDArray[np.int64]:
+    return samples.labels_at(torch.arange(len(samples))).numpy()
+
+
+def _share(fraction: float, size: int) -> int:
+    return max(1, round(fraction * size)) if fraction else 0
+
+
+def _subset(rows: Indices, limit: int | None, rng: np.random.Generator) -> Indices:
+    return rows if limit is None else np.sort(rng.permutation(rows)[:limit])
