@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from simulator.core.backend import Backend
+from simulator.core.backend import BACKENDS, Backend
 from simulator.core.errors import InputError
 from simulator.core.flat_module import FlatModule, check_trainable_by_gossip
+from simulator.core.method import METHODS
+from simulator.core.mixer import MIXERS
+from simulator.core.model import MODELS
 from simulator.core.node import Node, Place, Schedule
 from simulator.core.observer import Observer, RunInfo
-from simulator.core.registry import BACKENDS, METHODS, MIXERS, MODELS
 from simulator.core.seeding import torch_seed
 from simulator.data.splits import NetworkData, prepare
 from simulator.engine import Engine, Rhythm
@@ -41,7 +42,7 @@ class Simulation:
         data = prepare(experiment.data, topology.num_nodes, experiment.seed)
         module = build_module(experiment, data)
         nodes = _nodes(experiment, topology, data, module)
-        backend: Backend = BACKENDS.build(experiment.backend)
+        backend = BACKENDS.build(experiment.backend)
         return cls(experiment, topology, data, nodes, backend)
 
     def start(self) -> None:
@@ -59,10 +60,15 @@ class Simulation:
     def info(self, start_round: int) -> RunInfo:
         """What observers are told at the start."""
         experiment = self.experiment
-        settings: dict[str, Any] = experiment.to_dict()
-        size = len(self.nodes[0].parameters)
         return RunInfo(
-            experiment.name, experiment.seed, experiment.rounds, len(self.nodes), size, start_round, settings
+            name=experiment.name,
+            seed=experiment.seed,
+            rounds=experiment.rounds,
+            nodes=len(self.nodes),
+            parameters=len(self.nodes[0].parameters),
+            start_round=start_round,
+            settings=experiment.to_dict(),
+            notes=self.data.notes,
         )
 
 
@@ -77,7 +83,7 @@ def build_module(experiment: Experiment, data: NetworkData) -> FlatModule:
 
 def _nodes(experiment: Experiment, topology: Topology, data: NetworkData, module: FlatModule) -> list[Node]:
     matrix = module.initial.repeat(topology.num_nodes, 1)
-    schedule = Schedule(experiment.seed, experiment.rounds, experiment.training, experiment.data.augment or None)
+    schedule = Schedule(experiment.seed, experiment.rounds, experiment.training, experiment.data.augment)
     nodes = []
     for id in range(topology.num_nodes):
         place = Place(id, topology.row(id), topology.out_neighbours(id))

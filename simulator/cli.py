@@ -11,8 +11,15 @@ import typer
 from rich.console import Console as Terminal
 from rich.table import Table
 
+from simulator.core.backend import BACKENDS
 from simulator.core.errors import InputError, RumormillError, did_you_mean, wrong
-from simulator.core.registry import BACKENDS, DATASETS, METHODS, MIXERS, MODELS, PARTITIONS, TRACKERS, Registry
+from simulator.core.method import METHODS
+from simulator.core.mixer import MIXERS
+from simulator.core.model import MODELS
+from simulator.core.registry import Registry
+from simulator.data.dataset import DATASETS
+from simulator.data.partition import PARTITIONS
+from simulator.results.trackers import TRACKERS
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 stderr = Terminal(stderr=True)
@@ -21,7 +28,7 @@ RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")
 Out = Annotated[Path, typer.Option("--out", help="Where to make the run directory.")]
 Track = Annotated[list[str] | None, typer.Option("--track", help="Also log to tensorboard or wandb; repeatable.")]
 
-PARTS: dict[str, Registry] = {
+PARTS: dict[str, Registry[Any]] = {
     registry.kind: registry for registry in (METHODS, MIXERS, MODELS, DATASETS, PARTITIONS, BACKENDS, TRACKERS)
 }
 INTERRUPTED = 130
@@ -47,7 +54,9 @@ def run_command(
 @app.command(name="resume")
 def resume_command(
     path: RunPath,
-    round: Annotated[int | None, typer.Option("--round", help="The checkpoint to start from; default: the last.")] = None,
+    round: Annotated[
+        int | None, typer.Option("--round", help="The checkpoint to start from; default: the last.")
+    ] = None,
     track: Track = None,
 ) -> None:
     """Continue a run that was stopped, as if it had never been."""
@@ -95,7 +104,9 @@ def topology_command(
     nodes: Annotated[int | None, typer.Option("--nodes", help="Number of nodes.")] = None,
     weights: Annotated[str, typer.Option("--weights", help="See `rumormill list weights`.")] = "metropolis_hastings",
     seed: Annotated[int, typer.Option("--seed", help="For random graphs.")] = 0,
-    options: Annotated[list[str] | None, typer.Argument(metavar="[OPTION=VALUE]...", help="For example rows=4.")] = None,
+    options: Annotated[
+        list[str] | None, typer.Argument(metavar="[OPTION=VALUE]...", help="For example rows=4.")
+    ] = None,
     draw: Annotated[Path | None, typer.Option("--draw", help="Draw the graph into this SVG file.")] = None,
 ) -> None:
     """Show what a graph means for mixing: links, degrees, diameter, spectral gap."""
@@ -125,7 +136,9 @@ def doctor_command() -> None:
     healthy = True
     for check in examine():
         healthy &= check.passed
-        stderr.print(f"[{'green' if check.passed else 'red'}]{'ok  ' if check.passed else 'FAIL'}[/] {check.name}: {check.found}")
+        stderr.print(
+            f"[{'green' if check.passed else 'red'}]{'ok  ' if check.passed else 'FAIL'}[/] {check.name}: {check.found}"
+        )
     if not healthy:
         raise typer.Exit(1)
 
@@ -173,7 +186,7 @@ def _facts(topology: Any) -> dict[str, str]:
     }
 
 
-def _registry_lister(registry: Registry) -> Callable[[], dict[str, str]]:
+def _registry_lister(registry: Registry[Any]) -> Callable[[], dict[str, str]]:
     return lambda: {name: _summary(registry.load(name)) for name in registry.names()}
 
 

@@ -7,15 +7,35 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
-from simulator.core.registry import BACKENDS, DATASETS, METHODS, MIXERS, MODELS, PARTITIONS, TRACKERS
+from simulator.core.backend import BACKENDS
+from simulator.core.method import METHODS
+from simulator.core.mixer import MIXERS
+from simulator.core.model import MODELS
+from simulator.core.registry import Registry
+from simulator.data.dataset import DATASETS
+from simulator.data.partition import PARTITIONS
+from simulator.results.trackers import TRACKERS
 
-REQUIRED = ("torch", "torchvision", "ray", "flwr", "networkx", "numpy", "scipy", "opacus", "scikit-learn", "safetensors")
+REQUIRED = (
+    "torch",
+    "torchvision",
+    "ray",
+    "flwr",
+    "networkx",
+    "numpy",
+    "scipy",
+    "opacus",
+    "scikit-learn",
+    "safetensors",
+)
+REGISTRIES: tuple[Registry[Any], ...] = (METHODS, MIXERS, MODELS, DATASETS, PARTITIONS, BACKENDS, TRACKERS)
 
 
 class Check(NamedTuple):
@@ -30,9 +50,9 @@ def examine() -> Iterator[Check]:
     """All checks, in order."""
     yield Check("python", True, f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     for package in REQUIRED:
-        yield _attempt(package, lambda package=package: version(package))  # type: ignore[misc]
-    for registry in (METHODS, MIXERS, MODELS, DATASETS, PARTITIONS, BACKENDS, TRACKERS):
-        yield _attempt(registry.kind, lambda registry=registry: _all_load(registry))  # type: ignore[misc]
+        yield _attempt(package, partial(version, package))
+    for registry in REGISTRIES:
+        yield _attempt(registry.kind, partial(_all_load, registry))
     yield _attempt("torch computes", _train_step)
     yield _attempt("torchvision loads", _torchvision)
     yield Check("processors", True, f"{os.cpu_count()} cores, {_gpus()}")
@@ -48,11 +68,10 @@ def _attempt(name: str, what: Callable[[], str]) -> Check:
         return Check(name, False, f"{type(error).__name__}: {error}")
 
 
-def _all_load(registry: object) -> str:
-    names: list[str] = registry.names()  # type: ignore[attr-defined]
-    for name in names:
-        registry.load(name)  # type: ignore[attr-defined]
-    return ", ".join(names)
+def _all_load(registry: Registry[Any]) -> str:
+    for name in registry.names():
+        registry.load(name)
+    return ", ".join(registry.names())
 
 
 def _train_step() -> str:

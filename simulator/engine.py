@@ -194,8 +194,8 @@ class Engine:
         if not finite.all():
             lost = [node for node, good in zip(found, finite.tolist(), strict=True) if not good]
             raise RunError(
-                f"training diverged: after round {round}, {len(lost)} of {len(found)} nodes (node {lost[0]} first) have "
-                "parameters that are not finite.\n"
+                f"training diverged: after round {round}, {len(lost)} of {len(found)} nodes (first: {lost[0]}) hold "
+                "numbers that are not finite.\n"
                 "    Lower training.optimizer.lr, or lengthen training.schedule.warmup."
             )
         module, test, normalizer = self._consensus

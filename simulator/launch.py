@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from simulator.build import Simulation
+from simulator.core.method import METHODS
 from simulator.core.node import Node
 from simulator.core.observer import Observer
-from simulator.core.report import Metric
+from simulator.core.report import Metric, Section
 from simulator.experiment import Experiment
 from simulator.parsing import load_experiment
 from simulator.results.checkpoint import Checkpoint, Checkpoints
 from simulator.results.recorder import Recorder
+from simulator.results.report import write_report
 from simulator.results.run_directory import RunDirectory
 
 PACKAGES = ("rumormill", "torch", "numpy", "networkx", "scikit-learn", "pydantic")
@@ -71,6 +73,14 @@ def resume(path: str | Path, round: int | None = None, observers: Sequence[Obser
     experiment = load_experiment(directory.experiment)
     checkpoint = Checkpoints(directory.path / "checkpoints", experiment.digest()).load(round)
     return _run(Simulation.of(experiment), directory, observers, checkpoint)
+
+
+def write_run_report(directory: RunDirectory) -> Path:
+    """Write ``report.html`` of a run, with the sections of its methods; returns its path."""
+    sections: list[Section] = []
+    for settings in load_experiment(directory.experiment).methods:
+        sections += METHODS.load(settings.name).sections(settings, directory)
+    return write_report(directory, sections)
 
 
 def _run(

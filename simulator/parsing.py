@@ -9,15 +9,20 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from simulator.core.backend import BACKENDS
 from simulator.core.errors import InputError, Problem, did_you_mean
-from simulator.core.method import NEEDS, Method, Plan
-from simulator.core.registry import BACKENDS, DATASETS, METHODS, MIXERS, MODELS, PARTITIONS, PartSettings, Registry
+from simulator.core.method import METHODS, NEEDS, Plan
+from simulator.core.mixer import MIXERS
+from simulator.core.model import MODELS
+from simulator.core.registry import PartSettings, Registry
+from simulator.data.dataset import DATASETS
+from simulator.data.partition import PARTITIONS
 from simulator.experiment import Experiment
 from simulator.yaml_file import Location, Source, read_experiment, read_value
 from topologies import TopologyError
 
 DEFAULTS: Mapping[str, Any] = {"mixer": "gossip", "backend": "local"}
-SLOTS: Mapping[Location, Registry] = {
+SLOTS: Mapping[Location, Registry[Any]] = {
     ("model",): MODELS,
     ("mixer",): MIXERS,
     ("backend",): BACKENDS,
@@ -85,7 +90,7 @@ def _find(tree: Any, pattern: Location, place: Location = ()) -> Iterator[tuple[
             yield tree, found, (*place, found)
 
 
-def _fill(holder: Any, key: Any, place: Location, registry: Registry) -> list[tuple[Location, Problem]]:
+def _fill(holder: Any, key: Any, place: Location, registry: Registry[Any]) -> list[tuple[Location, Problem]]:
     """Replace the block at ``holder[key]`` by the validated settings of the part it names."""
     block = {"name": holder[key]} if isinstance(holder[key], str) else holder[key]
     holder[key] = PLACEHOLDER
@@ -145,7 +150,6 @@ def _inconsistencies(experiment: Experiment) -> Iterator[tuple[Location, Problem
     offered = {"public_data": bool(experiment.data.public), "validation_data": experiment.data.validation > 0}
     for number, settings in enumerate(experiment.methods):
         method = METHODS.load(settings.name)
-        assert issubclass(method, Method)  # the registry of methods holds nothing else
         for need in sorted(method.needs(settings)):
             if not offered[need]:
                 yield (

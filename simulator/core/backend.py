@@ -10,7 +10,7 @@ from torch import Tensor
 from simulator.core.flat_module import FlatModule
 from simulator.core.message import Message
 from simulator.core.node import Node
-from simulator.core.registry import Part
+from simulator.core.registry import Part, Registry
 from simulator.core.report import Artifact, Metric
 
 
@@ -71,3 +71,6 @@ class Backend(Part):
 
     def close(self) -> None:
         """Release workers and memory."""
+
+
+BACKENDS: Registry[Backend] = Registry("backends")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from simulator.core.errors import Problem
 from simulator.core.message import Message
-from simulator.core.registry import Part
+from simulator.core.registry import Part, Registry
 from simulator.core.report import RunRecord, Section
 from simulator.core.samples import Batch
 from simulator.core.training import TrainingSettings
@@ -116,3 +116,6 @@ class Method(Part):
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restore what `state_dict` gave."""
+
+
+METHODS: Registry[Method] = Registry("methods")

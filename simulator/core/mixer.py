@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from simulator.core.message import Message
-from simulator.core.registry import Part
+from simulator.core.registry import Part, Registry
 
 if TYPE_CHECKING:
     from simulator.core.node import Node
@@ -42,3 +42,6 @@ class Mixer(Part):
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restore what `state_dict` gave."""
+
+
+MIXERS: Registry[Mixer] = Registry("mixers")

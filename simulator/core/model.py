@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from simulator.core.registry import Part
+from simulator.core.registry import Part, Registry
 
 
 class Model(Part):
@@ -18,3 +18,6 @@ class Model(Part):
             classes: number of outputs.
         """
         raise TypeError(f"{type(self).__name__} must override build")
+
+
+MODELS: Registry[Model] = Registry("models")

@@ -12,7 +12,7 @@ from simulator.core.report import Artifact, Metric
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What is known when a run starts or is resumed."""
+    """What is known when a run starts or is resumed; ``notes`` say how the data was prepared."""
 
     name: str
     seed: int
@@ -21,6 +21,7 @@ class RunInfo:
     parameters: int
     start_round: int
     settings: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
 
 
 class Speed(NamedTuple):

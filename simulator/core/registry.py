@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -37,8 +37,11 @@ class Part:
         self.config = config
 
 
+P = TypeVar("P", bound=Part)
+
+
 @dataclass(frozen=True)
-class Registry:
+class Registry(Generic[P]):
     """The parts of one kind, for example ``Registry("methods")`` for the entry points ``rumormill.methods``."""
 
     kind: str
@@ -52,7 +55,7 @@ class Registry:
         """All known names, sorted."""
         return sorted(_entry_points(self.group))
 
-    def load(self, name: str) -> type[Part]:
+    def load(self, name: str) -> type[P]:
         """The class called ``name``.
 
         Raises:
@@ -62,14 +65,13 @@ class Registry:
         if name not in known:
             raise wrong("", f"unknown name '{name}'.", did_you_mean(name, list(known), self.kind))
         try:
-            part: type[Part] = known[name].load()
+            part: type[P] = known[name].load()
         except ImportError as error:
-            raise wrong(
-                "", f"'{name}' cannot be imported: {error}.", f"It is declared as {known[name].value}."
-            ) from error
+            what = f"'{name}' cannot be imported: {error}."
+            raise wrong("", what, f"It is declared as {known[name].value}.") from error
         return part
 
-    def build(self, config: PartSettings) -> Any:
+    def build(self, config: PartSettings) -> P:
         """The part that ``config`` describes."""
         return self.load(config.name)(config)
 
@@ -77,12 +79,3 @@ class Registry:
 @cache
 def _entry_points(group: str) -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=group)}
-
-
-METHODS, MIXERS, MODELS = Registry("methods"), Registry("mixers"), Registry("models")
-DATASETS, PARTITIONS, BACKENDS, TRACKERS = (
-    Registry("datasets"),
-    Registry("partitions"),
-    Registry("backends"),
-    Registry("trackers"),
-)
