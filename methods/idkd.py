@@ -232,8 +232,8 @@ def _section(rows: list[Row], round: int, partition: Mapping[str, Any]) -> Secti
         "In-distribution knowledge distillation",
         (
             f"The last exchange was in round {round}. Each node labelled the public samples it was confident about and "
-            "trained on the average of its own and its neighbours' labels. Whether a sample truly comes from the private "
-            "distribution, and its true class, are known to this report only, never to a node.",
+            "trained on the average of its own and its neighbours' labels. Whether a sample truly comes from the "
+            "private distribution, and its true class, are known to this report only, never to a node.",
         ),
         f"{verdict}.",
         (Table(header, rows),),

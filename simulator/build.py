@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from simulator.core.backend import BACKENDS, Backend
 from simulator.core.errors import InputError
@@ -57,10 +58,11 @@ class Simulation:
         consensus = (build_module(experiment, self.data), data.test, data.normalizer)
         return Engine(self.backend, rhythm, observers, checkpoints, consensus)
 
-    def info(self, start_round: int) -> RunInfo:
-        """What observers are told at the start."""
+    def info(self, path: Path, start_round: int) -> RunInfo:
+        """What observers are told at the start of a run in ``path``."""
         experiment = self.experiment
         return RunInfo(
+            path=path,
             name=experiment.name,
             seed=experiment.seed,
             rounds=experiment.rounds,

@@ -19,7 +19,7 @@ from simulator.core.model import MODELS
 from simulator.core.registry import Registry
 from simulator.data.dataset import DATASETS
 from simulator.data.partition import PARTITIONS
-from simulator.results.trackers import TRACKERS
+from simulator.results.trackers import TRACKERS, Tracker
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 stderr = Terminal(stderr=True)
@@ -158,7 +158,7 @@ def _finish(start: Callable[[list[Any]], Any], track: list[str] | None) -> None:
     from simulator.launch import write_run_report
     from simulator.results.console import Console
 
-    trackers = [TRACKERS.build(TRACKERS.load(name).Config(name=name)) for name in track or []]
+    trackers = [_tracker(name) for name in track or []]
     run = start([Console(stderr), *trackers])
     if run.status == "interrupted":
         stderr.print(f"Interrupted. Continue with: rumormill resume {run.path}")
@@ -167,6 +167,12 @@ def _finish(start: Callable[[list[Any]], Any], track: list[str] | None) -> None:
     print(run.path)
     if run.status == "interrupted":
         raise typer.Exit(INTERRUPTED)
+
+
+def _tracker(name: str) -> Tracker:
+    tracker = TRACKERS.build(TRACKERS.load(name).Config(name=name))
+    tracker.require()
+    return tracker
 
 
 def _facts(topology: Any) -> dict[str, str]:

@@ -95,7 +95,7 @@ def _run(
     simulation.start()
     try:
         for observer in everyone:
-            observer.started(simulation.info(checkpoint.round if checkpoint else 0))
+            observer.started(simulation.info(directory.path, checkpoint.round if checkpoint else 0))
         if checkpoint:
             engine.restore(checkpoint)
         status = engine.run()

@@ -31,9 +31,8 @@ SLOTS: Mapping[Location, Registry[Any]] = {
     ("data", "partition"): PARTITIONS,
     ("data", "public", "*", "dataset"): DATASETS,
 }
-PLACEHOLDER = PartSettings(
-    name="invalid"
-)  # stands where a part's own block is wrong, so that the rest can still be checked
+# Stands where a part's own block is wrong, so that the rest can still be checked.
+PLACEHOLDER = PartSettings(name="invalid")
 
 
 def load_experiment(what: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> Experiment:
@@ -46,15 +45,20 @@ def load_experiment(what: str | Path | Mapping[str, Any], overrides: Sequence[st
     Raises:
         InputError: listing every problem found, with line numbers where there is a file.
     """
-    source = None if isinstance(what, Mapping) else read_experiment(what)
-    content = copy.deepcopy(dict(what) if isinstance(what, Mapping) else source.content if source else {})
+    source, given = (None, what) if isinstance(what, Mapping) else _read(what)
+    content = copy.deepcopy({**DEFAULTS, **given})
     for override in overrides:
         _override(content, override)
     return _parse(content, source)
 
 
+def _read(path: str | Path) -> tuple[Source, Mapping[str, Any]]:
+    source = read_experiment(path)
+    return source, source.content
+
+
 def _parse(content: Mapping[str, Any], source: Source | None) -> Experiment:
-    tree: dict[str, Any] = copy.deepcopy({**DEFAULTS, **content})
+    tree: dict[str, Any] = copy.deepcopy(dict(content))
     if isinstance(tree.get("data"), dict) and isinstance(tree["data"].get("public"), dict):
         tree["data"]["public"] = [tree["data"]["public"]]
     problems: list[tuple[Location, Problem]] = []

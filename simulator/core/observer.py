@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from simulator.core.message import Message
@@ -14,6 +15,8 @@ from simulator.core.report import Artifact, Metric
 class RunInfo:
     """What is known when a run starts or is resumed; ``notes`` say how the data was prepared."""
 
+    path: Path
+
     name: str
     seed: int
     rounds: int
@@ -21,7 +24,7 @@ class RunInfo:
     parameters: int
     start_round: int
     settings: Mapping[str, Any]
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
 
 
 class Speed(NamedTuple):

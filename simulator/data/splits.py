@@ -51,8 +51,8 @@ class NetworkData:
         """Write which node holds which sample, as an ``.npz`` file whose bytes depend on the data alone.
 
         For S in train, validation and held_out: ``S_index`` (int64, the row in the data set's training arrays),
-        ``S_node`` (int64, who holds it) and ``S_label`` (int64, its class). Further ``test_index`` (rows in the test arrays), the four ``public_*`` arrays
-        of this object, ``class_names`` (text) and ``classes`` (their number).
+        ``S_node`` (int64, who holds it) and ``S_label`` (int64, its class). Further ``test_index`` (rows in the test
+        arrays), the four ``public_*`` arrays of this object, ``class_names`` (text) and ``classes`` (their number).
         """
         arrays: dict[str, NDArray[np.generic]] = {}
         for split in ("train", "validation", "held_out"):

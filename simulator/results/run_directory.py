@@ -120,8 +120,9 @@ class RunDirectory:
             if metric.name == name and metric.node is not None:
                 rows.setdefault(metric.round, {})[metric.node] = metric.value
         rounds = sorted(rows)
-        values = [[rows[r].get(node, np.nan) for node in range(self.topology.num_nodes)] for r in rounds]
-        return np.array(rounds, dtype=np.int64), np.array(values, dtype=np.float64).reshape(len(rounds), -1)
+        nodes = range(self.topology.num_nodes)
+        values = np.array([[rows[r].get(node, np.nan) for node in nodes] for r in rounds], dtype=np.float64)
+        return np.array(rounds, dtype=np.int64), values.reshape(len(rounds), len(nodes))
 
     def network_series(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Rounds [T] and values [T] of a metric of the whole network."""

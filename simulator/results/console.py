@@ -1,0 +1,154 @@
+"""What a person sees of a run: a live table on a terminal, plain lines elsewhere, and errors without a traceback."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from math import nan
+from typing import NamedTuple
+
+from rich.console import Console as Terminal
+from rich.console import Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from simulator.core.errors import InputError, Problem, RumormillError
+from simulator.core.message import Message
+from simulator.core.observer import Observer, RunInfo, Speed
+from simulator.core.report import Metric
+from simulator.results.formatting import duration, megabytes, percent, significant
+
+ROWS = 10  # evaluations on the screen
+REFRESHES_PER_SECOND = 4
+
+
+class Row(NamedTuple):
+    """One evaluation, as text."""
+
+    round: str
+    accuracy: str
+    consensus_model: str
+    consensus_distance: str
+    sent: str
+    speed: str
+
+
+class Console(Observer):
+    """Shows how a run gets on.
+
+    Args:
+        terminal: where to write; standard error unless given.
+        clock: seconds that pass.
+    """
+
+    def __init__(self, terminal: Terminal | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._terminal = terminal or Terminal(stderr=True)
+        self._clock = clock
+        self._live: Live | None = None
+        self._rows: tuple[Row, ...] = ()
+        self._began: float | None = None
+
+    def started(self, info: RunInfo) -> None:
+        """Say what is run, and open the live table."""
+        self._rounds, self._done = info.rounds, info.start_round
+        self._began = self._clock()
+        self._restart_clock()
+        size = f"{info.nodes} nodes, {info.parameters:,} parameters each, {info.rounds} rounds"
+        for line in (f"{info.name}, seed {info.seed}: {size}", *(f"note: {note}" for note in info.notes)):
+            self._print(line)
+        if self._terminal.is_interactive:
+            self._live = Live(
+                get_renderable=self._view, console=self._terminal, refresh_per_second=REFRESHES_PER_SECOND
+            )
+            self._live.start()
+
+    def sent(self, round: int, messages: Sequence[Message]) -> None:
+        """Advance the bar; the next refresh shows it."""
+        self._done = round + 1
+
+    def evaluated(self, round: int, metrics: Sequence[Metric], speed: Speed) -> None:
+        """One more row."""
+        self._done = round
+        if round == 0:
+            self._restart_clock()  # building up and the first evaluation say nothing of the rounds to come
+        row = _row(round, {metric.name: metric.value for metric in metrics if metric.node is None}, speed)
+        self._rows = (*self._rows, row)[-ROWS:]
+        if self._live is None:
+            self._print(self._line(row))
+
+    def finished(self, status: str) -> None:
+        """Close the live table, and say how it ended."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        if self._began is not None:
+            self._print(f"{status} after {duration(self._clock() - self._began)}")
+
+    def _restart_clock(self) -> None:
+        self._since, self._first = self._clock(), self._done
+
+    def _time_left(self) -> str:
+        """By the mean time of a round so far, evaluations included."""
+        if self._done == self._first:
+            return "unknown"
+        return duration((self._clock() - self._since) / (self._done - self._first) * (self._rounds - self._done))
+
+    def _line(self, row: Row) -> str:
+        return (
+            f"round {row.round}/{self._rounds}  accuracy {row.accuracy}  consensus model {row.consensus_model}  "
+            f"consensus distance {row.consensus_distance}  sent {row.sent}  {row.speed} node-steps/s  "
+            f"time left {self._time_left()}"
+        )
+
+    def _view(self) -> Group:
+        table = Table(box=None, padding=(0, 3, 0, 0))
+        for name in (
+            "round",
+            "accuracy [worst, best]",
+            "consensus model",
+            "consensus distance",
+            "sent",
+            "node-steps/s",
+        ):
+            table.add_column(Text(name, "not bold dim"), justify="right")
+        for row in self._rows:
+            table.add_row(*map(Text, row))
+        footer = Table.grid(padding=(0, 2, 0, 0))
+        progress = ProgressBar(total=self._rounds, completed=self._done, width=30)
+        footer.add_row(progress, f"round {self._done}/{self._rounds}", f"time left {self._time_left()}")
+        return Group(table, footer)
+
+    def _print(self, line: str) -> None:
+        self._terminal.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def show_error(error: RumormillError, terminal: Terminal | None = None) -> None:
+    """Print ``error`` without a traceback: where, what, and what to do about it; framed on a terminal."""
+    terminal = terminal or Terminal(stderr=True)
+    if not terminal.is_interactive:
+        terminal.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        return
+    problems = error.problems if isinstance(error, InputError) else (Problem("", str(error)),)
+    title = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    terminal.print(Panel(Group(*map(_shown, problems)), title=title, title_align="left", border_style="red"))
+
+
+def _shown(problem: Problem) -> Text:
+    text = Text(f"{problem.where}: " if problem.where else "", "bold")
+    text.append(problem.what, "not bold")
+    return text.append(f"\n    {problem.advice}" if problem.advice else "", "not bold dim")
+
+
+def _row(round: int, network: Mapping[str, float], speed: Speed) -> Row:
+    mean, worst, best = (percent(network[f"test/accuracy/{which}"]) for which in ("mean", "worst", "best"))
+    return Row(
+        round=str(round),
+        accuracy=f"{mean} [{worst}, {best}]",
+        consensus_model=percent(network["consensus/test/accuracy"]),
+        consensus_distance=significant(network["consensus/distance"], 3),
+        sent=megabytes(network["bytes/sent"]),
+        speed=significant(speed.node_steps / speed.seconds if speed.node_steps else nan, 3),
+    )

@@ -1,0 +1,173 @@
+"""The chapters of a report, each made of one part of the run directory."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite, nan
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from simulator.core.report import Section, Table
+from simulator.results.formatting import describe, duration, significant
+from simulator.results.report.charts import chart_picture, heat_map
+from simulator.results.report.curves import curves
+from simulator.results.report.figures import Picture
+from simulator.results.report.ledger import Ledger
+from simulator.results.run_directory import RunDirectory
+from topologies import diameter, draw, expected_rounds_to_halve, spectral_gap
+
+MAIN_SETTINGS = (
+    "rounds",
+    "topology",
+    *("data.dataset", "data.partition", "data.public"),
+    "model",
+    *("training.optimizer", "training.schedule", "training.batch_size", "training.local_steps"),
+    "mixer",
+    "methods",
+    "backend",
+)
+
+
+@dataclass(frozen=True)
+class Details:
+    """What is folded away at first: a table or plain text."""
+
+    summary: str
+    content: Table | str
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A titled part of the page."""
+
+    title: str
+    paragraphs: Sequence[str] = ()
+    pictures: Sequence[Picture] = ()
+    tables: Sequence[Table] = ()
+    details: Sequence[Details] = ()
+
+
+def setting(run: RunDirectory) -> Chapter:
+    """The main settings, and all of them as YAML."""
+    main = {path.replace(".", " · "): describe(_look_up(run.experiment, path)) for path in MAIN_SETTINGS}
+    everything = yaml.safe_dump(dict(run.experiment), sort_keys=False, allow_unicode=True)
+    return Chapter("Setting", tables=[_facts(main)], details=[Details("The whole experiment as YAML", everything)])
+
+
+def network(run: RunDirectory, accuracies: Sequence[float]) -> Chapter:
+    """The graph, its nodes coloured by their accuracy, and how fast it mixes."""
+    topology = run.topology
+    known = all(map(isfinite, accuracies))
+    caption = "Nodes by final test accuracy" if known else "The network"
+    svg = draw(topology, values=[100 * share for share in accuracies] if known else None, label="test accuracy, %")
+    gap = spectral_gap(topology.weights)
+    facts = {
+        "graph": topology.graph_name,
+        "mixing matrix": topology.weights_name,
+        "nodes": str(topology.num_nodes),
+        "directed links": str(len(topology.edges())),
+        "degree": _degree(topology.degrees),
+        "diameter": str(diameter(topology.graph)),
+        "spectral gap": significant(gap),
+        "rounds to halve disagreement": f"{significant(expected_rounds_to_halve(gap), 3)} by mixing alone",
+    }
+    return Chapter("Network", pictures=[Picture("topology", caption, svg)], tables=[_facts(facts)])
+
+
+def training(run: RunDirectory) -> Chapter:
+    """Curves over rounds, of what was measured."""
+    return Chapter("Training", pictures=list(curves(run)))
+
+
+def data(run: RunDirectory) -> Chapter:
+    """How many samples of each class each node trains on."""
+    partition, nodes = run.partition(), run.topology.num_nodes
+    names = [str(name) for name in partition["class_names"]]
+    flat = partition["train_label"] * nodes + partition["train_node"]
+    counts = np.bincount(flat, minlength=len(names) * nodes).reshape(len(names), nodes)
+    picture = heat_map("classes", "Training samples by class and node", counts, list(map(str, range(nodes))), names)
+    sizes = counts.sum(axis=0)
+    each = f"a node has {sizes.mean():,.0f} on average, {sizes.min():,} to {sizes.max():,}"
+    return Chapter("Data", (f"{counts.sum():,} training samples; {each}.",), [picture])
+
+
+def traffic(ledger: Ledger) -> Chapter:
+    """What was sent, by part and by link."""
+    if not ledger.messages:
+        return Chapter("Messages", ("No messages were sent.",))
+    text = "Bytes are those of the tensors, part by part; names, types and shapes add the encoding on the wire."
+    edges = Details("What each node handed to each neighbour", ledger.edge_table())
+    return Chapter("Messages", (text,), tables=[ledger.part_table()], details=[edges])
+
+
+def nodes(run: RunDirectory, accuracies: Sequence[float], ledger: Ledger) -> Chapter:
+    """One row for each node."""
+    topology, sent = run.topology, ledger.by_sender()
+    samples = np.bincount(run.partition()["train_node"], minlength=topology.num_nodes)
+    losses = final(run, "test/loss")
+    rows = [
+        (_named(node, label), int(samples[node]), 100 * accuracies[node], losses[node], sent[node])
+        for node, label in enumerate(topology.labels)
+    ]
+    return Chapter("Nodes", tables=[Table(("node", "samples", "test accuracy, %", "test loss", "bytes sent"), rows)])
+
+
+def contributed(number: int, section: Section) -> Chapter:
+    """A section that a method brought along."""
+    pictures = [chart_picture(f"section-{number}-{place}", chart) for place, chart in enumerate(section.charts, 1)]
+    return Chapter(section.title, section.paragraphs, pictures, section.tables)
+
+
+def timing(run: RunDirectory, node_steps_a_second: float) -> Chapter:
+    """How fast it ran."""
+    intervals = run.timing()
+    seconds, steps = (sum(interval[key] for interval in intervals) for key in ("seconds", "node_steps"))
+    rates = [interval["node_steps"] / interval["seconds"] for interval in intervals if interval["node_steps"]]
+    facts = {
+        "training time": duration(seconds),
+        "node-steps": f"{steps:,}",
+        "node-steps a second": significant(node_steps_a_second),
+        "slowest interval": significant(min(rates, default=nan)),
+        "fastest interval": significant(max(rates, default=nan)),
+    }
+    text = (
+        "A node-step is one local step of one node. The time includes mixing and messages, and leaves evaluations out."
+    )
+    return Chapter("Speed", (text,), tables=[_facts(facts)])
+
+
+def origin(provenance: Mapping[str, Any]) -> Chapter:
+    """Where the run comes from, as far as it is known."""
+    known = {**provenance, "command": shlex.join(provenance.get("command", []))}
+    return Chapter("Provenance", tables=[_facts({key.replace("_", " "): describe(known[key]) for key in known})])
+
+
+def final(run: RunDirectory, name: str) -> list[float]:
+    """A metric of each node at the last evaluation, NaN where it is not known."""
+    _, values = run.series(name)
+    return [float(value) for value in values[-1]] if len(values) else [nan] * run.topology.num_nodes
+
+
+def _degree(degrees: NDArray[np.int64]) -> str:
+    low, high = degrees.min(), degrees.max()
+    return str(low) if low == high else f"{low} to {high}, {degrees.mean():.3g} on average"
+
+
+def _facts(facts: Mapping[str, str]) -> Table:
+    """Two columns; what is not set is left out."""
+    return Table((), [(name, text) for name, text in facts.items() if text])
+
+
+def _named(node: int, label: str) -> str:
+    return label if label == str(node) else f"{node} {label}"
+
+
+def _look_up(tree: Any, path: str) -> Any:
+    for key in path.split("."):
+        tree = tree.get(key) if isinstance(tree, Mapping) else None
+    return tree

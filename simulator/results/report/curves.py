@@ -1,0 +1,59 @@
+"""What was measured, over rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.core.report import LineChart
+from simulator.results.formatting import MEGABYTE
+from simulator.results.report.charts import Band, lines
+from simulator.results.report.figures import Picture
+from simulator.results.run_directory import RunDirectory
+
+
+def curves(run: RunDirectory) -> Iterator[Picture]:
+    """Accuracy, consensus distance, training loss and bytes sent; what was never measured is left out."""
+    yield from _accuracy(run)
+    yield from _consensus_distance(run)
+    yield from _training_loss(run)
+    yield from _bytes_sent(run)
+
+
+def _accuracy(run: RunDirectory) -> Iterator[Picture]:
+    rounds, mean = run.network_series("test/accuracy/mean")
+    worst, best = (run.network_series(f"test/accuracy/{which}")[1] for which in ("worst", "best"))
+    if len(rounds):
+        at, consensus = run.network_series("consensus/test/accuracy")
+        series = {"nodes' mean": (rounds, 100 * mean), "consensus model": (at, 100 * consensus)}
+        band = Band("worst to best node", rounds, 100 * worst, 100 * best)
+        yield lines("accuracy", _over_rounds("Test accuracy", "accuracy, %", series), band)
+
+
+def _consensus_distance(run: RunDirectory) -> Iterator[Picture]:
+    rounds, distance = run.network_series("consensus/distance")
+    apart = distance > 0
+    if apart.any():  # all nodes start alike, and on a log axis there is no zero
+        series = {"consensus distance": (rounds[apart], distance[apart])}
+        chart = _over_rounds("Distance of the nodes from their mean", "consensus distance", series)
+        yield lines("consensus", chart, log=True)
+
+
+def _training_loss(run: RunDirectory) -> Iterator[Picture]:
+    rounds, losses = run.series("train/loss")
+    if len(rounds):
+        chart = _over_rounds("Training loss", "cross-entropy", {"nodes' mean": (rounds, losses.mean(axis=1))})
+        yield lines("loss", chart, Band("lowest to highest node", rounds, losses.min(axis=1), losses.max(axis=1)))
+
+
+def _bytes_sent(run: RunDirectory) -> Iterator[Picture]:
+    rounds, sent = run.network_series("bytes/sent")
+    if sent.any():
+        yield lines("bytes", _over_rounds("Sent by all nodes so far", "MB", {"sent": (rounds, sent / MEGABYTE)}))
+
+
+def _over_rounds(title: str, label: str, series: Mapping[str, tuple[NDArray[Any], NDArray[np.float64]]]) -> LineChart:
+    return LineChart(title, "round", label, {name: (x.astype(np.float64), y) for name, (x, y) in series.items()})

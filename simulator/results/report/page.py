@@ -1,0 +1,77 @@
+"""The page: chapters in their order, rendered into one HTML file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from simulator.core.report import Section
+from simulator.results.formatting import cells
+from simulator.results.report import chapters
+from simulator.results.report.chapters import Chapter
+from simulator.results.report.ledger import Ledger
+from simulator.results.report.summary import Summary
+from simulator.results.run_directory import RunDirectory
+
+
+def write_report(run: RunDirectory, sections: Sequence[Section]) -> Path:
+    """Write ``report.html`` and ``figures/*.svg`` into the directory of ``run``; the same run gives the same bytes.
+
+    Args:
+        run: a run that has ended, in whatever way.
+        sections: what the run's methods have to say of it.
+
+    Returns:
+        The path of ``report.html``, which needs no other file.
+
+    Raises:
+        InputError: the run directory is damaged.
+    """
+    ledger, provenance = Ledger.of(run.messages()), run.read_json("provenance.json")
+    summary = Summary.of(run, ledger, provenance)
+    verdict = [*summary.sentences(), *(section.verdict for section in sections if section.verdict)]
+    content = [*_chapters(run, sections, ledger, summary), chapters.origin(provenance)]
+    _save_figures(run.path / "figures", content)
+    page = _template().render(
+        experiment=run.experiment,
+        status=summary.status,
+        started=provenance.get("started"),
+        verdict=verdict,
+        tiles=summary.tiles(),
+        chapters=content,
+    )
+    path = run.path / "report.html"
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _chapters(run: RunDirectory, sections: Sequence[Section], ledger: Ledger, summary: Summary) -> list[Chapter]:
+    accuracies = chapters.final(run, "test/accuracy")
+    return [
+        chapters.setting(run),
+        chapters.network(run, accuracies),
+        chapters.training(run),
+        chapters.data(run),
+        chapters.traffic(ledger),
+        chapters.nodes(run, accuracies, ledger),
+        *(chapters.contributed(number, section) for number, section in enumerate(sections, 1)),
+        chapters.timing(run, summary.node_steps_a_second),
+    ]
+
+
+def _save_figures(folder: Path, content: Sequence[Chapter]) -> None:
+    folder.mkdir(exist_ok=True)
+    for chapter in content:
+        for picture in chapter.pictures:
+            (folder / f"{picture.name}.svg").write_text(picture.svg, encoding="utf-8")
+
+
+def _template() -> Template:
+    loader = PackageLoader("simulator.results.report", "")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["cells"] = cells
+    return environment.get_template("template.html")

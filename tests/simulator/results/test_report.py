@@ -1,0 +1,236 @@
+import json
+import math
+import re
+from collections.abc import Callable
+from html import unescape
+from typing import Any
+
+import numpy as np
+import pytest
+
+from simulator.core.report import BarChart, LineChart, Section, Table
+from simulator.results.formatting import MISSING
+from simulator.results.report import chapters, write_report
+from simulator.results.run_directory import RunDirectory
+
+WriteRun = Callable[..., RunDirectory]
+HOSTILE = "<script>alert(1)</script> & $x$ \"q\" 'r'"
+
+
+def html_of(run: RunDirectory, *sections: Section) -> str:
+    path = write_report(run, sections)
+    assert path == run.path / "report.html"
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def run(write_run: WriteRun) -> RunDirectory:
+    """The run that `Sketch` describes by default, with its report."""
+    run = write_run()
+    write_report(run, [section_with_charts(), section_with_charts("So did this.")])
+    return run
+
+
+@pytest.fixture(scope="module")
+def html(run: RunDirectory) -> str:
+    return (run.path / "report.html").read_text(encoding="utf-8")
+
+
+def verdict(html: str) -> str:
+    found = re.search(r'<p class="verdict">(.*?)</p>', html, re.DOTALL)
+    assert found
+    return unescape(found[1])
+
+
+def chapter(html: str, title: str) -> str:
+    return next(part for part in html.split("<section>")[1:] if f"<h2>{title}</h2>" in part)
+
+
+def rows(part: str) -> list[list[str]]:
+    """The cells of all tables in a piece of the page."""
+    found = re.findall(r"<tr>(.*?)</tr>", part, re.DOTALL)
+    return [[unescape(cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)] for row in found]
+
+
+def section_with_charts(verdict: str = "It worked.") -> Section:
+    line = np.array([0.0, 1.0]), np.array([1.0, math.nan])
+    charts = (
+        BarChart("Bars", ["a", "b"], {"one": [1, 2], "two": [3, math.nan]}, "samples"),
+        LineChart("Lines", "round", "AUC", {"x": line, "y": line}),
+    )
+    table = Table(("node", "share"), [(0, 0.25), (1, math.nan)])
+    return Section("Distillation", ("A paragraph.",), verdict, (table,), charts)
+
+
+def test_verdict_comes_first_with_numbers_worked_out_by_hand(html: str) -> None:
+    # Accuracies end at 0.6, 0.7, 0.8, 0.9; a ring of 4 has 8 directed links; 20 rounds x 8 messages x 4000 bytes, and
+    # 2 rounds x 2 messages x 600 bytes of labels, make 642,400 bytes, which is 8030 for each of 4 nodes in 20 rounds.
+    assert verdict(html) == (
+        "After 20 rounds the 4 nodes have a test accuracy of 75.0% on average [worst 60.0%, best 90.0%]. "
+        "The consensus model, the average of all nodes, has 88.0%: 13.0 percentage points above the nodes' mean. "
+        "The nodes sent 0.642 MB in total, 0.00803 MB per node and round. "
+        "It worked. So did this."
+    )
+    assert html.index('class="verdict"') < html.index("<section>")
+
+
+def test_an_unfinished_run_says_so(write_run: WriteRun) -> None:
+    html = html_of(write_run(status="interrupted", measured=10))
+    start = "This run is not complete (interrupted): last measured after 10 of 20 rounds. After 10 rounds the 4 nodes"
+    assert verdict(html).startswith(start)
+    assert '<span class="status interrupted">interrupted</span>' in html
+
+
+def test_key_figures(html: str) -> None:
+    tiles = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", html))
+    assert tiles == {
+        "mean accuracy": "75.0%",
+        "worst node": "60.0%",
+        "best node": "90.0%",
+        "consensus model": "88.0%",
+        "consensus distance": "0.200",
+        "sent in total": "0.642 MB",
+        "node-steps / s": "450",  # 600 + 1200 steps in 4 seconds
+    }
+
+
+def test_tables_of_messages_nodes_and_network(html: str) -> None:
+    messages = rows(chapter(html, "Messages"))
+    assert messages[1:6] == [
+        ["parameters", "160", "640,000", "99.6"],
+        ["idkd.labels", "4", "2,400", "0.4"],
+        ["all parts", "160", "642,400", "100.0"],
+        ["encoding", "160", "23,040", "3.6"],
+        ["on the wire", "160", "665,440", "103.6"],
+    ]
+    assert messages[6] == ["sender", "receiver", "messages", "parameters", "idkd.labels", "bytes"]
+    assert messages[7:9] == [
+        ["0", "1", "20", "80,000", "1,200", "81,200"],
+        ["0", "3", "20", "80,000", "1,200", "81,200"],
+    ]
+    assert len(messages) == 7 + 8
+    assert rows(chapter(html, "Nodes"))[1:] == [
+        ["0", "1", "60.00", "1.400", "162,400"],
+        ["1", "2", "70.00", "1.300", "160,000"],
+        ["2", "3", "80.00", "1.200", "160,000"],
+        ["3", "4", "90.00", "1.100", "160,000"],
+    ]
+    network = dict(rows(chapter(html, "Network")))
+    assert network["diameter"] == "2"
+    assert network["directed links"] == "8"
+    assert network["degree"] == "2"
+    assert network["spectral gap"] == "0.6667"  # ring of 4: eigenvalues 1, 1/3, 1/3, -1/3
+
+
+def test_setting_and_provenance(html: str) -> None:
+    setting = chapter(html, "Setting")
+    assert ["data · partition", "dirichlet (alpha 0.1)"] in rows(setting)
+    assert not any(row[0] == "methods" for row in rows(setting))  # there are none
+    assert "hidden:" in setting[setting.index("<pre>") :]
+    assert dict(rows(chapter(html, "Provenance")))["command"] == "rumormill run 'a b'"
+
+
+def test_heat_map_gets_the_counts_of_every_class_and_node(write_run: WriteRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[Any, ...]] = []
+    original = chapters.heat_map
+    monkeypatch.setattr(chapters, "heat_map", lambda *given: (seen.append(given), original(*given))[1])
+    html = html_of(write_run(nodes=3))
+    _, _, counts, columns, classes = seen[0]
+    # Node 0 holds class 0; node 1 classes 1, 2; node 2 classes 0, 1, 2.
+    assert counts.tolist() == [[1, 0, 1], [0, 1, 1], [0, 1, 1]]
+    assert (columns, classes) == (["0", "1", "2"], ["cat", "dog", "<owl>"])
+    assert "6 training samples; a node has 2 on average, 1 to 3." in html
+
+
+def test_sections_of_methods_are_shown_and_escaped(write_run: WriteRun) -> None:
+    bars = BarChart(HOSTILE, [HOSTILE], {HOSTILE: [1.0], "other": [2.0]}, HOSTILE)
+    hostile = Section(HOSTILE, (HOSTILE,), HOSTILE, (Table((HOSTILE, "x"), [(HOSTILE, math.nan)]),), (bars,))
+    html = html_of(write_run(name="<script>"), hostile, section_with_charts())
+    assert "<script" not in html
+    assert verdict(html).endswith(f"{HOSTILE} It worked.")
+    part = chapter(html, "Distillation")
+    assert rows(part) == [["node", "share"], ["0", "0.2500"], ["1", MISSING]]
+    assert "<p>A paragraph.</p>" in part
+    assert re.findall("<figcaption>(.*?)</figcaption>", part) == ["Bars", "Lines"]
+
+
+def test_the_page_needs_nothing_but_itself(html: str) -> None:
+    addresses = set(re.findall(r"https?://[^\s\"'<>]*", html))
+    assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    for reference in re.findall(r"""(?:src|href)=["'](.*?)["']""", html, re.DOTALL):
+        assert reference.startswith(("#", "data:image/png;base64,"))
+    assert "@import" not in html
+    assert "<script" not in html
+
+
+def test_ids_are_unique_and_references_find_them(html: str) -> None:
+    ids = re.findall(r'\bid="(.*?)"', html)
+    assert len(ids) == len(set(ids)) > 100
+    references = re.findall(r'url\(#(.*?)\)|href="#(.*?)"', html)
+    assert references
+    assert {one or other for one, other in references} <= set(ids)
+
+
+def test_figures_follow_the_theme_on_the_page_and_stand_alone_as_files(run: RunDirectory, html: str) -> None:
+    files = {file.stem: file.read_text(encoding="utf-8") for file in (run.path / "figures").iterdir()}
+    curves = {"accuracy", "consensus", "loss", "bytes"}
+    charts = {"section-1-1", "section-1-2", "section-2-1", "section-2-2"}
+    assert set(files) == curves | charts | {"topology", "classes"}
+    assert not any("var(--" in svg for svg in files.values())
+    assert "#20262e" in files["accuracy"]
+    drawn = "".join(re.findall(r"<svg.*?</svg>", html, re.DOTALL))
+    assert "var(--ink, #20262e)" in drawn
+    assert '"fill: #ffffff"' not in drawn  # a white ground would glare on a dark page
+    assert "prefers-color-scheme: dark" in html
+    used = set(re.findall(r"var\((--[\w-]+)", html))
+    assert used <= set(re.findall(r"(--[\w-]+):", html))
+
+
+def test_the_same_run_gives_the_same_bytes(write_run: WriteRun, run: RunDirectory) -> None:
+    def content(run: RunDirectory) -> dict[str, bytes]:
+        files = [run.path / "report.html", *(run.path / "figures").iterdir()]
+        return {file.name: file.read_bytes() for file in files}
+
+    again = write_run()
+    html_of(again, section_with_charts(), section_with_charts("So did this."))
+    assert content(again) == content(run)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"measured": 0},
+        {"rounds": 1, "every": 1, "measured": 1},
+        {"accuracies": {20: [math.nan, 0.5, 0.6, 0.7]}},
+        {"nodes": 40, "classes": tuple(f"a rather long name {number}" for number in range(60))},
+    ],
+)
+def test_unusual_runs_have_a_report_too(write_run: WriteRun, settings: dict[str, object]) -> None:
+    html = html_of(write_run(**settings))
+    assert html.count("<section>") == 8
+    assert not re.search(r"\bnan\b", html)
+
+
+def test_one_node_sends_nothing_and_has_no_neighbours_to_agree_with(write_run: WriteRun) -> None:
+    html = html_of(write_run(nodes=1, classes=("only",)))
+    assert verdict(html) == "After 20 rounds the only node has a test accuracy of 60.0%. No messages were sent."
+    assert not rows(chapter(html, "Messages"))
+
+
+def test_a_run_that_was_never_measured_shows_dashes(write_run: WriteRun) -> None:
+    run = write_run(status="failed", measured=0)
+    for name in ("metrics.jsonl", "timing.jsonl", "messages.jsonl"):
+        (run.path / name).write_text("")
+    html = html_of(run)
+    assert verdict(html) == (
+        "This run is not complete (failed): last measured after 0 of 20 rounds. No messages were sent."
+    )
+    assert rows(chapter(html, "Nodes"))[1] == ["0", "1", MISSING, MISSING, "0"]
+    assert "<figure>" not in chapter(html, "Training")
+
+
+def test_nodes_go_by_their_names_where_they_have_any(write_run: WriteRun) -> None:
+    run = write_run(nodes=2)
+    content = json.loads((run.path / "topology.json").read_text())
+    (run.path / "topology.json").write_text(json.dumps(content | {"labels": ["Acciaiuoli", "1"]}))
+    assert [row[0] for row in rows(chapter(html_of(run), "Nodes"))[1:]] == ["0 Acciaiuoli", "1"]
