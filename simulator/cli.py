@@ -12,16 +12,28 @@ from rich.console import Console as Terminal
 from rich.table import Table
 
 from simulator.core.backend import BACKENDS
-from simulator.core.errors import InputError, RumormillError, did_you_mean, wrong
+from simulator.core.errors import RumormillError, did_you_mean, wrong
 from simulator.core.method import METHODS
 from simulator.core.mixer import MIXERS
 from simulator.core.model import MODELS
+from simulator.core.observer import Observer
 from simulator.core.registry import Registry
 from simulator.data.dataset import DATASETS
 from simulator.data.partition import PARTITIONS
+from simulator.doctor import examine
+from simulator.launch import Run, resume, run, write_run_report
+from simulator.parsing import load_experiment
+from simulator.results.console import Console, show_error
+from simulator.results.run_directory import RunDirectory
 from simulator.results.trackers import TRACKERS, Tracker
+from simulator.yaml_file import read_experiment, read_value, recipes
+from topologies import GRAPHS, WEIGHTS, Topology, TopologyError
+from topologies.drawing import draw as draw_topology
+from topologies.spectral import diameter, expected_rounds_to_halve, lambda_min, spectral_gap
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+HELP = "Simulate decentralized federated learning and measure what it leaks."
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
 stderr = Terminal(stderr=True)
 
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
@@ -44,9 +56,6 @@ def run_command(
     track: Track = None,
 ) -> None:
     """Run an experiment and write its report; the last line printed is the run directory."""
-    from simulator.launch import run
-    from simulator.parsing import load_experiment
-
     loaded = load_experiment(experiment, overrides or [])
     _finish(lambda observers: run(loaded, out, observers), track)
 
@@ -60,17 +69,12 @@ def resume_command(
     track: Track = None,
 ) -> None:
     """Continue a run that was stopped, as if it had never been."""
-    from simulator.launch import resume
-
     _finish(lambda observers: resume(path, round, observers), track)
 
 
 @app.command(name="report")
 def report_command(path: RunPath) -> None:
     """Write a run's report anew; prints its path."""
-    from simulator.launch import write_run_report
-    from simulator.results.run_directory import RunDirectory
-
     print(write_run_report(RunDirectory.open(path)))
 
 
@@ -79,9 +83,6 @@ def list_command(
     kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help="recipes, graphs, methods, models, ...")] = None,
 ) -> None:
     """List what can be named in an experiment."""
-    from simulator.yaml_file import recipes
-    from topologies import GRAPHS, WEIGHTS
-
     kinds: dict[str, Callable[[], dict[str, str]]] = {
         "recipes": lambda: {name: _description(file) for name, file in recipes().items()},
         "graphs": lambda: {name: _summary(function) for name, function in sorted(GRAPHS.items())},
@@ -110,10 +111,6 @@ def topology_command(
     draw: Annotated[Path | None, typer.Option("--draw", help="Draw the graph into this SVG file.")] = None,
 ) -> None:
     """Show what a graph means for mixing: links, degrees, diameter, spectral gap."""
-    from simulator.yaml_file import read_value
-    from topologies import Topology, TopologyError
-    from topologies.drawing import draw as draw_topology
-
     pairs = [option.partition("=") for option in options or []]
     try:
         topology = Topology.build(graph, nodes, weights, seed, **{key: read_value(text, key) for key, _, text in pairs})
@@ -131,8 +128,6 @@ def topology_command(
 @app.command(name="doctor")
 def doctor_command() -> None:
     """Check that everything Rumormill needs is installed and works here."""
-    from simulator.doctor import examine
-
     healthy = True
     for check in examine():
         healthy &= check.passed
@@ -145,8 +140,6 @@ def doctor_command() -> None:
 
 def main() -> None:
     """Run the command line: errors as where, what, what to do; exit code 2 for bad input, 1 for a failed run."""
-    from simulator.results.console import show_error
-
     try:
         app()
     except RumormillError as error:
@@ -154,18 +147,15 @@ def main() -> None:
         sys.exit(error.exit_code)
 
 
-def _finish(start: Callable[[list[Any]], Any], track: list[str] | None) -> None:
-    from simulator.launch import write_run_report
-    from simulator.results.console import Console
-
+def _finish(start: Callable[[list[Observer]], Run], track: list[str] | None) -> None:
     trackers = [_tracker(name) for name in track or []]
-    run = start([Console(stderr), *trackers])
-    if run.status == "interrupted":
-        stderr.print(f"Interrupted. Continue with: rumormill resume {run.path}")
+    ended = start([Console(stderr), *trackers])
+    if ended.status == "interrupted":
+        stderr.print(f"Interrupted. Continue with: rumormill resume {ended.path}", soft_wrap=True)
     else:
-        stderr.print(f"Report: {write_run_report(run.directory)}")
-    print(run.path)
-    if run.status == "interrupted":
+        stderr.print(f"Report: {write_run_report(ended.directory)}", soft_wrap=True)
+    print(ended.path)
+    if ended.status == "interrupted":
         raise typer.Exit(INTERRUPTED)
 
 
@@ -175,9 +165,7 @@ def _tracker(name: str) -> Tracker:
     return tracker
 
 
-def _facts(topology: Any) -> dict[str, str]:
-    from topologies.spectral import diameter, expected_rounds_to_halve, lambda_min, spectral_gap
-
+def _facts(topology: Topology) -> dict[str, str]:
     degrees, gap = topology.degrees, spectral_gap(topology.weights)
     return {
         "graph": f"{topology.graph_name}, weights {topology.weights_name}",
@@ -201,9 +189,4 @@ def _summary(thing: object) -> str:
 
 
 def _description(recipe: Path) -> str:
-    from simulator.yaml_file import read_experiment
-
     return str(read_experiment(recipe).content.get("description", ""))
-
-
-__all__ = ["InputError", "app", "main"]

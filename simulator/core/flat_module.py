@@ -16,7 +16,7 @@ from simulator.core.errors import wrong
 from simulator.core.samples import Normalizer, Samples
 
 Precision = Literal["fp32", "bf16", "fp64"]
-EVALUATION_BATCH = 256  # forward passes without gradients: larger batches fall out of the cache and gain nothing
+EVALUATION_BATCH = 64  # larger batches fall out of the cache
 
 
 class FlatModule:

@@ -2,10 +2,10 @@
 
     python tests/benchmarks/overhead.py [--rounds 15]
 
-Both train 16 nodes on a ring with batches of 32, 19 steps a round, on images of Fashion-MNIST's shape, in one process on one thread,
-channels-last, and take turns round by round, so that a busy machine slows both alike. The plain loop is what one would write by hand: a
-module and a `torch.optim.SGD` a node, normalised float images in memory, no metrics, no message records. Peak memory is that of
-separate processes. Prints a table and one JSON line.
+Both train 16 nodes on a ring with batches of 32, 19 steps a round, on images of Fashion-MNIST's shape, in one process
+on one thread, channels-last, and take turns round by round, so that a busy machine slows both alike. The plain loop is
+what one would write by hand: a module and a `torch.optim.SGD` a node, normalised float images in memory, no metrics, no
+message records. Peak memory is that of separate processes. Prints a table and one JSON line.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 NODES, STEPS, BATCH, SAMPLES = 16, 19, 32, 600
 OPTIMIZER = {"lr": 0.05, "momentum": 0.9, "weight_decay": 1e-4}

@@ -1,0 +1,227 @@
+"""The command line as a person meets it: output, exit codes, and errors without a traceback."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from reference.experiments import SMALL
+
+from simulator import cli
+
+METHODS = [{"name": "quasi_global_momentum"}, {"name": "idkd", "start_round": 2, "every": 2}]
+
+
+@pytest.fixture
+def rumormill(monkeypatch, capsys):
+    """``rumormill("run", ...)``: exit code, standard output and standard error."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["rumormill", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        return ended.value.code or 0, printed.out, printed.err
+
+    return call
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    file = tmp_path / "small.yaml"
+    file.write_text(yaml.safe_dump({**SMALL, "methods": METHODS}))
+    return file
+
+
+def test_a_run_ends_with_its_path_and_has_a_report(rumormill, experiment, tmp_path):
+    code, out, err = rumormill("run", experiment, "rounds=3", "--out", tmp_path / "runs")
+    path = Path(out.strip())
+    assert code == 0
+    assert path.parent == tmp_path / "runs"
+    assert "IDKD: nodes labelled" in (path / "report.html").read_text()
+    assert json.loads((path / "provenance.json").read_text())["status"] == "finished"
+    assert "round 3/3" in err
+
+
+def test_a_report_can_be_written_anew(rumormill, experiment, tmp_path):
+    _, out, _ = rumormill("run", experiment, "rounds=1", "methods=[]", "--out", tmp_path)
+    report = Path(out.strip()) / "report.html"
+    before = report.read_bytes()
+    report.unlink()
+    assert rumormill("report", report.parent)[:2] == (0, f"{report}\n")
+    assert report.read_bytes() == before
+
+
+def test_every_mistake_is_printed_and_nothing_is_run(rumormill, experiment, tmp_path):
+    out_dir = tmp_path / "runs"
+    code, out, err = rumormill("run", experiment, "rounds=x", "model.hiden=[3]", "--out", out_dir)
+    assert code == 2
+    assert out == ""
+    assert "small.yaml:" in err
+    assert "rounds: " in err
+    assert "Did you mean 'hidden'?" in err
+    assert "Traceback" not in err
+    assert not out_dir.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "shown"),
+    [
+        ("data.partition={name: dirichlet, alpha: 0}", "data.partition.alpha"),
+        ("data.train_samples=3", "data.partition"),
+        ("topology.nodes=600", "data.partition"),
+        ("data.dataset={name: npz, path: missing.npz}", "missing.npz"),
+        ("data.dataset={name: image_folder, path: missing}", "missing"),
+        ("data.dataset={name: cifar10, download: false}", "cifar"),
+        ("model={name: resnet20, norm: batch}", "allow_batch_norm"),
+        ("data.public.0.samples=1000000", "data.public"),
+        ("topology={graph: torus, nodes: 4, rows: 3}", "rows"),
+    ],
+)
+def test_bad_input_is_refused_before_training(rumormill, experiment, tmp_path, change, shown):
+    code, _, err = rumormill("run", experiment, change, f"data.root={tmp_path}", "--out", tmp_path / "runs")
+    assert code == 2, err
+    assert shown in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arrays", "shown"),
+    [
+        ({"x_train": np.zeros((4, 8, 8), np.uint8)}, "y_train"),
+        (
+            {
+                "x_train": np.zeros((40, 8, 8), np.uint8),
+                "y_train": np.zeros(39, np.int64),
+                "x_test": np.zeros((4, 8, 8), np.uint8),
+                "y_test": np.zeros(4, np.int64),
+            },
+            "39",
+        ),
+    ],
+)
+def test_unusable_npz_files_are_refused(rumormill, experiment, tmp_path, arrays, shown):
+    np.savez(tmp_path / "own.npz", **arrays)
+    code, _, err = rumormill(
+        "run", experiment, f"data.dataset={{name: npz, path: {tmp_path / 'own.npz'}}}", "methods=[]"
+    )
+    assert code == 2
+    assert shown in err
+
+
+def test_a_run_directory_is_not_written_into(rumormill, experiment, tmp_path):
+    _, out, _ = rumormill("run", experiment, "rounds=1", "methods=[]", "--out", tmp_path)
+    code, _, err = rumormill("run", experiment, "methods=[]", "--out", out.strip())
+    assert code == 2
+    assert "rumormill resume" in err
+
+
+def test_a_missing_run_cannot_be_resumed_or_reported(rumormill, tmp_path):
+    for verb in ("resume", "report"):
+        code, _, err = rumormill(verb, tmp_path / "nothing")
+        assert code == 2
+        assert "is not a run directory" in err
+
+
+def test_a_diverging_run_exits_with_1_and_keeps_its_metrics(rumormill, experiment, tmp_path):
+    code, _, err = rumormill("run", experiment, "training.optimizer.lr=1e200", "methods=[]", "--out", tmp_path)
+    (run,) = tmp_path.glob("*-small-s0")
+    assert code == 1
+    assert "training diverged" in err
+    assert (run / "metrics.jsonl").read_text().startswith('{"round": 0')
+    assert json.loads((run / "provenance.json").read_text())["status"] == "failed"
+
+
+def test_an_unknown_tracker_is_refused_before_training(rumormill, experiment, tmp_path):
+    code, _, err = rumormill("run", experiment, "--track", "tensorbord", "--out", tmp_path / "runs")
+    assert code == 2
+    assert "Did you mean 'tensorboard'?" in err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_tensorboard_files_lie_in_the_run_directory(rumormill, experiment, tmp_path):
+    _, out, _ = rumormill("run", experiment, "rounds=1", "methods=[]", "--track", "tensorboard", "--out", tmp_path)
+    assert list((Path(out.strip()) / "tensorboard").glob("events*"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("recipes", "quickstart"),
+        ("graphs", "florentine"),
+        ("weights", "metropolis_hastings"),
+        ("methods", "idkd"),
+        ("models", "resnet20"),
+        ("datasets", "fashion_mnist"),
+        ("partitions", "dirichlet"),
+        ("mixers", "gossip"),
+        ("backends", "local"),
+    ],
+)
+def test_list_shows_every_kind(rumormill, kind, expected):
+    code, out, _ = rumormill("list", kind)
+    assert code == 0
+    assert expected in out
+    assert expected in rumormill("list")[1]
+
+
+def test_list_suggests_the_nearest_kind(rumormill):
+    code, _, err = rumormill("list", "method")
+    assert code == 2
+    assert "Did you mean 'methods'?" in err
+
+
+def test_topology_tells_the_spectral_gap_and_draws(rumormill, tmp_path):
+    code, out, _ = rumormill("topology", "ring", "--nodes", 16, "--draw", tmp_path / "ring.svg")
+    assert code == 0
+    assert "0.0507" in out
+    assert (tmp_path / "ring.svg").read_text().lstrip().startswith("<?xml")
+
+
+def test_topology_takes_a_graphs_own_options(rumormill):
+    assert "4 to 4" in rumormill("topology", "torus", "rows=4", "--nodes", 16)[1]
+    code, _, err = rumormill("topology", "torus", "rows=3", "--nodes", 16)
+    assert code == 2
+    assert "topology.rows" in err
+
+
+def test_doctor_finds_everything_in_place(rumormill):
+    code, _, err = rumormill("doctor")
+    assert code == 0, err
+    assert "FAIL" not in err
+
+
+def test_doctor_fails_when_a_part_is_broken(rumormill, register):
+    register("models", "broken", ImportError("no module named 'gone'"))
+    code, _, err = rumormill("doctor")
+    assert code == 1
+    assert "no module named 'gone'" in err
+
+
+def test_ctrl_c_checkpoints_exits_130_and_resume_finishes(rumormill, experiment, tmp_path):
+    command = [sys.executable, "-m", "simulator", "run", str(experiment), "rounds=100000", "evaluate.every=50000"]
+    process = subprocess.Popen(
+        [*command, "methods=[]", "--out", str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    _wait_for(lambda: any(file.stat().st_size > 0 for file in tmp_path.glob("*/messages.jsonl")))
+    os.kill(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    run = Path(out.strip())
+    assert process.returncode == 130, err
+    assert f"rumormill resume {run}" in err
+    assert list(run.glob("checkpoints/round-*"))
+    assert json.loads((run / "provenance.json").read_text())["status"] == "interrupted"
+
+
+def _wait_for(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the run did not start"
+        time.sleep(0.05)
