@@ -14,7 +14,6 @@ from typing import Any, Literal
 import torch
 
 from simulator.core.backend import Backend, Evaluation, Order, Reply
-from simulator.core.errors import RunError
 from simulator.core.flat_module import FlatModule
 from simulator.core.message import Message
 from simulator.core.observer import Observer, Speed
@@ -80,6 +79,11 @@ class Engine:
         self._work_seconds, self._steps_done = 0.0, 0
         self._stopping = False
 
+    @property
+    def round(self) -> int:
+        """How many rounds are finished."""
+        return self._progress.round
+
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continue from ``checkpoint``; call before `run`."""
         self._start = checkpoint.round
@@ -97,16 +101,11 @@ class Engine:
         Ctrl-C (or SIGTERM) checkpoints after the current round; a second one stops at once.
 
         Raises:
-            RunError: training diverged, or the run directory cannot be written.
+            RunError: training diverged.
+            OSError: an observer could not write.
         """
         with self._stop_on_signal():
-            try:
-                return self._rounds()
-            except OSError as error:
-                raise RunError(
-                    f"writing the run directory failed in round {self._progress.round}: {error.strerror or error}.\n"
-                    "    What was written stays readable. Free some space and continue with `rumormill resume`."
-                ) from error
+            return self._rounds()
 
     def _rounds(self) -> Status:
         inboxes: dict[int, list[Message]] = {}
@@ -163,7 +162,8 @@ class Engine:
         return routed
 
     def _record(self, replies: Mapping[int, Reply]) -> None:
-        metrics = [metric for reply in replies.values() for metric in reply.metrics]
+        # In this order, whether or not an evaluation or a checkpoint came between mixing and training.
+        metrics = sorted((m for r in replies.values() for m in r.metrics), key=lambda metric: metric.round)
         for observer in self._observers:
             if metrics:
                 observer.recorded(metrics)
@@ -175,7 +175,7 @@ class Engine:
         metrics = [
             Metric(round, node, name, value) for node, e in found.items() for name, value in self._of_node(node, e)
         ]
-        metrics += [Metric(round, None, name, value) for name, value in self._of_network(round, found)]
+        metrics += [Metric(round, None, name, value) for name, value in self._of_network(found)]
         speed = Speed(round, self._work_seconds, self._steps_done)
         self._work_seconds, self._steps_done = 0.0, 0
         for observer in self._observers:
@@ -188,16 +188,8 @@ class Engine:
             yield "train/loss", evaluation.training_loss
         yield "bytes/sent", self._progress.sent.get(node, 0)
 
-    def _of_network(self, round: int, found: Mapping[int, Evaluation]) -> Iterator[tuple[str, float]]:
+    def _of_network(self, found: Mapping[int, Evaluation]) -> Iterator[tuple[str, float]]:
         parameters = torch.stack([evaluation.parameters for evaluation in found.values()])
-        finite = parameters.isfinite().all(dim=1)
-        if not finite.all():
-            lost = [node for node, good in zip(found, finite.tolist(), strict=True) if not good]
-            raise RunError(
-                f"training diverged: after round {round}, {len(lost)} of {len(found)} nodes (first: {lost[0]}) hold "
-                "numbers that are not finite.\n"
-                "    Lower training.optimizer.lr, or lengthen training.schedule.warmup."
-            )
         module, test, normalizer = self._consensus
         module.bind(parameters.mean(dim=0))
         score = evaluate(module, test, normalizer)

@@ -1,32 +1,28 @@
-"""Run an experiment into a run directory, or continue one that was stopped."""
+"""Run an experiment into a run directory, continue one that was stopped, write its report."""
 
 from __future__ import annotations
 
-import platform
-import subprocess
-import sys
+import shutil
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from simulator.build import Simulation
+from simulator.core.errors import RunError, wrong
 from simulator.core.method import METHODS
 from simulator.core.node import Node
 from simulator.core.observer import Observer
 from simulator.core.report import Metric, Section
+from simulator.engine import Engine
 from simulator.experiment import Experiment
 from simulator.parsing import load_experiment
-from simulator.results.checkpoint import Checkpoint, Checkpoints
+from simulator.results.checkpoint import Checkpoints
+from simulator.results.provenance import provenance
 from simulator.results.recorder import Recorder
 from simulator.results.report import write_report
 from simulator.results.run_directory import RunDirectory
-
-PACKAGES = ("rumormill", "torch", "numpy", "networkx", "scikit-learn", "pydantic")
 
 
 @dataclass(frozen=True)
@@ -56,23 +52,30 @@ def run(experiment: Experiment, out: str | Path = "runs", observers: Sequence[Ob
     """
     simulation = Simulation.of(experiment)
     directory = RunDirectory.create(Path(out), experiment.name, experiment.seed)
-    (directory.path / "experiment.yaml").write_text(experiment.to_yaml())
-    directory.write_json("topology.json", simulation.topology.to_json())
-    simulation.data.save_partition(directory.path / "partition.npz")
-    return _run(simulation, directory, observers, None)
+    try:
+        (directory.path / "experiment.yaml").write_text(experiment.to_yaml())
+        directory.write_json("topology.json", simulation.topology.to_json())
+        simulation.data.save_partition(directory.path / "partition.npz")
+    except OSError as error:
+        shutil.rmtree(directory.path, ignore_errors=True)
+        what = f"{directory.path} cannot be written: {error.strerror}."
+        raise wrong("--out", what, "Free some space, or choose another folder with --out.") from error
+    return _run(simulation, directory, observers)
 
 
 def resume(path: str | Path, round: int | None = None, observers: Sequence[Observer] = ()) -> Run:
     """Continue the run at ``path``, from its last checkpoint or that of ``round``, as if it had never stopped.
 
+    Going back to an earlier ``round`` gives up what came after it.
+
     Raises:
-        InputError: there is no run there, or no checkpoint that can be used.
+        InputError: there is no run there, or no checkpoint that can be used; nothing was changed.
         RunError: the run could not go on.
     """
     directory = RunDirectory.open(Path(path))
     experiment = load_experiment(directory.experiment)
-    checkpoint = Checkpoints(directory.path / "checkpoints", experiment.digest()).load(round)
-    return _run(Simulation.of(experiment), directory, observers, checkpoint)
+    chosen = Checkpoints(directory.path / "checkpoints", experiment.digest()).choose(round)
+    return _run(Simulation.of(experiment), directory, observers, chosen)
 
 
 def write_run_report(directory: RunDirectory) -> Path:
@@ -83,51 +86,39 @@ def write_run_report(directory: RunDirectory) -> Path:
     return write_report(directory, sections)
 
 
-def _run(
-    simulation: Simulation, directory: RunDirectory, observers: Sequence[Observer], checkpoint: Checkpoint | None
-) -> Run:
-    began = time.perf_counter()
+def _run(simulation: Simulation, directory: RunDirectory, observers: Sequence[Observer], start_round: int = 0) -> Run:
     everyone = [Recorder(directory.path), *observers]
-    engine = simulation.engine(Checkpoints(directory.path / "checkpoints", simulation.experiment.digest()), everyone)
-    provenance = _provenance()
-    directory.write_json("provenance.json", provenance | {"status": "running"})
-    status = "failed"
-    simulation.start()
-    try:
+    checkpoints = Checkpoints(directory.path / "checkpoints", simulation.experiment.digest())
+    engine = simulation.engine(checkpoints, everyone)
+    with closing(simulation.backend):
+        simulation.start()
+        if start_round:
+            with checkpoints.refusing(start_round):
+                engine.restore(checkpoints.load(start_round))
+            checkpoints.discard_after(start_round)
         for observer in everyone:
-            observer.started(simulation.info(directory.path, checkpoint.round if checkpoint else 0))
-        if checkpoint:
-            engine.restore(checkpoint)
-        status = engine.run()
-    except KeyboardInterrupt:
-        status = "interrupted"
-    finally:
-        simulation.backend.close()
-        with suppress(OSError) if status == "failed" else nullcontext():  # a full disk has been reported already
-            for observer in everyone:
-                observer.finished(status)
-            directory.write_json(
-                "provenance.json", provenance | {"status": status, "seconds": round(time.perf_counter() - began, 3)}
-            )
+            observer.started(simulation.info(directory.path, start_round))
+        status = _carry_out(engine, directory, everyone)
     return Run(RunDirectory(directory.path), simulation.nodes, status)
 
 
-def _provenance() -> dict[str, Any]:
-    return {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "versions": {name: version(name) for name in PACKAGES},
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "git": _git("rev-parse", "HEAD"),
-        "git_changes": bool(_git("status", "--porcelain")),
-    }
-
-
-def _git(*arguments: str) -> str | None:
-    """What git says of the checkout this code runs from; None where it is installed without one."""
+def _carry_out(engine: Engine, directory: RunDirectory, observers: Sequence[Observer]) -> str:
+    began, origin, status = time.perf_counter(), provenance(), "failed"
     try:
-        command = ["git", "-C", str(Path(__file__).parent), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
+        directory.write_json("provenance.json", origin | {"status": "running"})
+        status = engine.run()
+    except KeyboardInterrupt:
+        status = "interrupted"
+    except OSError as error:
+        raise RunError(
+            f"writing the run directory failed in round {engine.round}: {error.strerror or error}.\n"
+            "    What was written stays readable. Free some space and continue with `rumormill resume`."
+        ) from error
+    finally:
+        outcome = {"status": status, "seconds": round(time.perf_counter() - began, 3)}
+        with suppress(OSError):  # a full disk has been reported already
+            directory.write_json("provenance.json", origin | outcome)
+        for observer in observers:
+            with suppress(OSError):
+                observer.finished(status)
+    return status

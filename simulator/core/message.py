@@ -42,7 +42,7 @@ class Message:
         Sender, receiver and round travel as one small tensor, so that the header's length does not depend on them.
         """
         envelope = torch.tensor([self.sender, self.receiver, self.round], dtype=torch.int64)
-        return save({ENVELOPE: envelope} | {name: tensor.contiguous() for name, tensor in self.parts.items()})
+        return save({ENVELOPE: envelope} | {name: _apart(tensor) for name, tensor in self.parts.items()})
 
     @classmethod
     def decode(cls, data: bytes) -> Message:
@@ -57,6 +57,11 @@ class Message:
         except Exception as error:  # safetensors raises its own type, which is not part of its public interface
             raise ValueError(f"not a message: {error}") from error
         return cls(sender, receiver, round, parts)
+
+
+def _apart(tensor: Tensor) -> Tensor:
+    """A contiguous copy: safetensors refuses tensors that share memory."""
+    return tensor.detach().clone(memory_format=torch.contiguous_format)
 
 
 @lru_cache(maxsize=4096)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
+from math import isfinite
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from simulator.core.errors import RunError
 from simulator.core.flat_module import FlatModule
 from simulator.core.message import Message
 from simulator.core.method import Method
@@ -109,6 +111,7 @@ class Node:
         for method in self.methods:
             method.before_round(self)
         trainer.train(self)
+        self._check_finite()
         for method in self.methods:
             method.after_local_training(self)
         self.mixer.after_local_training(self)
@@ -211,6 +214,13 @@ class Node:
         for prefix, owner in self._owners():
             start = f"{prefix}/"
             owner.load_state_dict({name.removeprefix(start): t for name, t in state.items() if name.startswith(start)})
+
+    def _check_finite(self) -> None:
+        if not isfinite(self.parameters.sum().item()):
+            raise RunError(
+                f"training diverged: in round {self.round} the parameters of node {self.id} are not finite.\n"
+                "    Lower training.optimizer.lr, or lengthen training.schedule.warmup."
+            )
 
     def _owners(self) -> Iterator[tuple[str, Any]]:
         methods = ((f"methods.{place}", method) for place, method in enumerate(self.methods))

@@ -47,7 +47,7 @@ class ScheduleSettings(Settings):
     def factor(self, round: int, rounds: int) -> float:
         """What the base rate is multiplied with in ``round`` (counted from 0) of ``rounds``; never 0."""
         warm = min(1.0, (round + 1) / self.warmup) if self.warmup else 1.0
-        passed = sum(round >= milestone * rounds for milestone in self.milestones)
+        passed = sum(round >= milestone * rounds - 1e-9 for milestone in self.milestones)  # 0.07 * 100 > 7 in floats
         return float(warm * self.gamma**passed)
 
 

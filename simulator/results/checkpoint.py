@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from simulator.core.errors import wrong
@@ -36,12 +37,12 @@ class Checkpoints:
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write into a hidden folder, flush to disk, then rename: a crash leaves the older checkpoints as they were."""
-        final = self._path / f"round-{checkpoint.round:06}"
+        final = self._folder(checkpoint.round)
         draft = self._path / f".{final.name}"
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
         for node, state in checkpoint.nodes.items():
-            save_file(dict(state), draft / f"node-{node:04}.safetensors")
+            (draft / f"node-{node:04}.safetensors").write_bytes(save(dict(state)))
         header = {
             "format": FORMAT,
             "round": checkpoint.round,
@@ -57,35 +58,58 @@ class Checkpoints:
 
     def rounds(self) -> list[int]:
         """Rounds that have a complete checkpoint, ascending."""
-        return sorted(int(folder.name.removeprefix("round-")) for folder in self._path.glob("round-*"))
+        names = (folder.name.removeprefix("round-") for folder in self._path.glob("round-*"))
+        return sorted(int(name) for name in names if name.isdigit())
 
-    def load(self, round: int | None = None) -> Checkpoint:
-        """The checkpoint of ``round``, by default the last one.
+    def choose(self, round: int | None = None) -> int:
+        """``round``, or the last round that has a checkpoint.
 
         Raises:
-            InputError: there is none, it is damaged, or it belongs to another experiment.
+            InputError: there is no such checkpoint.
         """
         rounds = self.rounds()
-        if not rounds or (round is not None and round not in rounds):
-            have = (
-                f"there are checkpoints of rounds {', '.join(map(str, rounds))}"
-                if rounds
-                else "there is no checkpoint yet"
-            )
-            raise wrong(
-                str(self._path), f"{have}.", "Choose one of them with --round." if rounds else "Start the run again."
-            )
-        folder = self._path / f"round-{rounds[-1] if round is None else round:06}"
-        others = [other for other in rounds if folder.name != f"round-{other:06}"]
-        advice = f"Go back to an earlier one: --round {others[-1]}" if others else "Start the run again."
+        if not rounds:
+            raise wrong(str(self._path), "there is no checkpoint yet.", "Start the run again.")
+        if round is not None and round not in rounds:
+            have = f"there is no checkpoint of round {round}, only of {', '.join(map(str, rounds))}."
+            raise wrong(str(self._path), have, "Choose one of them with --round.")
+        return rounds[-1] if round is None else round
+
+    def load(self, round: int) -> Checkpoint:
+        """The checkpoint of ``round``; use it inside `refusing`.
+
+        Raises:
+            InputError: it belongs to another experiment.
+        """
+        folder = self._folder(round)
+        header = json.loads((folder / "checkpoint.json").read_text())
+        if header["format"] != FORMAT or header["experiment"] != self._experiment:
+            what = "belongs to another experiment or another version of the program."
+            raise wrong(str(folder), what, self._instead_of(round))
+        nodes = {node: load_file(folder / f"node-{node:04}.safetensors") for node in range(header["nodes"])}
+        return Checkpoint(header["round"], nodes, header["engine"])
+
+    @contextmanager
+    def refusing(self, round: int) -> Iterator[None]:
+        """Turn whatever goes wrong while the checkpoint of ``round`` is read and restored into an `InputError`."""
         try:
-            header = json.loads((folder / "checkpoint.json").read_text())
-            if header["format"] != FORMAT or header["experiment"] != self._experiment:
-                raise wrong(str(folder), "belongs to another experiment or another version of the program.", advice)
-            nodes = {node: load_file(folder / f"node-{node:04}.safetensors") for node in range(header["nodes"])}
-            return Checkpoint(header["round"], nodes, header["engine"])
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            raise wrong(str(folder), f"this checkpoint is damaged: {error}.", advice) from error
+            yield
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+            what = f"this checkpoint is damaged: {error or type(error).__name__}."
+            raise wrong(str(self._folder(round)), what, self._instead_of(round)) from error
+
+    def discard_after(self, round: int) -> None:
+        """Remove later checkpoints: they belong to rounds that are given up."""
+        for later in self.rounds():
+            if later > round:
+                shutil.rmtree(self._folder(later))
+
+    def _folder(self, round: int) -> Path:
+        return self._path / f"round-{round:06}"
+
+    def _instead_of(self, round: int) -> str:
+        others = [other for other in self.rounds() if other != round]
+        return f"Use another checkpoint: --round {others[-1]}" if others else "Start the run again."
 
 
 def _sync(path: Path) -> None:

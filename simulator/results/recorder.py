@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from simulator.core.message import Message
-from simulator.core.observer import Observer, Speed
+from simulator.core.observer import Observer, RunInfo, Speed
 from simulator.core.report import Artifact, Metric
 
 FILES = ("metrics.jsonl", "timing.jsonl", "messages.jsonl")
@@ -21,8 +23,11 @@ class Recorder(Observer):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._files = {name: (path / name).open("a") for name in FILES}
-        (path / "artifacts").mkdir(exist_ok=True)
+
+    def started(self, info: RunInfo) -> None:
+        """Open the files."""
+        (self._path / "artifacts").mkdir(exist_ok=True)
+        self._files = {name: (self._path / name).open("a") for name in FILES}
 
     def sent(self, round: int, messages: Sequence[Message]) -> None:
         """One line a message."""
@@ -55,14 +60,22 @@ class Recorder(Observer):
         return {name: (self._path / name).stat().st_size for name in FILES}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Cut off what was written after the checkpoint: the resumed run writes it again."""
-        for name, length in state.items():
-            self._files[name].truncate(length)
+        """Cut off what was written after the checkpoint: the resumed run writes it again.
+
+        Raises:
+            ValueError: a file is shorter than it was at the checkpoint.
+        """
+        for name in FILES:
+            if (self._path / name).stat().st_size < state[name]:
+                raise ValueError(f"{name} is shorter than it was then")
+        for name in FILES:
+            os.truncate(self._path / name, state[name])
 
     def finished(self, status: str) -> None:
-        """Close the files."""
-        for file in self._files.values():
-            file.close()
+        """Close the files, all of them even if one cannot be flushed."""
+        with ExitStack() as stack:
+            for file in self._files.values():
+                stack.callback(file.close)
 
     def _flush(self) -> None:
         for file in self._files.values():

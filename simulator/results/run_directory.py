@@ -3,7 +3,8 @@
 ::
 
     experiment.yaml  provenance.json  topology.json  partition.npz
-    metrics.jsonl    {"round": 12, "node": 3, "name": "test/accuracy", "value": 0.81}; node null = whole network
+    metrics.jsonl    {"round": 12, "node": 3, "name": "test/accuracy", "value": 0.81}; node null = whole network;
+                     a value may be NaN or Infinity, as Python writes them
     timing.jsonl     {"round": 12, "seconds": 1.2, "node_steps": 304}; apart, since one seed gives the same metrics
     messages.jsonl   {"round": 12, "sender": 0, "receiver": 1, "wire": 82104, "parts": {"parameters": 81960}}
     checkpoints/round-000050/    artifacts/    figures/    report.html

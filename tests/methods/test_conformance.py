@@ -1,0 +1,99 @@
+"""Every installed method holds the laws of methods, under settings that make it do something."""
+
+import pytest
+import torch
+from reference.conformance import check_method
+
+from simulator.core.method import METHODS, Method
+from simulator.core.registry import PartSettings
+from simulator.experiment import Experiment
+from simulator.parsing import load_experiment
+from simulator.yaml_file import recipes
+
+# Settings under which the method changes training within six rounds; a method not named here runs with its defaults.
+ACTIVE = {
+    "idkd": [
+        {"start_round": 1, "every": 2, "threshold": 0.45},
+        {"start_round": 0, "every": 1, "threshold": "youden", "temperature": 2.0},
+    ],
+    "quasi_global_momentum": [{"nesterov": True}, {"nesterov": False}],
+}
+CASES = [(name, settings) for name in METHODS.names() for settings in ACTIVE.get(name, [{}])]
+
+
+@pytest.mark.parametrize(("name", "settings"), CASES, ids=str)
+def test_method_conforms(name, settings):
+    method = METHODS.load(name)
+
+    check_method(method, method.Config.model_validate({"name": name, **settings}))
+
+
+@pytest.mark.parametrize("name", METHODS.names())
+def test_the_name_in_the_config_is_the_registered_one(name):
+    config = METHODS.load(name).Config
+
+    assert config.model_fields["name"].default == name
+
+
+@pytest.mark.parametrize("name", METHODS.names())
+def test_a_recipe_shows_the_method(name):
+    experiments: list[Experiment] = [load_experiment(recipe) for recipe in recipes()]
+
+    assert any(name in [settings.name for settings in experiment.methods] for experiment in experiments)
+
+
+class Sloppy(Method):
+    """Breaks what it is told to break (arXiv:0000.00000)."""
+
+    class Config(PartSettings):
+        name: str = "sloppy"
+        breaks: str = "nothing"
+
+    neutral = {"breaks": "nothing"}  # noqa: RUF012
+
+    def setup(self, node):
+        self.steps = 0
+
+    def before_step(self, node, batch):
+        self.steps += 1
+        if self.config.breaks == "generators":
+            node.gradient.add_(torch.randn_like(node.gradient))
+        if self.config.breaks == "state":
+            node.gradient.mul_(self.steps)
+
+    def per_sample_loss(self, node, batch, logits, losses):
+        return losses.mean().expand(len(losses)) if self.config.breaks == "rows" else losses
+
+
+class AlwaysOn(Sloppy):
+    """Its neutral setting is not (arXiv:0000.00000)."""
+
+    def before_step(self, node, batch):
+        node.gradient.mul_(1.5)
+
+
+class Nameless(Sloppy):
+    """Tells of no paper."""
+
+
+@pytest.mark.parametrize(
+    ("breaks", "complaint"),
+    [("generators", "global random generator|two equal runs"), ("state", "lost state"), ("rows", "another sample")],
+)
+def test_the_suite_catches_a_broken_method(breaks, complaint):
+    with pytest.raises(AssertionError, match=complaint):
+        check_method(Sloppy, Sloppy.Config(breaks=breaks))
+
+
+def test_the_suite_catches_a_neutral_setting_that_is_not():
+    with pytest.raises(AssertionError, match="neutral settings change training"):
+        check_method(AlwaysOn, AlwaysOn.Config())
+
+
+def test_the_suite_catches_a_method_without_a_paper():
+    with pytest.raises(AssertionError, match="name the paper"):
+        check_method(Nameless, Nameless.Config())
+
+
+def test_the_suite_accepts_a_method_that_does_nothing_wrong():
+    check_method(Sloppy, Sloppy.Config())

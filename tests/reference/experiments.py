@@ -1,0 +1,91 @@
+"""Small experiments on digits, and how to watch one from inside."""
+
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from simulator import load_experiment
+from simulator.build import Simulation
+from simulator.core.message import Message
+from simulator.core.node import Node
+from simulator.core.observer import Observer
+from simulator.experiment import Experiment
+from simulator.results.checkpoint import Checkpoints
+from simulator.results.recorder import Recorder
+
+PUBLIC = [
+    {"dataset": "digits", "samples": 40},
+    {"dataset": {"name": "photo_patches", "size": 8, "count": 40}, "samples": 40},
+]
+SMALL: Mapping[str, Any] = {
+    "name": "small",
+    "rounds": 6,
+    "topology": {"graph": "ring", "nodes": 4},
+    "data": {
+        "dataset": "digits",
+        "partition": {"name": "dirichlet", "alpha": 0.3},
+        "validation": 0.1,
+        "public": PUBLIC,
+        "train_samples": 400,
+        "test_samples": 60,
+    },
+    "model": {"name": "mlp", "hidden": [16]},
+    "training": {"batch_size": 16, "precision": "fp64", "optimizer": {"lr": 0.3}},
+    "evaluate": {"every": 2},
+}
+METHODS = [{"name": "quasi_global_momentum"}, {"name": "idkd", "start_round": 2, "every": 2}]
+
+
+def small(*overrides: str, **changes: Any) -> Experiment:
+    """`SMALL` with top-level blocks replaced by ``changes`` and single settings by ``overrides``."""
+    return load_experiment({**copy.deepcopy(dict(SMALL)), **changes}, overrides)
+
+
+class Messages(Observer):
+    """Keeps every message."""
+
+    def __init__(self) -> None:
+        self.all: list[Message] = []
+
+    def sent(self, round: int, messages: Sequence[Message]) -> None:
+        self.all += messages
+
+
+class At(Observer):
+    """Does something when the messages of ``round`` have been sent."""
+
+    def __init__(self, round: int, action: Callable[[], Any]) -> None:
+        self._round, self._action = round, action
+
+    def sent(self, round: int, messages: Sequence[Message]) -> None:
+        if round == self._round:
+            self._action()
+
+
+def simulate(
+    experiment: Experiment, path: Path, touch: Callable[[Node], None], observers: Iterable[Observer] = ()
+) -> list[Node]:
+    """Run in ``path`` after ``touch`` has changed every node, for example to add a method that watches it."""
+    simulation = Simulation.of(experiment)
+    for node in simulation.nodes:
+        touch(node)
+    path.mkdir(parents=True, exist_ok=True)
+    recorder = Recorder(path)
+    engine = simulation.engine(Checkpoints(path / "checkpoints", experiment.digest()), [recorder, *observers])
+    simulation.start()
+    recorder.started(simulation.info(path, 0))
+    try:
+        engine.run()
+    finally:
+        simulation.backend.close()
+        recorder.finished("finished")
+    return simulation.nodes
+
+
+def results(path: Path) -> dict[str, bytes]:
+    """The files of a run that one seed determines to the last byte, and its last checkpoint's tensors."""
+    last = sorted((path / "checkpoints").glob("round-*"))[-1]
+    files = [path / "metrics.jsonl", path / "messages.jsonl", *sorted(last.glob("*.safetensors"))]
+    files += sorted((path / "artifacts").glob("*"))
+    return {str(file.relative_to(path)): file.read_bytes() for file in files}

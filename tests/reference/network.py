@@ -1,0 +1,195 @@
+"""Node programs stepped by hand: nodes on a topology, without engine, registry or files."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from simulator.core.flat_module import FlatModule
+from simulator.core.message import Message
+from simulator.core.method import Method
+from simulator.core.node import Node, Place, Schedule
+from simulator.core.samples import NodeData, Normalizer, Samples
+from simulator.core.training import TrainingSettings
+from simulator.mixers.gossip import Gossip
+from simulator.training.sequential import Sequential
+from topologies import Topology
+
+
+class Network:
+    """All nodes of a topology; the messages of a round are delivered in an order of one's choice.
+
+    Args:
+        topology: the graph and W.
+        model: builds the network; called once.
+        data: what each node holds, or one `NodeData` for all.
+        training: precision fp64 unless it says otherwise.
+        methods: called with a node's id, gives that node's methods.
+        mixer: gives a mixer.
+        start: float [nodes, parameters], where the nodes begin; the model's own initialisation by default.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        model: Callable[[], nn.Module],
+        data: NodeData | Sequence[NodeData],
+        training: TrainingSettings,
+        *,
+        methods: Callable[[int], list[Method]] = lambda node: [],
+        mixer: Callable[[], Any] = lambda: Gossip(Gossip.Config()),
+        start: np.ndarray | None = None,
+        seed: int = 0,
+        rounds: int = 1000,
+    ) -> None:
+        self.topology = topology
+        self.module = FlatModule(model(), training.precision)
+        n = topology.num_nodes
+        held = [data] * n if isinstance(data, NodeData) else list(data)
+        rows = self.module.initial.repeat(n, 1)
+        if start is not None:
+            rows = torch.tensor(start, dtype=rows.dtype)
+        schedule = Schedule(seed, rounds, training)
+        self.nodes = [
+            Node(
+                Place(i, topology.row(i), topology.out_neighbours(i)),
+                schedule,
+                held[i],
+                rows[i],
+                mixer(),
+                methods(i),
+            )
+            for i in range(n)
+        ]
+
+    @property
+    def parameters(self) -> np.ndarray:
+        """float [nodes, parameters], a copy."""
+        return np.stack([node.parameters.numpy().copy() for node in self.nodes])
+
+    def work(self) -> list[Message]:
+        """Every node trains; all messages, by sender."""
+        return [message for node in self.nodes for message in self._with_model(node, lambda n: n.work(Sequential()))]
+
+    def absorb(self, messages: Sequence[Message]) -> None:
+        """Every node takes in what is meant for it."""
+        for node in self.nodes:
+            inbox = [message for message in messages if message.receiver == node.id]
+            self._with_model(node, lambda n, inbox=inbox: n.absorb(inbox))
+
+    def round(self) -> list[Message]:
+        """One round; returns what was sent."""
+        messages = self.work()
+        self.absorb(messages)
+        return messages
+
+    def run(self, rounds: int) -> np.ndarray:
+        """float [rounds + 1, nodes, parameters]: where the nodes stood before and after each round."""
+        path = [self.parameters]
+        for _ in range(rounds):
+            self.round()
+            path.append(self.parameters)
+        return np.stack(path)
+
+    def states(self) -> list[dict[str, Tensor]]:
+        """Of all nodes."""
+        return [node.state_dict() for node in self.nodes]
+
+    def load(self, states: Sequence[dict[str, Tensor]]) -> None:
+        """Restore what `states` gave."""
+        for node, state in zip(self.nodes, states, strict=True):
+            node.load_state_dict(state)
+
+    def _with_model(self, node: Node, action: Callable[[Node], Any]) -> Any:
+        with ExitStack() as stack:
+            stack.enter_context(node.using(self.module))
+            return action(node)
+
+
+class Point(nn.Module):
+    """A vector and nothing else: for losses that are functions of the parameters."""
+
+    def __init__(self, size: int = 5) -> None:
+        super().__init__()
+        self.x = nn.Parameter(torch.zeros(size))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.x[:2].expand(len(images), 2)
+
+
+class Quadratic(Method):
+    """Every sample of a node has the loss curvature / 2 ||x - target||^2."""
+
+    def __init__(self, target: np.ndarray, curvature: float = 1.0) -> None:
+        super().__init__(None)
+        self._target, self._curvature = torch.tensor(target), curvature
+
+    def per_sample_loss(self, node, batch, logits, losses):
+        (x,) = node.model.module.parameters()
+        return (self._curvature / 2 * (x - self._target).square().sum()).expand(len(losses))
+
+
+def quadratics(
+    topology: Topology, targets: np.ndarray, start: np.ndarray, training: TrainingSettings, **options: Any
+) -> Network:
+    """A network in which node i minimises curvature_i / 2 ||x - target_i||^2; ``curvature`` is 1 by default.
+
+    Args:
+        topology: the graph and W.
+        targets: float [nodes, d].
+        start: float [nodes, d].
+        training: the optimizer and the local steps.
+        **options: of `Network`; further ``curvature`` (float [nodes]), and ``methods`` to follow the loss.
+    """
+    curvature = options.pop("curvature", np.ones(len(targets)))
+    more = options.pop("methods", lambda node: [])
+    return Network(
+        topology,
+        lambda: Point(targets.shape[1]),
+        random_data(samples=2, shape=(1, 1, 1), classes=2),
+        training,
+        methods=lambda i: [Quadratic(targets[i], float(curvature[i])), *more(i)],
+        start=start,
+        **options,
+    )
+
+
+def sgd(lr: float, **settings: Any) -> TrainingSettings:
+    """Double precision SGD; ``local_steps``, ``batch_size`` and ``schedule`` apart from the optimizer's settings."""
+    outer = {key: settings.pop(key) for key in ("local_steps", "batch_size", "schedule") if key in settings}
+    return TrainingSettings(precision="fp64", optimizer={"lr": lr, **settings}, **outer)
+
+
+def random_data(
+    samples: int = 24, shape: tuple[int, int, int] = (8, 8, 1), classes: int = 3, public: int = 0, seed: int = 0
+) -> NodeData:
+    """Random images with random labels: a training set, 12 validation, 4 held-out, 10 test, and public images."""
+    rng = np.random.default_rng(seed)
+    images = torch.from_numpy(rng.integers(0, 256, (samples + 26, *shape), dtype=np.uint8))
+    labels = torch.from_numpy(rng.integers(0, classes, samples + 26))
+    cuts = torch.split(torch.arange(samples + 26), [samples, 12, 4, 10])
+    train, validation, held_out, test = (Samples(images, labels, cut) for cut in cuts)
+    common = np.random.default_rng(99).integers(0, 256, (public, *shape), dtype=np.uint8)  # the same at every node
+    return NodeData(
+        train=train,
+        validation=validation,
+        held_out=held_out,
+        test=test,
+        public=Samples(torch.from_numpy(common), None, torch.arange(public)) if public else None,
+        normalizer=Normalizer(torch.full((shape[2],), 0.5), torch.full((shape[2],), 0.25)),
+        classes=classes,
+    )
+
+
+def seeded(build: Callable[[], nn.Module], seed: int = 0) -> Callable[[], nn.Module]:
+    """``build`` with the same initial values at every call, torch's generator left as it was."""
+
+    def built() -> nn.Module:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return build()
+
+    return built

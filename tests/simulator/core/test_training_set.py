@@ -1,0 +1,164 @@
+"""The stream of batches: every sample once a pass, full batches, public samples, and continuing where it stopped."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from reference.network import random_data
+from torch.nn.functional import one_hot
+
+from simulator.core.seeding import generator
+from simulator.core.training_set import TrainingSet
+
+
+def rng(purpose, round):
+    return generator(0, purpose, node=1, round=round)
+
+
+def stream(samples=10, augment=None, public=0):
+    return TrainingSet(random_data(samples, (2, 2, 1), public=public), augment, torch.float64)
+
+
+def take(training_set, size, count=1):
+    return [training_set.next_batch(size, rng, generator(0, "augmentation")) for _ in range(count)]
+
+
+def label_some(training_set):
+    """Public samples 1, 4 and 6 with soft labels."""
+    targets = torch.tensor([[0.1, 0.2, 0.7], [0.3, 0.3, 0.4], [1.0, 0.0, 0.0]], dtype=torch.float64)
+    training_set.set_public(torch.tensor([1, 4, 6]), targets)
+    return targets
+
+
+@given(samples=st.integers(1, 20), size=st.integers(1, 25), epochs=st.integers(1, 4))
+def test_each_pass_has_every_sample_once(samples, size, epochs):
+    size = min(size, samples)
+    count = -(-epochs * samples // size)
+    taken = torch.cat([batch.positions for batch in take(stream(samples), size, count)])
+
+    for epoch in range(epochs):
+        assert sorted(taken[epoch * samples : (epoch + 1) * samples].tolist()) == list(range(samples))
+
+
+def test_batches_are_full_across_the_end_of_a_pass():
+    assert [len(batch) for batch in take(stream(10), 4, 7)] == [4] * 7
+
+
+def test_a_set_smaller_than_a_batch_gives_all_it_has():
+    for batch in take(stream(3), 8, 3):
+        assert sorted(batch.positions.tolist()) == [0, 1, 2]
+
+
+def test_passes_are_shuffled_and_differ():
+    first, second = take(stream(20), 20, 2)
+
+    assert first.positions.tolist() != list(range(20))
+    assert first.positions.tolist() != second.positions.tolist()
+
+
+def test_the_order_of_a_pass_is_the_seeded_permutation_of_its_number():
+    first, second = take(stream(10), 10, 2)
+
+    assert first.positions.tolist() == rng("batches", 0).permutation(10).tolist()
+    assert second.positions.tolist() == rng("batches", 1).permutation(10).tolist()
+
+
+def test_images_and_labels_belong_to_the_positions():
+    data = random_data(10, (2, 2, 1))
+    (batch,) = take(stream(10), 4)
+    expected = data.train.images_at(batch.positions).double().permute(0, 3, 1, 2) / 255
+
+    torch.testing.assert_close(batch.images, (expected - 0.5) / 0.25, rtol=1e-6, atol=1e-6)
+    assert torch.equal(batch.targets, data.train.labels_at(batch.positions))
+
+
+def test_public_samples_come_after_the_private_ones_with_their_soft_labels():
+    training_set, data = stream(10, public=8), random_data(10, (2, 2, 1), public=8)
+    targets = label_some(training_set)
+    (batch,) = take(training_set, 13)
+
+    assert sorted(batch.positions.tolist()) == list(range(13))
+    assert len(training_set) == 13
+    for image, target, position in zip(batch.images, batch.targets, batch.positions.tolist(), strict=True):
+        if position < 10:
+            place = torch.tensor([position])
+            pixels, expected = data.train.images_at(place), one_hot(data.train.labels_at(place), 3)[0].double()
+        else:
+            place = torch.tensor([[1, 4, 6][position - 10]])
+            pixels, expected = data.public.images_at(place), targets[position - 10]
+        assert torch.equal(target, expected)
+        assert torch.equal(image, data.normalizer(pixels, torch.float64)[0])
+
+
+def test_setting_public_samples_begins_a_new_pass():
+    training_set = stream(10, public=8)
+    take(training_set, 4)
+    label_some(training_set)
+    taken = torch.cat([batch.positions for batch in take(training_set, 13, 2)])
+
+    assert Counter(taken.tolist()) == dict.fromkeys(range(13), 2)
+
+
+def test_setting_none_where_there_were_none_changes_nothing():
+    touched, untouched = stream(10, public=8), stream(10, public=8)
+    take(touched, 4)
+    take(untouched, 4)
+    touched.set_public(torch.empty(0, dtype=torch.int64), torch.empty(0, 3))
+
+    for mine, theirs in zip(take(touched, 4, 5), take(untouched, 4, 5), strict=True):
+        assert torch.equal(mine.positions, theirs.positions)
+
+
+def test_setting_none_takes_the_public_samples_away_again():
+    training_set = stream(10, public=8)
+    label_some(training_set)
+    training_set.set_public(torch.empty(0, dtype=torch.int64), torch.empty(0, 3))
+    (batch,) = take(training_set, 10)
+
+    assert sorted(batch.positions.tolist()) == list(range(10))
+    assert batch.targets.dtype == torch.int64
+
+
+@pytest.mark.parametrize("with_public", [False, True])
+@pytest.mark.parametrize("before", [0, 1, 3, 5])
+def test_a_restored_stream_goes_on_as_if_it_had_never_stopped(with_public, before):
+    straight, restored = stream(10, public=8), stream(10, public=8)
+    if with_public:
+        take(straight, 4)
+        label_some(straight)
+    take(straight, 4, before)
+    restored.load_state_dict({name: tensor.clone() for name, tensor in straight.state_dict().items()})
+
+    for mine, theirs in zip(take(straight, 4, 6), take(restored, 4, 6), strict=True):
+        assert torch.equal(mine.positions, theirs.positions)
+        assert torch.equal(mine.images, theirs.images)
+        assert torch.equal(mine.targets, theirs.targets)
+
+
+def test_only_private_images_are_augmented():
+    def black(images, rng):
+        return torch.zeros_like(images)
+
+    training_set, plain = stream(10, black, public=8), stream(10, public=8)
+    label_some(training_set)
+    label_some(plain)
+    (batch,), (expected,) = take(training_set, 13), take(plain, 13)
+
+    assert torch.equal(batch.positions, expected.positions)
+    private = batch.positions < 10
+    assert (batch.images[private] == -2).all()  # (0 - 0.5) / 0.25
+    assert torch.equal(batch.images[~private], expected.images[~private])
+
+
+def test_augmentation_draws_from_the_generator_it_is_given():
+    def noisy(images, rng):
+        return torch.from_numpy(rng.integers(0, 256, images.shape, dtype=np.uint8))
+
+    first, second = (take(stream(10, noisy), 4)[0] for _ in range(2))
+    other = stream(10, noisy).next_batch(4, rng, generator(1, "augmentation"))
+
+    assert torch.equal(first.images, second.images)
+    assert not torch.equal(first.images, other.images)

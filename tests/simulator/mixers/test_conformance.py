@@ -1,0 +1,46 @@
+"""Every installed mixer holds the laws of mixers."""
+
+import pytest
+from reference.conformance import check_mixer
+
+from simulator.core.mixer import MIXERS
+from simulator.mixers.gossip import Gossip
+
+# Settings to test; a mixer not named here runs with its defaults.
+SETTINGS = {"gossip": [{"order": "adapt_then_combine"}, {"order": "combine_then_adapt"}]}
+CASES = [(name, settings) for name in MIXERS.names() for settings in SETTINGS.get(name, [{}])]
+
+
+@pytest.mark.parametrize(("name", "settings"), CASES, ids=str)
+def test_mixer_conforms(name, settings):
+    mixer = MIXERS.load(name)
+
+    check_mixer(mixer, mixer.Config.model_validate({"name": name, **settings}))
+
+
+@pytest.mark.parametrize("name", MIXERS.names())
+def test_the_name_in_the_config_is_the_registered_one(name):
+    assert MIXERS.load(name).Config.model_fields["name"].default == name
+
+
+class SendsItself(Gossip):
+    """Hands out the live vector (arXiv:0000.00000)."""
+
+    def outgoing(self, node, to):
+        return {"parameters": node.parameters}
+
+
+class LosesMass(Gossip):
+    """Weights that do not sum to 1 (arXiv:0000.00000)."""
+
+    def mix(self, node, inbox):
+        super().mix(node, inbox)
+        node.parameters.mul_(0.99)
+
+
+@pytest.mark.parametrize(
+    ("mixer", "complaint"), [(SendsItself, "written to after it was sent|order of arrival"), (LosesMass, "Not equal")]
+)
+def test_the_suite_catches_a_broken_mixer(mixer, complaint):
+    with pytest.raises(AssertionError, match=complaint):
+        check_mixer(mixer, mixer.Config())

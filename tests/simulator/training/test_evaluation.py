@@ -1,0 +1,38 @@
+"""Scores and the consensus distance, against their definitions."""
+
+import numpy as np
+import pytest
+import torch
+from reference.network import random_data, seeded
+from torch.nn.functional import cross_entropy
+
+from simulator.core.flat_module import FlatModule
+from simulator.models.small import MLP
+from simulator.training.evaluation import consensus_distance, evaluate
+
+
+def test_the_consensus_distance_is_the_root_mean_square_distance_from_the_mean():
+    # rows (0, 0), (2, 0), (4, 6): mean (2, 2); squared distances 8, 4, 20; mean 32 / 3
+    assert consensus_distance(torch.tensor([[0.0, 0], [2, 0], [4, 6]])) == pytest.approx((32 / 3) ** 0.5, rel=1e-15)
+
+
+def test_the_consensus_distance_of_equal_nodes_is_zero():
+    assert consensus_distance(torch.tensor([[1.5, -2.0]] * 4)) == 0
+
+
+def test_the_consensus_distance_ignores_where_the_mean_is():
+    rows = torch.from_numpy(np.random.default_rng(0).normal(size=(5, 7)))
+
+    assert consensus_distance(rows + 100) == pytest.approx(consensus_distance(rows), rel=1e-12)
+
+
+def test_a_score_is_the_share_of_right_answers_and_the_mean_cross_entropy():
+    data, network = random_data(), seeded(lambda: MLP(MLP.Config()).build((8, 8, 1), 3))().double()
+    rows = torch.arange(len(data.test))
+    with torch.no_grad():
+        logits = network(data.normalizer(data.test.images_at(rows), torch.float64))
+    labels = data.test.labels_at(rows)
+    score = evaluate(FlatModule(network, "fp64"), data.test, data.normalizer)
+
+    assert score.accuracy == np.mean([row.argmax() == label for row, label in zip(logits, labels, strict=True)])
+    assert score.loss == pytest.approx(cross_entropy(logits, labels).item(), rel=1e-12)
