@@ -14,8 +14,9 @@ from torch import Tensor
 
 from simulator.core.errors import Problem
 from simulator.core.message import Message
-from simulator.core.method import Method, Plan
+from simulator.core.method import Method
 from simulator.core.node import Node
+from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings
 from simulator.core.report import BarChart, RunRecord, Section, Table
 

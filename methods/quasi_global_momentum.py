@@ -10,8 +10,9 @@ from pydantic import Field
 from torch import Tensor
 
 from simulator.core.errors import Problem
-from simulator.core.method import Method, Plan
+from simulator.core.method import Method
 from simulator.core.node import Node
+from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings
 from simulator.core.samples import Batch
 

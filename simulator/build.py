@@ -12,7 +12,7 @@ from simulator.core.flat_module import FlatModule, check_trainable_by_gossip
 from simulator.core.method import METHODS
 from simulator.core.mixer import MIXERS
 from simulator.core.model import MODELS
-from simulator.core.node import Node, Place, Schedule
+from simulator.core.node import Node, Place, SharedSettings
 from simulator.core.observer import Observer, RunInfo
 from simulator.core.seeding import torch_seed
 from simulator.data.splits import NetworkData, prepare
@@ -85,13 +85,15 @@ def build_module(experiment: Experiment, data: NetworkData) -> FlatModule:
 
 def _nodes(experiment: Experiment, topology: Topology, data: NetworkData, module: FlatModule) -> list[Node]:
     matrix = module.initial.repeat(topology.num_nodes, 1)
-    schedule = Schedule(experiment.seed, experiment.rounds, experiment.training, experiment.data.augment)
+    shared = SharedSettings(
+        experiment.seed, topology.num_nodes, experiment.rounds, experiment.training, experiment.data.augment
+    )
     nodes = []
     for id in range(topology.num_nodes):
         place = Place(id, topology.row(id), topology.out_neighbours(id))
         methods = [METHODS.build(settings) for settings in experiment.methods]
         try:
-            nodes.append(Node(place, schedule, data.nodes[id], matrix[id], MIXERS.build(experiment.mixer), methods))
+            nodes.append(Node(place, shared, data.nodes[id], matrix[id], MIXERS.build(experiment.mixer), methods))
         except InputError as error:
             raise error.under(f"node {id}") from error
     return nodes

@@ -11,9 +11,10 @@ from pydantic import BaseModel, ValidationError
 
 from simulator.core.backend import BACKENDS
 from simulator.core.errors import InputError, Problem, did_you_mean
-from simulator.core.method import METHODS, NEEDS, Plan
+from simulator.core.method import METHODS, NEEDS
 from simulator.core.mixer import MIXERS
 from simulator.core.model import MODELS
+from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings, Registry
 from simulator.data.dataset import DATASETS
 from simulator.data.partition import PARTITIONS
@@ -151,18 +152,22 @@ def _inconsistencies(experiment: Experiment) -> Iterator[tuple[Location, Problem
         yield ("topology", error.field), Problem("", error.message, error.advice)
         return
     plan = Plan(experiment.rounds, experiment.training, topology)
+    parts = {("mixer",): experiment.mixer} | {("methods", k): method for k, method in enumerate(experiment.methods)}
+    for place, settings in parts.items():
+        registry = MIXERS if place == ("mixer",) else METHODS
+        for problem in registry.load(settings.name).check(settings, plan):
+            keys = tuple(problem.where.split(".")) if problem.where else ()
+            yield (*place, *keys), Problem("", problem.what, problem.advice)
+    yield from _unmet_needs(experiment)
+
+
+def _unmet_needs(experiment: Experiment) -> Iterator[tuple[Location, Problem]]:
     offered = {"public_data": bool(experiment.data.public), "validation_data": experiment.data.validation > 0}
     for number, settings in enumerate(experiment.methods):
-        method = METHODS.load(settings.name)
-        for need in sorted(method.needs(settings)):
+        for need in sorted(METHODS.load(settings.name).needs(settings)):
             if not offered[need]:
-                yield (
-                    ("methods", number),
-                    Problem("", f"{settings.name} needs {need.replace('_', ' ')}, and there is none.", NEEDS[need]),
-                )
-        for problem in method.check(settings, plan):
-            keys = tuple(problem.where.split(".")) if problem.where else ()
-            yield ("methods", number, *keys), Problem("", problem.what, problem.advice)
+                what = f"{settings.name} needs {need.replace('_', ' ')}, and there is none."
+                yield ("methods", number), Problem("", what, NEEDS[need])
 
 
 def _located(place: Location, problem: Problem, source: Source | None) -> Problem:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
 
 from simulator.core.errors import Problem
 from simulator.core.message import Message
+from simulator.core.plan import Plan
 from simulator.core.registry import Part, Registry
 from simulator.core.report import RunRecord, Section
 from simulator.core.samples import Batch
-from simulator.core.training import TrainingSettings
-from topologies import Topology
 
 if TYPE_CHECKING:
     from simulator.core.node import Node
@@ -23,15 +21,6 @@ NEEDS = {
     "public_data": "Give the nodes a public set, for example data.public: {dataset: photo_patches, samples: 1000}.",
     "validation_data": "Set aside a share of each node's pool, for example data.validation: 0.1.",
 }
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a method may look at to refuse a setting it cannot work in, before anything is computed."""
-
-    rounds: int
-    training: TrainingSettings
-    topology: Topology
 
 
 class Method(Part):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from simulator.core.errors import Problem
 from simulator.core.message import Message
+from simulator.core.plan import Plan
 from simulator.core.registry import Part, Registry
 
 if TYPE_CHECKING:
@@ -21,6 +23,11 @@ class Mixer(Part):
     the messages travel; ``mix``. Sums must run in order of node id, so that results do not depend on the order of
     arrival.
     """
+
+    @classmethod
+    def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
+        """Problems of ``config`` within ``plan``; ``where`` is counted from the mixer's own block."""
+        return ()
 
     def before_round(self, node: Node) -> None:
         """Before local training."""

@@ -50,10 +50,11 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """What all nodes of a run share."""
+class SharedSettings:
+    """What all nodes of a run share; ``nodes`` is their number."""
 
     seed: int
+    nodes: int
     rounds: int
     training: TrainingSettings
     augment: Augment | None = None
@@ -71,17 +72,22 @@ class Node:
     def __init__(
         self,
         place: Place,
-        schedule: Schedule,
+        shared: SharedSettings,
         data: NodeData,
         parameters: Tensor,
         mixer: Mixer,
         methods: Sequence[Method],
     ) -> None:
         self.id, self.weights, self.receivers = place.id, place.weights, place.receivers
-        self.seed, self.rounds, self.training = schedule.seed, schedule.rounds, schedule.training
+        self.seed, self.num_nodes, self.rounds, self.training = (
+            shared.seed,
+            shared.nodes,
+            shared.rounds,
+            shared.training,
+        )
         self.data, self.parameters = data, parameters
         self.mixer, self.methods = mixer, list(methods)
-        self.training_set = TrainingSet(data, schedule.augment, parameters.dtype)
+        self.training_set = TrainingSet(data, shared.augment, parameters.dtype)
         self.momentum = torch.zeros_like(parameters) if self.training.optimizer.momentum else None
         self.round, self.learning_rate = 0, 0.0
         self.metrics: list[Metric] = []

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from simulator.core.flat_module import FlatModule
 from simulator.core.message import Message
 from simulator.core.method import Method
-from simulator.core.node import Node, Place, Schedule
+from simulator.core.node import Node, Place, SharedSettings
 from simulator.core.samples import NodeData, Normalizer, Samples
 from simulator.core.training import TrainingSettings
 from simulator.mixers.gossip import Gossip
@@ -52,7 +52,7 @@ class Network:
         rows = self.module.initial.repeat(n, 1)
         if start is not None:
             rows = torch.tensor(start, dtype=rows.dtype)
-        schedule = Schedule(seed, rounds, training)
+        schedule = SharedSettings(seed, topology.num_nodes, rounds, training)
         self.nodes = [
             Node(
                 Place(i, topology.row(i), topology.out_neighbours(i)),

@@ -9,7 +9,7 @@ from simulator import run
 from simulator.backends.local import Local
 from simulator.core.backend import Order
 from simulator.core.flat_module import FlatModule
-from simulator.core.node import Node, Place, Schedule
+from simulator.core.node import Node, Place, SharedSettings
 from simulator.mixers.gossip import Gossip
 from simulator.models.small import MLP
 from topologies import Topology
@@ -24,7 +24,7 @@ def start(workers=1, nodes=3):
             torch.manual_seed(0)
             return FlatModule(MLP(MLP.Config(hidden=(5,))).build((8, 8, 1), 3), "fp64")
 
-    rows, schedule = build().initial.repeat(nodes, 1), Schedule(0, 10, training)
+    rows, schedule = build().initial.repeat(nodes, 1), SharedSettings(0, nodes, 10, training)
     backend = Local(Local.Config(workers=workers))
     places = [Place(i, topology.row(i), topology.out_neighbours(i)) for i in range(nodes)]
     backend.start([Node(p, schedule, data, rows[p.id], Gossip(Gossip.Config()), []) for p in places], build)
