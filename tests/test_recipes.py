@@ -1,0 +1,64 @@
+"""The built-in experiments run: all of them shrunk on made-up images, and the quickstart as it is."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from methods.idkd import IDKD
+from simulator import load_experiment, run
+from simulator.yaml_file import recipes
+
+BENCHMARKS = Path(__file__).parent / "benchmarks"
+SHAPES = {"digits": (8, 8), "fashion_mnist": (28, 28), "cifar10": (32, 32, 3)}
+
+
+def made_up(folder, shape):
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (1200, *shape), dtype=np.uint8), np.arange(1200) % 10
+    np.savez(folder / "images.npz", x_train=images, y_train=labels, x_test=images[:40], y_test=labels[:40])
+    return {"name": "npz", "path": str(folder / "images.npz")}
+
+
+def shrunk(name, folder):
+    content = load_experiment(name).to_dict()
+    content["rounds"] = 2
+    images = made_up(folder, SHAPES[content["data"]["dataset"]["name"]])
+    content["data"] |= {"dataset": images, "partition": "iid"}
+    if content["data"]["public"]:
+        content["data"]["public"] = [{"dataset": "photo_patches", "samples": 20}]
+    for method in content["methods"]:
+        method |= {"start_round": 1} if "start_round" in method else {}
+    return load_experiment(content)
+
+
+@pytest.mark.parametrize("name", recipes())
+def test_every_recipe_runs_when_shrunk(name, tmp_path):
+    assert run(shrunk(name, tmp_path), tmp_path).status == "finished"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_in_the_quickstart_the_detector_beats_labelling_everything(seed, tmp_path):
+    done = run(load_experiment("quickstart", [f"seed={seed}"]), tmp_path)
+    inside = done.directory.partition()["public_in_distribution"]
+    last = [a for a in done.directory.artifacts("idkd") if a.round == 181]
+    labelled = np.concatenate([artifact.arrays["labelled"] for artifact in last])
+
+    assert len(last) == 8
+    assert inside.mean() == 0.5
+    assert inside[labelled].mean() > 0.85
+    assert len(labelled) > 8 * 100
+    assert done.directory.network_series("test/accuracy/mean")[1][-1] > 0.92
+    assert "truly in distribution" in IDKD.sections(None, done.directory)[0].verdict
+
+
+@pytest.mark.slow
+def test_the_overhead_benchmark_prints_its_ratios():
+    command = [sys.executable, str(BENCHMARKS / "overhead.py"), "--rounds", "2"]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    ratios = json.loads(printed.splitlines()[-1])
+    assert all(ratios[model][key] > 0 for model in ("cnn", "mlp") for key in ("ratio", "memory_ratio"))
