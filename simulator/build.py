@@ -19,7 +19,7 @@ from simulator.data.splits import NetworkData, prepare
 from simulator.engine import Engine, Rhythm
 from simulator.experiment import Experiment
 from simulator.results.checkpoint import Checkpoints
-from topologies import Topology
+from topologies import Network, Topology
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Simulation:
     """All parts of an experiment, ready to run."""
 
     experiment: Experiment
-    topology: Topology
+    network: Network
     data: NetworkData
     nodes: list[Node]
     backend: Backend
@@ -39,12 +39,13 @@ class Simulation:
         Raises:
             InputError: the data set is not there, a node would be left without samples, or the network cannot be mixed.
         """
-        topology = experiment.topology.build(experiment.seed)
+        network = experiment.topology.build(experiment.seed)
+        topology = network.base
         data = prepare(experiment.data, topology.num_nodes, experiment.seed)
         module = build_module(experiment, data)
         nodes = _nodes(experiment, topology, data, module)
         backend = BACKENDS.build(experiment.backend)
-        return cls(experiment, topology, data, nodes, backend)
+        return cls(experiment, network, data, nodes, backend)
 
     def start(self) -> None:
         """Start the backend's workers."""
@@ -56,7 +57,7 @@ class Simulation:
         steps = experiment.training.local_steps * len(self.nodes)
         rhythm = Rhythm(experiment.rounds, experiment.evaluate.every, experiment.checkpoint.every, steps)
         consensus = (build_module(experiment, self.data), data.test, data.normalizer)
-        return Engine(self.backend, rhythm, observers, checkpoints, consensus)
+        return Engine(self.backend, self.network, rhythm, observers, checkpoints, consensus)
 
     def info(self, path: Path, start_round: int) -> RunInfo:
         """What observers are told at the start of a run in ``path``."""

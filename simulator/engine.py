@@ -16,11 +16,13 @@ import torch
 from simulator.core.backend import Backend, Evaluation, Order, Reply
 from simulator.core.flat_module import FlatModule
 from simulator.core.message import Message
+from simulator.core.node import Place
 from simulator.core.observer import Observer, Speed
 from simulator.core.report import Metric
 from simulator.core.samples import Normalizer, Samples
 from simulator.results.checkpoint import Checkpoint, Checkpoints
 from simulator.training.evaluation import consensus_distance, evaluate
+from topologies import Network
 
 Status = Literal["finished", "interrupted"]
 
@@ -67,12 +69,14 @@ class Engine:
     def __init__(
         self,
         backend: Backend,
+        network: Network,
         rhythm: Rhythm,
         observers: Sequence[Observer],
         checkpoints: Checkpoints,
         consensus: tuple[FlatModule, Samples, Normalizer],
     ) -> None:
-        self._backend, self._rhythm, self._observers, self._checkpoints = backend, rhythm, list(observers), checkpoints
+        self._backend, self._network, self._rhythm = backend, network, rhythm
+        self._observers, self._checkpoints = list(observers), checkpoints
         self._consensus = consensus
         self._progress = Progress()
         self._start = 0
@@ -147,11 +151,14 @@ class Engine:
             self._save(round, replies)
 
     def _work(self, round: int, absorb: bool, inboxes: Mapping[int, Sequence[Message]]) -> dict[int, list[Message]]:
+        order = Order(absorb=absorb, work=True, places=self._places(round))
         began = time.perf_counter()
-        replies = self._backend.superstep(Order(absorb=absorb, work=True), inboxes)
+        replies = self._backend.superstep(order, inboxes)
         self._work_seconds += time.perf_counter() - began
         self._steps_done += self._rhythm.node_steps
         self._record(replies)
+        if self._network.fails:
+            self._report_failures(round)
         messages = [message for reply in replies.values() for message in reply.messages]
         self._progress.count(messages)
         for observer in self._observers:
@@ -160,6 +167,20 @@ class Engine:
         for message in messages:
             routed[message.receiver].append(message)
         return routed
+
+    def _places(self, round: int) -> dict[int, Place] | None:
+        """Where the nodes stand in a round, if that ever changes."""
+        if not self._network.varies:
+            return None
+        links = self._network.at(round)
+        nodes = range(links.num_nodes)
+        return {i: Place(i, links.row(i), links.out_neighbours(i), bool(links.active[i])) for i in nodes}
+
+    def _report_failures(self, round: int) -> None:
+        away = int((~self._network.at(round).active).sum())
+        values = {"network/away": away, "network/links_lost": self._network.lost(round)}
+        for observer in self._observers:
+            observer.recorded([Metric(round + 1, None, name, value) for name, value in values.items()])
 
     def _record(self, replies: Mapping[int, Reply]) -> None:
         # In this order, whether or not an evaluation or a checkpoint came between mixing and training.

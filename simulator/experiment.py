@@ -7,30 +7,80 @@ import json
 from typing import Any
 
 import yaml
-from pydantic import ConfigDict, Field, PositiveInt, SerializeAsAny
+from pydantic import ConfigDict, Field, PositiveInt, SerializeAsAny, model_validator
 
 from simulator.core.registry import PartSettings, Settings
 from simulator.core.training import TrainingSettings
 from simulator.data.splits import DataSettings
-from topologies import Topology
+from topologies import Failures, Network, Topology, build_schedule
+
+
+class ScheduleSettings(Settings):
+    """How links change over time; further keys are the schedule's own options, such as ``degree``."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str = "static"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, content: Any) -> Any:
+        return {"name": content} if isinstance(content, str) else content
+
+    @model_validator(mode="after")
+    def _seed_is_the_experiments(self) -> ScheduleSettings:
+        if "seed" in (self.model_extra or {}):
+            raise ValueError("a schedule is drawn with the experiment's seed")
+        return self
+
+
+class FailureSettings(Settings):
+    """What goes wrong in a round, as in `topologies.Failures`.
+
+    Attributes:
+        links: probability that a link loses what it carries.
+        nodes: expected share of nodes away.
+        mean_absence: expected number of rounds a node stays away; by default, rounds are independent.
+        away: further absences (node, first round, last round); a node that joins late is away from round 0.
+        symmetric: whether both directions of a link are lost together.
+    """
+
+    links: float = 0.0
+    nodes: float = 0.0
+    mean_absence: float | None = None
+    away: tuple[tuple[int, int, int], ...] = ()
+    symmetric: bool = True
 
 
 class TopologySettings(Settings):
-    """The graph and its mixing matrix; further keys are the graph's own options, such as ``rows`` of a torus."""
+    """The graph and its mixing matrix; further keys are the graph's own options, such as ``rows`` of a torus.
+
+    Attributes:
+        spanning_tree: keep only the links of a breadth-first spanning tree from node 0.
+        schedule: how the links change over time.
+        failures: what goes wrong.
+    """
 
     model_config = ConfigDict(extra="allow")
 
     graph: str
     nodes: PositiveInt | None = None
     weights: str = "metropolis_hastings"
+    spanning_tree: bool = False
+    schedule: ScheduleSettings = ScheduleSettings()
+    failures: FailureSettings = FailureSettings()
 
-    def build(self, seed: int) -> Topology:
-        """The topology; ``seed`` is for random graphs.
+    def build(self, seed: int) -> Network:
+        """The links of every round; ``seed`` is for what is random.
 
         Raises:
-            TopologyError: the settings do not describe a valid topology.
+            TopologyError: the settings do not describe a valid network.
         """
-        return Topology.build(self.graph, self.nodes, self.weights, seed, **(self.model_extra or {}))
+        topology = Topology.build(self.graph, self.nodes, self.weights, seed, **(self.model_extra or {}))
+        if self.spanning_tree:
+            topology = topology.spanning_tree()
+        schedule = build_schedule(self.schedule.name, topology, seed, **(self.schedule.model_extra or {}))
+        return Network(schedule, Failures(**self.failures.model_dump(), seed=seed))
 
 
 class EvaluateSettings(Settings):

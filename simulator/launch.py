@@ -54,7 +54,7 @@ def run(experiment: Experiment, out: str | Path = "runs", observers: Sequence[Ob
     directory = RunDirectory.create(Path(out), experiment.name, experiment.seed)
     try:
         (directory.path / "experiment.yaml").write_text(experiment.to_yaml())
-        directory.write_json("topology.json", simulation.topology.to_json())
+        directory.write_json("topology.json", simulation.network.base.to_json())
         simulation.data.save_partition(directory.path / "partition.npz")
     except OSError as error:
         shutil.rmtree(directory.path, ignore_errors=True)

@@ -147,11 +147,11 @@ def _fields_at(settings: type[BaseModel], place: Location) -> list[str]:
 def _inconsistencies(experiment: Experiment) -> Iterator[tuple[Location, Problem]]:
     """Problems between settings that are fine one by one."""
     try:
-        topology = experiment.topology.build(experiment.seed)
+        network = experiment.topology.build(experiment.seed)
     except TopologyError as error:
         yield ("topology", error.field), Problem("", error.message, error.advice)
         return
-    plan = Plan(experiment.rounds, experiment.training, topology)
+    plan = Plan(experiment.rounds, experiment.training, network.base, network.varies, experiment.mixer)
     parts = {("mixer",): experiment.mixer} | {("methods", k): method for k, method in enumerate(experiment.methods)}
     for place, settings in parts.items():
         registry = MIXERS if place == ("mixer",) else METHODS

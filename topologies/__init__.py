@@ -1,8 +1,13 @@
-"""Graphs, mixing matrices and their spectra: the mathematics of who talks to whom."""
+"""Graphs, mixing matrices, their spectra and their schedules: the mathematics of who talks to whom, and when."""
 
 from topologies.drawing import draw
 from topologies.errors import TopologyError
+from topologies.failures import Failures
 from topologies.graphs import GRAPHS
+from topologies.links import Links
+from topologies.network import Network
+from topologies.schedule import Schedule
+from topologies.schedules import SCHEDULES, build_schedule
 from topologies.spectral import (
     diameter,
     distances,
@@ -20,9 +25,15 @@ from topologies.weights import WEIGHTS
 
 __all__ = [
     "GRAPHS",
+    "SCHEDULES",
     "WEIGHTS",
+    "Failures",
+    "Links",
+    "Network",
+    "Schedule",
     "Topology",
     "TopologyError",
+    "build_schedule",
     "diameter",
     "distances",
     "draw",

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from inspect import Parameter, signature
+from types import GenericAlias
 from typing import Any, TypeVar, get_type_hints
 
 from topologies.errors import TopologyError, require
@@ -26,12 +27,13 @@ def find(name: str, table: Mapping[str, T], field: str) -> T:
     return table[name]
 
 
-def checked_call(function: Callable[..., T], options: Mapping[str, Any]) -> T:
+def checked_call(function: Callable[..., T], options: Mapping[str, Any], what: str = "graph") -> T:
     """Call `function` with keyword arguments, after a check of their names and types.
 
     Args:
         function: a fully annotated function; its name is named in the errors.
         options: keyword arguments; an int may stand for a float.
+        what: what the function makes, for the errors.
 
     Raises:
         TopologyError: an option is unknown, missing or of the wrong type, or the function itself raises it.
@@ -40,14 +42,19 @@ def checked_call(function: Callable[..., T], options: Mapping[str, Any]) -> T:
     for name, value in options.items():
         if name not in parameters:
             advice = _did_you_mean(name, parameters)
-            raise TopologyError(f"The {function.__name__} graph has no option {name!r}.", advice, name)
-        kind = int | float if hints[name] is float else hints[name]
+            raise TopologyError(f"The {function.__name__} {what} has no option {name!r}.", advice, name)
+        kind = int | float if hints[name] is float else _without_arguments(hints[name])
         wrong = f"{name} is {value!r}, which is not of type {getattr(kind, '__name__', kind)}."
         require(isinstance(value, kind), wrong, f"Correct {name}.", name)
     for name, parameter in parameters.items():
         missing = parameter.default is Parameter.empty and name not in options
-        require(not missing, f"The {function.__name__} graph needs {name}.", f"Set {name}.", name)
+        require(not missing, f"The {function.__name__} {what} needs {name}.", f"Set {name}.", name)
     return function(**options)
+
+
+def _without_arguments(hint: Any) -> Any:
+    """Sequence for Sequence[str], because isinstance looks no deeper."""
+    return hint.__origin__ if isinstance(hint, GenericAlias) else hint
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -22,9 +22,7 @@ def random_regular(nodes: int, degree: int = 4, *, seed: int) -> nx.Graph:
     Raises:
         TopologyError: no such graph exists, or no draw is connected.
     """
-    wrong = f"{nodes} nodes cannot have {degree} neighbours each."
-    require(0 <= degree < nodes, wrong, "Set degree to at least 0 and below nodes.", "degree")
-    require(nodes * degree % 2 == 0, wrong, "Make nodes or degree even.", "degree")
+    check_degree(nodes, degree)
     advice = "Set degree to 3 or more." if degree < 3 else "Try another seed or a larger degree."
     return _connected(lambda random: nx.random_regular_graph(degree, nodes, random), seed, advice, "degree")
 
@@ -63,6 +61,17 @@ def small_world(nodes: int, degree: int = 4, rewiring: float = 0.1, *, seed: int
     _require_share(rewiring, "rewiring")
     advice = "Raise degree or lower rewiring."
     return _connected(lambda random: nx.watts_strogatz_graph(nodes, degree, rewiring, random), seed, advice, "degree")
+
+
+def check_degree(nodes: int, degree: int) -> None:
+    """Check that there is a graph in which each of `nodes` nodes has `degree` neighbours.
+
+    Raises:
+        TopologyError: there is none.
+    """
+    wrong = f"{nodes} nodes cannot have {degree} neighbours each."
+    require(0 <= degree < nodes, wrong, "Set degree to at least 0 and below nodes.", "degree")
+    require(nodes * degree % 2 == 0, wrong, "Make nodes or degree even.", "degree")
 
 
 def _connected(draw: Callable[[Random], nx.Graph], seed: int, advice: str, field: str) -> nx.Graph:

@@ -34,10 +34,11 @@ def spectral_gap(weights: Matrix) -> float:
 
     For a doubly stochastic W this is 1 - sigma with sigma the largest singular value of W - 11'/n; if W is symmetric,
     sigma = max(|lambda_2|, |lambda_n|). A W that is only row-stochastic does not contract towards the plain mean,
-    so for it the gap is 1 - |lambda_2|, the rate at which nodes agree in the long run.
+    so for it the gap is 1 - |lambda_2|, the rate at which nodes agree in the long run. The same holds for one that is
+    only column-stochastic, where push-sum agrees at that rate.
 
     Args:
-        weights: row-stochastic W, float64 [n, n].
+        weights: row- or column-stochastic W, float64 [n, n].
     """
     if is_doubly_stochastic(weights):
         return float(1 - singular_values(weights)[0])

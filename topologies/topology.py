@@ -13,9 +13,10 @@ from topologies.errors import TopologyError, require
 from topologies.files import graph_from_json
 from topologies.graphs import GRAPHS
 from topologies.labels import labels, relabelled
+from topologies.links import Links
 from topologies.lookup import checked_call, find
 from topologies.validation import check_graph, check_weights
-from topologies.weights import WEIGHTS, Matrix, is_doubly_stochastic, is_symmetric
+from topologies.weights import WEIGHTS, Matrix, is_column_stochastic, is_doubly_stochastic, is_symmetric
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +97,19 @@ class Topology:
             raise TopologyError(f"This is no saved topology ({error!r}).", "Write it with Topology.to_json.") from error
         return cls(names[0], relabelled(graph), weights, names[1])
 
+    def spanning_tree(self) -> Self:
+        """The links of a breadth-first tree from node 0, with the same kind of mixing matrix.
+
+        Raises:
+            TopologyError: the graph is directed.
+        """
+        undirected = not self.graph.is_directed()
+        require(undirected, "A directed graph has no spanning tree of two-way links.", "Choose an undirected graph.")
+        tree = nx.Graph()
+        tree.add_nodes_from(self.graph.nodes(data=True))
+        tree.add_edges_from(nx.bfs_edges(self.graph, 0))
+        return self._weighted(f"{self.graph_name} spanning tree", tree, self.weights_name)
+
     @classmethod
     def _weighted(cls, name: str, graph: nx.Graph, weights: str) -> Self:
         check_graph(graph)
@@ -126,6 +140,21 @@ class Topology:
         """Whether rows and columns of W sum to 1 within 1e-12: then mixing preserves the average of the nodes."""
         return is_doubly_stochastic(self.weights)
 
+    @property
+    def is_column_stochastic(self) -> bool:
+        """Whether the columns of W sum to 1 within 1e-12: then mixing preserves the sum over the nodes."""
+        return is_column_stochastic(self.weights)
+
+    @property
+    def push(self) -> bool:
+        """Whether W is for push-sum, by its name: then its columns are bound to sum to 1, and not its rows."""
+        return self.weights_name == "push"
+
+    @property
+    def links(self) -> Links:
+        """What happens in a round in which every link works and no node is away."""
+        return Links.everyone(self.weights, self.push)
+
     def in_neighbours(self, node: int) -> tuple[int, ...]:
         """Nodes that `node` hears from, ascending, without itself."""
         return tuple(sorted(self.graph.pred[node] if self.graph.is_directed() else self.graph[node]))
@@ -149,14 +178,14 @@ class Topology:
     def validate(self) -> None:
         """Check what every topology promises; runs on construction.
 
-        The nodes are 0..n-1, (strongly) connected and without self-loops. W is finite and >= 0, its rows sum to 1
-        within 1e-12, and it is zero outside the links and the diagonal.
+        The nodes are 0..n-1, (strongly) connected and without self-loops. W is finite and >= 0, its rows (for `push`,
+        its columns) sum to 1 within 1e-12, and it is zero outside the links and the diagonal.
 
         Raises:
             TopologyError: a promise is broken.
         """
         check_graph(self.graph)
-        check_weights(self.graph, self.weights)
+        check_weights(self.graph, self.weights, self.push)
 
     def permuted(self, permutation: Sequence[int]) -> Self:
         """The same topology with node i renamed to permutation[i]; labels move along.

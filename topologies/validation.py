@@ -2,6 +2,7 @@
 
 import networkx as nx
 import numpy as np
+from numpy.typing import NDArray
 
 from topologies.errors import TopologyError, require
 from topologies.weights import Matrix
@@ -17,32 +18,66 @@ def check_graph(graph: nx.Graph) -> None:
     require(numbered, "The nodes of the graph are not 0..n-1 in order.", "Use Topology.from_networkx.")
     loops = sorted(nx.nodes_with_selfloops(graph))
     require(not loops, f"The graph links nodes to themselves: {_some(loops)}.", "Remove these edges.")
+    check_connected(graph)
+
+
+def check_connected(graph: nx.Graph, what: str = "The graph", field: str = "graph") -> None:
+    """Check that the nodes are connected, and strongly so if the graph is directed.
+
+    Args:
+        graph: the graph to check.
+        what: how the error calls it.
+        field: the setting at fault.
+
+    Raises:
+        TopologyError: the graph falls into parts; the text names them.
+    """
     split = nx.strongly_connected_components if graph.is_directed() else nx.connected_components
     parts = sorted((sorted(part) for part in split(graph)), key=lambda part: part[0])
     connected = "strongly connected" if graph.is_directed() else "connected"
-    wrong = f"The graph is not {connected}; its {len(parts)} parts are {_some([f'{{{_some(p)}}}' for p in parts])}."
-    require(len(parts) == 1, wrong, "Add edges between the parts, or train each part on its own.")
+    wrong = f"{what} is not {connected}; its {len(parts)} parts are {_some([f'{{{_some(p)}}}' for p in parts])}."
+    require(len(parts) == 1, wrong, "Add edges between the parts, or train each part on its own.", field)
 
 
-def check_weights(graph: nx.Graph, weights: Matrix) -> None:
-    """Check that W is [n, n], finite, >= 0, zero where there is no link, and that its rows sum to 1 within 1e-12.
+def check_weights(graph: nx.Graph, weights: Matrix, push: bool = False) -> None:
+    """Check that W is stochastic, as `check_matrix` has it, and zero where there is no link.
 
     Raises:
-        TopologyError: W breaks one of these; the text names the entry or row at fault.
+        TopologyError: W breaks one of these; the text names the entry, row or column at fault.
     """
-    n = len(graph)
-    require(weights.shape == (n, n), f"W has shape {weights.shape}, not {(n, n)}.", "Give a square matrix.", "weights")
-    # Not the same as weights < 0, for this catches nan too; inf is left to the sum of its row.
+    check_matrix(weights, len(graph), push)
+    advice = "Only a node itself and those it hears from can have weight."
+    _require_nowhere((weights != 0) & ~hearable(graph), weights, advice)
+
+
+def check_matrix(weights: Matrix, nodes: int, push: bool = False) -> None:
+    """Check that W is [nodes, nodes], finite, >= 0, and that its rows sum to 1 within 1e-12.
+
+    Args:
+        weights: the matrix W.
+        nodes: number of nodes.
+        push: whether W is for push-sum: then its columns must sum to 1, and its rows need not.
+
+    Raises:
+        TopologyError: W breaks one of these; the text names the entry, row or column at fault.
+    """
+    shape = (nodes, nodes)
+    require(weights.shape == shape, f"W has shape {weights.shape}, not {shape}.", "Give a square matrix.", "weights")
+    # Not the same as weights < 0, for this catches nan too; inf is left to the sums.
     _require_nowhere(~(weights >= 0), weights, "Weights must be numbers and not negative.")
-    linked = nx.to_numpy_array(graph, weight=None).T + np.eye(n) > 0
-    _require_nowhere((weights != 0) & ~linked, weights, "Only a node itself and those it hears from can have weight.")
-    sums = weights.sum(axis=1)
+    axis, line = (0, "column") if push else (1, "row")
+    sums = weights.sum(axis=axis)
     worst = int(np.abs(sums - 1).argmax())
-    wrong = f"Row {worst} of W sums to {sums[worst]!r}, not 1."
-    require(abs(sums[worst] - 1) <= 1e-12, wrong, "Divide each row by its sum.", "weights")
+    wrong = f"{line.capitalize()} {worst} of W sums to {sums[worst]!r}, not 1."
+    require(abs(sums[worst] - 1) <= 1e-12, wrong, f"Divide each {line} by its sum.", "weights")
 
 
-def _require_nowhere(wrong: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], weights: Matrix, advice: str) -> None:
+def hearable(graph: nx.Graph) -> NDArray[np.bool_]:
+    """Where W may have weight, bool [n, n]: on the diagonal and at [i, j] where j sends to i."""
+    return np.asarray(nx.to_numpy_array(graph, nodelist=range(len(graph)), weight=None).T + np.eye(len(graph)) > 0)
+
+
+def _require_nowhere(wrong: NDArray[np.bool_], weights: Matrix, advice: str) -> None:
     for i, j in np.argwhere(wrong):
         raise TopologyError(f"W[{i}, {j}] is {weights[i, j]!r}.", advice, "weights")
 

@@ -4,7 +4,7 @@ A mixing matrix W is float64 of shape [nodes, nodes]. Row i holds the weights th
 sum_j W[i, j] x_j. So W[i, j] > 0 for j != i means that j sends to i, which in a directed graph is the edge j -> i.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import networkx as nx
 import numpy as np
@@ -89,6 +89,40 @@ def row_stochastic(graph: nx.Graph) -> Matrix:
     return weights
 
 
+def push(graph: nx.Graph) -> Matrix:
+    """Column-stochastic, for push-sum: node j splits its mass evenly, w_ij = 1 / (1 + number of nodes j sends to).
+
+    Works for every directed graph and preserves the sum over the nodes. The rows need not sum to 1, so a node must
+    divide what it gets by its push-sum weight, which travels the same way, to agree on the plain mean.
+    Source: Kempe, Dobra and Gehrke 2003, "Gossip-Based Computation of Aggregate Information".
+
+    Args:
+        graph: nodes 0..n-1.
+
+    Returns:
+        W, float64 [n, n].
+    """
+    sent: Matrix = _links(graph) + np.eye(len(graph))
+    weights: Matrix = sent / sent.sum(axis=0)
+    return weights
+
+
+def exchanges(nodes: int, pairs: Iterable[tuple[int, int, float]]) -> Matrix:
+    """Symmetric, doubly stochastic: of each pair (u, v, w), u takes weight w from v, and v from u.
+
+    Args:
+        nodes: number of nodes n.
+        pairs: each pair of nodes at most once; the weights of a node's pairs sum to at most 1.
+
+    Returns:
+        W, float64 [n, n]; what a node does not take, it keeps.
+    """
+    links = np.zeros((nodes, nodes))
+    for u, v, weight in pairs:
+        links[u, v] = links[v, u] = weight
+    return _with_self_weights(links)
+
+
 def is_symmetric(weights: Matrix, tolerance: float = 1e-12) -> bool:
     """Whether W equals its transpose, entry by entry within `tolerance`."""
     return bool(np.abs(weights - weights.T).max() <= tolerance)
@@ -98,6 +132,11 @@ def is_doubly_stochastic(weights: Matrix, tolerance: float = 1e-12) -> bool:
     """Whether rows and columns of W all sum to 1 within `tolerance`: then mixing preserves the average."""
     sums = np.concatenate([weights.sum(axis=0), weights.sum(axis=1)])
     return bool(np.abs(sums - 1).max() <= tolerance)
+
+
+def is_column_stochastic(weights: Matrix, tolerance: float = 1e-12) -> bool:
+    """Whether the columns of W all sum to 1 within `tolerance`: then mixing preserves the sum over the nodes."""
+    return bool(np.abs(weights.sum(axis=0) - 1).max() <= tolerance)
 
 
 def _links(graph: nx.Graph) -> Matrix:
@@ -111,6 +150,6 @@ def _with_self_weights(links: Matrix) -> Matrix:
 
 
 WEIGHTS: dict[str, Callable[[nx.Graph], Matrix]] = {
-    weights.__name__: weights for weights in (metropolis_hastings, uniform, lazy, row_stochastic)
+    weights.__name__: weights for weights in (metropolis_hastings, uniform, lazy, row_stochastic, push)
 }
 """Every named mixing matrix."""

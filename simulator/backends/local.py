@@ -83,7 +83,7 @@ class Local(Backend):
             if order.snapshot:
                 reply.state = node.state_dict()
             if order.work:
-                reply.messages = node.work(self._trainer)
+                reply.messages = node.work(self._trainer, order.places[node.id] if order.places else None)
         reply.metrics, node.metrics = node.metrics, []
         reply.artifacts, node.artifacts = node.artifacts, []
         return reply

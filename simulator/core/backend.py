@@ -9,7 +9,7 @@ from torch import Tensor
 
 from simulator.core.flat_module import FlatModule
 from simulator.core.message import Message
-from simulator.core.node import Node
+from simulator.core.node import Node, Place
 from simulator.core.registry import Part, Registry
 from simulator.core.report import Artifact, Metric
 
@@ -24,6 +24,7 @@ class Order:
         evaluate: measure the node on the test set.
         snapshot: copy the node's state.
         work: train and send the messages of the next round.
+        places: where each node stands from the next round on; None where nothing changes.
     """
 
     absorb: bool = False
@@ -31,6 +32,7 @@ class Order:
     evaluate: bool = False
     snapshot: bool = False
     work: bool = False
+    places: Mapping[int, Place] | None = None
 
 
 @dataclass(frozen=True)

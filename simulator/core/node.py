@@ -42,11 +42,13 @@ class Place:
         id: the node's number.
         weights: its row of the mixing matrix: weight by node id, itself included.
         receivers: the neighbours it sends to, sorted.
+        active: whether it takes part; a node that is away keeps its state and does nothing.
     """
 
     id: int
     weights: Mapping[int, float]
     receivers: tuple[int, ...]
+    active: bool = True
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ class Node:
         mixer: Mixer,
         methods: Sequence[Method],
     ) -> None:
-        self.id, self.weights, self.receivers = place.id, place.weights, place.receivers
+        self.id = place.id
+        self._take(place)
         self.seed, self.num_nodes, self.rounds, self.training = (
             shared.seed,
             shared.nodes,
@@ -101,16 +104,24 @@ class Node:
 
     def absorb(self, inbox: Sequence[Message]) -> None:
         """End a round: hand the neighbours' messages to the methods, mix, and let the methods look at the result."""
+        if self.active:
+            self._mix(inbox)
+        self.round += 1
+
+    def _mix(self, inbox: Sequence[Message]) -> None:
         messages = sorted(inbox, key=lambda message: message.sender)
         for method in reversed(self.methods):
             messages = [method.incoming(self, message) for message in messages]
         self.mixer.mix(self, messages)
         for method in reversed(self.methods):
             method.after_mixing(self)
-        self.round += 1
 
-    def work(self, trainer: Trainer) -> list[Message]:
-        """Begin a round: train locally and return one message a neighbour."""
+    def work(self, trainer: Trainer, place: Place | None = None) -> list[Message]:
+        """Begin a round: train locally and return one message a neighbour; ``place`` holds from this round on."""
+        if place is not None:
+            self._take(place)
+        if not self.active:
+            return []
         optimizer, schedule = self.training.optimizer, self.training.schedule
         self.learning_rate = optimizer.lr * schedule.factor(self.round, self.rounds)
         self.mixer.before_round(self)
@@ -220,6 +231,9 @@ class Node:
         for prefix, owner in self._owners():
             start = f"{prefix}/"
             owner.load_state_dict({name.removeprefix(start): t for name, t in state.items() if name.startswith(start)})
+
+    def _take(self, place: Place) -> None:
+        self.weights, self.receivers, self.active = place.weights, place.receivers, place.active
 
     def _check_finite(self) -> None:
         if not isfinite(self.parameters.sum().item()):

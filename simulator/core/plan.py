@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from simulator.core.registry import PartSettings
 from simulator.core.training import TrainingSettings
 from topologies import Topology
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The run as it is about to be."""
+    """The run as it is about to be.
+
+    Attributes:
+        rounds: how many.
+        training: the local steps.
+        topology: all links that there can be, with their (mean) mixing matrix.
+        varies: whether the links change from round to round.
+        mixer: settings of the mixer.
+    """
 
     rounds: int
     training: TrainingSettings
     topology: Topology
+    varies: bool
+    mixer: PartSettings

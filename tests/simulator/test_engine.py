@@ -27,7 +27,7 @@ from simulator.results.checkpoint import Checkpoints
 from simulator.results.recorder import Recorder
 from simulator.results.run_directory import RunDirectory
 from simulator.training.evaluation import consensus_distance, evaluate
-from topologies import Topology
+from topologies import Failures, Network, Topology, build_schedule
 
 TESTS = Path(__file__).parents[1]
 
@@ -173,7 +173,8 @@ def test_a_ring_forgets_disagreement_at_its_spectral_gap(tmp_path):
     backend.start(network.nodes, lambda: FlatModule(Point(), "fp64"))
     try:
         consensus = (FlatModule(Point(), "fp64"), data.test, data.normalizer)
-        Engine(backend, Rhythm(40, 1, None, 8), [found], Checkpoints(tmp_path, ""), consensus).run()
+        links = Network(build_schedule("static", topology), Failures())
+        Engine(backend, links, Rhythm(40, 1, None, 8), [found], Checkpoints(tmp_path, ""), consensus).run()
     finally:
         backend.close()
     distance = [found.metrics[round, None, "consensus/distance"] for round in range(41)]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from topologies import GRAPHS, WEIGHTS, Topology, diameter, distances, eigenvalues, spectral_gap
-from topologies.weights import lazy, metropolis_hastings, row_stochastic, uniform
+from topologies.weights import exchanges, lazy, metropolis_hastings, push, row_stochastic, uniform
 
 NAMED = [
     *[(name, 16, {}) for name in ("ring", "torus", "chain", "star", "tree", "complete", "hypercube", "exponential")],
@@ -68,14 +68,27 @@ def test_directed_weights_are_row_stochastic_over_those_heard(graph, weights):
     assert_row_stochastic_on(graph, weights(graph))
 
 
+@laws
+@given(strong_digraphs())
+def test_push_weights_split_the_sender_evenly(graph):
+    weights = push(graph)
+    assert_row_stochastic_on(graph.reverse(), weights.T)
+    for sender in graph:
+        np.testing.assert_allclose(weights[:, sender][weights[:, sender] > 0], 1 / (1 + graph.out_degree(sender)))
+
+
 @named
 @pytest.mark.parametrize("weights", WEIGHTS)
 def test_named_graphs_keep_the_laws(graph, nodes, options, weights):
     topology = Topology.build(graph, nodes, weights, **options)
-    assert_row_stochastic_on(topology.graph, topology.weights)
+    if weights == "push":
+        assert_row_stochastic_on(topology.graph.to_directed().reverse(), topology.weights.T)
+    else:
+        assert_row_stochastic_on(topology.graph, topology.weights)
     assert spectral_gap(topology.weights) > 1e-4
     regular = len(set(topology.degrees.tolist())) == 1
-    assert topology.is_doubly_stochastic == (weights != "row_stochastic" or regular)
+    assert topology.is_doubly_stochastic == (weights not in ("row_stochastic", "push") or regular)
+    assert topology.is_column_stochastic == (weights != "row_stochastic" or regular)
     assert topology.is_symmetric == (topology.is_doubly_stochastic and graph != "exponential")
 
 
@@ -151,6 +164,32 @@ def test_disagreement_on_a_ring_shrinks_at_the_rate_of_the_gap():
         before, state = np.linalg.norm(state), weights @ state
     assert np.linalg.norm(state) / before == pytest.approx(0.94925, abs=5e-6)
     assert 1 - spectral_gap(weights) == pytest.approx(0.94925, abs=5e-6)
+
+
+@laws
+@given(strong_digraphs(), st.integers(0, 9))
+def test_push_sum_agrees_on_the_plain_mean_of_a_directed_graph(graph, seed):
+    weights, mass = push(graph), np.ones(len(graph))
+    values = start = np.random.default_rng(seed).normal(size=len(graph))
+    for _ in range(int(40 / spectral_gap(weights)) + 1):
+        values, mass = weights @ values, weights @ mass
+        assert mass.sum() == pytest.approx(len(graph))
+        assert (mass > 0).all()
+    np.testing.assert_allclose(values / mass, start.mean(), atol=1e-9)
+
+
+def test_push_mass_alone_is_not_the_mean():
+    weights = Topology.build("florentine", weights="push").weights
+    values = np.linalg.matrix_power(weights, 3000) @ np.ones(15)
+    assert values.max() > 1.5
+    assert values.sum() == pytest.approx(15)
+
+
+def test_exchanges_by_hand():
+    np.testing.assert_allclose(
+        exchanges(4, [(0, 2, 0.75), (2, 1, 0.25)]),
+        [[0.25, 0, 0.75, 0], [0, 0.75, 0.25, 0], [0.75, 0.25, 0, 0], [0, 0, 0, 1]],
+    )
 
 
 @laws

@@ -100,6 +100,12 @@ def test_gap_of_row_stochastic_weights_is_the_rate_of_agreement():
     assert spreads[-1] / spreads[-2] == pytest.approx(1 - spectral_gap(weights), abs=1e-4)
 
 
+def test_gap_of_push_weights_is_that_of_the_transposed_row_stochastic_ones():
+    pushed, pulled = (Topology.build("florentine", weights=name).weights for name in ("push", "row_stochastic"))
+    np.testing.assert_allclose(pushed, pulled.T, atol=1e-15)
+    assert spectral_gap(pushed) == pytest.approx(spectral_gap(pulled), abs=1e-12)
+
+
 def test_symmetric_gap_takes_the_larger_end_of_the_spectrum():
     # Each node of K_4,4 keeps 1/5 and takes 1/5 from the four others: eigenvalues 1, 1/5 six times, and -3/5.
     weights = Topology.from_networkx(nx.complete_bipartite_graph(4, 4)).weights

@@ -163,6 +163,18 @@ def test_bad_weights_are_refused(weights, text):
     assert caught.value.field == "weights"
 
 
+def test_weights_named_push_must_have_stochastic_columns():
+    weights = np.array([[0.5, 0.25], [0.5, 0.75]])
+    topology = Topology("pair", nx.path_graph(2), weights, "push")
+    assert topology.push
+    assert topology.is_column_stochastic
+    assert Topology.from_json(topology.to_json()).push
+    with pytest.raises(TopologyError, match=r"Row 0 of W sums to .*0\.75"):
+        Topology("pair", nx.path_graph(2), weights, "by_hand")
+    with pytest.raises(TopologyError, match=r"Column 0 of W sums to .*0\.75.*Divide each column by its sum"):
+        Topology("pair", nx.path_graph(2), weights.T, "push")
+
+
 def test_weight_against_the_arrow_is_refused():
     graph = nx.cycle_graph(3, create_using=nx.DiGraph)
     forwards = np.eye(3) / 2 + np.eye(3, k=-1) / 2 + np.eye(3, k=2) / 2

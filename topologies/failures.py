@@ -1,0 +1,116 @@
+"""Failures: links that drop what they carry, and nodes that are away for a while."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from topologies.errors import require
+from topologies.links import Links
+from topologies.seeding import generator
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Failures:
+    """What goes wrong in each round: a pure function of the round and the seed.
+
+    A lost link's weight goes back to the receiver's own weight, so rows still sum to 1. A symmetric W stays symmetric,
+    hence doubly stochastic, if losses are `symmetric`. If they are not, or W is not, the columns no longer sum to 1 and
+    gossip drifts away from the average of the nodes. For push-sum (`Links.push`) the weight goes back to the sender's
+    own weight instead: columns sum to 1 whatever is lost, and push-sum stays exact.
+
+    Attributes:
+        links: probability, within [0, 1), that a link loses what it carries in a round; independent between rounds.
+        nodes: expected share, within [0, 1), of nodes away in a round.
+        mean_absence: expected number of rounds that a node which `nodes` sends away stays so, at least 1 / (1 - nodes);
+            each node is a Markov chain with two states, stationary from round 0 on. Left out, it is 1 / (1 - nodes),
+            which makes a node's rounds independent of each other.
+        away: further absences (node, first round, last round), both rounds included; a node that joins late is away
+            from round 0.
+        symmetric: whether the two directions between two nodes are lost together.
+        seed: seed of the draws, at least 0.
+
+    Raises:
+        TopologyError: a value is out of range.
+    """
+
+    links: float = 0.0
+    nodes: float = 0.0
+    mean_absence: float | None = None
+    away: tuple[tuple[int, int, int], ...] = ()
+    symmetric: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for field, rate in (("links", self.links), ("nodes", self.nodes)):
+            require(0 <= rate < 1, f"{field} is {rate}, outside [0, 1).", f"Set {field} to 0 or more, below 1.", field)
+        shortest = 1 / (1 - self.nodes)
+        short = f"With {self.nodes} of the nodes away, absences cannot last {self.mean_absence} rounds on average."
+        possible = self.mean_absence is None or self.mean_absence >= shortest * (1 - 1e-12)
+        require(possible, short, f"Set mean_absence to {shortest:.4g} or more.", "mean_absence")
+        for node, first, last in self.away:
+            wrong = f"Node {node} cannot be away from round {first} to {last}."
+            require(node >= 0 and 0 <= first <= last, wrong, "Give (node, first round, last round).", "away")
+
+    def check(self, num_nodes: int) -> None:
+        """Check that there are all nodes that `away` names.
+
+        Raises:
+            TopologyError: a node's number is `num_nodes` or more.
+        """
+        for node, _, _ in self.away:
+            advice = f"Nodes are 0..{num_nodes - 1}."
+            require(node < num_nodes, f"There is no node {node} to be away.", advice, "away")
+
+    def apply(self, links: Links, round: int) -> Links:
+        """What is left of the links of a round.
+
+        Args:
+            links: the links as scheduled.
+            round: 0 or more.
+
+        Returns:
+            Links without those lost and those of nodes away; what was away already stays away.
+
+        Raises:
+            TopologyError: `away` names a node that there is not.
+        """
+        self.check(links.num_nodes)
+        absent = self._absent(links.num_nodes, round) | self._listed(links.num_nodes, round)
+        cut = self._lost(links.num_nodes, round) | absent | absent[:, None]
+        np.fill_diagonal(cut, False)
+        returned = np.where(cut, links.weights, 0.0)
+        weights = links.weights - returned + np.diag(returned.sum(axis=0 if links.push else 1))
+        weights[absent, absent] = 1.0
+        return Links(weights, links.active & ~absent, links.push)
+
+    def _lost(self, nodes: int, round: int) -> Mask:
+        """Where W loses its entry, bool [n, n]."""
+        if self.links == 0:
+            return np.zeros((nodes, nodes), dtype=np.bool_)
+        lost = generator(self.seed, "lost links", round).random((nodes, nodes)) < self.links
+        return np.triu(lost) | np.triu(lost).T if self.symmetric else lost
+
+    def _listed(self, nodes: int, round: int) -> Mask:
+        listed = [node for node, first, last in self.away if first <= round <= last]
+        return np.isin(np.arange(nodes), listed)
+
+    def _absent(self, nodes: int, round: int) -> Mask:
+        """Which nodes the Markov chain has away, bool [n].
+
+        A uniform number u a round and node decides: away below `leave`, present from `stay` on, as before in between.
+        So the last u that is not in between tells the state, and looking back for it needs no round before that.
+        """
+        absent, unknown = np.zeros(nodes, dtype=np.bool_), np.full(nodes, self.nodes > 0)
+        come_back = 1 - self.nodes if self.mean_absence is None else 1 / self.mean_absence
+        leave, stay = come_back * self.nodes / (1 - self.nodes), 1 - come_back
+        while unknown.any():
+            if round == 0:  # the state before any round, drawn from the stationary law
+                leave = stay = self.nodes
+            u = generator(self.seed, "absences", round).random(nodes)
+            absent |= unknown & (u < leave)
+            unknown &= (u >= leave) & (u < stay)
+            round -= 1
+        return absent

@@ -1,0 +1,53 @@
+"""Network: the links that each round really has, once failures have taken their share of the schedule."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from topologies.failures import Failures
+from topologies.links import Links
+from topologies.schedule import Schedule
+from topologies.topology import Topology
+
+
+@dataclass(frozen=True)
+class Network:
+    """Links over time, failures included: a pure function of the round.
+
+    Raises:
+        TopologyError: the failures name a node that there is not.
+    """
+
+    schedule: Schedule
+    failures: Failures
+
+    def __post_init__(self) -> None:
+        self.failures.check(self.schedule.num_nodes)
+
+    @property
+    def base(self) -> Topology:
+        """All links that there can be, for placement, drawings and reports."""
+        return self.schedule.base
+
+    @property
+    def fails(self) -> bool:
+        """Whether anything ever goes wrong."""
+        return bool(self.failures.links or self.failures.nodes or self.failures.away)
+
+    @property
+    def varies(self) -> bool:
+        """Whether rounds differ from each other."""
+        return self.fails or self.schedule.period != 1
+
+    def at(self, round: int) -> Links:
+        """The links of a round."""
+        links = self.schedule.at(round)
+        return self.failures.apply(links, round) if self.fails else links
+
+    def lost(self, round: int) -> int:
+        """How many directed links of the schedule carry nothing in a round."""
+        return _count(self.schedule.at(round)) - _count(self.at(round))
+
+
+def _count(links: Links) -> int:
+    return int(np.count_nonzero(links.weights)) - int(np.count_nonzero(np.diag(links.weights)))

@@ -1,0 +1,116 @@
+"""Schedule: the links of every round, and the graph that they are taken from."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Self
+
+import networkx as nx
+import numpy as np
+from numpy.typing import NDArray
+
+from topologies.errors import TopologyError, require
+from topologies.links import Links
+from topologies.topology import Topology
+from topologies.validation import check_connected, hearable
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """Links over time: a pure function of the round, so that any round can be asked for at any time.
+
+    Attributes:
+        name: name of the schedule, such as "one_peer_exponential".
+        base: the links of all rounds together, for placement, drawings and reports. Where rounds repeat, its W is the
+            mean of theirs; where they are drawn at random, it is the graph that they are drawn from.
+        draw: links of the i-th graph, i = 0, 1, ...; a pure function.
+        period: number of graphs after which they repeat, or None if they never do.
+        every: number of rounds that each graph lasts.
+
+    Raises:
+        TopologyError: the graphs do not fit; see `validate`.
+    """
+
+    name: str
+    base: Topology
+    draw: Callable[[int], Links]
+    period: int | None = None
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        self.validate()
+
+    @classmethod
+    def periodic(cls, name: str, draw: Callable[[int], Links], period: int, nodes: nx.Graph, graph: str = "") -> Self:
+        """Schedule of graphs that repeat; its `base` is their union.
+
+        Args:
+            name: name of the schedule.
+            draw: links of the i-th graph, i = 0..period - 1.
+            period: number of graphs.
+            nodes: a graph whose nodes and labels the base gets; its edges do not count.
+            graph: name of the union, if it has one of its own.
+
+        Raises:
+            TopologyError: the union of the graphs is not strongly connected.
+        """
+        mean = np.mean([draw(index).weights for index in range(period)], axis=0)
+        union = _graph(mean > 0, nodes)
+        check_connected(union, "The union of all rounds", "schedule")
+        weights_name = "push" if draw(0).push else name
+        return cls(name, Topology(graph or name, union, mean, weights_name), draw, period)
+
+    @property
+    def num_nodes(self) -> int:
+        """Number of nodes n."""
+        return self.base.num_nodes
+
+    def at(self, round: int) -> Links:
+        """Links of a round.
+
+        Args:
+            round: 0 or more.
+
+        Raises:
+            TopologyError: `round` is negative.
+        """
+        require(round >= 0, f"There is no round {round}.", "Count rounds from 0.", "round")
+        index = round // self.every
+        return _drawn(self, index if self.period is None else index % self.period)
+
+    def validate(self) -> None:
+        """Check what every schedule promises, over one period; runs on construction.
+
+        Graphs have the nodes of the base and links along its edges only; together they are strongly connected.
+        Random graphs have no period: of them only the first is checked, and the base, which is connected by itself.
+
+        Raises:
+            TopologyError: a promise is broken.
+        """
+        for field, value in (("period", self.period), ("every", self.every)):
+            require(value is None or value >= 1, f"{field} is {value}.", f"Set {field} to 1 or more.", field)
+        used = np.any([self._heard(index) for index in range(self.period or 1)], axis=0)
+        for i, j in np.argwhere(used & ~hearable(self.base.graph)):
+            what = f"Node {j} sends to node {i}, but the base has no such edge."
+            raise TopologyError(what, "Add it to the base.", "schedule")
+        if self.period is not None:
+            check_connected(_graph(used, self.base.graph), "The union of all rounds", "schedule")
+
+    def _heard(self, index: int) -> NDArray[np.bool_]:
+        links = self.draw(index)
+        wrong = f"Graph {index} of the schedule has {links.num_nodes} nodes, not {self.num_nodes}."
+        require(links.num_nodes == self.num_nodes, wrong, "Give all graphs the same nodes.", "schedule")
+        return np.asarray(links.weights > 0)
+
+
+@lru_cache(maxsize=8)
+def _drawn(schedule: Schedule, index: int) -> Links:
+    return schedule.draw(index)
+
+
+def _graph(heard: NDArray[np.bool_], nodes: nx.Graph) -> nx.Graph:
+    """Graph with an edge j -> i where heard[i, j]; undirected if all edges go both ways."""
+    graph = nx.Graph() if (heard == heard.T).all() else nx.DiGraph()
+    graph.add_nodes_from(nodes.nodes(data=True))
+    graph.add_edges_from((j, i) for i, j in np.argwhere(heard).tolist() if i != j)
+    return graph
