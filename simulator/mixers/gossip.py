@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
-import torch
+from pydantic import Field
 from torch import Tensor
 
+from simulator.core.errors import Problem
 from simulator.core.message import Message
 from simulator.core.mixer import Mixer
 from simulator.core.node import Node
+from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings
+from simulator.mixers.weighted_sum import needs_rows, weighted_sum
 
 
 class Gossip(Mixer):
     """Every node sends its parameters to its neighbours and takes the weighted sum of what it has and hears.
 
-    With x_i the parameters before and y_i after local training, and W the mixing matrix:
+    With x_i the parameters before and y_i after local training, W the mixing matrix and r the rate:
 
-    * ``adapt_then_combine``: x_i <- sum_j w_ij y_j
-    * ``combine_then_adapt``: x_i <- sum_j w_ij x_j + (y_i - x_i), the order of Lian et al.: gradients are taken
-      before mixing
+    * ``adapt_then_combine``: x_i <- y_i + r sum_j w_ij (y_j - y_i), which at r = 1 is sum_j w_ij y_j
+    * ``combine_then_adapt``: x_i <- x_i + r sum_j w_ij (x_j - x_i) + (y_i - x_i), at r = 1 the order of Lian et al.:
+      gradients are taken before mixing
+
+    A rate below 1 is gossip with the matrix (1 - r) I + r W.
     """
 
     class Config(PartSettings):
@@ -29,12 +34,18 @@ class Gossip(Mixer):
 
         name: str = "gossip"
         order: Literal["adapt_then_combine", "combine_then_adapt"] = "adapt_then_combine"
+        rate: float = Field(1.0, gt=0, le=1)
 
     config: Config
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self._sent: Tensor | None = None
+
+    @classmethod
+    def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
+        """The rows of W must sum to 1."""
+        return needs_rows(plan)
 
     def before_round(self, node: Node) -> None:
         """Combine-then-adapt sends the parameters as they are before training."""
@@ -55,10 +66,9 @@ class Gossip(Mixer):
         """Weighted sum in order of node id, the node's own term in its place."""
         assert self._sent is not None  # set earlier in the round
         terms = {message.sender: message.parts["parameters"] for message in inbox} | {node.id: self._sent}
-        first, *rest = sorted(terms)
-        mixed = torch.mul(terms[first], node.weights[first])
-        for sender in rest:
-            mixed.add_(terms[sender], alpha=node.weights[sender])
+        mixed = weighted_sum(node, terms)
+        if self.config.rate < 1:
+            mixed = self._sent.lerp(mixed, self.config.rate)
         if self.config.order == "combine_then_adapt":
             mixed.add_(node.parameters).sub_(self._sent)
         node.parameters.copy_(mixed)

@@ -114,3 +114,167 @@ def batches(order: Callable[[int], np.ndarray], size: int) -> Callable[[], np.nd
         return np.array(piece)
 
     return take
+
+
+def gradient_tracking(
+    w: np.ndarray,
+    gradient: Gradient,
+    start: np.ndarray,
+    rates: Sequence[float],
+    *,
+    order: str = "adapt_then_combine",
+    strength: float = 1.0,
+    weight_decay: float = 0.0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """DIGing, X <- W X - eta Y, or X <- W (X - eta Y); returns the trajectories of X and Y; one W, or one a round.
+
+    Y = G in the first round, then Y <- W_previous Y + G - G_previous. With a ``strength`` below 1, a step goes along
+    (1 - strength) G + strength Y.
+    """
+    x, path, trackers = start, [start], []
+    mixed_y = g_before = np.zeros_like(start)
+    for eta, mix in zip(rates, np.broadcast_to(w, (len(rates), *w.shape[-2:])), strict=True):
+        g = gradient(x) + weight_decay * x
+        y = mixed_y + g - g_before
+        step = eta * ((1 - strength) * g + strength * y)
+        x = mix @ (x - step) if order == "adapt_then_combine" else mix @ x - step
+        mixed_y, g_before = mix @ y, g
+        path.append(x)
+        trackers.append(y)
+    return np.stack(path), np.stack(trackers)
+
+
+def k_gradient_tracking(
+    w: np.ndarray, gradient: Gradient, start: np.ndarray, rates: Sequence[float], local_steps: int
+) -> np.ndarray:
+    """K-GT with a server rate of 1: K steps Y <- Y - eta (G(Y) + C) from Y = X, then D = (X - Y) / (K eta),
+    C <- C - D + W D and X <- W (X - K eta D).
+    """
+    x, c, path = start, np.zeros_like(start), [start]
+    for eta in rates:
+        y = x
+        for _ in range(local_steps):
+            y = y - eta * (gradient(y) + c)
+        moved = (x - y) / (local_steps * eta)
+        c = c - moved + w @ moved
+        x = w @ (x - local_steps * eta * moved)
+        path.append(x)
+    return np.stack(path)
+
+
+def d2(
+    w: np.ndarray,
+    gradient: Gradient,
+    start: np.ndarray,
+    rates: Sequence[float],
+    *,
+    strength: float = 1.0,
+    local_steps: int = 1,
+    momentum: float = 0.0,
+) -> np.ndarray:
+    """X1 = W (X0 + U0), then X_next = W (X + U + strength (X - X_previous - U_previous)).
+
+    U is what the local steps with momentum add to X: -eta G for a single one without.
+    """
+    x, path = start, [start]
+    x_before, u_before, buffer = start, np.zeros_like(start), np.zeros_like(start)
+    for eta in rates:
+        y = x
+        for _ in range(local_steps):
+            buffer = momentum * buffer + gradient(y)
+            y = y - eta * buffer
+        u = y - x
+        after = w @ (x + u + strength * (x - x_before - u_before))
+        x, x_before, u_before = after, x, u
+        path.append(x)
+    return np.stack(path)
+
+
+def exact_diffusion(w: np.ndarray, gradient: Gradient, start: np.ndarray, rates: Sequence[float]) -> np.ndarray:
+    """Adapt: psi = X - eta G; correct: phi = psi + X - psi_previous; combine: X = (W + I) / 2 phi."""
+    x, psi_before, path = start, start, [start]
+    for eta in rates:
+        psi = x - eta * gradient(x)
+        x, psi_before = (w + np.eye(len(w))) / 2 @ (psi + x - psi_before), psi
+        path.append(x)
+    return np.stack(path)
+
+
+def push_sum(
+    matrices: Sequence[np.ndarray], gradient: Gradient, start: np.ndarray, eta: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """SGP with one column-stochastic matrix a round; returns the models Z and the weights [rounds + 1, nodes].
+
+    X <- P (X - eta G(Z)); v <- P v; Z = X / v.
+    """
+    x, v = start.copy(), np.ones(len(start))
+    path, weights = [start.copy()], [v]
+    for p in matrices:
+        x, v = p @ (x - eta * gradient(path[-1])), p @ v
+        path.append(x / v[:, None])
+        weights.append(v)
+    return np.stack(path), np.stack(weights)
+
+
+def relay_sum(
+    hops: np.ndarray, gradient: Gradient, start: np.ndarray, eta: float, rounds: int, *, fill: str = "own"
+) -> np.ndarray:
+    """RelaySGD without messages: what is d hops away arrives d - 1 rounds late, and before that the fill stands for it.
+
+    x_i(t + 1) = mean over j of y_j(t + 1 - max(hops_ij, 1)), with y(t) = x(t) - eta G(x(t)), and y_i(t) (or x_i(0))
+    where that round is before the first.
+    """
+    n, path, sent = len(start), [start.copy()], []
+    for t in range(rounds):
+        sent.append(path[-1] - eta * gradient(path[-1]))
+        stand_in = sent[-1] if fill == "own" else start
+        when = t + 1 - np.maximum(hops, 1)
+        rows = [[sent[when[i, j]][j] if when[i, j] >= 0 else stand_in[i] for j in range(n)] for i in range(n)]
+        path.append(np.mean(rows, axis=1))
+    return np.stack(path)
+
+
+def choco(
+    w: np.ndarray,
+    gradient: Gradient,
+    start: np.ndarray,
+    rates: Sequence[float],
+    *,
+    gamma: float,
+    code: Callable[[np.ndarray, int, int], np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
+    """CHOCO-SGD, algorithm 2 of arXiv:1902.00340; returns the trajectory and the last replicas.
+
+    Y = X - eta G(X); R <- R + C(Y - R); X <- Y + gamma (W - I) R, with the replicas R starting at 0. ``code`` is given
+    a row, the node and the round.
+    """
+    x, replicas, path = start.copy(), np.zeros_like(start), [start.copy()]
+    for t, eta in enumerate(rates):
+        y = x - eta * gradient(x)
+        replicas = replicas + np.stack([code(row, i, t) for i, row in enumerate(y - replicas)])
+        x = y + gamma * (w @ replicas - replicas)
+        path.append(x.copy())
+    return np.stack(path), replicas
+
+
+def largest(v: np.ndarray, k: int) -> np.ndarray:
+    """The k entries of largest magnitude, the others 0."""
+    return np.where(np.abs(v) >= np.sort(np.abs(v))[-k], v, 0)
+
+
+def chosen(v: np.ndarray, k: int, random: np.random.Generator) -> np.ndarray:
+    """k random entries, the others 0."""
+    indices = np.random.default_rng(int(random.integers(2**63))).choice(len(v), k, replace=False, shuffle=False)
+    return np.where(np.isin(np.arange(len(v)), indices), v, 0)
+
+
+def mean_signs(v: np.ndarray) -> np.ndarray:
+    """||v||_1 / d sign(v)."""
+    return np.abs(v).sum() / len(v) * np.where(v < 0, -1, 1)
+
+
+def damped_qsgd(v: np.ndarray, bits: int, random: np.random.Generator) -> np.ndarray:
+    """sign(v) ||v|| / (s t) floor(s |v| / ||v|| + u); s = 2^(bits - 1) - 1 and t = 1 + min(d / s^2, sqrt(d) / s)."""
+    s, d, norm = 2 ** (bits - 1) - 1, len(v), np.sqrt((v**2).sum())
+    levels = np.floor(s * np.abs(v) / norm + random.random(d))
+    return np.sign(v) * norm / (s * (1 + min(d / s**2, np.sqrt(d) / s))) * levels

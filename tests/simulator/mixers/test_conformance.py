@@ -7,7 +7,13 @@ from simulator.core.mixer import MIXERS
 from simulator.mixers.gossip import Gossip
 
 # Settings to test; a mixer not named here runs with its defaults.
-SETTINGS = {"gossip": [{"order": "adapt_then_combine"}, {"order": "combine_then_adapt"}]}
+SETTINGS = {
+    "gossip": [
+        {"order": order, "rate": rate} for order in ("adapt_then_combine", "combine_then_adapt") for rate in (1, 0.3)
+    ],
+    "choco": [{"compression": name, "gamma": 0.5} for name in ("top_k", "sign", "none")],
+    "relay_sum": [{"fill": "own"}, {"fill": "initial"}],
+}
 CASES = [(name, settings) for name in MIXERS.names() for settings in SETTINGS.get(name, [{}])]
 
 

@@ -10,14 +10,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from reference.graphs import DOUBLY_STOCHASTIC, topologies
 from reference.network import quadratics, sgd
 from reference.twins import adapt_then_combine_fixed_point, combine_then_adapt_fixed_point, gossip
 
+from simulator.core.plan import Plan
 from simulator.mixers.gossip import Gossip
-from topologies import GRAPHS, Topology, distances, spectral_gap
+from topologies import GRAPHS, WEIGHTS, Topology, distances, spectral_gap
 
 ORDERS = ("adapt_then_combine", "combine_then_adapt")
+ROW_STOCHASTIC = tuple(sorted(set(WEIGHTS) - {"push"}))
 both_orders = pytest.mark.parametrize("order", ORDERS)
 laws = settings(max_examples=20)
 close = {"rtol": 1e-12, "atol": 1e-12}
@@ -27,8 +30,12 @@ def points(topology, seed=0, size=5):
     return np.random.default_rng(seed).normal(size=(topology.num_nodes, size))
 
 
-def in_order(order):
-    return lambda: Gossip(Gossip.Config(order=order))
+def in_order(order, rate=1.0):
+    return lambda: Gossip(Gossip.Config(order=order, rate=rate))
+
+
+def plan(weights):
+    return Plan(5, sgd(0.1), Topology.build("star", 5, weights=weights), False, Gossip.Config())
 
 
 def build(topology, training, seed=0, **options):
@@ -64,6 +71,68 @@ def test_the_trajectory_is_that_of_the_matrix_formula(topology, order, optimizer
     )
 
     np.testing.assert_allclose(network.run(6), twin, **close)
+
+
+@laws
+@given(
+    topologies(weights=ROW_STOCHASTIC),
+    st.sampled_from(ORDERS),
+    st.floats(0.05, 1),
+    st.integers(1, 2),
+    st.integers(0, 99),
+)
+def test_a_rate_below_1_is_gossip_with_a_lazier_matrix(topology, order, rate, local_steps, seed):
+    """x_i + rate sum_j w_ij (x_j - x_i) is row i of ((1 - rate) I + rate W) X."""
+    training = sgd(0.2, momentum=0.5, local_steps=2)
+    network = build(topology, training, seed, mixer=in_order(order, rate))
+    twin = gossip(
+        (1 - rate) * np.eye(topology.num_nodes) + rate * topology.weights,
+        lambda x: x - points(topology, seed),
+        points(topology, seed + 1),
+        [0.2] * 5,
+        order=order,
+        local_steps=2,
+        momentum=0.5,
+    )
+
+    np.testing.assert_allclose(network.run(5), twin, **close)
+
+
+@both_orders
+def test_at_rate_1_the_sum_is_not_touched(order):
+    """To the bit, with what the plain sum in order of node id gives."""
+    topology = Topology.build("star", 5)
+    network = build(topology, sgd(0.2), mixer=in_order(order, 1.0))
+    before = [node.parameters.clone() for node in network.nodes]
+    messages = network.work()
+    trained = [node.parameters.clone() for node in network.nodes]
+    sent = trained if order == "adapt_then_combine" else before
+    network.absorb(messages)
+    for node in network.nodes:
+        total = torch.zeros(5, dtype=torch.float64)
+        for j in sorted(node.weights):
+            total.add_(sent[j], alpha=topology.weights[node.id, j])
+        if order == "combine_then_adapt":
+            total = total + trained[node.id] - sent[node.id]
+        assert torch.equal(node.parameters, total)
+
+
+@pytest.mark.parametrize("rate", [0, -0.1, 1.1])
+def test_rates_outside_0_to_1_are_refused(rate):
+    with pytest.raises(ValidationError, match="rate"):
+        Gossip.Config(rate=rate)
+
+
+@pytest.mark.parametrize("weights", sorted(ROW_STOCHASTIC))
+def test_rows_that_sum_to_1_are_accepted(weights):
+    assert not list(Gossip.check(Gossip.Config(), plan(weights)))
+
+
+def test_push_weights_are_refused():
+    (problem,) = Gossip.check(Gossip.Config(), plan("push"))
+
+    assert "'push'" in problem.what
+    assert "push_sum" in problem.advice
 
 
 def test_the_trajectory_follows_the_learning_rate_schedule():

@@ -1,0 +1,54 @@
+"""Codes that send some of the coordinates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class TopK:
+    """The k coordinates of largest magnitude, the others 0."""
+
+    def __init__(self, keep: float) -> None:
+        self._keep = keep
+
+    def compress(self, vector: Tensor, random: np.random.Generator) -> Mapping[str, Tensor]:
+        """Indices, ascending, and values."""
+        indices = vector.abs().topk(kept(self._keep, len(vector))).indices.sort().values
+        return {"choco.indices": indices.to(torch.int32), "choco.values": vector[indices]}
+
+    def restore(self, parts: Mapping[str, Tensor], like: Tensor) -> Tensor:
+        """Values in their places."""
+        return torch.zeros_like(like).index_copy_(0, parts["choco.indices"].long(), parts["choco.values"])
+
+
+class RandomK:
+    """k random coordinates, not scaled up, the others 0; the receiver draws the same ones from the seed it is sent.
+
+    So all nodes of a run must use a numpy with the same random streams.
+    """
+
+    def __init__(self, keep: float) -> None:
+        self._keep = keep
+
+    def compress(self, vector: Tensor, random: np.random.Generator) -> Mapping[str, Tensor]:
+        """Seed and values."""
+        seed = int(random.integers(2**63))
+        return {"choco.seed": torch.tensor([seed]), "choco.values": vector[self._indices(seed, len(vector))]}
+
+    def restore(self, parts: Mapping[str, Tensor], like: Tensor) -> Tensor:
+        """Values in their places."""
+        indices = self._indices(int(parts["choco.seed"].item()), len(like))
+        return torch.zeros_like(like).index_copy_(0, indices, parts["choco.values"])
+
+    def _indices(self, seed: int, size: int) -> Tensor:
+        drawn = np.random.default_rng(seed).choice(size, kept(self._keep, size), replace=False, shuffle=False)
+        return torch.from_numpy(drawn)
+
+
+def kept(keep: float, size: int) -> int:
+    """How many of ``size`` coordinates are sent."""
+    return max(1, round(keep * size))

@@ -1,0 +1,53 @@
+"""What the mixers share: the sum over a row of the mixing matrix, and checks that it is the row they need."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+from simulator.core.errors import Problem
+from simulator.core.node import Node
+from simulator.core.plan import Plan
+
+
+def weighted_sum(node: Node, terms: Mapping[int, Tensor]) -> Tensor:
+    """sum_j w_ij t_j in order of node id, the node's own term in its place.
+
+    Args:
+        node: whose row of W.
+        terms: a tensor from each node that has a weight, the node itself included.
+
+    Raises:
+        RuntimeError: the terms are not from the nodes that have a weight.
+    """
+    check_terms(node, terms)
+    first, *rest = sorted(terms)
+    total = torch.mul(terms[first], node.weights[first])
+    for j in rest:
+        total.add_(terms[j], alpha=node.weights[j])
+    return total
+
+
+def check_terms(node: Node, terms: Collection[int]) -> None:
+    """Check that there is one term from each node that has a weight: what is lost must be taken from both.
+
+    Raises:
+        RuntimeError: there is not.
+    """
+    if set(terms) != node.weights.keys():
+        raise RuntimeError(
+            f"node {node.id} has terms of nodes {sorted(terms)} in round {node.round}, "
+            f"but weights for nodes {sorted(node.weights)}"
+        )
+
+
+def needs_rows(plan: Plan) -> Iterable[Problem]:
+    """A problem if the rows of W are not bound to sum to 1: then nodes that agree would not stay where they are."""
+    if plan.topology.push:
+        yield Problem(
+            "",
+            "needs a mixing matrix whose rows sum to 1, and those of 'push' weights need not.",
+            "Set topology.weights: metropolis_hastings (row_stochastic for a directed graph), or mixer: push_sum.",
+        )
