@@ -23,9 +23,11 @@ from simulator.data.partition import PARTITIONS
 from simulator.doctor import examine
 from simulator.launch import Run, resume, run, write_run_report
 from simulator.parsing import load_experiment
+from simulator.results.comparison import as_markdown, compare, find_runs, show, write_html
 from simulator.results.console import Console, show_error
 from simulator.results.run_directory import RunDirectory
 from simulator.results.trackers import TRACKERS, Tracker
+from simulator.sweep import load_sweep, run_sweep
 from simulator.yaml_file import read_experiment, read_value, recipes
 from topologies import GRAPHS, WEIGHTS, Topology, TopologyError
 from topologies.drawing import draw as draw_topology
@@ -70,6 +72,37 @@ def resume_command(
 ) -> None:
     """Continue a run that was stopped, as if it had never been."""
     _finish(lambda observers: resume(path, round, observers), track)
+
+
+@app.command(name="sweep")
+def sweep_command(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="An experiment, and the seeds, grid or arms to vary.")],
+    out: Out = Path("runs"),
+) -> None:
+    """Run an experiment under many settings and seeds; what is finished in the folder already is not run again."""
+    outcome = run_sweep(load_sweep(path), out, lambda: [Console(stderr)], stderr)
+    for finished in outcome.paths:
+        print(finished)
+    if outcome.interrupted:
+        raise typer.Exit(INTERRUPTED)
+    if outcome.failures:
+        raise typer.Exit(1)
+
+
+@app.command(name="compare")
+def compare_command(
+    paths: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories, or folders that hold some.")],
+    html: Annotated[Path | None, typer.Option("--html", help="Also write table and figures into this file.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
+) -> None:
+    """Compare runs: mean and standard deviation over those that differ only in their seed."""
+    comparison = compare(find_runs(paths))
+    if markdown:
+        print(as_markdown(comparison), end="")
+    else:
+        show(comparison, Terminal())
+    if html:
+        print(write_html(comparison, html))
 
 
 @app.command(name="report")

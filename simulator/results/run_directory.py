@@ -2,7 +2,7 @@
 
 ::
 
-    experiment.yaml  provenance.json  topology.json  partition.npz
+    experiment.yaml  provenance.json  topology.json  partition.npz  sweep.json (of a run that a sweep made)
     metrics.jsonl    {"round": 12, "node": 3, "name": "test/accuracy", "value": 0.81}; node null = whole network;
                      a value may be NaN or Infinity, as Python writes them
     timing.jsonl     {"round": 12, "seconds": 1.2, "node_steps": 304}; apart, since one seed gives the same metrics

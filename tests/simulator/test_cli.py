@@ -151,6 +151,30 @@ def test_tensorboard_files_lie_in_the_run_directory(rumormill, experiment, tmp_p
     assert list((Path(out.strip()) / "tensorboard").glob("events*"))
 
 
+def test_a_sweep_runs_each_setting_once_and_compare_shows_mean_and_spread(rumormill, experiment, tmp_path):
+    sweep = tmp_path / "sweep.yaml"
+    sweep.write_text(
+        yaml.safe_dump(
+            {
+                "experiment": str(experiment),
+                "overrides": ["rounds=2", "methods=[]"],
+                "seeds": [0, 1],
+                "arms": {"slow": ["training.optimizer.lr=0.01"], "fast": ["training.optimizer.lr=0.3"]},
+            }
+        )
+    )
+    code, out, _ = rumormill("sweep", sweep, "--out", tmp_path / "runs")
+    assert code == 0
+    assert len(set(out.split())) == 4
+    assert rumormill("sweep", sweep, "--out", tmp_path / "runs")[1] == out
+    assert len(list((tmp_path / "runs").iterdir())) == 4
+    code, table, _ = rumormill("compare", tmp_path / "runs", "--markdown", "--html", tmp_path / "all.html")
+    assert code == 0
+    assert "| slow |" in table
+    assert "±" in table
+    assert (tmp_path / "all.html").read_text().startswith("<!doctype html>")
+
+
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from simulator.core.report import Section, Table
+from simulator.core.report import LineChart, Section, Table
 from simulator.results.formatting import describe, duration, significant
 from simulator.results.report.charts import chart_picture, heat_map
 from simulator.results.report.curves import curves
@@ -77,6 +77,28 @@ def network(run: RunDirectory, accuracies: Sequence[float]) -> Chapter:
         "rounds to halve disagreement": f"{significant(expected_rounds_to_halve(gap), 3)} by mixing alone",
     }
     return Chapter("Network", pictures=[Picture("topology", caption, svg)], tables=[_facts(facts)])
+
+
+def failures(run: RunDirectory, ledger: Ledger) -> Iterator[Chapter]:
+    """How much of the network failed, where anything could."""
+    rounds, lost = run.network_series("network/links_lost")
+    _, away = run.network_series("network/away")
+    if len(rounds):
+        sent = ledger.messages.total()
+        text = (
+            f"Of {sent + int(lost.sum()):,} messages that the schedule had, {lost.sum():,.0f} were lost "
+            f"({lost.sum() / max(1.0, sent + lost.sum()):.1%}), those of absent nodes included; nodes were away in "
+            f"{away.mean() / run.topology.num_nodes:.1%} of their rounds. What is lost goes back to the weight of the "
+            "node itself, so the mixing matrix stays stochastic."
+        )
+        series = {"directed links lost": lost, "nodes away": away}
+        chart = LineChart(
+            "Failures in each round",
+            "round",
+            "number",
+            {name: (rounds.astype(np.float64), values) for name, values in series.items()},
+        )
+        yield Chapter("Failures", (text,), [chart_picture("failures", chart)])
 
 
 def training(run: RunDirectory) -> Chapter:

@@ -52,6 +52,7 @@ def _chapters(run: RunDirectory, sections: Sequence[Section], ledger: Ledger, su
     return [
         chapters.setting(run),
         chapters.network(run, accuracies),
+        *chapters.failures(run, ledger),
         chapters.training(run),
         chapters.data(run),
         chapters.traffic(ledger),

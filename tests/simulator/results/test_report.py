@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from reference import experiments
 
+import simulator
 from simulator.core.report import BarChart, LineChart, Section, Table
 from simulator.results.formatting import MISSING
 from simulator.results.report import chapters, write_report
@@ -234,3 +236,15 @@ def test_nodes_go_by_their_names_where_they_have_any(write_run: WriteRun) -> Non
     content = json.loads((run.path / "topology.json").read_text())
     (run.path / "topology.json").write_text(json.dumps(content | {"labels": ["Acciaiuoli", "1"]}))
     assert [row[0] for row in rows(chapter(html_of(run), "Nodes"))[1:]] == ["0 Acciaiuoli", "1"]
+
+
+def test_failures_are_told_where_there_were_any(tmp_path):
+    failing = experiments.small(topology={"graph": "ring", "nodes": 4, "failures": {"away": [[1, 2, 4]]}})
+    done = simulator.run(failing, tmp_path / "failing")
+    sound = simulator.run(experiments.small(), tmp_path / "sound")
+    page = write_report(done.directory, []).read_text()
+
+    assert "Of 48 messages that the schedule had, 12 were lost (25.0%)" in page
+    assert "nodes were away in 12.5% of their rounds" in page
+    assert "<h2>Failures</h2>" in page
+    assert "<h2>Failures</h2>" not in write_report(sound.directory, []).read_text()

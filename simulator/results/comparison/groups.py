@@ -1,0 +1,113 @@
+"""Which runs belong together: those that differ only in their seed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from simulator.core.errors import InputError, wrong
+from simulator.results.comparison.labels import labels
+from simulator.results.run_directory import RunDirectory
+
+# What an experiment is called, and where and how it is run, does not count.
+APART = ("name", "description", "seed", "backend", "checkpoint")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs of one setting, one a seed: only the finished ones count.
+
+    Attributes:
+        label: what tells it from the other groups.
+        experiment: its setting, without the seed.
+    """
+
+    label: str
+    experiment: Mapping[str, Any]
+    finished: tuple[RunDirectory, ...]
+    unfinished: tuple[RunDirectory, ...]
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes its network has."""
+        return self.finished[0].topology.num_nodes
+
+
+def find_runs(paths: Sequence[Path]) -> list[RunDirectory]:
+    """The runs at ``paths``, each of them a run directory or a folder that holds some; none of them twice.
+
+    Raises:
+        InputError: there is no run at one of the paths.
+    """
+    found: dict[Path, RunDirectory] = {}
+    for path in paths:
+        files = [path / "experiment.yaml"] if (path / "experiment.yaml").is_file() else _inside(path)
+        for file in files:
+            found.setdefault(file.parent.resolve(), RunDirectory(file.parent))
+    return list(found.values())
+
+
+def grouped(runs: Sequence[RunDirectory]) -> list[Group]:
+    """The groups of ``runs``, in the order of their first run."""
+    members: dict[str, list[RunDirectory]] = {}
+    for run in runs:
+        members.setdefault(json.dumps(_setting(run), sort_keys=True), []).append(run)
+    chosen = [list(_one_a_seed(some)) for some in members.values()]
+    settings = [_setting(some[0]) for some in chosen]
+    names = labels(
+        settings, [_sweep_label(some) for some in chosen], [str(some[0].experiment["name"]) for some in chosen]
+    )
+    return [_group(label, setting, some) for label, setting, some in zip(names, settings, chosen, strict=True)]
+
+
+def status(run: RunDirectory) -> str:
+    """How the run ended: "finished", "interrupted", "failed", or "running" where it has not."""
+    return str(read(run, "provenance.json").get("status", "running"))
+
+
+def read(run: RunDirectory, name: str) -> dict[str, Any]:
+    """An object of a JSON file, empty where there is none."""
+    try:
+        content = run.read_json(name)
+    except InputError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def seed(run: RunDirectory) -> int:
+    """The seed of ``run``."""
+    return int(run.experiment["seed"])
+
+
+def _inside(folder: Path) -> list[Path]:
+    files = sorted(folder.glob("*/experiment.yaml"))
+    if not files:
+        raise wrong(str(folder), "is not a run and holds none.", "Give run directories, or a folder such as runs/.")
+    return files
+
+
+def _setting(run: RunDirectory) -> dict[str, Any]:
+    return {key: value for key, value in run.experiment.items() if key not in APART}
+
+
+def _one_a_seed(runs: Sequence[RunDirectory]) -> Iterator[RunDirectory]:
+    """The latest run of each seed, a finished one before all others."""
+    best: dict[int, RunDirectory] = {}
+    for run in runs:
+        if seed(run) not in best or status(run) == "finished" or status(best[seed(run)]) != "finished":
+            best[seed(run)] = run
+    for number in sorted(best):
+        yield best[number]
+
+
+def _sweep_label(runs: Sequence[RunDirectory]) -> Mapping[str, Any]:
+    """What the sweep that the runs are of says of them; empty if there was none."""
+    return next((found for run in runs if (found := read(run, "sweep.json"))), {})
+
+
+def _group(label: str, setting: Mapping[str, Any], runs: Sequence[RunDirectory]) -> Group:
+    finished = tuple(run for run in runs if status(run) == "finished")
+    return Group(label, setting, finished, tuple(run for run in runs if run not in finished))

@@ -1,0 +1,134 @@
+"""From a sweep's settings to its runs, all validated before the first one starts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from simulator.core.errors import InputError, Problem
+from simulator.experiment import Experiment
+from simulator.parsing import load_experiment
+from simulator.results.formatting import describe
+from simulator.sweep.settings import SweepSettings, override, read_sweep
+
+LONGEST_NAME = 100  # leaves room for the date and the seed in the name of a directory
+
+
+class Combination(NamedTuple):
+    """One seed, arm and point of the grid; ``seed`` and ``arm`` are None where the sweep names none."""
+
+    arm: str | None
+    grid: Mapping[str, Any]
+    seed: int | None
+
+    @property
+    def parts(self) -> list[str]:
+        """What distinguishes it, apart from the seed."""
+        return [*([self.arm] if self.arm else []), *(f"{path} {_shown(value)}" for path, value in self.grid.items())]
+
+    @property
+    def label(self) -> str:
+        """What distinguishes it, on one line."""
+        return ", ".join([*self.parts, *([] if self.seed is None else [f"seed {self.seed}"])]) or "the experiment"
+
+
+@dataclass(frozen=True)
+class SweepRun:
+    """One run of a sweep."""
+
+    combination: Combination
+    experiment: Experiment
+
+    @property
+    def label(self) -> str:
+        """What distinguishes it in the sweep."""
+        return self.combination.label
+
+    def identity(self) -> str:
+        """Equal for runs with equal results."""
+        return identity(self.experiment)
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``sweep.json`` in its run directory says."""
+        return {"arm": self.combination.arm, "grid": dict(self.combination.grid), "seed": self.experiment.seed}
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep whose runs are all valid and all different; the seed changes slowest."""
+
+    runs: tuple[SweepRun, ...]
+
+
+def load_sweep(what: str | Path | Mapping[str, Any]) -> Sweep:
+    """A sweep from a YAML file or from plain data.
+
+    Raises:
+        InputError: listing every problem of the sweep, or else of all its experiments.
+    """
+    settings = read_sweep(what)
+    runs: list[SweepRun] = []
+    found: dict[Problem, list[str]] = {}
+    total = 0
+    for combination in _combinations(settings):
+        total += 1
+        try:
+            runs.append(SweepRun(combination, _experiment(settings, combination)))
+        except InputError as error:
+            for problem in error.problems:
+                found.setdefault(problem, []).append(combination.label)
+    problems = [_placed(problem, labels, total) for problem, labels in found.items()] or list(_duplicates(runs))
+    if problems:
+        raise InputError(*problems)
+    return Sweep(tuple(runs))
+
+
+def identity(experiment: Experiment) -> str:
+    """Equal for experiments with equal results, whatever they are called."""
+    return experiment.model_copy(update={"name": "any"}).digest()
+
+
+def _combinations(settings: SweepSettings) -> Iterator[Combination]:
+    points = [dict(zip(settings.grid, values, strict=True)) for values in product(*settings.grid.values())]
+    seeds: Sequence[int | None] = settings.seeds or [None]
+    arms: Sequence[str | None] = list(settings.arms) or [None]
+    for seed, arm, point in product(seeds, arms, points):
+        yield Combination(arm, point, seed)
+
+
+def _experiment(settings: SweepSettings, combination: Combination) -> Experiment:
+    overrides = [*settings.overrides, *(settings.arms[combination.arm] if combination.arm else [])]
+    overrides += [override(path, value) for path, value in combination.grid.items()]
+    overrides += [] if combination.seed is None else [f"seed={combination.seed}"]
+    experiment = load_experiment(settings.experiment, overrides)
+    name = "-".join([experiment.name, *map(_slug, combination.parts)])
+    return experiment.model_copy(update={"name": name[:LONGEST_NAME]})
+
+
+def _placed(problem: Problem, labels: Sequence[str], total: int) -> Problem:
+    """``problem`` with the runs that have it, unless they all do."""
+    if len(labels) == total:
+        return problem
+    more = f" (and {len(labels) - 1} more)" if len(labels) > 1 else ""
+    return Problem(f"{labels[0]}{more}: {problem.where}", problem.what, problem.advice)
+
+
+def _duplicates(runs: Sequence[SweepRun]) -> Iterator[Problem]:
+    first: dict[str, SweepRun] = {}
+    for run in runs:
+        other = first.setdefault(run.identity(), run)
+        if other is not run:
+            yield Problem(run.label, f"is the same experiment as {other.label}.", "Remove one of the two.")
+
+
+def _shown(value: Any) -> str:
+    return describe(value) or "none"
+
+
+def _slug(part: str) -> str:
+    """``part`` for use in a name: of a dotted path, the last key."""
+    return re.sub(r"[^A-Za-z0-9._]+", "-", re.sub(r"^\S*\.(?=[A-Za-z]\S* )", "", part)).strip("-.")
