@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from simulator.asynchronous import Asynchronous, PairAverage
+from simulator.clock import Clock
 from simulator.core.backend import BACKENDS, Backend
 from simulator.core.errors import InputError
 from simulator.core.flat_module import FlatModule, check_trainable_by_gossip
 from simulator.core.method import METHODS
-from simulator.core.mixer import MIXERS
+from simulator.core.mixer import MIXERS, Mixer
 from simulator.core.model import MODELS
 from simulator.core.node import Node, Place, SharedSettings
 from simulator.core.observer import Observer, RunInfo
@@ -18,7 +20,9 @@ from simulator.core.seeding import torch_seed
 from simulator.data.splits import NetworkData, prepare
 from simulator.engine import Engine, Rhythm
 from simulator.experiment import Experiment
+from simulator.mode import Mode
 from simulator.results.checkpoint import Checkpoints
+from simulator.synchronous import Synchronous
 from topologies import Network, Topology
 
 
@@ -54,10 +58,17 @@ class Simulation:
     def engine(self, checkpoints: Checkpoints, observers: Sequence[Observer]) -> Engine:
         """The rounds of this simulation."""
         experiment, data = self.experiment, self.data.nodes[0]
-        steps = experiment.training.local_steps * len(self.nodes)
-        rhythm = Rhythm(experiment.rounds, experiment.evaluate.every, experiment.checkpoint.every, steps)
+        rhythm = Rhythm(experiment.rounds, experiment.evaluate.every, experiment.checkpoint.every)
         consensus = (build_module(experiment, self.data), data.test, data.normalizer)
-        return Engine(self.backend, self.network, rhythm, observers, checkpoints, consensus)
+        return Engine(self._mode(), rhythm, observers, checkpoints, consensus)
+
+    def _mode(self) -> Mode:
+        experiment, steps = self.experiment, [node.training.local_steps for node in self.nodes]
+        clock = Clock(experiment.clock, experiment.seed, steps) if experiment.clock else None
+        if experiment.mode == "synchronous":
+            return Synchronous(self.backend, self.network, steps, clock)
+        assert clock is not None  # the experiment was checked when it was read
+        return Asynchronous(self.backend, self.network.base, steps, clock, experiment.seed)
 
     def info(self, path: Path, start_round: int) -> RunInfo:
         """What observers are told at the start of a run in ``path``."""
@@ -92,9 +103,14 @@ def _nodes(experiment: Experiment, topology: Topology, data: NetworkData, module
     nodes = []
     for id in range(topology.num_nodes):
         place = Place(id, topology.row(id), topology.out_neighbours(id))
+        own = replace(shared, training=experiment.training.of(id))
         methods = [METHODS.build(settings) for settings in experiment.methods]
         try:
-            nodes.append(Node(place, shared, data.nodes[id], matrix[id], MIXERS.build(experiment.mixer), methods))
+            nodes.append(Node(place, own, data.nodes[id], matrix[id], _mixer(experiment), methods))
         except InputError as error:
             raise error.under(f"node {id}") from error
     return nodes
+
+
+def _mixer(experiment: Experiment) -> Mixer:
+    return MIXERS.build(experiment.mixer) if experiment.mode == "synchronous" else PairAverage()

@@ -1,11 +1,11 @@
-"""The rounds: superstep, route, observe, evaluate, checkpoint. Knows no method, mixer or backend by name."""
+"""The rounds: work, observe, evaluate, checkpoint. Knows no method, mixer, backend or mode by name."""
 
 from __future__ import annotations
 
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
@@ -13,16 +13,15 @@ from typing import Any, Literal
 
 import torch
 
-from simulator.core.backend import Backend, Evaluation, Order, Reply
+from simulator.core.backend import Evaluation, Order, Reply
 from simulator.core.flat_module import FlatModule
 from simulator.core.message import Message
-from simulator.core.node import Place
 from simulator.core.observer import Observer, Speed
 from simulator.core.report import Metric
 from simulator.core.samples import Normalizer, Samples
+from simulator.mode import Mode
 from simulator.results.checkpoint import Checkpoint, Checkpoints
 from simulator.training.evaluation import consensus_distance, evaluate
-from topologies import Network
 
 Status = Literal["finished", "interrupted"]
 
@@ -34,7 +33,6 @@ class Rhythm:
     rounds: int
     evaluate_every: int | None
     checkpoint_every: int | None
-    node_steps: int
 
     def evaluates(self, round: int) -> bool:
         """Whether the network is measured when ``round`` rounds are finished."""
@@ -64,18 +62,17 @@ class Progress:
 
 
 class Engine:
-    """Runs one experiment on one backend, from its first round or from a checkpoint."""
+    """Runs one experiment in one mode, from its first round or from a checkpoint."""
 
     def __init__(
         self,
-        backend: Backend,
-        network: Network,
+        mode: Mode,
         rhythm: Rhythm,
         observers: Sequence[Observer],
         checkpoints: Checkpoints,
         consensus: tuple[FlatModule, Samples, Normalizer],
     ) -> None:
-        self._backend, self._network, self._rhythm = backend, network, rhythm
+        self._mode, self._rhythm = mode, rhythm
         self._observers, self._checkpoints = list(observers), checkpoints
         self._consensus = consensus
         self._progress = Progress()
@@ -91,7 +88,7 @@ class Engine:
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continue from ``checkpoint``; call before `run`."""
         self._start = checkpoint.round
-        self._backend.load(checkpoint.nodes)
+        self._mode.restore(checkpoint.nodes, checkpoint.engine["mode"])
         self._progress = Progress(
             checkpoint.round,
             *({int(node): count for node, count in checkpoint.engine[kind].items()} for kind in ("sent", "wire")),
@@ -112,37 +109,33 @@ class Engine:
             return self._rounds()
 
     def _rounds(self) -> Status:
-        inboxes: dict[int, list[Message]] = {}
         for round in range(self._start, self._rhythm.rounds + 1):
             self._progress.round = round
-            closing = self._closing_order(round)
-            if closing.evaluate or closing.snapshot:
-                self._close_round(round, closing, inboxes)
+            order = self._closing_order(round)
+            if order.evaluate or order.snapshot:
+                self._close(round, order)
             if round == self._rhythm.rounds:
                 break
-            if self._stopping and closing.snapshot:
+            if self._stopping and order.snapshot:
                 return "interrupted"
-            absorb = round > self._start and not (closing.evaluate or closing.snapshot)
-            inboxes = self._work(round, absorb, inboxes)
+            self._work(round)
         return "finished"
 
     def _closing_order(self, round: int) -> Order:
         """What is due when ``round`` rounds are finished. A resumed run has done all that before its checkpoint."""
         if round == self._start and round > 0:
             return Order()
-        last = round == self._rhythm.rounds
         return Order(
-            absorb=round > 0,
-            finalize=last,
+            finalize=round == self._rhythm.rounds,
             evaluate=self._rhythm.evaluates(round),
             snapshot=self._rhythm.checkpoints(round) or self._stopping,
         )
 
-    def _close_round(self, round: int, order: Order, inboxes: Mapping[int, Sequence[Message]]) -> None:
+    def _close(self, round: int, order: Order) -> None:
         began = time.perf_counter()
-        replies = self._backend.superstep(order, inboxes)
+        replies = self._mode.close(order)
         self._work_seconds += 0.0 if order.evaluate else time.perf_counter() - began
-        self._record(replies)
+        self._record(replies.values())
         if order.evaluate:
             self._report_evaluation(
                 round, {node: reply.evaluation for node, reply in replies.items() if reply.evaluation}
@@ -150,45 +143,25 @@ class Engine:
         if order.snapshot:
             self._save(round, replies)
 
-    def _work(self, round: int, absorb: bool, inboxes: Mapping[int, Sequence[Message]]) -> dict[int, list[Message]]:
-        order = Order(absorb=absorb, work=True, places=self._places(round))
+    def _work(self, round: int) -> None:
         began = time.perf_counter()
-        replies = self._backend.superstep(order, inboxes)
+        work = self._mode.work(round)
         self._work_seconds += time.perf_counter() - began
-        self._steps_done += self._rhythm.node_steps
-        self._record(replies)
-        if self._network.fails:
-            self._report_failures(round)
-        messages = [message for reply in replies.values() for message in reply.messages]
-        self._progress.count(messages)
+        self._steps_done += work.node_steps
+        self._record(work.replies)
+        self._progress.count(work.messages)
         for observer in self._observers:
-            observer.sent(round, messages)
-        routed: dict[int, list[Message]] = {node: [] for node in replies}
-        for message in messages:
-            routed[message.receiver].append(message)
-        return routed
+            if work.metrics:
+                observer.recorded(work.metrics)
+            observer.sent(round, work.messages)
 
-    def _places(self, round: int) -> dict[int, Place] | None:
-        """Where the nodes stand in a round, if that ever changes."""
-        if not self._network.varies:
-            return None
-        links = self._network.at(round)
-        nodes = range(links.num_nodes)
-        return {i: Place(i, links.row(i), links.out_neighbours(i), bool(links.active[i])) for i in nodes}
-
-    def _report_failures(self, round: int) -> None:
-        away = int((~self._network.at(round).active).sum())
-        values = {"network/away": away, "network/links_lost": self._network.lost(round)}
-        for observer in self._observers:
-            observer.recorded([Metric(round + 1, None, name, value) for name, value in values.items()])
-
-    def _record(self, replies: Mapping[int, Reply]) -> None:
+    def _record(self, replies: Collection[Reply]) -> None:
         # In this order, whether or not an evaluation or a checkpoint came between mixing and training.
-        metrics = sorted((m for r in replies.values() for m in r.metrics), key=lambda metric: metric.round)
+        metrics = sorted((m for r in replies for m in r.metrics), key=lambda metric: metric.round)
         for observer in self._observers:
             if metrics:
                 observer.recorded(metrics)
-            for reply in replies.values():
+            for reply in replies:
                 for name, artifact in reply.artifacts:
                     observer.saved(name, artifact)
 
@@ -197,6 +170,7 @@ class Engine:
             Metric(round, node, name, value) for node, e in found.items() for name, value in self._of_node(node, e)
         ]
         metrics += [Metric(round, None, name, value) for name, value in self._of_network(found)]
+        metrics += [Metric(round, None, name, value) for name, value in self._mode.take_metrics()]
         speed = Speed(round, self._work_seconds, self._steps_done)
         self._work_seconds, self._steps_done = 0.0, 0
         for observer in self._observers:
@@ -227,6 +201,7 @@ class Engine:
     def _save(self, round: int, replies: Mapping[int, Reply]) -> None:
         states = {node: reply.state for node, reply in replies.items() if reply.state is not None}
         engine: dict[str, Any] = {"sent": self._progress.sent, "wire": self._progress.wire}
+        engine["mode"] = self._mode.state_dict()
         engine["observers"] = [observer.state_dict() for observer in self._observers]
         self._checkpoints.save(Checkpoint(round, states, engine))
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import ConfigDict, Field, PositiveInt, SerializeAsAny, model_validator
 
+from simulator.clock import ClockSettings
 from simulator.core.registry import PartSettings, Settings
 from simulator.core.training import TrainingSettings
 from simulator.data.splits import DataSettings
@@ -96,7 +97,12 @@ class CheckpointSettings(Settings):
 
 
 class Experiment(Settings):
-    """One experiment; `simulator.load_experiment` makes one and reports every problem at once."""
+    """One experiment; `simulator.load_experiment` makes one and reports every problem at once.
+
+    Attributes:
+        clock: how fast nodes and links are; None: no simulated time.
+        mode: "synchronous", or "asynchronous" for pairwise gossip on the simulated clock, without rounds in step.
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     description: str = ""
@@ -108,6 +114,8 @@ class Experiment(Settings):
     training: TrainingSettings = TrainingSettings()
     mixer: SerializeAsAny[PartSettings]
     methods: tuple[SerializeAsAny[PartSettings], ...] = ()
+    mode: Literal["synchronous", "asynchronous"] = "synchronous"
+    clock: ClockSettings | None = None
     backend: SerializeAsAny[PartSettings]
     evaluate: EvaluateSettings = EvaluateSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()

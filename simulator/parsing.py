@@ -9,18 +9,17 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from simulator.consistency import inconsistencies
 from simulator.core.backend import BACKENDS
 from simulator.core.errors import InputError, Problem, did_you_mean
-from simulator.core.method import METHODS, NEEDS
+from simulator.core.method import METHODS
 from simulator.core.mixer import MIXERS
 from simulator.core.model import MODELS
-from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings, Registry
 from simulator.data.dataset import DATASETS
 from simulator.data.partition import PARTITIONS
 from simulator.experiment import Experiment
 from simulator.yaml_file import Location, Source, read_experiment, read_value
-from topologies import TopologyError
 
 DEFAULTS: Mapping[str, Any] = {"mixer": "gossip", "backend": "local"}
 SLOTS: Mapping[Location, Registry[Any]] = {
@@ -47,7 +46,7 @@ def load_experiment(what: str | Path | Mapping[str, Any], overrides: Sequence[st
         InputError: listing every problem found, with line numbers where there is a file.
     """
     source, given = (None, what) if isinstance(what, Mapping) else _read(what)
-    content = copy.deepcopy({**DEFAULTS, **given})
+    content = _with_text_keys({**DEFAULTS, **given})
     for override in overrides:
         _override(content, override)
     return _parse(content, source)
@@ -56,6 +55,13 @@ def load_experiment(what: str | Path | Mapping[str, Any], overrides: Sequence[st
 def _read(path: str | Path) -> tuple[Source, Mapping[str, Any]]:
     source = read_experiment(path)
     return source, source.content
+
+
+def _with_text_keys(content: Any) -> Any:
+    """A copy in which every key is text, as in an override's path, even where YAML reads a number."""
+    if isinstance(content, Mapping):
+        return {str(key): _with_text_keys(value) for key, value in content.items()}
+    return [_with_text_keys(item) for item in content] if isinstance(content, list) else content
 
 
 def _parse(content: Mapping[str, Any], source: Source | None) -> Experiment:
@@ -72,7 +78,7 @@ def _parse(content: Mapping[str, Any], source: Source | None) -> Experiment:
     except ValidationError as error:
         problems += _translated(error, Experiment, ())
     if experiment is not None and not problems:
-        problems += _inconsistencies(experiment)
+        problems += inconsistencies(experiment)
     if problems or experiment is None:
         raise InputError(*(_located(place, problem, source) for place, problem in problems))
     return experiment
@@ -115,7 +121,10 @@ def _fill(holder: Any, key: Any, place: Location, registry: Registry[Any]) -> li
 def _translated(
     error: ValidationError, settings: type[BaseModel], place: Location, owner: str = ""
 ) -> list[tuple[Location, Problem]]:
-    return [((*place, *detail["loc"]), _problem(dict(detail), settings, owner)) for detail in error.errors()]
+    # pydantic marks a wrong key of a mapping by one more step, "[key]".
+    places = [tuple(key for key in detail["loc"] if key != "[key]") for detail in error.errors()]
+    problems = [_problem(dict(detail), settings, owner) for detail in error.errors()]
+    return [((*place, *below), problem) for below, problem in zip(places, problems, strict=True)]
 
 
 def _problem(detail: Mapping[str, Any], settings: type[BaseModel], owner: str) -> Problem:
@@ -144,32 +153,6 @@ def _fields_at(settings: type[BaseModel], place: Location) -> list[str]:
     return list(settings.model_fields)
 
 
-def _inconsistencies(experiment: Experiment) -> Iterator[tuple[Location, Problem]]:
-    """Problems between settings that are fine one by one."""
-    try:
-        network = experiment.topology.build(experiment.seed)
-    except TopologyError as error:
-        yield ("topology", error.field), Problem("", error.message, error.advice)
-        return
-    plan = Plan(experiment.rounds, experiment.training, network.base, network.varies, experiment.mixer)
-    parts = {("mixer",): experiment.mixer} | {("methods", k): method for k, method in enumerate(experiment.methods)}
-    for place, settings in parts.items():
-        registry = MIXERS if place == ("mixer",) else METHODS
-        for problem in registry.load(settings.name).check(settings, plan):
-            keys = tuple(problem.where.split(".")) if problem.where else ()
-            yield (*place, *keys), Problem("", problem.what, problem.advice)
-    yield from _unmet_needs(experiment)
-
-
-def _unmet_needs(experiment: Experiment) -> Iterator[tuple[Location, Problem]]:
-    offered = {"public_data": bool(experiment.data.public), "validation_data": experiment.data.validation > 0}
-    for number, settings in enumerate(experiment.methods):
-        for need in sorted(METHODS.load(settings.name).needs(settings)):
-            if not offered[need]:
-                what = f"{settings.name} needs {need.replace('_', ' ')}, and there is none."
-                yield ("methods", number), Problem("", what, NEEDS[need])
-
-
 def _located(place: Location, problem: Problem, source: Source | None) -> Problem:
     path = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in place).lstrip(".")
     prefix = source.line_of(place) if source else ""
@@ -187,10 +170,8 @@ def _override(content: MutableMapping[str, Any], override: str) -> None:
     holder: Any = content
     for key in parents:
         holder = _step(holder, key, override)
-    if isinstance(holder, list):
-        holder[_number(holder, last, override)] = read_value(value, override)
-    else:
-        holder[last] = read_value(value, override)
+    given = _with_text_keys(read_value(value, override))
+    holder[_number(holder, last, override) if isinstance(holder, list) else last] = given
 
 
 def _step(holder: Any, key: str, override: str) -> Any:
@@ -199,7 +180,8 @@ def _step(holder: Any, key: str, override: str) -> Any:
         place: Any = _number(holder, key, override)
     else:
         place = key
-        holder.setdefault(key, {})
+        if holder.get(key) is None:
+            holder[key] = {}
     if isinstance(holder[place], str):
         holder[place] = {"name": holder[place]}
     if not isinstance(holder[place], dict | list):

@@ -68,13 +68,16 @@ class Local(Backend):
 
     def _carry(self, worker: int, order: Order, inboxes: Mapping[int, Sequence[Message]]) -> list[tuple[int, Reply]]:
         mine = self._nodes[worker :: len(self._modules)]
+        mine = [node for node in mine if order.nodes is None or node.id in order.nodes]
         return [(node.id, self._one(node, self._modules[worker], order, inboxes.get(node.id, ()))) for node in mine]
 
     def _one(self, node: Node, module: FlatModule, order: Order, inbox: Sequence[Message]) -> Reply:
-        reply = Reply()
+        reply, place = Reply(), order.places[node.id] if order.places else None
         with node.using(module):
             if order.absorb:
                 node.absorb(inbox)
+            if order.answer:
+                reply.messages = node.answer(inbox)
             if order.finalize:
                 node.finalize()
             if order.evaluate:
@@ -83,7 +86,9 @@ class Local(Backend):
             if order.snapshot:
                 reply.state = node.state_dict()
             if order.work:
-                reply.messages = node.work(self._trainer, order.places[node.id] if order.places else None)
+                reply.messages = node.work(self._trainer, place)
+            if order.send:
+                reply.messages = node.send(place)
         reply.metrics, node.metrics = node.metrics, []
         reply.artifacts, node.artifacts = node.artifacts, []
         return reply

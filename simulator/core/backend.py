@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -16,22 +16,28 @@ from simulator.core.report import Artifact, Metric
 
 @dataclass(frozen=True)
 class Order:
-    """What every node does in a superstep, in this order.
+    """What the nodes do in a superstep, in this order.
 
     Attributes:
         absorb: mix the messages of the round before.
+        answer: send one's own parameters back to the senders and mix theirs, in the middle of a round.
         finalize: the run is over: let the methods finish.
         evaluate: measure the node on the test set.
         snapshot: copy the node's state.
         work: train and send the messages of the next round.
+        send: send once more, without training.
+        nodes: who takes part; None: everyone.
         places: where each node stands from the next round on; None where nothing changes.
     """
 
     absorb: bool = False
+    answer: bool = False
     finalize: bool = False
     evaluate: bool = False
     snapshot: bool = False
     work: bool = False
+    send: bool = False
+    nodes: Collection[int] | None = None
     places: Mapping[int, Place] | None = None
 
 
@@ -64,7 +70,7 @@ class Backend(Part):
         raise TypeError(f"{type(self).__name__} must override start")
 
     def superstep(self, order: Order, inboxes: Mapping[int, Sequence[Message]]) -> dict[int, Reply]:
-        """Carry out ``order`` at every node with its messages; replies by node id, in order."""
+        """Carry out ``order`` at its nodes, each with its messages; replies by node id, in order."""
         raise TypeError(f"{type(self).__name__} must override superstep")
 
     def load(self, states: Mapping[int, Mapping[str, Tensor]]) -> None:

@@ -43,6 +43,10 @@ class Mixer(Part):
         """Combine the neighbours' parts (``inbox`` is ordered by sender) into ``node.parameters``, in place."""
         raise TypeError(f"{type(self).__name__} must override mix")
 
+    def answer(self, node: Node, inbox: Sequence[Message]) -> None:
+        """Combine the parts of neighbours that ask in the middle of a round; `outgoing` has been called for them."""
+        raise TypeError(f"{type(self).__name__} must override answer")
+
     def state_dict(self) -> dict[str, Tensor]:
         """What must survive between rounds, as named tensors."""
         return {}

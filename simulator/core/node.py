@@ -108,6 +108,12 @@ class Node:
             self._mix(inbox)
         self.round += 1
 
+    def answer(self, inbox: Sequence[Message]) -> list[Message]:
+        """In the middle of a round: one message back to each sender, then mix theirs; the round goes on."""
+        answers = [self._message(message.sender) for message in inbox]
+        self.mixer.answer(self, inbox)
+        return answers
+
     def _mix(self, inbox: Sequence[Message]) -> None:
         messages = sorted(inbox, key=lambda message: message.sender)
         for method in reversed(self.methods):
@@ -132,6 +138,12 @@ class Node:
         for method in self.methods:
             method.after_local_training(self)
         self.mixer.after_local_training(self)
+        return self.send()
+
+    def send(self, place: Place | None = None) -> list[Message]:
+        """One message a neighbour, without training; ``place`` holds from now on."""
+        if place is not None:
+            self._take(place)
         return [self._message(to) for to in self.receivers]
 
     def finalize(self) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, NonNegativeInt, model_validator
 
 from simulator.core.flat_module import Precision
 from simulator.core.registry import Settings
@@ -51,8 +52,16 @@ class ScheduleSettings(Settings):
         return float(warm * self.gamma**passed)
 
 
+class NodeTrainingSettings(Settings):
+    """What one node does otherwise than all others; None: as they do. ``lr`` is that of its optimizer."""
+
+    local_steps: int | None = Field(None, ge=1)
+    batch_size: int | None = Field(None, ge=1)
+    lr: float | None = Field(None, gt=0)
+
+
 class TrainingSettings(Settings):
-    """What every node does between two exchanges."""
+    """What every node does between two exchanges; ``nodes`` holds what single ones do otherwise, by node number."""
 
     local_steps: int = Field(1, ge=1)
     batch_size: int = Field(32, ge=1)
@@ -60,3 +69,10 @@ class TrainingSettings(Settings):
     schedule: ScheduleSettings = ScheduleSettings()
     trainer: Literal["sequential"] = "sequential"
     precision: Precision = "fp32"
+    nodes: Mapping[NonNegativeInt, NodeTrainingSettings] = {}
+
+    def of(self, node: int) -> TrainingSettings:
+        """The settings that hold at ``node``, exceptions resolved."""
+        changes = self.nodes.get(node, NodeTrainingSettings()).model_dump(exclude_none=True)
+        optimizer = self.optimizer.model_copy(update={"lr": changes.pop("lr", self.optimizer.lr)})
+        return self.model_copy(update={**changes, "optimizer": optimizer, "nodes": {}})

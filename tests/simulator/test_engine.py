@@ -26,6 +26,7 @@ from simulator.engine import Engine, Rhythm
 from simulator.results.checkpoint import Checkpoints
 from simulator.results.recorder import Recorder
 from simulator.results.run_directory import RunDirectory
+from simulator.synchronous import Synchronous
 from simulator.training.evaluation import consensus_distance, evaluate
 from topologies import Failures, Network, Topology, build_schedule
 
@@ -148,7 +149,7 @@ class TestMeasurements:
 
 
 def test_rounds_between_checkpoints():
-    rhythm = Rhythm(rounds=7, evaluate_every=3, checkpoint_every=2, node_steps=1)
+    rhythm = Rhythm(rounds=7, evaluate_every=3, checkpoint_every=2)
 
     assert [round for round in range(8) if rhythm.checkpoints(round)] == [2, 4, 6, 7]
     assert [round for round in range(8) if rhythm.evaluates(round)] == [0, 3, 6, 7]
@@ -174,7 +175,9 @@ def test_a_ring_forgets_disagreement_at_its_spectral_gap(tmp_path):
     try:
         consensus = (FlatModule(Point(), "fp64"), data.test, data.normalizer)
         links = Network(build_schedule("static", topology), Failures())
-        Engine(backend, links, Rhythm(40, 1, None, 8), [found], Checkpoints(tmp_path, ""), consensus).run()
+        Engine(
+            Synchronous(backend, links, [1] * 8), Rhythm(40, 1, None), [found], Checkpoints(tmp_path, ""), consensus
+        ).run()
     finally:
         backend.close()
     distance = [found.metrics[round, None, "consensus/distance"] for round in range(41)]

@@ -1,0 +1,84 @@
+"""Settings that are fine one by one and do not go together: every problem, with its place and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from simulator.core.errors import Problem
+from simulator.core.method import METHODS, NEEDS
+from simulator.core.mixer import MIXERS
+from simulator.core.plan import Plan
+from simulator.experiment import Experiment
+from simulator.yaml_file import Location
+from topologies import Network, TopologyError
+
+Found = Iterator[tuple[Location, Problem]]
+
+
+def inconsistencies(experiment: Experiment) -> Found:
+    """Problems between the settings of ``experiment``, with the places of the settings to change."""
+    try:
+        network = experiment.topology.build(experiment.seed)
+    except TopologyError as error:
+        yield ("topology", error.field), Problem("", error.message, error.advice)
+        return
+    yield from _refused_by_parts(experiment, network)
+    yield from _unmet_needs(experiment)
+    yield from _unknown_nodes(experiment, network.base.num_nodes)
+    if experiment.mode == "asynchronous":
+        yield from _bound_to_rounds(experiment, network)
+
+
+def _refused_by_parts(experiment: Experiment, network: Network) -> Found:
+    plan = Plan(experiment.rounds, experiment.training, network.base, network.varies, experiment.mixer)
+    parts = {("mixer",): experiment.mixer} | {("methods", k): method for k, method in enumerate(experiment.methods)}
+    for place, settings in parts.items():
+        registry = MIXERS if place == ("mixer",) else METHODS
+        for problem in registry.load(settings.name).check(settings, plan):
+            keys = tuple(problem.where.split(".")) if problem.where else ()
+            yield (*place, *keys), Problem("", problem.what, problem.advice)
+
+
+def _unmet_needs(experiment: Experiment) -> Found:
+    offered = {"public_data": bool(experiment.data.public), "validation_data": experiment.data.validation > 0}
+    for number, settings in enumerate(experiment.methods):
+        for need in sorted(METHODS.load(settings.name).needs(settings)):
+            if not offered[need]:
+                what = f"{settings.name} needs {need.replace('_', ' ')}, and there is none."
+                yield ("methods", number), Problem("", what, NEEDS[need])
+
+
+def _unknown_nodes(experiment: Experiment, nodes: int) -> Found:
+    by_node = {("training", "nodes"): list(experiment.training.nodes)}
+    if experiment.clock:
+        by_node["clock", "speeds"] = list(experiment.clock.speeds)
+    for place, numbers in by_node.items():
+        for number in numbers:
+            if number >= nodes:
+                yield (*place, str(number)), Problem("", f"there is no node {number}.", f"Count from 0 to {nodes - 1}.")
+
+
+def _bound_to_rounds(experiment: Experiment, network: Network) -> Found:
+    """What has no meaning where nodes do not go through rounds in step."""
+    if experiment.clock is None:
+        what = "asynchronous mode runs on a simulated clock, and there is none."
+        yield ("clock",), Problem("", what, "Say how long things take, for example clock: {step_seconds: 0.01}.")
+    if network.base.graph.is_directed() or network.base.num_nodes < 2:
+        what = "in asynchronous mode, nodes average in pairs, over links that go both ways."
+        yield ("topology", "graph"), Problem("", what, "Choose an undirected graph of at least two nodes.")
+    if experiment.topology.schedule.name != "static":
+        yield ("topology", "schedule"), _needs_rounds("a schedule of links", "Set topology.schedule: static")
+    if network.fails:
+        yield ("topology", "failures"), _needs_rounds("failures", "Remove topology.failures")
+    if experiment.mixer != MIXERS.load("gossip").Config.model_validate({"name": "gossip"}):
+        yield ("mixer",), _needs_rounds("a mixer other than plain gossip", "Set mixer: gossip, without settings")
+    for number, method in enumerate(experiment.methods):
+        yield ("methods", number), _needs_rounds(method.name, "Remove it")
+
+
+def _needs_rounds(what: str, advice: str) -> Problem:
+    return Problem(
+        "",
+        f"{what} needs rounds in step, and there are none in asynchronous mode.",
+        f"{advice}, or set mode: synchronous.",
+    )

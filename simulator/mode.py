@@ -1,0 +1,57 @@
+"""How rounds are carried out: what the engine needs to know of a mode, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from simulator.core.backend import Backend, Order, Reply
+from simulator.core.message import Message
+from simulator.core.report import Metric
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the nodes did in a round.
+
+    Attributes:
+        replies: of all supersteps, in order.
+        messages: everything sent.
+        node_steps: local steps taken, over all nodes.
+        metrics: of the network, whether or not it is evaluated after this round.
+    """
+
+    replies: Sequence[Reply]
+    messages: Sequence[Message]
+    node_steps: int
+    metrics: Sequence[Metric] = ()
+
+
+class Mode:
+    """Carries out rounds on a backend, one call of `work` a round, with a call of `close` where one is evaluated."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def work(self, round: int) -> Work:
+        """Let the nodes train and exchange messages."""
+        raise TypeError(f"{type(self).__name__} must override work")
+
+    def close(self, order: Order) -> Mapping[int, Reply]:
+        """Bring the rounds so far to their end at all nodes, then carry out ``order``."""
+        return self._backend.superstep(order, {})
+
+    def take_metrics(self) -> Iterator[tuple[str, float]]:
+        """Measurements of the network since the last call, by name."""
+        yield from ()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What must survive a stop and resume after `close`, as JSON; the nodes' own states are not part of it."""
+        return {}
+
+    def restore(self, nodes: Mapping[int, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
+        """Continue from the nodes' states and from what `state_dict` gave; before the first round."""
+        self._backend.load(nodes)
