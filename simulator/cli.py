@@ -46,6 +46,7 @@ PARTS: dict[str, Registry[Any]] = {
     registry.kind: registry for registry in (METHODS, MIXERS, MODELS, DATASETS, PARTITIONS, BACKENDS, TRACKERS)
 }
 INTERRUPTED = 130
+RESNET20 = 272_474  # parameters, for 10 classes
 
 
 @app.command(name="run")
@@ -141,16 +142,17 @@ def topology_command(
     options: Annotated[
         list[str] | None, typer.Argument(metavar="[OPTION=VALUE]...", help="For example rows=4.")
     ] = None,
+    parameters: Annotated[int, typer.Option("--parameters", help="Of the model, to count bytes for.")] = RESNET20,
     draw: Annotated[Path | None, typer.Option("--draw", help="Draw the graph into this SVG file.")] = None,
 ) -> None:
-    """Show what a graph means for mixing: links, degrees, diameter, spectral gap."""
+    """Show what a graph means for mixing and traffic: links, degrees, diameter, spectral gap, bytes."""
     pairs = [option.partition("=") for option in options or []]
     try:
         topology = Topology.build(graph, nodes, weights, seed, **{key: read_value(text, key) for key, _, text in pairs})
     except TopologyError as error:
         raise wrong(f"topology.{error.field}", error.message, error.advice) from error
     table = Table(show_header=False, box=None)
-    for name, value in _facts(topology).items():
+    for name, value in (_facts(topology) | _traffic(topology, parameters)).items():
         table.add_row(name, value)
     Terminal().print(table)
     if draw:
@@ -211,6 +213,13 @@ def _facts(topology: Topology) -> dict[str, str]:
         "rounds to halve the consensus distance": f"{expected_rounds_to_halve(gap):.1f}",
         "keeps the mean": "yes" if topology.is_doubly_stochastic else "no: the mixing matrix is not doubly stochastic",
     }
+
+
+def _traffic(topology: Topology, parameters: int) -> dict[str, str]:
+    busiest, total = int(topology.degrees.max()), int(topology.degrees.sum())
+    size = 4 * parameters / 1e6
+    text = f"{total * size:.4g} MB in all, {busiest * size:.4g} MB by the busiest node"
+    return {"bytes a round": f"{text} ({parameters:,} float32 parameters, gossip)"}
 
 
 def _registry_lister(registry: Registry[Any]) -> Callable[[], dict[str, str]]:

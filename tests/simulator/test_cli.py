@@ -206,6 +206,7 @@ def test_topology_tells_the_spectral_gap_and_draws(rumormill, tmp_path):
     code, out, _ = rumormill("topology", "ring", "--nodes", 16, "--draw", tmp_path / "ring.svg")
     assert code == 0
     assert "0.0507" in out
+    assert "34.88 MB in all, 2.18 MB by the busiest node" in " ".join(out.split())  # 2 links x 1.0899 MB
     assert (tmp_path / "ring.svg").read_text().lstrip().startswith("<?xml")
 
 

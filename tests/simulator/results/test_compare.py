@@ -9,8 +9,10 @@ from html import unescape
 
 import pytest
 import yaml
+from reference import experiments
 from rich.console import Console
 
+import simulator
 from simulator.core.errors import InputError
 from simulator.results.comparison import as_markdown, compare, find_runs, show, write_html
 from simulator.results.comparison.figures import pictures
@@ -345,3 +347,17 @@ def test_where_colours_run_out_the_lines_are_dashed_and_every_group_is_in_the_le
 def test_a_page_that_cannot_be_written_is_refused(two_groups, tmp_path):
     with pytest.raises(InputError, match="cannot be written"):
         html_of(two_groups, tmp_path / "missing" / "out.html")
+
+
+def test_runs_on_a_clock_are_also_drawn_over_simulated_time(tmp_path):
+    for seed in (0, 1):
+        for speed in (1.0, 2.0):
+            timed = experiments.small(seed=seed, name=f"s{speed:.0f}", clock={"step_seconds": speed})
+            simulator.run(timed, tmp_path)
+    simulator.run(experiments.small(name="untimed"), tmp_path / "untimed")
+    untimed, timed = (compare(find_runs([folder])) for folder in (tmp_path / "untimed", tmp_path))
+    curves = pictures(timed.groups)
+
+    assert [picture.name for picture in pictures(untimed.groups)] == ["comparison-rounds", "comparison-traffic"]
+    assert [picture.name for picture in curves][-1] == "comparison-clock"
+    assert "simulated seconds" in curves[-1].svg
