@@ -65,6 +65,12 @@ class GradientTracking(Method):
                 "steps along the tracked gradient, and the optimizer's momentum would add those of earlier rounds.",
                 "Set training.optimizer.momentum: 0 (and nesterov: false).",
             )
+        if plan.training.steps_differ:
+            yield Problem(
+                "",
+                "is exact only if all nodes take the same number of steps of the same size.",
+                "Remove local_steps and lr from training.nodes.",
+            )
         if not plan.topology.is_doubly_stochastic:
             yield Problem(
                 "",

@@ -71,6 +71,11 @@ class TrainingSettings(Settings):
     precision: Precision = "fp32"
     nodes: Mapping[NonNegativeInt, NodeTrainingSettings] = {}
 
+    @property
+    def steps_differ(self) -> bool:
+        """Whether some nodes take more, fewer, longer or shorter steps than others."""
+        return any(own.local_steps is not None or own.lr is not None for own in self.nodes.values())
+
     def of(self, node: int) -> TrainingSettings:
         """The settings that hold at ``node``, exceptions resolved."""
         changes = self.nodes.get(node, NodeTrainingSettings()).model_dump(exclude_none=True)

@@ -139,6 +139,16 @@ def test_idkd_without_validation_data_is_refused_unless_its_threshold_is_fixed(w
     load_experiment(write(GOOD), [*changes, "methods.0={name: idkd, start_round: 1, threshold: 0.9}"])
 
 
+@pytest.mark.parametrize("method", ["gradient_tracking", "d2"])
+@pytest.mark.parametrize(("own", "refused"), [("{lr: 0.2}", 1), ("{local_steps: 3}", 1), ("{batch_size: 3}", 0)])
+def test_exact_methods_need_equal_steps_at_all_nodes(write, method, own, refused):
+    changes = [f"methods=[{method}]", "topology.weights=lazy", f"training.nodes={{1: {own}}}"]
+    if refused:
+        assert "training.nodes" in the_problem(write(GOOD), changes).advice
+    else:
+        load_experiment(write(GOOD), changes)
+
+
 def test_all_mistakes_are_reported_at_once(write):
     text = GOOD.replace("rounds: 3", "rounds: x").replace("model: mlp", "model: {name: cnn, widht: 3}")
     found = problems(write(text.replace("alpha: 1.0", "alpha: 0")))
