@@ -71,6 +71,12 @@ class GradientTracking(Method):
                 "is exact only if all nodes take the same number of steps of the same size.",
                 "Remove local_steps and lr from training.nodes.",
             )
+        if plan.one_way_losses:
+            yield Problem(
+                "",
+                "loses track of the mean gradient where links fail one way.",
+                "Set topology.failures.symmetric: true.",
+            )
         if not plan.topology.is_doubly_stochastic:
             yield Problem(
                 "",

@@ -30,7 +30,15 @@ def inconsistencies(experiment: Experiment) -> Found:
 
 
 def _refused_by_parts(experiment: Experiment, network: Network) -> Found:
-    plan = Plan(experiment.rounds, experiment.training, network.base, network.varies, experiment.mixer)
+    failures = experiment.topology.failures
+    plan = Plan(
+        rounds=experiment.rounds,
+        training=experiment.training,
+        topology=network.base,
+        varies=network.varies,
+        mixer=experiment.mixer,
+        one_way_losses=bool(failures.links) and not failures.symmetric,
+    )
     parts = {("mixer",): experiment.mixer} | {("methods", k): method for k, method in enumerate(experiment.methods)}
     for place, settings in parts.items():
         registry = MIXERS if place == ("mixer",) else METHODS

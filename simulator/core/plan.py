@@ -19,6 +19,7 @@ class Plan:
         topology: all links that there can be, with their (mean) mixing matrix.
         varies: whether the links change from round to round.
         mixer: settings of the mixer.
+        one_way_losses: whether a link may fail in one direction alone, after which columns of W no longer sum to 1.
     """
 
     rounds: int
@@ -26,3 +27,4 @@ class Plan:
     topology: Topology
     varies: bool
     mixer: PartSettings
+    one_way_losses: bool = False

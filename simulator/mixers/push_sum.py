@@ -52,6 +52,12 @@ class PushSum(Mixer):
                 f"needs a mixing matrix whose columns sum to 1; '{plan.topology.weights_name}' is not one here.",
                 "Set topology.weights: push.",
             )
+        elif plan.one_way_losses and not plan.topology.push:
+            yield Problem(
+                "",
+                "needs columns of W that sum to 1, and links that fail one way take that from these weights.",
+                "Set topology.weights: push, or topology.failures.symmetric: true.",
+            )
 
     def after_local_training(self, node: Node) -> None:
         """Whatever moved the model since the last mixing moves the numerator by as much."""

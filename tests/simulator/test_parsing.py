@@ -149,6 +149,15 @@ def test_exact_methods_need_equal_steps_at_all_nodes(write, method, own, refused
         load_experiment(write(GOOD), changes)
 
 
+def test_what_needs_column_sums_refuses_links_that_fail_one_way(write):
+    changes = ["topology.failures={links: 0.2, symmetric: false}", "methods=[]"]
+    assert "weights: push" in the_problem(write(GOOD), [*changes, "mixer=push_sum"]).advice
+    load_experiment(write(GOOD), [*changes, "mixer=push_sum", "topology.weights=push"])
+    tracking = [changes[0], "methods=[gradient_tracking]"]
+    assert "symmetric: true" in the_problem(write(GOOD), tracking).advice
+    load_experiment(write(GOOD), [*tracking, "topology.failures.symmetric=true"])
+
+
 def test_all_mistakes_are_reported_at_once(write):
     text = GOOD.replace("rounds: 3", "rounds: x").replace("model: mlp", "model: {name: cnn, widht: 3}")
     found = problems(write(text.replace("alpha: 1.0", "alpha: 0")))
