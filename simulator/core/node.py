@@ -82,12 +82,8 @@ class Node:
     ) -> None:
         self.id = place.id
         self._take(place)
-        self.seed, self.num_nodes, self.rounds, self.training = (
-            shared.seed,
-            shared.nodes,
-            shared.rounds,
-            shared.training,
-        )
+        self.seed, self.num_nodes, self.rounds = shared.seed, shared.nodes, shared.rounds
+        self.training = shared.training
         self.data, self.parameters = data, parameters
         self.mixer, self.methods = mixer, list(methods)
         self.training_set = TrainingSet(data, shared.augment, parameters.dtype)
