@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -62,20 +63,20 @@ class Reply:
     state: dict[str, Tensor] | None = None
 
 
-class Backend(Part):
+class Backend(Part, ABC):
     """Runs the node program of all nodes."""
 
+    @abstractmethod
     def start(self, nodes: Sequence[Node], build_module: Callable[[], FlatModule]) -> None:
         """Take charge of ``nodes``; every worker builds a module of its own."""
-        raise TypeError(f"{type(self).__name__} must override start")
 
+    @abstractmethod
     def superstep(self, order: Order, inboxes: Mapping[int, Sequence[Message]]) -> dict[int, Reply]:
         """Carry out ``order`` at its nodes, each with its messages; replies by node id, in order."""
-        raise TypeError(f"{type(self).__name__} must override superstep")
 
+    @abstractmethod
     def load(self, states: Mapping[int, Mapping[str, Tensor]]) -> None:
         """Restore the nodes' states, before the first superstep."""
-        raise TypeError(f"{type(self).__name__} must override load")
 
     def close(self) -> None:
         """Release workers and memory."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from simulator.core.node import Node
 
 
-class Mixer(Part):
+class Mixer(Part, ABC):
     """Override `outgoing` and `mix`; the other hooks are there for mixers that keep something between them.
 
     Called in this order: ``before_round``, local training, ``after_local_training``, ``outgoing`` once a neighbour;
@@ -35,13 +36,13 @@ class Mixer(Part):
     def after_local_training(self, node: Node) -> None:
         """Freeze what will be sent: parts of a message may not be written to after they were handed out."""
 
+    @abstractmethod
     def outgoing(self, node: Node, to: int) -> Mapping[str, Tensor]:
         """The parts that neighbour ``to`` receives this round."""
-        raise TypeError(f"{type(self).__name__} must override outgoing")
 
+    @abstractmethod
     def mix(self, node: Node, inbox: Sequence[Message]) -> None:
         """Combine the neighbours' parts (``inbox`` is ordered by sender) into ``node.parameters``, in place."""
-        raise TypeError(f"{type(self).__name__} must override mix")
 
     def answer(self, node: Node, inbox: Sequence[Message]) -> None:
         """Combine the parts of neighbours that ask in the middle of a round; `outgoing` has been called for them."""

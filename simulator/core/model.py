@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from torch import nn
 
 from simulator.core.registry import Part, Registry
 
 
-class Model(Part):
+class Model(Part, ABC):
     """Builds a network; override `build`."""
 
+    @abstractmethod
     def build(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         """A freshly initialised network.
 
@@ -17,7 +20,6 @@ class Model(Part):
             shape: (height, width, channels) of the images.
             classes: number of outputs.
         """
-        raise TypeError(f"{type(self).__name__} must override build")
 
 
 MODELS: Registry[Model] = Registry("models")

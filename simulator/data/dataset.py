@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,10 @@ class ImageData:
         _check_labels("test", self.x_test, self.y_test, self.num_classes)
 
 
-class Dataset(Part):
+class Dataset(Part, ABC):
     """A data set chosen by name."""
 
+    @abstractmethod
     def load(self, root: Path) -> ImageData:
         """Read the data into memory.
 
@@ -66,7 +68,6 @@ class Dataset(Part):
         Raises:
             InputError: the data is not there or cannot be read.
         """
-        raise NotImplementedError
 
 
 DATASETS: Registry[Dataset] = Registry("datasets")

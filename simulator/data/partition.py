@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,10 @@ from simulator.core.registry import Part, PartSettings, Registry
 Indices = NDArray[np.int64]
 
 
-class Partition(Part):
+class Partition(Part, ABC):
     """A way to divide samples, chosen by name."""
 
+    @abstractmethod
     def split(self, labels: NDArray[np.int64], nodes: int, rng: np.random.Generator) -> list[Indices]:
         """Divide the samples that have these labels.
 
@@ -31,7 +33,6 @@ class Partition(Part):
         Raises:
             InputError: the samples cannot be divided this way, for example because there are fewer than nodes.
         """
-        raise NotImplementedError
 
 
 PARTITIONS: Registry[Partition] = Registry("partitions")
