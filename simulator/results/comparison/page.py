@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -40,7 +39,7 @@ def write_html(comparison: Comparison, path: Path) -> Path:
         text_columns=TEXT_COLUMNS,
         pictures=pictures(comparison.groups),
         common=_as_yaml(common([group.experiment for group in comparison.groups])),
-        style=_report_style(),
+        style=Markup((files("simulator.results.report") / "style.css").read_text(encoding="utf-8")),
     )
     try:
         path.write_text(page, encoding="utf-8")
@@ -70,11 +69,3 @@ def _about(comparison: Comparison) -> str:
 
 def _as_yaml(settings: Mapping[str, Any]) -> str:
     return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
-
-
-def _report_style() -> Markup:
-    """The style sheet inside the report's template."""
-    template = (files("simulator.results.report") / "template.html").read_text(encoding="utf-8")
-    found = re.search(r"<style>.*?</style>", template, re.DOTALL)
-    assert found, "the report's template has a style sheet"
-    return Markup(found[0])
