@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -11,7 +10,7 @@ from torch import Tensor
 from simulator.agenda import Agenda
 from simulator.clock import Clock
 from simulator.core.backend import Backend, Order
-from simulator.core.message import Message
+from simulator.core.message import Envelope, Message
 from simulator.core.mixer import Mixer
 from simulator.core.node import Node, Place
 from simulator.core.registry import PartSettings
@@ -47,9 +46,9 @@ class Asynchronous(Mode):
         self._topology, self._local_steps, self._clock, self._seed = topology, list(local_steps), clock, seed
         self._agenda = Agenda.of(topology.num_nodes)
 
-    def work(self, round: int) -> Work:
+    def work(self, round: int) -> Callable[[], Work]:
         """As many activations as there are nodes; messages in the order of time."""
-        messages: list[Message] = []
+        messages: list[Envelope] = []
         steps = 0
         for _ in range(self._topology.num_nodes):
             starting = self._agenda.begin(self._clock.compute_seconds)
@@ -57,7 +56,8 @@ class Asynchronous(Mode):
             messages += self._average(self._agenda.finishing())
             steps += sum(self._local_steps[node] for node in starting)
         # Methods, whose metrics and artifacts replies would bring, are refused in this mode.
-        return Work((), [replace(message, round=round) for message in messages], steps)
+        work = Work((), [message._replace(round=round) for message in messages], steps)
+        return lambda: work
 
     def take_metrics(self) -> Iterator[tuple[str, float]]:
         """Simulated seconds since the start, and the mean number of averagings during an activation."""
@@ -70,7 +70,7 @@ class Asynchronous(Mode):
         """The agenda; what nodes have trained and not yet added is in their own states."""
         return self._agenda.state_dict()
 
-    def restore(self, nodes: Mapping[int, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
+    def restore(self, nodes: Mapping[int, Mapping[str, Tensor]] | None, state: Mapping[str, Any]) -> None:
         """Continue at that point of the agenda."""
         super().restore(nodes, state)
         self._agenda = Agenda.from_state(state)
@@ -78,16 +78,16 @@ class Asynchronous(Mode):
     def _train(self, nodes: Sequence[int]) -> None:
         """Together: one that begins to train changes nothing for the others."""
         places = {node: Place(node, {node: 1.0}, ()) for node in nodes}
-        self._backend.superstep(Order(work=True, nodes=places, places=places), {})
+        self.backend.superstep(Order(work=True, nodes=places, places=places))()
 
-    def _average(self, node: int) -> tuple[Message, Message]:
+    def _average(self, node: int) -> tuple[Envelope, Envelope]:
         """The question of ``node`` and a neighbour's answer; both have mixed afterwards."""
         neighbour = self._draw_neighbour(node)
         place = Place(node, {node: 0.5, neighbour: 0.5}, (neighbour,))
-        step = self._backend.superstep
-        (question,) = step(Order(send=True, nodes=(node,), places={node: place}), {})[node].messages
-        (answer,) = step(Order(answer=True, nodes=(neighbour,)), {neighbour: [question]})[neighbour].messages
-        step(Order(absorb=True, nodes=(node,)), {node: [answer]})
+        step = self.backend.superstep
+        (question,) = step(Order(send=True, nodes=(node,), places={node: place}))()[node].sent
+        (answer,) = step(Order(answer=True, nodes=(neighbour,)))()[neighbour].sent
+        step(Order(absorb=True, nodes=(node,)))()
         self._agenda.averaged(node, neighbour, self._clock.transfer_seconds(question))
         return question, answer
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from simulator.asynchronous import Asynchronous, PairAverage
 from simulator.clock import Clock
-from simulator.core.backend import BACKENDS, Backend
+from simulator.core.backend import BACKENDS, Backend, Blueprint
 from simulator.core.errors import InputError
 from simulator.core.flat_module import FlatModule, check_trainable_by_gossip
 from simulator.core.method import METHODS
@@ -26,6 +27,50 @@ from simulator.synchronous import Synchronous
 from topologies import Network, Topology
 
 
+@dataclass(frozen=True)
+class ExperimentNodes:
+    """The `Blueprint` of an experiment: its nodes, on ``data``."""
+
+    experiment: Experiment
+    topology: Topology
+    data: NetworkData
+
+    def nodes(self, ids: Sequence[int]) -> list[Node]:
+        """The nodes ``ids``, all with the same initial parameters, which are rows of one matrix.
+
+        Raises:
+            InputError: a method cannot work at a node.
+        """
+        experiment, n = self.experiment, self.topology.num_nodes
+        augment, matrix = experiment.data.augment, self.module().initial.repeat(len(ids), 1)
+        nodes = []
+        for id, parameters in zip(ids, matrix, strict=True):
+            place = Place(id, self.topology.row(id), self.topology.out_neighbours(id))
+            shared = SharedSettings(experiment.seed, n, experiment.rounds, experiment.training.of(id), augment)
+            methods = [METHODS.build(settings) for settings in experiment.methods]
+            try:
+                nodes.append(Node(place, shared, self.data.nodes[id], parameters, self._mixer(), methods))
+            except InputError as error:
+                raise error.under(f"node {id}") from error
+        return nodes
+
+    def module(self) -> FlatModule:
+        """The experiment's network, initialised by its seed: the same at every call, so all nodes start alike.
+
+        Raises:
+            InputError: the network cannot be mixed.
+        """
+        experiment, data = self.experiment, self.data.nodes[0]
+        _, height, width, channels = data.train.images.shape
+        with torch_seed(experiment.seed, "model.initialisation"):
+            network = MODELS.build(experiment.model).build((height, width, channels), data.classes)
+        check_trainable_by_gossip(network)
+        return FlatModule(network, experiment.training.precision)
+
+    def _mixer(self) -> Mixer:
+        return MIXERS.build(self.experiment.mixer) if self.experiment.mode == "synchronous" else PairAverage()
+
+
 @dataclass
 class Simulation:
     """All parts of an experiment, ready to run."""
@@ -33,37 +78,44 @@ class Simulation:
     experiment: Experiment
     network: Network
     data: NetworkData
-    nodes: list[Node]
+    blueprint: Blueprint
     backend: Backend
 
     @classmethod
     def of(cls, experiment: Experiment) -> Simulation:
-        """Load the data and make the nodes.
+        """Load the data and put the parts together.
 
         Raises:
-            InputError: the data set is not there, a node would be left without samples, or the network cannot be mixed.
+            InputError: the data set is not there, or a node would be left without samples.
         """
         network = experiment.topology.build(experiment.seed)
-        topology = network.base
-        data = prepare(experiment.data, topology.num_nodes, experiment.seed)
-        module = build_module(experiment, data)
-        nodes = _nodes(experiment, topology, data, module)
-        backend = BACKENDS.build(experiment.backend)
-        return cls(experiment, network, data, nodes, backend)
+        data = prepare(experiment.data, network.base.num_nodes, experiment.seed)
+        blueprint = ExperimentNodes(experiment, network.base, data)
+        return cls(experiment, network, data, blueprint, BACKENDS.build(experiment.backend))
 
-    def start(self) -> None:
-        """Start the backend's workers."""
-        self.backend.start(self.nodes, lambda: build_module(self.experiment, self.data))
+    @contextmanager
+    def started(self) -> Iterator[None]:
+        """Make the nodes and keep the workers for as long as the block lasts.
+
+        Raises:
+            InputError: the network cannot be mixed, a node cannot be made, or there is not what the backend asks for.
+        """
+        self.backend.start(self.blueprint)
+        try:
+            yield
+        finally:
+            self.backend.close()
 
     def engine(self, checkpoints: Checkpoints, observers: Sequence[Observer]) -> Engine:
         """The rounds of this simulation."""
         experiment, data = self.experiment, self.data.nodes[0]
         rhythm = Rhythm(experiment.rounds, experiment.evaluate.every, experiment.checkpoint.every)
-        consensus = (build_module(experiment, self.data), data.test, data.normalizer)
+        consensus = (self.blueprint.module(), data.test, data.normalizer)
         return Engine(self._mode(), rhythm, observers, checkpoints, consensus)
 
     def _mode(self) -> Mode:
-        experiment, steps = self.experiment, [node.training.local_steps for node in self.nodes]
+        experiment, training = self.experiment, self.experiment.training
+        steps = [training.of(node).local_steps for node in range(self.network.base.num_nodes)]
         clock = Clock(experiment.clock, experiment.seed, steps) if experiment.clock else None
         if experiment.mode == "synchronous":
             return Synchronous(self.backend, self.network, steps, clock)
@@ -78,39 +130,9 @@ class Simulation:
             name=experiment.name,
             seed=experiment.seed,
             rounds=experiment.rounds,
-            nodes=len(self.nodes),
-            parameters=len(self.nodes[0].parameters),
+            nodes=self.network.base.num_nodes,
+            parameters=self.blueprint.module().num_parameters,
             start_round=start_round,
             settings=experiment.to_dict(),
             notes=self.data.notes,
         )
-
-
-def build_module(experiment: Experiment, data: NetworkData) -> FlatModule:
-    """The experiment's network, initialised by its seed: the same at every call, so all nodes start alike."""
-    _, height, width, channels = data.nodes[0].train.images.shape
-    with torch_seed(experiment.seed, "model.initialisation"):
-        network = MODELS.build(experiment.model).build((height, width, channels), data.nodes[0].classes)
-    check_trainable_by_gossip(network)
-    return FlatModule(network, experiment.training.precision)
-
-
-def _nodes(experiment: Experiment, topology: Topology, data: NetworkData, module: FlatModule) -> list[Node]:
-    matrix = module.initial.repeat(topology.num_nodes, 1)
-    shared = SharedSettings(
-        experiment.seed, topology.num_nodes, experiment.rounds, experiment.training, experiment.data.augment
-    )
-    nodes = []
-    for id in range(topology.num_nodes):
-        place = Place(id, topology.row(id), topology.out_neighbours(id))
-        own = replace(shared, training=experiment.training.of(id))
-        methods = [METHODS.build(settings) for settings in experiment.methods]
-        try:
-            nodes.append(Node(place, own, data.nodes[id], matrix[id], _mixer(experiment), methods))
-        except InputError as error:
-            raise error.under(f"node {id}") from error
-    return nodes
-
-
-def _mixer(experiment: Experiment) -> Mixer:
-    return MIXERS.build(experiment.mixer) if experiment.mode == "synchronous" else PairAverage()

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt, PositiveFloat
 
-from simulator.core.message import Message
+from simulator.core.message import Envelope
 from simulator.core.registry import Settings
 from simulator.core.seeding import generator
 
@@ -57,12 +57,12 @@ class Clock:
         """c_i(t) = local steps * step_seconds / speed_i, times the slowdown if the node straggles in ``round``."""
         return float(self._seconds[node]) * self._slowdown(node, round)
 
-    def transfer_seconds(self, message: Message) -> float:
+    def transfer_seconds(self, message: Envelope) -> float:
         """Latency + wire bytes / bandwidth."""
         bandwidth = self._settings.bandwidth
         return self._settings.latency + (message.wire_bytes / bandwidth if bandwidth else 0.0)
 
-    def round_seconds(self, round: int, active: Iterable[int], messages: Iterable[Message]) -> float:
+    def round_seconds(self, round: int, active: Iterable[int], messages: Iterable[Envelope]) -> float:
         """A round in which nobody goes on before all are done.
 
         Args:

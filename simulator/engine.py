@@ -5,25 +5,29 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
-from simulator.core.backend import Evaluation, Order, Reply
+from simulator.core.backend import Evaluation, Order, Replies, Reply, WorkerLost
+from simulator.core.errors import RunError
 from simulator.core.flat_module import FlatModule
-from simulator.core.message import Message
+from simulator.core.message import Envelope
 from simulator.core.observer import Observer, Speed
 from simulator.core.report import Metric
 from simulator.core.samples import Normalizer, Samples
-from simulator.mode import Mode
+from simulator.mode import Mode, Work
 from simulator.results.checkpoint import Checkpoint, Checkpoints
 from simulator.training.evaluation import consensus_distance, evaluate
 
 Status = Literal["finished", "interrupted"]
+LOSSES = 3  # workers lost without a round finished in between, after which the run is given up
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,34 @@ class Progress:
     sent: dict[int, int] = field(default_factory=dict)
     wire: dict[int, int] = field(default_factory=dict)
 
-    def count(self, messages: Sequence[Message]) -> None:
+    def count(self, messages: Sequence[Envelope]) -> None:
         """Add a round's messages."""
         for message in messages:
-            self.sent[message.sender] = self.sent.get(message.sender, 0) + sum(message.bytes_by_part().values())
+            self.sent[message.sender] = self.sent.get(message.sender, 0) + sum(message.bytes_by_part.values())
             self.wire[message.sender] = self.wire.get(message.sender, 0) + message.wire_bytes
+
+
+@dataclass
+class Losses:
+    """Workers lost since a round was finished that had not been finished before."""
+
+    count: int = 0
+    furthest: int = -1
+
+    def add(self, round: int, reason: str) -> None:
+        """One more, after ``round`` finished rounds.
+
+        Raises:
+            RunError: it makes no sense to go on.
+        """
+        self.count = self.count + 1 if round <= self.furthest else 1
+        self.furthest = max(self.furthest, round)
+        if self.count >= LOSSES:
+            raise RunError(
+                f"{self.count} workers in a row died in round {round}: {reason}.\n"
+                "    Give each more memory, by fewer nodes a worker or a smaller batch, and continue with "
+                "`rumormill resume`."
+            )
 
 
 class Engine:
@@ -77,7 +104,8 @@ class Engine:
         self._consensus = consensus
         self._progress = Progress()
         self._start = 0
-        self._work_seconds, self._steps_done = 0.0, 0
+        self._under_way: deque[tuple[int, Callable[[], Work]]] = deque()
+        self._work_seconds, self._rounds_done, self._steps_done = 0.0, 0, 0
         self._stopping = False
 
     @property
@@ -87,14 +115,7 @@ class Engine:
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continue from ``checkpoint``; call before `run`."""
-        self._start = checkpoint.round
-        self._mode.restore(checkpoint.nodes, checkpoint.engine["mode"])
-        self._progress = Progress(
-            checkpoint.round,
-            *({int(node): count for node, count in checkpoint.engine[kind].items()} for kind in ("sent", "wire")),
-        )
-        for observer, state in zip(self._observers, checkpoint.engine["observers"], strict=False):
-            observer.load_state_dict(state)
+        self._return_to(checkpoint.round, checkpoint.nodes, checkpoint.engine)
 
     def run(self) -> Status:
         """All rounds that are left.
@@ -102,23 +123,30 @@ class Engine:
         Ctrl-C (or SIGTERM) checkpoints after the current round; a second one stops at once.
 
         Raises:
-            RunError: training diverged.
+            RunError: training diverged, or workers keep dying.
             OSError: an observer could not write.
         """
+        origin, losses = self._state(), Losses()
         with self._stop_on_signal():
-            return self._rounds()
+            while True:
+                try:
+                    return self._rounds()
+                except WorkerLost as lost:
+                    losses.add(self._progress.round, str(lost))
+                    self._recover(origin, str(lost))
 
     def _rounds(self) -> Status:
         for round in range(self._start, self._rhythm.rounds + 1):
-            self._progress.round = round
             order = self._closing_order(round)
             if order.evaluate or order.snapshot:
+                self._wait(at_most=0)
                 self._close(round, order)
             if round == self._rhythm.rounds:
                 break
             if self._stopping and order.snapshot:
                 return "interrupted"
             self._work(round)
+            self._wait(at_most=self._mode.backend.window - 1)
         return "finished"
 
     def _closing_order(self, round: int) -> Order:
@@ -145,9 +173,22 @@ class Engine:
 
     def _work(self, round: int) -> None:
         began = time.perf_counter()
-        work = self._mode.work(round)
+        self._under_way.append((round, self._mode.work(round)))
         self._work_seconds += time.perf_counter() - began
-        self._steps_done += work.node_steps
+
+    def _wait(self, at_most: int) -> None:
+        """Take in what was done, round by round, until ``at_most`` rounds are under way."""
+        while len(self._under_way) > at_most:
+            round, collect = self._under_way[0]
+            began = time.perf_counter()
+            work = collect()
+            self._under_way.popleft()
+            self._work_seconds += time.perf_counter() - began
+            self._report_work(round, work)
+
+    def _report_work(self, round: int, work: Work) -> None:
+        self._progress.round = round + 1
+        self._rounds_done, self._steps_done = self._rounds_done + 1, self._steps_done + work.node_steps
         self._record(work.replies)
         self._progress.count(work.messages)
         for observer in self._observers:
@@ -171,8 +212,9 @@ class Engine:
         ]
         metrics += [Metric(round, None, name, value) for name, value in self._of_network(found)]
         metrics += [Metric(round, None, name, value) for name, value in self._mode.take_metrics()]
-        speed = Speed(round, self._work_seconds, self._steps_done)
-        self._work_seconds, self._steps_done = 0.0, 0
+        workers = self._mode.backend.workers()
+        speed = Speed(round, self._work_seconds, self._rounds_done, self._steps_done, *workers)
+        self._work_seconds, self._rounds_done, self._steps_done = 0.0, 0, 0
         for observer in self._observers:
             observer.evaluated(round, metrics, speed)
 
@@ -186,8 +228,7 @@ class Engine:
     def _of_network(self, found: Mapping[int, Evaluation]) -> Iterator[tuple[str, float]]:
         parameters = torch.stack([evaluation.parameters for evaluation in found.values()])
         module, test, normalizer = self._consensus
-        module.bind(parameters.mean(dim=0))
-        score = evaluate(module, test, normalizer)
+        score = evaluate(module, parameters.mean(dim=0), test, normalizer)
         accuracies = [evaluation.accuracy for evaluation in found.values()]
         yield "test/accuracy/mean", sum(accuracies) / len(accuracies)
         yield "test/accuracy/worst", min(accuracies)
@@ -198,12 +239,40 @@ class Engine:
         yield "bytes/sent", sum(self._progress.sent.values())
         yield "bytes/wire", sum(self._progress.wire.values())
 
-    def _save(self, round: int, replies: Mapping[int, Reply]) -> None:
+    def _save(self, round: int, replies: Replies) -> None:
         states = {node: reply.state for node, reply in replies.items() if reply.state is not None}
-        engine: dict[str, Any] = {"sent": self._progress.sent, "wire": self._progress.wire}
-        engine["mode"] = self._mode.state_dict()
-        engine["observers"] = [observer.state_dict() for observer in self._observers]
-        self._checkpoints.save(Checkpoint(round, states, engine))
+        self._checkpoints.save(Checkpoint(round, states, self._state()))
+
+    def _state(self) -> dict[str, Any]:
+        """What must survive a stop beside the nodes, as JSON."""
+        return {
+            "sent": dict(self._progress.sent),
+            "wire": dict(self._progress.wire),
+            "mode": self._mode.state_dict(),
+            "observers": [observer.state_dict() for observer in self._observers],
+        }
+
+    def _recover(self, origin: Mapping[str, Any], reason: str) -> None:
+        """Go back to the last checkpoint, or else to the beginning."""
+        self._under_way.clear()
+        self._mode.backend.revive()
+        saved = self._checkpoints.rounds()
+        if saved:
+            self.restore(self._checkpoints.load(saved[-1]))
+        else:
+            self._return_to(0, None, origin)
+        for observer in self._observers:
+            observer.recovered(self._start, reason)
+
+    def _return_to(
+        self, round: int, nodes: Mapping[int, Mapping[str, Tensor]] | None, state: Mapping[str, Any]
+    ) -> None:
+        self._start = round
+        self._mode.restore(nodes, state["mode"])
+        counts = ({int(node): count for node, count in state[kind].items()} for kind in ("sent", "wire"))
+        self._progress = Progress(round, *counts)
+        for observer, saved in zip(self._observers, state["observers"], strict=False):
+            observer.load_state_dict(saved)
 
     @contextmanager
     def _stop_on_signal(self) -> Iterator[None]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from simulator.build import Simulation
@@ -30,13 +31,23 @@ class Run:
     """A run that has ended: "finished" or "interrupted"."""
 
     directory: RunDirectory
-    nodes: list[Node]
     status: str
 
     @property
     def path(self) -> Path:
         """Its directory."""
         return self.directory.path
+
+    @cached_property
+    def nodes(self) -> list[Node]:
+        """All nodes, as they were at the last checkpoint: when the run ended, unless it failed."""
+        experiment = load_experiment(self.directory.experiment)
+        checkpoints = Checkpoints(self.path / "checkpoints", experiment.digest())
+        states = checkpoints.load(checkpoints.choose()).nodes
+        nodes = Simulation.of(experiment).blueprint.nodes(sorted(states))
+        for node in nodes:
+            node.load_state_dict(states[node.id])
+        return nodes
 
     def metrics(self) -> list[Metric]:
         """All metrics, in the order written."""
@@ -51,7 +62,14 @@ def run(experiment: Experiment, out: str | Path = "runs", observers: Sequence[Ob
         RunError: the run could not go on; what it wrote stays readable.
     """
     simulation = Simulation.of(experiment)
-    directory = RunDirectory.create(Path(out), experiment.name, experiment.seed)
+    with simulation.started():
+        directory = _new_directory(simulation, Path(out))
+        return _run(simulation, directory, observers)
+
+
+def _new_directory(simulation: Simulation, out: Path) -> RunDirectory:
+    experiment = simulation.experiment
+    directory = RunDirectory.create(out, experiment.name, experiment.seed)
     try:
         (directory.path / "experiment.yaml").write_text(experiment.to_yaml())
         directory.write_json("topology.json", simulation.network.base.to_json())
@@ -60,7 +78,7 @@ def run(experiment: Experiment, out: str | Path = "runs", observers: Sequence[Ob
         shutil.rmtree(directory.path, ignore_errors=True)
         what = f"{directory.path} cannot be written: {error.strerror}."
         raise wrong("--out", what, "Free some space, or choose another folder with --out.") from error
-    return _run(simulation, directory, observers)
+    return directory
 
 
 def resume(path: str | Path, round: int | None = None, observers: Sequence[Observer] = ()) -> Run:
@@ -75,7 +93,9 @@ def resume(path: str | Path, round: int | None = None, observers: Sequence[Obser
     directory = RunDirectory.open(Path(path))
     experiment = load_experiment(directory.experiment)
     chosen = Checkpoints(directory.path / "checkpoints", experiment.digest()).choose(round)
-    return _run(Simulation.of(experiment), directory, observers, chosen)
+    simulation = Simulation.of(experiment)
+    with simulation.started():
+        return _run(simulation, directory, observers, chosen)
 
 
 def write_run_report(directory: RunDirectory) -> Path:
@@ -90,16 +110,14 @@ def _run(simulation: Simulation, directory: RunDirectory, observers: Sequence[Ob
     everyone = [Recorder(directory.path), *observers]
     checkpoints = Checkpoints(directory.path / "checkpoints", simulation.experiment.digest())
     engine = simulation.engine(checkpoints, everyone)
-    with closing(simulation.backend):
-        simulation.start()
-        if start_round:
-            with checkpoints.refusing(start_round):
-                engine.restore(checkpoints.load(start_round))
-            checkpoints.discard_after(start_round)
-        for observer in everyone:
-            observer.started(simulation.info(directory.path, start_round))
-        status = _carry_out(engine, directory, everyone)
-    return Run(RunDirectory(directory.path), simulation.nodes, status)
+    if start_round:
+        with checkpoints.refusing(start_round):
+            engine.restore(checkpoints.load(start_round))
+        checkpoints.discard_after(start_round)
+    for observer in everyone:
+        observer.started(simulation.info(directory.path, start_round))
+    status = _carry_out(engine, directory, everyone)
+    return Run(RunDirectory(directory.path), status)
 
 
 def _carry_out(engine: Engine, directory: RunDirectory, observers: Sequence[Observer]) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
-from simulator.core.backend import Backend, Order, Reply
-from simulator.core.message import Message
+from simulator.core.backend import Backend, Order, Replies, Reply
+from simulator.core.message import Envelope
 from simulator.core.report import Metric
 
 
@@ -25,24 +25,28 @@ class Work:
     """
 
     replies: Sequence[Reply]
-    messages: Sequence[Message]
+    messages: Sequence[Envelope]
     node_steps: int
     metrics: Sequence[Metric] = ()
 
 
 class Mode:
-    """Carries out rounds on a backend, one call of `work` a round, with a call of `close` where one is evaluated."""
+    """Carries out rounds on a backend, one call of `work` a round, with a call of `close` where one is evaluated.
+
+    Attributes:
+        backend: holds the nodes.
+    """
 
     def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+        self.backend = backend
 
-    def work(self, round: int) -> Work:
-        """Let the nodes train and exchange messages."""
+    def work(self, round: int) -> Callable[[], Work]:
+        """Let the nodes train and exchange messages; what is returned waits for what they did."""
         raise TypeError(f"{type(self).__name__} must override work")
 
-    def close(self, order: Order) -> Mapping[int, Reply]:
+    def close(self, order: Order) -> Replies:
         """Bring the rounds so far to their end at all nodes, then carry out ``order``."""
-        return self._backend.superstep(order, {})
+        return self.backend.superstep(order)()
 
     def take_metrics(self) -> Iterator[tuple[str, float]]:
         """Measurements of the network since the last call, by name."""
@@ -52,6 +56,7 @@ class Mode:
         """What must survive a stop and resume after `close`, as JSON; the nodes' own states are not part of it."""
         return {}
 
-    def restore(self, nodes: Mapping[int, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
-        """Continue from the nodes' states and from what `state_dict` gave; before the first round."""
-        self._backend.load(nodes)
+    def restore(self, nodes: Mapping[int, Mapping[str, Tensor]] | None, state: Mapping[str, Any]) -> None:
+        """Continue from the nodes' states (None: they are at their beginning) and from what `state_dict` gave."""
+        if nodes is not None:
+            self.backend.load(nodes)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 
 from simulator.clock import Clock
-from simulator.core.backend import Backend, Order, Reply
-from simulator.core.message import Message
+from simulator.core.backend import Backend, Order, Replies
 from simulator.core.node import Place
 from simulator.core.report import Metric
 from simulator.mode import Mode, Work
@@ -32,27 +31,28 @@ class Synchronous(Mode):
     ) -> None:
         super().__init__(backend)
         self._network, self._local_steps, self._clock = network, list(local_steps), clock
-        self._inboxes: dict[int, list[Message]] = {}
         self._unmixed = False
         self._seconds = 0.0
 
-    def work(self, round: int) -> Work:
+    def work(self, round: int) -> Callable[[], Work]:
         """Mix what has not been mixed yet, then train and send."""
-        order = Order(absorb=self._unmixed, work=True, places=self._places(round))
-        replies = self._backend.superstep(order, self._inboxes)
-        messages = [message for reply in replies.values() for message in reply.messages]
-        self._route(messages, replies)
+        collect = self.backend.superstep(Order(absorb=self._unmixed, work=True, places=self._places(round)))
+        self._unmixed = True
+        return lambda: self._done(round, collect())
+
+    def _done(self, round: int, replies: Replies) -> Work:
+        messages = [envelope for reply in replies.values() for envelope in reply.sent]
         active = self._active(round)
         if self._clock:
             self._seconds += self._clock.round_seconds(round, active, messages)
         steps = sum(self._local_steps[node] for node in active)
         return Work(list(replies.values()), messages, steps, list(self._failures(round, active)))
 
-    def close(self, order: Order) -> Mapping[int, Reply]:
+    def close(self, order: Order) -> Replies:
         """Mix, then carry out ``order``."""
-        replies = self._backend.superstep(replace(order, absorb=self._unmixed), self._inboxes)
+        collect = self.backend.superstep(replace(order, absorb=self._unmixed))
         self._unmixed = False
-        return replies
+        return collect()
 
     def take_metrics(self) -> Iterator[tuple[str, float]]:
         """Simulated seconds since the start."""
@@ -63,16 +63,11 @@ class Synchronous(Mode):
         """The time; all messages have been mixed."""
         return {"seconds": self._seconds}
 
-    def restore(self, nodes: Mapping[int, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
+    def restore(self, nodes: Mapping[int, Mapping[str, Tensor]] | None, state: Mapping[str, Any]) -> None:
         """Continue from the nodes' states at that time."""
         super().restore(nodes, state)
+        self._unmixed = False
         self._seconds = state["seconds"]
-
-    def _route(self, messages: Iterable[Message], nodes: Iterable[int]) -> None:
-        self._inboxes = {node: [] for node in nodes}
-        for message in messages:
-            self._inboxes[message.receiver].append(message)
-        self._unmixed = True
 
     def _active(self, round: int) -> Sequence[int]:
         return [node for node, active in enumerate(self._network.at(round).active.tolist()) if active]

@@ -1,18 +1,20 @@
-"""Where nodes run. A backend has one duty: to carry its nodes through a superstep."""
+"""Where nodes run. A backend has one duty: to carry its nodes through supersteps, and their messages to each other."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
 from simulator.core.flat_module import FlatModule
-from simulator.core.message import Message
+from simulator.core.message import Envelope
 from simulator.core.node import Node, Place
 from simulator.core.registry import Part, Registry
 from simulator.core.report import Artifact, Metric
+from topologies import Topology
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Order:
     """What the nodes do in a superstep, in this order.
 
     Attributes:
-        absorb: mix the messages of the round before.
+        absorb: mix the messages that have arrived.
         answer: send one's own parameters back to the senders and mix theirs, in the middle of a round.
         finalize: the run is over: let the methods finish.
         evaluate: measure the node on the test set.
@@ -54,29 +56,87 @@ class Evaluation:
 
 @dataclass
 class Reply:
-    """What comes back from one node."""
+    """What comes back from one node; what its messages hold goes to their receivers and nowhere else."""
 
-    messages: list[Message] = field(default_factory=list)
+    sent: list[Envelope] = field(default_factory=list)
     metrics: list[Metric] = field(default_factory=list)
     artifacts: list[tuple[str, Artifact]] = field(default_factory=list)
     evaluation: Evaluation | None = None
     state: dict[str, Tensor] | None = None
 
 
+Replies = Mapping[int, Reply]
+
+
+class Blueprint(Protocol):
+    """Makes any of the run's nodes: the same ones wherever, whenever and in whatever company it is asked to."""
+
+    @property
+    def topology(self) -> Topology:
+        """All nodes, and all links that there can be."""
+        ...
+
+    def nodes(self, ids: Sequence[int]) -> list[Node]:
+        """The nodes ``ids``, at their beginning.
+
+        Raises:
+            InputError: a node cannot work with its data or its place.
+        """
+        ...
+
+    def module(self) -> FlatModule:
+        """A network for a worker's own use."""
+        ...
+
+
+class Workers(NamedTuple):
+    """How many workers carry nodes at this moment, and how many there should be."""
+
+    alive: int
+    wanted: int
+
+
+class WorkerLost(Exception):
+    """A worker has died, and what its nodes had since the last checkpoint with it; `Backend.revive` helps."""
+
+
 class Backend(Part, ABC):
-    """Runs the node program of all nodes."""
+    """Runs the node program of all nodes; what they send each other arrives before the receiver's next superstep.
+
+    Attributes:
+        window: supersteps that may be under way before the first of them is collected.
+    """
+
+    window: int = 1
 
     @abstractmethod
-    def start(self, nodes: Sequence[Node], build_module: Callable[[], FlatModule]) -> None:
-        """Take charge of ``nodes``; every worker builds a module of its own."""
+    def start(self, blueprint: Blueprint) -> None:
+        """Make the nodes and start the workers.
+
+        Raises:
+            InputError: what the settings ask for is not to be had, or a node cannot be made; nothing is left running.
+        """
 
     @abstractmethod
-    def superstep(self, order: Order, inboxes: Mapping[int, Sequence[Message]]) -> dict[int, Reply]:
-        """Carry out ``order`` at its nodes, each with its messages; replies by node id, in order."""
+    def superstep(self, order: Order) -> Callable[[], Replies]:
+        """Have ``order`` carried out at its nodes, after all that was ordered before.
+
+        Returns:
+            A function that waits for the replies, by node id, in order; to be called once, in the order of supersteps.
+            It raises what went wrong at a node, and `WorkerLost`.
+        """
 
     @abstractmethod
     def load(self, states: Mapping[int, Mapping[str, Tensor]]) -> None:
-        """Restore the nodes' states, before the first superstep."""
+        """Restore the nodes' states and forget all messages under way."""
+
+    @abstractmethod
+    def workers(self) -> Workers:
+        """How many there are."""
+
+    def revive(self) -> None:
+        """Replace workers that died and put all nodes back to their beginning; states can be loaded then."""
+        raise TypeError(f"{type(self).__name__} has no workers that could die")
 
     def close(self) -> None:
         """Release workers and memory."""

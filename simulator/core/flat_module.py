@@ -40,6 +40,7 @@ class FlatModule:
         self.gradient = torch.zeros_like(self.initial)
         for parameter, view in zip(self._parameters, self.views(self.gradient), strict=True):
             parameter.grad = view
+        self._bound: Tensor | None = None
         self.bind(self.initial)
 
     @property
@@ -49,6 +50,9 @@ class FlatModule:
 
     def bind(self, parameters: Tensor) -> None:
         """Make the module's parameters views of ``parameters`` (float [parameters], contiguous)."""
+        if parameters is self._bound:
+            return
+        self._bound = parameters
         for parameter, view in zip(self._parameters, self.views(parameters), strict=True):
             parameter.data = view
 

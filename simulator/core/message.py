@@ -5,12 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
 ENVELOPE = "__envelope__"
+
+
+class Envelope(NamedTuple):
+    """What an onlooker sees of a message: everything but what is inside.
+
+    Attributes:
+        sender: node id.
+        receiver: node id.
+        round: in which it was sent.
+        bytes_by_part: algorithmic bytes, what the tensors hold, part by part.
+        wire_bytes: length of the encoded message.
+    """
+
+    sender: int
+    receiver: int
+    round: int
+    bytes_by_part: Mapping[str, int]
+    wire_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +45,12 @@ class Message:
     round: int
     parts: Mapping[str, Tensor]
 
-    def bytes_by_part(self) -> dict[str, int]:
-        """Algorithmic bytes: what the tensors hold, part by part."""
-        return {name: tensor.numel() * tensor.element_size() for name, tensor in self.parts.items()}
-
     @property
-    def wire_bytes(self) -> int:
-        """Length of `encode()`. It depends on names, types and shapes alone, so nothing is encoded to know it."""
+    def envelope(self) -> Envelope:
+        """The message without its contents. Nothing is encoded: sizes depend on names, types and shapes alone."""
+        sizes = {name: tensor.nbytes for name, tensor in self.parts.items()}
         signature = tuple((name, tensor.dtype, tuple(tensor.shape)) for name, tensor in self.parts.items())
-        return _overhead(signature) + sum(self.bytes_by_part().values())
+        return Envelope(self.sender, self.receiver, self.round, sizes, _overhead(signature) + sum(sizes.values()))
 
     def encode(self) -> bytes:
         """The message as safetensors.
@@ -69,4 +85,4 @@ def _overhead(signature: tuple[tuple[str, torch.dtype, tuple[int, ...]], ...]) -
     """Bytes of the encoding beside the tensors, measured once for each set of names, types and shapes."""
     parts = {name: torch.empty(shape, dtype=dtype) for name, dtype, shape in signature}
     message = Message(0, 0, 0, parts)
-    return len(message.encode()) - sum(message.bytes_by_part().values())
+    return len(message.encode()) - sum(tensor.nbytes for tensor in parts.values())

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from math import isfinite
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,14 +24,6 @@ from simulator.core.samples import NodeData, Samples
 from simulator.core.seeding import generator
 from simulator.core.training import TrainingSettings
 from simulator.core.training_set import Augment, TrainingSet
-
-
-class Trainer(Protocol):
-    """Runs the local steps of a round."""
-
-    def train(self, node: Node) -> None:
-        """Move ``node.parameters`` by ``node.training.local_steps`` steps."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -93,6 +85,7 @@ class Node:
         self.artifacts: list[tuple[str, Artifact]] = []
         self._loss_sum, self._loss_rounds = 0.0, 0
         self._module: FlatModule | None = None
+        self._gradient: Tensor | None = None
         for method in self.methods:
             method.setup(self)
 
@@ -118,18 +111,20 @@ class Node:
         for method in reversed(self.methods):
             method.after_mixing(self)
 
-    def work(self, trainer: Trainer, place: Place | None = None) -> list[Message]:
-        """Begin a round: train locally and return one message a neighbour; ``place`` holds from this round on."""
+    def begin(self, place: Place | None = None) -> None:
+        """Begin a round; ``place`` holds from now on. Local training follows at nodes that are active."""
         if place is not None:
             self._take(place)
         if not self.active:
-            return []
+            return
         optimizer, schedule = self.training.optimizer, self.training.schedule
         self.learning_rate = optimizer.lr * schedule.factor(self.round, self.rounds)
         self.mixer.before_round(self)
         for method in self.methods:
             method.before_round(self)
-        trainer.train(self)
+
+    def finish(self) -> list[Message]:
+        """After local training: one message a neighbour."""
         self._check_finite()
         for method in self.methods:
             method.after_local_training(self)
@@ -148,14 +143,13 @@ class Node:
             method.finalize(self)
 
     @contextmanager
-    def using(self, module: FlatModule) -> Iterator[None]:
-        """Lend the node a worker's module for as long as the block lasts."""
-        module.bind(self.parameters)
-        self._module = module
+    def using(self, module: FlatModule, gradient: Tensor | None = None) -> Iterator[None]:
+        """Lend the node a worker's module, and a place for its gradient (default: the module's), within the block."""
+        self._module, self._gradient = module, module.gradient if gradient is None else gradient
         try:
             yield
         finally:
-            self._module = None
+            self._module = self._gradient = None
 
     # What methods and mixers use.
 
@@ -163,15 +157,16 @@ class Node:
     def model(self) -> FlatModule:
         """The network, holding this node's parameters."""
         if self._module is None:
-            raise RuntimeError(
-                "a node has a model only while a worker lends it one: inside work(), absorb() and finalize()"
-            )
+            raise RuntimeError("a node has a model only while a worker lends it one: inside the hooks")
+        self._module.bind(self.parameters)
         return self._module
 
     @property
     def gradient(self) -> Tensor:
         """float [parameters]: the gradient of the current step, with weight decay; change it in place."""
-        return self.model.gradient
+        if self._gradient is None:
+            raise RuntimeError("a node has a gradient only inside the hooks of a local step")
+        return self._gradient
 
     def logits(self, samples: Samples) -> Tensor:
         """float [N, classes] of the node's current model, in evaluation mode, in the samples' own order."""

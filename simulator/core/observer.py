@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from simulator.core.message import Message
+from simulator.core.message import Envelope
 from simulator.core.report import Artifact, Metric
 
 
@@ -28,11 +28,23 @@ class RunInfo:
 
 
 class Speed(NamedTuple):
-    """Work done since the last evaluation, the evaluation itself not counted."""
+    """Work done since the last evaluation, the evaluation itself not counted.
+
+    Attributes:
+        round: how many rounds are finished.
+        seconds: spent on the work.
+        rounds: finished since then.
+        node_steps: local steps since then, over all nodes.
+        alive: workers that carry nodes at this moment.
+        workers: workers that there should be.
+    """
 
     round: int
     seconds: float
+    rounds: int
     node_steps: int
+    alive: int
+    workers: int
 
 
 class Observer:
@@ -41,7 +53,7 @@ class Observer:
     def started(self, info: RunInfo) -> None:
         """Before the first superstep."""
 
-    def sent(self, round: int, messages: Sequence[Message]) -> None:
+    def sent(self, round: int, messages: Sequence[Envelope]) -> None:
         """All messages of a round, ordered by sender and receiver."""
 
     def evaluated(self, round: int, metrics: Sequence[Metric], speed: Speed) -> None:
@@ -59,6 +71,9 @@ class Observer:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` gave."""
+
+    def recovered(self, round: int, reason: str) -> None:
+        """A worker was lost; after `load_state_dict`, the run goes on from ``round``."""
 
     def finished(self, status: str) -> None:
         """At the very end; ``status`` is "finished", "interrupted" or "failed"."""

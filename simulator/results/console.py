@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from simulator.core.errors import InputError, Problem, RumormillError
-from simulator.core.message import Message
+from simulator.core.message import Envelope
 from simulator.core.observer import Observer, RunInfo, Speed
 from simulator.core.report import Metric
 from simulator.results.formatting import duration, megabytes, percent, significant
@@ -34,6 +34,8 @@ class Row(NamedTuple):
     consensus_distance: str
     sent: str
     speed: str
+    pace: str
+    workers: str
 
 
 class Console(Observer):
@@ -65,7 +67,7 @@ class Console(Observer):
             )
             self._live.start()
 
-    def sent(self, round: int, messages: Sequence[Message]) -> None:
+    def sent(self, round: int, messages: Sequence[Envelope]) -> None:
         """Advance the bar; the next refresh shows it."""
         self._done = round + 1
 
@@ -78,6 +80,12 @@ class Console(Observer):
         self._rows = (*self._rows, row)[-ROWS:]
         if self._live is None:
             self._print(self._line(row))
+
+    def recovered(self, round: int, reason: str) -> None:
+        """Say that rounds are done again, and count time from here: what was lost says nothing of what is to come."""
+        self._done = round
+        self._restart_clock()
+        self._print(f"a worker was lost ({reason}): going on from round {round}")
 
     def finished(self, status: str) -> None:
         """Close the live table, and say how it ended."""
@@ -100,7 +108,7 @@ class Console(Observer):
         return (
             f"round {row.round}/{self._rounds}  accuracy {row.accuracy}  consensus model {row.consensus_model}  "
             f"consensus distance {row.consensus_distance}  sent {row.sent}  {row.speed} node-steps/s  "
-            f"time left {self._time_left()}"
+            f"{row.pace} rounds/s  {row.workers} workers  time left {self._time_left()}"
         )
 
     def _view(self) -> Group:
@@ -112,6 +120,8 @@ class Console(Observer):
             "consensus distance",
             "sent",
             "node-steps/s",
+            "rounds/s",
+            "workers",
         ):
             table.add_column(Text(name, "not bold dim"), justify="right")
         for row in self._rows:
@@ -151,4 +161,6 @@ def _row(round: int, network: Mapping[str, float], speed: Speed) -> Row:
         consensus_distance=significant(network["consensus/distance"], 3),
         sent=megabytes(network["bytes/sent"]),
         speed=significant(speed.node_steps / speed.seconds if speed.node_steps else nan, 3),
+        pace=significant(speed.rounds / speed.seconds if speed.rounds else nan, 3),
+        workers=f"{speed.alive}/{speed.workers}",
     )

@@ -7,11 +7,11 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
-from simulator.core.message import Message
+from simulator.core.message import Envelope
 from simulator.core.observer import Observer, RunInfo, Speed
 from simulator.core.report import Artifact, Metric
 
@@ -23,17 +23,18 @@ class Recorder(Observer):
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._files: dict[str, TextIO] = {}
 
     def started(self, info: RunInfo) -> None:
         """Open the files."""
         (self._path / "artifacts").mkdir(exist_ok=True)
         self._files = {name: (self._path / name).open("a") for name in FILES}
 
-    def sent(self, round: int, messages: Sequence[Message]) -> None:
+    def sent(self, round: int, messages: Sequence[Envelope]) -> None:
         """One line a message."""
         write = self._files["messages.jsonl"].write
         for message in messages:
-            parts = ", ".join(f'"{name}": {size}' for name, size in message.bytes_by_part().items())
+            parts = ", ".join(f'"{name}": {size}' for name, size in message.bytes_by_part.items())
             write(
                 f'{{"round": {message.round}, "sender": {message.sender}, "receiver": {message.receiver}, '
                 f'"wire": {message.wire_bytes}, "parts": {{{parts}}}}}\n'
@@ -65,6 +66,7 @@ class Recorder(Observer):
         Raises:
             ValueError: a file is shorter than it was at the checkpoint.
         """
+        self._flush()
         for name in FILES:
             if (self._path / name).stat().st_size < state[name]:
                 raise ValueError(f"{name} is shorter than it was then")

@@ -19,8 +19,9 @@ class Score(NamedTuple):
     loss: float
 
 
-def evaluate(module: FlatModule, samples: Samples, normalizer: Normalizer) -> Score:
-    """The bound model's score on ``samples``."""
+def evaluate(module: FlatModule, parameters: Tensor, samples: Samples, normalizer: Normalizer) -> Score:
+    """The score of the model with ``parameters`` (float [parameters]) on ``samples``."""
+    module.bind(parameters)
     logits = module.logits(samples, normalizer)
     labels = samples.labels_at(torch.arange(len(samples)))
     accuracy = (logits.argmax(dim=1) == labels).double().mean().item()

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from simulator.core.method import Method
 from simulator.core.node import Node
+from simulator.training.evaluation import Score, evaluate
+from simulator.training.trainer import Trainer
 
 
-class Sequential:
+class Sequential(Trainer):
     """Mini-batch SGD on the flat parameter vector, with the methods' hooks in their places."""
 
-    def train(self, node: Node) -> None:
-        """``node.training.local_steps`` steps from ``node.parameters``, in place."""
-        augment_rng = node.rng("augmentation")
-        loss_hooks = _overriding(node, "per_sample_loss")
-        step_hooks = _overriding(node, "before_step")
-        steps = node.training.local_steps
-        node.record_loss(sum(_step(node, augment_rng, loss_hooks, step_hooks) for _ in range(steps)) / steps)
+    def train(self, nodes: Sequence[Node]) -> None:
+        """All steps of a node, then those of the next."""
+        for node in nodes:
+            with node.using(self.module):
+                _train(node)
+
+    def evaluate(self, nodes: Sequence[Node]) -> list[Score]:
+        """One node after the other."""
+        return [evaluate(self.module, node.parameters, node.data.test, node.data.normalizer) for node in nodes]
+
+
+def _train(node: Node) -> None:
+    augment_rng = node.rng("augmentation")
+    loss_hooks = _overriding(node, "per_sample_loss")
+    step_hooks = _overriding(node, "before_step")
+    steps = node.training.local_steps
+    node.record_loss(sum(_step(node, augment_rng, loss_hooks, step_hooks) for _ in range(steps)) / steps)
 
 
 def _step(node: Node, augment_rng: np.random.Generator, loss_hooks: list[Method], step_hooks: list[Method]) -> float:

@@ -228,7 +228,7 @@ def test_on_a_complete_graph_every_node_is_centralized_gradient_descent(same_sta
 
 def test_the_tracker_doubles_the_bytes():
     for message in build(Topology.build("ring", 4), sgd(0.1)).work():
-        parts = message.bytes_by_part()
+        parts = message.envelope.bytes_by_part
 
         assert parts == {"parameters": 5 * 8, TRACKER: 5 * 8}
 

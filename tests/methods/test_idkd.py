@@ -9,14 +9,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference.experiments import Messages, simulate, small
+from reference.experiments import Messages, nodes_of, simulate, small
 from reference.network import Network, random_data, seeded, sgd
 from reference.twins import best_threshold, merged_labels, youden
 from torch.nn.functional import cross_entropy, one_hot
 
 from methods.idkd import IDKD, LABELS, POSITIONS, SoftLabels, average, soft_labels, youden_threshold
 from simulator import run
-from simulator.build import Simulation
 from simulator.core.errors import InputError
 from simulator.core.message import Message
 from simulator.core.method import Method
@@ -340,10 +339,13 @@ class Received(Method):
     """Counts the bytes that arrive at a node; last in the list, so it sees messages as they came."""
 
     def setup(self, node):
-        self.bytes = 0
+        self.bytes = self.wire = 0
+        self.messages = []
 
     def incoming(self, node, message):
         self.bytes += sum(tensor.numel() * tensor.element_size() for tensor in message.parts.values())
+        self.wire += len(message.encode())
+        self.messages.append(message)
         return message
 
 
@@ -379,30 +381,32 @@ class TestTraffic:
         assert {round for round, _ in count} == {1, 3}
         assert max(count.values()) > 0
         for message in messages:
-            sent = message.bytes_by_part()
+            sent = dict(message.bytes_by_part)
             labels = sent.pop("idkd.positions", 0) + sent.pop("idkd.labels", 0)
             assert labels == count.get((message.round, message.sender), 0) * (4 + 4 * CLASSES)
             assert list(sent) == ["parameters"]
 
     def test_the_log_of_messages_is_what_was_sent(self, watched):
         path, messages, _ = watched
-        expected = [(m.round, m.sender, m.receiver, m.bytes_by_part(), len(m.encode())) for m in messages]
+        expected = [(m.round, m.sender, m.receiver, m.bytes_by_part, m.wire_bytes) for m in messages]
 
         written = lines(path / "messages.jsonl")
         assert [(e["round"], e["sender"], e["receiver"], e["parts"], e["wire"]) for e in written] == expected
 
     def test_what_is_sent_is_received_and_counted(self, watched):
         path, messages, nodes = watched
-        sent = sum(sum(message.bytes_by_part().values()) for message in messages)
+        sent = sum(sum(message.bytes_by_part.values()) for message in messages)
         metrics = {(e["node"], e["name"]): e["value"] for e in lines(path / "metrics.jsonl") if e["round"] == 5}
 
         assert sum(node.methods[-1].bytes for node in nodes) == sent
         assert metrics[None, "bytes/sent"] == sent == sum(metrics[node, "bytes/sent"] for node in range(4))
-        assert metrics[None, "bytes/wire"] == sum(len(message.encode()) for message in messages)
+        assert metrics[None, "bytes/wire"] == sum(node.methods[-1].wire for node in nodes)
 
     def test_no_message_holds_anything_but_parameters_and_labels_of_public_samples(self, watched):
         """No image, no private label, no class histogram: the parts are known, and their shapes leave no room."""
-        _, messages, nodes = watched
+        _, _, nodes = watched
+        messages = [message for node in nodes for message in node.methods[-1].messages]
+        assert len(messages) == 5 * 8  # rounds and links
         size, public = len(nodes[0].parameters), len(nodes[0].data.public)
         for message in messages:
             assert set(message.parts) in ({"parameters"}, {"parameters", POSITIONS, LABELS})
@@ -440,7 +444,7 @@ def test_training_before_the_first_exchange_is_as_without_it(tmp_path):
 
 
 def test_every_node_has_the_public_set_in_the_same_order():
-    nodes = Simulation.of(small()).nodes
+    nodes = nodes_of(small())
     order = {
         hashlib.sha256(node.data.public.images_at(torch.arange(len(node.data.public))).numpy().tobytes()).hexdigest()
         for node in nodes
@@ -450,7 +454,7 @@ def test_every_node_has_the_public_set_in_the_same_order():
 
 
 def test_the_public_set_has_no_labels():
-    assert all(node.data.public.labels is None for node in Simulation.of(small()).nodes)
+    assert all(node.data.public.labels is None for node in nodes_of(small()))
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from reference.network import Existing
+
 from simulator import load_experiment
 from simulator.build import Simulation
-from simulator.core.message import Message
+from simulator.core.message import Envelope
 from simulator.core.node import Node
 from simulator.core.observer import Observer
 from simulator.experiment import Experiment
@@ -43,12 +45,12 @@ def small(*overrides: str, **changes: Any) -> Experiment:
 
 
 class Messages(Observer):
-    """Keeps every message."""
+    """Keeps the envelope of every message."""
 
     def __init__(self) -> None:
-        self.all: list[Message] = []
+        self.all: list[Envelope] = []
 
-    def sent(self, round: int, messages: Sequence[Message]) -> None:
+    def sent(self, round: int, messages: Sequence[Envelope]) -> None:
         self.all += messages
 
 
@@ -58,7 +60,7 @@ class At(Observer):
     def __init__(self, round: int, action: Callable[[], Any]) -> None:
         self._round, self._action = round, action
 
-    def sent(self, round: int, messages: Sequence[Message]) -> None:
+    def sent(self, round: int, messages: Sequence[Envelope]) -> None:
         if round == self._round:
             self._action()
 
@@ -68,19 +70,26 @@ def simulate(
 ) -> list[Node]:
     """Run in ``path`` after ``touch`` has changed every node, for example to add a method that watches it."""
     simulation = Simulation.of(experiment)
-    for node in simulation.nodes:
+    nodes = nodes_of(experiment)
+    for node in nodes:
         touch(node)
+    simulation.blueprint = Existing(simulation.blueprint.topology, simulation.blueprint.module, nodes)
     path.mkdir(parents=True, exist_ok=True)
     recorder = Recorder(path)
-    engine = simulation.engine(Checkpoints(path / "checkpoints", experiment.digest()), [recorder, *observers])
-    simulation.start()
-    recorder.started(simulation.info(path, 0))
-    try:
-        engine.run()
-    finally:
-        simulation.backend.close()
-        recorder.finished("finished")
-    return simulation.nodes
+    with simulation.started():
+        engine = simulation.engine(Checkpoints(path / "checkpoints", experiment.digest()), [recorder, *observers])
+        recorder.started(simulation.info(path, 0))
+        try:
+            engine.run()
+        finally:
+            recorder.finished("finished")
+    return nodes
+
+
+def nodes_of(experiment: Experiment) -> list[Node]:
+    """All nodes of an experiment, at their beginning."""
+    blueprint = Simulation.of(experiment).blueprint
+    return blueprint.nodes(range(blueprint.topology.num_nodes))
 
 
 def results(path: Path) -> dict[str, bytes]:

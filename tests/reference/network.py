@@ -19,6 +19,16 @@ from simulator.training.sequential import Sequential
 from topologies import Topology
 
 
+class Existing:
+    """A blueprint whose nodes are there already, so that a test can hold them."""
+
+    def __init__(self, topology: Topology, module: Callable[[], FlatModule], nodes: Sequence[Node]) -> None:
+        self.topology, self.module, self._nodes = topology, module, nodes
+
+    def nodes(self, ids: Sequence[int]) -> list[Node]:
+        return [self._nodes[id] for id in ids]
+
+
 class Network:
     """All nodes of a topology; the messages of a round are delivered in an order of one's choice.
 
@@ -47,6 +57,7 @@ class Network:
     ) -> None:
         self.topology = topology
         self.module = FlatModule(model(), training.precision)
+        self.trainer = Sequential(self.module)
         n = topology.num_nodes
         held = [data] * n if isinstance(data, NodeData) else list(data)
         rows = self.module.initial.repeat(n, 1)
@@ -72,7 +83,7 @@ class Network:
 
     def work(self) -> list[Message]:
         """Every node trains; all messages, by sender."""
-        return [message for node in self.nodes for message in self._with_model(node, lambda n: n.work(Sequential()))]
+        return [message for node in self.nodes for message in self._with_model(node, self._work)]
 
     def absorb(self, messages: Sequence[Message]) -> None:
         """Every node takes in what is meant for it."""
@@ -102,6 +113,14 @@ class Network:
         """Restore what `states` gave."""
         for node, state in zip(self.nodes, states, strict=True):
             node.load_state_dict(state)
+
+    def _work(self, node: Node) -> list[Message]:
+        node.begin()
+        if not node.active:
+            return []
+        self.trainer.train([node])
+        with node.using(self.module):
+            return node.finish()
 
     def _with_model(self, node: Node, action: Callable[[Node], Any]) -> Any:
         with ExitStack() as stack:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from reference.experiments import METHODS, At, Messages, results, small
-from reference.network import Point, quadratics, random_data, sgd
+from reference.network import Existing, Point, quadratics, random_data, sgd
 
 from simulator import resume, run
 from simulator.agenda import Agenda
@@ -65,7 +65,7 @@ def carry_out(topology, settings, path, rounds, *, targets, start, curvature=Non
     backend, seen, data = Local(Local.Config()), Path(network), random_data(2, (1, 1, 1), 2)
     mode = Asynchronous(backend, topology, [local_steps] * n, Clock(settings, seed, [local_steps] * n), seed)
     consensus = (FlatModule(Point(start.shape[1]), "fp64"), data.test, data.normalizer)
-    backend.start(network.nodes, lambda: FlatModule(Point(start.shape[1]), "fp64"))
+    backend.start(Existing(topology, lambda: FlatModule(Point(start.shape[1]), "fp64"), network.nodes))
     try:
         Engine(mode, Rhythm(rounds, 1, None), [seen], Checkpoints(path, ""), consensus).run()
     finally:
@@ -78,7 +78,7 @@ def event_loop(topology, settings, rounds, *, targets, start, curvature, lr, loc
     n, size = start.shape
     clock = Clock(settings, seed, [local_steps] * n)
     parts = {"parameters": torch.zeros(size, dtype=torch.float64)}
-    exchange = clock.transfer_seconds(Message(0, 0, 0, parts))
+    exchange = clock.transfer_seconds(Message(0, 0, 0, parts).envelope)
     x, copies, done = start.copy(), start.copy(), [0] * n
     events = [(0.0, node, "begin") for node in range(n)]
     models, times = [start.copy()], [0.0]
@@ -213,7 +213,7 @@ class TestRuns:
             assert (answer.sender, answer.receiver) == (question.receiver, question.sender)
             assert answer.round == question.round
             assert (question.sender - question.receiver) % 4 in (1, 3)
-        sent = sum(sum(message.bytes_by_part().values()) for message in seen.all)
+        sent = sum(sum(message.bytes_by_part.values()) for message in seen.all)
         assert network_values(done, "bytes/sent")[6] == sent
         assert len((done.path / "messages.jsonl").read_text().splitlines()) == 2 * 4 * 6
 

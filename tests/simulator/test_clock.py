@@ -66,15 +66,15 @@ class TestDurations:
     def test_of_messages_count_what_is_on_the_wire(self):
         sent = message(0, 1, 100)
 
-        assert clock([1], latency=0.25).transfer_seconds(sent) == 0.25
+        assert clock([1], latency=0.25).transfer_seconds(sent.envelope) == 0.25
         expected = 0.25 + len(sent.encode()) / 1000
-        assert clock([1], latency=0.25, bandwidth=1000).transfer_seconds(sent) == expected
+        assert clock([1], latency=0.25, bandwidth=1000).transfer_seconds(sent.envelope) == expected
 
     def test_of_a_round_on_a_chain_of_three(self):
         """Nodes compute 1, 0.5 and 2 seconds. The last message is node 2's; if that one is lost, node 0's large one."""
         found = clock([2, 2, 2], speeds={1: 2.0, 2: 0.5}, latency=0.1, bandwidth=1000)
-        small, large = message(1, 0, 1), message(0, 1, 500)
-        slow = message(2, 1, 1)
+        small, large = message(1, 0, 1).envelope, message(0, 1, 500).envelope
+        slow = message(2, 1, 1).envelope
 
         assert found.round_seconds(0, range(3), []) == 2.0
         assert found.round_seconds(0, range(3), [small, slow]) == 2 + 0.1 + slow.wire_bytes / 1000

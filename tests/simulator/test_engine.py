@@ -12,16 +12,15 @@ import numpy as np
 import pytest
 import torch
 from reference.experiments import METHODS, At, Messages, results, small
-from reference.network import Point, quadratics, random_data, sgd
+from reference.network import Existing, Point, quadratics, random_data, sgd
 
 from simulator import run
 from simulator.backends.local import Local
-from simulator.build import build_module
+from simulator.build import Simulation
 from simulator.core.errors import InputError, RunError
 from simulator.core.flat_module import FlatModule
 from simulator.core.observer import Observer
 from simulator.core.seeding import torch_seed
-from simulator.data.splits import prepare
 from simulator.engine import Engine, Rhythm
 from simulator.results.checkpoint import Checkpoints
 from simulator.results.recorder import Recorder
@@ -96,20 +95,16 @@ class TestMeasurements:
 
     def test_of_the_last_round_describe_the_models_that_are_returned(self, finished):
         experiment = small(rounds=7, methods=METHODS)
-        module = build_module(experiment, prepare(experiment.data, 4, experiment.seed))
-        found = []
-        for node in finished.nodes:
-            module.bind(node.parameters)
-            found.append(evaluate(module, node.data.test, node.data.normalizer))
-        stacked = torch.stack([node.parameters for node in finished.nodes])
-        module.bind(stacked.mean(0))
-        consensus = evaluate(module, finished.nodes[0].data.test, finished.nodes[0].data.normalizer)
+        module, data = Simulation.of(experiment).blueprint.module(), finished.nodes[0].data
+        rows = torch.stack([node.parameters for node in finished.nodes])
+        found = [evaluate(module, row, data.test, data.normalizer) for row in rows]
+        consensus = evaluate(module, rows.mean(0), data.test, data.normalizer)
 
         assert values(finished, 7, "test/accuracy") == [score.accuracy for score in found]
         assert values(finished, 7, "test/loss") == pytest.approx([score.loss for score in found], rel=1e-14)
         assert network_value(finished, 7, "consensus/test/accuracy") == consensus.accuracy
         assert network_value(finished, 7, "consensus/test/loss") == pytest.approx(consensus.loss, rel=1e-14)
-        assert network_value(finished, 7, "consensus/distance") == pytest.approx(consensus_distance(stacked), rel=1e-14)
+        assert network_value(finished, 7, "consensus/distance") == pytest.approx(consensus_distance(rows), rel=1e-14)
 
     def test_before_the_first_round_all_nodes_agree(self, finished):
         assert network_value(finished, 0, "consensus/distance") == 0
@@ -136,7 +131,7 @@ class TestMeasurements:
         for round in found.rounds:
             before = [message for message in seen.all if message.round < round]
             for node in range(4):
-                sent = sum(sum(m.bytes_by_part().values()) for m in before if m.sender == node)
+                sent = sum(sum(m.bytes_by_part.values()) for m in before if m.sender == node)
                 assert found.metrics[round, node, "bytes/sent"] == sent
             assert found.metrics[round, None, "bytes/wire"] == sum(message.wire_bytes for message in before)
 
@@ -171,7 +166,7 @@ def test_a_ring_forgets_disagreement_at_its_spectral_gap(tmp_path):
         topology, np.zeros((8, 5)), rng.normal(size=(8, 5)), sgd(0.1), curvature=np.zeros(8), rounds=40
     )
     backend, found, data = Local(Local.Config()), Evaluations(), random_data(2, (1, 1, 1), 2)
-    backend.start(network.nodes, lambda: FlatModule(Point(), "fp64"))
+    backend.start(Existing(topology, lambda: FlatModule(Point(), "fp64"), network.nodes))
     try:
         consensus = (FlatModule(Point(), "fp64"), data.test, data.normalizer)
         links = Network(build_schedule("static", topology), Failures())
@@ -260,7 +255,7 @@ class TestFullDisk:
 
         def full(self, *arguments):
             calls.append(when)
-            if (arguments and getattr(self, "_seen", 0) >= 2) or when == "state_dict":
+            if getattr(self, "_seen", 0) >= 2:
                 raise OSError(errno.ENOSPC, "No space left on device")
             return original(self, *arguments)
 

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from reference.experiments import Messages, results, small
+from reference.experiments import nodes_of, results, simulate, small
 
 from simulator import load_experiment, run
-from simulator.build import Simulation
 from simulator.core.errors import InputError
+from simulator.core.method import Method
 from simulator.core.observer import Observer
 from simulator.core.training import TrainingSettings
 
@@ -24,9 +24,15 @@ class Speeds(Observer):
 
 def first_messages(path, **changes):
     """Sender to the parameters it sent in the first round."""
-    seen = Messages()
-    run(small(rounds=1, **changes), path, [seen])
-    return {message.sender: message.parts["parameters"] for message in seen.all}
+    sent = {}
+
+    class Keep(Method):
+        def outgoing(self, node, message):
+            sent[node.id] = message.parts["parameters"]
+            return message
+
+    simulate(small(rounds=1, **changes), path, lambda node: node.methods.append(Keep(None)))
+    return sent
 
 
 def problems(*overrides, **changes):
@@ -43,7 +49,7 @@ def test_settings_of_one_node_are_the_common_ones_but_for_its_own():
 
 
 def test_every_node_holds_its_own(tmp_path):
-    nodes = Simulation.of(small(training={**BASE, "nodes": {2: OWN}})).nodes
+    nodes = nodes_of(small(training={**BASE, "nodes": {2: OWN}}))
     held = [(node.training.batch_size, node.training.local_steps, node.training.optimizer.lr) for node in nodes]
 
     assert held == [(16, 1, 0.3), (16, 1, 0.3), (8, 3, 0.05), (16, 1, 0.3)]
@@ -70,7 +76,8 @@ def test_a_node_trains_as_it_would_if_all_did_as_it_does(tmp_path):
 
 def test_the_schedule_multiplies_each_nodes_rate(tmp_path):
     schedule = {"milestones": [0.5], "gamma": 0.1}
-    nodes = run(small(training={**BASE, "schedule": schedule, "nodes": {2: OWN}}), tmp_path).nodes
+    experiment = small(training={**BASE, "schedule": schedule, "nodes": {2: OWN}})
+    nodes = simulate(experiment, tmp_path, lambda node: None)
 
     assert [node.learning_rate for node in nodes] == pytest.approx([0.03, 0.03, 0.005, 0.03])
 
@@ -88,7 +95,7 @@ def test_quasi_global_momentum_divides_by_each_nodes_rate_and_steps(tmp_path):
     """After one round m = (1 - mu) (x before - x after) / (eta H)."""
     methods = [{"name": "quasi_global_momentum", "mu": 0.8}]
     experiment = small(rounds=1, methods=methods, training={**BASE, "nodes": {2: OWN}})
-    start = Simulation.of(experiment).nodes[0].parameters.clone()
+    start = nodes_of(experiment)[0].parameters.clone()
     nodes = run(experiment, tmp_path).nodes
 
     for node, scale in zip(nodes, [0.3, 0.3, 0.05 * 3, 0.3], strict=True):

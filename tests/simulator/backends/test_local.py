@@ -3,7 +3,7 @@
 import pytest
 import torch
 from reference.experiments import METHODS, results, small
-from reference.network import random_data, sgd
+from reference.network import Existing, random_data, sgd
 
 from simulator import run
 from simulator.backends.local import Local
@@ -15,7 +15,7 @@ from simulator.models.small import MLP
 from topologies import Topology
 
 
-def start(workers=1, nodes=3):
+def start(workers=1, nodes=3, touch=lambda members: None):
     """A backend with nodes on a chain; close it."""
     topology, data, training = Topology.build("chain", nodes), random_data(), sgd(0.1, batch_size=4)
 
@@ -27,7 +27,9 @@ def start(workers=1, nodes=3):
     rows, schedule = build().initial.repeat(nodes, 1), SharedSettings(0, nodes, 10, training)
     backend = Local(Local.Config(workers=workers))
     places = [Place(i, topology.row(i), topology.out_neighbours(i)) for i in range(nodes)]
-    backend.start([Node(p, schedule, data, rows[p.id], Gossip(Gossip.Config()), []) for p in places], build)
+    members = [Node(p, schedule, data, rows[p.id], Gossip(Gossip.Config()), []) for p in places]
+    touch(members)
+    backend.start(Existing(topology, build, members))
     return backend
 
 
@@ -50,23 +52,22 @@ def test_the_number_of_workers_does_not_change_a_bit(tmp_path):
 def test_replies_come_in_order_of_node_id():
     backend = start(workers=2, nodes=5)
     try:
-        assert list(backend.superstep(Order(work=True), {})) == [0, 1, 2, 3, 4]
+        assert list(backend.superstep(Order(work=True))()) == [0, 1, 2, 3, 4]
     finally:
         backend.close()
 
 
 def test_work_returns_messages_and_nothing_else(backend):
-    replies = backend.superstep(Order(work=True), {})
+    replies = backend.superstep(Order(work=True))()
 
-    assert [(m.sender, m.receiver) for r in replies.values() for m in r.messages] == [(0, 1), (1, 0), (1, 2), (2, 1)]
+    assert [(m.sender, m.receiver) for r in replies.values() for m in r.sent] == [(0, 1), (1, 0), (1, 2), (2, 1)]
     assert all(reply.evaluation is None and reply.state is None for reply in replies.values())
 
 
 def test_absorbing_mixes_and_ends_the_round(backend):
-    sent = [m for reply in backend.superstep(Order(work=True), {}).values() for m in reply.messages]
-    inboxes = {node: [m for m in sent if m.receiver == node] for node in range(3)}
-    states = {n: r.state for n, r in backend.superstep(Order(absorb=True, snapshot=True), inboxes).items()}
-    trained = {m.sender: m.parts["parameters"] for m in sent}
+    backend.superstep(Order(work=True))()
+    trained = {n: r.state["parameters"] for n, r in backend.superstep(Order(snapshot=True))().items()}
+    states = {n: r.state for n, r in backend.superstep(Order(absorb=True, snapshot=True))().items()}
     expected = (trained[0] + trained[1]) / 3 + trained[2] / 3  # node 1 has two neighbours, so each weighs 1/3
 
     assert [int(state["round"]) for state in states.values()] == [1, 1, 1]
@@ -74,37 +75,42 @@ def test_absorbing_mixes_and_ends_the_round(backend):
 
 
 def test_an_evaluation_comes_before_the_next_rounds_training(backend):
-    before = backend.superstep(Order(evaluate=True), {})[0].evaluation
-    together = backend.superstep(Order(evaluate=True, work=True), {})[0]
+    before = backend.superstep(Order(evaluate=True))()[0].evaluation
+    together = backend.superstep(Order(evaluate=True, work=True))()[0]
 
     assert together.evaluation.loss == before.loss
-    assert together.messages
+    assert together.sent
 
 
 def test_a_snapshot_is_a_copy(backend):
-    state = backend.superstep(Order(snapshot=True), {})[0].state
+    state = backend.superstep(Order(snapshot=True))()[0].state
     kept = state["parameters"].clone()
-    backend.superstep(Order(work=True), {})
+    backend.superstep(Order(work=True))()
 
     assert torch.equal(state["parameters"], kept)
 
 
 def test_loading_a_snapshot_brings_the_nodes_back(backend):
-    states = {node: reply.state for node, reply in backend.superstep(Order(snapshot=True), {}).items()}
-    first = backend.superstep(Order(work=True), {})
+    states = {node: reply.state for node, reply in backend.superstep(Order(snapshot=True))().items()}
+    backend.superstep(Order(work=True))()
+    first = backend.superstep(Order(absorb=True, snapshot=True))()
+    backend.superstep(Order(work=True))()  # its messages are forgotten
     backend.load(states)
-    second = backend.superstep(Order(work=True), {})
+    backend.superstep(Order(work=True))()
+    second = backend.superstep(Order(absorb=True, snapshot=True))()
 
     for node in range(3):
-        assert torch.equal(first[node].messages[0].parts["parameters"], second[node].messages[0].parts["parameters"])
+        assert torch.equal(first[node].state["parameters"], second[node].state["parameters"])
 
 
 def test_a_failing_node_fails_the_superstep():
-    backend = start(workers=2)
+    def break_one(members):
+        members[1].mixer.outgoing = None
+
+    backend = start(workers=2, touch=break_one)
     try:
-        backend._nodes[1].mixer.outgoing = None
         with pytest.raises(TypeError):
-            backend.superstep(Order(work=True), {})
+            backend.superstep(Order(work=True))()
     finally:
         backend.close()
 

@@ -45,13 +45,13 @@ def test_decoding_gives_back_what_was_encoded(message):
 
 @given(messages)
 def test_wire_bytes_are_the_length_of_the_encoding(message):
-    assert message.wire_bytes == len(message.encode())
+    assert message.envelope.wire_bytes == len(message.encode())
 
 
 def test_bytes_by_part_count_what_the_tensors_hold():
     parts = {"a": torch.zeros(3, 5), "b": torch.zeros(7, dtype=torch.int32), "c": torch.zeros(2, dtype=torch.float64)}
 
-    assert Message(0, 1, 2, parts).bytes_by_part() == {"a": 60, "b": 28, "c": 16}
+    assert Message(0, 1, 2, parts).envelope.bytes_by_part == {"a": 60, "b": 28, "c": 16}
 
 
 def test_a_part_in_another_memory_order_survives():

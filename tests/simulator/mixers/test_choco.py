@@ -160,7 +160,7 @@ def test_a_message_holds_the_compressed_update_only(compression, size):
     training = TrainingSettings(precision="fp32", optimizer={"lr": 0.1})
     messages = build(topology, training, coded(compression), size=101).round()
 
-    assert {sum(message.bytes_by_part().values()) for message in messages} == {size}
+    assert {sum(message.envelope.bytes_by_part.values()) for message in messages} == {size}
     assert all(name.startswith("choco.") for message in messages for name in message.parts)
     assert len({id(message.parts[name]) for message in messages if message.sender == 0 for name in message.parts}) < 3
 

@@ -71,7 +71,7 @@ def test_bytes_are_those_of_the_formula(block, size, dtype):
         "none": size * b,
     }[block["name"]]
 
-    assert sum(Message(0, 1, 0, parts).bytes_by_part().values()) == expected
+    assert sum(Message(0, 1, 0, parts).envelope.bytes_by_part.values()) == expected
     restored = code(block).restore(parts, torch.empty(size, dtype=dtype))
     assert restored.dtype == dtype
     assert restored.shape == (size,)

@@ -146,7 +146,7 @@ def test_a_message_is_the_numerator_and_eight_bytes():
     network = build(Topology.build("star", 4, weights="push"), sgd(0.1))
     network.round()
     for message in network.work():
-        assert message.bytes_by_part() == {"parameters": 5 * 8, "push_weight": 8}
+        assert message.envelope.bytes_by_part == {"parameters": 5 * 8, "push_weight": 8}
         assert message.parts["push_weight"].dtype == torch.float64
         weight = push_weights(network)[message.sender]
         assert message.parts["push_weight"].item() == weight != 1

@@ -151,7 +151,7 @@ def test_each_neighbour_gets_the_sum_of_the_others_and_eight_bytes():
     counts = {(m.sender, m.receiver): m.parts["relay_count"].item() for m in messages}
 
     assert counts == {(0, 1): 3, (0, 2): 3, (0, 3): 3, (1, 0): 1, (2, 0): 1, (3, 0): 1}
-    assert all(m.bytes_by_part() == {"parameters": 5 * 8, "relay_count": 8} for m in messages)
+    assert all(m.envelope.bytes_by_part == {"parameters": 5 * 8, "relay_count": 8} for m in messages)
     assert all(m.parts["relay_count"].dtype == torch.int64 for m in messages)
     sums = [m.parts["parameters"] for m in messages if m.sender == 0]
     assert not any(torch.equal(one, other) for one, other in ((sums[0], sums[1]), (sums[1], sums[2])))

@@ -50,19 +50,19 @@ def test_one_plain_line_an_evaluation() -> None:
     console, out, clock = plain()
     console.started(info())
     clock.now = 30.0
-    console.evaluated(0, metrics(0), Speed(0, 0.0, 0))
+    console.evaluated(0, metrics(0), Speed(0, 0.0, 0, 0, 2, 2))
     console.sent(0, [])
     clock.now = 35.0
-    console.evaluated(10, metrics(10), Speed(10, 0.5, 600))
+    console.evaluated(10, metrics(10), Speed(10, 0.5, 10, 600, 1, 2))
     clock.now = 100.0
     console.finished("finished")
     measured = "accuracy 50.0% [25.0%, 75.0%]  consensus model 62.5%  consensus distance 0.0123  sent 1.50 MB"
     assert out.getvalue().splitlines() == [
         "demo, seed 3: 4 nodes, 1,234 parameters each, 100 rounds",
         "note: something about the data",
-        f"round 0/100  {measured}  – node-steps/s  time left unknown",  # noqa: RUF001
+        f"round 0/100  {measured}  – node-steps/s  – rounds/s  2/2 workers  time left unknown",  # noqa: RUF001
         # 5 seconds for 10 rounds, the 30 before them not counted: 45 for the 90 that are left
-        f"round 10/100  {measured}  1,200 node-steps/s  time left 0:00:45",
+        f"round 10/100  {measured}  1,200 node-steps/s  20.0 rounds/s  1/2 workers  time left 0:00:45",
         "finished after 0:01:40",
     ]
 
@@ -71,7 +71,7 @@ def test_time_left_of_a_resumed_run_counts_its_own_rounds_only() -> None:
     console, out, clock = plain()
     console.started(info(start=80))
     clock.now = 20.0
-    console.evaluated(90, metrics(90), Speed(90, 1.0, 10))
+    console.evaluated(90, metrics(90), Speed(90, 1.0, 10, 10, 1, 1))
     assert out.getvalue().endswith("time left 0:00:20\n")
 
 
@@ -80,7 +80,7 @@ def test_live_table_shows_the_last_evaluations_and_a_bar_that_moves_between_them
     console.started(info())
     for round in range(0, 50, 2):
         clock.now += 2.0
-        console.evaluated(round, metrics(round), Speed(round, 1.0, 10))
+        console.evaluated(round, metrics(round), Speed(round, 1.0, 2, 10, 1, 1))
     console.sent(59, [])
     console.finished("interrupted")
     last = out.getvalue()[out.getvalue().rindex("accuracy [worst, best]") :]
@@ -89,6 +89,20 @@ def test_live_table_shows_the_last_evaluations_and_a_bar_that_moves_between_them
     assert "round 60/100" in last
     assert "time left 0:00:32" in last  # 48 seconds for 60 rounds
     assert last.rstrip().endswith("interrupted after 0:00:50")
+
+
+def test_after_a_loss_the_time_left_counts_from_there() -> None:
+    console, out, clock = plain()
+    console.started(info())
+    console.sent(49, [])
+    clock.now = 50.0
+    console.recovered(40, "killed")
+    clock.now = 60.0
+    console.evaluated(50, metrics(50), Speed(50, 1.0, 10, 10, 2, 2))
+    lines = out.getvalue().splitlines()
+
+    assert "a worker was lost (killed): going on from round 40" in lines
+    assert lines[-1].endswith("time left 0:00:50")  # 10 seconds for 10 rounds, 50 are left
 
 
 @pytest.mark.parametrize("status", ["finished", "interrupted", "failed"])

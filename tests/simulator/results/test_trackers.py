@@ -31,7 +31,7 @@ def track(tracker: Tracker, path: Path, start: int = 0) -> None:
     tracker.require()
     tracker.started(info(path, start))
     tracker.recorded([Metric(7, 1, "idkd/threshold", 0.25), Metric(8, 1, "idkd/threshold", 0.5)])
-    tracker.evaluated(10, EVALUATION, Speed(10, 2.0, 600))
+    tracker.evaluated(10, EVALUATION, Speed(10, 2.0, 10, 600, 1, 1))
     tracker.finished("finished")
 
 

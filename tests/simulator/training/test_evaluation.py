@@ -32,7 +32,8 @@ def test_a_score_is_the_share_of_right_answers_and_the_mean_cross_entropy():
     with torch.no_grad():
         logits = network(data.normalizer(data.test.images_at(rows), torch.float64))
     labels = data.test.labels_at(rows)
-    score = evaluate(FlatModule(network, "fp64"), data.test, data.normalizer)
+    module = FlatModule(network, "fp64")
+    score = evaluate(module, module.initial, data.test, data.normalizer)
 
     assert score.accuracy == np.mean([row.argmax() == label for row, label in zip(logits, labels, strict=True)])
     assert score.loss == pytest.approx(cross_entropy(logits, labels).item(), rel=1e-12)

@@ -5,13 +5,12 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from reference.experiments import small
+from reference.experiments import nodes_of, small
 from reference.network import Network, random_data, seeded, sgd
 from reference.twins import batches
 from torch.nn.functional import cross_entropy
 
 from simulator import run
-from simulator.build import Simulation
 from simulator.core.method import Method
 from simulator.core.seeding import generator, torch_seed
 from simulator.mixers.gossip import Gossip
@@ -277,6 +276,6 @@ def test_a_node_has_a_model_only_while_a_worker_lends_it_one():
 
 
 def test_all_nodes_start_from_the_same_parameters():
-    nodes = Simulation.of(small()).nodes
+    nodes = nodes_of(small())
 
     assert all(torch.equal(node.parameters, nodes[0].parameters) for node in nodes)
