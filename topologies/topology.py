@@ -91,9 +91,11 @@ class Topology:
         """
         try:
             graph = graph_from_json(data)
-            weights = np.array(data["weights"], dtype=np.float64)
+            weights = np.zeros((graph.number_of_nodes(),) * 2)
+            for i, j, weight in data["weights"]:
+                weights[i, j] = weight
             names = str(data["name"]), str(data["weights_name"])
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise TopologyError(f"This is no saved topology ({error!r}).", "Write it with Topology.to_json.") from error
         return cls(names[0], relabelled(graph), weights, names[1])
 
@@ -204,7 +206,8 @@ class Topology:
         return type(self)(self.graph_name, graph, self.weights[np.ix_(former, former)], self.weights_name)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything about the topology in JSON's own types; the floats of W keep every bit."""
+        """Everything about the topology in JSON's own types; W as (row, column, weight), every bit of it kept."""
+        rows, columns = self.weights.nonzero()
         return {
             "name": self.graph_name,
             "directed": self.graph.is_directed(),
@@ -212,7 +215,7 @@ class Topology:
             "labels": list(self.labels),
             "edges": [[u, v] for u, v in self.edges() if self.graph.is_directed() or u < v],
             "weights_name": self.weights_name,
-            "weights": self.weights.tolist(),
+            "weights": list(zip(rows.tolist(), columns.tolist(), self.weights[rows, columns].tolist(), strict=True)),
         }
 
     def to_graphml(self, path: str | Path) -> None:

@@ -79,8 +79,8 @@ class PlainLoop:
             optimizer.step()
 
 
-def experiment(model: str, folder: Path, rounds: int) -> Any:
-    """The same work as an experiment."""
+def experiment(model: str, folder: Path, rounds: int, overrides: Sequence[str] = ()) -> Any:
+    """The same work as an experiment; 600 samples a node."""
     from simulator import load_experiment
 
     x, y = images()
@@ -96,15 +96,17 @@ def experiment(model: str, folder: Path, rounds: int) -> Any:
                 "validation": 0.0,
             },
             "model": model,
-            "training": {"local_steps": STEPS, "batch_size": BATCH, "optimizer": OPTIMIZER},
-        }
+            "training": {"local_steps": STEPS, "batch_size": BATCH, "optimizer": OPTIMIZER, "trainer": "sequential"},
+            "backend": {"name": "local", "workers": 1},
+        },
+        overrides,
     )
 
 
 def compare(model: str, rounds: int) -> dict[str, float]:
     """Median seconds a round of both, taking turns, and their ratio pair by pair."""
     from simulator import run
-    from simulator.core.message import Message
+    from simulator.core.message import Envelope
     from simulator.core.observer import Observer
 
     class TakingTurns(Observer):
@@ -114,7 +116,7 @@ def compare(model: str, rounds: int) -> dict[str, float]:
             self.loop = PlainLoop(model)
             self.resumed: float | None = None
 
-        def sent(self, round: int, messages: Sequence[Message]) -> None:
+        def sent(self, round: int, messages: Sequence[Envelope]) -> None:
             now = time.perf_counter()
             if self.resumed is not None:
                 self.engine.append(now - self.resumed)

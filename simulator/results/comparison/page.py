@@ -12,7 +12,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from simulator.core.errors import wrong
-from simulator.results.comparison.figures import pictures
 from simulator.results.comparison.table import Comparison
 from simulator.results.comparison.text import TEXT_COLUMNS
 
@@ -26,6 +25,8 @@ def write_html(comparison: Comparison, path: Path) -> Path:
     Raises:
         InputError: it cannot be written.
     """
+    from simulator.results.comparison.figures import pictures  # matplotlib, which no other command needs
+
     environment = Environment(
         loader=PackageLoader("simulator.results.comparison", ""),
         autoescape=True,
