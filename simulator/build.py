@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+
 from simulator.asynchronous import Asynchronous, PairAverage
+from simulator.choices import Figures, with_device, with_trainer
 from simulator.clock import Clock
 from simulator.core.backend import BACKENDS, Backend, Blueprint
 from simulator.core.errors import InputError
@@ -17,6 +20,7 @@ from simulator.core.mixer import MIXERS, Mixer
 from simulator.core.model import MODELS
 from simulator.core.node import Node, Place, SharedSettings
 from simulator.core.observer import Observer, RunInfo
+from simulator.core.samples import moved
 from simulator.core.seeding import torch_seed
 from simulator.data.splits import NetworkData, prepare
 from simulator.engine import Engine, Rhythm
@@ -42,16 +46,18 @@ class ExperimentNodes:
             InputError: a method cannot work at a node.
         """
         experiment, n = self.experiment, self.topology.num_nodes
-        augment, matrix = experiment.data.augment, self.module().initial.repeat(len(ids), 1)
-        nodes = []
-        for id, parameters in zip(ids, matrix, strict=True):
+        augment = experiment.data.augment if experiment.data.augment.is_on else None
+        matrix = self.module().initial.repeat(len(ids), 1)
+        held, nodes = moved([self.data.nodes[id] for id in ids], matrix.device), []
+        for id, parameters, data in zip(ids, matrix, held, strict=True):
             place = Place(id, self.topology.row(id), self.topology.out_neighbours(id))
             shared = SharedSettings(experiment.seed, n, experiment.rounds, experiment.training.of(id), augment)
             methods = [METHODS.build(settings) for settings in experiment.methods]
             try:
-                nodes.append(Node(place, shared, self.data.nodes[id], parameters, self._mixer(), methods))
+                nodes.append(Node(place, shared, data, parameters, self._mixer(), methods))
             except InputError as error:
                 raise error.under(f"node {id}") from error
+        _in_one_matrix(nodes)
         return nodes
 
     def module(self) -> FlatModule:
@@ -65,33 +71,51 @@ class ExperimentNodes:
         with torch_seed(experiment.seed, "model.initialisation"):
             network = MODELS.build(experiment.model).build((height, width, channels), data.classes)
         check_trainable_by_gossip(network)
-        return FlatModule(network, experiment.training.precision)
+        return FlatModule(network, experiment.training.precision, experiment.training.device)
 
     def _mixer(self) -> Mixer:
         return MIXERS.build(self.experiment.mixer) if self.experiment.mode == "synchronous" else PairAverage()
 
 
+def _in_one_matrix(nodes: Sequence[Node]) -> None:
+    """Let the nodes' momenta be rows of one matrix, as their parameters are."""
+    momenta = [node.momentum for node in nodes if node.momentum is not None]
+    for node, row in zip(nodes, torch.stack(momenta) if momenta else (), strict=False):
+        node.momentum = row
+
+
 @dataclass
 class Simulation:
-    """All parts of an experiment, ready to run."""
+    """All parts of an experiment, ready to run.
+
+    Attributes:
+        experiment: with what was left open decided.
+        choices: what was measured to decide it, by what was decided.
+    """
 
     experiment: Experiment
     network: Network
     data: NetworkData
     blueprint: Blueprint
     backend: Backend
+    choices: Mapping[str, Figures]
 
     @classmethod
     def of(cls, experiment: Experiment) -> Simulation:
-        """Load the data and put the parts together.
+        """Load the data, decide what is left open, and put the parts together.
 
         Raises:
-            InputError: the data set is not there, or a node would be left without samples.
+            InputError: the data set is not there, a node would be left without samples, there is no such device, or the
+                network cannot be trained in the way asked for.
         """
+        experiment = with_device(experiment)
         network = experiment.topology.build(experiment.seed)
         data = prepare(experiment.data, network.base.num_nodes, experiment.seed)
         blueprint = ExperimentNodes(experiment, network.base, data)
-        return cls(experiment, network, data, blueprint, BACKENDS.build(experiment.backend))
+        experiment, figures = with_trainer(experiment, blueprint)
+        blueprint = replace(blueprint, experiment=experiment)
+        choices = {"trainer": figures} if figures else {}
+        return cls(experiment, network, data, blueprint, BACKENDS.build(experiment.backend), choices)
 
     @contextmanager
     def started(self) -> Iterator[None]:
@@ -108,9 +132,10 @@ class Simulation:
 
     def engine(self, checkpoints: Checkpoints, observers: Sequence[Observer]) -> Engine:
         """The rounds of this simulation."""
-        experiment, data = self.experiment, self.data.nodes[0]
+        experiment, module = self.experiment, self.blueprint.module()
+        (data,) = moved(self.data.nodes[:1], module.device)
         rhythm = Rhythm(experiment.rounds, experiment.evaluate.every, experiment.checkpoint.every)
-        consensus = (self.blueprint.module(), data.test, data.normalizer)
+        consensus = (module, data.test, data.normalizer)
         return Engine(self._mode(), rhythm, observers, checkpoints, consensus)
 
     def _mode(self) -> Mode:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from simulator.build import Simulation
-from simulator.core.errors import RunError, wrong
+from simulator.choices import on_cpu
+from simulator.core.errors import InputError, RunError, wrong
 from simulator.core.method import METHODS
 from simulator.core.node import Node
 from simulator.core.observer import Observer
@@ -22,7 +24,6 @@ from simulator.parsing import load_experiment
 from simulator.results.checkpoint import Checkpoints
 from simulator.results.provenance import provenance
 from simulator.results.recorder import Recorder
-from simulator.results.report import write_report
 from simulator.results.run_directory import RunDirectory
 
 
@@ -44,7 +45,7 @@ class Run:
         experiment = load_experiment(self.directory.experiment)
         checkpoints = Checkpoints(self.path / "checkpoints", experiment.digest())
         states = checkpoints.load(checkpoints.choose()).nodes
-        nodes = Simulation.of(experiment).blueprint.nodes(sorted(states))
+        nodes = Simulation.of(on_cpu(experiment)).blueprint.nodes(sorted(states))
         for node in nodes:
             node.load_state_dict(states[node.id])
         return nodes
@@ -100,6 +101,8 @@ def resume(path: str | Path, round: int | None = None, observers: Sequence[Obser
 
 def write_run_report(directory: RunDirectory) -> Path:
     """Write ``report.html`` of a run, with the sections of its methods; returns its path."""
+    from simulator.results.report import write_report  # matplotlib takes half a second, and a run starts without it
+
     sections: list[Section] = []
     for settings in load_experiment(directory.experiment).methods:
         sections += METHODS.load(settings.name).sections(settings, directory)
@@ -116,14 +119,25 @@ def _run(simulation: Simulation, directory: RunDirectory, observers: Sequence[Ob
         checkpoints.discard_after(start_round)
     for observer in everyone:
         observer.started(simulation.info(directory.path, start_round))
-    status = _carry_out(engine, directory, everyone)
+    origin = provenance() | {"choices": _choices(simulation, directory)}
+    status = _carry_out(engine, directory, everyone, origin)
     return Run(RunDirectory(directory.path), status)
 
 
-def _carry_out(engine: Engine, directory: RunDirectory, observers: Sequence[Observer]) -> str:
-    began, origin, status = time.perf_counter(), provenance(), "failed"
+def _choices(simulation: Simulation, directory: RunDirectory) -> dict[str, Any]:
+    """What was measured to decide what the experiment leaves open; a resumed run keeps what was decided at first."""
+    first: dict[str, Any] = {}
+    with suppress(InputError):  # a new run has no provenance yet, and a damaged one is written anew
+        first = directory.read_json("provenance.json").get("choices", {})
+    return {**first, **simulation.choices, **simulation.backend.choices}
+
+
+def _carry_out(
+    engine: Engine, directory: RunDirectory, observers: Sequence[Observer], origin: Mapping[str, Any]
+) -> str:
+    began, status = time.perf_counter(), "failed"
     try:
-        directory.write_json("provenance.json", origin | {"status": "running"})
+        directory.write_json("provenance.json", {**origin, "status": "running"})
         status = engine.run()
     except KeyboardInterrupt:
         status = "interrupted"
@@ -133,9 +147,9 @@ def _carry_out(engine: Engine, directory: RunDirectory, observers: Sequence[Obse
             "    What was written stays readable. Free some space and continue with `rumormill resume`."
         ) from error
     finally:
-        outcome = {"status": status, "seconds": round(time.perf_counter() - began, 3)}
+        outcome = {**origin, "status": status, "seconds": round(time.perf_counter() - began, 3)}
         with suppress(OSError):  # a full disk has been reported already
-            directory.write_json("provenance.json", origin | outcome)
+            directory.write_json("provenance.json", outcome)
         for observer in observers:
             with suppress(OSError):
                 observer.finished(status)

@@ -16,28 +16,31 @@ from simulator.backends.worker import Worker
 from simulator.core.backend import Backend, Blueprint, Order, Replies, Workers
 from simulator.core.message import Message
 from simulator.core.registry import PartSettings
+from simulator.training.probe import milliseconds_a_node_step
+
+WORTH_A_THREAD = 2.0  # ms a node-step: below that, threads wait for the interpreter lock more than they help
 
 
 class Local(Backend):
     """Nodes are rows of one matrix a worker; ``workers`` threads carry them, each with a module of its own.
 
     Torch releases the interpreter lock inside its kernels, so two threads nearly halve the time of a step that takes
-    over about 2 ms; for smaller steps one worker is faster. The number of workers never changes results.
+    over about 2 ms; for smaller steps one worker is faster, and a GPU is kept busy by one. The number of workers never
+    changes results (of stacked nodes: beyond the order in which floats are summed).
     """
 
     class Config(PartSettings):
-        """Settings of `Local`; "auto" is one worker a core."""
+        """Settings of `Local`; "auto" is one worker a core where a measured node-step is long enough, else one."""
 
         name: str = "local"
-        workers: PositiveInt | Literal["auto"] = 1
+        workers: PositiveInt | Literal["auto"] = "auto"
 
     config: Config
 
     def start(self, blueprint: Blueprint) -> None:
         """Make the nodes and start the threads."""
         nodes = blueprint.topology.num_nodes
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        wanted = min(cores if self.config.workers == "auto" else self.config.workers, nodes)
+        wanted = min(self._measured(blueprint) if self.config.workers == "auto" else self.config.workers, nodes)
         self._workers = [Worker(blueprint, ids.tolist()) for ids in np.array_split(np.arange(nodes), wanted)]
         self._under_way: list[Message] = []
         self._threads_before = torch.get_num_threads()
@@ -45,6 +48,16 @@ class Local(Backend):
         self._pool = ThreadPoolExecutor(
             wanted, thread_name_prefix="worker", initializer=torch.set_num_threads, initargs=(1,)
         )
+
+    def _measured(self, blueprint: Blueprint) -> int:
+        """How many workers are worth having."""
+        (node,) = blueprint.nodes([0])
+        if node.parameters.device.type != "cpu" or cores() == 1 or blueprint.topology.num_nodes == 1:
+            return 1
+        taken = milliseconds_a_node_step(node.training.trainer, blueprint)
+        workers = cores() if taken > WORTH_A_THREAD else 1
+        self.choices = {"workers": {"chosen": workers, "cores": cores(), "milliseconds_a_node_step": round(taken, 4)}}
+        return workers
 
     def superstep(self, order: Order) -> Callable[[], Replies]:
         """Carry ``order`` out before returning; one worker needs no thread of its own."""
@@ -75,3 +88,8 @@ class Local(Backend):
         """Stop the workers and give torch its threads back."""
         self._pool.shutdown()
         torch.set_num_threads(self._threads_before)
+
+
+def cores() -> int:
+    """How many processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

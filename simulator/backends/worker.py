@@ -10,7 +10,7 @@ from torch import Tensor
 from simulator.core.backend import Blueprint, Evaluation, Order, Reply
 from simulator.core.message import Message
 from simulator.core.node import Node
-from simulator.training.sequential import Sequential
+from simulator.training.trainers import TRAINERS
 
 
 class Worker:
@@ -24,8 +24,9 @@ class Worker:
     def __init__(self, blueprint: Blueprint, ids: Sequence[int]) -> None:
         self.ids = frozenset(ids)
         self._blueprint = blueprint
-        self._trainer = Sequential(blueprint.module())
         self.reset()
+        trainer = next(iter(self._nodes.values())).training.trainer
+        self._trainer = TRAINERS[trainer](blueprint.module())
 
     def reset(self) -> None:
         """Put the nodes back to their beginning."""
@@ -48,7 +49,7 @@ class Worker:
         Returns:
             The nodes' replies, and their messages to nodes of other workers.
         """
-        self._deliver(arrived)
+        self._deliver(message.to(self._trainer.module.device) for message in arrived)
         nodes = [node for id, node in self._nodes.items() if order.nodes is None or id in order.nodes]
         replies = {node.id: Reply() for node in nodes}
         sent = self._begin(order, nodes)
@@ -82,7 +83,7 @@ class Worker:
     def _measure(self, order: Order, nodes: Sequence[Node], replies: Mapping[int, Reply]) -> None:
         if order.evaluate:
             for node, score in zip(nodes, self._trainer.evaluate(nodes), strict=True):
-                evaluation = Evaluation(score.accuracy, score.loss, node.take_loss(), node.parameters)
+                evaluation = Evaluation(score.accuracy, score.loss, node.take_loss(), node.parameters.cpu())
                 replies[node.id].evaluation = evaluation
         if order.snapshot:
             for node in nodes:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -105,9 +106,11 @@ class Backend(Part, ABC):
 
     Attributes:
         window: supersteps that may be under way before the first of them is collected.
+        choices: what was measured at the start to decide what the settings leave open, by what was decided.
     """
 
     window: int = 1
+    choices: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod
     def start(self, blueprint: Blueprint) -> None:

@@ -6,6 +6,7 @@ binding another node's vector swaps the views, not the values.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
@@ -28,17 +29,20 @@ class FlatModule:
         module: the network; its parameters are views of whatever vector was bound last.
         gradient: float [parameters]; backward passes add to it.
         dtype: of parameters and activations (bf16 keeps float32 parameters and autocasts the forward pass).
+        device: where parameters, gradients and activations are.
     """
 
-    def __init__(self, module: nn.Module, precision: Precision = "fp32") -> None:
+    def __init__(self, module: nn.Module, precision: Precision = "fp32", device: str = "cpu") -> None:
         self.dtype = torch.float64 if precision == "fp64" else torch.float32
-        self.precision = precision
-        self.module = module.to(self.dtype)
+        self.precision, self.device = precision, torch.device(device)
+        self.module = module.to(self.device, self.dtype)
+        self._names = [name for name, _ in module.named_parameters()]
         self._parameters = list(module.parameters())
         self._shapes = [parameter.shape for parameter in self._parameters]
         self.initial = torch.cat([_flatten(parameter.detach()) for parameter in self._parameters])
         self.gradient = torch.zeros_like(self.initial)
-        for parameter, view in zip(self._parameters, self.views(self.gradient), strict=True):
+        self._gradients = self.views(self.gradient)
+        for parameter, view in zip(self._parameters, self._gradients, strict=True):
             parameter.grad = view
         self._bound: Tensor | None = None
         self.bind(self.initial)
@@ -56,19 +60,26 @@ class FlatModule:
         for parameter, view in zip(self._parameters, self.views(parameters), strict=True):
             parameter.data = view
 
+    def differentiate(self, loss: Tensor) -> None:
+        """Replace `gradient` by that of ``loss`` at the vector bound last."""
+        fill(self._gradients, torch.autograd.grad(loss, self._parameters, allow_unused=True))
+
     def views(self, flat: Tensor) -> list[Tensor]:
-        """``flat`` cut into tensors of the parameters' shapes, in the module's order; no copy."""
-        pieces = torch.split(flat, [shape.numel() for shape in self._shapes])
+        """``flat`` cut into tensors of the parameters' shapes, in the module's order; no copy.
+
+        Args:
+            flat: float [..., parameters]; dimensions in front, such as one of nodes, stay in front.
+        """
+        pieces = torch.split(flat, [shape.numel() for shape in self._shapes], dim=-1)
         return [_unflatten(piece, shape) for piece, shape in zip(pieces, self._shapes, strict=True)]
 
     def named_views(self, flat: Tensor) -> dict[str, Tensor]:
         """Like `views`, under the module's parameter names."""
-        names = [name for name, _ in self.module.named_parameters()]
-        return dict(zip(names, self.views(flat), strict=True))
+        return dict(zip(self._names, self.views(flat), strict=True))
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context that forward passes run in."""
-        return torch.autocast("cpu", torch.bfloat16) if self.precision == "bf16" else nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
 
     @torch.no_grad()
     def logits(self, samples: Samples, normalizer: Normalizer) -> Tensor:
@@ -79,6 +90,12 @@ class FlatModule:
             rows = [self.module(normalizer(samples.images_at(chunk), self.dtype)).to(self.dtype) for chunk in chunks]
         self.module.train()
         return torch.cat(rows)
+
+
+def fill(views: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> None:
+    """Copy ``gradients`` into ``views``: faster than zeros to add to. None, of what had no part in the loss, is 0."""
+    for view, gradient in zip(views, gradients, strict=True):
+        view.copy_(gradient) if gradient is not None else view.zero_()
 
 
 def check_trainable_by_gossip(module: nn.Module) -> None:
@@ -103,6 +120,6 @@ def _flatten(parameter: Tensor) -> Tensor:
 
 def _unflatten(piece: Tensor, shape: torch.Size) -> Tensor:
     if len(shape) != 4:
-        return piece.view(shape)
+        return piece.view(*piece.shape[:-1], *shape)
     out_channels, in_channels, height, width = shape
-    return piece.view(out_channels, height, width, in_channels).permute(0, 3, 1, 2)
+    return piece.view(*piece.shape[:-1], out_channels, height, width, in_channels).movedim(-1, -3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -52,6 +52,10 @@ class Message:
         signature = tuple((name, tensor.dtype, tuple(tensor.shape)) for name, tensor in self.parts.items())
         return Envelope(self.sender, self.receiver, self.round, sizes, _overhead(signature) + sum(sizes.values()))
 
+    def to(self, device: torch.device) -> Message:
+        """The message with all its tensors on ``device``."""
+        return replace(self, parts={name: tensor.to(device) for name, tensor in self.parts.items()})
+
     def encode(self) -> bytes:
         """The message as safetensors.
 
@@ -77,7 +81,7 @@ class Message:
 
 def _apart(tensor: Tensor) -> Tensor:
     """A contiguous copy: safetensors refuses tensors that share memory."""
-    return tensor.detach().clone(memory_format=torch.contiguous_format)
+    return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
 
 
 @lru_cache(maxsize=4096)

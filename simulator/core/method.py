@@ -50,9 +50,12 @@ class Method(Part):
 
     Attributes:
         neutral: settings under which training is bit-identical to not using the method (tested for every method).
+        stackable: whether nodes with this method can be trained in step with each other, by the stacked trainer. Not
+            where ``per_sample_loss`` differentiates through ``node.model``, or looks at what other nodes' steps change.
     """
 
     neutral: ClassVar[Mapping[str, Any]] = {}
+    stackable: ClassVar[bool] = True
 
     @classmethod
     def needs(cls, config: Any) -> frozenset[str]:

@@ -212,7 +212,7 @@ class Node:
             state["momentum"] = self.momentum
         for prefix, owner in self._owners():
             state |= {f"{prefix}/{name}": tensor for name, tensor in owner.state_dict().items()}
-        return {name: tensor.detach().clone().contiguous() for name, tensor in state.items()}
+        return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in state.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restore what `state_dict` gave.
@@ -233,7 +233,8 @@ class Node:
             self.momentum.copy_(state["momentum"])
         for prefix, owner in self._owners():
             start = f"{prefix}/"
-            owner.load_state_dict({name.removeprefix(start): t for name, t in state.items() if name.startswith(start)})
+            own = {name.removeprefix(start): t for name, t in state.items() if name.startswith(start)}
+            owner.load_state_dict({name: tensor.to(self.parameters.device) for name, tensor in own.items()})
 
     def _take(self, place: Place) -> None:
         self.weights, self.receivers, self.active = place.weights, place.receivers, place.active

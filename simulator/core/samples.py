@@ -6,7 +6,10 @@ batch comes out in the channels-last layout that convolutions want.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +22,7 @@ class Samples:
     Attributes:
         images: uint8 [M, height, width, channels], shared by every set that refers to it.
         labels: int64 [M], or None where the set is unlabelled.
-        index: int64 [N], the rows that belong to this set.
+        index: int64 [N], the rows that belong to this set; on the CPU wherever the arrays are.
     """
 
     images: Tensor
@@ -31,17 +34,20 @@ class Samples:
 
     def images_at(self, positions: Tensor) -> Tensor:
         """uint8 [B, height, width, channels] of the samples at ``positions`` (int64 [B], counted within this set)."""
-        return self.images[self.index[positions]]
+        return self.images[self._rows(positions)]
 
     def labels_at(self, positions: Tensor) -> Tensor:
         """int64 [B] labels of the samples at ``positions``."""
         if self.labels is None:
             raise ValueError("these samples have no labels")
-        return self.labels[self.index[positions]]
+        return self.labels[self._rows(positions)]
+
+    def _rows(self, positions: Tensor) -> Tensor:
+        return self.index[positions.to(self.index.device)].to(self.images.device)
 
     def subset(self, positions: Tensor) -> Samples:
         """The samples at ``positions`` as a set of its own, over the same arrays."""
-        return Samples(self.images, self.labels, self.index[positions])
+        return Samples(self.images, self.labels, self.index[positions.to(self.index.device)])
 
 
 @dataclass(frozen=True)
@@ -58,9 +64,13 @@ class Normalizer:
 
     def __call__(self, images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """uint8 [B, height, width, channels] to ``dtype`` [B, channels, height, width], channels-last in memory."""
-        scale, shift = 1 / (255 * self.std), -self.mean / self.std
+        scale, shift = self._affine
         values = images.to(dtype).mul_(scale.to(dtype)).add_(shift.to(dtype))
         return values.permute(0, 3, 1, 2)
+
+    @cached_property
+    def _affine(self) -> tuple[Tensor, Tensor]:
+        return 1 / (255 * self.std), -self.mean / self.std
 
 
 @dataclass(frozen=True)
@@ -84,6 +94,26 @@ class NodeData:
     public: Samples | None
     normalizer: Normalizer
     classes: int
+
+
+def moved(data: Sequence[NodeData], device: torch.device) -> list[NodeData]:
+    """The same data on ``device``; what nodes share, they share there, once."""
+    copies: dict[int, Any] = {}
+
+    def there(part: Any) -> Any:
+        if id(part) not in copies:
+            copies[id(part)] = part.to(device) if isinstance(part, Tensor) else _rebuilt(part, there)
+        return copies[id(part)]
+
+    return list(data) if device.type == "cpu" else [_rebuilt(node, there) for node in data]
+
+
+def _rebuilt(part: Any, there: Callable[[Any], Any]) -> Any:
+    """``part`` with every tensor, at any depth, from ``there``; only indices stay where they are drawn, on the CPU."""
+    if not is_dataclass(part) or isinstance(part, type):
+        return part
+    changes = {entry.name: there(getattr(part, entry.name)) for entry in fields(part) if entry.name != "index"}
+    return replace(part, **changes)
 
 
 @dataclass(frozen=True)

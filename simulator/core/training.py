@@ -67,8 +67,9 @@ class TrainingSettings(Settings):
     batch_size: int = Field(32, ge=1)
     optimizer: OptimizerSettings = OptimizerSettings()
     schedule: ScheduleSettings = ScheduleSettings()
-    trainer: Literal["sequential"] = "sequential"
+    trainer: Literal["sequential", "stacked", "auto"] = "sequential"
     precision: Precision = "fp32"
+    device: Literal["cpu", "cuda", "auto"] = "cpu"
     nodes: Mapping[NonNegativeInt, NodeTrainingSettings] = {}
 
     @property

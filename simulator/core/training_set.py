@@ -25,7 +25,7 @@ class TrainingSet:
     def __init__(self, data: NodeData, augment: Augment | None, dtype: torch.dtype) -> None:
         self._data, self._augment, self._dtype = data, augment, dtype
         self._public_positions = torch.empty(0, dtype=torch.int64)
-        self._public_targets = torch.empty(0, data.classes, dtype=dtype)
+        self._public_targets = torch.empty(0, data.classes, dtype=dtype, device=data.train.images.device)
         self._epoch, self._cursor = 0, 0
         self._order: Tensor | None = None
 
@@ -54,16 +54,22 @@ class TrainingSet:
         """
         if len(positions) == 0 and len(self._public_positions) == 0:
             return
-        self._public_positions, self._public_targets = positions, targets.to(self._dtype)
+        self._public_positions, self._public_targets = positions.cpu(), targets.to(self._public_targets)
         self._epoch, self._cursor, self._order = self._epoch + 1, 0, None
 
     def next_batch(
         self, size: int, rng: Callable[[str, int], np.random.Generator], augment_rng: np.random.Generator
     ) -> Batch:
         """The next ``size`` samples of the stream; ``rng(purpose, epoch)`` orders a pass."""
-        return self._gather(self._next_positions(min(size, len(self)), rng), augment_rng)
+        return self._gather(self.next_positions(min(size, len(self)), rng), augment_rng)
 
-    def _next_positions(self, size: int, rng: Callable[[str, int], np.random.Generator]) -> Tensor:
+    @property
+    def is_plain(self) -> bool:
+        """Whether batches are private samples as they are, neither augmented nor joined by public ones."""
+        return self._augment is None and len(self._public_positions) == 0
+
+    def next_positions(self, size: int, rng: Callable[[str, int], np.random.Generator]) -> Tensor:
+        """int64 [size], the places of the next samples: those that `next_batch` would take, however cut in batches."""
         taken: list[Tensor] = []
         while size > 0:
             if self._order is None:
@@ -106,5 +112,5 @@ class TrainingSet:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Continue where the stream stood when ``state`` was taken."""
         self._epoch, self._cursor = (int(value) for value in state["stream"])
-        self._public_positions, self._public_targets = state["public_positions"], state["public_targets"]
+        self._public_positions, self._public_targets = state["public_positions"].cpu(), state["public_targets"]
         self._order = None

@@ -23,6 +23,11 @@ class Augmentation(Settings):
     crop: int = Field(default=0, ge=0)
     flip: bool = False
 
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is changed at all."""
+        return bool(self.crop) or self.flip
+
     def __call__(self, images: Tensor, rng: np.random.Generator) -> Tensor:
         """Augment a batch.
 
@@ -33,7 +38,7 @@ class Augmentation(Settings):
         Returns:
             uint8 [B, height, width, channels]; ``images`` itself where everything is off.
         """
-        if not (self.crop or self.flip):
+        if not self.is_on:
             return images
         batch, height, width, _ = images.shape
         rows, columns = np.tile(np.arange(height), (batch, 1)), np.tile(np.arange(width), (batch, 1))

@@ -35,7 +35,7 @@ def earlier_runs(out: Path) -> dict[str, Earlier]:
     for file in sorted(out.glob("*/experiment.yaml")):
         with suppress(InputError):  # of another program or version: none of this sweep's
             experiment = load_experiment(file)
-            run, key = _judged(file.parent, experiment), identity(experiment)
+            run, key = _judged(file.parent, experiment), _asked_for(file.parent, experiment)
             if run and (key not in found or _rank(run) >= _rank(found[key])):
                 found[key] = run
     return found
@@ -46,6 +46,12 @@ def label_run(path: Path, run: SweepRun, failure: str = "") -> None:
     content = run.to_json() | ({"failure": failure} if failure else {})
     if read(RunDirectory(path), FILE) != content:
         RunDirectory(path).write_json(FILE, content)
+
+
+def _asked_for(path: Path, experiment: Experiment) -> str:
+    """Identity of the experiment before what it left open, such as ``trainer: auto``, was decided."""
+    recorded = read(RunDirectory(path), FILE).get("identity")
+    return str(recorded) if recorded else identity(experiment)
 
 
 def _judged(path: Path, experiment: Experiment) -> Earlier | None:

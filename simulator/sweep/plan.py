@@ -54,7 +54,13 @@ class SweepRun:
 
     def to_json(self) -> dict[str, Any]:
         """What ``sweep.json`` in its run directory says."""
-        return {"arm": self.combination.arm, "grid": dict(self.combination.grid), "seed": self.experiment.seed}
+        combination, identity = self.combination, self.identity()
+        return {
+            "arm": combination.arm,
+            "grid": dict(combination.grid),
+            "seed": self.experiment.seed,
+            "identity": identity,
+        }
 
 
 @dataclass(frozen=True)

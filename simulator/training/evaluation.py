@@ -21,9 +21,12 @@ class Score(NamedTuple):
 
 def evaluate(module: FlatModule, parameters: Tensor, samples: Samples, normalizer: Normalizer) -> Score:
     """The score of the model with ``parameters`` (float [parameters]) on ``samples``."""
-    module.bind(parameters)
-    logits = module.logits(samples, normalizer)
-    labels = samples.labels_at(torch.arange(len(samples)))
+    module.bind(parameters.to(module.device))
+    return score(module.logits(samples, normalizer), samples.labels_at(torch.arange(len(samples))))
+
+
+def score(logits: Tensor, labels: Tensor) -> Score:
+    """The score of predictions (float [N, classes]) for samples of classes ``labels`` (int64 [N])."""
     accuracy = (logits.argmax(dim=1) == labels).double().mean().item()
     return Score(accuracy, cross_entropy(logits.double(), labels).item())
 

@@ -30,8 +30,8 @@ class Sequential(Trainer):
 
 def _train(node: Node) -> None:
     augment_rng = node.rng("augmentation")
-    loss_hooks = _overriding(node, "per_sample_loss")
-    step_hooks = _overriding(node, "before_step")
+    loss_hooks = overriding(node, "per_sample_loss")
+    step_hooks = overriding(node, "before_step")
     steps = node.training.local_steps
     node.record_loss(sum(_step(node, augment_rng, loss_hooks, step_hooks) for _ in range(steps)) / steps)
 
@@ -45,8 +45,7 @@ def _step(node: Node, augment_rng: np.random.Generator, loss_hooks: list[Method]
     for method in loss_hooks:
         losses = method.per_sample_loss(node, batch, logits, losses)
     loss = losses.mean()
-    model.gradient.zero_()
-    loss.backward()  # type: ignore[no-untyped-call]
+    model.differentiate(loss)
     if settings.optimizer.weight_decay:
         model.gradient.add_(node.parameters, alpha=settings.optimizer.weight_decay)
     for method in step_hooks:
@@ -64,5 +63,6 @@ def _move(node: Node, gradient: Tensor) -> None:
     node.parameters.add_(direction, alpha=-node.learning_rate)
 
 
-def _overriding(node: Node, hook: str) -> list[Method]:
+def overriding(node: Node, hook: str) -> list[Method]:
+    """The node's methods that do something at ``hook``."""
     return [method for method in node.methods if getattr(type(method), hook) is not getattr(Method, hook)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 from simulator.core.flat_module import FlatModule
 from simulator.core.node import Node
@@ -15,7 +16,12 @@ class Trainer(ABC):
 
     Args:
         module: the network, lent to one node at a time.
+
+    Attributes:
+        typical: how many nodes show its pace.
     """
+
+    typical: ClassVar[int] = 1
 
     def __init__(self, module: FlatModule) -> None:
         self.module = module

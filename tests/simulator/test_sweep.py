@@ -76,9 +76,11 @@ def test_every_combination_has_its_run_directory_which_knows_what_it_is(done):
     assert outcome.paths == carried.fresh
     assert set(outcome.paths) == set(out.iterdir())
     assert (outcome.failures, outcome.interrupted) == ([], False)
-    assert [read(path, "sweep.json") for path in outcome.paths] == [
-        {"arm": arm, "grid": {}, "seed": seed} for seed in (0, 1) for arm in ("plain", "qg")
+    recorded = [read(path, "sweep.json") for path in outcome.paths]
+    assert [(run["arm"], run["grid"], run["seed"]) for run in recorded] == [
+        (arm, {}, seed) for seed in (0, 1) for arm in ("plain", "qg")
     ]
+    assert len({run["identity"] for run in recorded}) == 4
     assert all(read(path, "provenance.json")["status"] == "finished" for path in outcome.paths)
     assert outcome.paths[1].name.endswith("-small-qg-s0")
 
@@ -182,7 +184,8 @@ def test_a_failed_run_is_recorded_once_and_the_others_go_on(tmp_path):
         (failure,) = outcome.failures
         assert failure.label == "wild"
         assert failure.message.startswith("training diverged")
-        assert read(failure.path, "sweep.json") == {"arm": "wild", "grid": {}, "seed": 0, "failure": failure.message}
+        recorded = read(failure.path, "sweep.json")
+        assert (recorded["arm"], recorded["failure"]) == ("wild", failure.message)
         assert read(failure.path, "provenance.json")["status"] == "failed"
         assert f"failed: wild ({failure.path}): training diverged" in said
         assert said.endswith("1 of 2 runs finished, 1 failed\n")
@@ -225,6 +228,12 @@ def test_a_folder_that_cannot_hold_runs_is_refused(tmp_path, place):
         run_sweep(load_sweep(SWEEP), out)
 
 
+def test_a_run_that_chose_its_trainer_is_not_run_again(tmp_path):
+    content = {"experiment": QUICK, "overrides": {"training.trainer": "auto"}}
+
+    assert [len(sweep(content, tmp_path)[1].fresh) for _ in range(2)] == [1, 0]
+
+
 def test_grid_and_arms_and_seeds_are_all_combined():
     grid = {"rounds": [2, 3], "mixer": ["gossip", {"name": "gossip"}][:1]}
     runs = load_sweep({**SWEEP, "grid": grid, "overrides": {"training.batch_size": 8}}).runs
@@ -233,7 +242,8 @@ def test_grid_and_arms_and_seeds_are_all_combined():
     assert [run.experiment.seed for run in runs] == [0] * 4 + [1] * 4
     assert runs[1].label == "plain, rounds 3, mixer gossip, seed 0"
     assert runs[1].experiment.name == "small-plain-rounds-3-mixer-gossip"
-    assert runs[1].to_json() == {"arm": "plain", "grid": {"rounds": 3, "mixer": "gossip"}, "seed": 0}
+    recorded = {"arm": "plain", "grid": {"rounds": 3, "mixer": "gossip"}, "seed": 0, "identity": runs[1].identity()}
+    assert runs[1].to_json() == recorded
 
 
 def test_an_arm_comes_before_the_grid():

@@ -16,13 +16,13 @@ class Sign:
 
     def compress(self, vector: Tensor, random: np.random.Generator) -> Mapping[str, Tensor]:
         """Eight signs a byte, and the mean magnitude."""
-        bits = np.packbits((vector >= 0).numpy())
+        bits = np.packbits((vector >= 0).cpu().numpy())
         return {"choco.signs": torch.from_numpy(bits), "choco.scale": vector.abs().mean().reshape(1)}
 
     def restore(self, parts: Mapping[str, Tensor], like: Tensor) -> Tensor:
         """Plus or minus the mean magnitude."""
-        bits = np.unpackbits(parts["choco.signs"].numpy(), count=len(like))
-        return torch.from_numpy(bits).to(like.dtype).mul_(2).sub_(1).mul_(parts["choco.scale"])
+        bits = np.unpackbits(parts["choco.signs"].cpu().numpy(), count=len(like))
+        return torch.from_numpy(bits).to(like).mul_(2).sub_(1).mul_(parts["choco.scale"])
 
 
 class QSGD:
@@ -41,14 +41,14 @@ class QSGD:
         norm, s, d = vector.norm(), self._levels, len(vector)
         # The smallest normal number only ever divides a vector of zeros.
         shares = vector.abs().mul(s / norm.clamp_min(torch.finfo(vector.dtype).tiny))
-        levels = shares.add(torch.from_numpy(random.random(d))).floor().clamp(max=s).to(torch.uint8)
+        levels = shares.add(torch.from_numpy(random.random(d)).to(vector.device)).floor().clamp(max=s).to(torch.uint8)
         codes = levels + (vector < 0).to(torch.uint8) * (s + 1)
         worth = norm / (s * (1 + min(d / s**2, sqrt(d) / s)))
-        return {"choco.codes": torch.from_numpy(pack(codes.numpy(), self._bits)), "choco.scale": worth.reshape(1)}
+        return {"choco.codes": torch.from_numpy(pack(codes.cpu().numpy(), self._bits)), "choco.scale": worth.reshape(1)}
 
     def restore(self, parts: Mapping[str, Tensor], like: Tensor) -> Tensor:
         """Signed levels times what one is worth."""
-        codes = torch.from_numpy(unpack(parts["choco.codes"].numpy(), self._bits, len(like)))
+        codes = torch.from_numpy(unpack(parts["choco.codes"].cpu().numpy(), self._bits, len(like))).to(like.device)
         levels = (codes & self._levels).to(like.dtype)
         return torch.where(codes > self._levels, -levels, levels).mul_(parts["choco.scale"])
 

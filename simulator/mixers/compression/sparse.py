@@ -42,7 +42,7 @@ class RandomK:
     def restore(self, parts: Mapping[str, Tensor], like: Tensor) -> Tensor:
         """Values in their places."""
         indices = self._indices(int(parts["choco.seed"].item()), len(like))
-        return torch.zeros_like(like).index_copy_(0, indices, parts["choco.values"])
+        return torch.zeros_like(like).index_copy_(0, indices.to(like.device), parts["choco.values"])
 
     def _indices(self, seed: int, size: int) -> Tensor:
         drawn = np.random.default_rng(seed).choice(size, kept(self._keep, size), replace=False, shuffle=False)

@@ -1,0 +1,156 @@
+"""Many nodes as one program: for GPUs, and for small dense models on a CPU."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import nullcontext
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from simulator.core.errors import RunError
+from simulator.core.flat_module import EVALUATION_BATCH, FlatModule, fill
+from simulator.core.node import Node
+from simulator.training.chunks import nodes_a_chunk
+from simulator.training.evaluation import Score, score
+from simulator.training.feed import StackedBatch, batch_length, stacked_batches
+from simulator.training.rows import rows_of
+from simulator.training.sequential import overriding
+from simulator.training.stacked_module import StackedModule
+from simulator.training.trainer import Trainer
+
+
+class Stacked(Trainer):
+    """Trains nodes in chunks, each with its parameters as rows of one matrix and one backward pass for all its nodes.
+
+    A chunk holds nodes that take as many steps on batches as large, so nothing is padded. Results are those of
+    `Sequential` up to the order in which floats are summed.
+    """
+
+    typical = 32
+
+    def __init__(self, module: FlatModule) -> None:
+        super().__init__(module)
+        self._stacked = StackedModule(module)
+        self._gradient = module.gradient.new_zeros(0, module.num_parameters)
+
+    def train(self, nodes: Sequence[Node]) -> None:
+        """One chunk after the other."""
+        for chunk in self._chunks(nodes, lambda node: (batch_length(node), node.training.local_steps)):
+            with rows_of(chunk, "parameters") as parameters:
+                _Chunk(self._stacked, chunk, parameters, self._gradient_rows(len(chunk))).train()
+
+    def evaluate(self, nodes: Sequence[Node]) -> list[Score]:
+        """A chunk of nodes at a time, on the test images that they share."""
+        scores: dict[int, Score] = {}
+        for chunk in self._chunks(nodes, lambda node: id(node.data.test)):
+            with rows_of(chunk, "parameters") as parameters:
+                scores |= zip((node.id for node in chunk), self._scores(chunk[0], parameters), strict=True)
+        return [scores[node.id] for node in nodes]
+
+    @torch.no_grad()
+    def _scores(self, node: Node, parameters: Tensor) -> list[Score]:
+        test, views = node.data.test, self.module.named_views(parameters)
+        self.module.module.eval()
+        logits = [
+            self._stacked.logits(views, node.data.normalizer(test.images_at(rows), self.module.dtype), shared=True)
+            for rows in torch.split(torch.arange(len(test)), EVALUATION_BATCH)
+        ]
+        self.module.module.train()
+        labels = test.labels_at(torch.arange(len(test)))
+        return [score(rows.to(self.module.dtype), labels) for rows in torch.cat(logits, dim=1)]
+
+    def _chunks(self, nodes: Sequence[Node], kind: Callable[[Node], Hashable]) -> Iterator[Sequence[Node]]:
+        """Nodes of one kind, in pieces of nearly equal size."""
+        groups: defaultdict[Hashable, list[Node]] = defaultdict(list)
+        for node in nodes:
+            groups[kind(node)].append(node)
+        for group in groups.values():
+            pieces = -(-len(group) // nodes_a_chunk(self._stacked, group[0]))
+            for start, end in pairwise(len(group) * piece // pieces for piece in range(pieces + 1)):
+                yield group[start:end]
+
+    def _gradient_rows(self, n: int) -> Tensor:
+        """float [n, parameters]; kept from round to round, for fresh memory is slow at first touch."""
+        if len(self._gradient) < n:
+            self._gradient = self._gradient.new_zeros(n, self.module.num_parameters)
+        return self._gradient[:n]
+
+
+class _Chunk:
+    """Nodes in step with each other, for one round of local steps."""
+
+    def __init__(self, stacked: StackedModule, nodes: Sequence[Node], parameters: Tensor, gradient: Tensor) -> None:
+        self._stacked, self._nodes = stacked, nodes
+        self._parameters, self._gradient = parameters, gradient
+        self._views = {
+            name: view.detach().requires_grad_() for name, view in stacked.module.named_views(parameters).items()
+        }
+        self._loss_hooks = [overriding(node, "per_sample_loss") for node in nodes]
+        self._step_hooks = [overriding(node, "before_step") for node in nodes]
+
+    def train(self) -> None:
+        """All steps of the round; losses are read once, at its end, so that a GPU need not be waited for."""
+        settings = self._nodes[0].training
+        losses = torch.zeros(len(self._nodes), dtype=torch.float64, device=self._parameters.device)
+        with rows_of(self._nodes, "momentum") if settings.optimizer.momentum else nullcontext() as momentum:
+            for batch in stacked_batches(self._nodes, settings.local_steps):
+                losses += self._backward(batch)
+                self._before_step(batch)
+                self._move(momentum)
+        for node, loss in zip(self._nodes, (losses / settings.local_steps).tolist(), strict=True):
+            node.record_loss(loss)
+
+    def _backward(self, batch: StackedBatch) -> Tensor:
+        """Leave the nodes' gradients in the rows; returns their losses, float [n]."""
+        logits = self._stacked.logits(self._views, batch.images)
+        wide = logits.to(self._parameters.dtype).flatten(0, 1)
+        losses = cross_entropy(wide, batch.targets.flatten(0, 1), reduction="none").view(logits.shape[:2])
+        means = self._through_methods(batch, logits, losses).mean(dim=1)
+        self._differentiate(means.sum())
+        weight_decay = self._nodes[0].training.optimizer.weight_decay
+        if weight_decay:
+            self._gradient.add_(self._parameters, alpha=weight_decay)
+        return means.detach()
+
+    def _through_methods(self, batch: StackedBatch, logits: Tensor, losses: Tensor) -> Tensor:
+        """The losses to train on, float [n, B]."""
+        if not any(self._loss_hooks):
+            return losses
+        rows = list(losses)
+        for place, (node, methods) in enumerate(zip(self._nodes, self._loss_hooks, strict=True)):
+            with node.using(self._stacked.module, self._gradient[place]):
+                for method in methods:
+                    rows[place] = method.per_sample_loss(node, batch.part(place), logits[place], rows[place])
+        return torch.stack(rows)
+
+    def _differentiate(self, loss: Tensor) -> None:
+        leaves, own = list(self._views.values()), list(self._stacked.module.module.parameters())
+        found = torch.autograd.grad(loss, [*leaves, *own], allow_unused=True)
+        if any(gradient is not None for gradient in found[len(leaves) :]):
+            raise RunError(
+                "a method's per_sample_loss differentiates through node.model, which cannot be stacked.\n"
+                "    Set training.trainer: sequential, and stackable = False in that method."
+            )
+        fill(self._stacked.module.views(self._gradient), found[: len(leaves)])
+
+    def _before_step(self, batch: StackedBatch) -> None:
+        for place, (node, methods) in enumerate(zip(self._nodes, self._step_hooks, strict=True)):
+            if methods:
+                with node.using(self._stacked.module, self._gradient[place]):
+                    for method in methods:
+                        method.before_step(node, batch.part(place))
+
+    def _move(self, momentum: Tensor | None) -> None:
+        optimizer, direction = self._nodes[0].training.optimizer, self._gradient
+        if momentum is not None:
+            momentum.mul_(optimizer.momentum).add_(self._gradient)
+            direction = direction.add_(momentum, alpha=optimizer.momentum) if optimizer.nesterov else momentum
+        rates = [node.learning_rate for node in self._nodes]
+        if len(set(rates)) == 1:
+            self._parameters.add_(direction, alpha=-rates[0])
+        else:
+            self._parameters.sub_(direction * direction.new_tensor(rates)[:, None])

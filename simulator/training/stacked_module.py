@@ -1,0 +1,69 @@
+"""One network with many parameter vectors at once: whatever goes in or out has a dimension of models in front."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+from torch.func import functional_call, vmap
+from torch.nn.functional import linear
+from torch.overrides import TorchFunctionMode
+
+from simulator.core.flat_module import FlatModule
+
+
+class StackedModule:
+    """The module's own forward pass, vectorised over models; ordinary autograd goes through it.
+
+    With one row of parameters a sample, each with a batch of one, the gradient of the summed losses holds the
+    per-sample gradients, row by row.
+
+    Args:
+        module: whose forward pass; its own parameters are left alone.
+    """
+
+    def __init__(self, module: FlatModule) -> None:
+        self.module = module
+
+    def logits(self, parameters: Tensor | Mapping[str, Tensor], images: Tensor, *, shared: bool = False) -> Tensor:
+        """Logits of every model on images of its own, or on the same ones.
+
+        Args:
+            parameters: float [n, parameters], or the named views of such a matrix (`FlatModule.named_views`).
+            images: float [n, B, channels, height, width]; [B, channels, height, width] where ``shared``.
+            shared: whether all models look at the same images.
+
+        Returns:
+            float [n, B, classes].
+
+        Raises:
+            RuntimeError: the network does something that cannot be vectorised.
+        """
+        views = self.module.named_views(parameters) if isinstance(parameters, Tensor) else parameters
+        with self.module.autocast():
+            if len(next(iter(views.values()))) == 1:  # vmap over one model trips over its channels-last activations
+                return self._one({name: view[0] for name, view in views.items()}, images if shared else images[0])[None]
+            with _WeightsFirst():
+                found: Tensor = vmap(self._one, in_dims=(0, None if shared else 0))(dict(views), images)
+        return found
+
+    def _one(self, parameters: dict[str, Tensor], images: Tensor) -> Tensor:
+        logits: Tensor = functional_call(self.module.module, parameters, (images,))
+        return logits
+
+
+class _WeightsFirst(TorchFunctionMode):
+    """x W^T as (W x^T)^T, so that batched products give gradients in the layout of W instead of transposed ones.
+
+    That halves the time of the step of an mlp of 100,000 parameters' gradient.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        if func is linear and len(args) == 3 and args[0].dim() == 2:
+            x, weight, bias = args
+            product = (weight @ x.mT).mT
+            return product if bias is None else product + bias
+        return func(*args, **(kwargs or {}))
