@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import simulator
 from methods.idkd import IDKD
 from simulator import load_experiment, run
+from simulator.sweep.plan import load_sweep
 from simulator.yaml_file import recipes
 
+SWEEPS = sorted((Path(simulator.__file__).parent / "recipes" / "sweeps").glob("*.yaml"))
 BENCHMARKS = Path(__file__).parent / "benchmarks"
 SHAPES = {"digits": (8, 8), "fashion_mnist": (28, 28), "cifar10": (32, 32, 3)}
 
@@ -40,6 +43,11 @@ def test_every_recipe_runs_when_shrunk(name, tmp_path):
     assert run(shrunk(name, tmp_path), tmp_path).status == "finished"
 
 
+@pytest.mark.parametrize("sweep", SWEEPS, ids=lambda path: path.stem)
+def test_every_sweep_is_valid(sweep):
+    assert load_sweep(sweep).runs
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_in_the_quickstart_the_detector_beats_labelling_everything(seed, tmp_path):
@@ -53,7 +61,8 @@ def test_in_the_quickstart_the_detector_beats_labelling_everything(seed, tmp_pat
     assert inside[labelled].mean() > 0.85
     assert len(labelled) > 8 * 100
     assert done.directory.network_series("test/accuracy/mean")[1][-1] > 0.92
-    assert "truly in distribution" in IDKD.sections(None, done.directory)[0].verdict
+    settings = IDKD.Config.model_validate(done.directory.experiment["methods"][1])
+    assert "truly in distribution" in IDKD.sections(settings, done.directory)[0].verdict
 
 
 @pytest.mark.slow

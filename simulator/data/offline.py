@@ -1,8 +1,9 @@
-"""Data sets that need no download: both come inside scikit-learn's wheel."""
+"""Data sets that need no download: two come inside scikit-learn's wheel, one is made up."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,3 +78,32 @@ class PhotoPatches(Dataset):
         left, top = (int(rng.integers(extent - side + 1)) for extent in photo.size)
         box = (left, top, left + side, top + side)
         return np.asarray(photo.resize((size, size), Image.Resampling.BOX, box=box))
+
+
+class UniformNoise(Dataset):
+    """Images of nothing, unlabelled: every value independent and uniform from 0 to 255.
+
+    As a public set, they show whether a detector lets pass what it should not.
+    """
+
+    class Config(PartSettings):
+        """Settings of `UniformNoise`.
+
+        Attributes:
+            size: height and width in pixels.
+            channels: 1 (gray) or 3 (RGB).
+            count: number of images.
+        """
+
+        name: str = "uniform_noise"
+        size: int = Field(default=32, ge=1)
+        channels: Literal[1, 3] = 3
+        count: int = Field(default=10_000, ge=1)
+
+    config: Config
+
+    def load(self, root: Path) -> ImageData:
+        """``count`` images of ``size`` x ``size`` x ``channels``, no labels, no test set; ``root`` is not used."""
+        shape = (self.config.count, self.config.size, self.config.size, self.config.channels)
+        noise = np.random.default_rng(_FIXED_SEED).integers(0, 256, shape, dtype=np.uint8)
+        return ImageData(noise, None, None, None, ())

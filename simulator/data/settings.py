@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SerializeAsAny, model_validator
 
@@ -33,6 +34,8 @@ class DataSettings(Settings):
         validation: share of each node's samples that it calibrates on and never trains on.
         held_out: share of each node's samples that it never uses: the non-members of audits.
         public: sources of the unlabelled images that every node has, shuffled together.
+        public_overlap: what to do if public images are, pixel by pixel, private or test images too: "refuse" the
+            experiment, or "allow" it and tell.
         train_samples: at most this many private training samples in all, a random subset; None for no limit.
         test_samples: at most this many test samples, a random subset; None for no limit.
         augment: random changes to training images.
@@ -44,6 +47,7 @@ class DataSettings(Settings):
     validation: float = Field(default=0.1, ge=0, lt=1)
     held_out: float = Field(default=0.0, ge=0, lt=1)
     public: tuple[PublicSource, ...] = ()
+    public_overlap: Literal["refuse", "allow"] = "refuse"
     train_samples: int | None = Field(default=None, gt=0)
     test_samples: int | None = Field(default=None, gt=0)
     augment: Augmentation = Augmentation()

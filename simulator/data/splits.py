@@ -18,6 +18,7 @@ from simulator.data.conform import conversion
 from simulator.data.dataset import ImageData, to_tensor
 from simulator.data.loading import load_private
 from simulator.data.normalization import measure
+from simulator.data.overlap import check_overlap
 from simulator.data.partition import PARTITIONS, Indices
 from simulator.data.public import Drawn, assemble, draw
 from simulator.data.settings import DataSettings, PublicSource
@@ -92,6 +93,7 @@ def prepare(settings: DataSettings, nodes: int, seed: int) -> NetworkData:
         normalizer=measure(private.x_train, pool),
         classes=private.num_classes,
     )
+    shared = [*check_overlap(settings, public, private.x_train[pool], test.images[torch.from_numpy(tested)].numpy())]
     rows = [_split_node(settings, pool[part], node, seed) for node, part in enumerate(parts)]
     return NetworkData(
         nodes=tuple(node_data(*(train.subset(torch.from_numpy(split)) for split in splits)) for splits in rows),
@@ -100,7 +102,7 @@ def prepare(settings: DataSettings, nodes: int, seed: int) -> NetworkData:
         public_source=public.source,
         public_index=public.index,
         class_names=private.class_names,
-        notes=tuple(_notes(settings, private, drawn, left_over=len(pool) - sum(map(len, parts)))),
+        notes=(*_notes(settings, private, drawn, left_over=len(pool) - sum(map(len, parts))), *shared),
     )
 
 

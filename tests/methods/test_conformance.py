@@ -15,6 +15,8 @@ ACTIVE = {
     "idkd": [
         {"start_round": 1, "every": 2, "threshold": 0.45},
         {"start_round": 0, "every": 1, "threshold": "youden", "temperature": 2.0},
+        {"start_round": 1, "every": 2, "hops": 2, "threshold": "tpr", "detector": "knn", "merge": "confidence"},
+        {"start_round": 0, "every": 4, "hops": 3, "threshold": "none", "merge": "official", "top_k": 2},
     ],
     "quasi_global_momentum": [{"nesterov": True}, {"nesterov": False}],
 }

@@ -9,7 +9,8 @@ from reference.network import Existing
 
 from simulator import load_experiment
 from simulator.build import Simulation
-from simulator.core.message import Envelope
+from simulator.core.message import Envelope, Message
+from simulator.core.method import Method
 from simulator.core.node import Node
 from simulator.core.observer import Observer
 from simulator.experiment import Experiment
@@ -52,6 +53,22 @@ class Messages(Observer):
 
     def sent(self, round: int, messages: Sequence[Envelope]) -> None:
         self.all += messages
+
+
+class Posted(Method):
+    """Keeps every message with its contents, as it leaves: give its `watch` to `simulate`."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.all: list[Message] = []
+
+    def watch(self, node: Node) -> None:
+        """Stand last in the node's list of methods."""
+        node.methods.append(self)
+
+    def outgoing(self, node: Node, message: Message) -> Message:
+        self.all.append(message)
+        return message
 
 
 class At(Observer):

@@ -1,0 +1,43 @@
+"""When labels are exchanged: an exchange takes as many consecutive rounds as its labels travel hops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from methods.idkd.settings import IDKDSettings
+from simulator.core.errors import Problem
+from simulator.core.plan import Plan
+
+
+def hop(settings: IDKDSettings, round: int) -> int | None:
+    """Which round of an exchange ``round`` is, from 0 to ``settings.hops`` - 1; None between exchanges."""
+    since = round - settings.start_round
+    if since >= 0 and settings.every is not None:
+        since %= settings.every
+    return since if 0 <= since < settings.hops else None
+
+
+def problems(settings: IDKDSettings, plan: Plan) -> Iterator[Problem]:
+    """Exchanges must begin within the run, end within it, and not overlap."""
+    start, every, hops = settings.start_round, settings.every, settings.hops
+    if start >= plan.rounds:
+        yield Problem(
+            "start_round",
+            f"the first exchange would be in round {start} (from 0), and the run has {plan.rounds}.",
+            f"Choose a start_round below {plan.rounds}, or more rounds.",
+        )
+        return
+    if every is not None and hops > every:
+        yield Problem(
+            "hops",
+            f"an exchange takes {hops} rounds, one a hop, and the next begins after {every}.",
+            f"Choose at most {every} hops, or set every to {hops} or more.",
+        )
+        return
+    last = range(start, plan.rounds, every or plan.rounds)[-1]
+    if last + hops > plan.rounds:
+        yield Problem(
+            "hops",
+            f"the exchange that begins in round {last} (from 0) takes {hops} rounds, and the run has {plan.rounds}.",
+            f"Choose {last + hops} rounds, fewer hops, or another start_round or every.",
+        )

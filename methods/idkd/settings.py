@@ -1,0 +1,42 @@
+"""The settings of IDKD."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, PositiveInt
+
+from simulator.core.registry import PartSettings
+
+
+class IDKDSettings(PartSettings):
+    """Settings of `IDKD`.
+
+    Attributes:
+        start_round: the first round of the first exchange, counted from 0.
+        every: rounds from the beginning of one exchange to that of the next; None: there is one exchange only.
+        hops: how far labels travel, and so how many rounds an exchange takes.
+        detector: how samples are scored, a name in `detectors.DETECTORS`.
+        temperature: of the softmax that makes the labels, and of the msp, entropy and energy scores.
+        nearest: k of the knn detector: which of the nearest training samples it compares with, 1 for the nearest.
+        threshold: ``youden``, ``tpr``, ``none`` (all public samples are labelled: vanilla distillation), or a score.
+        tpr: the share of its validation samples that a node's threshold lets pass, under ``threshold: tpr``.
+        cap: a node labels at most this many samples, those of highest score; None: no limit.
+        merge: the rule that makes one label out of several, a name in `merge.MERGES`.
+        label_dtype: type of the probabilities on the wire.
+        top_k: only the k largest probabilities of a label travel; None: all of them.
+    """
+
+    name: str = "idkd"
+    start_round: int = Field(ge=0)
+    every: PositiveInt | None = None
+    hops: PositiveInt = 1
+    detector: Literal["msp", "energy", "max_logit", "entropy", "knn"] = "msp"
+    temperature: float = Field(1.0, gt=0)
+    nearest: PositiveInt = 10
+    threshold: Literal["youden", "tpr", "none"] | float = "youden"
+    tpr: float = Field(0.95, gt=0, le=1)
+    cap: PositiveInt | None = None
+    merge: Literal["average", "confidence", "official"] = "average"
+    label_dtype: Literal["float32", "float16"] = "float32"
+    top_k: PositiveInt | None = None

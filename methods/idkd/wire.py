@@ -1,0 +1,81 @@
+"""How labels travel: the parts that an exchange adds to a message, and what they cost.
+
+For M labelled samples of C classes, one node's table is:
+
+==============  =================================================  =======================
+idkd.positions  int32 [M], places in the public set                4 M bytes
+idkd.labels     [M, C] probabilities, or [M, k] under ``top_k``    b M C, or b M k
+idkd.classes    [M, k], whose they are; under ``top_k`` only       M k (4 M k if C > 256)
+idkd.histogram  int32 [1, C]; under ``merge: official`` only       4 C
+==============  =================================================  =======================
+
+with b = 4, or 2 for float16. A message that holds anything but its sender's own table says whose rows they are, in
+order: ``idkd.origins`` and ``idkd.sizes``, int32 [tables] each. Tables are forwarded as they came, so the code loses
+nothing more on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from methods.idkd.labels import SoftLabels
+from methods.idkd.settings import IDKDSettings
+
+POSITIONS, LABELS, CLASSES, HISTOGRAM = "idkd.positions", "idkd.labels", "idkd.classes", "idkd.histogram"
+TABLE = (POSITIONS, LABELS, CLASSES, HISTOGRAM)
+ORIGINS, SIZES = "idkd.origins", "idkd.sizes"
+
+Table = Mapping[str, Tensor]
+
+
+def encode(labels: SoftLabels, settings: IDKDSettings) -> Table:
+    """One node's table, as it travels."""
+    table, values = {POSITIONS: labels.positions.to(torch.int32)}, labels.labels
+    if settings.top_k is not None:
+        few_classes = values.shape[1] <= 256
+        values, classes = values.topk(settings.top_k, dim=1)
+        table[CLASSES] = classes.to(torch.uint8 if few_classes else torch.int32)
+    table[LABELS] = values.to(torch.float16 if settings.label_dtype == "float16" else torch.float32)
+    if labels.histogram is not None:
+        table[HISTOGRAM] = labels.histogram.to(torch.int32)[None]
+    return table
+
+
+def decode(table: Table, classes: int) -> SoftLabels:
+    """The labels that a table stands for; where the code is lossy, they are made to sum to 1 again."""
+    values = table[LABELS]
+    lossy = CLASSES in table or values.dtype == torch.float16
+    if CLASSES in table:
+        values = values.new_zeros(len(values), classes).scatter_(1, table[CLASSES].long(), values)
+    if lossy:
+        values = values.double() / values.double().sum(dim=1, keepdim=True)
+    histogram = table[HISTOGRAM][0].long() if HISTOGRAM in table else None
+    return SoftLabels(table[POSITIONS].long(), values, histogram)
+
+
+def join(tables: Mapping[int, Table], sender: int) -> dict[str, Tensor]:
+    """The parts of a message from ``sender`` that hold ``tables``, by the node that made them, in order of its id."""
+    if not tables:
+        return {}
+    origins = sorted(tables)
+    names = [name for name in TABLE if name in tables[origins[0]]]
+    parts = {name: torch.cat([tables[origin][name] for origin in origins]) for name in names}
+    if origins == [sender]:
+        return parts
+    sizes = [len(tables[origin][POSITIONS]) for origin in origins]
+    return parts | {ORIGINS: torch.tensor(origins, dtype=torch.int32), SIZES: torch.tensor(sizes, dtype=torch.int32)}
+
+
+def split(parts: Mapping[str, Tensor], sender: int) -> dict[int, Table]:
+    """The tables that `join` was given."""
+    own = {name: parts[name] for name in TABLE if name in parts}
+    if ORIGINS not in parts:
+        return {sender: own} if own else {}
+    sizes = parts[SIZES].tolist()
+    pieces = {name: torch.split(part, 1 if name == HISTOGRAM else sizes) for name, part in own.items()}
+    return {
+        origin: {name: pieces[name][number] for name in own} for number, origin in enumerate(parts[ORIGINS].tolist())
+    }
