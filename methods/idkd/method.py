@@ -174,12 +174,12 @@ class IDKD(Method):
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on with the exchange."""
-        self._flood = Flood.restored(state)
+        self._flood = Flood.restored({name: part.cpu() for name, part in state.items()})
 
 
 def _histogram(node: Node) -> Tensor:
     train = node.data.train
-    return measures.class_histogram(train.labels_at(torch.arange(len(train))), node.data.classes)
+    return measures.class_histogram(train.labels_at(torch.arange(len(train))).cpu(), node.data.classes)
 
 
 def _finite(scored: Scored, node: Node) -> Scored:

@@ -70,8 +70,8 @@ def join(tables: Mapping[int, Table], sender: int) -> dict[str, Tensor]:
 
 
 def split(parts: Mapping[str, Tensor], sender: int) -> dict[int, Table]:
-    """The tables that `join` was given."""
-    own = {name: parts[name] for name in TABLE if name in parts}
+    """The tables that `join` was given, on the CPU."""
+    own = {name: parts[name].cpu() for name in TABLE if name in parts}
     if ORIGINS not in parts:
         return {sender: own} if own else {}
     sizes = parts[SIZES].tolist()
