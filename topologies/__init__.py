@@ -6,6 +6,7 @@ from topologies.failures import Failures
 from topologies.graphs import GRAPHS
 from topologies.links import Links
 from topologies.network import Network
+from topologies.placement import blocks, links_cut
 from topologies.schedule import Schedule
 from topologies.schedules import SCHEDULES, build_schedule
 from topologies.spectral import (
@@ -33,6 +34,7 @@ __all__ = [
     "Schedule",
     "Topology",
     "TopologyError",
+    "blocks",
     "build_schedule",
     "diameter",
     "distances",
@@ -41,6 +43,7 @@ __all__ = [
     "expected_rounds_to_halve",
     "exponential_gap",
     "lambda_min",
+    "links_cut",
     "ring_eigenvalues",
     "singular_values",
     "spectral_gap",

@@ -13,7 +13,7 @@ from pydantic import PositiveInt
 from torch import Tensor
 
 from simulator.backends.worker import Worker
-from simulator.core.backend import Backend, Blueprint, Order, Replies, Workers
+from simulator.core.backend import Backend, Blueprint, Order, Replies, Workers, too_many_workers
 from simulator.core.message import Message
 from simulator.core.registry import PartSettings
 from simulator.training.probe import milliseconds_a_node_step
@@ -38,15 +38,21 @@ class Local(Backend):
     config: Config
 
     def start(self, blueprint: Blueprint) -> None:
-        """Make the nodes and start the threads."""
-        nodes = blueprint.topology.num_nodes
-        wanted = min(self._measured(blueprint) if self.config.workers == "auto" else self.config.workers, nodes)
-        self._workers = [Worker(blueprint, ids.tolist()) for ids in np.array_split(np.arange(nodes), wanted)]
+        """Make the nodes and start the threads.
+
+        Raises:
+            InputError: there are more workers than nodes, or a node cannot be made.
+        """
+        nodes, wanted = blueprint.topology.num_nodes, self.config.workers
+        if wanted != "auto" and wanted > nodes:
+            raise too_many_workers(wanted, nodes)
+        count = min(self._measured(blueprint), nodes) if wanted == "auto" else wanted
+        self._workers = [Worker(blueprint, ids.tolist()) for ids in np.array_split(np.arange(nodes), count)]
         self._under_way: list[Message] = []
         self._threads_before = torch.get_num_threads()
         torch.set_num_threads(1)
         self._pool = ThreadPoolExecutor(
-            wanted, thread_name_prefix="worker", initializer=torch.set_num_threads, initargs=(1,)
+            count, thread_name_prefix="worker", initializer=torch.set_num_threads, initargs=(1,)
         )
 
     def _measured(self, blueprint: Blueprint) -> int:

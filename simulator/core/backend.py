@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
+from simulator.core.errors import InputError, wrong
 from simulator.core.flat_module import FlatModule
 from simulator.core.message import Envelope
 from simulator.core.node import Node, Place
@@ -143,6 +144,12 @@ class Backend(Part, ABC):
 
     def close(self) -> None:
         """Release workers and memory."""
+
+
+def too_many_workers(workers: int, nodes: int) -> InputError:
+    """What is wrong with more workers than nodes."""
+    what = f"{workers} workers for {nodes} nodes leave some without work."
+    return wrong("backend.workers", what, f'Ask for at most {nodes}, or for "auto".')
 
 
 BACKENDS: Registry[Backend] = Registry("backends")

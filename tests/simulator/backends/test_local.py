@@ -8,6 +8,7 @@ from reference.network import Existing, random_data, sgd
 from simulator import run
 from simulator.backends.local import Local
 from simulator.core.backend import Order
+from simulator.core.errors import InputError
 from simulator.core.flat_module import FlatModule
 from simulator.core.node import Node, Place, SharedSettings
 from simulator.mixers.gossip import Gossip
@@ -113,6 +114,12 @@ def test_a_failing_node_fails_the_superstep():
             backend.superstep(Order(work=True))()
     finally:
         backend.close()
+
+
+def test_more_workers_than_nodes_are_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(InputError, match=r"backend\.workers: 5 workers for 4 nodes.*\n.*at most 4"):
+        run(small(backend={"name": "local", "workers": 5}), tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_torch_gets_its_threads_back():

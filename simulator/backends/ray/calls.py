@@ -1,0 +1,72 @@
+"""Waiting for what an actor was asked to do: what went wrong there is raised here as what it was there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from textwrap import shorten
+from typing import Any
+
+import ray
+from ray.exceptions import (
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayActorError,
+    RayError,
+    RayTaskError,
+    WorkerCrashedError,
+)
+
+from simulator.core.backend import WorkerLost
+from simulator.core.errors import RunError
+
+DEATHS = (RayActorError, WorkerCrashedError, NodeDiedError, ObjectLostError, OutOfMemoryError)
+
+
+def result(worker: int, reference: Any) -> Any:
+    """What ``worker`` gives back.
+
+    Raises:
+        WorkerLost: its process has died, or that of another one which it depends on.
+        RunError: Ray itself failed.
+        Exception: what was raised at the worker, its traceback there as the cause.
+    """
+    try:
+        return ray.get(reference)
+    except RayError as error:
+        root = _root(error)
+        if isinstance(root, DEATHS):
+            raise WorkerLost(f"worker {worker} was lost: {_told(root)}") from error
+        if isinstance(root, RayError):
+            advice = "Every machine needs the same packages as this one, and room in memory and on its disk."
+            raise RunError(f"Ray failed at worker {worker}: {_told(root)}.\n    {advice}") from error
+        raise root from error
+
+
+def results_or_give_up(references: Mapping[int, Any]) -> None:
+    """Wait for workers that have to succeed before a run can go on.
+
+    Raises:
+        RunError: one has died.
+        Exception: what was raised at a worker.
+    """
+    for worker, reference in references.items():
+        try:
+            result(worker, reference)
+        except WorkerLost as lost:
+            advice = "Give each more memory, by fewer nodes a worker or a smaller batch, and continue with"
+            raise RunError(f"{lost}, while it was prepared.\n    {advice} `rumormill resume`.") from lost
+
+
+def _root(error: Exception) -> Exception:
+    """What was raised first: an error in an argument fails the next call, and so on."""
+    while isinstance(error, RayTaskError):
+        error = error.cause
+    return error
+
+
+def _told(error: Exception) -> str:
+    """One line of the many that Ray writes; what is known of a death stands between two phrases of the last one."""
+    last = (str(error).splitlines() or [type(error).__name__])[-1]
+    known = last.rpartition("Worker exit detail: ")[2].partition(" Some common causes")[0]
+    return shorten(known, 200).rstrip(".")

@@ -1,0 +1,152 @@
+"""The actors of a run, and the references to what they send each other; the messages themselves never come here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from torch import Tensor
+
+from simulator.backends.ray.actor import Actor
+from simulator.backends.ray.calls import result, results_or_give_up
+from simulator.backends.ray.parcel import Parcel
+from simulator.core.backend import Blueprint, Order, Replies, Reply, WorkerLost, Workers
+
+
+class Crew:
+    """Actors that carry the nodes of ``blueprint``.
+
+    Rounds flow as data dependencies: the outboxes of a superstep are arguments of their receivers' next one, so a
+    worker goes on as soon as those that it hears from have sent, however far the others are.
+
+    Args:
+        blueprint: goes to the object store once; all actors of a machine map the same memory.
+        parts: the nodes of each worker.
+        machines: where each worker is to run, as Ray's node ids.
+        gpus: of each worker, or a fraction of one.
+    """
+
+    def __init__(
+        self, blueprint: Blueprint, parts: Sequence[Sequence[int]], machines: Sequence[str], gpus: float
+    ) -> None:
+        self._parts, self._machines, self._gpus = parts, machines, gpus
+        worker_of = {node: worker for worker, part in enumerate(parts) for node in part}
+        self._worker_of = [worker_of[node] for node in sorted(worker_of)]
+        # Both ends of a link: answers go back to those who sent.
+        around = (blueprint.topology.neighbours(node) for node in sorted(worker_of))
+        self._around = [frozenset(worker_of[other] for other in others) for others in around]
+        self._blueprint = ray.put(Parcel(blueprint))
+        self._actors: dict[int, Any] = {}
+        self._lost: set[int] = set()
+
+    def start(self) -> None:
+        """Start the actors and have them make their nodes.
+
+        Raises:
+            InputError: a node cannot be made.
+            RunError: a worker died of it.
+        """
+        self._replace(range(len(self._parts)))
+
+    def superstep(self, order: Order) -> Callable[[], Replies]:
+        """Send the orders; what is returned waits for the replies."""
+        # All mail is taken out before any is sent: what is sent now belongs to the next superstep.
+        orders = [(worker, part, self._take_mail(worker)) for worker, part in self._divided(order)]
+        replies = [(worker, self._send(worker, part, mail)) for worker, part, mail in orders]
+        return lambda: self._collect(replies)
+
+    def load(self, states: Mapping[int, Mapping[str, Tensor]]) -> None:
+        """Restore the nodes' states and forget all messages under way.
+
+        Raises:
+            RunError: a worker died of it.
+        """
+        self._forget()
+        calls = {}
+        for worker, part in enumerate(self._parts):
+            parcel = Parcel({node: dict(states[node]) for node in part})
+            calls[worker] = self._actors[worker].load.remote(parcel)
+        results_or_give_up(calls)
+
+    def revive(self) -> None:
+        """Replace the actors that died; the nodes of all are at their beginning then.
+
+        Raises:
+            RunError: a new one died at once.
+        """
+        calls = {worker: actor.reset.remote() for worker, actor in self._actors.items()}
+        self._lost = {worker for worker, call in calls.items() if self._died(worker, call)}
+        self._replace(sorted(self._lost))
+
+    def workers(self) -> Workers:
+        """Those that have given all that they were asked for so far; nobody is asked anew."""
+        return Workers(len(self._actors) - len(self._lost), len(self._actors))
+
+    def dismiss(self) -> None:
+        """End the actors' processes."""
+        for actor in self._actors.values():
+            ray.kill(actor)
+
+    def _new(self, worker: int) -> Any:
+        # No processor is reserved: there may be more workers than processors, or a cluster's other jobs hold them all.
+        machine = NodeAffinitySchedulingStrategy(self._machines[worker], soft=True)
+        kind = ray.remote(Actor).options(num_cpus=0, num_gpus=self._gpus, scheduling_strategy=machine)
+        return kind.remote()
+
+    def _replace(self, workers: Iterable[int]) -> None:
+        """Give ``workers`` new actors, and forget all messages under way."""
+        self._forget()
+        calls = {}
+        for worker in workers:
+            self._actors[worker] = self._new(worker)
+            calls[worker] = self._actors[worker].make.remote(self._blueprint, self._parts[worker], self._worker_of)
+        results_or_give_up(calls)
+        self._lost.clear()
+
+    def _died(self, worker: int, call: Any) -> bool:
+        try:
+            result(worker, call)
+        except WorkerLost:
+            return True
+        return False
+
+    def _forget(self) -> None:
+        self._mail: list[list[Any]] = [[] for _ in self._parts]
+
+    def _take_mail(self, worker: int) -> list[Any]:
+        mail, self._mail[worker] = self._mail[worker], []
+        return mail
+
+    def _divided(self, order: Order) -> Iterator[tuple[int, Order]]:
+        """What each worker has to do of ``order``; those that hold none of its nodes are left in peace."""
+        for worker, part in enumerate(self._parts):
+            nodes = frozenset(node for node in part if order.nodes is None or node in order.nodes)
+            places = order.places and {node: order.places[node] for node in nodes if node in order.places}
+            if nodes:
+                yield worker, replace(order, nodes=nodes, places=places)
+
+    def _send(self, worker: int, order: Order, mail: Sequence[Any]) -> Any:
+        """Have ``order`` carried out and keep the references to the outboxes; returns that to the replies."""
+        sends = order.work or order.send or order.answer
+        around = frozenset[int]().union(*(self._around[node] for node in order.nodes or ())) if sends else frozenset()
+        receivers = sorted(around - {worker})
+        superstep = self._actors[worker].superstep.options(num_returns=1 + len(receivers))
+        if not receivers:
+            return superstep.remote(order, receivers, *mail)
+        replies, *outboxes = superstep.remote(order, receivers, *mail)
+        for receiver, outbox in zip(receivers, outboxes, strict=True):
+            self._mail[receiver].append(outbox)
+        return replies
+
+    def _collect(self, references: Sequence[tuple[int, Any]]) -> Replies:
+        replies: dict[int, Reply] = {}
+        for worker, reference in references:
+            try:
+                replies |= result(worker, reference).content
+            except WorkerLost:
+                self._lost.add(worker)
+                raise
+        return dict(sorted(replies.items()))

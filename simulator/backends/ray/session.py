@@ -1,0 +1,97 @@
+"""The connection to Ray: one that is there already, a cluster's, or a Ray of one's own on this machine."""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from simulator.core.errors import wrong
+
+PATIENCE = 8.0  # seconds for a cluster's first answer
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])  # RFC 9113, 3.4: and no settings
+DEFAULTS = {"RAY_USAGE_STATS_ENABLED": "0"}
+# Ray's name for this is historical: 0 keeps it on the loopback interface, so that nobody outside can reach it.
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+
+
+@contextmanager
+def connected(address: str | None) -> Iterator[None]:
+    """Connect to Ray at ``address``, or start one on this machine; a connection that is there already is used.
+
+    Raises:
+        InputError: nothing answers at ``address``.
+    """
+    if address and ":" in address:
+        _knock(address)
+    for name, value in (DEFAULTS if address else DEFAULTS | LOOPBACK).items():
+        os.environ.setdefault(name, value)
+    import ray  # not before: it reads the environment when it is imported
+
+    if ray.is_initialized():
+        yield
+        return
+    try:
+        _initialize(address)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _initialize(address: str | None) -> None:
+    import ray
+
+    own = {} if address else {"include_dashboard": False}
+    try:
+        ray.init(address or "local", namespace="rumormill", log_to_driver=False, logging_level="ERROR", **own)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise wrong("backend.address", f"Ray cannot be used: {error}.", _advice(address)) from error
+
+
+def _knock(address: str) -> None:
+    """Ray itself would keep trying for minutes; what it expects there is a gRPC server, so HTTP/2."""
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
+            connection.settimeout(PATIENCE)
+            connection.sendall(GREETING)
+            if not connection.recv(1):
+                raise ConnectionError("the connection was closed")
+    except (OSError, OverflowError) as error:
+        what = f"no Ray answers at {address}: {error}."
+        raise wrong("backend.address", what, _advice(address)) from error
+
+
+def _advice(address: str | None) -> str:
+    if address is None:
+        return "See the logs in Ray's folder of temporary files, or use backend: local."
+    return "Start Ray there with `ray start --head`, give the address that it prints, or leave backend.address out."
+
+
+def room(gpus_per_worker: float) -> list[str]:
+    """The machines that workers can run on, as Ray's node ids: each as often as it has room for one.
+
+    A worker takes a processor, or ``gpus_per_worker`` where that is not 0.
+    """
+    import ray
+
+    machines = [machine for machine in ray.nodes() if machine["Alive"]]
+    rooms = (_room_at(machine["Resources"], gpus_per_worker) for machine in machines)
+    return [machine["NodeID"] for machine, count in zip(machines, rooms, strict=True) for _ in range(count)]
+
+
+def free_gpus() -> float:
+    """GPUs of the cluster that nobody has reserved."""
+    import ray
+
+    return float(ray.available_resources().get("GPU", 0))
+
+
+def _room_at(resources: dict[str, float], gpus_per_worker: float) -> int:
+    if gpus_per_worker == 0:
+        return int(resources.get("CPU", 0))
+    gpus = int(resources.get("GPU", 0))
+    # A worker's fraction is of one GPU: two halves of different ones do not add up.
+    return gpus * math.floor(1 / gpus_per_worker) if gpus_per_worker < 1 else gpus // math.ceil(gpus_per_worker)

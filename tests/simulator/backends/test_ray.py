@@ -1,0 +1,228 @@
+"""The ray backend: the same bytes as local, whatever is run, on however many actors, wherever the nodes are."""
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from reference.experiments import METHODS, results, small
+
+from simulator import load_experiment, run
+from simulator.backends.local import Local
+from simulator.backends.ray import Ray
+from simulator.build import Simulation
+from simulator.core.backend import Order, Workers
+from simulator.core.errors import InputError, RunError, wrong
+from simulator.core.node import Place
+from simulator.core.samples import Samples
+from simulator.yaml_file import recipes
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("shared_ray")]
+
+EXPONENTIAL = {"graph": "exponential", "nodes": 5, "weights": "push", "schedule": "one_peer_exponential"}
+CLOCK = {"step_seconds": 0.01, "speed_spread": 0.6, "latency": 0.002, "bandwidth": 1e6}
+FAILURES = {"links": 0.3, "nodes": 0.2, "away": [[1, 2, 3]]}
+MOMENTUM = {"batch_size": 16, "optimizer": {"lr": 0.1, "momentum": 0.9, "nesterov": True}}
+CASES = {
+    "methods": {"methods": METHODS},
+    "methods, failures, matchings": {
+        "topology": {"graph": "complete", "nodes": 5, "schedule": "random_matching", "failures": FAILURES},
+        "methods": METHODS,
+    },
+    "push-sum": {"topology": EXPONENTIAL, "mixer": "push_sum", "clock": CLOCK},
+    "relay-sum": {"topology": {"graph": "chain", "nodes": 5}, "mixer": "relay_sum", "training": MOMENTUM},
+    "choco": {
+        "mixer": {"name": "choco", "compression": {"name": "top_k", "keep": 0.2}},
+        "methods": [{"name": "gradient_tracking"}],
+    },
+    "quantized": {"mixer": {"name": "choco", "compression": {"name": "qsgd", "bits": 4}}},
+    "d2": {"topology": {"graph": "ring", "nodes": 4, "weights": "lazy"}, "methods": [{"name": "d2"}]},
+    "asynchronous": {"mode": "asynchronous", "clock": CLOCK, "topology": {"graph": "ring", "nodes": 5}},
+}
+EVERY = [{"workers": workers, "placement": place} for workers in (1, 2, 3) for place in ("fewest_cuts", "round_robin")]
+
+
+def bytes_of(experiment, path):
+    return results(run(experiment, path).path)
+
+
+def on_ray(experiment, **settings):
+    return load_experiment(experiment.to_dict() | {"backend": {"name": "ray", **settings}})
+
+
+@pytest.fixture(scope="module")
+def ring(shared_ray):
+    """A backend with the four nodes of a ring, every other one on the same of two actors, and their first states."""
+    backend = Ray(Ray.Config(workers=2, placement="round_robin"))
+    backend.start(Simulation.of(small()).blueprint)
+    yield backend, states(backend)
+    backend.close()
+
+
+@pytest.fixture
+def backend(ring):
+    """The same with its nodes at their beginning."""
+    backend, beginning = ring
+    backend.load(beginning)
+    return backend
+
+
+def states(backend):
+    return {node: reply.state for node, reply in backend.superstep(Order(snapshot=True))().items()}
+
+
+@pytest.mark.parametrize(("case", "workers"), [("methods, failures, matchings", 3), ("choco", 2), ("asynchronous", 2)])
+def test_actors_give_the_bytes_of_local(case, workers, tmp_path):
+    """Neighbours apart, so that most messages travel, and many rounds under way."""
+    experiment = small(**copy.deepcopy(CASES[case]))
+    found = bytes_of(on_ray(experiment, workers=workers, placement="round_robin", window=4), tmp_path / "ray")
+
+    assert found == bytes_of(experiment, tmp_path / "local")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", EVERY, ids=str)
+@pytest.mark.parametrize("case", CASES)
+def test_every_part_gives_the_bytes_of_local(case, settings, tmp_path):
+    experiment = small(**copy.deepcopy(CASES[case]))
+
+    assert bytes_of(on_ray(experiment, **settings), tmp_path / "ray") == bytes_of(experiment, tmp_path / "local")
+
+
+SHAPES = {"digits": (8, 8), "fashion_mnist": (28, 28), "cifar10": (32, 32, 3)}
+
+
+def made_up(name, folder):
+    """The recipe, four rounds of it, with random images in place of those that have to be downloaded."""
+    content = load_experiment(name).to_dict()
+    content |= {"rounds": 4, "evaluate": {"every": 2}, "checkpoint": {}}
+    rng, shape = np.random.default_rng(0), SHAPES[content["data"]["dataset"]["name"]]
+    images, labels = rng.integers(0, 256, (1200, *shape), dtype=np.uint8), np.arange(1200) % 10
+    np.savez(folder / "images.npz", x_train=images, y_train=labels, x_test=images[:40], y_test=labels[:40])
+    content["data"] |= {"dataset": {"name": "npz", "path": str(folder / "images.npz")}, "partition": "iid"}
+    if content["data"]["public"]:
+        content["data"]["public"] = [{"dataset": "photo_patches", "samples": 20}]
+    for method in content["methods"]:
+        method |= {"start_round": 1, "every": 1} if "start_round" in method else {}
+    return load_experiment(content | {"backend": "local"})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("name", recipes())
+def test_every_recipe_gives_the_bytes_of_local(name, workers, tmp_path):
+    experiment = made_up(name, tmp_path)
+
+    assert bytes_of(on_ray(experiment, workers=workers), tmp_path / "ray") == bytes_of(experiment, tmp_path / "local")
+
+
+def test_orders_for_some_nodes_leave_the_mail_of_the_others_where_it_is(backend):
+    """Nodes 1 and 3 mix last: what 0 and 2 sent them waits for them."""
+    local = Local(Local.Config())
+    local.start(Simulation.of(small()).blueprint)
+    orders = [Order(work=True, nodes=nodes) for nodes in ((1, 3), (0,))] + [Order(absorb=True, nodes=(0,))]
+    orders += [Order(work=True, nodes=(2,)), Order(absorb=True, nodes=(2,)), Order(absorb=True, nodes=(1, 3))]
+    orders += [Order(snapshot=True)]
+    found, expected = ([one.superstep(order)() for order in orders] for one in (backend, local))
+    local.close()
+
+    assert [list(replies) for replies in found] == [[1, 3], [0], [0], [2], [2], [1, 3], [0, 1, 2, 3]]
+    for theirs, ours in zip(found, expected, strict=True):
+        assert [reply.sent for reply in theirs.values()] == [reply.sent for reply in ours.values()]
+    for node, reply in expected[-1].items():
+        assert torch.equal(found[-1][node].state["parameters"], reply.state["parameters"])
+
+
+def test_supersteps_can_be_ordered_ahead_and_collected_later(backend):
+    collects = [backend.superstep(Order(absorb=round > 0, work=True)) for round in range(5)]
+    sent = [[message.round for reply in collect().values() for message in reply.sent] for collect in collects]
+
+    assert backend.window == 2
+    assert backend.workers() == Workers(2, 2)
+    assert sent == [[round] * 8 for round in range(5)]
+
+
+def test_loading_forgets_messages_under_way_and_gives_nodes_memory_of_their_own(backend):
+    beginning, found = states(backend), []
+    for _ in range(2):
+        backend.load(beginning)
+        backend.superstep(Order(work=True))()
+        backend.superstep(Order(absorb=True))()
+        found.append(states(backend))
+        backend.superstep(Order(work=True))()  # under way when the states are loaded again
+
+    for node in range(4):
+        assert torch.equal(found[0][node]["parameters"], found[1][node]["parameters"])
+        assert not torch.equal(found[0][node]["parameters"], beginning[node]["parameters"])
+
+
+@pytest.mark.parametrize("again", ["load", "revive"])
+def test_messages_under_way_are_forgotten(ring, again):
+    """A node that now hears from nobody would refuse to mix what was sent to it before."""
+    backend, beginning = ring
+    backend.load(beginning)
+    backend.superstep(Order(work=True))()
+    backend.load(beginning) if again == "load" else backend.revive()
+    try:
+        backend.superstep(Order(work=True, nodes=(0,), places={0: Place(0, {0: 1.0}, ())}))()
+        backend.superstep(Order(absorb=True, nodes=(0,)))()
+    finally:
+        backend.revive()  # puts the node's place back too
+
+
+def test_training_that_diverges_is_told_as_local_tells_it(backend):
+    """Also when the next rounds, which depend on the failed one, are under way."""
+    broken = states(backend)
+    broken[1]["parameters"] = torch.full_like(broken[1]["parameters"], torch.nan)
+    backend.load(broken)
+    collect = backend.superstep(Order(work=True))
+    backend.superstep(Order(absorb=True, work=True))
+
+    with pytest.raises(RunError, match=r"^training diverged: in round 0 the parameters of node 1 are not finite\.\n"):
+        collect()
+
+
+def test_a_node_that_cannot_be_made_is_an_input_error_at_its_place(actors):
+    blueprint = Simulation.of(small()).blueprint
+
+    class Refusing:
+        topology, module = blueprint.topology, blueprint.module
+
+        def nodes(self, ids):
+            raise wrong("methods[0]", "cannot work here.", "Leave it out.").under(f"node {ids[0]}")
+
+    with pytest.raises(InputError, match="cannot work here") as caught:
+        Ray(Ray.Config(workers=1)).start(Refusing())
+
+    (problem,) = caught.value.problems
+    assert (problem.where, problem.advice) == ("node 0.methods[0]", "Leave it out.")
+
+
+def private_mib(pid):
+    """Memory that the process shares with no other, in MiB."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
+
+
+def own_memory(blueprint, actors):
+    """MiB that an actor which holds all nodes shares with nobody, after a round of training."""
+    others, backend = set(actors()), Ray(Ray.Config(workers=1))
+    backend.start(blueprint)
+    backend.superstep(Order(work=True))()
+    (pid,) = set(actors()) - others
+    found = private_mib(pid)
+    backend.close()
+    return found
+
+
+@pytest.mark.slow
+def test_actors_map_the_data_instead_of_copying_it(actors):
+    """256 MiB of images cost an actor's own memory nothing."""
+    plain = Simulation.of(small()).blueprint
+    images, labels = torch.zeros(2**22, 8, 8, 1, dtype=torch.uint8), torch.zeros(2**22, dtype=torch.int64)
+    nodes = [replace(node, train=Samples(images, labels, node.train.index)) for node in plain.data.nodes]
+    large = replace(plain, data=replace(plain.data, nodes=tuple(nodes)))
+
+    assert own_memory(large, actors) - own_memory(plain, actors) < 32

@@ -1,0 +1,213 @@
+"""Starting the ray backend: what cannot be had is told before any work, and nothing is left running."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+import torch
+from reference.experiments import results, small
+from reference.network import Existing
+
+from simulator import run
+from simulator.backends.ray import Ray, session
+from simulator.build import Simulation
+from simulator.core.errors import InputError
+
+pytestmark = pytest.mark.ray
+
+
+def problem_of(**settings):
+    """What starting with ``settings`` complains about."""
+    backend = Ray(Ray.Config(**settings))
+    with pytest.raises(InputError) as caught:
+        backend.start(Simulation.of(small()).blueprint)
+    (problem,) = caught.value.problems
+    assert problem.advice
+    return problem
+
+
+def test_the_command_line_does_not_import_ray():
+    code = "import sys, simulator.cli; from simulator.core.backend import BACKENDS; BACKENDS.load('ray')"
+    subprocess.run([sys.executable, "-c", f"{code}; assert 'ray' not in sys.modules"], check=True)
+
+
+@pytest.mark.parametrize(
+    ("override", "where"),
+    [
+        ("backend.workers=0", "workers"),
+        ("backend.workers=many", "workers"),
+        ("backend.gpus_per_worker=-1", "gpus_per_worker"),
+        ("backend.gpus_per_worker=1.5", "gpus_per_worker"),
+        ("backend.address=ray://127.0.0.1:10001", "address"),
+        ("backend.placement=random", "placement"),
+        ("backend.window=0", "window"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused_when_they_are_read(override, where):
+    with pytest.raises(InputError, match=rf"backend\.{where}"):
+        small(override, backend={"name": "ray"})
+
+
+def test_more_workers_than_nodes_are_refused():
+    problem = problem_of(workers=5)
+
+    assert problem.where == "backend.workers"
+    assert "at most 4" in problem.advice
+
+
+def test_nodes_on_a_gpu_and_workers_without_one_are_refused():
+    blueprint = Simulation.of(small()).blueprint
+    on_gpu = Existing(blueprint.topology, lambda: SimpleNamespace(device=torch.device("cuda")), [])
+
+    with pytest.raises(InputError, match=r"backend\.gpus_per_worker: the nodes train on a GPU"):
+        Ray(Ray.Config()).start(on_gpu)
+
+
+@pytest.fixture
+def port():
+    """A socket on a free port, which does not listen."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound
+
+
+def test_an_address_where_nobody_listens_is_told_at_once(port):
+    problem = problem_of(address=f"127.0.0.1:{port.getsockname()[1]}")
+
+    assert problem.where == "backend.address"
+    assert "refused" in problem.what
+
+
+def test_an_address_that_takes_calls_and_does_not_answer_is_told_soon(port, monkeypatch):
+    monkeypatch.setattr(session, "PATIENCE", 0.2)
+    port.listen()
+    problem = problem_of(address=f"127.0.0.1:{port.getsockname()[1]}")
+
+    assert problem.where == "backend.address"
+    assert "timed out" in problem.what
+
+
+def test_a_host_that_does_not_exist_is_told():
+    assert problem_of(address="no-such-host.invalid:6379").where == "backend.address"
+
+
+@pytest.mark.usefixtures("shared_ray")
+def test_machines_are_listed_once_for_each_worker_they_have_room_for(monkeypatch):
+    """A fraction is of one GPU: of two GPUs, 0.4 each leaves room for four, not five."""
+    machines = [
+        {"Alive": True, "NodeID": "a", "Resources": {"CPU": 2.0, "GPU": 2.0}},
+        {"Alive": False, "NodeID": "b", "Resources": {"CPU": 8.0, "GPU": 8.0}},
+        {"Alive": True, "NodeID": "c", "Resources": {"CPU": 1.0}},
+    ]
+    monkeypatch.setattr("ray.nodes", lambda: machines)
+
+    assert session.room(0) == ["a", "a", "c"]
+    assert session.room(0.4) == ["a"] * 4
+    assert session.room(1) == ["a", "a"]
+    assert session.room(2) == ["a"]
+    assert session.room(3) == []
+
+
+@pytest.mark.usefixtures("shared_ray")
+@pytest.mark.parametrize("gpus", [0.5, 64])
+def test_more_gpus_than_there_are_are_refused(gpus, actors):
+    problem = problem_of(gpus_per_worker=gpus, workers=4)
+
+    assert problem.where == "backend.gpus_per_worker"
+    assert not actors()
+
+
+@pytest.mark.usefixtures("shared_ray")
+def test_workers_in_order_share_machines_in_order(monkeypatch):
+    monkeypatch.setattr(session, "room", lambda gpus: ["a", "a", "a", "b"])
+    placed = {workers: Ray(Ray.Config(workers=workers))._machines(16) for workers in ("auto", 2, 8)}
+
+    assert placed == {"auto": ["a", "a", "a", "b"], 2: ["a", "a"], 8: ["a"] * 6 + ["b"] * 2}
+
+
+@pytest.mark.usefixtures("shared_ray")
+def test_a_ray_that_is_there_already_is_used_and_left_open(actors):
+    import ray  # only once it is started: what it reads from the environment then is set before
+
+    backend = Ray(Ray.Config(workers=1))
+    backend.start(Simulation.of(small()).blueprint)
+    used = len(actors())
+    backend.close()
+    deadline = time.monotonic() + 10
+    while actors() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    assert used == 1
+    assert ray.is_initialized()
+    assert not actors()
+
+
+REFUSED = """
+import os, sys
+from simulator import load_experiment, run
+from simulator.core.errors import InputError
+content = {content!r}
+try:
+    run(load_experiment(content), sys.argv[1])
+except InputError as error:
+    import ray
+    print(error.problems[0].where, ray.is_initialized())
+"""
+
+
+@pytest.mark.slow
+def test_a_start_that_fails_closes_the_ray_that_it_opened(tmp_path):
+    content = small(backend={"name": "ray", "gpus_per_worker": 64, "workers": 2}).to_dict()
+    command = [sys.executable, "-c", REFUSED.format(content=content), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+    assert done.stdout == "backend.gpus_per_worker False\n", done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def cluster(port):
+    """The address of a Ray that another process has started on this machine."""
+    address = f"127.0.0.1:{port.getsockname()[1]}"
+    port.close()
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=2"]
+    command += [f"--port={address.rpartition(':')[2]}", "--include-dashboard=false", "--disable-usage-stats"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, env=os.environ | {"RAY_AUTH_MODE": "disabled"}, **quiet)
+    try:
+        yield address
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+JOINED = """
+import os, sys, time
+from simulator import load_experiment, run
+from simulator.backends.ray.session import _knock
+from simulator.core.errors import InputError
+content = {content!r}
+for _ in range(60):
+    try:
+        _knock(content["backend"]["address"])
+        break
+    except InputError:
+        time.sleep(1)
+time.sleep(5)  # the cluster has more to start than what answers
+print(run(load_experiment(content), sys.argv[1]).path)
+"""
+
+
+@pytest.mark.slow
+def test_a_cluster_that_runs_already_is_joined(cluster, tmp_path):
+    content = small(backend={"name": "ray", "address": cluster, "workers": 2}).to_dict()
+    command = [sys.executable, "-c", JOINED.format(content=content), str(tmp_path / "ray")]
+    environment = os.environ | {"RAY_AUTH_MODE": "disabled"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+
+    assert done.returncode == 0, done.stderr
+    assert results(next((tmp_path / "ray").iterdir())) == results(run(small(), tmp_path / "local").path)
