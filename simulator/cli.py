@@ -11,6 +11,7 @@ import typer
 from rich.console import Console as Terminal
 from rich.table import Table
 
+from simulator.core.audit import AUDITS
 from simulator.core.backend import BACKENDS
 from simulator.core.errors import RumormillError, did_you_mean, wrong
 from simulator.core.method import METHODS
@@ -21,7 +22,7 @@ from simulator.core.registry import Registry
 from simulator.data.dataset import DATASETS
 from simulator.data.partition import PARTITIONS
 from simulator.doctor import examine
-from simulator.launch import Run, resume, run, write_run_report
+from simulator.launch import Run, audit, resume, run, write_run_report
 from simulator.parsing import load_experiment
 from simulator.results.comparison import as_markdown, compare, find_runs, show, write_html
 from simulator.results.console import Console, show_error
@@ -43,7 +44,7 @@ Out = Annotated[Path, typer.Option("--out", help="Where to make the run director
 Track = Annotated[list[str] | None, typer.Option("--track", help="Also log to tensorboard or wandb; repeatable.")]
 
 PARTS: dict[str, Registry[Any]] = {
-    registry.kind: registry for registry in (METHODS, MIXERS, MODELS, DATASETS, PARTITIONS, BACKENDS, TRACKERS)
+    registry.kind: registry for registry in (METHODS, MIXERS, MODELS, DATASETS, PARTITIONS, BACKENDS, AUDITS, TRACKERS)
 }
 INTERRUPTED = 130
 RESNET20 = 272_474  # parameters, for 10 classes
@@ -104,6 +105,23 @@ def compare_command(
         show(comparison, Terminal())
     if html:
         print(write_html(comparison, html))
+
+
+@app.command(name="audit")
+def audit_command(
+    path: RunPath,
+    name: Annotated[str, typer.Option("--audit", help="See `rumormill list audits`.")] = "membership",
+    attacks: Annotated[list[str] | None, typer.Option("--attack", help="Repeatable; default: all it has.")] = None,
+    signals: Annotated[
+        list[str] | None, typer.Option("--signal", help="What to judge by; repeatable; default: the cheap ones.")
+    ] = None,
+) -> None:
+    """Measure what the models of a run give away, and add it to the report; prints the folder of the results."""
+    asked = {"attacks": attacks, "signals": signals}
+    given = {key: tuple(names) for key, names in asked.items() if names}
+    results = audit(path, AUDITS.load(name).Config.model_validate({"name": name, **given}))
+    stderr.print(f"Report: {write_run_report(RunDirectory.open(path))}", soft_wrap=True)
+    print(results)
 
 
 @app.command(name="report")

@@ -1,4 +1,4 @@
-"""Run an experiment into a run directory, continue one that was stopped, write its report."""
+"""Run an experiment into a run directory, continue one that was stopped, audit it, write its report."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import Any
 
 from simulator.build import Simulation
 from simulator.choices import on_cpu
+from simulator.core.audit import AUDITS, Audit
+from simulator.core.backend import Blueprint
 from simulator.core.errors import InputError, RunError, wrong
 from simulator.core.method import METHODS
 from simulator.core.node import Node
@@ -40,14 +42,25 @@ class Run:
         return self.directory.path
 
     @cached_property
+    def blueprint(self) -> Blueprint:
+        """Makes its nodes, as they were at the beginning, and their network; on the CPU."""
+        return Simulation.of(on_cpu(load_experiment(self.directory.experiment))).blueprint
+
+    @cached_property
     def nodes(self) -> list[Node]:
-        """All nodes, as they were at the last checkpoint: when the run ended, unless it failed."""
+        """All nodes, as they were at the last checkpoint: when the run ended, unless it failed.
+
+        Raises:
+            InputError: there is no checkpoint, or it is damaged.
+        """
         experiment = load_experiment(self.directory.experiment)
         checkpoints = Checkpoints(self.path / "checkpoints", experiment.digest())
-        states = checkpoints.load(checkpoints.choose()).nodes
-        nodes = Simulation.of(on_cpu(experiment)).blueprint.nodes(sorted(states))
-        for node in nodes:
-            node.load_state_dict(states[node.id])
+        last = checkpoints.choose()
+        with checkpoints.refusing(last):
+            states = checkpoints.load(last).nodes
+            nodes = self.blueprint.nodes(sorted(states))
+            for node in nodes:
+                node.load_state_dict(states[node.id])
         return nodes
 
     def metrics(self) -> list[Metric]:
@@ -99,13 +112,32 @@ def resume(path: str | Path, round: int | None = None, observers: Sequence[Obser
         return _run(simulation, directory, observers, chosen)
 
 
+def audit(path: str | Path, settings: Audit.Config) -> Path:
+    """Audit the run at ``path``, in place of an earlier audit of that name; returns the folder of the results.
+
+    Raises:
+        InputError: there is no run, it or what is asked cannot be audited, or the results cannot be written.
+    """
+    run = RunDirectory.open(Path(path)).path
+    results = run / "audit" / settings.name
+    try:
+        AUDITS.build(settings).conduct(run, results)
+    except OSError as error:
+        raise wrong(
+            str(results), f"cannot be written: {error.strerror}.", "Free some space, or copy the run."
+        ) from error
+    return results
+
+
 def write_run_report(directory: RunDirectory) -> Path:
-    """Write ``report.html`` of a run, with the sections of its methods; returns its path."""
+    """Write ``report.html`` of a run, with the sections of its methods and audits; returns its path."""
     from simulator.results.report import write_report  # matplotlib takes half a second, and a run starts without it
 
     sections: list[Section] = []
     for settings in load_experiment(directory.experiment).methods:
         sections += METHODS.load(settings.name).sections(settings, directory)
+    for result in sorted(directory.path.glob("audit/*/result.json")):
+        sections += AUDITS.load(result.parent.name).sections(result.parent)
     return write_report(directory, sections)
 
 

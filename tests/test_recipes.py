@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import simulator
+from auditing.audit import MembershipAudit
 from methods.idkd import IDKD
 from simulator import load_experiment, run
 from simulator.sweep.plan import load_sweep
@@ -63,6 +64,17 @@ def test_in_the_quickstart_the_detector_beats_labelling_everything(seed, tmp_pat
     assert done.directory.network_series("test/accuracy/mean")[1][-1] > 0.92
     settings = IDKD.Config.model_validate(done.directory.experiment["methods"][1])
     assert "truly in distribution" in IDKD.sections(settings, done.directory)[0].verdict
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_in_audit_ring_final_models_leak_more_than_those_of_distant_nodes(seed, tmp_path):
+    done = run(load_experiment("audit-ring", [f"seed={seed}"]), tmp_path)
+    MembershipAudit(MembershipAudit.Config(signals=("loss",))).conduct(done.path, tmp_path / "audit")
+    result = json.loads((tmp_path / "audit" / "result.json").read_text())
+    auc = {view: found["auc"] for view, found in result["attacks"]["loss, threshold"].items()}
+    assert auc["final model"]["low"] > 0.52
+    assert auc["distance 4"]["value"] < auc["final model"]["value"]
 
 
 @pytest.mark.slow

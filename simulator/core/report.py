@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,12 +63,34 @@ class BarChart:
 
 @dataclass(frozen=True)
 class LineChart:
-    """Lines over a common axis: name to (x, y)."""
+    """Lines over a common axis: name to (x, y); ``log`` names the axes with a logarithmic scale."""
 
     title: str
     x_label: str
     y_label: str
     series: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
+    log: Literal["", "y", "xy"] = ""
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Values as depth of colour.
+
+    Attributes:
+        values: [rows, columns]; NaN stays empty.
+        rows: their names, ``columns`` likewise.
+        label: what the values are.
+        lowest: the value without colour.
+    """
+
+    title: str
+    x_label: str
+    y_label: str
+    values: NDArray[np.int64] | NDArray[np.float64]
+    rows: Sequence[str]
+    columns: Sequence[str]
+    label: str
+    lowest: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -79,4 +101,4 @@ class Section:
     paragraphs: Sequence[str] = ()
     verdict: str = ""
     tables: Sequence[Table] = field(default=())
-    charts: Sequence[BarChart | LineChart] = field(default=())
+    charts: Sequence[BarChart | LineChart | HeatMap] = field(default=())

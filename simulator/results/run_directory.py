@@ -7,7 +7,7 @@
                      a value may be NaN or Infinity, as Python writes them
     timing.jsonl     {"round": 12, "seconds": 1.2, "node_steps": 304}; apart, since one seed gives the same metrics
     messages.jsonl   {"round": 12, "sender": 0, "receiver": 1, "wire": 82104, "parts": {"parameters": 81960}}
-    checkpoints/round-000050/    artifacts/    figures/    report.html
+    checkpoints/round-000050/    artifacts/    audit/<name>/    figures/    report.html
 """
 
 from __future__ import annotations

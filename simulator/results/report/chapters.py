@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from simulator.core.report import LineChart, Section, Table
+from simulator.core.report import HeatMap, LineChart, Section, Table
 from simulator.results.formatting import describe, duration, significant
 from simulator.results.report.charts import chart_picture, heat_map
 from simulator.results.report.curves import curves
@@ -112,10 +112,11 @@ def data(run: RunDirectory) -> Chapter:
     names = [str(name) for name in partition["class_names"]]
     flat = partition["train_label"] * nodes + partition["train_node"]
     counts = np.bincount(flat, minlength=len(names) * nodes).reshape(len(names), nodes)
-    picture = heat_map("classes", "Training samples by class and node", counts, list(map(str, range(nodes))), names)
+    columns = list(map(str, range(nodes)))
+    chart = HeatMap("Training samples by class and node", "node", "class", counts, names, columns, "samples")
     sizes = counts.sum(axis=0)
     each = f"a node has {sizes.mean():,.0f} on average, {sizes.min():,} to {sizes.max():,}"
-    return Chapter("Data", (f"{counts.sum():,} training samples; {each}.",), [picture])
+    return Chapter("Data", (f"{counts.sum():,} training samples; {each}.",), [heat_map("classes", chart)])
 
 
 def traffic(ledger: Ledger) -> Chapter:
@@ -140,7 +141,7 @@ def nodes(run: RunDirectory, accuracies: Sequence[float], ledger: Ledger) -> Cha
 
 
 def contributed(number: int, section: Section) -> Chapter:
-    """A section that a method brought along."""
+    """A section that a method or an audit brought along."""
     pictures = [chart_picture(f"section-{number}-{place}", chart) for place, chart in enumerate(section.charts, 1)]
     return Chapter(section.title, section.paragraphs, pictures, section.tables)
 

@@ -11,7 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
-from simulator.core.report import BarChart, LineChart
+from simulator.core.report import BarChart, HeatMap, LineChart
 from simulator.results.report.figures import COLOURS, WIDTH, Picture, paint
 
 MOST_LABELS = 24  # on an axis
@@ -20,7 +20,6 @@ WIDE = 2 * WIDTH
 DEPTH = LinearSegmentedColormap.from_list("counts", [f"{COLOURS[0]}00", COLOURS[0]])
 
 Floats = NDArray[np.float64]
-Counts = NDArray[np.int64]
 
 
 class Band(NamedTuple):
@@ -32,12 +31,14 @@ class Band(NamedTuple):
     high: Floats
 
 
-def chart_picture(name: str, chart: BarChart | LineChart) -> Picture:
+def chart_picture(name: str, chart: BarChart | LineChart | HeatMap) -> Picture:
     """The picture of a chart that a section brought along."""
+    if isinstance(chart, HeatMap):
+        return heat_map(name, chart)
     return bars(name, chart) if isinstance(chart, BarChart) else lines(name, chart)
 
 
-def lines(name: str, chart: LineChart, band: Band | None = None, log: bool = False) -> Picture:
+def lines(name: str, chart: LineChart, band: Band | None = None) -> Picture:
     """Lines, and the band around the first of them; single points are marked."""
 
     def draw(axes: Axes) -> None:
@@ -46,8 +47,8 @@ def lines(name: str, chart: LineChart, band: Band | None = None, log: bool = Fal
         for label, (x, y) in chart.series.items():
             axes.plot(x, y, label=label, marker="o" if len(x) == 1 else "")
         axes.set(xlabel=chart.x_label, ylabel=chart.y_label)
-        if log:
-            _make_log(axes)
+        for axis in chart.log:
+            _make_log(axes, axis)
         _legend(axes, len(chart.series) + bool(band))
 
     return paint(name, chart.title, draw)
@@ -70,19 +71,21 @@ def bars(name: str, chart: BarChart) -> Picture:
     return paint(name, chart.title, draw, width=_width(len(chart.categories) * len(chart.series)))
 
 
-def heat_map(name: str, caption: str, counts: Counts, columns: Sequence[str], rows: Sequence[str]) -> Picture:
-    """Counts as depth of colour, int64 [rows, columns]."""
+def heat_map(name: str, chart: HeatMap) -> Picture:
+    """Values as depth of colour."""
+    whole = np.issubdtype(chart.values.dtype, np.integer)
+    low, high = chart.lowest, max(chart.lowest + float(whole), float(np.nanmax(chart.values)))
 
     def draw(axes: Axes) -> None:
-        image = axes.imshow(counts, cmap=DEPTH, vmin=0, vmax=max(1, counts.max()), aspect="auto", interpolation="none")
-        axes.set(xlabel="node", ylabel="class")
+        image = axes.imshow(chart.values, cmap=DEPTH, vmin=low, vmax=high, aspect="auto", interpolation="none")
+        axes.set(xlabel=chart.x_label, ylabel=chart.y_label)
         axes.grid(visible=False)
-        _label(axes, "x", columns)
-        _label(axes, "y", rows)
-        bar = axes.figure.colorbar(image, label="samples", ticks=MaxNLocator(integer=True))
+        _label(axes, "x", chart.columns)
+        _label(axes, "y", chart.rows)
+        bar = axes.figure.colorbar(image, label=chart.label, ticks=MaxNLocator(integer=whole))
         bar.outline.set_linewidth(0)
 
-    return paint(name, caption, draw, width=_width(len(columns)), height=min(6.0, 1.6 + 0.2 * len(rows)))
+    return paint(name, chart.title, draw, _width(len(chart.columns)), min(6.0, 1.6 + 0.2 * len(chart.rows)))
 
 
 def _width(places: int) -> float:
@@ -99,12 +102,12 @@ def _label(axes: Axes, axis: str, labels: Sequence[str]) -> None:
             text.set(rotation=40, ha="right", rotation_mode="anchor")
 
 
-def _make_log(axes: Axes) -> None:
-    axes.set_yscale("log")
-    low, high = axes.get_ylim()
-    subs = (1, 2, 5) if high < 1000 * low else (1,)
-    axes.yaxis.set_major_locator(LogLocator(subs=subs))
-    axes.yaxis.set_major_formatter("{x:g}")
+def _make_log(axes: Axes, axis: str) -> None:
+    axes.set(**{f"{axis}scale": "log"})
+    low, high = getattr(axes, f"get_{axis}lim")()
+    ticks = getattr(axes, f"{axis}axis")
+    ticks.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
+    ticks.set_major_formatter("{x:g}")
     axes.minorticks_off()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ def _consensus_distance(run: RunDirectory) -> Iterator[Picture]:
     if apart.any():  # all nodes start alike, and on a log axis there is no zero
         series = {"consensus distance": (rounds[apart], distance[apart])}
         chart = _over_rounds("Distance of the nodes from their mean", "consensus distance", series)
-        yield lines("consensus", chart, log=True)
+        yield lines("consensus", replace(chart, log="y"))
 
 
 def _training_loss(run: RunDirectory) -> Iterator[Picture]:

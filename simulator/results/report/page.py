@@ -21,7 +21,7 @@ def write_report(run: RunDirectory, sections: Sequence[Section]) -> Path:
 
     Args:
         run: a run that has ended, in whatever way.
-        sections: what the run's methods have to say of it.
+        sections: what the run's methods and audits have to say of it.
 
     Returns:
         The path of ``report.html``, which needs no other file.

@@ -10,7 +10,7 @@ import pytest
 from reference import experiments
 
 import simulator
-from simulator.core.report import BarChart, LineChart, Section, Table
+from simulator.core.report import BarChart, HeatMap, LineChart, Section, Table
 from simulator.results.formatting import MISSING
 from simulator.results.report import chapters, write_report
 from simulator.results.run_directory import RunDirectory
@@ -137,11 +137,20 @@ def test_heat_map_gets_the_counts_of_every_class_and_node(write_run: WriteRun, m
     original = chapters.heat_map
     monkeypatch.setattr(chapters, "heat_map", lambda *given: (seen.append(given), original(*given))[1])
     html = html_of(write_run(nodes=3))
-    _, _, counts, columns, classes = seen[0]
+    ((_, chart),) = seen
     # Node 0 holds class 0; node 1 classes 1, 2; node 2 classes 0, 1, 2.
-    assert counts.tolist() == [[1, 0, 1], [0, 1, 1], [0, 1, 1]]
-    assert (columns, classes) == (["0", "1", "2"], ["cat", "dog", "<owl>"])
+    assert chart.values.tolist() == [[1, 0, 1], [0, 1, 1], [0, 1, 1]]
+    assert (chart.columns, chart.rows) == (["0", "1", "2"], ["cat", "dog", "<owl>"])
     assert "6 training samples; a node has 2 on average, 1 to 3." in html
+
+
+def test_sections_may_bring_heat_maps_and_logarithmic_axes(write_run: WriteRun) -> None:
+    values = np.array([[0.5, math.nan], [0.75, 1.0]])
+    heat = HeatMap("Heat", "observer", "victim", values, ["v0", "v1"], ["u0", "u1"], "depth", lowest=0.5)
+    rates = np.array([0.001, 1.0])
+    lines = LineChart("Log", "rate", "share", {"one": (rates, rates)}, "xy")
+    shown = chapter(html_of(write_run(), Section("Both", charts=(heat, lines))), "Both")
+    assert all(f">{text}<" in shown for text in ("observer", "v1", "u1", "depth", "0.001", "0.01", "0.1"))
 
 
 def test_sections_of_methods_are_shown_and_escaped(write_run: WriteRun) -> None:

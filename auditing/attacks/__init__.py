@@ -1,0 +1,1 @@
+"""Attacks: signals of a sample in a model, and what tells members from non-members by them."""

@@ -1,0 +1,81 @@
+"""Candidates: the samples whose membership is asked, members and non-members from the same node's pool.
+
+Were non-members taken from elsewhere, such as the test set, an attack could win by telling the pools apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from simulator.core.errors import wrong
+from simulator.core.node import Node
+from simulator.core.samples import Samples
+from simulator.core.seeding import generator
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Members and non-members of all nodes.
+
+    Attributes:
+        samples: all of them, N.
+        node: int64 [N], whose pool each comes from: the victim.
+        member: bool [N], whether that node trained on it.
+    """
+
+    samples: Samples
+    node: NDArray[np.int64]
+    member: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, nodes: Sequence[Node], limit: int) -> Candidates:
+        """Of each node at most ``limit`` training samples and as many held-out ones, drawn by the run's seed.
+
+        Raises:
+            InputError: the run held no samples out.
+        """
+        parts: list[tuple[int, bool, torch.Tensor]] = []
+        for node in nodes:
+            for member, samples in ((True, node.data.train), (False, node.data.held_out)):
+                rng = generator(node.seed, f"audit.candidates.{member}", node=node.id)
+                chosen = np.sort(rng.permutation(len(samples))[:limit])
+                parts.append((node.id, member, samples.index[torch.from_numpy(chosen)]))
+        if not all(len(index) for _, _, index in parts):
+            what = "no samples were held out in this run, so there are no non-members to compare with."
+            raise wrong("data.held_out", what, "Run it again with, for example, data.held_out=0.5.")
+        sizes = [len(index) for _, _, index in parts]
+        train = nodes[0].data.train
+        return cls(
+            Samples(train.images, train.labels, torch.cat([index for _, _, index in parts])),
+            np.repeat([node for node, _, _ in parts], sizes),
+            np.repeat([member for _, member, _ in parts], sizes),
+        )
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """int64 [N], their classes."""
+        return labels_of(self.samples)
+
+    def save(self, path: Path, signals: Mapping[str, NDArray[np.float64]]) -> None:
+        """Write ``node``, ``member``, ``index`` (rows of the training arrays) and ``signals`` as an ``.npz`` file."""
+        index = self.samples.index.numpy()
+        np.savez(path, node=self.node, member=self.member, index=index, **signals)  # type: ignore[arg-type]
+
+    @property
+    def strata(self) -> NDArray[np.int64]:
+        """int64 [N]: the same number for candidates of the same node and membership."""
+        return 2 * self.node + self.member
+
+
+def labels_of(samples: Samples) -> NDArray[np.int64]:
+    """int64 [N], the classes of ``samples``."""
+    return samples.labels_at(torch.arange(len(samples))).numpy()

@@ -1,0 +1,40 @@
+"""Audits: what an onlooker learns from a run, worked out from its directory after the run."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+
+from simulator.core.registry import Part, PartSettings, Registry
+from simulator.core.report import Section
+
+
+class Audit(Part, ABC):
+    """Audits runs; override `conduct` and `sections`. What it finds lies in ``audit/<name>/`` of the run directory."""
+
+    class Config(PartSettings):
+        """Settings that audits have in common: the ``attacks`` to carry out, and the ``signals`` they judge by."""
+
+        attacks: tuple[str, ...] = ()
+        signals: tuple[str, ...] = ()
+
+    config: Config
+
+    @abstractmethod
+    def conduct(self, run: Path, results: Path) -> None:
+        """Audit the run in directory ``run`` and write what is found into the folder ``results``.
+
+        ``result.json`` is written last: without it, an audit has not ended. The same run gives the same bytes.
+
+        Raises:
+            InputError: this run, or what is asked, cannot be audited; nothing was written.
+        """
+
+    @classmethod
+    @abstractmethod
+    def sections(cls, results: Path) -> Sequence[Section]:
+        """What the report of the run has to say on the audit whose results lie in ``results``."""
+
+
+AUDITS: Registry[Audit] = Registry("audits")

@@ -1,0 +1,96 @@
+"""Estimators of input-loss curvature beside exact Hessians, in double precision."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from auditing.attacks import curvature
+from simulator.core.errors import InputError
+from simulator.core.flat_module import FlatModule
+
+SMOOTH = [nn.Tanh, nn.GELU, nn.SiLU]
+
+
+def network(activation, seed=0, inputs=12):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        layers = nn.Linear(inputs, 16), activation(), nn.Linear(16, 5)
+    return FlatModule(nn.Sequential(nn.Flatten(), *layers), "fp64")
+
+
+def batch(samples=6, inputs=12, seed=1):
+    rng = np.random.default_rng(seed)
+    return torch.from_numpy(rng.normal(size=(samples, 1, 1, inputs))), torch.from_numpy(rng.integers(0, 5, samples))
+
+
+def hessians(net, images, labels):
+    def hessian(x, label):
+        return torch.autograd.functional.hessian(lambda x: cross_entropy(net.module(x[None]), label[None]), x)
+
+    size = images[0].numel()
+    rows = [hessian(x, y) for x, y in zip(images, labels, strict=True)]
+    return torch.stack(rows).reshape(len(images), size, size).detach()
+
+
+def traces(matrices):
+    return matrices.diagonal(dim1=1, dim2=2).sum(1)
+
+
+def many(estimator, net, images, labels, repeats=300):
+    rng = np.random.default_rng(0)
+    return torch.stack([estimator(net, images, labels, rng) for _ in range(repeats)]).mean(0)
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.LeakyReLU, nn.Identity])
+def test_the_closed_forms_are_exact_behind_piecewise_linear_layers(activation):
+    net, (images, labels) = network(activation), batch()
+    exact = hessians(net, images, labels)
+    torch.testing.assert_close(curvature.trace(net, images, labels, None), traces(exact), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(
+        curvature.frobenius(net, images, labels, None), exact.square().sum((1, 2)).sqrt(), rtol=1e-8, atol=1e-10
+    )
+
+
+@pytest.mark.parametrize("activation", SMOOTH)
+def test_the_closed_forms_are_refused_where_they_do_not_hold(activation):
+    with pytest.raises(InputError, match="curvature_hvp"):
+        curvature.trace(network(activation), *batch(), None)
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU, *SMOOTH])
+def test_estimators_agree_with_the_exact_hessian(activation):
+    net, (images, labels) = network(activation), batch()
+    exact = hessians(net, images, labels)
+    squares = exact.square().sum((1, 2))
+    scale = squares.sqrt()  # 3000 signs leave a standard error of about 0.03 of it
+    assert (many(curvature.hvp, net, images, labels) - traces(exact)).abs().lt(0.1 * scale).all()
+    if activation is not nn.ReLU:  # finite differences also see the kinks
+        assert (many(curvature.zo_trace, net, images, labels) - traces(exact)).abs().lt(0.1 * scale).all()
+        torch.testing.assert_close(many(curvature.fd, net, images, labels), squares, rtol=0.15, atol=0)
+
+
+def test_the_released_estimator_gives_three_quarters_of_h_times_the_frobenius_norm():
+    net, (images, labels) = network(nn.Tanh, inputs=40), batch(inputs=40)
+    frobenius = hessians(net, images, labels).square().sum((1, 2)).sqrt()
+    ratio = many(curvature.zo, net, images, labels) / (curvature.STEP * frobenius)
+    assert ratio.mean().item() == pytest.approx(0.75, abs=0.07)
+    assert ratio.min() > 0.6
+    assert ratio.max() < np.sqrt(2 / np.pi) + 0.05  # the limit for Gaussian directions
+
+
+def test_a_network_without_input_gradients_is_refused():
+    class Detached(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(12, 5)
+
+        def forward(self, x):
+            return self.linear(x.detach().flatten(1))
+
+    net, (images, labels) = FlatModule(Detached(), "fp64"), batch()
+    for estimator in (curvature.trace, curvature.hvp, curvature.fd):
+        with pytest.raises(InputError, match="no gradient with respect to the image"):
+            estimator(net, images, labels, np.random.default_rng(0))
+    assert curvature.zo(net, images, labels, np.random.default_rng(0)).isfinite().all()

@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from auditing.attacks.membership import ATTACKS, Evidence
+from auditing.attacks.signals import SIGNALS
+from simulator.core.flat_module import FlatModule
+from simulator.core.samples import Normalizer, Samples
+
+CLASSES, SIDE = 4, 3
+NORMALIZER = Normalizer(torch.tensor([0.4]), torch.tensor([0.3]))
+
+
+def samples(number=100):
+    rng = np.random.default_rng(0)
+    images = torch.from_numpy(rng.integers(0, 256, (number, SIDE, SIDE, 1), dtype=np.uint8))
+    return Samples(images, torch.from_numpy(rng.integers(0, CLASSES, number)), torch.arange(number))
+
+
+def network(scale=1.0):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = FlatModule(nn.Sequential(nn.Flatten(), nn.Linear(9, 8), nn.ReLU(), nn.Linear(8, CLASSES)), "fp64")
+    net.bind(scale * net.initial)
+    return net
+
+
+def measure(name, net=None, of=None):
+    rng = np.random.default_rng(0)
+    return SIGNALS[name].measure(net or network(), of or samples(), NORMALIZER, rng)
+
+
+def probabilities(net):
+    p = torch.softmax(net.logits(samples(), NORMALIZER), 1).detach().numpy()
+    return p, samples().labels.numpy()
+
+
+def test_output_signals_are_those_of_their_formulas():
+    p, y = probabilities(network())
+    rows = np.arange(len(y))
+    true = p[rows, y]
+    rest = np.delete(p, 0, axis=1)  # any shape [N, classes - 1]
+    rest[rows] = [np.delete(row, label) for row, label in zip(p, y, strict=True)]
+    entropy = -(1 - true) * np.log(true) - (rest * np.log(1 - rest)).sum(1)
+    np.testing.assert_allclose(measure("loss"), np.log(true))
+    np.testing.assert_allclose(measure("logit_margin"), np.log(true) - np.log(rest.sum(1)))
+    np.testing.assert_allclose(measure("modified_entropy"), -entropy)
+
+
+def test_signals_stay_finite_where_probabilities_round_to_one():
+    for name in SIGNALS:
+        assert np.isfinite(measure(name, network(100.0))).all(), name
+
+
+def test_gradient_norm_is_that_of_each_sample_alone():
+    net, few, norms = network(), samples(5), []
+    for k in range(5):
+        logits = net.module(NORMALIZER(few.images_at(torch.tensor([k])), torch.float64))
+        net.differentiate(torch.nn.functional.cross_entropy(logits, few.labels_at(torch.tensor([k]))))
+        norms.append(-net.gradient.norm().item())
+    np.testing.assert_allclose(measure("gradient_norm", net, few), norms)
+
+
+@pytest.mark.parametrize("name", ["loss", "gradient_norm", "curvature_trace"])
+def test_a_signal_of_a_sample_does_not_depend_on_the_others(name):
+    whole, part = measure(name), measure(name, of=samples().subset(torch.arange(70, 100)))
+    np.testing.assert_allclose(whole[70:], part, rtol=1e-9)
+
+
+def test_class_thresholds_take_away_how_hard_a_class_is():
+    signal, labels = np.array([1.0, 5.0, 2.0, 7.0]), np.array([0, 1, 0, 2])
+    evidence = Evidence(signal, labels, np.array([1.0, 3.0, 4.0, 6.0]), np.array([0, 0, 1, 1]))
+    assert ATTACKS["threshold"](evidence).tolist() == signal.tolist()
+    # Medians: 2 of class 0, 5 of class 1; class 2 is not there and gets 3.5, that of all.
+    assert ATTACKS["class_threshold"](evidence).tolist() == [-1.0, 0.0, 0.0, 3.5]
