@@ -12,9 +12,10 @@ from simulator.core.errors import wrong
 
 PATIENCE = 8.0  # seconds for a cluster's first answer
 GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])  # RFC 9113, 3.4: and no settings
-DEFAULTS = {"RAY_USAGE_STATS_ENABLED": "0"}
-# Ray's name for this is historical: 0 keeps it on the loopback interface, so that nobody outside can reach it.
-LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
+# For a Ray of our own: workers as urgent as other processes, where Ray would give way to them; and, by a name that is
+# historical, all on the loopback interface, so that nobody outside can reach it.
+OWN = QUIET | {"RAY_worker_niceness": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 
 @contextmanager
@@ -26,7 +27,7 @@ def connected(address: str | None) -> Iterator[None]:
     """
     if address and ":" in address:
         _knock(address)
-    for name, value in (DEFAULTS if address else DEFAULTS | LOOPBACK).items():
+    for name, value in (QUIET if address else OWN).items():
         os.environ.setdefault(name, value)
     import ray  # not before: it reads the environment when it is imported
 
