@@ -103,8 +103,8 @@ def experiment(model: str, folder: Path, rounds: int, overrides: Sequence[str] =
     )
 
 
-def compare(model: str, rounds: int) -> dict[str, float]:
-    """Median seconds a round of both, taking turns, and their ratio pair by pair."""
+def take_turns(loop: Any, experiment: Any, folder: Path) -> dict[str, float]:
+    """Median seconds a round of ``experiment`` and of ``loop.round()``, taking turns, and their ratio pair by pair."""
     from simulator import run
     from simulator.core.message import Envelope
     from simulator.core.observer import Observer
@@ -113,20 +113,18 @@ def compare(model: str, rounds: int) -> dict[str, float]:
         def __init__(self) -> None:
             self.engine: list[float] = []
             self.plain: list[float] = []
-            self.loop = PlainLoop(model)
             self.resumed: float | None = None
 
         def sent(self, round: int, messages: Sequence[Envelope]) -> None:
             now = time.perf_counter()
             if self.resumed is not None:
                 self.engine.append(now - self.resumed)
-            self.loop.round()
+            loop.round()
             self.resumed = time.perf_counter()
             self.plain.append(self.resumed - now)
 
     turns = TakingTurns()
-    with tempfile.TemporaryDirectory() as folder:
-        run(experiment(model, Path(folder), rounds + 2), Path(folder), [turns])
+    run(experiment, folder, [turns])
     engine, plain = turns.engine[1:], turns.plain[2:]  # warm-up rounds left out
     ratios = [a / b for a, b in zip(engine, plain, strict=True)]
     return {
@@ -136,6 +134,11 @@ def compare(model: str, rounds: int) -> dict[str, float]:
         "ratio_min": min(ratios),
         "ratio_max": max(ratios),
     }
+
+
+def compare(model: str, rounds: int) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        return take_turns(PlainLoop(model), experiment(model, Path(folder), rounds + 2), Path(folder))
 
 
 def peak_mib(model: str, which: str) -> float:

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import tempfile
-import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -23,7 +21,7 @@ from typing import Any
 
 import torch
 import torch.multiprocessing as mp
-from overhead import BATCH, NODES, SAMPLES, experiment, images
+from overhead import BATCH, NODES, SAMPLES, experiment, images, take_turns
 from torch import Tensor, nn
 
 LR = 0.05
@@ -102,41 +100,13 @@ class PlainLoop:
 
 
 def compare(processes: int, steps: int, precision: str, rounds: int) -> dict[str, float]:
-    """Median seconds a round of both, taking turns, and their ratio pair by pair."""
-    from simulator import run
-    from simulator.core.message import Envelope
-    from simulator.core.observer import Observer
-
-    class TakingTurns(Observer):
-        def __init__(self) -> None:
-            self.engine: list[float] = []
-            self.plain: list[float] = []
-            self.loop = PlainLoop(processes, steps)
-            self.resumed: float | None = None
-
-        def sent(self, round: int, messages: Sequence[Envelope]) -> None:
-            now = time.perf_counter()
-            if self.resumed is not None:
-                self.engine.append(now - self.resumed)
-            self.loop.round()
-            self.resumed = time.perf_counter()
-            self.plain.append(self.resumed - now)
-
-    turns = TakingTurns()
     settings = [f"training.local_steps={steps}", f"training.precision={precision}", f"backend.workers={processes}"]
     settings += [f"training.optimizer={{lr: {LR}}}"]
+    loop = PlainLoop(processes, steps)
     with tempfile.TemporaryDirectory() as folder:
-        run(experiment("cnn", Path(folder), rounds + 2, settings), Path(folder), [turns])
-    turns.loop.stop()
-    engine, plain = turns.engine[1:], turns.plain[2:]  # warm-up rounds left out
-    ratios = [a / b for a, b in zip(engine, plain, strict=True)]
-    return {
-        "engine_s": statistics.median(engine),
-        "plain_s": statistics.median(plain),
-        "ratio": statistics.median(ratios),
-        "ratio_min": min(ratios),
-        "ratio_max": max(ratios),
-    }
+        found = take_turns(loop, experiment("cnn", Path(folder), rounds + 2, settings), Path(folder))
+    loop.stop()
+    return found
 
 
 def main() -> None:
