@@ -114,7 +114,7 @@ class Engine:
         return self._progress.round
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Continue from ``checkpoint``; call before `run`."""
+        """Continue from ``checkpoint``."""
         self._return_to(checkpoint.round, checkpoint.nodes, checkpoint.engine)
 
     def run(self) -> Status:
