@@ -59,11 +59,11 @@ class D2(Method):
                 "corrects what averaging does to models that were just trained, and this mixer does something else.",
                 "Set mixer: {name: gossip, order: adapt_then_combine}.",
             )
-        if plan.training.steps_differ:
+        if plan.steps_differ:
             yield Problem(
                 "",
                 "is exact only if all nodes take the same number of steps of the same size.",
-                "Remove local_steps and lr from training.nodes.",
+                "Remove local_steps and lr from training.nodes, and let no method change the number of steps.",
             )
         if plan.varies:
             yield Problem(

@@ -65,11 +65,11 @@ class GradientTracking(Method):
                 "steps along the tracked gradient, and the optimizer's momentum would add those of earlier rounds.",
                 "Set training.optimizer.momentum: 0 (and nesterov: false).",
             )
-        if plan.training.steps_differ:
+        if plan.steps_differ:
             yield Problem(
                 "",
                 "is exact only if all nodes take the same number of steps of the same size.",
-                "Remove local_steps and lr from training.nodes.",
+                "Remove local_steps and lr from training.nodes, and let no method change the number of steps.",
             )
         if plan.one_way_losses:
             yield Problem(
@@ -101,7 +101,7 @@ class GradientTracking(Method):
 
     def after_local_training(self, node: Node) -> None:
         """Make the round's tracker."""
-        self._mean.div_(node.training.local_steps)
+        self._mean.div_(node.local_steps)
         self.tracker = self._mean + self.correction
 
     def outgoing(self, node: Node, message: Message) -> Message:

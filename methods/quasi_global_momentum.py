@@ -69,7 +69,7 @@ class QuasiGlobalMomentum(Method):
 
     def after_mixing(self, node: Node) -> None:
         """Let the buffer follow the movement of the mixed model."""
-        scale = (1 - self.config.mu) / (node.learning_rate * node.training.local_steps)
+        scale = (1 - self.config.mu) / (node.learning_rate * node.local_steps)
         self.buffer.mul_(self.config.mu).add_(self._start.sub_(node.parameters), alpha=scale)
 
     def state_dict(self) -> dict[str, Tensor]:

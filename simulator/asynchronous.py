@@ -51,7 +51,7 @@ class Asynchronous(Mode):
         messages: list[Envelope] = []
         steps = 0
         for _ in range(self._topology.num_nodes):
-            starting = self._agenda.begin(self._clock.compute_seconds)
+            starting = self._agenda.begin(self._seconds)
             self._train(starting)
             messages += self._average(self._agenda.finishing())
             steps += sum(self._local_steps[node] for node in starting)
@@ -74,6 +74,9 @@ class Asynchronous(Mode):
         """Continue at that point of the agenda."""
         super().restore(nodes, state)
         self._agenda = Agenda.from_state(state)
+
+    def _seconds(self, node: int, activation: int) -> float:
+        return self._clock.compute_seconds(node, activation, self._local_steps[node])
 
     def _train(self, nodes: Sequence[int]) -> None:
         """Together: one that begins to train changes nothing for the others."""

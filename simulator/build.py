@@ -140,11 +140,12 @@ class Simulation:
 
     def _mode(self) -> Mode:
         experiment, training = self.experiment, self.experiment.training
-        steps = [training.of(node).local_steps for node in range(self.network.base.num_nodes)]
-        clock = Clock(experiment.clock, experiment.seed, steps) if experiment.clock else None
+        nodes = range(self.network.base.num_nodes)
+        clock = Clock(experiment.clock, experiment.seed, len(nodes)) if experiment.clock else None
         if experiment.mode == "synchronous":
-            return Synchronous(self.backend, self.network, steps, clock)
+            return Synchronous(self.backend, self.network, clock)
         assert clock is not None  # the experiment was checked when it was read
+        steps = [training.of(node).local_steps for node in nodes]
         return Asynchronous(self.backend, self.network.base, steps, clock, experiment.seed)
 
     def info(self, path: Path, start_round: int) -> RunInfo:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,34 +46,34 @@ class Clock:
     Args:
         settings: how fast nodes and links are.
         seed: the experiment's.
-        local_steps: of each node, in order.
+        nodes: how many there are.
     """
 
-    def __init__(self, settings: ClockSettings, seed: int, local_steps: Sequence[int]) -> None:
+    def __init__(self, settings: ClockSettings, seed: int, nodes: int) -> None:
         self._settings, self._seed = settings, seed
-        self._seconds = np.array(local_steps) * settings.step_seconds / speeds(settings, seed, len(local_steps))
+        self._speeds = speeds(settings, seed, nodes)
 
-    def compute_seconds(self, node: int, round: int) -> float:
-        """c_i(t) = local steps * step_seconds / speed_i, times the slowdown if the node straggles in ``round``."""
-        return float(self._seconds[node]) * self._slowdown(node, round)
+    def compute_seconds(self, node: int, round: int, steps: int) -> float:
+        """c_i(t) = steps * step_seconds / speed_i, times the slowdown if the node straggles in ``round``."""
+        return float(steps * self._settings.step_seconds / self._speeds[node]) * self._slowdown(node, round)
 
     def transfer_seconds(self, message: Envelope) -> float:
         """Latency + wire bytes / bandwidth."""
         bandwidth = self._settings.bandwidth
         return self._settings.latency + (message.wire_bytes / bandwidth if bandwidth else 0.0)
 
-    def round_seconds(self, round: int, active: Iterable[int], messages: Iterable[Envelope]) -> float:
+    def round_seconds(self, round: int, steps: Mapping[int, int], messages: Iterable[Envelope]) -> float:
         """A round in which nobody goes on before all are done.
 
         Args:
             round: which one.
-            active: the nodes that compute.
+            steps: how many local steps each node takes, of those that compute.
             messages: what they send, each as soon as its sender has computed; links do not share their bandwidth.
 
         Returns:
             max(max_i c_i, max over messages i -> j of c_i + transfer): seconds until the last has finished and heard.
         """
-        compute = {node: self.compute_seconds(node, round) for node in active}
+        compute = {node: self.compute_seconds(node, round, taken) for node, taken in steps.items()}
         arrivals = (compute[message.sender] + self.transfer_seconds(message) for message in messages)
         return max([*compute.values(), *arrivals], default=0.0)
 

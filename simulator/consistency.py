@@ -37,6 +37,7 @@ def _refused_by_parts(experiment: Experiment, network: Network) -> Found:
         topology=network.base,
         varies=network.varies,
         mixer=experiment.mixer,
+        steps_differ=_steps_differ(experiment),
         one_way_losses=bool(failures.links) and not failures.symmetric,
     )
     parts = {("mixer",): experiment.mixer} | {("methods", k): method for k, method in enumerate(experiment.methods)}
@@ -45,6 +46,11 @@ def _refused_by_parts(experiment: Experiment, network: Network) -> Found:
         for problem in registry.load(settings.name).check(settings, plan):
             keys = tuple(problem.where.split(".")) if problem.where else ()
             yield (*place, *keys), Problem("", problem.what, problem.advice)
+
+
+def _steps_differ(experiment: Experiment) -> bool:
+    changed = (METHODS.load(settings.name).changes_steps(settings) for settings in experiment.methods)
+    return experiment.training.steps_differ or any(changed)
 
 
 def _unmet_needs(experiment: Experiment) -> Found:

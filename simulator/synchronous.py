@@ -22,15 +22,12 @@ class Synchronous(Mode):
     Args:
         backend: holds the nodes.
         network: the links of every round.
-        local_steps: of each node, in order.
         clock: counts simulated seconds, if they are asked for.
     """
 
-    def __init__(
-        self, backend: Backend, network: Network, local_steps: Sequence[int], clock: Clock | None = None
-    ) -> None:
+    def __init__(self, backend: Backend, network: Network, clock: Clock | None = None) -> None:
         super().__init__(backend)
-        self._network, self._local_steps, self._clock = network, list(local_steps), clock
+        self._network, self._clock = network, clock
         self._unmixed = False
         self._seconds = 0.0
 
@@ -42,11 +39,10 @@ class Synchronous(Mode):
 
     def _done(self, round: int, replies: Replies) -> Work:
         messages = [envelope for reply in replies.values() for envelope in reply.sent]
-        active = self._active(round)
+        steps = {node: replies[node].steps for node in self._active(round)}
         if self._clock:
-            self._seconds += self._clock.round_seconds(round, active, messages)
-        steps = sum(self._local_steps[node] for node in active)
-        return Work(list(replies.values()), messages, steps, list(self._failures(round, active)))
+            self._seconds += self._clock.round_seconds(round, steps, messages)
+        return Work(list(replies.values()), messages, sum(steps.values()), list(self._failures(round, len(steps))))
 
     def close(self, order: Order) -> Replies:
         """Mix, then carry out ``order``."""
@@ -80,7 +76,7 @@ class Synchronous(Mode):
         nodes = range(links.num_nodes)
         return {i: Place(i, links.row(i), links.out_neighbours(i), bool(links.active[i])) for i in nodes}
 
-    def _failures(self, round: int, active: Sequence[int]) -> Iterator[Metric]:
+    def _failures(self, round: int, active: int) -> Iterator[Metric]:
         if self._network.fails:
-            yield Metric(round + 1, None, "network/away", len(self._local_steps) - len(active))
+            yield Metric(round + 1, None, "network/away", self._network.base.num_nodes - active)
             yield Metric(round + 1, None, "network/links_lost", self._network.lost(round))

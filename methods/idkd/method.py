@@ -46,10 +46,11 @@ class IDKD(Method):
     threshold that no score exceeds labels nothing and leaves training as it was, bit for bit.
 
     Unlike the released code, labels are made anew at each exchange, while there those of the first are forwarded; the
-    number of steps a round does not grow with the labelled set; and samples are merged by averaging unless ``merge`` is
-    ``official``. What the messages reveal is listed in `methods.idkd.report.DISCLOSURES`: in short, which public
-    samples a node takes for its own kind (so which classes it holds), its model's outputs on them to all nodes within
-    ``hops`` links, and under ``merge: official`` how many private samples of each class it has, exactly.
+    number of steps a round grows with the labelled set only if ``steps`` is ``growing``; and samples are merged by
+    averaging unless ``merge`` is ``official``. What the messages reveal is listed in `methods.idkd.report.DISCLOSURES`:
+    in short, which public samples a node takes for its own kind (so which classes it holds), its model's outputs on
+    them to all nodes within ``hops`` links, and under ``merge: official`` how many private samples of each class it
+    has, exactly.
     """
 
     Config = IDKDSettings
@@ -72,6 +73,11 @@ class IDKD(Method):
         """Who labelled what in the last exchange, how much of it was right, and what the messages reveal."""
         return report.sections(config, record)
 
+    @classmethod
+    def changes_steps(cls, config: Any) -> bool:
+        """Under ``steps: growing``."""
+        return bool(config.steps == "growing")
+
     def setup(self, node: Node) -> None:
         """Nothing is labelled yet.
 
@@ -82,6 +88,11 @@ class IDKD(Method):
             what = f"{self.config.top_k} probabilities of {node.data.classes} classes are asked for."
             raise wrong("idkd.top_k", what, f"Ask for {node.data.classes} at most, or leave top_k out for all.")
         self._flood = Flood()
+
+    def before_round(self, node: Node) -> None:
+        """Under ``steps: growing``, pass over as large a share of the samples as before."""
+        if self.config.steps == "growing":
+            node.local_steps = -(-node.local_steps * len(node.training_set) // len(node.data.train))
 
     def after_local_training(self, node: Node) -> None:
         """Label the public set in the first round of an exchange."""

@@ -54,7 +54,7 @@ class Worker:
         replies = {node.id: Reply() for node in nodes}
         sent = self._begin(order, nodes)
         self._measure(order, nodes, replies)
-        sent += self._work(order, nodes)
+        sent += self._work(order, nodes, replies)
         for message in sent:
             replies[message.sender].sent.append(message.envelope)
         for node in nodes:
@@ -89,7 +89,7 @@ class Worker:
             for node in nodes:
                 replies[node.id].state = node.state_dict()
 
-    def _work(self, order: Order, nodes: Sequence[Node]) -> list[Message]:
+    def _work(self, order: Order, nodes: Sequence[Node], replies: Mapping[int, Reply]) -> list[Message]:
         """The next round, up to its messages."""
         places, module, sent = order.places or {}, self._trainer.module, list[Message]()
         if order.work:
@@ -99,6 +99,7 @@ class Worker:
             active = [node for node in nodes if node.active]
             self._trainer.train(active)
             for node in active:
+                replies[node.id].steps = node.local_steps
                 with node.using(module):
                     sent += node.finish()
         if order.send:

@@ -58,8 +58,13 @@ class Evaluation:
 
 @dataclass
 class Reply:
-    """What comes back from one node; what its messages hold goes to their receivers and nowhere else."""
+    """What comes back from one node; what its messages hold goes to their receivers and nowhere else.
 
+    Attributes:
+        steps: local steps it took.
+    """
+
+    steps: int = 0
     sent: list[Envelope] = field(default_factory=list)
     metrics: list[Metric] = field(default_factory=list)
     artifacts: list[tuple[str, Artifact]] = field(default_factory=list)

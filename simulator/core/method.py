@@ -63,6 +63,11 @@ class Method(Part):
         return frozenset()
 
     @classmethod
+    def changes_steps(cls, config: Any) -> bool:
+        """Whether ``before_round`` sets ``node.local_steps``, so that nodes may take different numbers of steps."""
+        return False
+
+    @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
         """Problems of ``config`` within ``plan``; ``where`` is counted from the method's own block."""
         return ()

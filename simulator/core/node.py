@@ -61,6 +61,7 @@ class Node:
         parameters: float [parameters], the node's model as one flat vector.
         round: the round being worked on, counted from 0; between rounds, the number of finished rounds.
         learning_rate: of the current round.
+        local_steps: of the current round; a method may change it in ``before_round``.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Node:
         self.mixer, self.methods = mixer, list(methods)
         self.training_set = TrainingSet(data, shared.augment, parameters.dtype)
         self.momentum = torch.zeros_like(parameters) if self.training.optimizer.momentum else None
-        self.round, self.learning_rate = 0, 0.0
+        self.round, self.learning_rate, self.local_steps = 0, 0.0, self.training.local_steps
         self.metrics: list[Metric] = []
         self.artifacts: list[tuple[str, Artifact]] = []
         self._loss_sum, self._loss_rounds = 0.0, 0
@@ -119,6 +120,7 @@ class Node:
             return
         optimizer, schedule = self.training.optimizer, self.training.schedule
         self.learning_rate = optimizer.lr * schedule.factor(self.round, self.rounds)
+        self.local_steps = self.training.local_steps
         self.mixer.before_round(self)
         for method in self.methods:
             method.before_round(self)

@@ -19,6 +19,7 @@ class Plan:
         topology: all links that there can be, with their (mean) mixing matrix.
         varies: whether the links change from round to round.
         mixer: settings of the mixer.
+        steps_differ: whether nodes may take steps of different number or size.
         one_way_losses: whether a link may fail in one direction alone, after which columns of W no longer sum to 1.
     """
 
@@ -27,4 +28,5 @@ class Plan:
     topology: Topology
     varies: bool
     mixer: PartSettings
+    steps_differ: bool = False
     one_way_losses: bool = False

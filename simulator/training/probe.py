@@ -30,7 +30,7 @@ def milliseconds_a_node_step(name: str, blueprint: Blueprint) -> float:
     copies = [_copy(node) for node in nodes]
     with _one_thread():
         times = list(_seconds(trainer, copies))
-    return 1000 * min(times) / sum(node.training.local_steps for node in copies)
+    return 1000 * min(times) / sum(node.local_steps for node in copies)
 
 
 @contextmanager

@@ -32,7 +32,7 @@ def _train(node: Node) -> None:
     augment_rng = node.rng("augmentation")
     loss_hooks = overriding(node, "per_sample_loss")
     step_hooks = overriding(node, "before_step")
-    steps = node.training.local_steps
+    steps = node.local_steps
     node.record_loss(sum(_step(node, augment_rng, loss_hooks, step_hooks) for _ in range(steps)) / steps)
 
 

@@ -39,7 +39,7 @@ class Stacked(Trainer):
 
     def train(self, nodes: Sequence[Node]) -> None:
         """One chunk after the other."""
-        for chunk in self._chunks(nodes, lambda node: (batch_length(node), node.training.local_steps)):
+        for chunk in self._chunks(nodes, lambda node: (batch_length(node), node.local_steps)):
             with rows_of(chunk, "parameters") as parameters:
                 _Chunk(self._stacked, chunk, parameters, self._gradient_rows(len(chunk))).train()
 
@@ -94,14 +94,14 @@ class _Chunk:
 
     def train(self) -> None:
         """All steps of the round; losses are read once, at its end, so that a GPU need not be waited for."""
-        settings = self._nodes[0].training
+        settings, steps = self._nodes[0].training, self._nodes[0].local_steps
         losses = torch.zeros(len(self._nodes), dtype=torch.float64, device=self._parameters.device)
         with rows_of(self._nodes, "momentum") if settings.optimizer.momentum else nullcontext() as momentum:
-            for batch in stacked_batches(self._nodes, settings.local_steps):
+            for batch in stacked_batches(self._nodes, steps):
                 losses += self._backward(batch)
                 self._before_step(batch)
                 self._move(momentum)
-        for node, loss in zip(self._nodes, (losses / settings.local_steps).tolist(), strict=True):
+        for node, loss in zip(self._nodes, (losses / steps).tolist(), strict=True):
             node.record_loss(loss)
 
     def _backward(self, batch: StackedBatch) -> Tensor:

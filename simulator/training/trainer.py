@@ -28,7 +28,7 @@ class Trainer(ABC):
 
     @abstractmethod
     def train(self, nodes: Sequence[Node]) -> None:
-        """Move the parameters of each node by its ``training.local_steps`` steps, with the methods' hooks in place."""
+        """Move the parameters of each node by its ``local_steps`` of this round, with the methods' hooks in place."""
 
     @abstractmethod
     def evaluate(self, nodes: Sequence[Node]) -> list[Score]:

@@ -63,7 +63,7 @@ def carry_out(topology, settings, path, rounds, *, targets, start, curvature=Non
         topology, targets, start, training, curvature=curvature, mixer=PairAverage, seed=seed, rounds=rounds
     )
     backend, seen, data = Local(Local.Config()), Path(network), random_data(2, (1, 1, 1), 2)
-    mode = Asynchronous(backend, topology, [local_steps] * n, Clock(settings, seed, [local_steps] * n), seed)
+    mode = Asynchronous(backend, topology, [local_steps] * n, Clock(settings, seed, n), seed)
     consensus = (FlatModule(Point(start.shape[1]), "fp64"), data.test, data.normalizer)
     backend.start(Existing(topology, lambda: FlatModule(Point(start.shape[1]), "fp64"), network.nodes))
     try:
@@ -76,7 +76,7 @@ def carry_out(topology, settings, path, rounds, *, targets, start, curvature=Non
 def event_loop(topology, settings, rounds, *, targets, start, curvature, lr, local_steps, seed=0):
     """AD-PSGD as a list of events: the models after each round, and when the round ended."""
     n, size = start.shape
-    clock = Clock(settings, seed, [local_steps] * n)
+    clock = Clock(settings, seed, n)
     parts = {"parameters": torch.zeros(size, dtype=torch.float64)}
     exchange = clock.transfer_seconds(Message(0, 0, 0, parts).envelope)
     x, copies, done = start.copy(), start.copy(), [0] * n
@@ -88,7 +88,7 @@ def event_loop(topology, settings, rounds, *, targets, start, curvature, lr, loc
         now, i, what = event
         if what == "begin":
             copies[i] = x[i]
-            events.append((now + clock.compute_seconds(i, done[i]), i, "finish"))
+            events.append((now + clock.compute_seconds(i, done[i], local_steps), i, "finish"))
             continue
         y = copies[i].copy()
         for _ in range(local_steps):

@@ -22,8 +22,8 @@ CLOCK = {
 }
 
 
-def clock(local_steps, seed=0, **settings):
-    return Clock(ClockSettings(**{"step_seconds": 0.5, **settings}), seed, local_steps)
+def clock(nodes, seed=0, **settings):
+    return Clock(ClockSettings(**{"step_seconds": 0.5, **settings}), seed, nodes)
 
 
 def message(sender, receiver, size):
@@ -59,41 +59,41 @@ class TestSpeeds:
 
 class TestDurations:
     def test_of_computing_grow_with_steps_and_shrink_with_speed(self):
-        found = clock([2, 2, 6], speeds={1: 2.0, 2: 0.5})
+        found = clock(3, speeds={1: 2.0, 2: 0.5})
 
-        assert [found.compute_seconds(node, 0) for node in range(3)] == [1.0, 0.5, 6.0]
+        assert [found.compute_seconds(node, 0, steps) for node, steps in enumerate([2, 2, 6])] == [1.0, 0.5, 6.0]
 
     def test_of_messages_count_what_is_on_the_wire(self):
         sent = message(0, 1, 100)
 
-        assert clock([1], latency=0.25).transfer_seconds(sent.envelope) == 0.25
+        assert clock(1, latency=0.25).transfer_seconds(sent.envelope) == 0.25
         expected = 0.25 + len(sent.encode()) / 1000
-        assert clock([1], latency=0.25, bandwidth=1000).transfer_seconds(sent.envelope) == expected
+        assert clock(1, latency=0.25, bandwidth=1000).transfer_seconds(sent.envelope) == expected
 
     def test_of_a_round_on_a_chain_of_three(self):
         """Nodes compute 1, 0.5 and 2 seconds. The last message is node 2's; if that one is lost, node 0's large one."""
-        found = clock([2, 2, 2], speeds={1: 2.0, 2: 0.5}, latency=0.1, bandwidth=1000)
+        found = clock(3, speeds={1: 2.0, 2: 0.5}, latency=0.1, bandwidth=1000)
         small, large = message(1, 0, 1).envelope, message(0, 1, 500).envelope
-        slow = message(2, 1, 1).envelope
+        slow, steps = message(2, 1, 1).envelope, dict.fromkeys(range(3), 2)
 
-        assert found.round_seconds(0, range(3), []) == 2.0
-        assert found.round_seconds(0, range(3), [small, slow]) == 2 + 0.1 + slow.wire_bytes / 1000
-        assert found.round_seconds(0, range(3), [small, large]) == 1 + 0.1 + large.wire_bytes / 1000 > 3
-        assert found.round_seconds(0, [0, 1], [small]) == 1.0
-        assert found.round_seconds(0, [], []) == 0.0
+        assert found.round_seconds(0, steps, []) == 2.0
+        assert found.round_seconds(0, steps, [small, slow]) == 2 + 0.1 + slow.wire_bytes / 1000
+        assert found.round_seconds(0, steps, [small, large]) == 1 + 0.1 + large.wire_bytes / 1000 > 3
+        assert found.round_seconds(0, {0: 2, 1: 2}, [small]) == 1.0
+        assert found.round_seconds(0, {}, []) == 0.0
 
 
 class TestStragglers:
     def test_are_as_frequent_as_asked(self):
-        found = clock([1] * 10, stragglers={"probability": 0.2, "slowdown": 5})
-        slow = [found.compute_seconds(node, round) == 2.5 for node in range(10) for round in range(400)]
+        found = clock(10, stragglers={"probability": 0.2, "slowdown": 5})
+        slow = [found.compute_seconds(node, round, 1) == 2.5 for node in range(10) for round in range(400)]
 
         assert sum(slow) / 4000 == pytest.approx(0.2, abs=0.02)  # standard error 0.006
 
     def test_are_drawn_anew_for_every_node_and_round_and_alone(self):
-        found = clock([1] * 4, stragglers={"probability": 0.5, "slowdown": 5})
-        forward = [[found.compute_seconds(node, round) for node in range(4)] for round in range(20)]
-        backward = [[found.compute_seconds(node, round) for node in range(4)] for round in reversed(range(20))]
+        found = clock(4, stragglers={"probability": 0.5, "slowdown": 5})
+        forward = [[found.compute_seconds(node, round, 1) for node in range(4)] for round in range(20)]
+        backward = [[found.compute_seconds(node, round, 1) for node in range(4)] for round in reversed(range(20))]
 
         assert forward == backward[::-1]
         assert len({tuple(row) for row in forward}) > 8
@@ -101,9 +101,9 @@ class TestStragglers:
 
     @pytest.mark.parametrize(("probability", "expected"), [(0, 0.5), (1, 1.5)])
     def test_can_be_nobody_or_everybody(self, probability, expected):
-        found = clock([1] * 4, stragglers={"probability": probability, "slowdown": 3})
+        found = clock(4, stragglers={"probability": probability, "slowdown": 3})
 
-        assert {found.compute_seconds(node, round) for node in range(4) for round in range(9)} == {expected}
+        assert {found.compute_seconds(node, round, 1) for node in range(4) for round in range(9)} == {expected}
 
 
 class TestRuns:

@@ -170,9 +170,7 @@ def test_a_ring_forgets_disagreement_at_its_spectral_gap(tmp_path):
     try:
         consensus = (FlatModule(Point(), "fp64"), data.test, data.normalizer)
         links = Network(build_schedule("static", topology), Failures())
-        Engine(
-            Synchronous(backend, links, [1] * 8), Rhythm(40, 1, None), [found], Checkpoints(tmp_path, ""), consensus
-        ).run()
+        Engine(Synchronous(backend, links), Rhythm(40, 1, None), [found], Checkpoints(tmp_path, ""), consensus).run()
     finally:
         backend.close()
     distance = [found.metrics[round, None, "consensus/distance"] for round in range(41)]
