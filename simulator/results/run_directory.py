@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -75,6 +76,18 @@ class RunDirectory:
                 "Give the path that `rumormill run` printed last.",
             )
         return cls(path)
+
+    def copy_records(self, other: RunDirectory, round: int) -> None:
+        """Take over what ``other`` recorded; artifacts only of its first ``round`` rounds.
+
+        The lines of later rounds are cut off when the checkpoint of ``round`` is restored.
+        """
+        for file in other.path.glob("*.jsonl"):
+            shutil.copy(file, self.path)
+        (self.path / "artifacts").mkdir()
+        for file in (other.path / "artifacts").glob("*-round-*-node-*.npz"):
+            if int(file.stem.rsplit("-round-", 1)[1].split("-node-")[0]) <= round:
+                shutil.copy(file, self.path / "artifacts")
 
     def write_json(self, name: str, content: Any) -> None:
         """Write ``content`` as an indented JSON file."""

@@ -52,6 +52,11 @@ class SweepRun:
         """Equal for runs with equal results."""
         return identity(self.experiment)
 
+    @property
+    def trunk(self) -> str:
+        """Equal for runs that differ in their methods alone, and so may share their first rounds."""
+        return identity(self.experiment.model_copy(update={"methods": ()}))
+
     def to_json(self) -> dict[str, Any]:
         """What ``sweep.json`` in its run directory says."""
         combination, identity = self.combination, self.identity()
@@ -65,9 +70,15 @@ class SweepRun:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep whose runs are all valid and all different; the seed changes slowest."""
+    """A sweep whose runs are all valid and all different; the seed changes slowest, then the arm.
+
+    Attributes:
+        runs: in the order in which they are carried out.
+        shared_rounds: the first rounds that arms have in common; 0: none.
+    """
 
     runs: tuple[SweepRun, ...]
+    shared_rounds: int = 0
 
 
 def load_sweep(what: str | Path | Mapping[str, Any]) -> Sweep:
@@ -87,10 +98,11 @@ def load_sweep(what: str | Path | Mapping[str, Any]) -> Sweep:
         except InputError as error:
             for problem in error.problems:
                 found.setdefault(problem, []).append(combination.label)
-    problems = [_placed(problem, labels, total) for problem, labels in found.items()] or list(_duplicates(runs))
+    problems = [_placed(problem, labels, total) for problem, labels in found.items()]
+    problems = problems or [*_duplicates(runs), *_unshareable(runs, settings.shared_rounds)]
     if problems:
         raise InputError(*problems)
-    return Sweep(tuple(runs))
+    return Sweep(tuple(runs), settings.shared_rounds or 0)
 
 
 def identity(experiment: Experiment) -> str:
@@ -129,6 +141,16 @@ def _duplicates(runs: Sequence[SweepRun]) -> Iterator[Problem]:
         other = first.setdefault(run.identity(), run)
         if other is not run:
             yield Problem(run.label, f"is the same experiment as {other.label}.", "Remove one of the two.")
+
+
+def _unshareable(runs: Sequence[SweepRun], rounds: int | None) -> Iterator[Problem]:
+    """A run must have a checkpoint after the shared rounds, and more rounds to come."""
+    experiments = [run.experiment for run in runs] if rounds else []
+    if any(rounds >= experiment.rounds for experiment in experiments if rounds):
+        yield Problem("shared_rounds", f"{rounds} rounds are shared, which is the whole run.", "Choose fewer.")
+    elif any(not each.checkpoint.every or rounds % each.checkpoint.every for each in experiments if rounds):
+        what = f"runs keep no checkpoint after {rounds} rounds that others could start from."
+        yield Problem("shared_rounds", what, f"Set checkpoint.every to {rounds}, or to a divisor of it.")
 
 
 def _shown(value: Any) -> str:

@@ -11,7 +11,8 @@ from rich.console import Console as Terminal
 
 from simulator.core.errors import InputError, RumormillError, RunError, wrong
 from simulator.core.observer import Observer, RunInfo
-from simulator.launch import Run, resume, run
+from simulator.launch import Run, branch, resume, run
+from simulator.results.checkpoint import Checkpoints
 from simulator.sweep.earlier import Earlier, earlier_runs, label_run
 from simulator.sweep.plan import Sweep, SweepRun
 
@@ -77,6 +78,7 @@ class _Sweeping:
         self, sweep: Sweep, out: Path, observers: Callable[[], Sequence[Observer]], terminal: Terminal
     ) -> None:
         self._runs, self._out, self._observers, self._terminal = sweep.runs, out, observers, terminal
+        self._shared_rounds, self._trunks = sweep.shared_rounds, dict[str, Path]()
         self._outcome = Outcome()
         self._seconds: list[float] = []
 
@@ -103,7 +105,7 @@ class _Sweeping:
             return False
         label_run(known.path, item, known.failure)
         if known.state == "finished":
-            self._outcome.paths.append(known.path)
+            self._finished(item, known.path)
         else:
             self._outcome.failures.append(Failure(item.label, known.failure, known.path))
         return True
@@ -120,13 +122,23 @@ class _Sweeping:
             return True
         if ended.status != "finished":
             return False
-        self._outcome.paths.append(ended.path)
+        self._finished(item, ended.path)
         self._seconds.append(time.monotonic() - began)
         return True
 
     def _launch(self, item: SweepRun, path: Path | None, label: _Label) -> Run:
         observers = [*self._observers(), label]
-        return resume(path, observers=observers) if path else run(item.experiment, self._out, observers)
+        if path:
+            return resume(path, observers=observers)
+        trunk = self._trunks.get(item.trunk)
+        if trunk:
+            return branch(trunk, self._shared_rounds, item.experiment, self._out, observers)
+        return run(item.experiment, self._out, observers)
+
+    def _finished(self, item: SweepRun, path: Path) -> None:
+        self._outcome.paths.append(path)
+        if self._shared_rounds in Checkpoints(path / "checkpoints", "").rounds():
+            self._trunks.setdefault(item.trunk, path)
 
     def _record(self, item: SweepRun, path: Path | None, error: RumormillError) -> None:
         if isinstance(error.__cause__, OSError) and isinstance(error, RunError):

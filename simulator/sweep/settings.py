@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BeforeValidator, Field, NonNegativeInt, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from simulator.core.errors import InputError, Problem, did_you_mean, wrong
 from simulator.core.registry import Settings
@@ -18,6 +26,7 @@ ADVICE = {
     "overrides": "Write a list such as [rounds=50, mixer=gossip], or a block of dotted paths and values.",
     "seeds": "Write a list of different whole numbers, for example [0, 1, 2].",
     "grid": "Give each dotted path a list of values, for example data.partition.alpha: [1.0, 0.1].",
+    "shared_rounds": "Give a number of rounds, or leave it out.",
     "arms": "Give each arm a name and a block of dotted paths and values, for example plain: {methods: []}.",
 }
 
@@ -47,6 +56,8 @@ class SweepSettings(Settings):
         seeds: unless given, the experiment's own.
         grid: values of each dotted path; all of them are combined.
         arms: named groups of overrides, each applied as a whole and before the grid.
+        shared_rounds: runs that differ in their methods alone do nothing different in so many first rounds: the first
+            of them computes these for all; see `simulator.launch.branch`.
     """
 
     experiment: Any
@@ -54,6 +65,7 @@ class SweepSettings(Settings):
     seeds: list[NonNegativeInt] | None = Field(None, min_length=1)
     grid: dict[str, Axis] = Field({})
     arms: dict[Annotated[str, Field(min_length=1)], Overrides] = Field({})
+    shared_rounds: PositiveInt | None = Field(None)
 
     @field_validator("experiment")
     @classmethod

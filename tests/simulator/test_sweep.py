@@ -13,6 +13,7 @@ from rich.console import Console
 from simulator import run
 from simulator.core.errors import InputError, RunError
 from simulator.core.observer import Observer
+from simulator.launch import branch
 from simulator.sweep import load_sweep, run_sweep
 
 QUICK = {
@@ -328,3 +329,71 @@ def test_times_are_told_roughly():
     from simulator.sweep.runner import _rough
 
     assert [_rough(seconds) for seconds in (3.4, 89, 725, 9000)] == ["3 s", "89 s", "12 min", "2.5 h"]
+
+
+LATE = {"name": "idkd", "start_round": 2, "threshold": 0.1}
+SHARED = {
+    "experiment": {**SMALL, "rounds": 4},
+    "overrides": {"checkpoint.every": 1},
+    "shared_rounds": 2,
+    "seeds": [0, 1],
+    "arms": {
+        "late": {"methods": [LATE]},
+        "vanilla": {"methods": [{**LATE, "threshold": "none"}]},
+        "never": {"methods": [{**LATE, "threshold": 1.0}]},
+        "slow": {"methods": [LATE], "training.optimizer.lr": 0.1},
+    },
+}
+
+
+class TestSharedRounds:
+    def by_arm(self, outcome):
+        """Run directories by arm and seed."""
+        return {(sweep["arm"], sweep["seed"]): path for path in outcome.paths for sweep in [read(path, "sweep.json")]}
+
+    def test_give_what_whole_runs_give_bit_for_bit(self, tmp_path):
+        shared, carried, _ = sweep(SHARED, tmp_path / "shared")
+        whole, _, _ = sweep({**SHARED, "shared_rounds": None}, tmp_path / "whole")
+
+        assert len(carried.resumed) == 4  # vanilla and never, of two seeds; another learning rate shares nothing
+        whole_runs = self.by_arm(whole)
+        for key, path in self.by_arm(shared).items():
+            other = whole_runs[key]
+            for name in ("metrics.jsonl", "messages.jsonl", "partition.npz"):
+                assert (path / name).read_bytes() == (other / name).read_bytes(), (key, name)
+            assert {file.name for file in path.glob("artifacts/*")} == {file.name for file in other.glob("artifacts/*")}
+            last = "checkpoints/round-000004/node-0002.safetensors"
+            assert (path / last).read_bytes() == (other / last).read_bytes()
+        accuracies = {(path / "metrics.jsonl").read_bytes() for path in shared.paths}
+        assert len(accuracies) == 8  # the arms do differ in the end
+
+    def test_are_taken_from_a_run_of_an_earlier_call_too(self, tmp_path):
+        arms = SHARED["arms"]
+        sweep({**SHARED, "arms": {"late": arms["late"]}}, tmp_path)
+
+        _, carried, _ = sweep({**SHARED, "arms": {"late": arms["late"], "never": arms["never"]}}, tmp_path)
+
+        assert (len(carried.fresh), len(carried.resumed)) == (0, 2)
+
+    @pytest.mark.parametrize(
+        ("changes", "what"),
+        [
+            ({"shared_rounds": 4}, "shared_rounds: 4 rounds are shared, which is the whole run"),
+            ({"shared_rounds": 0}, "shared_rounds: input should be greater than 0"),
+            ({"overrides": {"checkpoint.every": 3}}, "keep no checkpoint after 2 rounds"),
+            ({"overrides": {}}, "keep no checkpoint after 2 rounds"),
+        ],
+    )
+    def test_need_a_checkpoint_within_the_run(self, changes, what):
+        with pytest.raises(InputError, match=what):
+            load_sweep({**SHARED, **changes})
+
+
+def test_a_run_branches_only_from_one_that_differs_in_its_methods(tmp_path):
+    trunk = run(small(checkpoint={"every": 2}), tmp_path)
+
+    with pytest.raises(InputError, match=r"differs from .* in training, so that it cannot share"):
+        branch(trunk.path, 2, small("training.optimizer.lr=0.1"), tmp_path / "branches")
+    with pytest.raises(InputError, match="there is no checkpoint of round 3, only of 2, 4, 6"):
+        branch(trunk.path, 3, small(methods=[]), tmp_path / "branches")
+    assert not (tmp_path / "branches").exists()
