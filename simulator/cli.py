@@ -96,9 +96,15 @@ def compare_command(
     paths: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories, or folders that hold some.")],
     html: Annotated[Path | None, typer.Option("--html", help="Also write table and figures into this file.")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
+    metrics: Annotated[
+        list[str] | None, typer.Option("--metric", help="A further metric to show at its end; repeatable.")
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option("--against", help="An arm of the sweep: show what others gain on it, seed by seed.")
+    ] = None,
 ) -> None:
     """Compare runs: mean and standard deviation over those that differ only in their seed."""
-    comparison = compare(find_runs(paths))
+    comparison = compare(find_runs(paths), metrics or (), against)
     if markdown:
         print(as_markdown(comparison), end="")
     else:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from simulator.core.errors import InputError, wrong
 from simulator.results.comparison.labels import labels
 from simulator.results.run_directory import RunDirectory
@@ -80,6 +82,14 @@ def read(run: RunDirectory, name: str) -> dict[str, Any]:
 def seed(run: RunDirectory) -> int:
     """The seed of ``run``."""
     return int(run.experiment["seed"])
+
+
+def last(run: RunDirectory, name: str) -> list[float]:
+    """The last value of a metric of the network, or the nodes' mean of theirs; empty where there is none."""
+    _, values = run.network_series(name)
+    if not len(values):
+        _, values = run.series(name)
+    return [float(np.nanmean(values[-1]))] if len(values) else []
 
 
 def _inside(folder: Path) -> list[Path]:

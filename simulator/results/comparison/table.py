@@ -2,45 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite, nan
-from typing import NamedTuple
-
-import numpy as np
+from math import nan
 
 from simulator.core.errors import wrong
-from simulator.results.comparison.groups import Group, grouped, read, seed, status
-from simulator.results.formatting import MEGABYTE, MISSING, fixed, significant
+from simulator.results.comparison.estimate import Estimate
+from simulator.results.comparison.gains import MEAN, WORST, Gains
+from simulator.results.comparison.groups import Group, grouped, last, read, seed, status
+from simulator.results.formatting import MEGABYTE, MISSING, significant
 from simulator.results.run_directory import RunDirectory
 
 SECONDS = "clock/seconds"
-ACCURACIES = {
-    "accuracy, %": "test/accuracy/mean",
-    "worst node, %": "test/accuracy/worst",
-    "consensus model, %": "consensus/test/accuracy",
-}
-
-
-class Estimate(NamedTuple):
-    """Mean and sample standard deviation over seeds; one seed has no spread."""
-
-    mean: float
-    spread: float | None
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Estimate:
-        """Of one value a seed; NaN where there is none."""
-        known = np.array(values or [nan], dtype=np.float64)
-        return cls(float(known.mean()), float(known.std(ddof=1)) if len(known) > 1 else None)
-
-    def text(self, decimals: int | None = None) -> str:
-        """As people write it, with that many decimals, or else with three significant digits."""
-        mean = significant(self.mean, 3) if decimals is None else fixed(self.mean, decimals)
-        if self.spread is None or not isfinite(self.mean):
-            return mean
-        places = len(mean.partition(".")[2]) if decimals is None else decimals
-        return f"{mean} ± {significant(self.spread, 2) if 'e' in mean else fixed(self.spread, places)}"
+ACCURACIES = {"accuracy, %": MEAN, "worst node, %": WORST, "consensus model, %": "consensus/test/accuracy"}
 
 
 @dataclass(frozen=True)
@@ -53,35 +27,56 @@ class Comparison:
     notes: tuple[str, ...]
 
 
-def compare(runs: Sequence[RunDirectory]) -> Comparison:
+def compare(runs: Sequence[RunDirectory], metrics: Sequence[str] = (), against: str | None = None) -> Comparison:
     """Compare ``runs``, those that differ only in their seed taken together.
 
+    Args:
+        runs: all of them.
+        metrics: names of further metrics to show, each at its end; of nodes, their mean.
+        against: an arm of the sweep that the runs are of: how much more accuracy every other arm has than this one, at
+            the same point of the grid and seed by seed, so that what the seed does to both cancels.
+
     Raises:
-        InputError: there are no runs, or one of them is damaged.
+        InputError: there are no runs, one of them is damaged, or there is no such metric or arm.
     """
     if not runs:
         raise wrong("", "there are no runs to compare.", "Give run directories, or folders that hold some.")
     groups = tuple(grouped(runs))
-    timed = any(_finals(group, SECONDS) for group in groups)
-    header = ("setting", "seeds", *ACCURACIES, "consensus distance", "sent by a node, MB")
-    rows = tuple((group.label, _seeds(group), *_results(group, timed)) for group in groups)
+    gains = Gains(groups, against) if against else None
+    columns = [_results(groups), _further(groups, metrics), gains.columns(groups) if gains else {}]
+    results = {name: column for some in columns for name, column in some.items()}
+    header = ("setting", "seeds", *results)
+    rows = tuple(zip((group.label for group in groups), map(_seeds, groups), *results.values(), strict=True))
     notes = tuple(_note(group, run) for group in groups for run in group.unfinished)
-    return Comparison(groups, (*header, "simulated time, s") if timed else header, rows, notes)
+    return Comparison(groups, header, rows, notes)
 
 
 def estimate(group: Group, name: str) -> Estimate:
-    """Of a metric of the network at the end of the finished runs of ``group``."""
+    """Of a metric of the network, or of the nodes' mean, at the end of the finished runs of ``group``."""
     return Estimate.of(_finals(group, name))
 
 
-def _results(group: Group, timed: bool) -> Iterator[str]:
-    for name in ACCURACIES.values():
-        mean, spread = estimate(group, name)
-        yield Estimate(100 * mean, None if spread is None else 100 * spread).text(decimals=1)
-    yield estimate(group, "consensus/distance").text()
-    yield significant(_megabytes(group), 3)
-    if timed:
-        yield estimate(group, SECONDS).text()
+def _results(groups: Sequence[Group]) -> dict[str, list[str]]:
+    """What is shown of every comparison, by the column's name."""
+    found = {name: [_percent(estimate(group, metric)) for group in groups] for name, metric in ACCURACIES.items()}
+    found["consensus distance"] = [estimate(group, "consensus/distance").text() for group in groups]
+    found["sent by a node, MB"] = [significant(_megabytes(group), 3) for group in groups]
+    if any(_finals(group, SECONDS) for group in groups):
+        found["simulated time, s"] = [estimate(group, SECONDS).text() for group in groups]
+    return found
+
+
+def _further(groups: Sequence[Group], metrics: Sequence[str]) -> dict[str, list[str]]:
+    found = {name: [estimate(group, name).text() for group in groups] for name in metrics}
+    for name, column in found.items():
+        if set(column) == {MISSING}:
+            raise wrong("--metric", f"no finished run has '{name}'.", "metrics.jsonl of a run holds their names.")
+    return found
+
+
+def _percent(share: Estimate) -> str:
+    mean, spread = share
+    return Estimate(100 * mean, None if spread is None else 100 * spread).text(decimals=1)
 
 
 def _megabytes(group: Group) -> float:
@@ -90,8 +85,7 @@ def _megabytes(group: Group) -> float:
 
 def _finals(group: Group, name: str) -> list[float]:
     """The last value of each finished run that has the metric."""
-    series = (run.network_series(name)[1] for run in group.finished)
-    return [float(values[-1]) for values in series if len(values)]
+    return [value for run in group.finished for value in last(run, name)]
 
 
 def _seeds(group: Group) -> str:

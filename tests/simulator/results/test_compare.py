@@ -361,3 +361,52 @@ def test_runs_on_a_clock_are_also_drawn_over_simulated_time(tmp_path):
     assert [picture.name for picture in pictures(untimed.groups)] == ["comparison-rounds", "comparison-traffic"]
     assert [picture.name for picture in curves][-1] == "comparison-clock"
     assert "simulated seconds" in curves[-1].svg
+
+
+@pytest.fixture
+def arms(write):
+    """Two arms at two points of the grid; seed 1 is 0.1 better than seed 0, and "new" gains .02 and .04 at alpha 1."""
+    gains = {("old", 1.0): (0, 0), ("new", 1.0): (0.02, 0.04), ("old", 0.1): (-0.2, -0.2), ("new", 0.1): (-0.1, -0.3)}
+    for (arm, alpha), by_seed in gains.items():
+        for seed, gain in enumerate(by_seed):
+            accuracy = 0.5 + 0.1 * seed + gain
+            sweep = {"arm": arm, "grid": {"alpha": alpha}, "seed": seed}
+            methods = [{"name": arm}]
+            write(f"{arm}-{alpha}-{seed}", seed, [0.1, accuracy], sweep=sweep, methods=methods, alpha=alpha)
+
+
+def test_what_an_arm_gains_is_counted_seed_by_seed_at_the_same_point_of_the_grid(arms, folder):
+    comparison = compare(find_runs([folder]), against="old")
+    column = comparison.header.index("more than old, points")
+
+    found = {row[0]: row[column] for row in comparison.rows}
+    assert {label: gain for label, gain in found.items() if "new" in label} == {
+        "new, alpha 1.0": "3.0 ± 1.4",
+        "new, alpha 0.1": "0.0 ± 14.1",
+    }
+    assert {gain for label, gain in found.items() if "old" in label} == {MISSING}
+
+
+def test_an_unknown_arm_is_refused(arms, folder):
+    with pytest.raises(InputError, match=r"no finished run is of an arm 'oldest'.*\n.*'old'"):
+        compare(find_runs([folder]), against="oldest")
+
+
+def test_further_metrics_are_shown_at_their_end_and_of_nodes_the_mean(write, folder):
+    for seed in (0, 1):
+        path = write(f"run-{seed}", seed, [0.1, 0.5])
+        lines = [
+            {"round": round, "node": node, "name": "idkd/labelled", "value": 100 * seed + 10 * round + node}
+            for round in (5, 10)
+            for node in range(4)
+        ]
+        with (path / "metrics.jsonl").open("a") as file:
+            file.writelines(json.dumps(line) + "\n" for line in lines)
+
+    comparison = compare(find_runs([folder]), ["idkd/labelled", "test/accuracy/worst"])
+    (row,) = [dict(zip(comparison.header, row, strict=True)) for row in comparison.rows]
+
+    assert row["idkd/labelled"] == "152 ± 71"  # 100 + 1.5 and 200 + 1.5
+    assert row["test/accuracy/worst"] == "0.400 ± 0.000"
+    with pytest.raises(InputError, match="no finished run has 'idkd/labels'"):
+        compare(find_runs([folder]), ["idkd/labels"])

@@ -1,0 +1,52 @@
+"""How much better one arm of a sweep is than another, seed by seed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from simulator.core.errors import did_you_mean, wrong
+from simulator.results.comparison.estimate import Estimate
+from simulator.results.comparison.groups import Group, last, read, seed
+from simulator.results.formatting import MISSING
+from simulator.results.run_directory import RunDirectory
+
+MEAN, WORST = "test/accuracy/mean", "test/accuracy/worst"
+
+
+class Gains:
+    """Differences of accuracy to the arm ``against`` of the same seed and point of the grid.
+
+    Raises:
+        InputError: no finished run is of that arm.
+    """
+
+    def __init__(self, groups: Sequence[Group], against: str) -> None:
+        runs = [run for group in groups for run in group.finished]
+        self._baseline = {_point(run): run for run in runs if _arm(run) == against}
+        self._against = against
+        if not self._baseline:
+            arms = sorted({_arm(run) for run in runs} - {""})
+            what = f"no finished run is of an arm '{against}'."
+            raise wrong("--against", what, did_you_mean(against, arms, "arms"))
+
+    def columns(self, groups: Sequence[Group]) -> dict[str, list[str]]:
+        """Mean and spread over seeds, in points, of the mean node and of the worst; nothing for the arm itself."""
+        return {
+            f"more than {self._against}, points": [self._gain(group, MEAN) for group in groups],
+            "more at the worst node, points": [self._gain(group, WORST) for group in groups],
+        }
+
+    def _gain(self, group: Group, name: str) -> str:
+        pairs = [(run, self._baseline.get(_point(run))) for run in group.finished if _arm(run) != self._against]
+        gains = [100 * (last(run, name)[0] - last(other, name)[0]) for run, other in pairs if other]
+        return Estimate.of(gains).text(decimals=1) if gains else MISSING
+
+
+def _arm(run: RunDirectory) -> str:
+    return str(read(run, "sweep.json").get("arm") or "")
+
+
+def _point(run: RunDirectory) -> tuple[str, int]:
+    """What a run has in common with those of other arms that it is compared with."""
+    return json.dumps(read(run, "sweep.json").get("grid"), sort_keys=True), seed(run)
