@@ -20,6 +20,7 @@ from simulator.core.model import MODELS
 from simulator.core.observer import Observer
 from simulator.core.registry import Registry
 from simulator.data.dataset import DATASETS
+from simulator.data.label_noise import LABEL_NOISE
 from simulator.data.partition import PARTITIONS
 from simulator.doctor import examine
 from simulator.launch import Run, audit, resume, run, write_run_report
@@ -44,7 +45,8 @@ Out = Annotated[Path, typer.Option("--out", help="Where to make the run director
 Track = Annotated[list[str] | None, typer.Option("--track", help="Also log to tensorboard or wandb; repeatable.")]
 
 PARTS: dict[str, Registry[Any]] = {
-    registry.kind: registry for registry in (METHODS, MIXERS, MODELS, DATASETS, PARTITIONS, BACKENDS, AUDITS, TRACKERS)
+    registry.kind: registry
+    for registry in (METHODS, MIXERS, MODELS, DATASETS, PARTITIONS, LABEL_NOISE, BACKENDS, AUDITS, TRACKERS)
 }
 INTERRUPTED = 130
 RESNET20 = 272_474  # parameters, for 10 classes

@@ -8,6 +8,7 @@ from simulator.core.errors import Problem
 from simulator.core.method import METHODS, NEEDS
 from simulator.core.mixer import MIXERS
 from simulator.core.plan import Plan
+from simulator.data.label_noise import LabelNoise
 from simulator.experiment import Experiment
 from simulator.yaml_file import Location
 from topologies import Network, TopologyError
@@ -63,9 +64,11 @@ def _unmet_needs(experiment: Experiment) -> Found:
 
 
 def _unknown_nodes(experiment: Experiment, nodes: int) -> Found:
-    by_node = {("training", "nodes"): list(experiment.training.nodes)}
+    by_node: dict[Location, list[int]] = {("training", "nodes"): list(experiment.training.nodes)}
     if experiment.clock:
         by_node["clock", "speeds"] = list(experiment.clock.speeds)
+    if isinstance(noise := experiment.data.corruption.labels, LabelNoise.Config):
+        by_node["data", "corruption", "labels", "nodes"] = list(noise.nodes)
     for place, numbers in by_node.items():
         for number in numbers:
             if number >= nodes:

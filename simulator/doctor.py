@@ -20,6 +20,7 @@ from simulator.core.mixer import MIXERS
 from simulator.core.model import MODELS
 from simulator.core.registry import Registry
 from simulator.data.dataset import DATASETS
+from simulator.data.label_noise import LABEL_NOISE
 from simulator.data.partition import PARTITIONS
 from simulator.results.trackers import TRACKERS
 
@@ -35,7 +36,7 @@ REQUIRED = (
     "scikit-learn",
     "safetensors",
 )
-REGISTRIES: tuple[Registry[Any], ...] = (METHODS, MIXERS, MODELS, DATASETS, PARTITIONS, BACKENDS, TRACKERS)
+REGISTRIES: tuple[Registry[Any], ...] = (METHODS, MIXERS, MODELS, DATASETS, PARTITIONS, LABEL_NOISE, BACKENDS, TRACKERS)
 
 
 class Check(NamedTuple):

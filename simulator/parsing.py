@@ -17,6 +17,7 @@ from simulator.core.mixer import MIXERS
 from simulator.core.model import MODELS
 from simulator.core.registry import PartSettings, Registry
 from simulator.data.dataset import DATASETS
+from simulator.data.label_noise import LABEL_NOISE
 from simulator.data.partition import PARTITIONS
 from simulator.experiment import Experiment
 from simulator.yaml_file import Location, Source, read_experiment, read_value
@@ -29,8 +30,10 @@ SLOTS: Mapping[Location, Registry[Any]] = {
     ("methods", "*"): METHODS,
     ("data", "dataset"): DATASETS,
     ("data", "partition"): PARTITIONS,
+    ("data", "corruption", "labels"): LABEL_NOISE,
     ("data", "public", "*", "dataset"): DATASETS,
 }
+OPTIONAL: frozenset[Location] = frozenset({("data", "corruption", "labels")})  # may be null
 # Stands where a part's own block is wrong, so that the rest can still be checked.
 PLACEHOLDER = PartSettings(name="invalid")
 
@@ -71,7 +74,8 @@ def _parse(content: Mapping[str, Any], source: Source | None) -> Experiment:
     problems: list[tuple[Location, Problem]] = []
     for pattern, registry in SLOTS.items():
         for holder, key, place in _find(tree, pattern):
-            problems += _fill(holder, key, place, registry)
+            if holder[key] is not None or pattern not in OPTIONAL:
+                problems += _fill(holder, key, place, registry)
     experiment = None
     try:
         experiment = Experiment.model_validate(tree)

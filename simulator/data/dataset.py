@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ class ImageData:
         x_test: uint8 [M, height, width, channels], or None.
         y_test: int64 [M], or None.
         class_names: one name a class, in the order of the labels; empty for an unlabelled data set.
+        other_labels: other labels that the training images have been given, by name; checked where they are used.
     """
 
     x_train: NDArray[np.uint8]
@@ -33,6 +35,7 @@ class ImageData:
     x_test: NDArray[np.uint8] | None
     y_test: NDArray[np.int64] | None
     class_names: tuple[str, ...]
+    other_labels: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     @property
     def num_classes(self) -> int:

@@ -19,6 +19,7 @@ from simulator.data.dataset import Dataset, ImageData
 
 _SUFFIXES = {".jpg", ".jpeg", ".png"}
 _ARRAYS = ("x_train", "x_test", "y_train", "y_test")
+_OTHER_LABELS = "y_train_"
 _HOW_TO_SAVE = "Save it with numpy.savez(path, x_train=..., y_train=..., x_test=..., y_test=...)."
 _LAYOUTS = "Expected train/<class>/*.jpg, <class>/*.jpg, or *.jpg without classes (or .jpeg, .png)."
 
@@ -80,10 +81,11 @@ class ImageFolder(Dataset):
 
 
 class Npz(Dataset):
-    """Arrays ``x_train``, ``y_train``, ``x_test``, ``y_test`` of a NumPy ``.npz`` file; others in it are ignored.
+    """Arrays ``x_train``, ``y_train``, ``x_test``, ``y_test`` of a NumPy ``.npz`` file.
 
     Images are uint8, [N, height, width] or [N, height, width, channels]; labels are whole numbers from 0 on.
-    ``x_train`` alone is enough for a public set.
+    ``x_train`` alone is enough for a public set. ``y_train_NAME`` are other labels that the training images have been
+    given, such as noisy ones; what else the file holds is ignored.
     """
 
     class Config(PartSettings):
@@ -115,6 +117,11 @@ class Npz(Dataset):
             x_test=None if x_test is None else _with_channels(x_test),
             y_test=None if y_test is None else _as_labels(y_test),
             class_names=tuple(map(str, range(_count_classes(y_train, y_test)))),
+            other_labels={
+                name.removeprefix(_OTHER_LABELS): _as_labels(labels)
+                for name, labels in arrays.items()
+                if name.startswith(_OTHER_LABELS)
+            },
         )
 
 
@@ -160,7 +167,7 @@ def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as file:
             names = list(file)
-            arrays = {name: file[name] for name in names if name in _ARRAYS}
+            arrays = {name: file[name] for name in names if name in _ARRAYS or name.startswith(_OTHER_LABELS)}
     except (OSError, EOFError, ValueError, BadZipFile, zlib.error) as error:
         raise wrong("path", f"{path} cannot be read: {error}.", _HOW_TO_SAVE) from error
     if "x_train" not in arrays:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SerializeAsAny, model_validator
+from pydantic import Field, NonNegativeInt, SerializeAsAny, model_validator
 
 from simulator.core.registry import PartSettings, Settings
 from simulator.data.augmentation import Augmentation
@@ -24,6 +24,27 @@ class PublicSource(Settings):
     samples: int = Field(gt=0)
 
 
+class Corruption(Settings):
+    """What is made wrong with the nodes' private samples on purpose; `simulator.data.corruption` says how.
+
+    Attributes:
+        labels: noise in the labels of training and held-out samples.
+        validation: whether validation samples, by which nodes calibrate and select, keep their true labels ("clean": a
+            verified set) or have as much noise as training samples ("noisy").
+        duplicates: so many training samples of each node are there twice, with different labels: the copy takes the
+            place of another sample (as in Ravikumar et al., "Towards Memorization Estimation", ICML 2025).
+    """
+
+    labels: SerializeAsAny[PartSettings] | None = None
+    validation: Literal["clean", "noisy"] = "clean"
+    duplicates: NonNegativeInt = 0
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is changed at all."""
+        return self.labels is not None or self.duplicates > 0
+
+
 class DataSettings(Settings):
     """The ``data`` block of an experiment.
 
@@ -39,6 +60,7 @@ class DataSettings(Settings):
         train_samples: at most this many private training samples in all, a random subset; None for no limit.
         test_samples: at most this many test samples, a random subset; None for no limit.
         augment: random changes to training images.
+        corruption: what is made wrong with the samples on purpose, after they are divided among the nodes.
     """
 
     dataset: SerializeAsAny[PartSettings]
@@ -51,6 +73,7 @@ class DataSettings(Settings):
     train_samples: int | None = Field(default=None, gt=0)
     test_samples: int | None = Field(default=None, gt=0)
     augment: Augmentation = Augmentation()
+    corruption: Corruption = Corruption()
 
     @model_validator(mode="after")
     def _leave_something_to_train_on(self) -> DataSettings:

@@ -15,15 +15,17 @@ from simulator.core.errors import InputError, wrong
 from simulator.core.samples import NodeData, Samples
 from simulator.core.seeding import generator
 from simulator.data.conform import conversion
+from simulator.data.corruption import Rows, Truth, corrupt
 from simulator.data.dataset import ImageData, to_tensor
+from simulator.data.label_noise import true_labels
 from simulator.data.loading import load_private
 from simulator.data.normalization import measure
 from simulator.data.overlap import check_overlap
 from simulator.data.partition import PARTITIONS, Indices
 from simulator.data.public import Drawn, assemble, draw
-from simulator.data.settings import DataSettings, PublicSource
+from simulator.data.settings import Corruption, DataSettings, PublicSource
 
-__all__ = ["DataSettings", "NetworkData", "PublicSource", "prepare"]
+__all__ = ["Corruption", "DataSettings", "NetworkData", "PublicSource", "prepare"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class NetworkData:
         public_index: int64 [P], its row in that source's training images.
         class_names: one name a class.
         notes: what the user should know about how the data was prepared.
+        truth: about the training arrays, where they are corrupted.
     """
 
     nodes: tuple[NodeData, ...]
@@ -47,6 +50,7 @@ class NetworkData:
     public_index: NDArray[np.int64]
     class_names: tuple[str, ...]
     notes: tuple[str, ...]
+    truth: Truth | None = None
 
     def save_partition(self, path: Path) -> None:
         """Write which node holds which sample, as an ``.npz`` file whose bytes depend on the data alone.
@@ -54,6 +58,9 @@ class NetworkData:
         For S in train, validation and held_out: ``S_index`` (int64, the row in the data set's training arrays),
         ``S_node`` (int64, who holds it) and ``S_label`` (int64, its class). Further ``test_index`` (rows in the test
         arrays), the four ``public_*`` arrays of this object, ``class_names`` (text) and ``classes`` (their number).
+
+        Of corrupted data also ``S_true_label`` (int64), ``S_flipped`` (bool, whether the label is wrong) and
+        ``train_duplicate_of`` (int64, the row that the sample is a copy of, or -1).
         """
         arrays: dict[str, NDArray[np.generic]] = {}
         for split in ("train", "validation", "held_out"):
@@ -61,6 +68,11 @@ class NetworkData:
             arrays[f"{split}_index"] = np.concatenate(indices)
             arrays[f"{split}_node"] = np.repeat(np.arange(len(indices)), [len(index) for index in indices])
             arrays[f"{split}_label"] = np.concatenate([_labels(getattr(node, split)) for node in self.nodes])
+            if self.truth:
+                arrays[f"{split}_true_label"] = self.truth.labels[arrays[f"{split}_index"]]
+                arrays[f"{split}_flipped"] = arrays[f"{split}_label"] != arrays[f"{split}_true_label"]
+        if self.truth:
+            arrays["train_duplicate_of"] = self.truth.duplicate_of[arrays["train_index"]]
         for name in ("public_labels", "public_in_distribution", "public_source", "public_index"):
             arrays[name] = getattr(self, name)
         arrays["test_index"] = self.nodes[0].test.index.numpy()
@@ -81,10 +93,12 @@ def prepare(settings: DataSettings, nodes: int, seed: int) -> NetworkData:
     private = load_private(settings.dataset, settings.root)
     drawn = draw(settings, private, seed)
     public = assemble(private, drawn, seed)
-    train, test = _samples(private.x_train, private.y_train), _samples(private.x_test, private.y_test)
-    pool = np.setdiff1d(np.arange(len(train)), public.index[public.in_distribution])
+    pool = np.setdiff1d(np.arange(len(private.x_train)), public.index[public.in_distribution])
     pool = _subset(pool, settings.train_samples, generator(seed, "data.train_samples"))
-    parts = _partition(settings, train.labels_at(torch.from_numpy(pool)).numpy(), nodes, seed)
+    parts = _partition(settings, true_labels(private)[pool], nodes, seed)
+    rows = [_split_node(settings, pool[part], node, seed) for node, part in enumerate(parts)]
+    corrupted = corrupt(settings.corruption, private, rows, seed)
+    train, test = _samples(corrupted.images, corrupted.labels), _samples(private.x_test, private.y_test)
     tested = _subset(np.arange(len(test)), settings.test_samples, generator(seed, "data.test_samples"))
     node_data = partial(
         NodeData,
@@ -94,7 +108,6 @@ def prepare(settings: DataSettings, nodes: int, seed: int) -> NetworkData:
         classes=private.num_classes,
     )
     shared = [*check_overlap(settings, public, private.x_train[pool], test.images[torch.from_numpy(tested)].numpy())]
-    rows = [_split_node(settings, pool[part], node, seed) for node, part in enumerate(parts)]
     return NetworkData(
         nodes=tuple(node_data(*(train.subset(torch.from_numpy(split)) for split in splits)) for splits in rows),
         public_labels=public.labels,
@@ -103,6 +116,7 @@ def prepare(settings: DataSettings, nodes: int, seed: int) -> NetworkData:
         public_index=public.index,
         class_names=private.class_names,
         notes=(*_notes(settings, private, drawn, left_over=len(pool) - sum(map(len, parts))), *shared),
+        truth=corrupted.truth if settings.corruption.is_on else None,
     )
 
 
@@ -114,7 +128,7 @@ def _partition(settings: DataSettings, labels: NDArray[np.int64], nodes: int, se
         raise error.under("data.partition") from error
 
 
-def _split_node(settings: DataSettings, rows: Indices, node: int, seed: int) -> tuple[Indices, Indices, Indices]:
+def _split_node(settings: DataSettings, rows: Indices, node: int, seed: int) -> Rows:
     """A node's rows for training, validation and holding out.
 
     The latter two come from opposite ends of one random order, so that neither's share moves the other.
@@ -126,7 +140,7 @@ def _split_node(settings: DataSettings, rows: Indices, node: int, seed: int) -> 
         what = f"node {node} has {len(rows)} samples: none is left to train on after {used}."
         raise wrong("data.partition", what, "Take fewer nodes, a partition of more equal sizes, or smaller shares.")
     end = len(rows) - validation
-    return np.sort(order[held_out:end]), np.sort(order[end:]), np.sort(order[:held_out])
+    return Rows(np.sort(order[held_out:end]), np.sort(order[end:]), np.sort(order[:held_out]))
 
 
 def _notes(settings: DataSettings, private: ImageData, drawn: Drawn, left_over: int) -> Iterator[str]:

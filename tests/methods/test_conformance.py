@@ -19,6 +19,7 @@ ACTIVE = {
         {"start_round": 0, "every": 4, "hops": 3, "threshold": "none", "merge": "official", "top_k": 2},
     ],
     "quasi_global_momentum": [{"nesterov": True}, {"nesterov": False}],
+    "trajectories": [{"keep": True}, {"mode": "eval_pass", "every": 2, "validation": True}],
 }
 CASES = [(name, settings) for name in METHODS.names() for settings in ACTIVE.get(name, [{}])]
 

@@ -185,6 +185,7 @@ def test_a_sweep_runs_each_setting_once_and_compare_shows_mean_and_spread(rumorm
         ("models", "resnet20"),
         ("datasets", "fashion_mnist"),
         ("partitions", "dirichlet"),
+        ("label_noise", "symmetric"),
         ("mixers", "gossip"),
         ("backends", "local"),
     ],

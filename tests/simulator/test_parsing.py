@@ -226,6 +226,7 @@ def test_a_strangers_method_is_found_like_our_own(register, write):
 def test_every_slot_of_a_part_is_reached():
     content = {**SMALL, "methods": ["quasi_global_momentum"]}
     content["data"] = {**SMALL["data"], "public": {"dataset": "photo_patches", "samples": 5}}
+    content["data"]["corruption"] = {"labels": {"name": "pair", "rate": 0.1}}
     resolved = load_experiment(content).to_dict()
     for pattern in SLOTS:
         value = resolved

@@ -116,7 +116,22 @@ def data(run: RunDirectory) -> Chapter:
     chart = HeatMap("Training samples by class and node", "node", "class", counts, names, columns, "samples")
     sizes = counts.sum(axis=0)
     each = f"a node has {sizes.mean():,.0f} on average, {sizes.min():,} to {sizes.max():,}"
-    return Chapter("Data", (f"{counts.sum():,} training samples; {each}.",), [heat_map("classes", chart)])
+    texts = (f"{counts.sum():,} training samples; {each}.", *_corruption(partition))
+    return Chapter("Data", texts, [heat_map("classes", chart)])
+
+
+def _corruption(partition: Mapping[str, NDArray[Any]]) -> Iterator[str]:
+    """How many samples have wrong labels, where some were made wrong on purpose."""
+    if "train_flipped" in partition:
+        flipped = {split: partition[f"{split}_flipped"] for split in ("train", "validation", "held_out")}
+        parts = [
+            f"{mask.mean():.1%} of {split.replace('_', '-')} labels" for split, mask in flipped.items() if len(mask)
+        ]
+        copies = int((partition["train_duplicate_of"] >= 0).sum())
+        yield (
+            f"Corrupted on purpose, before training: {', '.join(parts)} are wrong, and {copies:,} training samples are "
+            "copies of others with another label. Classes are counted as labelled."
+        )
 
 
 def traffic(ledger: Ledger) -> Chapter:

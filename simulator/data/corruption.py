@@ -1,0 +1,110 @@
+"""What is made wrong with the nodes' data on purpose, before training, and the truth about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.core.errors import InputError, wrong
+from simulator.core.seeding import generator
+from simulator.data.dataset import ImageData
+from simulator.data.label_noise import LABEL_NOISE, Labels, other_classes, true_labels
+from simulator.data.partition import Indices
+from simulator.data.settings import Corruption
+
+ORIGINAL = -1
+
+
+class Rows(NamedTuple):
+    """A node's rows of the training arrays, by what it does with them."""
+
+    train: Indices
+    validation: Indices
+    held_out: Indices
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What an onlooker knows of the corrupted training arrays, and no node.
+
+    Attributes:
+        labels: int64 [N], the true class of each image.
+        duplicate_of: int64 [N], the row that the image was copied from, or -1 for an image in its own place.
+    """
+
+    labels: Labels
+    duplicate_of: Indices
+
+
+@dataclass(frozen=True)
+class Corrupted:
+    """The training arrays that nodes get; those of the data set itself where nothing is changed.
+
+    Attributes:
+        images: uint8 [N, height, width, channels].
+        labels: int64 [N].
+        truth: about both.
+    """
+
+    images: NDArray[np.uint8]
+    labels: Labels
+    truth: Truth
+
+
+def corrupt(settings: Corruption, data: ImageData, nodes: Sequence[Rows], seed: int) -> Corrupted:
+    """Make the nodes' labels noisy, and put duplicates into their training sets.
+
+    Noise hits round(rate n) of the n training samples of each node, as many of its held-out ones in proportion (were
+    non-members clean, an audit could tell them by their labels), and validation samples where ``validation: noisy``.
+    Every row has its turn in one random order, so a higher rate hits the same samples and more. The test set stays
+    clean.
+
+    Args:
+        settings: what to do.
+        data: labelled.
+        nodes: who holds which rows of the training arrays.
+        seed: the experiment's.
+
+    Raises:
+        InputError: the data set lacks the labels asked for, or a node has too few samples to duplicate.
+    """
+    labels = _noisy(settings, data, nodes, seed)
+    copies = np.full(len(labels), ORIGINAL)
+    for node, rows in enumerate(nodes if settings.duplicates else ()):
+        rng = generator(seed, "data.corruption.duplicates", node=node)
+        sources, targets = _pairs(settings.duplicates, rows.train, node, rng)
+        copies[targets] = sources
+        labels[targets] = other_classes(labels[sources], data.num_classes, rng)
+    origin = np.where(copies == ORIGINAL, np.arange(len(labels)), copies)
+    images = data.x_train[origin] if settings.duplicates else data.x_train
+    return Corrupted(images, labels, Truth(true_labels(data)[origin], copies))
+
+
+def _noisy(settings: Corruption, data: ImageData, nodes: Sequence[Rows], seed: int) -> Labels:
+    labels = true_labels(data).copy()
+    if settings.labels is None:
+        return labels
+    noise = LABEL_NOISE.build(settings.labels)
+    try:
+        instead = noise.labels(data, generator(seed, "data.corruption.labels"))
+    except InputError as error:
+        raise error.under("data.corruption.labels") from error
+    turn = generator(seed, "data.corruption.turn").permutation(len(labels))
+    for node, rows in enumerate(nodes):
+        for split in (rows.train, rows.held_out, *((rows.validation,) if settings.validation == "noisy" else ())):
+            hit = split[np.argsort(turn[split])][: round(noise.config.at(node) * len(split))]
+            labels[hit] = instead[hit]
+    return labels
+
+
+def _pairs(count: int, rows: Indices, node: int, rng: np.random.Generator) -> tuple[Indices, Indices]:
+    """``count`` rows to copy and as many to copy them to, all of them different."""
+    if 2 * count > len(rows):
+        what = f"node {node} has {len(rows)} training samples, and {count} pairs of duplicates need {2 * count}."
+        raise wrong("data.corruption.duplicates", what, f"Ask for {len(rows) // 2} at most, or take fewer nodes.")
+    chosen = rng.choice(rows, 2 * count, replace=False)
+    return chosen[:count], chosen[count:]
