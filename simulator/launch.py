@@ -12,6 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from simulator.build import Simulation
 from simulator.choices import on_cpu
 from simulator.core.audit import AUDITS, Audit
@@ -48,17 +51,30 @@ class Run:
         return Simulation.of(on_cpu(load_experiment(self.directory.experiment))).blueprint
 
     @cached_property
+    def checkpoints(self) -> Checkpoints:
+        """All that were kept."""
+        return Checkpoints(self.path / "checkpoints", load_experiment(self.directory.experiment).digest())
+
+    def models(self, round: int) -> Tensor:
+        """float [nodes, parameters]: the nodes' models at the checkpoint of ``round``.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        with self.checkpoints.refusing(round):
+            states = self.checkpoints.load(round).nodes
+            return torch.stack([states[node]["parameters"] for node in sorted(states)])
+
+    @cached_property
     def nodes(self) -> list[Node]:
         """All nodes, as they were at the last checkpoint: when the run ended, unless it failed.
 
         Raises:
             InputError: there is no checkpoint, or it is damaged.
         """
-        experiment = load_experiment(self.directory.experiment)
-        checkpoints = Checkpoints(self.path / "checkpoints", experiment.digest())
-        last = checkpoints.choose()
-        with checkpoints.refusing(last):
-            states = checkpoints.load(last).nodes
+        last = self.checkpoints.choose()
+        with self.checkpoints.refusing(last):
+            states = self.checkpoints.load(last).nodes
             nodes = self.blueprint.nodes(sorted(states))
             for node in nodes:
                 node.load_state_dict(states[node.id])

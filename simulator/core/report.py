@@ -94,6 +94,25 @@ class HeatMap:
 
 
 @dataclass(frozen=True)
+class ImageGrid:
+    """Images in rows, each above its caption.
+
+    Attributes:
+        images: uint8 [N, height, width, channels]: 1 channel (gray) or 3 (RGB); N is at least 1.
+        captions: one an image; a line break begins a new line.
+        columns: images in a row.
+    """
+
+    title: str
+    images: NDArray[np.uint8]
+    captions: Sequence[str]
+    columns: int = 6
+
+
+Chart = BarChart | LineChart | HeatMap | ImageGrid
+
+
+@dataclass(frozen=True)
 class Section:
     """One part of the report. ``verdict`` is its one-sentence result, repeated at the report's top."""
 
@@ -101,4 +120,4 @@ class Section:
     paragraphs: Sequence[str] = ()
     verdict: str = ""
     tables: Sequence[Table] = field(default=())
-    charts: Sequence[BarChart | LineChart | HeatMap] = field(default=())
+    charts: Sequence[Chart] = field(default=())

@@ -11,7 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
-from simulator.core.report import BarChart, HeatMap, LineChart
+from simulator.core.report import BarChart, Chart, HeatMap, ImageGrid, LineChart
 from simulator.results.report.figures import COLOURS, WIDTH, Picture, paint
 
 MOST_LABELS = 24  # on an axis
@@ -31,11 +31,17 @@ class Band(NamedTuple):
     high: Floats
 
 
-def chart_picture(name: str, chart: BarChart | LineChart | HeatMap) -> Picture:
+def chart_picture(name: str, chart: Chart) -> Picture:
     """The picture of a chart that a section brought along."""
-    if isinstance(chart, HeatMap):
-        return heat_map(name, chart)
-    return bars(name, chart) if isinstance(chart, BarChart) else lines(name, chart)
+    match chart:
+        case HeatMap():
+            return heat_map(name, chart)
+        case ImageGrid():
+            return image_grid(name, chart)
+        case BarChart():
+            return bars(name, chart)
+        case LineChart():
+            return lines(name, chart)
 
 
 def lines(name: str, chart: LineChart, band: Band | None = None) -> Picture:
@@ -86,6 +92,26 @@ def heat_map(name: str, chart: HeatMap) -> Picture:
         bar.outline.set_linewidth(0)
 
     return paint(name, chart.title, draw, _width(len(chart.columns)), min(6.0, 1.6 + 0.2 * len(chart.rows)))
+
+
+def image_grid(name: str, grid: ImageGrid) -> Picture:
+    """Images as they are, in their own pixels: whoever shows the file enlarges them, so it stays small."""
+    number, height, width, _ = grid.images.shape
+    rows = -(-number // grid.columns)
+    lines_below = 1 + max(caption.count("\n") for caption in grid.captions)
+    cell = 0.94 * height / width + 0.18 * lines_below  # in widths of a column
+
+    def draw(axes: Axes) -> None:
+        for place, (image, caption) in enumerate(zip(grid.images, grid.captions, strict=True)):
+            row, column = divmod(place, grid.columns)
+            top, bottom = -row * cell, -row * cell - 0.94 * height / width
+            gray_or_colour = np.broadcast_to(image, (height, width, 3))
+            axes.imshow(gray_or_colour, extent=(column, column + 0.94, bottom, top), interpolation="none")
+            axes.text(column, bottom - 0.03, caption, va="top", fontsize=6.5)
+        axes.set(xlim=(0, grid.columns), ylim=(-rows * cell, 0), aspect="equal")
+        axes.set_axis_off()
+
+    return paint(name, grid.title, draw, height=WIDTH * rows * cell / grid.columns)
 
 
 def _width(places: int) -> float:

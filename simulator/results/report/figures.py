@@ -35,6 +35,7 @@ STYLE: dict[Any, Any] = {
     "font.size": 9,
     "grid.color": GRID,
     "grid.linewidth": 0.7,
+    "image.composite_image": False,  # images of one figure stay as many
     "legend.borderaxespad": 0.2,
     "legend.columnspacing": 1.5,
     "legend.frameon": False,

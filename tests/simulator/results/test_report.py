@@ -1,18 +1,23 @@
+import base64
 import json
 import math
 import re
 from collections.abc import Callable
 from html import unescape
+from io import BytesIO
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
 from reference import experiments
 
 import simulator
-from simulator.core.report import BarChart, HeatMap, LineChart, Section, Table
+from simulator.core.report import BarChart, HeatMap, ImageGrid, LineChart, Section, Table
 from simulator.results.formatting import MISSING
 from simulator.results.report import chapters, write_report
+from simulator.results.report.charts import chart_picture
 from simulator.results.run_directory import RunDirectory
 
 WriteRun = Callable[..., RunDirectory]
@@ -151,6 +156,38 @@ def test_sections_may_bring_heat_maps_and_logarithmic_axes(write_run: WriteRun) 
     lines = LineChart("Log", "rate", "share", {"one": (rates, rates)}, "xy")
     shown = chapter(html_of(write_run(), Section("Both", charts=(heat, lines))), "Both")
     assert all(f">{text}<" in shown for text in ("observer", "v1", "u1", "depth", "0.001", "0.01", "0.1"))
+
+
+def pictures_in(part: str) -> list[NDArray[np.uint8]]:
+    """The images of a piece of the page, decoded: uint8 [height, width, 3] each."""
+    files = re.findall(r'<image xlink:href="data:image/png;base64,\s*(.*?)"', part, re.DOTALL)
+    return [np.array(Image.open(BytesIO(base64.b64decode(file))).convert("RGB")) for file in files]
+
+
+@pytest.mark.parametrize(("number", "channels"), [(1, 3), (6, 1), (7, 3)])
+def test_an_image_grid_shows_every_image_pixel_for_pixel(number: int, channels: int) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (number, 5, 4, channels), dtype=np.uint8)
+    svg = chart_picture("grid", ImageGrid("Grid", images, [f"image {place}" for place in range(number)])).inline
+    shown = pictures_in(svg)
+    assert len(shown) == number
+    for image, found in zip(images, shown, strict=True):
+        np.testing.assert_array_equal(found, np.broadcast_to(image, (5, 4, 3)))
+    assert re.findall(r"image \d(?=<)", svg) == [f"image {place}" for place in range(number)]
+    assert len(svg) < 3000 + 1000 * number
+
+
+def test_an_image_grid_stands_in_the_page_with_its_captions_escaped(write_run: WriteRun) -> None:
+    grid = ImageGrid("Grid", np.zeros((2, 4, 4, 3), dtype=np.uint8), [f"{HOSTILE}\nbelow", "plain"])
+    html = html_of(write_run(), Section("Images", charts=(grid,)))
+    assert len(pictures_in(chapter(html, "Images"))) == 2
+    assert "<script" not in html
+    shown = [unescape(text) for text in re.findall(r"<text[^>]*>(.*?)</text>", chapter(html, "Images"))]
+    assert shown == [HOSTILE, "below", "plain"]
+
+
+def test_an_image_grid_needs_a_caption_for_every_image() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        chart_picture("grid", ImageGrid("Grid", np.zeros((2, 4, 4, 3), dtype=np.uint8), ["one"]))
 
 
 def test_sections_of_methods_are_shown_and_escaped(write_run: WriteRun) -> None:

@@ -1,0 +1,87 @@
+"""Scores of memorization: one number for each training sample, from the models of the node that trains on it.
+
+All are high for samples with which others help little: a model learns them by heart, or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditing.attacks.signals import SIGNALS
+from auditing.threads import one_a_core
+from simulator.core.audit import Audit
+from simulator.core.errors import wrong
+from simulator.core.flat_module import FlatModule
+from simulator.core.node import Node
+from simulator.core.seeding import generator
+from simulator.launch import Run
+from simulator.training.trajectories import suspicion
+
+Floats = NDArray[np.float64]
+Family = Callable[[Run, Audit.Config], Mapping[str, Floats]]
+
+
+def trajectories(run: Run, config: Audit.Config) -> dict[str, Floats]:
+    """What the method of that name recorded in training: the cumulative loss (Ravikumar et al., ICML 2025), and others.
+
+    A sample that was never observed has NaN.
+
+    Raises:
+        InputError: the run has no such record.
+    """
+    last = {artifact.node: artifact.arrays for artifact in run.directory.artifacts("trajectories")}
+    if len(last) < len(run.nodes):
+        what = "nodes did not record, or not to the end, how their training samples fared."
+        advice = "Run it again with {name: trajectories} among the methods, or name other scores with --attack."
+        raise wrong("methods", what, advice)
+    found = [suspicion(last[node.id]) for node in run.nodes]
+    return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
+
+
+def averaged(run: Run, config: Audit.Config) -> dict[str, Floats]:
+    """The mean of each signal over all checkpoints: of curvature, the score of Garg et al. (ICML 2024).
+
+    At the end of training alone the curvature of what was memorized has fallen again.
+
+    Raises:
+        InputError: the run kept fewer than two checkpoints.
+    """
+    rounds = run.checkpoints.rounds()
+    if len(rounds) < 2:
+        what = f"a mean over training needs at least 2 checkpoints, and this run kept {len(rounds)}."
+        every = max(1, run.directory.experiment["rounds"] // 10)
+        advice = f"Run it again with, for example, checkpoint.every={every}, or name other scores with --attack."
+        raise wrong("checkpoint.every", what, advice)
+    return {f"mean {name}": at_checkpoints(run, name, rounds).mean(axis=0) for name in config.signals}
+
+
+def final_loss(run: Run, config: Audit.Config) -> dict[str, Floats]:
+    """The loss at the last checkpoint: the cheap competitor."""
+    return {"final loss": at_checkpoints(run, "loss", [run.checkpoints.choose()])[0]}
+
+
+SCORES: Mapping[str, Family] = {"trajectories": trajectories, "curvature": averaged, "final_loss": final_loss}
+
+
+def at_checkpoints(run: Run, signal: str, rounds: Sequence[int]) -> Floats:
+    """float64 [rounds, N]: ``signal`` of every training sample by its own node's model, low for what is fitted well.
+
+    In double precision. Estimators draw new directions at each node and checkpoint, so that their errors average
+    out.
+    """
+    models = {round: run.models(round).double() for round in rounds}
+
+    def measure(node: Node, network: FlatModule) -> Floats:
+        rows = []
+        for round, parameters in models.items():
+            network.bind(parameters[node.id])
+            rng = generator(node.seed, f"audit.memorization.{signal}", node=node.id, round=round)
+            rows.append(-SIGNALS[signal].measure(network, node.data.train, node.data.normalizer, rng))
+        return np.stack(rows)
+
+    networks = [FlatModule(run.blueprint.module().module, "fp64") for _ in run.nodes]
+    with one_a_core() as pool:
+        return np.concatenate(list(pool.map(measure, run.nodes, networks)), axis=1)

@@ -1,0 +1,206 @@
+"""The memorization audit on a small run with wrong labels, from the command line to the report."""
+
+import json
+import re
+import sys
+
+import numpy as np
+import pytest
+import torch
+from reference.experiments import small
+
+from auditing.attacks.curvature import fd
+from auditing.memorization import MemorizationAudit
+from auditing.memorization.agreement import agreement
+from auditing.memorization.detection import detection
+from auditing.memorization.samples import TrainingSamples
+from auditing.metrics import Resamples
+from simulator import cli, run
+from simulator.core.errors import InputError
+from simulator.core.flat_module import FlatModule
+from simulator.core.seeding import generator
+from simulator.launch import audit
+
+KIND = "flipped labels"
+PLAIN = MemorizationAudit.Config(resamples=40, top=5, shown_nodes=2)
+
+
+@pytest.fixture(autouse=True)
+def _installed(register):
+    register("audits", "memorization", MemorizationAudit)
+
+
+def mislabelled(*changes):
+    """A ring of four nodes with 100 digits each, a tenth of them mislabelled."""
+    noise = "data.corruption.labels={name: symmetric, rate: 0.1}"
+    fixed = [noise, "data.partition=iid", "data.validation=0", "data.public=[]", "training.local_steps=10"]
+    return small(*fixed, "rounds=12", "checkpoint.every=4", "methods=[{name: trajectories}]", *changes)
+
+
+@pytest.fixture(scope="module")
+def noisy(tmp_path_factory):
+    return run(mislabelled(), tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="module")
+def found(noisy):
+    """The result, and the arrays beside it."""
+    folder = noisy.path / "audit" / "memorization"
+    MemorizationAudit(PLAIN).conduct(noisy.path, folder)
+    with np.load(folder / "scores.npz") as arrays:
+        return json.loads((folder / "result.json").read_text()), dict(arrays)
+
+
+def test_the_cumulative_loss_finds_flipped_labels_at_every_node(noisy, found):
+    result, arrays = found
+    detected = result["detection"][KIND]
+    assert result["scores"][0] == "cumulative loss"
+    assert detected["number"] == 40 == noisy.directory.partition()["train_flipped"].sum()
+    assert detected["scores"]["cumulative loss"]["pooled"]["low"] > 0.9
+    assert min(detected["scores"]["cumulative loss"]["nodes"]) > 0.9
+    np.testing.assert_array_equal(arrays["wrong"] == 1, arrays["label"] != arrays["true_label"])
+
+
+def test_labels_flipped_elsewhere_are_not_found(noisy, found):
+    """The mask permuted: AUROC at chance."""
+    samples, rng = TrainingSamples.of(noisy.directory.partition()), np.random.default_rng(0)
+    wrong = rng.permutation(samples.wrong[KIND])
+    resamples = Resamples(2 * samples.node + wrong, 200, rng)
+    for name in found[0]["scores"]:
+        pooled = detection(found[1][name], wrong, samples.node, resamples).pooled
+        assert pooled.low < 0.5 < pooled.high
+
+
+def test_curvature_is_the_mean_of_the_estimator_over_checkpoints(noisy, found):
+    network, node = FlatModule(noisy.blueprint.module().module, "fp64"), noisy.nodes[2]
+    positions, rows = torch.arange(len(node.data.train)), []
+    images = node.data.normalizer(node.data.train.images_at(positions), torch.float64)
+    for round in (4, 8, 12):
+        network.bind(noisy.models(round)[2])
+        pieces = [slice(0, 64), slice(64, None)]  # the batches of an evaluation share one stream of directions
+        rng = generator(0, "audit.memorization.curvature_fd", node=2, round=round)
+        rows.append(torch.cat([fd(network, images[p], node.data.train.labels_at(positions[p]), rng) for p in pieces]))
+    own = found[1]["node"] == 2
+    np.testing.assert_allclose(found[1]["mean curvature_fd"][own], torch.stack(rows).mean(0).numpy(), rtol=1e-12)
+    assert not torch.equal(noisy.models(4)[2], noisy.models(12)[2])
+
+
+def test_the_final_loss_is_that_of_the_last_model(noisy, found):
+    nodes, losses = noisy.nodes, []
+    for node in nodes:
+        network = noisy.blueprint.module()
+        network.bind(node.parameters)
+        logits = network.logits(node.data.train, node.data.normalizer)
+        labels = node.data.train.labels_at(torch.arange(len(node.data.train)))
+        losses.append(torch.nn.functional.cross_entropy(logits, labels, reduction="none"))
+    np.testing.assert_allclose(found[1]["final loss"], torch.cat(losses).numpy(), rtol=1e-9)
+
+
+def test_the_most_memorized_come_with_their_images(noisy, found):
+    _, arrays = found
+    for group in (-1, 0, 1):
+        shown = arrays["shown_position"][arrays["shown_group"] == group]
+        rows = np.arange(400) if group < 0 else np.flatnonzero(arrays["node"] == group)
+        scores = arrays["cumulative loss"]
+        np.testing.assert_array_equal(scores[shown], np.sort(scores[rows])[::-1][:5])
+        assert set(shown) <= set(rows)
+    images = noisy.nodes[0].data.train.images.numpy()
+    np.testing.assert_array_equal(arrays["shown_images"], images[arrays["index"][arrays["shown_position"]]])
+
+
+def test_the_same_run_gives_the_same_bytes(noisy):
+    twice = [[file.read_bytes() for file in sorted(audit(noisy.path, PLAIN).iterdir())] for _ in range(2)]
+    assert len(twice[0]) == 2
+    assert twice[0] == twice[1]
+
+
+def test_duplicates_with_different_labels_are_told_apart_from_flipped_ones(tmp_path):
+    done = run(mislabelled("data.corruption.duplicates=8"), tmp_path)
+    samples = TrainingSamples.of(done.directory.partition())
+    pairs, flipped = samples.wrong["duplicates with different labels"], samples.wrong[KIND]
+    assert pairs.sum() == 4 * 2 * 8
+    assert not (pairs & flipped).any()
+    assert (samples.clean ^ pairs ^ flipped).all()
+    settings = MemorizationAudit.Config(attacks=("trajectories",), resamples=40)
+    result = json.loads((audit(done.path, settings) / "result.json").read_text())
+    assert result["detection"]["duplicates with different labels"]["scores"]["cumulative loss"]["pooled"]["low"] > 0.7
+    (section,) = MemorizationAudit.sections(done.path / "audit" / "memorization")
+    assert section.tables[0].header == ("score", f"AUROC, {KIND}", "AUROC, duplicates with different labels")
+
+
+def test_the_command_adds_a_section_with_images_to_the_report(noisy, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["rumormill", "audit", str(noisy.path), "--audit", "memorization"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert not ended.value.code
+    assert capsys.readouterr().out.strip() == str(noisy.path / "audit" / "memorization")
+    html = (noisy.path / "report.html").read_text()
+    section = html[html.index("<h2>Audit: memorization") :]
+    for shown in ("AUROC, flipped labels", "Spearman", "Cosine", "Finding flipped labels, by node", "clean"):
+        assert shown in section
+    assert re.search(r">truly \d<", section)
+    assert section.count("<figure>") == 2 + 4
+    assert section.count('xlink:href="data:image/png') >= 4 * 12
+    assert "The cumulative loss finds flipped labels, 10.0% of the training samples" in html[: html.index("<section>")]
+
+
+def test_a_run_with_clean_labels_has_scores_and_no_detection(tmp_path):
+    done = run(mislabelled("data.corruption.labels=null", "rounds=4", "checkpoint.every=2"), tmp_path)
+    result = json.loads((audit(done.path, PLAIN) / "result.json").read_text())
+    assert result["detection"] == {}
+    (section,) = MemorizationAudit.sections(done.path / "audit" / "memorization")
+    assert section.verdict == ""
+    assert [table.header[0] for table in section.tables] == ["Spearman", "beside cumulative loss"]
+    assert list(section.charts[0].series) == ["all"]
+    assert section.charts[-1].title == "Most memorized of node 1: cumulative loss"
+
+
+@pytest.mark.parametrize(
+    ("changes", "where", "advice"),
+    [
+        (["methods=[]"], "methods", "{name: trajectories}"),
+        (["checkpoint.every=null"], "checkpoint.every", "checkpoint.every=1"),
+    ],
+)
+def test_what_a_run_did_not_record_is_asked_for(tmp_path, changes, where, advice):
+    done = run(mislabelled("rounds=2", *changes), tmp_path)
+    with pytest.raises(InputError) as refused:
+        audit(done.path, PLAIN)
+    (problem,) = refused.value.problems
+    assert problem.where == where
+    assert advice in problem.advice
+    assert not (done.path / "audit").exists()
+    without = MemorizationAudit.Config(attacks=("final_loss",), resamples=10)
+    assert (audit(done.path, without) / "result.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "where"), [({"attacks": ("curvatur",)}, "--attack"), ({"signals": ("curvature",)}, "--signal")]
+)
+def test_unknown_names_are_refused(noisy, settings, where):
+    with pytest.raises(InputError, match=where):
+        audit(noisy.path, MemorizationAudit.Config(**settings))
+
+
+def test_samples_that_were_never_seen_are_left_out(tmp_path):
+    done = run(mislabelled("rounds=2", "training.local_steps=2", "checkpoint.every=1"), tmp_path)
+    result = json.loads((audit(done.path, PLAIN) / "result.json").read_text())
+    assert result["unknown"] == 400 - result["samples"] > 0
+    (section,) = MemorizationAudit.sections(done.path / "audit" / "memorization")
+    assert any("never seen in training" in text for text in section.paragraphs)
+
+
+def test_agreement_of_a_score_with_its_monotone_image_its_negative_and_noise():
+    rng = np.random.default_rng(0)
+    score = rng.gamma(2, size=4000)
+    scores = {"itself": score, "cubed": score**3, "negative": -score, "noise": rng.gamma(2, size=4000)}
+    found = {measure: np.array(rows[0]) for measure, rows in agreement(scores).items()}
+    np.testing.assert_allclose(found["spearman"][:3], [1, 1, -1], atol=1e-12)
+    assert abs(found["spearman"][3]) < 0.05
+    assert found["pearson"][1] < 0.95
+    assert found["cosine"][3] > 0.6  # of unrelated scores, since neither is negative
+
+
+def test_a_constant_score_agrees_with_nothing_known():
+    found = agreement({"varied": np.arange(5.0), "constant": np.ones(5)})
+    assert np.isnan(found["spearman"][0][1])
