@@ -65,15 +65,25 @@ class Candidates:
         """int64 [N], their classes."""
         return labels_of(self.samples)
 
-    def save(self, path: Path, signals: Mapping[str, NDArray[np.float64]]) -> None:
-        """Write ``node``, ``member``, ``index`` (rows of the training arrays) and ``signals`` as an ``.npz`` file."""
-        index = self.samples.index.numpy()
-        np.savez(path, node=self.node, member=self.member, index=index, **signals)  # type: ignore[arg-type]
+    def save(self, path: Path, signals: Mapping[str, NDArray[np.float64]], models: Sequence[str]) -> None:
+        """Write an ``.npz`` file.
+
+        It holds ``node``, ``member`` and ``index`` (rows of the training arrays), all [N]; ``signals`` by name,
+        [models, N]; and ``model``, text [models].
+        """
+        about = {"node": self.node, "member": self.member, "index": self.samples.index.numpy()}
+        np.savez(path, **about, model=np.array(models), **signals)  # type: ignore[arg-type]
 
     @property
     def strata(self) -> NDArray[np.int64]:
         """int64 [N]: the same number for candidates of the same node and membership."""
         return 2 * self.node + self.member
+
+
+def population_of(samples: Samples, limit: int, seed: int) -> Samples:
+    """At most ``limit`` of ``samples``, which nobody trained on, drawn by the run's seed."""
+    chosen = generator(seed, "audit.population").permutation(len(samples))[:limit]
+    return samples.subset(torch.from_numpy(np.sort(chosen)))
 
 
 def labels_of(samples: Samples) -> NDArray[np.int64]:

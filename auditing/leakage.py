@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditing.candidates import Candidates
 from auditing.metrics import UNKNOWN, Estimate, Ranking, Resamples, Roc, estimates, resolvable
+from auditing.scoring import Scores
 from auditing.views import View
 
 Floats = NDArray[np.float64]
@@ -31,10 +33,11 @@ class Leakage:
     estimates: Mapping[str, Estimate]
 
 
-def leakage(scores: Floats, candidates: Candidates, view: View, resamples: Resamples) -> Leakage:
-    """The leakage through ``view`` under an attack with ``scores``, float64 [models, candidates]."""
-    rows = [np.flatnonzero(candidates.node == victim) for victim, _ in view.pairs]
-    judged = np.concatenate([scores[model, row] for row, (_, model) in zip(rows, view.pairs, strict=True)])
+def leakage(scores: Scores, candidates: Candidates, view: View, resamples: Resamples) -> Leakage:
+    """The leakage through ``view`` under an attack with ``scores``; observers who see the same count once."""
+    seen = list(dict.fromkeys((victim, observation) for victim, _, observation in view.pairs))
+    rows = [np.flatnonzero(candidates.node == victim) for victim, _ in seen]
+    judged = np.concatenate([scores[each][row] for row, (_, each) in zip(rows, seen, strict=True)])
     asked = np.concatenate(rows)
     ranking = Ranking(judged, candidates.member[asked])
     found = estimates(ranking.roc(), resamples.rocs(ranking, asked), _statistics)
@@ -49,10 +52,22 @@ def _statistics(roc: Roc) -> dict[str, float]:
     return {"auc": roc.auc, "balanced_accuracy": roc.balanced_accuracy, **low}
 
 
-def leakage_matrix(scores: Floats, candidates: Candidates) -> Floats:
-    """AUC, float64 [victim, observer]: candidates of node ``victim`` judged by the model of node ``observer``."""
-    nodes = np.unique(candidates.node)
-    of = [candidates.node == victim for victim in nodes]
-    return np.array(
-        [[Ranking(scores[u, row], candidates.member[row]).roc().auc for u in nodes] for row in of], dtype=np.float64
-    )
+def victim_aucs(scores: Scores, candidates: Candidates, view: View, nodes: int) -> Floats:
+    """AUC, float64 [nodes]: of each victim alone through ``view``; NaN of a node that is none of its victims."""
+    found = np.full(nodes, np.nan)
+    for victim in {victim for victim, _, _ in view.pairs}:
+        seen = dict.fromkeys(observation for v, _, observation in view.pairs if v == victim)
+        row = candidates.node == victim
+        judged = np.concatenate([scores[each][row] for each in seen])
+        found[victim] = Ranking(judged, np.tile(candidates.member[row], len(seen))).roc().auc
+    return found
+
+
+def leakage_matrix(scores: Scores, candidates: Candidates, views: Sequence[View], nodes: int) -> Floats:
+    """AUC, float64 [victim, observer], of the pairs of ``views``; NaN where there is no such pair."""
+    matrix = np.full((nodes, nodes), np.nan)
+    for victim, observer, observation in chain.from_iterable(view.pairs for view in views):
+        if observer is not None:
+            row = candidates.node == victim
+            matrix[victim, observer] = Ranking(scores[observation][row], candidates.member[row]).roc().auc
+    return matrix

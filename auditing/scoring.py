@@ -1,18 +1,22 @@
-"""Scores: every candidate judged by every final model."""
+"""Scores: candidates judged by what attackers hold."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from auditing.attacks.membership import ATTACKS, Evidence
+from auditing.attacks.membership import Attack, Evidence
 from auditing.attacks.signals import SIGNALS
-from auditing.views import final_models
+from auditing.candidates import Candidates
+from auditing.progress import Countdown
+from auditing.views import Observation, Observed
 from simulator.backends.local import cores
 from simulator.core.flat_module import FlatModule
 from simulator.core.samples import NodeData, Samples
@@ -20,55 +24,92 @@ from simulator.core.seeding import generator
 from simulator.launch import Run
 
 Floats = NDArray[np.float64]
+Scores = Mapping[Observation, Floats]
 
 
-def signals_of(names: Sequence[str], run: Run, samples: Samples) -> dict[str, Floats]:
-    """float64 [models, N] by signal: ``samples`` in each of the `final_models` of ``run``, high for members.
+def signals_of(
+    names: Sequence[str], run: Run, observed: Observed, candidates: Candidates, population: Samples
+) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """Signals by name, high for members: of ``candidates``, float64 [models, N], and of ``population`` [models, P].
 
-    Computed in double precision, whatever the run's: curvature is lost to rounding in less. Each model has a thread
-    and torch one thread in it, so the number of cores does not change results.
+    NaN where no attacker asks: in models of recorded rounds, of the candidates of nodes that are not their victims.
+
+    Computed in double precision, whatever the run's: curvature is lost to rounding in less. Training in bf16 rounds
+    activations but keeps float32 parameters, so they are what attackers hold, and here nothing more is rounded. Each
+    model has a thread and torch one thread in it, so the number of cores does not change results.
     """
-    models, data, seed = final_models(run.nodes), run.nodes[0].data, run.nodes[0].seed
-    networks = [FlatModule(run.blueprint.module().module, "fp64") for _ in models]
-    threads = torch.get_num_threads()
+    data, seed = run.nodes[0].data, run.nodes[0].seed
+    groups = [_groups(candidates, victims) for victims in observed.victims()]
+    costs = [float(len(population) + sum(map(len, rows))) for rows in groups]
+    asked = {name: np.full((len(groups), len(candidates)), np.nan) for name in names}
+    usual = {name: np.empty((len(groups), len(population))) for name in names}
 
-    def measure(network: FlatModule, parameters: Tensor) -> list[Floats]:
-        network.bind(parameters)
-        return [_measure(name, network, samples, data, seed) for name in names]
+    def measure(row: int, network: FlatModule) -> list[list[Floats]]:
+        network.bind(observed.model(row))
+        sets = [population, *(candidates.samples.subset(torch.from_numpy(rows)) for rows in groups[row])]
+        return [[_measure(name, network, samples, data, seed) for samples in sets] for name in names]
 
-    try:
-        with ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            rows = list(pool.map(measure, networks, models))
-    finally:
-        torch.set_num_threads(threads)
-    return {name: np.stack(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+    samples = f"{len(candidates):,} candidates and {len(population):,} test samples"
+    countdown = Countdown(f"scoring {samples} in {len(costs)} models: {sum(costs):,.0f} x {len(names)} signals")
+    with _threads(run) as each:
+        for row, found in enumerate(countdown.over(each(measure, range(len(groups))), costs)):
+            for name, (of_population, *of_groups) in zip(names, found, strict=True):
+                usual[name][row] = of_population
+                asked[name][row, np.concatenate(groups[row])] = np.concatenate(of_groups)
+    return asked, usual
 
 
 def scores_of(
-    attacks: Sequence[str],
-    signals: Mapping[str, Floats],
+    attack: Attack,
+    signals: Floats,
     labels: NDArray[np.int64],
-    population: Mapping[str, Floats],
+    population: Floats,
     population_labels: NDArray[np.int64],
-) -> dict[str, Floats]:
-    """float64 [models, candidates] by "signal, attack".
+    observations: Iterable[Observation],
+) -> Scores:
+    """float64 [N] by observation: how sure an attacker is of each candidate, NaN where none is asked.
 
     Args:
-        attacks: names in `ATTACKS`.
-        signals: float64 [models, candidates] by signal.
-        labels: int64 [candidates], their classes.
-        population: float64 [models, P] by signal, of samples that no node trained on.
+        attack: one of `ATTACKS`.
+        signals: float64 [models, N], of the candidates.
+        labels: int64 [N], their classes.
+        population: float64 [models, P], of samples that no node trained on.
         population_labels: int64 [P], their classes.
+        observations: what attackers judge by.
     """
     found = {}
-    for name, values in signals.items():
-        rows = zip(values, population[name], strict=True)
-        evidence = [Evidence(row, labels, usual, population_labels) for row, usual in rows]
-        for attack in attacks:
-            found[f"{name}, {attack}"] = np.stack([ATTACKS[attack](each) for each in evidence])
+    for observation in observations:
+        signal, usual = observation.signal(signals), observation.signal(population)
+        asked, score = ~np.isnan(signal), np.full(len(labels), np.nan)
+        score[asked] = attack(Evidence(signal[asked], labels[asked], usual, population_labels))
+        found[observation] = score
     return found
+
+
+def _groups(candidates: Candidates, victims: Collection[int] | None) -> list[NDArray[np.int64]]:
+    """Candidates to measure together, so that a node's do not depend on whose else are asked about."""
+    if victims is None:
+        return [np.arange(len(candidates))]
+    return [np.flatnonzero(candidates.node == victim) for victim in sorted(victims)]
 
 
 def _measure(name: str, network: FlatModule, samples: Samples, data: NodeData, seed: int) -> Floats:
     rng = generator(seed, f"audit.signals.{name}")  # all models are probed alike
     return SIGNALS[name].measure(network, samples, data.normalizer, rng)
+
+
+@contextmanager
+def _threads(run: Run) -> Iterator[Callable[..., Iterator[Any]]]:
+    """``each(function, rows)``: function(row, network) of each row, in order; each thread has a network of its own."""
+    networks, own = [FlatModule(run.blueprint.module().module, "fp64") for _ in range(cores())], threading.local()
+
+    def begin() -> None:
+        torch.set_num_threads(1)
+        own.network = networks.pop()
+
+    before = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(len(networks), initializer=begin) as pool:
+            yield lambda function, rows: pool.map(lambda row: function(row, own.network), rows)
+    finally:
+        torch.set_num_threads(before)

@@ -1,19 +1,68 @@
-"""Views: which model an attacker holds, who asks whether a sample was in a victim's training set.
+"""Views: what attackers compute, who ask whether a sample was in a victim's training set, from the models they hold.
 
-Of a run that kept nothing but checkpoints there are the nodes' final models, after the last mixing. Messages from
-before mixing give away more and are not among them.
+They never need more than sums: a model that they work out is a weighted mean of models that the run has kept, and what
+they judge a sample by is a weighted sum of a signal's values in such models. So the same view can be taken of any
+network that kept the same models, such as a replica.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from simulator.core.node import Node
-from topologies import Topology, distances
+from auditing.record import Record, Stored
+from simulator.core.errors import InputError, Problem
+from topologies import Topology
+
+Floats = NDArray[np.float64]
+Model = tuple[tuple[Stored, float], ...]  # (model, weight): the weighted sum, over the sum of the weights
+Terms = tuple[tuple[int, float], ...]  # (row of the models, weight): the weighted sum of a signal
+
+
+class Unseen(InputError):
+    """There is nothing to see from there in this run."""
+
+    def __init__(self, view: str, what: str, advice: str) -> None:
+        super().__init__(Problem(f"--view {view}", what, advice))
+        self.view = view
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What an attacker judges samples by: the sum over ``terms`` (row of the models, weight) of weight times signal."""
+
+    terms: Terms
+
+    @classmethod
+    def mean(cls, sums: Sequence[Terms]) -> Observation:
+        """The mean of several such sums."""
+        total: dict[int, float] = {}
+        for row, weight in chain.from_iterable(sums):
+            total[row] = total.get(row, 0.0) + weight / len(sums)
+        return cls(tuple(total.items()))
+
+    def signal(self, signals: Floats) -> Floats:
+        """float64 [..., N], from ``signals`` in each of the models, float64 [models, ..., N]."""
+        (first, weight), *others = self.terms
+        found: Floats = weight * signals[first]
+        for row, weight in others:
+            found = found + weight * signals[row]
+        return found
+
+
+class Pair(NamedTuple):
+    """Candidates of node ``victim`` are judged by ``observation``; ``observer`` is None where that is no one node."""
+
+    victim: int
+    observer: int | None
+    observation: Observation
 
 
 @dataclass(frozen=True)
@@ -21,31 +70,73 @@ class View:
     """Attackers who stand alike.
 
     Attributes:
-        name: what they hold.
-        pairs: (victim, model): candidates of node ``victim`` are judged by row ``model`` of `final_models`.
-        distance: from the victim to those who hold the model, in hops; None where it is no node's.
+        name: of what they hold.
+        holder: who they are and what they know.
+        pairs: whom they attack, and by what.
+        distance: of observers who hold nothing but their own final model, the hops from the victim to them.
     """
 
     name: str
-    pairs: tuple[tuple[int, int], ...]
+    holder: str
+    pairs: tuple[Pair, ...]
     distance: int | None = None
 
 
-def views_of(topology: Topology) -> list[View]:
-    """Whoever is given the victim's own model; each node with its own, by distance; the mean of all models.
+@dataclass
+class Scene:
+    """The network as attackers find it, and the models they make use of, by the row that each has."""
 
-    Distances follow the links that messages take, from the victim to the observer.
+    record: Record
+    topology: Topology
+    rows: dict[Model, int] = field(default_factory=dict)
+
+    def row(self, *model: tuple[Stored, float]) -> int:
+        """The row of a weighted mean of kept models."""
+        return self.rows.setdefault(model, len(self.rows))
+
+    def held(self, stored: Stored) -> Observation:
+        """The signal in a kept model."""
+        return Observation(((self.row((stored, 1.0)), 1.0),))
+
+
+@dataclass(frozen=True)
+class Observed:
+    """All that the attackers of some views need.
+
+    Attributes:
+        record: what the network has kept.
+        models: of each row.
+        views: those asked for.
+        by_round: views that can be told apart by round, by name and round.
     """
-    hops = distances(topology.graph).T
-    nodes = range(topology.num_nodes)
-    found = []
-    for distance in range(int(hops.max()) + 1):
-        pairs = tuple((v, u) for v in nodes for u in nodes if hops[v, u] == distance)
-        found.append(View(f"distance {distance}" if distance else "final model", pairs, distance))
-    return [*found, View("consensus", tuple((v, topology.num_nodes) for v in nodes))]
+
+    record: Record
+    models: tuple[Model, ...]
+    views: tuple[View, ...]
+    by_round: Mapping[str, Mapping[int, View]]
+
+    def model(self, row: int) -> Tensor:
+        """float64 [parameters]."""
+        terms = self.models[row]
+        total = torch.stack([weight * self.record.load(stored) for stored, weight in terms]).sum(0)
+        return total / sum(weight for _, weight in terms)
+
+    @property
+    def names(self) -> list[str]:
+        """Of each row, what was kept and with which weight."""
+        return [" ".join(f"{weight:+.6g} {_named(stored)}" for stored, weight in model) for model in self.models]
+
+    def victims(self) -> Sequence[frozenset[int] | None]:
+        """Of each row, the nodes whose candidates it is asked about; None: those of all nodes, for a final model."""
+        asked: list[set[int]] = [set() for _ in self.models]
+        for view in (*self.views, *(view for views in self.by_round.values() for view in views.values())):
+            for victim, _, observation in view.pairs:
+                for row, _ in observation.terms:
+                    asked[row].add(victim)
+        final = [any(stored.kind == "final" for stored, _ in model) for model in self.models]
+        return [None if everyone else frozenset(victims) for everyone, victims in zip(final, asked, strict=True)]
 
 
-def final_models(nodes: Sequence[Node]) -> Tensor:
-    """float64 [nodes + 1, parameters]: the nodes' models at the last checkpoint, and their mean."""
-    models = torch.stack([node.parameters.to(torch.float64) for node in nodes])
-    return torch.cat([models, models.mean(0, keepdim=True)])
+def _named(stored: Stored) -> str:
+    place = f" in round {stored.round}" if stored.round else ""
+    return f"{stored.kind} of {stored.node}{'' if stored.receiver is None else f' to {stored.receiver}'}{place}"

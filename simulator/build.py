@@ -27,6 +27,7 @@ from simulator.engine import Engine, Rhythm
 from simulator.experiment import Experiment
 from simulator.mode import Mode
 from simulator.results.checkpoint import Checkpoints
+from simulator.results.views import room_for_views
 from simulator.synchronous import Synchronous
 from topologies import Network, Topology
 
@@ -48,10 +49,12 @@ class ExperimentNodes:
         experiment, n = self.experiment, self.topology.num_nodes
         augment = experiment.data.augment if experiment.data.augment.is_on else None
         matrix = self.module().initial.repeat(len(ids), 1)
+        recorded = experiment.record.among(experiment.rounds)
         held, nodes = moved([self.data.nodes[id] for id in ids], matrix.device), []
         for id, parameters, data in zip(ids, matrix, held, strict=True):
             place = Place(id, self.topology.row(id), self.topology.out_neighbours(id))
-            shared = SharedSettings(experiment.seed, n, experiment.rounds, experiment.training.of(id), augment)
+            training = experiment.training.of(id)
+            shared = SharedSettings(experiment.seed, n, experiment.rounds, training, augment, recorded)
             methods = [METHODS.build(settings) for settings in experiment.methods]
             try:
                 nodes.append(Node(place, shared, data, parameters, self._mixer(), methods))
@@ -150,15 +153,17 @@ class Simulation:
 
     def info(self, path: Path, start_round: int) -> RunInfo:
         """What observers are told at the start of a run in ``path``."""
-        experiment = self.experiment
+        experiment, nodes = self.experiment, self.network.base.num_nodes
+        initial = self.blueprint.module().initial
+        recorded = experiment.record.among(experiment.rounds)
         return RunInfo(
             path=path,
             name=experiment.name,
             seed=experiment.seed,
             rounds=experiment.rounds,
-            nodes=self.network.base.num_nodes,
-            parameters=self.blueprint.module().num_parameters,
+            nodes=nodes,
+            parameters=len(initial),
             start_round=start_round,
             settings=experiment.to_dict(),
-            notes=self.data.notes,
+            notes=(*self.data.notes, *room_for_views(len(recorded), nodes, initial.nbytes)),
         )

@@ -123,11 +123,21 @@ def audit_command(
     signals: Annotated[
         list[str] | None, typer.Option("--signal", help="What to judge by; repeatable; default: the cheap ones.")
     ] = None,
+    views: Annotated[
+        list[str] | None, typer.Option("--view", help="Who looks on; repeatable; default: all that the run allows.")
+    ] = None,
+    samples: Annotated[int | None, typer.Option("--samples", min=1, help="At most so many of each kind.")] = None,
+    resamples: Annotated[int | None, typer.Option("--resamples", min=1, help="Of the bootstrap.")] = None,
 ) -> None:
-    """Measure what the models of a run give away, and add it to the report; prints the folder of the results."""
-    asked = {"attacks": attacks, "signals": signals}
-    given = {key: tuple(names) for key, names in asked.items() if names}
-    results = audit(path, AUDITS.load(name).Config.model_validate({"name": name, **given}))
+    """Measure what a run gives away, and add it to the report; prints the folder of the results."""
+    asked = {"attacks": attacks, "signals": signals, "views": views, "samples": samples, "resamples": resamples}
+    settings = AUDITS.load(name).Config
+    given = {key: value for key, value in asked.items() if value}
+    for key in [key for key in given if key not in settings.model_fields]:
+        raise wrong(
+            "--audit", f"{name} has no setting '{key}'.", did_you_mean(key, list(settings.model_fields), "settings")
+        )
+    results = audit(path, settings.model_validate({"name": name, **given}))
     stderr.print(f"Report: {write_run_report(RunDirectory.open(path))}", soft_wrap=True)
     print(results)
 

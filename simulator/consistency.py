@@ -26,6 +26,7 @@ def inconsistencies(experiment: Experiment) -> Found:
     yield from _refused_by_parts(experiment, network)
     yield from _unmet_needs(experiment)
     yield from _unknown_nodes(experiment, network.base.num_nodes)
+    yield from _unknown_rounds(experiment)
     if experiment.mode == "asynchronous":
         yield from _bound_to_rounds(experiment, network)
 
@@ -75,6 +76,13 @@ def _unknown_nodes(experiment: Experiment, nodes: int) -> Found:
                 yield (*place, str(number)), Problem("", f"there is no node {number}.", f"Count from 0 to {nodes - 1}.")
 
 
+def _unknown_rounds(experiment: Experiment) -> Found:
+    for place, round in enumerate(experiment.record.rounds):
+        if round > experiment.rounds:
+            what = f"there is no round {round}."
+            yield ("record", "rounds", place), Problem("", what, f"Count from 1 to {experiment.rounds}, the last one.")
+
+
 def _bound_to_rounds(experiment: Experiment, network: Network) -> Found:
     """What has no meaning where nodes do not go through rounds in step."""
     if experiment.clock is None:
@@ -89,6 +97,8 @@ def _bound_to_rounds(experiment: Experiment, network: Network) -> Found:
         yield ("topology", "failures"), _needs_rounds("failures", "Remove topology.failures")
     if experiment.mixer != MIXERS.load("gossip").Config.model_validate({"name": "gossip"}):
         yield ("mixer",), _needs_rounds("a mixer other than plain gossip", "Set mixer: gossip, without settings")
+    if experiment.record.among(experiment.rounds):
+        yield ("record",), _needs_rounds("recording what nodes send", "Remove record")
     for number, method in enumerate(experiment.methods):
         yield ("methods", number), _needs_rounds(method.name, "Remove it")
 

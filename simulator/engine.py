@@ -205,6 +205,8 @@ class Engine:
             for reply in replies:
                 for name, artifact in reply.artifacts:
                     observer.saved(name, artifact)
+                for recording in reply.recordings:
+                    observer.kept(recording)
 
     def _report_evaluation(self, round: int, found: Mapping[int, Evaluation]) -> None:
         metrics = [

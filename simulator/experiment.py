@@ -96,6 +96,29 @@ class CheckpointSettings(Settings):
     every: PositiveInt | None = None
 
 
+class RecordSettings(Settings):
+    """The rounds of which every node keeps what it sent and its model before and after, for audits; none by default.
+
+    Attributes:
+        every: each round that it divides, and the last.
+        rounds: these ones; the first is round 1.
+    """
+
+    every: PositiveInt | None = None
+    rounds: tuple[PositiveInt, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> RecordSettings:
+        if self.every and self.rounds:
+            raise ValueError("give either every or rounds")
+        return self
+
+    def among(self, rounds: int) -> frozenset[int]:
+        """The rounds to record of a run that has ``rounds``."""
+        every = (*range(self.every, rounds, self.every), rounds) if self.every else ()
+        return frozenset({*every, *self.rounds})
+
+
 class Experiment(Settings):
     """One experiment; `simulator.load_experiment` makes one and reports every problem at once.
 
@@ -119,6 +142,7 @@ class Experiment(Settings):
     backend: SerializeAsAny[PartSettings]
     evaluate: EvaluateSettings = EvaluateSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
+    record: RecordSettings = RecordSettings()
 
     def to_dict(self) -> dict[str, Any]:
         """The resolved experiment as plain data; `simulator.load_experiment` gives it back."""
@@ -130,7 +154,6 @@ class Experiment(Settings):
 
     def digest(self) -> str:
         """Identifies what decides the results; where and how it is run does not count."""
-        content = {
-            key: value for key, value in self.to_dict().items() if key not in ("backend", "description", "checkpoint")
-        }
+        without = ("backend", "description", "checkpoint", "record")
+        content = {key: value for key, value in self.to_dict().items() if key not in without}
         return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()

@@ -17,6 +17,7 @@ from torch.func import functional_call, grad, vmap
 from torch.nn.functional import cross_entropy
 
 from auditing.attacks import curvature
+from simulator.core.errors import wrong
 from simulator.core.flat_module import EVALUATION_BATCH, FlatModule
 from simulator.core.samples import Normalizer, Samples
 
@@ -31,10 +32,12 @@ class Signal:
         on_batch: from the network, images float [B, channels, height, width], labels int64 [B] and random numbers to
             one number a sample, float [B].
         members: whether samples that a model was trained on have low or high values.
+        bends: whether it is of second order in the image.
     """
 
     on_batch: OnBatch
     members: Literal["low", "high"] = "low"
+    bends: bool = False
 
     def measure(
         self, network: FlatModule, samples: Samples, normalizer: Normalizer, rng: np.random.Generator
@@ -46,7 +49,13 @@ class Signal:
             samples: labelled; never augmented.
             normalizer: that of the run.
             rng: for estimators; the same numbers for each model make models easier to compare.
+
+        Raises:
+            InputError: curvature cannot be had in this precision, or of this network.
         """
+        if self.bends and network.precision == "bf16":
+            what = "curvature cannot be measured in bf16: outputs rounded to 8 bits are steps, which do not bend."
+            raise wrong("precision", what, "Measure it in fp64, as audits do whatever the run was trained in.")
         network.module.eval()
         rows = []
         for chunk in torch.split(torch.arange(len(samples)), EVALUATION_BATCH):
@@ -100,10 +109,10 @@ SIGNALS: Mapping[str, Signal] = {
     "logit_margin": Signal(logit_margin, members="high"),
     "modified_entropy": Signal(modified_entropy),
     "gradient_norm": Signal(gradient_norm),
-    "curvature_trace": Signal(curvature.trace),
-    "curvature_frobenius": Signal(curvature.frobenius),
-    "curvature_hvp": Signal(curvature.hvp),
-    "curvature_fd": Signal(curvature.fd),
-    "curvature_zo": Signal(curvature.zo),
-    "curvature_zo_trace": Signal(curvature.zo_trace),
+    "curvature_trace": Signal(curvature.trace, bends=True),
+    "curvature_frobenius": Signal(curvature.frobenius, bends=True),
+    "curvature_hvp": Signal(curvature.hvp, bends=True),
+    "curvature_fd": Signal(curvature.fd, bends=True),
+    "curvature_zo": Signal(curvature.zo, bends=True),
+    "curvature_zo_trace": Signal(curvature.zo_trace, bends=True),
 }

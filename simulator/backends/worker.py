@@ -60,6 +60,7 @@ class Worker:
         for node in nodes:
             replies[node.id].metrics, node.metrics = node.metrics, []
             replies[node.id].artifacts, node.artifacts = node.artifacts, []
+            replies[node.id].recordings, node.recordings = node.recordings, []
         self._deliver(message for message in sent if message.receiver in self.ids)
         return replies, [message for message in sent if message.receiver not in self.ids]
 

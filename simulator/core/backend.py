@@ -14,6 +14,7 @@ from simulator.core.errors import InputError, wrong
 from simulator.core.flat_module import FlatModule
 from simulator.core.message import Envelope
 from simulator.core.node import Node, Place
+from simulator.core.recording import Recording
 from simulator.core.registry import Part, Registry
 from simulator.core.report import Artifact, Metric
 from topologies import Topology
@@ -58,7 +59,7 @@ class Evaluation:
 
 @dataclass
 class Reply:
-    """What comes back from one node; what its messages hold goes to their receivers and nowhere else.
+    """What comes back from one node; what its messages hold goes to their receivers, and here only if recorded.
 
     Attributes:
         steps: local steps it took.
@@ -68,6 +69,7 @@ class Reply:
     sent: list[Envelope] = field(default_factory=list)
     metrics: list[Metric] = field(default_factory=list)
     artifacts: list[tuple[str, Artifact]] = field(default_factory=list)
+    recordings: list[Recording] = field(default_factory=list)
     evaluation: Evaluation | None = None
     state: dict[str, Tensor] | None = None
 

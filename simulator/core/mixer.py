@@ -48,6 +48,20 @@ class Mixer(Part, ABC):
         """Combine the parts of neighbours that ask in the middle of a round; `outgoing` has been called for them."""
         raise TypeError(f"{type(self).__name__} must override answer")
 
+    def shown(self, node: Node, message: Message) -> Tensor | None:
+        """float [parameters]: the node's model as the receiver of ``message``, with a memory, knows it from now on.
+
+        For audits; asked after `outgoing` and before `mix`. None where messages show no model.
+        """
+        return message.parts.get("parameters")
+
+    def averages(self, node: Node) -> Mapping[int, float] | None:
+        """Weights, by node, with which `mix` sums the models that nodes show after training, its own among them.
+
+        For audits. None where the mixed model is no such sum.
+        """
+        return None
+
     def state_dict(self) -> dict[str, Tensor]:
         """What must survive between rounds, as named tensors."""
         return {}

@@ -19,6 +19,7 @@ from simulator.core.flat_module import FlatModule
 from simulator.core.message import Message
 from simulator.core.method import Method
 from simulator.core.mixer import Mixer
+from simulator.core.recording import Draft, Recording
 from simulator.core.report import Artifact, Metric
 from simulator.core.samples import NodeData, Samples
 from simulator.core.seeding import generator
@@ -45,13 +46,14 @@ class Place:
 
 @dataclass(frozen=True)
 class SharedSettings:
-    """What all nodes of a run share; ``nodes`` is their number."""
+    """What all nodes of a run share; ``nodes`` is their number, ``recorded`` the rounds to record, from 1."""
 
     seed: int
     nodes: int
     rounds: int
     training: TrainingSettings
     augment: Augment | None = None
+    recorded: frozenset[int] = frozenset()
 
 
 class Node:
@@ -84,6 +86,9 @@ class Node:
         self.round, self.learning_rate, self.local_steps = 0, 0.0, self.training.local_steps
         self.metrics: list[Metric] = []
         self.artifacts: list[tuple[str, Artifact]] = []
+        self.recordings: list[Recording] = []
+        self._recorded = shared.recorded
+        self._draft: Draft | None = None
         self._loss_sum, self._loss_rounds = 0.0, 0
         self._module: FlatModule | None = None
         self._gradient: Tensor | None = None
@@ -97,6 +102,9 @@ class Node:
         if self.active:
             self._mix(inbox)
         self.round += 1
+        if self._draft is not None:
+            self.recordings.append(self._draft.finished(self))
+            self._draft = None
 
     def answer(self, inbox: Sequence[Message]) -> list[Message]:
         """In the middle of a round: one message back to each sender, then mix theirs; the round goes on."""
@@ -116,6 +124,7 @@ class Node:
         """Begin a round; ``place`` holds from now on. Local training follows at nodes that are active."""
         if place is not None:
             self._take(place)
+        self._draft = Draft(self) if self.round + 1 in self._recorded else None
         if not self.active:
             return
         optimizer, schedule = self.training.optimizer, self.training.schedule
@@ -131,7 +140,10 @@ class Node:
         for method in self.methods:
             method.after_local_training(self)
         self.mixer.after_local_training(self)
-        return self.send()
+        messages = self.send()
+        if self._draft is not None:
+            self._draft.sent(self, messages)
+        return messages
 
     def send(self, place: Place | None = None) -> list[Message]:
         """One message a neighbour, without training; ``place`` holds from now on."""

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from simulator.core.message import Envelope
+from simulator.core.recording import Recording
 from simulator.core.report import Artifact, Metric
 
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What is known when a run starts or is resumed; ``notes`` say how the data was prepared."""
+    """What is known when a run starts or is resumed; ``notes`` say what a user should know first."""
 
     path: Path
 
@@ -64,6 +65,9 @@ class Observer:
 
     def saved(self, name: str, artifact: Artifact) -> None:
         """A method keeps arrays under ``name``."""
+
+    def kept(self, recording: Recording) -> None:
+        """A node has kept what it sent, and its models, of a round that is to be recorded."""
 
     def state_dict(self) -> dict[str, Any]:
         """What must survive a stop and resume, as JSON."""

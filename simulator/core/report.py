@@ -9,6 +9,8 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from topologies import Topology
+
 
 class Metric(NamedTuple):
     """One line of ``metrics.jsonl``; ``node`` is None for the whole network, ``round`` counts finished rounds."""
@@ -63,13 +65,14 @@ class BarChart:
 
 @dataclass(frozen=True)
 class LineChart:
-    """Lines over a common axis: name to (x, y); ``log`` names the axes with a logarithmic scale."""
+    """Lines over a common axis, or ``points``: name to (x, y); ``log`` names the axes with a logarithmic scale."""
 
     title: str
     x_label: str
     y_label: str
     series: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
     log: Literal["", "y", "xy"] = ""
+    points: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,17 @@ class ImageGrid:
     columns: int = 6
 
 
-Chart = BarChart | LineChart | HeatMap | ImageGrid
+@dataclass(frozen=True)
+class GraphChart:
+    """A graph, its nodes coloured by ``values``, one finite number each; ``label`` says what they are."""
+
+    title: str
+    topology: Topology
+    values: Sequence[float]
+    label: str
+
+
+Chart = BarChart | LineChart | HeatMap | ImageGrid | GraphChart
 
 
 @dataclass(frozen=True)

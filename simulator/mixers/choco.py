@@ -84,6 +84,11 @@ class Choco(Mixer):
         self._around.add_(weighted_sum(node, updates))
         node.parameters.add_(self._around - self._replica, alpha=self.config.gamma)
 
+    def shown(self, node: Node, message: Message) -> Tensor:
+        """The replica that the message brings up to date: the message itself is a difference, and no model."""
+        assert self._replica is not None  # set earlier in the round
+        return self._replica + self._code.restore(message.parts, node.parameters)
+
     def state_dict(self) -> dict[str, Tensor]:
         """The replica and the sum of those around."""
         if self._replica is None or self._around is None:

@@ -72,3 +72,10 @@ class Gossip(Mixer):
         if self.config.order == "combine_then_adapt":
             mixed.add_(node.parameters).sub_(self._sent)
         node.parameters.copy_(mixed)
+
+    def averages(self, node: Node) -> Mapping[int, float] | None:
+        """Its row of (1 - r) I + r W; none of combine-then-adapt, which mixes models from before training."""
+        if self.config.order == "combine_then_adapt":
+            return None
+        rate = self.config.rate
+        return {j: rate * weight + (1 - rate) * (j == node.id) for j, weight in node.weights.items()}

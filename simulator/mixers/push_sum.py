@@ -80,6 +80,10 @@ class PushSum(Mixer):
         self._weight = sum(node.weights[j] * weights[j] for j in sorted(weights))
         node.parameters.copy_(self._numerator / self._weight)
 
+    def shown(self, node: Node, message: Message) -> Tensor:
+        """Numerator over weight."""
+        return message.parts["parameters"] / message.parts["push_weight"].item()
+
     def state_dict(self) -> dict[str, Tensor]:
         """Numerator and weight."""
         if self._numerator is None:

@@ -91,6 +91,10 @@ class RelaySum(Mixer):
             total.add_(terms[k])
         return total
 
+    def shown(self, node: Node, message: Message) -> Tensor:
+        """Sum over count: the mean of the models on the node's side of the link, which is its own if it is a leaf."""
+        return message.parts["parameters"] / message.parts["relay_count"].item()
+
     def state_dict(self) -> dict[str, Tensor]:
         """What was heard last, and where the node started if that is used."""
         sums = {f"sum.{k}": total for k, total in self._sums.items()}

@@ -1,4 +1,4 @@
-"""Writes a run's metrics, timing, message sizes and artifacts; a resumed run continues the same files."""
+"""Writes a run's metrics, timing, message sizes, artifacts and views; a resumed run continues the same files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import numpy as np
 
 from simulator.core.message import Envelope
 from simulator.core.observer import Observer, RunInfo, Speed
+from simulator.core.recording import Recording
 from simulator.core.report import Artifact, Metric
+from simulator.results.views import Views
 
 FILES = ("metrics.jsonl", "timing.jsonl", "messages.jsonl")
 
@@ -54,6 +56,10 @@ class Recorder(Observer):
         """One compressed file an artifact."""
         file = self._path / "artifacts" / f"{name}-round-{artifact.round:06}-node-{artifact.node:04}.npz"
         np.savez_compressed(file, allow_pickle=False, **artifact.arrays)
+
+    def kept(self, recording: Recording) -> None:
+        """One file a node and round."""
+        Views(self._path / "views").save(recording)
 
     def state_dict(self) -> dict[str, Any]:
         """How long each file is."""

@@ -8,6 +8,7 @@
     timing.jsonl     {"round": 12, "seconds": 1.2, "node_steps": 304}; apart, since one seed gives the same metrics
     messages.jsonl   {"round": 12, "sender": 0, "receiver": 1, "wire": 82104, "parts": {"parameters": 81960}}
     checkpoints/round-000050/    artifacts/    audit/<name>/    figures/    report.html
+    views/round-000050/          what the nodes kept of that round for audits, where `record` asks for it
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class RunDirectory:
         return cls(path)
 
     def copy_records(self, other: RunDirectory, round: int) -> None:
-        """Take over what ``other`` recorded; artifacts only of its first ``round`` rounds.
+        """Take over what ``other`` recorded; artifacts and views only of its first ``round`` rounds.
 
         The lines of later rounds are cut off when the checkpoint of ``round`` is restored.
         """
@@ -88,6 +89,9 @@ class RunDirectory:
         for file in (other.path / "artifacts").glob("*-round-*-node-*.npz"):
             if int(file.stem.rsplit("-round-", 1)[1].split("-node-")[0]) <= round:
                 shutil.copy(file, self.path / "artifacts")
+        for folder in (other.path / "views").glob("round-*"):
+            if int(folder.name.removeprefix("round-")) <= round:
+                shutil.copytree(folder, self.path / "views" / folder.name)
 
     def write_json(self, name: str, content: Any) -> None:
         """Write ``content`` as an indented JSON file."""

@@ -55,7 +55,7 @@ class SweepRun:
     @property
     def trunk(self) -> str:
         """Equal for runs that differ in their methods alone, and so may share their first rounds."""
-        return identity(self.experiment.model_copy(update={"methods": ()}))
+        return f"{identity(self.experiment.model_copy(update={'methods': ()}))}, record {self.experiment.record}"
 
     def to_json(self) -> dict[str, Any]:
         """What ``sweep.json`` in its run directory says."""

@@ -5,21 +5,32 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from reference.experiments import small
 
+from auditing.attacks.signals import SIGNALS as SIGNALS_BY_NAME
 from auditing.audit import MembershipAudit
-from auditing.candidates import Candidates
+from auditing.candidates import Candidates, labels_of
+from auditing.figures import figures
+from auditing.findings import Judged
 from auditing.leakage import leakage
 from auditing.metrics import Ranking, Resamples
-from auditing.views import final_models, views_of
+from auditing.positions import observe
+from auditing.record import RunRecord, Stored
+from auditing.scoring import signals_of
+from auditing.views import Observed, Pair, Scene, View
 from simulator import cli, load_experiment, run
+from simulator.core.audit import Audit
 from simulator.core.errors import InputError
+from simulator.core.flat_module import FlatModule
+from simulator.core.samples import Samples
 from simulator.launch import Run, audit, write_run_report
 from simulator.results.run_directory import RunDirectory
-from topologies import Topology
+from topologies import Topology, distances
 
 SIGNALS = ("loss", "curvature_trace")
-PLAIN = MembershipAudit.Config(signals=SIGNALS, resamples=60)
+FINAL = ("final_model", "distance", "consensus")
+PLAIN = MembershipAudit.Config(signals=SIGNALS, resamples=60, views=FINAL)
 
 
 @pytest.fixture(autouse=True)
@@ -29,10 +40,16 @@ def _installed(register):
 
 @pytest.fixture(scope="module")
 def overfitted(tmp_path_factory):
-    """A ring of six nodes, each of which has learnt its 30 samples by heart; two rounds, so news gets two hops far."""
+    """A ring of six nodes, each of which learns its 30 samples by heart; two rounds, so news gets two hops far."""
     changes = ["data.held_out=0.5", "data.partition=iid", "data.validation=0", "data.public=[]", "topology.nodes=6"]
     changes += ["data.train_samples=360", "rounds=2", "training.local_steps=120", "training.optimizer.lr=0.5"]
-    return run(small(*changes, "model.hidden=[64]", "training.batch_size=8"), tmp_path_factory.mktemp("runs"))
+    changes += ["model.hidden=[64]", "training.batch_size=8", "record.every=1"]
+    return run(small(*changes), tmp_path_factory.mktemp("runs"))
+
+
+def seen(run, *views):
+    """What can be seen of a run."""
+    return observe(RunRecord.of(run), run.directory.topology, views)[0]
 
 
 @pytest.fixture
@@ -95,8 +112,10 @@ def test_random_scores_and_permuted_members_are_at_chance(overfitted):
     nodes = overfitted.nodes
     asked, rng = Candidates.of(nodes, 1000), np.random.default_rng(5)
     resamples = Resamples(asked.strata, 200, rng)
-    for view in views_of(overfitted.directory.topology):
-        auc = leakage(rng.normal(size=(7, 360)), asked, view, resamples).estimates["auc"]
+    for view in seen(overfitted, *FINAL).views:
+        values = rng.normal(size=(7, 360))
+        scores = {pair.observation: pair.observation.signal(values) for pair in view.pairs}
+        auc = leakage(scores, asked, view, resamples).estimates["auc"]
         assert auc.low < 0.5 < auc.high
 
 
@@ -116,31 +135,22 @@ def test_a_memorised_canary_is_found(tmp_path):
     assert found["loss, threshold"]["final model"]["auc"]["low"] > 0.9
 
 
-def test_views_know_who_stands_where():
-    views = {view.name: view for view in views_of(Topology.build("chain", 3))}
-    assert views["final model"].pairs == ((0, 0), (1, 1), (2, 2))
-    assert set(views["distance 1"].pairs) == {(0, 1), (1, 0), (1, 2), (2, 1)}
-    assert views["distance 2"].pairs == ((0, 2), (2, 0))
-    assert views["consensus"].pairs == ((0, 3), (1, 3), (2, 3))
-    assert views["consensus"].distance is None
-
-
-def test_the_last_model_is_the_mean_of_the_others(overfitted):
-    models = final_models(overfitted.nodes)
-    assert models.shape == (7, overfitted.nodes[0].parameters.numel())
-    np.testing.assert_allclose(models[-1], models[:-1].mean(0))
-
-
 def test_the_command_adds_a_section_to_the_report(overfitted, monkeypatch, capsys):
     command = ["rumormill", "audit", str(overfitted.path), "--signal", "loss", "--attack", "threshold"]
-    monkeypatch.setattr(sys, "argv", command)
+    monkeypatch.setattr(sys, "argv", [*command, "--resamples", "40"])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert not ended.value.code
-    assert capsys.readouterr().out.strip() == str(overfitted.path / "audit" / "membership")
+    printed = capsys.readouterr()
+    assert printed.out.strip() == str(overfitted.path / "audit" / "membership")
+    assert "scoring 360 candidates and 60 test samples in " in printed.err
+    assert "models  time left 0:0" in printed.err
     html = write_run_report(RunDirectory.open(overfitted.path)).read_text()
     for shown in ("Audit: membership", "loss, threshold", "TPR at 1 % FPR", "Leakage from node to node", "ROC"):
         assert shown in html
+    for shown in ("Leakage by round", "Leakage and overfitting", "Leakage to neighbours", "AUC, message"):
+        assert shown in html
+    assert "Leakage and degree" not in html  # which is the same everywhere
     assert "an AUC of" in html[: html.index("<section>")]
 
 
@@ -149,6 +159,7 @@ def test_the_command_adds_a_section_to_the_report(overfitted, monkeypatch, capsy
     [
         ({"attacks": ("treshold",)}, "--attack", "'threshold'"),
         ({"signals": ("curvature",)}, "--signal", "Known signals"),
+        ({"views": ("mesage",)}, "--view", "'message'"),
     ],
 )
 def test_unknown_names_are_refused_with_the_nearest(overfitted, settings, where, advice):
@@ -157,6 +168,118 @@ def test_unknown_names_are_refused_with_the_nearest(overfitted, settings, where,
     (problem,) = refused.value.problems
     assert problem.where == where
     assert advice in problem.advice
+
+
+def audited(path, **settings):
+    """``result.json`` of an audit that judges by the loss and one threshold."""
+    config = {"signals": ("loss",), "attacks": ("threshold",), "resamples": 200} | settings
+    return json.loads((audit(path, MembershipAudit.Config(**config)) / "result.json").read_text())
+
+
+def aucs(result):
+    return {view: found["auc"] for view, found in result["attacks"]["loss, threshold"].items()}
+
+
+def test_messages_tell_more_than_final_models_and_all_of_them_most(overfitted):
+    result = audited(overfitted.path)
+    auc = aucs(result)
+    assert auc["message"]["value"] > auc["final model"]["value"] + 0.05
+    assert auc["all rounds"]["value"] > auc["message"]["value"] > auc["marginalized"]["value"]
+    assert auc["mixed"] == auc["final model"]  # the last recorded round is the last
+    assert auc["marginalized"]["value"] > auc["mixed"]["value"]
+    assert all(auc[view]["low"] > 0.5 for view in ("update", "guessed update", "coalition", "global"))
+    assert [found["round"] for found in result["by_round"]["message"]] == [1, 2]
+    assert result["by_round"]["message"][1]["value"] == auc["message"]["value"]
+    assert all(-1 <= gap <= 1 for gap in result["gaps"])
+    assert np.mean(result["gaps"]) > 0.05
+
+
+def test_degrees_are_shown_where_they_differ(result, overfitted):
+    ring, chain = (figures(result, Topology.build(graph, 6)) for graph in ("ring", "chain"))
+    assert {chart.title for chart in chain} - {chart.title for chart in ring} == {"Leakage and degree"}
+
+
+def test_a_view_does_not_depend_on_which_others_are_asked_for(overfitted):
+    some = audited(overfitted.path, views=("guessed_update",), signals=("loss", "curvature_hvp"))["attacks"]
+    more = audited(overfitted.path, views=("update", "guessed_update"), signals=("loss", "curvature_hvp"))["attacks"]
+    for name in some:
+        assert some[name]["guessed update"] == more[name]["guessed update"]
+
+
+def test_before_news_could_travel_there_is_nothing_to_see(overfitted):
+    """After the first round, nodes two or more hops away have nothing of the victim's; neighbours do."""
+    record, topology = RunRecord.of(overfitted), overfitted.directory.topology
+    scene, hops = Scene(record, topology), distances(topology.graph)
+    pairs = [Pair(v, u, scene.held(Stored("mixed", u, 1))) for v in range(6) for u in range(6) if v != u]
+    near, far = (View("", "", tuple(p for p in pairs if (hops[p[:2]] > 1) == distant)) for distant in (False, True))
+    observed = Observed(record, tuple(scene.rows), (near, far), {})
+    asked, population = Candidates.of(overfitted.nodes, 1000), overfitted.nodes[0].data.test
+    signals, usual = signals_of(["loss"], overfitted, observed, asked, population)
+    scores = Judged(asked, observed, signals, usual, labels_of(population)).scores("loss, threshold", [near, far])
+    resamples = Resamples(asked.strata, 200, np.random.default_rng(0))
+    close, distant = (leakage(scores, asked, view, resamples).estimates["auc"] for view in (near, far))
+    assert close.low > 0.5
+    assert distant.low < 0.5 < distant.high
+
+
+def test_a_node_that_is_always_away_leaks_nothing_and_sees_nothing(tmp_path):
+    changes = ["data.held_out=0.5", "data.partition=iid", "data.validation=0", "data.public=[]", "rounds=2"]
+    changes += ["topology.failures.away=[[3, 0, 9]]", "training.local_steps=60", "training.batch_size=8"]
+    done = run(small(*changes, "record.every=2"), tmp_path)
+    result = audited(done.path, views=("final_model", "distance", "message"))
+    assert [value is None for value in result["victims"]["message"]] == [False, False, False, True]
+    rest = [result["victims"][view][3] for view in ("final model", "distance 1", "distance 2")]
+    assert rest == pytest.approx([0.5] * 3, abs=0.15)
+    untrained = result["matrix"]
+    assert [untrained[victim][3] for victim in range(4)] == pytest.approx([0.5] * 4, abs=0.15)
+    graph = list(figures(result, done.directory.topology))[-1]
+    assert graph.label == "AUC, distance 1"  # no neighbour has a message of the node that is away
+    assert graph.values == result["victims"]["distance 1"]
+
+
+def test_a_view_that_was_not_recorded_is_refused_before_anything_is_scored(tmp_path, capsys):
+    done = run(small("rounds=1", "data.held_out=0.3"), tmp_path)
+    with pytest.raises(InputError, match=r"--view message: this run recorded nothing[\s\S]*record.every=50"):
+        audit(done.path, MembershipAudit.Config(views=("final_model", "message")))
+    assert "scoring" not in capsys.readouterr().err
+    assert not (done.path / "audit").exists()
+    assert "message: this run recorded nothing" in "".join(audited(done.path)["unseen"])
+
+
+def test_the_command_line_takes_views_samples_and_resamples(overfitted, monkeypatch, capsys):
+    command = ["rumormill", "audit", str(overfitted.path), "--signal", "loss", "--view", "message", "--view", "mixed"]
+    monkeypatch.setattr(sys, "argv", [*command, "--samples", "10", "--resamples", "20"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert not ended.value.code
+    result = json.loads((overfitted.path / "audit" / "membership" / "result.json").read_text())
+    assert list(result["views"]) == ["message", "mixed"]
+    assert (result["members"], result["settings"]["samples"], result["settings"]["resamples"]) == (60, 10, 20)
+    assert "10 test samples" in capsys.readouterr().err
+    assert "Leakage from node to node" not in (overfitted.path / "report.html").read_text()
+
+
+def test_a_setting_that_an_audit_does_not_have_is_refused(overfitted, register, monkeypatch, capsys):
+    register("audits", "other", type("Other", (Audit,), {}))
+    monkeypatch.setattr(sys, "argv", ["rumormill", "audit", str(overfitted.path), "--audit", "other", "--samples", "3"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert "--audit: other has no setting 'samples'" in capsys.readouterr().err
+
+
+def test_a_run_in_bf16_is_scored_by_its_parameters_in_double_precision(tmp_path):
+    changes = ["training.precision=bf16", "data.held_out=0.5", "rounds=1", "data.partition=iid"]
+    done = run(small(*changes, "data.validation=0", "data.public=[]"), tmp_path)
+    with np.load(audit(done.path, MembershipAudit.Config(signals=SIGNALS, resamples=5)) / "scores.npz") as scores:
+        found, index = scores["curvature_trace"][0], torch.from_numpy(scores["index"])
+    node, network = done.nodes[0], FlatModule(done.blueprint.module().module, "fp64")
+    assert node.parameters.dtype == torch.float32
+    network.bind(node.parameters.double())
+    samples = Samples(node.data.train.images, node.data.train.labels, index)
+    expected = SIGNALS_BY_NAME["curvature_trace"].measure(network, samples, node.data.normalizer, None)
+    np.testing.assert_array_equal(found, expected)
+    assert (found < 0).all()
 
 
 def test_a_run_without_held_out_samples_is_refused(tmp_path):

@@ -5,6 +5,7 @@ from torch import nn
 
 from auditing.attacks.membership import ATTACKS, Evidence
 from auditing.attacks.signals import SIGNALS
+from simulator.core.errors import InputError
 from simulator.core.flat_module import FlatModule
 from simulator.core.samples import Normalizer, Samples
 
@@ -74,3 +75,10 @@ def test_class_thresholds_take_away_how_hard_a_class_is():
     assert ATTACKS["threshold"](evidence).tolist() == signal.tolist()
     # Medians: 2 of class 0, 5 of class 1; class 2 is not there and gets 3.5, that of all.
     assert ATTACKS["class_threshold"](evidence).tolist() == [-1.0, 0.0, 0.0, 3.5]
+
+
+@pytest.mark.parametrize("name", [name for name in SIGNALS if name.startswith("curvature")])
+def test_curvature_in_bf16_is_refused(name):
+    net = FlatModule(nn.Sequential(nn.Flatten(), nn.Linear(9, CLASSES)), "bf16")
+    with pytest.raises(InputError, match=r"precision: curvature cannot be measured in bf16[\s\S]*fp64"):
+        SIGNALS[name].measure(net, None, None, np.random.default_rng(0))

@@ -114,4 +114,5 @@ def results(path: Path) -> dict[str, bytes]:
     last = sorted((path / "checkpoints").glob("round-*"))[-1]
     files = [path / "metrics.jsonl", path / "messages.jsonl", *sorted(last.glob("*.safetensors"))]
     files += sorted((path / "artifacts").glob("*"))
+    files += sorted((path / "views").glob("*/*"))
     return {str(file.relative_to(path)): file.read_bytes() for file in files}

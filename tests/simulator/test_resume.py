@@ -22,6 +22,7 @@ CHANGES = {
     "rounds": 8,
     "methods": METHODS,
     "checkpoint": {"every": 3},
+    "record": {"rounds": [1, 3, 4, 7, 8]},
     "training": {"batch_size": 16, "precision": "fp64", "optimizer": {"lr": 0.3, "weight_decay": 0.01}},
 }
 LOCAL_MOMENTUM = {

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 import yaml
-from reference.experiments import SMALL, At, small
+from reference.experiments import SMALL, At, results, small
 from rich.console import Console
 
 from simulator import run
@@ -397,3 +397,13 @@ def test_a_run_branches_only_from_one_that_differs_in_its_methods(tmp_path):
     with pytest.raises(InputError, match="there is no checkpoint of round 3, only of 2, 4, 6"):
         branch(trunk.path, 3, small(methods=[]), tmp_path / "branches")
     assert not (tmp_path / "branches").exists()
+
+
+def test_a_branch_has_the_views_of_a_whole_run(tmp_path):
+    changes = {"checkpoint": {"every": 2}, "record": {"rounds": [1, 2, 5]}}
+    trunk = run(small(methods=[LATE], **changes), tmp_path)
+    other = small(methods=[{**LATE, "threshold": "none"}], **changes)
+    found = results(branch(trunk.path, 2, other, tmp_path / "branches").path)
+
+    assert found == results(run(other, tmp_path / "whole").path)
+    assert sum(name.startswith("views/") for name in found) == 12

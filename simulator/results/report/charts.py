@@ -11,8 +11,9 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
-from simulator.core.report import BarChart, Chart, HeatMap, ImageGrid, LineChart
+from simulator.core.report import BarChart, Chart, GraphChart, HeatMap, ImageGrid, LineChart
 from simulator.results.report.figures import COLOURS, WIDTH, Picture, paint
+from topologies import draw
 
 MOST_LABELS = 24  # on an axis
 WIDE = 2 * WIDTH
@@ -42,22 +43,26 @@ def chart_picture(name: str, chart: Chart) -> Picture:
             return bars(name, chart)
         case LineChart():
             return lines(name, chart)
+        case GraphChart():
+            return Picture(name, chart.title, draw(chart.topology, values=chart.values, label=chart.label))
 
 
 def lines(name: str, chart: LineChart, band: Band | None = None) -> Picture:
     """Lines, and the band around the first of them; single points are marked."""
 
-    def draw(axes: Axes) -> None:
+    def plot(axes: Axes) -> None:
         if band:
             axes.fill_between(band.x, band.low, band.high, alpha=0.18, linewidth=0, color=COLOURS[0], label=band.label)
         for label, (x, y) in chart.series.items():
-            axes.plot(x, y, label=label, marker="o" if len(x) == 1 else "")
+            (line,) = axes.plot(x, y, label=label, marker="o" if chart.points or len(x) == 1 else "")
+            if chart.points:
+                line.set_linestyle("none")
         axes.set(xlabel=chart.x_label, ylabel=chart.y_label)
         for axis in chart.log:
             _make_log(axes, axis)
         _legend(axes, len(chart.series) + bool(band))
 
-    return paint(name, chart.title, draw)
+    return paint(name, chart.title, plot)
 
 
 def bars(name: str, chart: BarChart) -> Picture:
@@ -65,7 +70,7 @@ def bars(name: str, chart: BarChart) -> Picture:
     places = np.arange(len(chart.categories))
     share = 0.8 / max(1, len(chart.series))
 
-    def draw(axes: Axes) -> None:
+    def plot(axes: Axes) -> None:
         for number, (label, values) in enumerate(chart.series.items()):
             offset = (number - (len(chart.series) - 1) / 2) * share
             axes.bar(places + offset, values, 0.92 * share, label=label, color=COLOURS[number % len(COLOURS)])
@@ -74,7 +79,7 @@ def bars(name: str, chart: BarChart) -> Picture:
         _label(axes, "x", chart.categories)
         _legend(axes, len(chart.series))
 
-    return paint(name, chart.title, draw, width=_width(len(chart.categories) * len(chart.series)))
+    return paint(name, chart.title, plot, width=_width(len(chart.categories) * len(chart.series)))
 
 
 def heat_map(name: str, chart: HeatMap) -> Picture:
@@ -82,7 +87,7 @@ def heat_map(name: str, chart: HeatMap) -> Picture:
     whole = np.issubdtype(chart.values.dtype, np.integer)
     low, high = chart.lowest, max(chart.lowest + float(whole), float(np.nanmax(chart.values)))
 
-    def draw(axes: Axes) -> None:
+    def plot(axes: Axes) -> None:
         image = axes.imshow(chart.values, cmap=DEPTH, vmin=low, vmax=high, aspect="auto", interpolation="none")
         axes.set(xlabel=chart.x_label, ylabel=chart.y_label)
         axes.grid(visible=False)
@@ -91,7 +96,7 @@ def heat_map(name: str, chart: HeatMap) -> Picture:
         bar = axes.figure.colorbar(image, label=chart.label, ticks=MaxNLocator(integer=whole))
         bar.outline.set_linewidth(0)
 
-    return paint(name, chart.title, draw, _width(len(chart.columns)), min(6.0, 1.6 + 0.2 * len(chart.rows)))
+    return paint(name, chart.title, plot, _width(len(chart.columns)), min(6.0, 1.6 + 0.2 * len(chart.rows)))
 
 
 def image_grid(name: str, grid: ImageGrid) -> Picture:
@@ -101,7 +106,7 @@ def image_grid(name: str, grid: ImageGrid) -> Picture:
     lines_below = 1 + max(caption.count("\n") for caption in grid.captions)
     cell = 0.94 * height / width + 0.18 * lines_below  # in widths of a column
 
-    def draw(axes: Axes) -> None:
+    def plot(axes: Axes) -> None:
         for place, (image, caption) in enumerate(zip(grid.images, grid.captions, strict=True)):
             row, column = divmod(place, grid.columns)
             top, bottom = -row * cell, -row * cell - 0.94 * height / width
@@ -111,7 +116,7 @@ def image_grid(name: str, grid: ImageGrid) -> Picture:
         axes.set(xlim=(0, grid.columns), ylim=(-rows * cell, 0), aspect="equal")
         axes.set_axis_off()
 
-    return paint(name, grid.title, draw, height=WIDTH * rows * cell / grid.columns)
+    return paint(name, grid.title, plot, height=WIDTH * rows * cell / grid.columns)
 
 
 def _width(places: int) -> float:

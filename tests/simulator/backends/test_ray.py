@@ -30,12 +30,19 @@ CASES = {
     "methods, failures, matchings": {
         "topology": {"graph": "complete", "nodes": 5, "schedule": "random_matching", "failures": FAILURES},
         "methods": METHODS,
+        "record": {"every": 2},
     },
     "push-sum": {"topology": EXPONENTIAL, "mixer": "push_sum", "clock": CLOCK},
-    "relay-sum": {"topology": {"graph": "chain", "nodes": 5}, "mixer": "relay_sum", "training": MOMENTUM},
+    "relay-sum": {
+        "topology": {"graph": "chain", "nodes": 5},
+        "mixer": "relay_sum",
+        "training": MOMENTUM,
+        "record": {"rounds": [3]},
+    },
     "choco": {
         "mixer": {"name": "choco", "compression": {"name": "top_k", "keep": 0.2}},
         "methods": [{"name": "gradient_tracking"}],
+        "record": {"every": 4},
     },
     "quantized": {"mixer": {"name": "choco", "compression": {"name": "qsgd", "bits": 4}}},
     "d2": {"topology": {"graph": "ring", "nodes": 4, "weights": "lazy"}, "methods": [{"name": "d2"}]},

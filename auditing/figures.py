@@ -1,0 +1,84 @@
+"""The figures of an audit: the strongest attack by view, node, distance, round, overfitting and degree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.core.report import Chart, GraphChart, HeatMap, LineChart
+from topologies import Topology
+
+Result = Mapping[str, Any]
+NEIGHBOURS = ("message", "distance 1")  # what a neighbour has, the most telling first
+
+
+def figures(result: Result, topology: Topology) -> Iterator[Chart]:
+    """Those for which ``result``, the content of ``result.json``, has something to show."""
+    best = result["attacks"][result["strongest"]]
+    yield _roc(result, best)
+    if hops(best):
+        yield _matrix(result)
+        yield _by_distance(best)
+    rounds = {name: found for name, found in result["by_round"].items() if len(found) > 1}
+    if rounds:
+        yield _by_round(rounds)
+    gaps, degrees = np.array(result["gaps"]), topology.degrees.astype(np.float64)
+    yield _by_node(result, "Leakage and overfitting", "accuracy on members less that on non-members", gaps)
+    if len(set(degrees)) > 1:
+        yield _by_node(result, "Leakage and degree", "neighbours that the node sends to", degrees)
+    for view in [view for view in NEIGHBOURS if None not in result["victims"].get(view, [None])][:1]:
+        yield GraphChart("Leakage to neighbours", topology, result["victims"][view], f"AUC, {view}")
+
+
+def hops(best: Result) -> list[str]:
+    """Views of those who hold nothing but a node's final model, the nearest first."""
+    return [view for view, found in best.items() if found["distance"] is not None]
+
+
+def _roc(result: Result, best: Result) -> LineChart:
+    """On logarithmic axes, from the smallest FPR that can be resolved; of the nodes, the nearest and the farthest."""
+    fpr, near = np.array(result["fpr"]), hops(best)
+    chosen = {*near[:2], *near[-1:], "consensus", "message"}
+    curves = {view: np.array(found["tpr"]) for view, found in best.items() if view in chosen or len(best) < 6}
+    lines = {view: (fpr[tpr > 0], tpr[tpr > 0]) for view, tpr in curves.items()} | {"chance": (fpr, fpr)}
+    return LineChart("ROC", "false-positive rate", "true-positive rate", lines, "xy")
+
+
+def _matrix(result: Result) -> HeatMap:
+    names = [str(node) for node in range(result["nodes"])]
+    title, values = "Leakage from node to node", np.array(result["matrix"], dtype=np.float64)
+    return HeatMap(title, "observer, by its own model", "victim", values, names, names, "AUC", lowest=0.5)
+
+
+def _by_distance(best: Result) -> LineChart:
+    near = [best[view] for view in hops(best)]
+    series = _interval(np.array([found["distance"] for found in near]), [found["auc"] for found in near])
+    return LineChart("Leakage by distance", "hops from victim to observer", "AUC", series)
+
+
+def _by_round(rounds: Mapping[str, Sequence[Result]]) -> LineChart:
+    """The AUC of each view, and the ends of the interval of the first."""
+    first, *others = rounds
+    at = np.array([found["round"] for found in rounds[first]])
+    series = {f"{first}: {name}": line for name, line in _interval(at, rounds[first]).items()}
+    for view in others:
+        series |= {f"{view}: AUC": _interval(at, rounds[view])["AUC"]}
+    return LineChart("Leakage by round", "round", "AUC", series)
+
+
+def _by_node(result: Result, title: str, label: str, x: NDArray[np.float64]) -> LineChart:
+    """A point for each node: how well it is attacked by its final model, and by a neighbour."""
+    first, *_ = result["victims"]
+    shown = [view for view in dict.fromkeys((first, *NEIGHBOURS)) if view in result["victims"]][:2]
+    series = {view: (x, np.array(result["victims"][view], dtype=np.float64)) for view in shown}
+    return LineChart(title, label, "AUC of one victim", series, points=True)
+
+
+def _interval(
+    x: NDArray[Any], found: Sequence[Mapping[str, float]]
+) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    lines = {"AUC": "value", "interval, low": "low", "interval, high": "high"}
+    return {name: (x.astype(np.float64), np.array([each[key] for each in found])) for name, key in lines.items()}

@@ -1,0 +1,124 @@
+"""Records: the models that a run has kept, and who was sent them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from simulator.core.errors import InputError, wrong
+from simulator.core.node import Node
+from simulator.launch import Run
+from simulator.results.views import Views
+
+
+class Stored(NamedTuple):
+    """A model that a run has kept; ``receiver`` is None where all receivers of a message got the same."""
+
+    kind: Literal["final", "start", "message", "mixed"]
+    node: int
+    round: int = 0
+    receiver: int | None = None
+
+
+class Record(Protocol):
+    """What a network has kept; nodes are counted from 0, rounds from 1."""
+
+    @property
+    def nodes(self) -> int:
+        """How many there are."""
+        ...
+
+    @property
+    def rounds(self) -> tuple[int, ...]:
+        """The recorded ones, ascending."""
+        ...
+
+    def receivers(self, round: int, node: int) -> tuple[int, ...]:
+        """Whom ``node`` sent to; nobody if it was away."""
+        ...
+
+    def message(self, round: int, node: int, receiver: int) -> Stored | None:
+        """The model that the message shows to one of its receivers; None where it shows none (see `Mixer.shown`)."""
+        ...
+
+    def weights(self, round: int, node: int) -> Mapping[int, float] | None:
+        """Weights with which ``node`` summed messages and its own model, by node; None where mixing is no such sum."""
+        ...
+
+    def load(self, stored: Stored) -> Tensor:
+        """float64 [parameters]."""
+        ...
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """The `Record` of a run, or of the nodes ``first`` to ``first + nodes - 1`` of it, which hear from no others.
+
+    Attributes:
+        views: what was recorded of all its nodes.
+        final: all its nodes, as the run left them.
+        rounds: the recorded ones.
+        first: the node that counts as 0.
+        nodes: how many.
+    """
+
+    views: Views
+    final: Sequence[Node]
+    rounds: tuple[int, ...]
+    first: int
+    nodes: int
+
+    @classmethod
+    def of(cls, run: Run, first: int = 0, nodes: int | None = None) -> RunRecord:
+        """What ``run`` has kept; rounds after its last checkpoint belong to a past that was given up."""
+        views, final = Views(run.path / "views"), run.nodes
+        rounds = tuple(round for round in views.rounds(len(final)) if round <= final[0].round)
+        return cls(views, final, rounds, first, len(final) - first if nodes is None else nodes)
+
+    def receivers(self, round: int, node: int) -> tuple[int, ...]:
+        """See `Record`."""
+        return self._numbers(round, node, "receivers")
+
+    def message(self, round: int, node: int, receiver: int) -> Stored | None:
+        """See `Record`."""
+        names = self.views.names(round, self.first + node)
+        alike = Stored("message", node, round)
+        found = (each for each in (alike, alike._replace(receiver=receiver)) if names & set(self._names(each)))
+        return next(found, None)
+
+    def weights(self, round: int, node: int) -> Mapping[int, float] | None:
+        """See `Record`."""
+        if "weights" not in self.views.names(round, self.first + node):
+            return None
+        weights: list[float] = self.views.load(round, self.first + node, "weights").tolist()
+        return dict(zip(self._numbers(round, node, "heard"), weights, strict=True))
+
+    def load(self, stored: Stored) -> Tensor:
+        """See `Record`."""
+        node, size = self.first + stored.node, self.final[0].parameters.shape
+        if stored.kind == "final":
+            return self.final[node].parameters.to(torch.float64)
+        known = self.views.names(stored.round, node)
+        name = next((name for name in self._names(stored) if name in known), stored.kind)
+        model = self.views.load(stored.round, node, name)
+        if model.shape != size:
+            raise self._damaged(stored.round, node, f"{model.numel()} parameters, where the model has {size[0]}")
+        return model.to(torch.float64)
+
+    def _names(self, stored: Stored) -> tuple[str, ...]:
+        """The tensors that may hold it, the first that there is."""
+        if stored.kind != "message":
+            return (stored.kind,)
+        end = "" if stored.receiver is None else f"/{self.first + stored.receiver}"
+        return f"shown{end}", f"sent/parameters{end}"
+
+    def _numbers(self, round: int, node: int, name: str) -> tuple[int, ...]:
+        numbers: list[int] = self.views.load(round, self.first + node, name).tolist()
+        return tuple(number - self.first for number in numbers)
+
+    def _damaged(self, round: int, node: int, what: str) -> InputError:
+        return wrong("views", f"of node {node} in round {round}: {what}.", "Run it again.")

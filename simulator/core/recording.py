@@ -1,0 +1,75 @@
+"""Recordings: what a node keeps of a round for audits: what it sent before mixing, and its model before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from simulator.core.message import Message
+
+if TYPE_CHECKING:
+    from simulator.core.node import Node
+
+
+class Recording(NamedTuple):
+    """What ``node`` kept of a round, after which ``round`` are finished.
+
+    ``tensors``, on the CPU, are::
+
+        start, mixed       float [parameters], its model when the round began, and after mixing
+        receivers          int64 [k], whom it sent to; none where it was away
+        sent/<part>        a part of its messages, as it left; those larger than the model are left out
+        shown              float [parameters], its model as receivers know it, where that is not the part "parameters"
+        heard, weights     int64 [j] and float64 [j]: whose shown models mixing averages, with which weights; absent
+                           where mixing is no such average (see `Mixer.averages`)
+
+    ``sent`` and ``shown`` are there once where all receivers got the same, and else as ``<name>/<receiver>``.
+    """
+
+    round: int
+    node: int
+    tensors: Mapping[str, Tensor]
+
+
+class Draft:
+    """A recording under way, begun with the round; a copy of what it holds, so a round changes nothing of it later."""
+
+    def __init__(self, node: Node) -> None:
+        self._tensors = {"start": _copied(node.parameters), "receivers": torch.empty(0, dtype=torch.int64)}
+
+    def sent(self, node: Node, messages: Sequence[Message]) -> None:
+        """Keep what is about to travel."""
+        self._tensors["receivers"] = torch.tensor([message.receiver for message in messages], dtype=torch.int64)
+        for name in sorted({name for message in messages for name in message.parts}):
+            self._keep(f"sent/{name}", {m.receiver: m.parts[name] for m in messages if name in m.parts})
+        shown = {message.receiver: node.mixer.shown(node, message) for message in messages}
+        if any(shown[message.receiver] is not message.parts.get("parameters") for message in messages):
+            self._keep("shown", {receiver: model for receiver, model in shown.items() if model is not None})
+        weights = node.mixer.averages(node)
+        if weights is not None:
+            self._tensors["heard"] = torch.tensor(list(weights), dtype=torch.int64)
+            self._tensors["weights"] = torch.tensor(list(weights.values()), dtype=torch.float64)
+
+    def finished(self, node: Node) -> Recording:
+        """The recording, once the node has mixed and counted the round."""
+        return Recording(node.round, node.id, self._tensors | {"mixed": _copied(node.parameters)})
+
+    def _keep(self, name: str, tensors: Mapping[int, Tensor]) -> None:
+        first, *others = tensors.values()
+        alike = len(tensors) == len(self._tensors["receivers"]) and all(_same(first, other) for other in others)
+        for receiver, tensor in tensors.items():
+            if tensor.nbytes <= self._tensors["start"].nbytes:
+                self._tensors[name if alike else f"{name}/{receiver}"] = _copied(tensor)
+            if alike:
+                break
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    return one is other or (one.dtype == other.dtype and torch.equal(one, other))
+
+
+def _copied(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
