@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -47,7 +48,8 @@ class ExperimentNodes:
             InputError: a method cannot work at a node.
         """
         experiment, n = self.experiment, self.topology.num_nodes
-        augment = experiment.data.augment if experiment.data.augment.is_on else None
+        augmentation, channels = experiment.data.augment, self.data.nodes[0].channels
+        augment = partial(augmentation, channels=channels) if augmentation.is_on else None
         matrix = self.module().initial.repeat(len(ids), 1)
         recorded = experiment.record.among(experiment.rounds)
         held, nodes = moved([self.data.nodes[id] for id in ids], matrix.device), []

@@ -24,7 +24,7 @@ from simulator.data.label_noise import LABEL_NOISE
 from simulator.data.partition import PARTITIONS
 from simulator.doctor import examine
 from simulator.launch import Run, audit, resume, run, write_run_report
-from simulator.parsing import load_experiment
+from simulator.parsing import load_experiment, load_part
 from simulator.results.comparison import as_markdown, compare, find_runs, show, write_html
 from simulator.results.console import Console, show_error
 from simulator.results.run_directory import RunDirectory
@@ -118,6 +118,9 @@ def compare_command(
 @app.command(name="audit")
 def audit_command(
     path: RunPath,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[SETTING=VALUE]...", help="Of the audit, for example samples=200.")
+    ] = None,
     name: Annotated[str, typer.Option("--audit", help="See `rumormill list audits`.")] = "membership",
     attacks: Annotated[list[str] | None, typer.Option("--attack", help="Repeatable; default: all it has.")] = None,
     signals: Annotated[
@@ -126,18 +129,11 @@ def audit_command(
     views: Annotated[
         list[str] | None, typer.Option("--view", help="Who looks on; repeatable; default: all that the run allows.")
     ] = None,
-    samples: Annotated[int | None, typer.Option("--samples", min=1, help="At most so many of each kind.")] = None,
-    resamples: Annotated[int | None, typer.Option("--resamples", min=1, help="Of the bootstrap.")] = None,
 ) -> None:
     """Measure what a run gives away, and add it to the report; prints the folder of the results."""
-    asked = {"attacks": attacks, "signals": signals, "views": views, "samples": samples, "resamples": resamples}
-    settings = AUDITS.load(name).Config
-    given = {key: value for key, value in asked.items() if value}
-    for key in [key for key in given if key not in settings.model_fields]:
-        raise wrong(
-            "--audit", f"{name} has no setting '{key}'.", did_you_mean(key, list(settings.model_fields), "settings")
-        )
-    results = audit(path, settings.model_validate({"name": name, **given}))
+    asked = {"attacks": attacks, "signals": signals, "views": views}
+    given = {key: names for key, names in asked.items() if names}
+    results = audit(path, load_part(AUDITS, {"name": name, **given}, overrides or []))
     stderr.print(f"Report: {write_run_report(RunDirectory.open(path))}", soft_wrap=True)
     print(results)
 

@@ -35,6 +35,7 @@ REQUIRED = (
     "opacus",
     "scikit-learn",
     "safetensors",
+    "av",
 )
 REGISTRIES: tuple[Registry[Any], ...] = (METHODS, MIXERS, MODELS, DATASETS, PARTITIONS, LABEL_NOISE, BACKENDS, TRACKERS)
 

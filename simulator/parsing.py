@@ -55,6 +55,22 @@ def load_experiment(what: str | Path | Mapping[str, Any], overrides: Sequence[st
     return _parse(content, source)
 
 
+def load_part(registry: Registry[Any], content: Mapping[str, Any], overrides: Sequence[str] = ()) -> Any:
+    """The validated settings of one part, such as an audit: a block with a name, as it would stand in an experiment.
+
+    Raises:
+        InputError: listing every problem found.
+    """
+    block = _with_text_keys(content)
+    for override in overrides:
+        _override(block, override)
+    holder = {registry.kind: block}
+    problems = _fill(holder, registry.kind, (), registry)
+    if problems:
+        raise InputError(*(_located(place, problem, None) for place, problem in problems))
+    return holder[registry.kind]
+
+
 def _read(path: str | Path) -> tuple[Source, Mapping[str, Any]]:
     source = read_experiment(path)
     return source, source.content

@@ -16,6 +16,23 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
+class Channel:
+    """What one channel holds, where images are more than a gray or RGB picture.
+
+    Attributes:
+        group: the kind of picture that it is part of, for example "residual"; a group's channels are neighbours.
+        picture: which of the group's pictures, from 0 on.
+        zero: the value that stands for nothing: 0 for black, 128 for channels whose values have a sign.
+        horizontal: whether it holds displacements to the right, which turn their sign in a mirror image.
+    """
+
+    group: str
+    picture: int = 0
+    zero: int = 0
+    horizontal: bool = False
+
+
+@dataclass(frozen=True)
 class Samples:
     """The rows ``index`` of shared arrays.
 
@@ -85,6 +102,7 @@ class NodeData:
         public: common to all nodes, unlabelled; None where the experiment has no public set.
         normalizer: turns images into model input.
         classes: number of classes.
+        channels: what each channel of an image holds; empty for gray and RGB pictures.
     """
 
     train: Samples
@@ -94,6 +112,7 @@ class NodeData:
     public: Samples | None
     normalizer: Normalizer
     classes: int
+    channels: tuple[Channel, ...] = ()
 
 
 def moved(data: Sequence[NodeData], device: torch.device) -> list[NodeData]:

@@ -40,13 +40,17 @@ def conform(images: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uin
     return np.concatenate([_convert(images[start : start + _CHUNK], shape) for start in starts])
 
 
+def resize(values: Tensor, height: int, width: int) -> Tensor:
+    """From float [N, channels, *, *] to float [N, channels, height, width], in the way that `conform` describes."""
+    if height <= values.shape[2] and width <= values.shape[3]:
+        return interpolate(values, (height, width), mode="area")
+    return interpolate(values, (height, width), mode="bilinear", antialias=True)
+
+
 def _convert(images: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
     height, width, channels = shape
     values = _recolour(to_tensor(images).permute(0, 3, 1, 2).float(), channels)
-    if height <= values.shape[2] and width <= values.shape[3]:
-        values = interpolate(values, (height, width), mode="area")
-    else:
-        values = interpolate(values, (height, width), mode="bilinear", antialias=True)
+    values = resize(values, height, width)
     converted: NDArray[np.uint8] = values.round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     return converted
 

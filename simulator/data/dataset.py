@@ -15,6 +15,7 @@ from torch import Tensor
 
 from simulator.core.errors import wrong
 from simulator.core.registry import Part, Registry
+from simulator.core.samples import Channel
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,14 @@ class ImageData:
     """A data set in memory.
 
     Attributes:
-        x_train: uint8 [N, height, width, channels], 1 channel (gray) or 3 (RGB).
+        x_train: uint8 [N, height, width, channels]: gray (1), RGB (3), or as ``channels`` declares.
         y_train: int64 [N], or None for an unlabelled data set, which can serve as a public set only.
         x_test: uint8 [M, height, width, channels], or None.
         y_test: int64 [M], or None.
         class_names: one name a class, in the order of the labels; empty for an unlabelled data set.
         other_labels: other labels that the training images have been given, by name; checked where they are used.
+        channels: what each channel holds; empty for gray and RGB pictures.
+        notes: what the user should know about how the data were read.
     """
 
     x_train: NDArray[np.uint8]
@@ -36,6 +39,8 @@ class ImageData:
     y_test: NDArray[np.int64] | None
     class_names: tuple[str, ...]
     other_labels: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    channels: tuple[Channel, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def num_classes(self) -> int:
@@ -48,10 +53,10 @@ class ImageData:
         Raises:
             InputError: an array of a wrong type or shape, labels that do not pair up with images or lie outside 0..C-1.
         """
-        _check_images("x_train", self.x_train)
+        _check_images("x_train", self.x_train, len(self.channels))
         _check_labels("train", self.x_train, self.y_train, self.num_classes)
         if self.x_test is not None:
-            _check_images("x_test", self.x_test)
+            _check_images("x_test", self.x_test, len(self.channels))
             train, test = (shape_text(images.shape[1:]) for images in (self.x_train, self.x_test))
             if train != test:
                 raise wrong("", f"x_train has images of {train}, but x_test of {test}.", "Give both the same shape.")
@@ -86,11 +91,12 @@ def to_tensor(array: NDArray[Any]) -> Tensor:
     return torch.from_numpy(np.require(array, requirements=["C_CONTIGUOUS", "WRITEABLE"]))
 
 
-def _check_images(name: str, images: NDArray[np.uint8]) -> None:
+def _check_images(name: str, images: NDArray[np.uint8], declared: int) -> None:
     if images.dtype != np.uint8:
         raise wrong("", f"{name} has type {images.dtype}, not uint8.", "Convert the pixels to uint8, 0 to 255.")
-    if images.ndim != 4 or images.shape[3] not in (1, 3):
-        advice = "Images are [samples, height, width, channels] with 1 channel (gray) or 3 (RGB)."
+    if images.ndim != 4 or images.shape[3] not in ((declared,) if declared else (1, 3)):
+        known = f"the {declared} channels that are declared" if declared else "1 channel (gray) or 3 (RGB)"
+        advice = f"Images are [samples, height, width, channels] with {known}."
         raise wrong("", f"{name} has shape {images.shape}.", advice)
     if images.size == 0:
         raise wrong("", f"{name} holds no images: shape {images.shape}.", "Give at least one image.")

@@ -47,7 +47,8 @@ def draw(settings: DataSettings, private: ImageData, seed: int) -> Drawn:
         from its training images.
 
     Raises:
-        InputError: a source cannot be loaded, has too few images, or is the private data set and would be used up.
+        InputError: a source cannot be loaded or converted, has too few images, or is the private data set and would be
+            used up.
     """
     drawn: list[tuple[ImageData, NDArray[np.int64]]] = []
     for number, source in enumerate(settings.public):
@@ -56,6 +57,7 @@ def draw(settings: DataSettings, private: ImageData, seed: int) -> Drawn:
         data = private if is_private else load(source.dataset, settings.root, f"{where}.dataset")
         if np.array_equal(data.x_train, private.x_train):  # other settings may lead to the same images
             data = private
+        _require_alike(f"{where}.dataset", source, data, private)
         taken = [row for other, rows in drawn if other is data for row in rows]
         free = np.setdiff1d(np.arange(len(data.x_train)), taken)
         _require_room(f"{where}.samples", source, len(free), data is private)
@@ -82,6 +84,14 @@ def assemble(private: ImageData, drawn: Drawn, seed: int) -> PublicSet:
     if private.y_train is not None:
         labels[in_distribution] = private.y_train[index[in_distribution]]
     return PublicSet(to_tensor(images[order]), labels, in_distribution, source, index)
+
+
+def _require_alike(where: str, source: PublicSource, data: ImageData, private: ImageData) -> None:
+    """Gray and RGB pictures can be converted into each other; what declares its channels must be the same already."""
+    same_shape = data.x_train.shape[1:] == private.x_train.shape[1:]
+    if data.channels != private.channels or (data.channels and not same_shape):
+        what = f"images of '{source.dataset.name}' cannot be converted to those of the private data set."
+        raise wrong(where, what, "Take a public set of the same kind, with the same settings of its views.")
 
 
 def _require_room(where: str, source: PublicSource, free: int, is_private: bool) -> None:

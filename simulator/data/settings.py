@@ -54,6 +54,7 @@ class DataSettings(Settings):
         partition: how the training samples are divided among the nodes.
         validation: share of each node's samples that it calibrates on and never trains on.
         held_out: share of each node's samples that it never uses: the non-members of audits.
+        canaries: how many of each node's training samples get a wrong label, and stay or go by a coin, for audits.
         public: sources of the unlabelled images that every node has, shuffled together.
         public_overlap: what to do if public images are, pixel by pixel, private or test images too: "refuse" the
             experiment, or "allow" it and tell.
@@ -68,6 +69,7 @@ class DataSettings(Settings):
     partition: SerializeAsAny[PartSettings]
     validation: float = Field(default=0.1, ge=0, lt=1)
     held_out: float = Field(default=0.0, ge=0, lt=1)
+    canaries: int = Field(default=0, ge=0)
     public: tuple[PublicSource, ...] = ()
     public_overlap: Literal["refuse", "allow"] = "refuse"
     train_samples: int | None = Field(default=None, gt=0)

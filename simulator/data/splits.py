@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from simulator.core.errors import InputError, wrong
 from simulator.core.samples import NodeData, Samples
 from simulator.core.seeding import generator
+from simulator.data.canaries import Canaries, plant
 from simulator.data.conform import conversion
 from simulator.data.corruption import Rows, Truth, corrupt
 from simulator.data.dataset import ImageData, to_tensor
@@ -39,6 +40,7 @@ class NetworkData:
         public_source: int64 [P], its source, counted in ``data.public``.
         public_index: int64 [P], its row in that source's training images.
         class_names: one name a class.
+        canaries: those of all nodes.
         notes: what the user should know about how the data was prepared.
         truth: about the training arrays, where they are corrupted.
     """
@@ -49,6 +51,7 @@ class NetworkData:
     public_source: NDArray[np.int64]
     public_index: NDArray[np.int64]
     class_names: tuple[str, ...]
+    canaries: Canaries
     notes: tuple[str, ...]
     truth: Truth | None = None
 
@@ -57,7 +60,8 @@ class NetworkData:
 
         For S in train, validation and held_out: ``S_index`` (int64, the row in the data set's training arrays),
         ``S_node`` (int64, who holds it) and ``S_label`` (int64, its class). Further ``test_index`` (rows in the test
-        arrays), the four ``public_*`` arrays of this object, ``class_names`` (text) and ``classes`` (their number).
+        arrays), the four ``public_*`` arrays of this object, ``class_names`` (text) and ``classes`` (their number);
+        where there are canaries, the ``canary_*`` arrays of `Canaries.arrays`.
 
         Of corrupted data also ``S_true_label`` (int64), ``S_flipped`` (bool, whether the label is wrong) and
         ``train_duplicate_of`` (int64, the row that the sample is a copy of, or -1).
@@ -78,6 +82,7 @@ class NetworkData:
         arrays["test_index"] = self.nodes[0].test.index.numpy()
         arrays["class_names"] = np.array(self.class_names)
         arrays["classes"] = np.array(len(self.class_names))
+        arrays |= self.canaries.arrays()
         np.savez(path, **arrays)  # type: ignore[arg-type]
 
 
@@ -106,8 +111,12 @@ def prepare(settings: DataSettings, nodes: int, seed: int) -> NetworkData:
         public=Samples(public.images, None, torch.arange(len(public.images))) if len(public.images) else None,
         normalizer=measure(private.x_train, pool),
         classes=private.num_classes,
+        channels=private.channels,
     )
     shared = [*check_overlap(settings, public, private.x_train[pool], test.images[torch.from_numpy(tested)].numpy())]
+    canaries = plant(settings.canaries, train, [mine.train for mine in rows], private.num_classes, seed)
+    train = canaries.mislabelled(train)
+    rows = [mine._replace(train=canaries.without_left_out(mine.train)) for mine in rows]
     return NetworkData(
         nodes=tuple(node_data(*(train.subset(torch.from_numpy(split)) for split in splits)) for splits in rows),
         public_labels=public.labels,
@@ -115,6 +124,7 @@ def prepare(settings: DataSettings, nodes: int, seed: int) -> NetworkData:
         public_source=public.source,
         public_index=public.index,
         class_names=private.class_names,
+        canaries=canaries,
         notes=(*_notes(settings, private, drawn, left_over=len(pool) - sum(map(len, parts))), *shared),
         truth=corrupted.truth if settings.corruption.is_on else None,
     )
@@ -144,7 +154,10 @@ def _split_node(settings: DataSettings, rows: Indices, node: int, seed: int) -> 
 
 
 def _notes(settings: DataSettings, private: ImageData, drawn: Drawn, left_over: int) -> Iterator[str]:
+    yield from private.notes
     for source, (data, _) in zip(settings.public, drawn, strict=True):
+        if data is not private:
+            yield from data.notes
         done = conversion(data.x_train, private.x_train.shape[1:])
         if done:
             yield f"public images of {source.dataset.name}: {done}"

@@ -137,7 +137,7 @@ def test_a_memorised_canary_is_found(tmp_path):
 
 def test_the_command_adds_a_section_to_the_report(overfitted, monkeypatch, capsys):
     command = ["rumormill", "audit", str(overfitted.path), "--signal", "loss", "--attack", "threshold"]
-    monkeypatch.setattr(sys, "argv", [*command, "--resamples", "40"])
+    monkeypatch.setattr(sys, "argv", [*command, "resamples=40"])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert not ended.value.code
@@ -248,7 +248,7 @@ def test_a_view_that_was_not_recorded_is_refused_before_anything_is_scored(tmp_p
 
 def test_the_command_line_takes_views_samples_and_resamples(overfitted, monkeypatch, capsys):
     command = ["rumormill", "audit", str(overfitted.path), "--signal", "loss", "--view", "message", "--view", "mixed"]
-    monkeypatch.setattr(sys, "argv", [*command, "--samples", "10", "--resamples", "20"])
+    monkeypatch.setattr(sys, "argv", [*command, "samples=10", "resamples=20"])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert not ended.value.code
@@ -261,11 +261,11 @@ def test_the_command_line_takes_views_samples_and_resamples(overfitted, monkeypa
 
 def test_a_setting_that_an_audit_does_not_have_is_refused(overfitted, register, monkeypatch, capsys):
     register("audits", "other", type("Other", (Audit,), {}))
-    monkeypatch.setattr(sys, "argv", ["rumormill", "audit", str(overfitted.path), "--audit", "other", "--samples", "3"])
+    monkeypatch.setattr(sys, "argv", ["rumormill", "audit", str(overfitted.path), "--audit", "other", "samples=3"])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 2
-    assert "--audit: other has no setting 'samples'" in capsys.readouterr().err
+    assert "samples: other has no setting 'samples'" in capsys.readouterr().err
 
 
 def test_a_run_in_bf16_is_scored_by_its_parameters_in_double_precision(tmp_path):

@@ -118,7 +118,7 @@ def test_an_unknown_setting_of_a_part_names_the_part(write):
         ("name=a/b", "name", "Correct"),
         ("training.optimizer.momentum=0.9", "methods[0]", "training.optimizer.momentum: 0"),
         ("methods=[{name: idkd, start_round: 1}]", "methods[0]", "data.public"),
-        ("methods=[{start_round: 1}]", "methods[0]", "Known methods: d2"),
+        ("methods=[{start_round: 1}]", "methods[0]", "Known methods: correlated_noise"),
     ],
 )
 def test_each_mistake_is_named_where_it_stands(write, change, where, advice):

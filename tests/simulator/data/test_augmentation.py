@@ -7,7 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from simulator.core.samples import Channel
 from simulator.data.augmentation import Augmentation
+
+RIGHT, DOWN, GRAY = Channel("mv", 0, zero=128, horizontal=True), Channel("mv", 0, zero=128), Channel("iframe")
 
 
 def random_batch(batch: int, height: int, width: int, channels: int) -> Tensor:
@@ -65,3 +68,23 @@ def test_draws_are_fair(settings: dict[str, int]) -> None:
     else:  # down by -2..2 leaves the image never, right by -2 does in a fifth of the cases
         assert seen.sum() == pytest.approx(0.8, abs=0.03)
         assert seen[:, :4].flatten().tolist() == pytest.approx([0.04] * 20, abs=0.02)
+
+
+@given(crop=st.integers(0, 3), flip=st.booleans(), seed=st.integers(0, 2**32))
+def test_declared_channels_are_those_of_the_plain_loop_padded_with_their_zero_and_turned(
+    crop: int, flip: bool, seed: int
+) -> None:
+    """Shifted so that zero is black, channels that have a sign are pictures like others, but for the turn."""
+    images = random_batch(5, 4, 6, 3).clamp(min=1)  # 0 has no opposite
+    zeros = torch.tensor([128, 128, 0], dtype=torch.uint8)
+    augmented = Augmentation(crop=crop, flip=flip)(images, np.random.default_rng(seed), (RIGHT, DOWN, GRAY))
+    expected = one_by_one(images - zeros, crop, flip, np.random.default_rng(seed)) + zeros
+    mirrored = np.random.default_rng(seed).random(5) < 0.5 if flip else np.zeros(5, dtype=bool)
+    turned = torch.from_numpy(mirrored)
+    expected[turned, ..., 0] = (256 - expected[turned, ..., 0].int()).to(torch.uint8)
+    assert torch.equal(augmented, expected)
+
+
+def test_the_furthest_motion_to_the_left_becomes_the_furthest_to_the_right() -> None:
+    images = torch.zeros(50, 1, 1, 1, dtype=torch.uint8)
+    assert set(Augmentation(flip=True)(images, np.random.default_rng(0), (RIGHT,)).flatten().tolist()) == {0, 255}

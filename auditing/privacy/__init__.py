@@ -1,0 +1,1 @@
+"""Differential privacy: what is promised, who it is promised against, and what an attack measures of it."""

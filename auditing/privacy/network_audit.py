@@ -1,0 +1,128 @@
+"""The audit of what a run's noise promises: epsilon of each node's contributions against each other node."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field, PositiveInt
+
+from auditing.privacy.account import Account, Summary, summary
+from auditing.privacy.declared_noise import DeclaredNoise, noise_of
+from auditing.privacy.network_report import section
+from simulator.core.audit import Audit
+from simulator.core.errors import InputError, Problem
+from simulator.core.mixer import MIXERS
+from simulator.core.report import Section
+from simulator.experiment import Experiment
+from simulator.parsing import load_experiment
+from simulator.results.run_directory import RunDirectory
+from topologies import Topology, TopologyError
+
+EXACT = 60_000  # rounds times nodes squared that are accounted exactly; 32 nodes and 50 rounds are
+
+
+class NetworkPrivacyAudit(Audit):
+    """What noise promises: epsilon of each node's contributions against each other node; an account, no attack."""
+
+    class Config(Audit.Config):
+        """Settings of `NetworkPrivacyAudit`.
+
+        Attributes:
+            name: the audit's.
+            noise_multiplier: standard deviation of a node's noise in a round over its clipping norm; for runs whose
+                methods declare none.
+            delta: of (epsilon, delta).
+            relation: whether neighbouring runs differ by a node that contributes or not, or by what it contributes.
+            block: rounds after which all models are told to the observer, to save time (`network_dp.pairwise`); by
+                default as many as are quickly accounted exactly.
+            graphs: to compare with, of as many nodes.
+        """
+
+        name: str = "network_privacy"
+        noise_multiplier: float | None = Field(None, gt=0)
+        delta: float = Field(1e-5, gt=0, lt=1)
+        relation: Literal["add_remove", "replace"] = "add_remove"
+        block: PositiveInt | None = None
+        graphs: tuple[str, ...] = ("ring", "torus", "random_regular", "complete")
+
+    config: Config
+
+    def conduct(self, run: Path, results: Path) -> None:
+        """Account for the noise that the experiment declares; see `Audit.conduct`."""
+        directory = RunDirectory.open(run)
+        experiment = load_experiment(directory.experiment)
+        problems = [*self._not_for_this_audit(), *_not_linear(experiment), *_unaccounted_parts(directory)]
+        if problems:
+            raise InputError(*problems)
+        result = self._result(experiment, noise_of(directory, experiment, self.config.noise_multiplier))
+        results.mkdir(parents=True, exist_ok=True)
+        (results / "result.json").write_text(json.dumps(result) + "\n")
+
+    @classmethod
+    def sections(cls, results: Path) -> Sequence[Section]:
+        """One section: epsilon by distance, beside the published formula and other graphs, and from node to node."""
+        return [section(json.loads((results / "result.json").read_text()))]
+
+    def _result(self, experiment: Experiment, declared: DeclaredNoise) -> dict[str, Any]:
+        """The content of ``result.json``; null is a node against itself."""
+        network = experiment.topology.build(experiment.seed)
+        block = self.config.block or max(1, EXACT // network.base.num_nodes**2)
+        account = Account(declared, {"add_remove": 1.0, "replace": 2.0}[self.config.relation], self.config.delta, block)
+        epsilon, published = account.between_nodes(network), account.published(network)
+        graphs, left_out = self._others(account, network.base.num_nodes, experiment.seed)
+        return {
+            "settings": self.config.model_dump(mode="json"),
+            "noise": {
+                "source": declared.source,
+                "noise_multipliers": np.unique(declared.noise.independent).tolist(),
+                "correlated_multiplier": declared.noise.correlated,
+                "clip": declared.clip,
+                "steps": declared.steps,
+            },
+            "rounds": experiment.rounds,
+            "block": block if block < experiment.rounds else None,
+            "all_messages": account.all_messages(network),
+            "epsilon": [[None if np.isnan(value) else value for value in row] for row in epsilon.tolist()],
+            "by_distance": summary(epsilon, network.base),
+            "published": None if published is None else summary(published, network.base),
+            "graphs": graphs,
+            "left_out": left_out,
+        }
+
+    def _others(self, account: Account, nodes: int, seed: int) -> tuple[dict[str, Summary], list[str]]:
+        """Epsilon by distance on the graphs to compare with, and those that have no form with so many nodes."""
+        found, left_out = {}, []
+        for name in self.config.graphs:
+            try:
+                topology = Topology.build(name, nodes, seed=seed)
+            except TopologyError as error:
+                left_out.append(f"{name}: {error.message}")
+            else:
+                found[name] = summary(account.between_nodes(topology), topology)
+        return found, left_out
+
+    def _not_for_this_audit(self) -> Iterator[Problem]:
+        for option, given in (("--attack", self.config.attacks), ("--signal", self.config.signals)):
+            if given:
+                yield Problem(option, "network_privacy carries out no attack.", "Leave the option out.")
+
+
+def _not_linear(experiment: Experiment) -> Iterator[Problem]:
+    """What keeps the messages from being those of `linear_gossip`."""
+    plain = MIXERS.load("gossip").Config.model_validate({"name": "gossip"})
+    if experiment.mode != "synchronous":
+        yield Problem("mode", "only synchronous rounds can be accounted.", "Run with mode: synchronous.")
+    elif experiment.mixer != plain:
+        what = f"messages of {experiment.mixer.name} with these settings cannot be accounted."
+        yield Problem("mixer", what, "Run with mixer: gossip, without settings.")
+
+
+def _unaccounted_parts(directory: RunDirectory) -> Iterator[Problem]:
+    parts = {part for message in directory.messages() for part in message["parts"]} - {"parameters"}
+    if parts:
+        what = f"messages carry {', '.join(sorted(parts))} beside the parameters, which is not accounted."
+        yield Problem("methods", what, "Run without the method that sends it.")

@@ -1,0 +1,93 @@
+"""The section of a run's report on network differential privacy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from simulator.core.report import HeatMap, LineChart, Section, Table
+
+Result = Mapping[str, Any]
+RELATIONS = {"add_remove": "whether it contributes or not", "replace": "what it contributes"}
+
+
+def section(result: Result) -> Section:
+    """The section on ``result``, the content of ``result.json``."""
+    return Section(
+        "Audit: network privacy",
+        list(_paragraphs(result)),
+        _verdict(result),
+        [_table(result)],
+        (_chart(result), _matrix(result)),
+    )
+
+
+def _verdict(result: Result) -> str:
+    near, far = result["by_distance"][0], result["by_distance"][-1]
+    text = f"A node's contributions are private against a neighbour with epsilon {near['largest']:.3g}"
+    distant = f", against a node at distance {far['distance']} with {far['largest']:.3g}"
+    everything = f"against a node that sees all messages with {result['all_messages']:.3g}"
+    delta = result["settings"]["delta"]
+    return f"{text}{distant if far['distance'] > 1 else ''}, {everything} (delta {delta:g})."
+
+
+def _paragraphs(result: Result) -> Iterator[str]:
+    noise = result["noise"]
+    own = " to ".join(dict.fromkeys(f"{noise['noise_multipliers'][end]:.3g}" for end in (0, -1)))
+    shared = noise["correlated_multiplier"]
+    pairs = f", and {shared:g} times of what each two neighbours cancel" if shared else ""
+    steps = f" and step, {noise['steps']} steps a round" if noise["steps"] > 1 else ""
+    yield (
+        f"{result['rounds']} rounds; noise of {own} times the clipping norm a round{steps}"
+        f"{pairs}: {'declared by ' + noise['source'] if noise['source'] else 'assumed, for the run trained without'}. "
+        f"Protected is what a node adds to its model: {RELATIONS[result['settings']['relation']]}, in all rounds. For "
+        "DP-SGD this is one sample in every batch, without amplification by subsampling; the epsilon of a node's own "
+        "accountant, where it is lower, holds against everyone."
+    )
+    yield (
+        "An observer is a node that keeps all messages it receives and knows its own noise and all weights. Epsilon is "
+        "that of the joint Gaussian law of all it sees, for contributions of others that are given. Gradients depend "
+        "on the models; a node that reacts to them may pass on more of another than is accounted here. Epsilon against "
+        "a node that sees all messages holds in any case."
+    )
+    if result["block"]:
+        yield (
+            f"To save time, observers are told all models every {result['block']} rounds, so these are upper bounds, "
+            "and far above the exact values for distant nodes."
+        )
+    if result["published"]:
+        yield (
+            "The published formula (Muffliato, arXiv:2206.05091) adds up what each message says by itself, at most "
+            "what all messages say; here it is turned into epsilon in the same way."
+        )
+    for graph in result["left_out"]:
+        yield f"Not compared with {graph}"
+
+
+def _table(result: Result) -> Table:
+    published = result["published"] or []
+    header = ["distance", "pairs", "epsilon, mean", "epsilon, largest", *(["published, largest"] if published else [])]
+    rows = [[at["distance"], at["pairs"], at["mean"], at["largest"]] for at in result["by_distance"]]
+    for row, at in zip(rows, published, strict=False):
+        row.append(at["largest"])
+    return Table(header, rows)
+
+
+def _chart(result: Result) -> LineChart:
+    """The largest epsilon at each distance; what is 0 has no place on the logarithmic axis."""
+    lines = {"this run": result["by_distance"], "published formula": result["published"] or [], **result["graphs"]}
+    series = {}
+    for name, found in lines.items():
+        shown = [(at["distance"], at["largest"]) for at in found if at["largest"] > 0]
+        if shown:
+            x, y = np.array(shown, dtype=np.float64).T
+            series[name] = (x, y)
+    return LineChart("Epsilon by distance", "hops from node to observer", "epsilon, largest", series, "y")
+
+
+def _matrix(result: Result) -> HeatMap:
+    values = np.array(result["epsilon"], dtype=np.float64)
+    names = [str(node) for node in range(len(values))]
+    return HeatMap("Epsilon from node to node", "observer", "node", values, names, names, "epsilon")
