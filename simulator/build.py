@@ -30,6 +30,8 @@ from simulator.mode import Mode
 from simulator.results.checkpoint import Checkpoints
 from simulator.results.views import room_for_views
 from simulator.synchronous import Synchronous
+from simulator.training.hooks import overrides
+from simulator.training.separable import check_layers, check_samples_apart
 from topologies import Network, Topology
 
 
@@ -69,17 +71,23 @@ class ExperimentNodes:
         """The experiment's network, initialised by its seed: the same at every call, so all nodes start alike.
 
         Raises:
-            InputError: the network cannot be mixed.
+            InputError: the network cannot be mixed, or mixes samples where a method needs a gradient of each.
         """
         experiment, data = self.experiment, self.data.nodes[0]
         _, height, width, channels = data.train.images.shape
         with torch_seed(experiment.seed, "model.initialisation"):
             network = MODELS.build(experiment.model).build((height, width, channels), data.classes)
+        if _by_sample(experiment):
+            check_layers(network)
         check_trainable_by_gossip(network)
         return FlatModule(network, experiment.training.precision, experiment.training.device)
 
     def _mixer(self) -> Mixer:
         return MIXERS.build(self.experiment.mixer) if self.experiment.mode == "synchronous" else PairAverage()
+
+
+def _by_sample(experiment: Experiment) -> bool:
+    return any(overrides(METHODS.load(settings.name), "combine_gradients") for settings in experiment.methods)
 
 
 def _in_one_matrix(nodes: Sequence[Node]) -> None:
@@ -117,6 +125,8 @@ class Simulation:
         network = experiment.topology.build(experiment.seed)
         data = prepare(experiment.data, network.base.num_nodes, experiment.seed)
         blueprint = ExperimentNodes(experiment, network.base, data)
+        if _by_sample(experiment):
+            check_samples_apart(blueprint.module(), data.nodes[0])
         experiment, figures = with_trainer(experiment, blueprint)
         blueprint = replace(blueprint, experiment=experiment)
         choices = {"trainer": figures} if figures else {}
@@ -139,7 +149,8 @@ class Simulation:
         """The rounds of this simulation."""
         experiment, module = self.experiment, self.blueprint.module()
         (data,) = moved(self.data.nodes[:1], module.device)
-        rhythm = Rhythm(experiment.rounds, experiment.evaluate.every, experiment.checkpoint.every)
+        may_stop = any(METHODS.load(settings.name).may_stop(settings) for settings in experiment.methods)
+        rhythm = Rhythm(experiment.rounds, experiment.evaluate.every, experiment.checkpoint.every, in_step=may_stop)
         consensus = (module, data.test, data.normalizer)
         return Engine(self._mode(), rhythm, observers, checkpoints, consensus)
 

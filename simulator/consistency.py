@@ -10,6 +10,7 @@ from simulator.core.mixer import MIXERS
 from simulator.core.plan import Plan
 from simulator.data.label_noise import LabelNoise
 from simulator.experiment import Experiment
+from simulator.training.hooks import overrides
 from simulator.yaml_file import Location
 from topologies import Network, TopologyError
 
@@ -25,6 +26,7 @@ def inconsistencies(experiment: Experiment) -> Found:
         return
     yield from _refused_by_parts(experiment, network)
     yield from _unmet_needs(experiment)
+    yield from _without_gradients_by_sample(experiment)
     yield from _unknown_nodes(experiment, network.base.num_nodes)
     yield from _unknown_rounds(experiment)
     if experiment.mode == "asynchronous":
@@ -41,6 +43,7 @@ def _refused_by_parts(experiment: Experiment, network: Network) -> Found:
         mixer=experiment.mixer,
         steps_differ=_steps_differ(experiment),
         one_way_losses=bool(failures.links) and not failures.symmetric,
+        methods=experiment.methods,
     )
     parts = {("mixer",): experiment.mixer} | {("methods", k): method for k, method in enumerate(experiment.methods)}
     for place, settings in parts.items():
@@ -62,6 +65,21 @@ def _unmet_needs(experiment: Experiment) -> Found:
             if not offered[need]:
                 what = f"{settings.name} needs {need.replace('_', ' ')}, and there is none."
                 yield ("methods", number), Problem("", what, NEEDS[need])
+
+
+def _without_gradients_by_sample(experiment: Experiment) -> Found:
+    """One method may combine the gradients of samples, where each sample has one."""
+    methods = [
+        (number, settings.name, METHODS.load(settings.name)) for number, settings in enumerate(experiment.methods)
+    ]
+    combining = [name for _, name, method in methods if overrides(method, "combine_gradients")]
+    for number, name, method in methods if combining else ():
+        if name in combining[1:]:
+            what = f"{name} combines the gradients of single samples, and {combining[0]} does so already."
+            yield ("methods", number), Problem("", what, "Keep one of the two.")
+        if overrides(method, "per_sample_loss") and not (method.row_wise and method.stackable):
+            what = f"the loss that {name} gives a sample has no gradient of its own, and {combining[0]} needs that."
+            yield ("methods", number), Problem("", what, "Keep one of the two.")
 
 
 def _unknown_nodes(experiment: Experiment, nodes: int) -> Found:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -32,11 +32,16 @@ LOSSES = 3  # workers lost without a round finished in between, after which the 
 
 @dataclass(frozen=True)
 class Rhythm:
-    """How many rounds, and how often something is done between them (None: only at the end)."""
+    """How many rounds, and how often something is done between them (None: only at the end).
+
+    With ``in_step``, a round is over at all nodes before the next one begins, as it must be where nodes may ask for the
+    end of the run.
+    """
 
     rounds: int
     evaluate_every: int | None
     checkpoint_every: int | None
+    in_step: bool = False
 
     def evaluates(self, round: int) -> bool:
         """Whether the network is measured when ``round`` rounds are finished."""
@@ -45,6 +50,13 @@ class Rhythm:
     def checkpoints(self, round: int) -> bool:
         """Whether its state is saved then."""
         return round == self.rounds or bool(round and self.checkpoint_every and round % self.checkpoint_every == 0)
+
+
+class Ending(NamedTuple):
+    """An end before all rounds are done, when ``round`` rounds are: a node has asked for it."""
+
+    round: int
+    reason: str
 
 
 @dataclass
@@ -57,6 +69,7 @@ class Progress:
     round: int = 0
     sent: dict[int, int] = field(default_factory=dict)
     wire: dict[int, int] = field(default_factory=dict)
+    ending: Ending | None = None
 
     def count(self, messages: Sequence[Envelope]) -> None:
         """Add a round's messages."""
@@ -113,6 +126,12 @@ class Engine:
         """How many rounds are finished."""
         return self._progress.round
 
+    @property
+    def ended_early(self) -> str | None:
+        """Why the run is over although rounds are left; None if it is not."""
+        ending = self._progress.ending
+        return ending.reason if ending and ending.round <= self.round < self._rhythm.rounds else None
+
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continue from ``checkpoint``."""
         self._return_to(checkpoint.round, checkpoint.nodes, checkpoint.engine)
@@ -141,22 +160,27 @@ class Engine:
             if order.evaluate or order.snapshot:
                 self._wait(at_most=0)
                 self._close(round, order)
-            if round == self._rhythm.rounds:
+            if self._is_last(round):
                 break
             if self._stopping and order.snapshot:
                 return "interrupted"
             self._work(round)
-            self._wait(at_most=self._mode.backend.window - 1)
+            self._wait(at_most=0 if self._rhythm.in_step else self._mode.backend.window - 1)
         return "finished"
+
+    def _is_last(self, round: int) -> bool:
+        """Whether the run is over when ``round`` rounds are finished."""
+        ending = self._progress.ending
+        return round == self._rhythm.rounds or (ending is not None and round >= ending.round)
 
     def _closing_order(self, round: int) -> Order:
         """What is due when ``round`` rounds are finished. A resumed run has done all that before its checkpoint."""
         if round == self._start and round > 0:
             return Order()
         return Order(
-            finalize=round == self._rhythm.rounds,
-            evaluate=self._rhythm.evaluates(round),
-            snapshot=self._rhythm.checkpoints(round) or self._stopping,
+            finalize=self._is_last(round),
+            evaluate=self._is_last(round) or self._rhythm.evaluates(round),
+            snapshot=self._is_last(round) or self._rhythm.checkpoints(round) or self._stopping,
         )
 
     def _close(self, round: int, order: Order) -> None:
@@ -164,6 +188,7 @@ class Engine:
         replies = self._mode.close(order)
         self._work_seconds += 0.0 if order.evaluate else time.perf_counter() - began
         self._record(replies.values())
+        self._hear(replies.values(), last=round + 1)
         if order.evaluate:
             self._report_evaluation(
                 round, {node: reply.evaluation for node, reply in replies.items() if reply.evaluation}
@@ -190,6 +215,7 @@ class Engine:
         self._progress.round = round + 1
         self._rounds_done, self._steps_done = self._rounds_done + 1, self._steps_done + work.node_steps
         self._record(work.replies)
+        self._hear(work.replies, last=round + 1)
         self._progress.count(work.messages)
         for observer in self._observers:
             if work.metrics:
@@ -208,11 +234,20 @@ class Engine:
                 for recording in reply.recordings:
                     observer.kept(recording)
 
+    def _hear(self, replies: Collection[Reply], last: int) -> None:
+        """Let the run end after ``last`` rounds if a node asks for it; the first one's reason counts."""
+        reasons = [reply.stop for reply in replies if reply.stop is not None]
+        if reasons and self._progress.ending is None and last < self._rhythm.rounds:
+            self._progress.ending = Ending(last, reasons[0])
+            for observer in self._observers:
+                observer.ended(last, reasons[0])
+
     def _report_evaluation(self, round: int, found: Mapping[int, Evaluation]) -> None:
         metrics = [
             Metric(round, node, name, value) for node, e in found.items() for name, value in self._of_node(node, e)
         ]
         metrics += [Metric(round, None, name, value) for name, value in self._of_network(found)]
+        metrics += [Metric(round, None, name, value) for name, value in _largest(found.values())]
         metrics += [Metric(round, None, name, value) for name, value in self._mode.take_metrics()]
         workers = self._mode.backend.workers()
         speed = Speed(round, self._work_seconds, self._rounds_done, self._steps_done, *workers)
@@ -226,6 +261,7 @@ class Engine:
         if evaluation.training_loss is not None:
             yield "train/loss", evaluation.training_loss
         yield "bytes/sent", self._progress.sent.get(node, 0)
+        yield from evaluation.by_methods.items()
 
     def _of_network(self, found: Mapping[int, Evaluation]) -> Iterator[tuple[str, float]]:
         parameters = torch.stack([evaluation.parameters for evaluation in found.values()])
@@ -250,6 +286,7 @@ class Engine:
         return {
             "sent": dict(self._progress.sent),
             "wire": dict(self._progress.wire),
+            "ending": self._progress.ending,
             "mode": self._mode.state_dict(),
             "observers": [observer.state_dict() for observer in self._observers],
         }
@@ -271,8 +308,9 @@ class Engine:
     ) -> None:
         self._start = round
         self._mode.restore(nodes, state["mode"])
-        counts = ({int(node): count for node, count in state[kind].items()} for kind in ("sent", "wire"))
-        self._progress = Progress(round, *counts)
+        sent, wire = ({int(node): count for node, count in state[kind].items()} for kind in ("sent", "wire"))
+        ending = state.get("ending")  # checkpoints from before there was one have none
+        self._progress = Progress(round, sent, wire, Ending(*ending) if ending else None)
         for observer, saved in zip(self._observers, state["observers"], strict=False):
             observer.load_state_dict(saved)
 
@@ -295,3 +333,10 @@ class Engine:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _largest(found: Collection[Evaluation]) -> Iterator[tuple[str, float]]:
+    """Of what methods measured, the largest value over nodes."""
+    names = dict.fromkeys(name for evaluation in found for name in evaluation.by_methods)
+    for name in names:
+        yield f"{name}/max", max(each.by_methods[name] for each in found if name in each.by_methods)

@@ -232,6 +232,7 @@ def _carry_out(
         ) from error
     finally:
         outcome = {**origin, "status": status, "seconds": round(time.perf_counter() - began, 3)}
+        outcome |= {"ended_early": engine.ended_early} if engine.ended_early else {}
         with suppress(OSError):  # a full disk has been reported already
             directory.write_json("provenance.json", outcome)
         for observer in observers:

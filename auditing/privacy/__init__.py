@@ -1,1 +1,1 @@
-"""Differential privacy: what is promised, who it is promised against, and what an attack measures of it."""
+"""Differential privacy: training with it, what it promises against whom, and what an attack measures of it."""

@@ -56,6 +56,10 @@ class IDKD(Method):
     Config = IDKDSettings
     config: IDKDSettings
     neutral: ClassVar[Mapping[str, Any]] = {"start_round": 1, "every": 1, "threshold": 1.1}
+    beside_gradients: ClassVar[str] = (
+        "sends labels of public samples that its private validation samples have selected, by a detector that may "
+        "also look at its training samples"
+    )
 
     @classmethod
     def needs(cls, config: Any) -> frozenset[str]:

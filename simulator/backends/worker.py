@@ -61,6 +61,7 @@ class Worker:
             replies[node.id].metrics, node.metrics = node.metrics, []
             replies[node.id].artifacts, node.artifacts = node.artifacts, []
             replies[node.id].recordings, node.recordings = node.recordings, []
+            replies[node.id].stop, node.stop_reason = node.stop_reason, None
         self._deliver(message for message in sent if message.receiver in self.ids)
         return replies, [message for message in sent if message.receiver not in self.ids]
 
@@ -84,8 +85,8 @@ class Worker:
     def _measure(self, order: Order, nodes: Sequence[Node], replies: Mapping[int, Reply]) -> None:
         if order.evaluate:
             for node, score in zip(nodes, self._trainer.evaluate(nodes), strict=True):
-                evaluation = Evaluation(score.accuracy, score.loss, node.take_loss(), node.parameters.cpu())
-                replies[node.id].evaluation = evaluation
+                loss, parameters = node.take_loss(), node.parameters.cpu()
+                replies[node.id].evaluation = Evaluation(*score, loss, parameters, node.measure())
         if order.snapshot:
             for node in nodes:
                 replies[node.id].state = node.state_dict()

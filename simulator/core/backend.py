@@ -49,12 +49,20 @@ class Order:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One node, measured: ``training_loss`` is the mean since the last evaluation, None before the first step."""
+    """One node, measured.
+
+    Attributes:
+        accuracy: on the test set, and ``loss`` likewise.
+        training_loss: the mean since the last evaluation; None before the first step.
+        parameters: float [parameters], on the CPU.
+        by_methods: what its methods measured, by name.
+    """
 
     accuracy: float
     loss: float
     training_loss: float | None
     parameters: Tensor
+    by_methods: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -63,6 +71,7 @@ class Reply:
 
     Attributes:
         steps: local steps it took.
+        stop: why it asks for the end of the run, if it does.
     """
 
     steps: int = 0
@@ -72,6 +81,7 @@ class Reply:
     recordings: list[Recording] = field(default_factory=list)
     evaluation: Evaluation | None = None
     state: dict[str, Tensor] | None = None
+    stop: str | None = None
 
 
 Replies = Mapping[int, Reply]

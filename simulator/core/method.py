@@ -1,4 +1,4 @@
-"""What a node does beyond plain SGD, as an ordered list of methods with nine optional hooks."""
+"""What a node does beyond plain SGD, as an ordered list of methods with optional hooks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ class Method(Part):
             for each local step:
                 losses = cross_entropy(model(images), targets), one a sample
                 losses = per_sample_loss(losses)          # losses[i] may depend on sample i only
-                losses.mean().backward(); gradient += weight_decay * parameters
+                losses.mean().backward(), or combine_gradients
+                gradient += weight_decay * parameters
                 before_step                               # node.gradient may be changed in place
                 the optimizer moves node.parameters
             after_local_training
@@ -43,19 +44,28 @@ class Method(Part):
             incoming                                      # once a message, in reverse list order
             the mixer mixes
             after_mixing                                  # in reverse list order
+            measure                                       # where nodes are evaluated
         finalize
 
     One instance serves one node and sees nothing but that node. State lives in ``self`` and survives `state_dict` and
     `load_state_dict`; randomness comes from ``node.rng(purpose)`` only.
 
     Attributes:
-        neutral: settings under which training is bit-identical to not using the method (tested for every method).
+        neutral: settings under which training is bit-identical to not using the method (tested for every method);
+            None where there can be none, with the reason in the class docstring.
         stackable: whether nodes with this method can be trained in step with each other, by the stacked trainer. Not
             where ``per_sample_loss`` differentiates through ``node.model``, or looks at what other nodes' steps change.
+        row_wise: whether the loss of a sample depends on that sample alone. Where not, there is no gradient sample by
+            sample, and methods with ``combine_gradients`` are refused beside this one.
+        beside_gradients: how private samples get into what the node sends by other ways than the gradients of its
+            steps, as the end of a sentence that begins with the method's name; empty where they do not. Gradients made
+            private do not cover it.
     """
 
-    neutral: ClassVar[Mapping[str, Any]] = {}
+    neutral: ClassVar[Mapping[str, Any] | None] = {}
     stackable: ClassVar[bool] = True
+    row_wise: ClassVar[bool] = True
+    beside_gradients: ClassVar[str] = ""
 
     @classmethod
     def needs(cls, config: Any) -> frozenset[str]:
@@ -73,6 +83,11 @@ class Method(Part):
         return ()
 
     @classmethod
+    def may_stop(cls, config: Any) -> bool:
+        """Whether it may call ``node.stop``: then no round begins before the last one is over everywhere."""
+        return False
+
+    @classmethod
     def sections(cls, config: Any, record: RunRecord) -> Sequence[Section]:
         """What this method has to say in the report of a finished run."""
         return ()
@@ -84,8 +99,15 @@ class Method(Part):
         """Before local training."""
 
     def per_sample_loss(self, node: Node, batch: Batch, logits: Tensor, losses: Tensor) -> Tensor:
-        """float [B]: the losses to train on; row i may depend on sample i only."""
+        """float [B]: the losses to train on; row i may depend on sample i only, unless ``row_wise`` is False."""
         return losses
+
+    def combine_gradients(self, node: Node, batch: Batch, gradients: Tensor) -> None:
+        """Write into ``node.gradient`` what to make of the samples' gradients; by default, that is their mean.
+
+        At most one method overrides this. Only then are ``gradients`` computed sample by sample: float [B, parameters],
+        without weight decay, to be changed at will. B may be 0 where the training set is sampled independently.
+        """
 
     def before_step(self, node: Node, batch: Batch) -> None:
         """``node.gradient`` holds the mean gradient with weight decay; change it in place."""
@@ -103,6 +125,10 @@ class Method(Part):
 
     def after_mixing(self, node: Node) -> None:
         """The round's parameters are final."""
+
+    def measure(self, node: Node) -> Mapping[str, float]:
+        """Metrics of a node that is being evaluated, by name; the live table shows the largest over nodes."""
+        return {}
 
     def finalize(self, node: Node) -> None:
         """After the last round, before the last evaluation."""

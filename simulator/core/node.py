@@ -89,6 +89,7 @@ class Node:
         self.recordings: list[Recording] = []
         self._recorded = shared.recorded
         self._draft: Draft | None = None
+        self.stop_reason: str | None = None
         self._loss_sum, self._loss_rounds = 0.0, 0
         self._module: FlatModule | None = None
         self._gradient: Tensor | None = None
@@ -152,18 +153,20 @@ class Node:
         return [self._message(to) for to in self.receivers]
 
     def finalize(self) -> None:
-        """After the last round."""
+        """After the last round, which may come before the planned one."""
+        self.rounds = min(self.rounds, self.round)
         for method in self.methods:
             method.finalize(self)
 
     @contextmanager
     def using(self, module: FlatModule, gradient: Tensor | None = None) -> Iterator[None]:
         """Lend the node a worker's module, and a place for its gradient (default: the module's), within the block."""
+        before = self._module, self._gradient
         self._module, self._gradient = module, module.gradient if gradient is None else gradient
         try:
             yield
         finally:
-            self._module = self._gradient = None
+            self._module, self._gradient = before
 
     # What methods and mixers use.
 
@@ -194,6 +197,13 @@ class Node:
         """Add a metric of this node in this round."""
         self.metrics.append(Metric(self._finished, self.id, name, float(value)))
 
+    def stop(self, reason: str) -> None:
+        """Ask for the run to end, with everything kept, when this round is over.
+
+        To be called before the round's messages are sent: asked for later, the next round is carried out first.
+        """
+        self.stop_reason = f"node {self.id}: {reason}"
+
     def save(self, name: str, **arrays: NDArray[Any]) -> None:
         """Keep arrays in the run directory, under ``artifacts/``."""
         self.artifacts.append((name, Artifact(self._finished, self.id, arrays)))
@@ -202,6 +212,10 @@ class Node:
     def _finished(self) -> int:
         """Rounds that will be finished when this one is: what metrics and artifacts are labelled with."""
         return min(self.round + 1, self.rounds)
+
+    def measure(self) -> dict[str, float]:
+        """What the methods have to say where the node is evaluated, by name."""
+        return {name: value for method in self.methods for name, value in method.measure(self).items()}
 
     def record_loss(self, loss: float) -> None:
         """The mean training loss of the round; reported as the mean since the last evaluation."""

@@ -79,5 +79,8 @@ class Observer:
     def recovered(self, round: int, reason: str) -> None:
         """A worker was lost; after `load_state_dict`, the run goes on from ``round``."""
 
+    def ended(self, round: int, reason: str) -> None:
+        """A node has asked for the end of the run: ``round`` will be its last, before all rounds are done."""
+
     def finished(self, status: str) -> None:
         """At the very end; ``status`` is "finished", "interrupted" or "failed"."""

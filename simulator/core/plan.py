@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from simulator.core.registry import PartSettings
@@ -21,6 +22,7 @@ class Plan:
         mixer: settings of the mixer.
         steps_differ: whether nodes may take steps of different number or size.
         one_way_losses: whether a link may fail in one direction alone, after which columns of W no longer sum to 1.
+        methods: settings of all methods, in order.
     """
 
     rounds: int
@@ -30,3 +32,4 @@ class Plan:
     mixer: PartSettings
     steps_differ: bool = False
     one_way_losses: bool = False
+    methods: Sequence[PartSettings] = ()

@@ -20,6 +20,8 @@ class TrainingSet:
     A pass ("epoch") is a permutation keyed by its number, so the stream is resumed from two integers. A set smaller
     than a batch gives batches of its own size. Private samples stand first, public ones after them; only private
     images are augmented.
+
+    After `sample_independently`, batches are Poisson samples instead, keyed by the number of the batch.
     """
 
     def __init__(self, data: NodeData, augment: Augment | None, dtype: torch.dtype) -> None:
@@ -28,6 +30,7 @@ class TrainingSet:
         self._public_targets = torch.empty(0, data.classes, dtype=dtype, device=data.train.images.device)
         self._epoch, self._cursor = 0, 0
         self._order: Tensor | None = None
+        self._independent = False
 
     def __len__(self) -> int:
         return len(self._data.train) + len(self._public_positions)
@@ -57,16 +60,35 @@ class TrainingSet:
         self._public_positions, self._public_targets = positions.cpu(), targets.to(self._public_targets)
         self._epoch, self._cursor, self._order = self._epoch + 1, 0, None
 
+    def sample_independently(self) -> None:
+        """Let each batch hold every sample with probability `rate`, independently of all others (Poisson sampling).
+
+        Batches then vary in length and may be empty, which only a method with ``combine_gradients`` can work with. To
+        be called in a method's ``setup``.
+        """
+        self._independent = True
+
+    def rate(self, size: int) -> float:
+        """With which probability a sample is in a batch of expected size ``size``; at most 1."""
+        return min(1.0, size / len(self))
+
     def next_batch(
         self, size: int, rng: Callable[[str, int], np.random.Generator], augment_rng: np.random.Generator
     ) -> Batch:
-        """The next ``size`` samples of the stream; ``rng(purpose, epoch)`` orders a pass."""
+        """The next ``size`` samples of the stream; ``rng(purpose, epoch)`` orders a pass, or draws a Poisson sample."""
+        if self._independent:
+            return self._gather(self._poisson_sample(size, rng), augment_rng)
         return self._gather(self.next_positions(min(size, len(self)), rng), augment_rng)
+
+    def _poisson_sample(self, size: int, rng: Callable[[str, int], np.random.Generator]) -> Tensor:
+        drawn = rng("batches.poisson", self._epoch).random(len(self)) < self.rate(size)
+        self._epoch += 1
+        return torch.from_numpy(drawn.nonzero()[0])
 
     @property
     def is_plain(self) -> bool:
-        """Whether batches are private samples as they are, neither augmented nor joined by public ones."""
-        return self._augment is None and len(self._public_positions) == 0
+        """Whether batches are as long as each other, of private samples alone, and not augmented."""
+        return self._augment is None and len(self._public_positions) == 0 and not self._independent
 
     def next_positions(self, size: int, rng: Callable[[str, int], np.random.Generator]) -> Tensor:
         """int64 [size], the places of the next samples: those that `next_batch` would take, however cut in batches."""

@@ -26,7 +26,7 @@ REFRESHES_PER_SECOND = 4
 
 
 class Row(NamedTuple):
-    """One evaluation, as text."""
+    """One evaluation, as text; ``largest`` over nodes is what methods measured, by its name."""
 
     round: str
     accuracy: str
@@ -36,6 +36,7 @@ class Row(NamedTuple):
     speed: str
     pace: str
     workers: str
+    largest: Mapping[str, str]
 
 
 class Console(Observer):
@@ -87,6 +88,10 @@ class Console(Observer):
         self._restart_clock()
         self._print(f"a worker was lost ({reason}): going on from round {round}")
 
+    def ended(self, round: int, reason: str) -> None:
+        """Say that the run ends before its time, and why."""
+        self._print(f"ends after round {round} of {self._rounds}: {reason}")
+
     def finished(self, status: str) -> None:
         """Close the live table, and say how it ended."""
         if self._live is not None:
@@ -107,8 +112,9 @@ class Console(Observer):
     def _line(self, row: Row) -> str:
         return (
             f"round {row.round}/{self._rounds}  accuracy {row.accuracy}  consensus model {row.consensus_model}  "
-            f"consensus distance {row.consensus_distance}  sent {row.sent}  {row.speed} node-steps/s  "
-            f"{row.pace} rounds/s  {row.workers} workers  time left {self._time_left()}"
+            f"consensus distance {row.consensus_distance}  sent {row.sent}  "
+            + "".join(f"{name} {value}  " for name, value in row.largest.items())
+            + f"{row.speed} node-steps/s  {row.pace} rounds/s  {row.workers} workers  time left {self._time_left()}"
         )
 
     def _view(self) -> Group:
@@ -122,10 +128,11 @@ class Console(Observer):
             "node-steps/s",
             "rounds/s",
             "workers",
+            *(self._rows[-1].largest if self._rows else ()),
         ):
             table.add_column(Text(name, "not bold dim"), justify="right")
         for row in self._rows:
-            table.add_row(*map(Text, row))
+            table.add_row(*map(Text, (*row[:-1], *row.largest.values())))
         footer = Table.grid(padding=(0, 2, 0, 0))
         progress = ProgressBar(total=self._rounds, completed=self._done, width=30)
         footer.add_row(progress, f"round {self._done}/{self._rounds}", f"time left {self._time_left()}")
@@ -163,4 +170,9 @@ def _row(round: int, network: Mapping[str, float], speed: Speed) -> Row:
         speed=significant(speed.node_steps / speed.seconds if speed.node_steps else nan, 3),
         pace=significant(speed.rounds / speed.seconds if speed.rounds else nan, 3),
         workers=f"{speed.alive}/{speed.workers}",
+        largest={
+            f"{name.split('/')[-2]} (max)": significant(value, 3)
+            for name, value in network.items()
+            if name.endswith("/max")
+        },
     )

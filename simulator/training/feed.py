@@ -37,7 +37,7 @@ class StackedBatch:
 
 
 def batch_length(node: Node) -> int:
-    """How many samples the node takes a step: a set smaller than a batch is taken whole."""
+    """How many samples the node takes a step, or expects to: a set smaller than a batch is taken whole."""
     return min(node.training.batch_size, len(node.training_set))
 
 
@@ -64,14 +64,19 @@ def _plain(nodes: Sequence[Node], steps: int) -> Iterator[StackedBatch]:
 
 def _joined(nodes: Sequence[Node], steps: int) -> Iterator[StackedBatch]:
     """Each node makes its own batch."""
+    for parts in separate_batches(nodes, steps):
+        images = torch.stack([part.images for part in parts])
+        yield StackedBatch(images, _targets(parts, nodes[0].data.classes), parts=parts)
+
+
+def separate_batches(nodes: Sequence[Node], steps: int) -> Iterator[list[Batch]]:
+    """One batch a node each step, of whatever lengths."""
     augment_rngs = [node.rng("augmentation") for node in nodes]
     for _ in range(steps):
-        parts = [
+        yield [
             node.training_set.next_batch(node.training.batch_size, node.rng, rng)
             for node, rng in zip(nodes, augment_rngs, strict=True)
         ]
-        images = torch.stack([part.images for part in parts])
-        yield StackedBatch(images, _targets(parts, nodes[0].data.classes), parts=parts)
 
 
 def _targets(parts: Sequence[Batch], classes: int) -> Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from torch import Tensor
@@ -10,7 +11,11 @@ from torch.nn.functional import cross_entropy
 
 from simulator.core.method import Method
 from simulator.core.node import Node
+from simulator.core.samples import Batch
+from simulator.training.by_sample import backward_by_sample
 from simulator.training.evaluation import Score, evaluate
+from simulator.training.hooks import combines, overriding
+from simulator.training.stacked_module import StackedModule
 from simulator.training.trainer import Trainer
 
 
@@ -30,15 +35,30 @@ class Sequential(Trainer):
 
 def _train(node: Node) -> None:
     augment_rng = node.rng("augmentation")
-    loss_hooks = overriding(node, "per_sample_loss")
+    backward = _by_sample if combines(node) else partial(_backward, overriding(node, "per_sample_loss"))
     step_hooks = overriding(node, "before_step")
     steps = node.local_steps
-    node.record_loss(sum(_step(node, augment_rng, loss_hooks, step_hooks) for _ in range(steps)) / steps)
+    node.record_loss(sum(_step(node, augment_rng, backward, step_hooks) for _ in range(steps)) / steps)
 
 
-def _step(node: Node, augment_rng: np.random.Generator, loss_hooks: list[Method], step_hooks: list[Method]) -> float:
+Backward = Callable[[Node, Batch], Tensor]
+
+
+def _step(node: Node, augment_rng: np.random.Generator, backward: Backward, step_hooks: list[Method]) -> float:
     settings, model = node.training, node.model
     batch = node.training_set.next_batch(settings.batch_size, node.rng, augment_rng)
+    loss = backward(node, batch)
+    if settings.optimizer.weight_decay:
+        model.gradient.add_(node.parameters, alpha=settings.optimizer.weight_decay)
+    for method in step_hooks:
+        method.before_step(node, batch)
+    _move(node, model.gradient)
+    return loss.item()
+
+
+def _backward(loss_hooks: list[Method], node: Node, batch: Batch) -> Tensor:
+    """Leave the gradient of the mean loss in the module; returns that loss."""
+    model = node.model
     with model.autocast():
         logits: Tensor = model.module(batch.images)
     losses = cross_entropy(logits.to(model.dtype), batch.targets, reduction="none")
@@ -46,12 +66,12 @@ def _step(node: Node, augment_rng: np.random.Generator, loss_hooks: list[Method]
         losses = method.per_sample_loss(node, batch, logits, losses)
     loss = losses.mean()
     model.differentiate(loss)
-    if settings.optimizer.weight_decay:
-        model.gradient.add_(node.parameters, alpha=settings.optimizer.weight_decay)
-    for method in step_hooks:
-        method.before_step(node, batch)
-    _move(node, model.gradient)
-    return loss.item()
+    return loss
+
+
+def _by_sample(node: Node, batch: Batch) -> Tensor:
+    """Leave what a method makes of the samples' gradients in the module; returns the loss."""
+    return backward_by_sample(StackedModule(node.model), [node], [batch], node.model.gradient[None])[0]
 
 
 def _move(node: Node, gradient: Tensor) -> None:
@@ -61,8 +81,3 @@ def _move(node: Node, gradient: Tensor) -> None:
         node.momentum.mul_(optimizer.momentum).add_(gradient)
         direction = gradient.add_(node.momentum, alpha=optimizer.momentum) if optimizer.nesterov else node.momentum
     node.parameters.add_(direction, alpha=-node.learning_rate)
-
-
-def overriding(node: Node, hook: str) -> list[Method]:
-    """The node's methods that do something at ``hook``."""
-    return [method for method in node.methods if getattr(type(method), hook) is not getattr(Method, hook)]

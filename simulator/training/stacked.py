@@ -11,14 +11,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from simulator.core.errors import RunError
 from simulator.core.flat_module import EVALUATION_BATCH, FlatModule, fill
 from simulator.core.node import Node
+from simulator.core.samples import Batch
+from simulator.training.by_sample import backward_by_sample
 from simulator.training.chunks import nodes_a_chunk
 from simulator.training.evaluation import Score, score
-from simulator.training.feed import StackedBatch, batch_length, stacked_batches
+from simulator.training.feed import StackedBatch, batch_length, separate_batches, stacked_batches
+from simulator.training.hooks import combines, overriding
 from simulator.training.rows import rows_of
-from simulator.training.sequential import overriding
 from simulator.training.stacked_module import StackedModule
 from simulator.training.trainer import Trainer
 
@@ -26,7 +27,8 @@ from simulator.training.trainer import Trainer
 class Stacked(Trainer):
     """Trains nodes in chunks, each with its parameters as rows of one matrix and one backward pass for all its nodes.
 
-    A chunk holds nodes that take as many steps on batches as large, so nothing is padded. Results are those of
+    A chunk holds nodes that take as many steps on batches as large, so nothing is padded; where a method wants
+    gradients sample by sample, the samples of all its nodes are stacked, however many each has. Results are those of
     `Sequential` up to the order in which floats are summed.
     """
 
@@ -97,12 +99,23 @@ class _Chunk:
         settings, steps = self._nodes[0].training, self._nodes[0].local_steps
         losses = torch.zeros(len(self._nodes), dtype=torch.float64, device=self._parameters.device)
         with rows_of(self._nodes, "momentum") if settings.optimizer.momentum else nullcontext() as momentum:
-            for batch in stacked_batches(self._nodes, steps):
-                losses += self._backward(batch)
-                self._before_step(batch)
+            for found, batch_of in self._steps(steps):
+                losses += found
+                if settings.optimizer.weight_decay:
+                    self._gradient.add_(self._parameters, alpha=settings.optimizer.weight_decay)
+                self._before_step(batch_of)
                 self._move(momentum)
         for node, loss in zip(self._nodes, (losses / steps).tolist(), strict=True):
             node.record_loss(loss)
+
+    def _steps(self, steps: int) -> Iterator[tuple[Tensor, Callable[[int], Batch]]]:
+        """Step by step, with the gradients in the rows: the losses, float [n], and each node's batch, by its place."""
+        if combines(self._nodes[0]):
+            for parts in separate_batches(self._nodes, steps):
+                yield backward_by_sample(self._stacked, self._nodes, parts, self._gradient), parts.__getitem__
+        else:
+            for batch in stacked_batches(self._nodes, steps):
+                yield self._backward(batch), batch.part
 
     def _backward(self, batch: StackedBatch) -> Tensor:
         """Leave the nodes' gradients in the rows; returns their losses, float [n]."""
@@ -110,10 +123,8 @@ class _Chunk:
         wide = logits.to(self._parameters.dtype).flatten(0, 1)
         losses = cross_entropy(wide, batch.targets.flatten(0, 1), reduction="none").view(logits.shape[:2])
         means = self._through_methods(batch, logits, losses).mean(dim=1)
-        self._differentiate(means.sum())
-        weight_decay = self._nodes[0].training.optimizer.weight_decay
-        if weight_decay:
-            self._gradient.add_(self._parameters, alpha=weight_decay)
+        found = self._stacked.differentiate(means.sum(), self._views)
+        fill(self._stacked.module.views(self._gradient), found)
         return means.detach()
 
     def _through_methods(self, batch: StackedBatch, logits: Tensor, losses: Tensor) -> Tensor:
@@ -127,22 +138,12 @@ class _Chunk:
                     rows[place] = method.per_sample_loss(node, batch.part(place), logits[place], rows[place])
         return torch.stack(rows)
 
-    def _differentiate(self, loss: Tensor) -> None:
-        leaves, own = list(self._views.values()), list(self._stacked.module.module.parameters())
-        found = torch.autograd.grad(loss, [*leaves, *own], allow_unused=True)
-        if any(gradient is not None for gradient in found[len(leaves) :]):
-            raise RunError(
-                "a method's per_sample_loss differentiates through node.model, which cannot be stacked.\n"
-                "    Set training.trainer: sequential, and stackable = False in that method."
-            )
-        fill(self._stacked.module.views(self._gradient), found[: len(leaves)])
-
-    def _before_step(self, batch: StackedBatch) -> None:
+    def _before_step(self, batch_of: Callable[[int], Batch]) -> None:
         for place, (node, methods) in enumerate(zip(self._nodes, self._step_hooks, strict=True)):
             if methods:
                 with node.using(self._stacked.module, self._gradient[place]):
                     for method in methods:
-                        method.before_step(node, batch.part(place))
+                        method.before_step(node, batch_of(place))
 
     def _move(self, momentum: Tensor | None) -> None:
         optimizer, direction = self._nodes[0].training.optimizer, self._gradient

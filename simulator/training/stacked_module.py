@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
 from torch.nn.functional import linear
 from torch.overrides import TorchFunctionMode
 
+from simulator.core.errors import RunError
 from simulator.core.flat_module import FlatModule
 
 
@@ -17,7 +19,7 @@ class StackedModule:
     """The module's own forward pass, vectorised over models; ordinary autograd goes through it.
 
     With one row of parameters a sample, each with a batch of one, the gradient of the summed losses holds the
-    per-sample gradients, row by row.
+    per-sample gradients, row by row: see `simulator.training.by_sample`.
 
     Args:
         module: whose forward pass; its own parameters are left alone.
@@ -47,6 +49,21 @@ class StackedModule:
             with _WeightsFirst():
                 found: Tensor = vmap(self._one, in_dims=(0, None if shared else 0))(dict(views), images)
         return found
+
+    def differentiate(self, loss: Tensor, views: Mapping[str, Tensor]) -> Sequence[Tensor | None]:
+        """Gradients of ``loss`` in the named views of parameters that went in; None where one had no part in it.
+
+        Raises:
+            RunError: the loss depends on the module's own parameters.
+        """
+        leaves, own = list(views.values()), list(self.module.module.parameters())
+        found = torch.autograd.grad(loss, [*leaves, *own], allow_unused=True)
+        if any(gradient is not None for gradient in found[len(leaves) :]):
+            raise RunError(
+                "a method's per_sample_loss differentiates through node.model, which cannot be stacked.\n"
+                "    Set training.trainer: sequential, and stackable = False in that method."
+            )
+        return found[: len(leaves)]
 
     def _one(self, parameters: dict[str, Tensor], images: Tensor) -> Tensor:
         logits: Tensor = functional_call(self.module.module, parameters, (images,))

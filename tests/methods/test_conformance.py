@@ -12,6 +12,8 @@ from simulator.yaml_file import recipes
 
 # Settings under which the method changes training within six rounds; a method not named here runs with its defaults.
 ACTIVE = {
+    "dp_sgd": [{"noise_multiplier": 1.0}, {"target_epsilon": 8.0, "clip": 0.5, "clipping": "per_layer"}],
+    "node_dp": [{"noise_multiplier": 1.0, "clip": 0.1}],
     "idkd": [
         {"start_round": 1, "every": 2, "threshold": 0.45},
         {"start_round": 0, "every": 1, "threshold": "youden", "temperature": 2.0},
@@ -96,6 +98,27 @@ def test_the_suite_catches_a_neutral_setting_that_is_not():
 def test_the_suite_catches_a_method_without_a_paper():
     with pytest.raises(AssertionError, match="name the paper"):
         check_method(Nameless, Nameless.Config())
+
+
+class Sworn(Sloppy):
+    """Looks at other samples, and says so (arXiv:0000.00000)."""
+
+    row_wise = False
+
+
+def test_the_suite_accepts_a_loss_that_is_declared_to_look_at_other_samples():
+    check_method(Sworn, Sworn.Config(breaks="rows"))
+
+
+class Silent(Sloppy):
+    """Cannot be switched off, and does not say why (arXiv:0000.00000)."""
+
+    neutral = None
+
+
+def test_the_suite_wants_to_know_why_a_method_cannot_be_switched_off():
+    with pytest.raises(AssertionError, match="say in the docstring why"):
+        check_method(Silent, Silent.Config())
 
 
 def test_the_suite_accepts_a_method_that_does_nothing_wrong():

@@ -89,7 +89,10 @@ def keeps_only_its_config(part: type, config: PartSettings) -> None:
 
 
 def neutral_settings_change_nothing(method: type[Method], name: str) -> None:
-    """Under ``neutral`` settings, training is that without the method, to the bit."""
+    """Under ``neutral`` settings, training is that without the method, to the bit; or its docstring says why not."""
+    if method.neutral is None:
+        assert "neutral" in (method.__doc__ or ""), "say in the docstring why no settings are neutral"
+        return
     assert method.neutral, f"{method.__name__}.neutral must name settings that switch the method off"
     config = method.Config.model_validate({"name": name, **method.neutral})
     used, unused = _with_method(method, config)(), _network()
@@ -151,7 +154,7 @@ def loss_rows_depend_on_their_own_sample_only(build: Build) -> None:
     """d losses[i] / d logits[j] is 0 for i != j, and another sample's logits do not move a loss."""
     node = build().nodes[0]
     method = node.methods[0]
-    if type(method).per_sample_loss is Method.per_sample_loss:
+    if type(method).per_sample_loss is Method.per_sample_loss or not method.row_wise:
         return
     rows = torch.arange(5)
     images = node.data.normalizer(node.data.train.images_at(rows), torch.float64)

@@ -14,12 +14,14 @@ import torch
 from reference.experiments import METHODS, At, Messages, results, small
 from reference.network import Existing, Point, quadratics, random_data, sgd
 
-from simulator import run
+from simulator import resume, run
 from simulator.backends.local import Local
 from simulator.build import Simulation
 from simulator.core.errors import InputError, RunError
 from simulator.core.flat_module import FlatModule
+from simulator.core.method import Method
 from simulator.core.observer import Observer
+from simulator.core.registry import PartSettings
 from simulator.core.seeding import torch_seed
 from simulator.engine import Engine, Rhythm
 from simulator.results.checkpoint import Checkpoints
@@ -296,7 +298,7 @@ FULL_DISKS = f"""
 import json, resource, sys
 sys.path.insert(0, {str(TESTS)!r})
 from reference.experiments import small
-from simulator import run
+from simulator import resume, run
 
 _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 for name, size, changes in (
@@ -382,3 +384,67 @@ class TestStopping:
         run(small(rounds=1), tmp_path)
 
         assert signal.getsignal(signal.SIGINT) is before
+
+
+class Stopping(Method):
+    """Asks for the end of the run at one hook, in one round, at node 2."""
+
+    class Config(PartSettings):
+        name: str = "stopping"
+        hook: str = "after_local_training"
+        round: int = 3
+
+    @classmethod
+    def may_stop(cls, config):
+        return True
+
+    def _ask(self, node, hook):
+        if (node.id, node.round, hook) == (2, self.config.round, self.config.hook):
+            node.stop("it has had enough.")
+
+    def before_round(self, node):
+        self._ask(node, "before_round")
+
+    def after_local_training(self, node):
+        self._ask(node, "after_local_training")
+
+    def after_mixing(self, node):
+        self._ask(node, "after_mixing")
+
+    def measure(self, node):
+        return {"stopping/round": node.round}
+
+    def finalize(self, node):
+        node.save("stopping", rounds=np.array(node.rounds))
+
+
+class TestAnEarlyEnd:
+    def stopped(self, register, path, observers=(), **settings):
+        register("methods", "stopping", Stopping)
+        experiment = small(rounds=9, methods=[{"name": "stopping", **settings}], evaluate={"every": 2})
+        return run(experiment, path, observers)
+
+    @pytest.mark.parametrize(("hook", "last"), [("before_round", 4), ("after_local_training", 4), ("after_mixing", 5)])
+    def test_comes_after_the_round_in_which_a_node_asks_for_it(self, register, tmp_path, hook, last):
+        done = self.stopped(register, tmp_path, hook=hook)
+        rounds, largest = done.directory.network_series("stopping/round/max")
+
+        assert rounds.tolist() == largest.tolist() == sorted({0, 2, 4, last})
+        assert done.directory.read_json("provenance.json")["ended_early"] == "node 2: it has had enough."
+        assert {node.round for node in done.nodes} == {last}
+        assert [(a.round, int(a.arrays["rounds"])) for a in done.directory.artifacts("stopping")] == [(last, last)] * 4
+
+    @pytest.mark.parametrize("hook", ["after_local_training", "after_mixing"])
+    @pytest.mark.parametrize("last", [1, 2, 3])
+    def test_is_the_same_after_a_stop_on_the_way(self, register, tmp_path, hook, last):
+        whole = self.stopped(register, tmp_path / "whole", hook=hook)
+        stopped = self.stopped(register, tmp_path, [At(last, lambda: signal.raise_signal(signal.SIGINT))], hook=hook)
+        resume(stopped.path)
+
+        assert results(stopped.path) == results(whole.path)
+
+    def test_is_not_early_in_the_last_round(self, register, tmp_path):
+        done = self.stopped(register, tmp_path, round=8)
+
+        assert {node.round for node in done.nodes} == {9}
+        assert "ended_early" not in done.directory.read_json("provenance.json")

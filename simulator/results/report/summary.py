@@ -20,6 +20,7 @@ class Summary:
         rounds: rounds it was to have.
         round: finished rounds at the last evaluation.
         measured: the network's metrics at the last evaluation; what was not measured is NaN.
+        ended_early: why it has fewer rounds, if a node asked for that; or else empty.
         bytes_sent: algorithmic bytes of all messages.
         bytes_a_round: of these, what a node sent in a round, on average.
         node_steps_a_second: local steps of all nodes together in a second of training, without evaluations.
@@ -30,6 +31,7 @@ class Summary:
     rounds: int
     round: int
     measured: Mapping[str, float]
+    ended_early: str
     bytes_sent: int
     bytes_a_round: float
     node_steps_a_second: float
@@ -47,6 +49,7 @@ class Summary:
             rounds=run.experiment["rounds"],
             round=last,
             measured={metric.name: metric.value for metric in network if metric.round == last},
+            ended_early=provenance.get("ended_early", ""),
             bytes_sent=ledger.total,
             bytes_a_round=ledger.total / (nodes * ledger.rounds) if ledger.rounds else 0.0,
             node_steps_a_second=steps / seconds if steps and seconds else nan,
@@ -60,6 +63,8 @@ class Summary:
         """The verdict: how it ended, how good the models are, what was sent."""
         if self.status != "finished":
             yield f"This run is not complete ({self.status}): last measured after {self.round} of {self.rounds} rounds."
+        if self.ended_early:
+            yield f"This run ended early, after {self.round} of {self.rounds} rounds: {self.ended_early}"
         mean, worst, best, consensus = (self.value(name) for name in ACCURACIES)
         if isfinite(mean):
             yield (

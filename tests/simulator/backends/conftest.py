@@ -14,7 +14,7 @@ TESTS = Path(__file__).parents[2]
 def shared_ray():
     """A Ray that this process is connected to; its actors find the modules of ``tests/reference``."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(TESTS))
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]))
         with connected(None):
             yield
 

@@ -44,6 +44,11 @@ CASES = {
         "methods": [{"name": "gradient_tracking"}],
         "record": {"every": 4},
     },
+    "private": {
+        "rounds": 30,
+        "methods": [{"name": "dp_sgd", "noise_multiplier": 1.0, "max_epsilon": 3.2}],
+        "evaluate": {"every": 10},
+    },
     "quantized": {"mixer": {"name": "choco", "compression": {"name": "qsgd", "bits": 4}}},
     "d2": {"topology": {"graph": "ring", "nodes": 4, "weights": "lazy"}, "methods": [{"name": "d2"}]},
     "asynchronous": {"mode": "asynchronous", "clock": CLOCK, "topology": {"graph": "ring", "nodes": 5}},
@@ -80,7 +85,9 @@ def states(backend):
     return {node: reply.state for node, reply in backend.superstep(Order(snapshot=True))().items()}
 
 
-@pytest.mark.parametrize(("case", "workers"), [("methods, failures, matchings", 3), ("choco", 2), ("asynchronous", 2)])
+@pytest.mark.parametrize(
+    ("case", "workers"), [("methods, failures, matchings", 3), ("choco", 2), ("asynchronous", 2), ("private", 2)]
+)
 def test_actors_give_the_bytes_of_local(case, workers, tmp_path):
     """Neighbours apart, so that most messages travel, and many rounds under way."""
     experiment = small(**copy.deepcopy(CASES[case]))

@@ -162,3 +162,46 @@ def test_augmentation_draws_from_the_generator_it_is_given():
 
     assert torch.equal(first.images, second.images)
     assert not torch.equal(first.images, other.images)
+
+
+def independent(samples=10, **options):
+    training_set = stream(samples, **options)
+    training_set.sample_independently()
+    return training_set
+
+
+def test_independent_batches_hold_each_sample_with_the_same_probability():
+    batches = take(independent(), 4, 2000)
+    counts = Counter(torch.cat([batch.positions for batch in batches]).tolist())
+    lengths = np.array([len(batch) for batch in batches])
+    together = sum({0, 1} <= set(batch.positions.tolist()) for batch in batches)
+
+    assert independent().rate(4) == 0.4
+    assert all(abs(counts[sample] - 800) < 5 * (2000 * 0.4 * 0.6) ** 0.5 for sample in range(10))
+    assert abs(together - 320) < 5 * (2000 * 0.16 * 0.84) ** 0.5  # independent of each other
+    assert lengths.var() == pytest.approx(10 * 0.4 * 0.6, rel=0.15)
+    assert lengths.min() == 0
+
+
+def test_a_batch_as_large_as_the_set_is_the_set():
+    (batch,) = take(independent(), 12)
+
+    assert batch.positions.tolist() == list(range(10))
+
+
+@pytest.mark.parametrize("before", [0, 1, 5])
+def test_independent_batches_go_on_where_they_stopped(before):
+    straight, restored = independent(), independent()
+    take(straight, 4, before)
+    restored.load_state_dict({name: tensor.clone() for name, tensor in straight.state_dict().items()})
+
+    for mine, theirs in zip(take(straight, 4, 6), take(restored, 4, 6), strict=True):
+        assert torch.equal(mine.positions, theirs.positions)
+
+
+def test_an_empty_batch_has_images_of_the_right_shape():
+    batches = take(independent(public=8), 1, 40)
+    empty = next(batch for batch in batches if len(batch) == 0)
+
+    assert empty.images.shape == (0, 1, 2, 2)
+    assert empty.targets.shape == (0,)

@@ -40,9 +40,11 @@ def plain() -> tuple[Console, StringIO, Clock]:
     return Console(Terminal(file=out), clock), out, clock
 
 
-def interactive() -> tuple[Console, StringIO, Clock]:
+def interactive(width: int = 120) -> tuple[Console, StringIO, Clock]:
     out, clock = StringIO(), Clock()
-    terminal = Terminal(file=out, force_terminal=True, force_interactive=True, width=120, height=60, color_system=None)
+    terminal = Terminal(
+        file=out, force_terminal=True, force_interactive=True, width=width, height=60, color_system=None
+    )
     return Console(terminal, clock), out, clock
 
 
@@ -65,6 +67,31 @@ def test_one_plain_line_an_evaluation() -> None:
         f"round 10/100  {measured}  1,200 node-steps/s  20.0 rounds/s  1/2 workers  time left 0:00:45",
         "finished after 0:01:40",
     ]
+
+
+MEASURED = Metric(10, None, "stranger/cost/max", 3.14159)
+
+
+def test_what_methods_measured_is_shown_too() -> None:
+    console, out, _ = plain()
+    console.started(info())
+    console.evaluated(10, [*metrics(10), MEASURED], Speed(10, 0.5, 10, 600, 1, 2))
+    console.ended(12, "node 3: enough.")
+    lines = out.getvalue().splitlines()
+
+    assert "sent 1.50 MB  cost (max) 3.14  1,200 node-steps/s" in lines[-2]
+    assert lines[-1] == "ends after round 12 of 100: node 3: enough."
+
+
+def test_the_live_table_has_a_column_for_it() -> None:
+    console, out, _ = interactive(width=160)
+    console.started(info())
+    console.evaluated(10, [*metrics(10), MEASURED], Speed(10, 0.5, 10, 600, 1, 2))
+    console.finished("finished")
+    table = out.getvalue()[out.getvalue().rindex("accuracy [worst, best]") :].splitlines()
+
+    assert table[0].split()[-2:] == ["cost", "(max)"]
+    assert table[1].split()[-2:] == ["1/2", "3.14"]
 
 
 def test_time_left_of_a_resumed_run_counts_its_own_rounds_only() -> None:

@@ -1,0 +1,21 @@
+"""Which of a node's methods have something to do at a hook of the local steps."""
+
+from __future__ import annotations
+
+from simulator.core.method import Method
+from simulator.core.node import Node
+
+
+def overriding(node: Node, hook: str) -> list[Method]:
+    """The node's methods that do something at ``hook``."""
+    return [method for method in node.methods if overrides(type(method), hook)]
+
+
+def overrides(method: type[Method], hook: str) -> bool:
+    """Whether ``method`` does something at ``hook``."""
+    return getattr(method, hook) is not getattr(Method, hook)
+
+
+def combines(node: Node) -> bool:
+    """Whether a method of the node wants gradients sample by sample."""
+    return bool(overriding(node, "combine_gradients"))

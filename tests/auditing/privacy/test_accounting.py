@@ -1,0 +1,101 @@
+"""Accountants against Opacus, closed forms, and a second opinion."""
+
+from math import exp, inf, sqrt
+
+import pytest
+from opacus.accountants import PRVAccountant, RDPAccountant
+from opacus.accountants.utils import get_noise_multiplier
+from scipy.optimize import brentq
+from scipy.stats import norm
+
+from auditing.privacy.accounting import GaussianSteps, noise_multiplier_for
+
+OPACUS = {"rdp": RDPAccountant, "prv": PRVAccountant}
+CASES = [  # noise multiplier, sample rate, steps
+    (1.0, 0.1, 100),
+    pytest.param(0.8, 0.02, 500, marks=pytest.mark.slow),
+    pytest.param(2.0, 0.5, 50, marks=pytest.mark.slow),
+]
+
+
+def gaussian_epsilon(sigma, steps, delta):
+    """Exact, for steps that look at everything (Dong, Roth & Su 2022, arXiv:1905.02383, corollary 1)."""
+    mu = sqrt(steps) / sigma
+
+    def excess(epsilon):
+        return norm.cdf(-epsilon / mu + mu / 2) - exp(epsilon) * norm.cdf(-epsilon / mu - mu / 2) - delta
+
+    return brentq(excess, 0, 200)
+
+
+@pytest.mark.parametrize("accountant", OPACUS)
+def test_epsilon_is_that_of_opacus(accountant):
+    sigma, rate, steps = CASES[0]
+    theirs = OPACUS[accountant]()
+    for _ in range(steps):
+        theirs.step(noise_multiplier=sigma, sample_rate=rate)
+
+    assert GaussianSteps(sigma, rate, 1e-5, accountant).epsilon(steps) == pytest.approx(
+        theirs.get_epsilon(1e-5), rel=1e-12
+    )
+
+
+@pytest.mark.parametrize(("sigma", "rate", "steps"), CASES)
+def test_prv_agrees_with_privacy_loss_distributions_and_rdp_lies_above(sigma, rate, steps):
+    reason = "the second opinion is part of rumormill[test]"
+    dp_accounting = pytest.importorskip("dp_accounting", reason=reason)
+    pld = pytest.importorskip("dp_accounting.pld", reason=reason).PLDAccountant()
+    event = dp_accounting.PoissonSampledDpEvent(rate, dp_accounting.GaussianDpEvent(sigma))
+    other = pld.compose(event, steps).get_epsilon(1e-4)
+
+    assert GaussianSteps(sigma, rate, 1e-4, "prv").epsilon(steps) == pytest.approx(other, rel=0.02)
+    assert other < GaussianSteps(sigma, rate, 1e-4, "rdp").epsilon(steps) < 1.25 * other
+
+
+@pytest.mark.parametrize(("sigma", "steps"), [(5.0, 50), (1.0, 1), (20.0, 100)])
+def test_without_sampling_prv_is_the_closed_form_and_rdp_lies_above(sigma, steps):
+    exact = gaussian_epsilon(sigma, steps, 1e-5)
+
+    assert exact < GaussianSteps(sigma, 1.0, 1e-5, "prv").epsilon(steps) < exact + 0.03
+    assert exact < GaussianSteps(sigma, 1.0, 1e-5, "rdp").epsilon(steps) < 1.25 * exact
+
+
+@pytest.mark.parametrize("accountant", OPACUS)
+def test_nothing_costs_nothing_and_no_noise_costs_everything(accountant):
+    assert GaussianSteps(1.0, 0.1, 1e-5, accountant).epsilon(0) == 0
+    assert GaussianSteps(0.0, 0.1, 1e-5, accountant).epsilon(1) == inf
+
+
+def test_more_steps_more_samples_and_less_noise_cost_more():
+    def cost(sigma=1.0, rate=0.1, steps=100):
+        return GaussianSteps(sigma, rate, 1e-5, "rdp").epsilon(steps)
+
+    assert cost(sigma=2.0) < cost() < cost(steps=200) < cost(steps=200, rate=0.2)
+
+
+@pytest.mark.parametrize("epsilon", [0.5, 3.0, 8.0])
+def test_what_is_affordable_costs_no_more_and_one_step_more_does(epsilon):
+    mechanism = GaussianSteps(1.5, 0.1, 1e-5, "rdp")
+    steps = mechanism.affordable(epsilon, 2000)
+
+    assert mechanism.epsilon(steps) <= epsilon < mechanism.epsilon(steps + 1)
+    assert mechanism.affordable(epsilon, steps // 2) == steps // 2
+
+
+@pytest.mark.filterwarnings("ignore:Optimal order is the")  # Opacus', on the way to the result
+@pytest.mark.parametrize(
+    ("accountant", "target"),
+    [("rdp", 4.0), *(pytest.param(*case, marks=pytest.mark.slow) for case in (("rdp", 0.5), ("prv", 2.0)))],
+)
+def test_the_noise_for_an_epsilon_is_that_of_opacus_and_meets_it(accountant, target):
+    found = noise_multiplier_for(target, 1e-4, 0.1, 50, accountant)
+    wanted = {"target_epsilon": target, "target_delta": 1e-4, "sample_rate": 0.1, "steps": 50}
+    theirs = get_noise_multiplier(**wanted, accountant=accountant, epsilon_tolerance=0.01 * target)
+
+    assert found == pytest.approx(theirs, rel=0.03)
+    assert 0.97 * target <= GaussianSteps(found, 0.1, 1e-4, accountant).epsilon(50) <= target
+
+
+def test_too_small_an_epsilon_cannot_be_shown():
+    with pytest.raises(ValueError, match="too low"):
+        noise_multiplier_for(0.01, 1e-4, 0.1, 50, "rdp")

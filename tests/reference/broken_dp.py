@@ -1,0 +1,40 @@
+"""DP-SGD done wrong in three ways, each accounted for as if it were right: what an audit must catch, or flag."""
+
+import torch
+
+from auditing.privacy.dp_sgd import DPSGD, clipped_sum
+from simulator.training.feed import batch_length
+
+
+class NoNoise(DPSGD):
+    """Forgets the noise."""
+
+    class Config(DPSGD.Config):
+        name: str = "no_noise"
+
+    def noise(self, node):
+        return torch.zeros_like(node.parameters)
+
+
+class BatchClipped(DPSGD):
+    """Clips the mean gradient of the batch, so that one sample can move it by up to twice the clip."""
+
+    class Config(DPSGD.Config):
+        name: str = "batch_clipped"
+
+    def clipped_sum(self, node, gradients):
+        mean = gradients.sum(dim=0, keepdim=True) / max(1, len(gradients))
+        return clipped_sum(mean, self.config.clip) * batch_length(node)
+
+
+class Shuffled(DPSGD):
+    """Takes shuffled batches of fixed length, accounted as Poisson samples."""
+
+    class Config(DPSGD.Config):
+        name: str = "shuffled"
+
+    def sample(self, node):
+        pass
+
+
+BROKEN = {"no_noise": NoNoise, "batch_clipped": BatchClipped, "shuffled": Shuffled}
