@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 from pydantic import PositiveInt
 
-from auditing.attacks.membership import ATTACKS
+from auditing.attacks.membership import ATTACKS, chosen
 from auditing.attacks.signals import SIGNALS
 from auditing.candidates import Candidates, labels_of, population_of
 from auditing.findings import Judged, findings
@@ -17,6 +18,8 @@ from auditing.metrics import Resamples
 from auditing.overfitting import overfitting_gaps
 from auditing.positions import VIEWS, observe
 from auditing.record import RunRecord
+from auditing.references import reference_signals
+from auditing.replicas import train
 from auditing.report import section
 from auditing.scoring import signals_of
 from simulator.core.audit import Audit
@@ -24,6 +27,7 @@ from simulator.core.errors import check_known
 from simulator.core.report import Section
 from simulator.core.seeding import generator
 from simulator.launch import Run
+from simulator.results.console import Console
 from simulator.results.run_directory import RunDirectory
 
 
@@ -35,7 +39,7 @@ class MembershipAudit(Audit):
 
         Attributes:
             name: the audit's.
-            attacks: names in `ATTACKS`.
+            attacks: names in `ATTACKS`; by default all that the replicas are enough for, without mere variants.
             signals: names in `SIGNALS`.
             views: names in `VIEWS`; by default all from which there is something to see in the run.
             samples: at most this many members, and as many non-members, of each node, and as many test samples.
@@ -43,7 +47,6 @@ class MembershipAudit(Audit):
         """
 
         name: str = "membership"
-        attacks: tuple[str, ...] = tuple(ATTACKS)
         signals: tuple[str, ...] = ("loss", "logit_margin", "modified_entropy", "gradient_norm", "curvature_hvp")
         views: tuple[str, ...] = ()
         samples: PositiveInt = 1000
@@ -53,23 +56,28 @@ class MembershipAudit(Audit):
 
     def conduct(self, run: Path, results: Path) -> None:
         """Score the candidates by what each attacker holds, in double precision; see `Audit.conduct`."""
-        check_known("--attack", self.config.attacks, ATTACKS)
         check_known("--signal", self.config.signals, SIGNALS)
+        attacks = chosen(self.config.attacks, self.config.signals, self.config.replicas)
         check_known("--view", self.config.views, VIEWS)
         audited = Run(RunDirectory.open(run), "finished")
         observed, unseen = observe(RunRecord.of(audited), audited.directory.topology, self.config.views)
         asked, first = Candidates.of(audited.nodes, self.config.samples), audited.nodes[0]
         population = population_of(first.data.test, self.config.samples, first.seed)
-        signals, usual = signals_of(self.config.signals, audited, observed, asked, population)
-        judged = Judged(asked, observed, signals, usual, labels_of(population))
-        names = [f"{signal}, {attack}" for signal, attack in product(self.config.signals, self.config.attacks)]
+        compared = any(ATTACKS[attack].replicas for attack in attacks)
+        replicas = train(audited, self.config.replicas, [Console()]) if compared else None
+        scored = self.config.signals, audited, observed, asked, population
+        judged = Judged(asked, observed, *signals_of(*scored), labels_of(population))
+        if replicas:
+            signals = reference_signals(self.config.signals, audited, replicas, *scored[2:], results / "references")
+            judged = replace(judged, references=signals)
+        names = [f"{s}, {a}" for s, a in product(self.config.signals, attacks) if ATTACKS[a].judges(s)]
         resamples = Resamples(asked.strata, self.config.resamples, generator(first.seed, "audit.resamples"))
         result = {"settings": self.config.model_dump(mode="json"), "round": first.round, "nodes": len(audited.nodes)}
         result |= findings(judged, names, resamples) | {"gaps": overfitting_gaps(audited, asked)}
         result |= {"unseen": [f"{each.view}: {each.problems[0].what}" for each in unseen]}
         results.mkdir(parents=True, exist_ok=True)
         (results / "result.json").unlink(missing_ok=True)
-        asked.save(results / "scores.npz", signals, observed.names)
+        asked.save(results / "scores.npz", judged.signals, observed.names)
         (results / "result.json").write_text(json.dumps(result) + "\n")
 
     @classmethod

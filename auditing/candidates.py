@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from simulator.core.errors import wrong
+from simulator.core.errors import InputError, wrong
 from simulator.core.node import Node
 from simulator.core.samples import Samples
 from simulator.core.seeding import generator
@@ -47,8 +47,7 @@ class Candidates:
                 chosen = np.sort(rng.permutation(len(samples))[:limit])
                 parts.append((node.id, member, samples.index[torch.from_numpy(chosen)]))
         if not all(len(index) for _, _, index in parts):
-            what = "no samples were held out in this run, so there are no non-members to compare with."
-            raise wrong("data.held_out", what, "Run it again with, for example, data.held_out=0.5.")
+            raise nothing_held_out()
         sizes = [len(index) for _, _, index in parts]
         train = nodes[0].data.train
         return cls(
@@ -84,6 +83,12 @@ def population_of(samples: Samples, limit: int, seed: int) -> Samples:
     """At most ``limit`` of ``samples``, which nobody trained on, drawn by the run's seed."""
     chosen = generator(seed, "audit.population").permutation(len(samples))[:limit]
     return samples.subset(torch.from_numpy(np.sort(chosen)))
+
+
+def nothing_held_out() -> InputError:
+    """What is wrong with a run without non-members."""
+    what = "no samples were held out in this run, so there are no non-members to compare with."
+    return wrong("data.held_out", what, "Run it again with, for example, data.held_out=0.5.")
 
 
 def labels_of(samples: Samples) -> NDArray[np.int64]:

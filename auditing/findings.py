@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import Any
 
@@ -14,7 +14,7 @@ from auditing.attacks.membership import ATTACKS
 from auditing.candidates import Candidates
 from auditing.leakage import Leakage, leakage, leakage_matrix, victim_aucs
 from auditing.metrics import Resamples
-from auditing.scoring import Scores, scores_of
+from auditing.scoring import References, Scores, scores_of
 from auditing.views import Observed, View
 
 Floats = NDArray[np.float64]
@@ -31,6 +31,7 @@ class Judged:
         signals: float64 [models, N] by name.
         population: float64 [models, P] by name, of samples that no node trained on.
         population_labels: int64 [P], their classes.
+        references: what replicas have, by signal; empty where there are none.
     """
 
     candidates: Candidates
@@ -38,13 +39,15 @@ class Judged:
     signals: Mapping[str, Floats]
     population: Mapping[str, Floats]
     population_labels: NDArray[np.int64]
+    references: Mapping[str, References] = field(default_factory=dict)
 
     def scores(self, name: str, views: Iterable[View]) -> Scores:
         """Those of the attack ``name``, "signal, attack", for everything that is seen in ``views``."""
         signal, attack = name.split(", ")
         population = self.population[signal], self.population_labels
         seen = dict.fromkeys(pair.observation for view in views for pair in view.pairs)
-        return scores_of(ATTACKS[attack], self.signals[signal], self.candidates.labels, *population, seen)
+        references = self.references.get(signal)
+        return scores_of(ATTACKS[attack], self.signals[signal], self.candidates.labels, *population, seen, references)
 
 
 def findings(judged: Judged, names: Sequence[str], resamples: Resamples) -> dict[str, Any]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from math import isinf
 
 from auditing import watching
 from auditing.record import Record, Stored
 from auditing.views import Observation, Observed, Pair, Scene, Unseen, View
-from topologies import Topology, distances
+from topologies import Topology, diameter, distances
 
 
 def final_model(scene: Scene) -> Iterator[View]:
@@ -18,11 +19,17 @@ def final_model(scene: Scene) -> Iterator[View]:
 
 
 def distance(scene: Scene) -> Iterator[View]:
-    """Each other node with its own final model, by hops along the links that messages take from the victim."""
+    """Each other node with its own final model, by hops along the links that messages take from the victim.
+
+    Between components of a union there are none, so nobody in another one can learn anything.
+    """
     hops, nodes = distances(scene.topology.graph).T, range(scene.record.nodes)
-    for d in range(1, int(hops.max()) + 1):
+    for d in range(1, diameter(scene.topology.graph) + 1):
         pairs = (Pair(v, u, scene.held(Stored("final", u))) for v in nodes for u in nodes if hops[v, u] == d)
         yield View(f"distance {d}", f"a node at distance {d}, with its own final model", tuple(pairs), d)
+    if scene.topology.components > 1:
+        pairs = (Pair(v, u, scene.held(Stored("final", u))) for v in nodes for u in nodes if isinf(hops[v, u]))
+        yield View("another component", "a node that no message of the victim reaches, with its own", tuple(pairs))
 
 
 def consensus(scene: Scene) -> Iterator[View]:

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from simulator.results.formatting import duration
 
 T = TypeVar("T")
-SILENCE = 30.0  # seconds between lines
+SILENCE = 10.0  # seconds between lines
 
 
 class Countdown:

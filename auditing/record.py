@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from simulator.core.errors import InputError, wrong
-from simulator.core.node import Node
 from simulator.launch import Run
 from simulator.results.views import Views
 
@@ -56,28 +55,31 @@ class Record(Protocol):
 
 @dataclass(frozen=True)
 class RunRecord:
-    """The `Record` of a run, or of the nodes ``first`` to ``first + nodes - 1`` of it, which hear from no others.
+    """The `Record` of a run, or of one of several networks that were run as one and hear nothing from each other.
 
     Attributes:
-        views: what was recorded of all its nodes.
-        final: all its nodes, as the run left them.
+        views: what was recorded of all networks.
+        final: float [parameters] of each of its nodes, at the end.
         rounds: the recorded ones.
-        first: the node that counts as 0.
-        nodes: how many.
+        first: the node of the run that counts as 0 here.
     """
 
     views: Views
-    final: Sequence[Node]
+    final: Sequence[Tensor]
     rounds: tuple[int, ...]
-    first: int
-    nodes: int
+    first: int = 0
 
     @classmethod
-    def of(cls, run: Run, first: int = 0, nodes: int | None = None) -> RunRecord:
+    def of(cls, run: Run) -> RunRecord:
         """What ``run`` has kept; rounds after its last checkpoint belong to a past that was given up."""
-        views, final = Views(run.path / "views"), run.nodes
-        rounds = tuple(round for round in views.rounds(len(final)) if round <= final[0].round)
-        return cls(views, final, rounds, first, len(final) - first if nodes is None else nodes)
+        views, nodes = Views(run.path / "views"), run.nodes
+        rounds = tuple(round for round in views.rounds(len(nodes)) if round <= nodes[0].round)
+        return cls(views, [node.parameters for node in nodes], rounds)
+
+    @property
+    def nodes(self) -> int:
+        """How many there are."""
+        return len(self.final)
 
     def receivers(self, round: int, node: int) -> tuple[int, ...]:
         """See `Record`."""
@@ -99,9 +101,9 @@ class RunRecord:
 
     def load(self, stored: Stored) -> Tensor:
         """See `Record`."""
-        node, size = self.first + stored.node, self.final[0].parameters.shape
+        node, size = self.first + stored.node, self.final[0].shape
         if stored.kind == "final":
-            return self.final[node].parameters.to(torch.float64)
+            return self.final[stored.node].to(torch.float64)
         known = self.views.names(stored.round, node)
         name = next((name for name in self._names(stored) if name in known), stored.kind)
         model = self.views.load(stored.round, node, name)

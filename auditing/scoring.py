@@ -6,13 +6,14 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from auditing.attacks.membership import Attack, Evidence
+from auditing.attacks.evidence import Evidence
+from auditing.attacks.membership import Attack
 from auditing.attacks.signals import SIGNALS
 from auditing.candidates import Candidates
 from auditing.progress import Countdown
@@ -28,7 +29,7 @@ Scores = Mapping[Observation, Floats]
 
 
 def signals_of(
-    names: Sequence[str], run: Run, observed: Observed, candidates: Candidates, population: Samples
+    names: Sequence[str], run: Run, observed: Observed, candidates: Candidates, population: Samples, whose: str = ""
 ) -> tuple[dict[str, Floats], dict[str, Floats]]:
     """Signals by name, high for members: of ``candidates``, float64 [models, N], and of ``population`` [models, P].
 
@@ -36,7 +37,8 @@ def signals_of(
 
     Computed in double precision, whatever the run's: curvature is lost to rounding in less. Training in bf16 rounds
     activations but keeps float32 parameters, so they are what attackers hold, and here nothing more is rounded. Each
-    model has a thread and torch one thread in it, so the number of cores does not change results.
+    model has a thread and torch one thread in it, so the number of cores does not change results. Progress is told,
+    with ``whose`` models these are in front.
     """
     data, seed = run.nodes[0].data, run.nodes[0].seed
     groups = [_groups(candidates, victims) for victims in observed.victims()]
@@ -50,13 +52,21 @@ def signals_of(
         return [[_measure(name, network, samples, data, seed) for samples in sets] for name in names]
 
     samples = f"{len(candidates):,} candidates and {len(population):,} test samples"
-    countdown = Countdown(f"scoring {samples} in {len(costs)} models: {sum(costs):,.0f} x {len(names)} signals")
+    countdown = Countdown(f"{whose}scoring {samples} in {len(costs)} models: {sum(costs):,.0f} x {len(names)} signals")
     with _threads(run) as each:
         for row, found in enumerate(countdown.over(each(measure, range(len(groups))), costs)):
             for name, (of_population, *of_groups) in zip(names, found, strict=True):
                 usual[name][row] = of_population
                 asked[name][row, np.concatenate(groups[row])] = np.concatenate(of_groups)
     return asked, usual
+
+
+class References(Protocol):
+    """What reference networks have in the place of each of the models."""
+
+    def evidence(self, observation: Observation, asked: NDArray[np.bool_]) -> Mapping[str, Any]:
+        """The fields of `Evidence` that are about references, for those of the N candidates that are ``asked``."""
+        ...
 
 
 def scores_of(
@@ -66,6 +76,7 @@ def scores_of(
     population: Floats,
     population_labels: NDArray[np.int64],
     observations: Iterable[Observation],
+    references: References | None = None,
 ) -> Scores:
     """float64 [N] by observation: how sure an attacker is of each candidate, NaN where none is asked.
 
@@ -76,12 +87,14 @@ def scores_of(
         population: float64 [models, P], of samples that no node trained on.
         population_labels: int64 [P], their classes.
         observations: what attackers judge by.
+        references: the same signal in replicas, where there are any.
     """
     found = {}
     for observation in observations:
         signal, usual = observation.signal(signals), observation.signal(population)
         asked, score = ~np.isnan(signal), np.full(len(labels), np.nan)
-        score[asked] = attack(Evidence(signal[asked], labels[asked], usual, population_labels))
+        more = references.evidence(observation, asked) if references else {}
+        score[asked] = attack(Evidence(signal[asked], labels[asked], usual, population_labels, **more))
         found[observation] = score
     return found
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -37,45 +38,62 @@ from topologies import Network, Topology
 
 @dataclass(frozen=True)
 class ExperimentNodes:
-    """The `Blueprint` of an experiment: its nodes, on ``data``."""
+    """The `Blueprint` of an experiment: its nodes, on ``data``, once for each of ``seeds``.
+
+    Several seeds are several networks run as one: node r n + i is node i of network r, which consists of n nodes and
+    does what it would do by itself under its own seed.
+
+    Attributes:
+        experiment: the settings; of its seed no use is made here.
+        topology: of all networks, side by side.
+        data: of all their nodes.
+        seeds: one a network, for initial parameters and the order of batches.
+    """
 
     experiment: Experiment
     topology: Topology
     data: NetworkData
+    seeds: Sequence[int]
 
     def nodes(self, ids: Sequence[int]) -> list[Node]:
-        """The nodes ``ids``, all with the same initial parameters, which are rows of one matrix.
+        """The nodes ``ids``; those of a network have the same initial parameters, and all are rows of one matrix.
 
         Raises:
             InputError: a method cannot work at a node.
         """
-        experiment, n = self.experiment, self.topology.num_nodes
-        augmentation, channels = experiment.data.augment, self.data.nodes[0].channels
-        augment = partial(augmentation, channels=channels) if augmentation.is_on else None
-        matrix = self.module().initial.repeat(len(ids), 1)
-        recorded = experiment.record.among(experiment.rounds)
+        n = self.topology.num_nodes // len(self.seeds)
+        initial = {network: self._module(self.seeds[network]).initial for network in {id // n for id in ids}}
+        matrix = torch.stack([initial[id // n] for id in ids])
         held, nodes = moved([self.data.nodes[id] for id in ids], matrix.device), []
         for id, parameters, data in zip(ids, matrix, held, strict=True):
             place = Place(id, self.topology.row(id), self.topology.out_neighbours(id))
-            training = experiment.training.of(id)
-            shared = SharedSettings(experiment.seed, n, experiment.rounds, training, augment, recorded)
-            methods = [METHODS.build(settings) for settings in experiment.methods]
+            methods = [METHODS.build(settings) for settings in self.experiment.methods]
             try:
-                nodes.append(Node(place, shared, data, parameters, self._mixer(), methods))
+                nodes.append(Node(place, self._shared(n, *divmod(id, n)), data, parameters, self._mixer(), methods))
             except InputError as error:
                 raise error.under(f"node {id}") from error
         _in_one_matrix(nodes)
         return nodes
 
     def module(self) -> FlatModule:
-        """The experiment's network, initialised by its seed: the same at every call, so all nodes start alike.
+        """The experiment's network, initialised by the first seed, as its nodes are: the same at every call.
 
         Raises:
             InputError: the network cannot be mixed, or mixes samples where a method needs a gradient of each.
         """
+        return self._module(self.seeds[0])
+
+    def _shared(self, n: int, network: int, node: int) -> SharedSettings:
+        experiment = self.experiment
+        augmentation, channels = experiment.data.augment, self.data.nodes[0].channels
+        augment = partial(augmentation, channels=channels) if augmentation.is_on else None
+        training, recorded = experiment.training.of(node), experiment.record.among(experiment.rounds)
+        return SharedSettings(self.seeds[network], n, experiment.rounds, training, augment, recorded, network * n)
+
+    def _module(self, seed: int) -> FlatModule:
         experiment, data = self.experiment, self.data.nodes[0]
         _, height, width, channels = data.train.images.shape
-        with torch_seed(experiment.seed, "model.initialisation"):
+        with torch_seed(seed, "model.initialisation"):
             network = MODELS.build(experiment.model).build((height, width, channels), data.classes)
         if _by_sample(experiment):
             check_layers(network)
@@ -103,10 +121,12 @@ class Simulation:
 
     Attributes:
         experiment: with what was left open decided.
+        seeds: one for each network of it that is run.
         choices: what was measured to decide it, by what was decided.
     """
 
     experiment: Experiment
+    seeds: Sequence[int]
     network: Network
     data: NetworkData
     blueprint: Blueprint
@@ -114,8 +134,14 @@ class Simulation:
     choices: Mapping[str, Figures]
 
     @classmethod
-    def of(cls, experiment: Experiment) -> Simulation:
+    def of(cls, experiment: Experiment, replicas: Sequence[int] = ()) -> Simulation:
         """Load the data, decide what is left open, and put the parts together.
+
+        Args:
+            experiment: what to simulate.
+            replicas: seeds of networks to run as one, in place of the experiment's own. Each has the same links, pools
+                and settings; with its seed it divides the pools anew into what is trained on and what is held out,
+                draws initial parameters, and orders batches.
 
         Raises:
             InputError: the data set is not there, a node would be left without samples, there is no such device, or the
@@ -123,14 +149,18 @@ class Simulation:
         """
         experiment = with_device(experiment)
         network = experiment.topology.build(experiment.seed)
-        data = prepare(experiment.data, network.base.num_nodes, experiment.seed)
-        blueprint = ExperimentNodes(experiment, network.base, data)
+        data, seeds = prepare(experiment.data, network.base.num_nodes, experiment.seed), [experiment.seed]
+        if replicas:
+            split = (data.resplit(seed).nodes for seed in replicas)
+            data, seeds = replace(data, nodes=tuple(chain.from_iterable(split))), list(replicas)
+            network = network.copies(len(seeds))
+        blueprint = ExperimentNodes(experiment, network.base, data, seeds)
         if _by_sample(experiment):
             check_samples_apart(blueprint.module(), data.nodes[0])
         experiment, figures = with_trainer(experiment, blueprint)
         blueprint = replace(blueprint, experiment=experiment)
         choices = {"trainer": figures} if figures else {}
-        return cls(experiment, network, data, blueprint, BACKENDS.build(experiment.backend), choices)
+        return cls(experiment, seeds, network, data, blueprint, BACKENDS.build(experiment.backend), choices)
 
     @contextmanager
     def started(self) -> Iterator[None]:
@@ -156,12 +186,12 @@ class Simulation:
 
     def _mode(self) -> Mode:
         experiment, training = self.experiment, self.experiment.training
-        nodes = range(self.network.base.num_nodes)
-        clock = Clock(experiment.clock, experiment.seed, len(nodes)) if experiment.clock else None
+        nodes = self.network.base.num_nodes
+        clock = Clock(experiment.clock, experiment.seed, nodes) if experiment.clock else None
         if experiment.mode == "synchronous":
             return Synchronous(self.backend, self.network, clock)
         assert clock is not None  # the experiment was checked when it was read
-        steps = [training.of(node).local_steps for node in nodes]
+        steps = [training.of(node).local_steps for node in range(nodes)]
         return Asynchronous(self.backend, self.network.base, steps, clock, experiment.seed)
 
     def info(self, path: Path, start_round: int) -> RunInfo:

@@ -129,10 +129,13 @@ def audit_command(
     views: Annotated[
         list[str] | None, typer.Option("--view", help="Who looks on; repeatable; default: all that the run allows.")
     ] = None,
+    replicas: Annotated[
+        int, typer.Option("--replicas", min=0, help="Networks like the run's to train and compare with; takes as long.")
+    ] = 0,
 ) -> None:
     """Measure what a run gives away, and add it to the report; prints the folder of the results."""
-    asked = {"attacks": attacks, "signals": signals, "views": views}
-    given = {key: names for key, names in asked.items() if names}
+    asked = {"attacks": attacks, "signals": signals, "views": views, "replicas": replicas}
+    given = {key: value for key, value in asked.items() if value}
     results = audit(path, load_part(AUDITS, {"name": name, **given}, overrides or []))
     stderr.print(f"Report: {write_run_report(RunDirectory.open(path))}", soft_wrap=True)
     print(results)
@@ -239,6 +242,7 @@ def _facts(topology: Topology) -> dict[str, str]:
         "nodes": str(topology.num_nodes),
         "links": f"{len(topology.edges())} directed",
         "degree": f"{degrees.min()} to {degrees.max()}, mean {degrees.mean():.2f}",
+        **({"components": str(topology.components)} if topology.components > 1 else {}),
         "diameter": str(diameter(topology.graph)),
         "spectral gap": f"{gap:.4f}",
         "smallest eigenvalue": f"{lambda_min(topology.weights):.4f}" if topology.is_symmetric else "(not symmetric)",

@@ -106,7 +106,7 @@ def _bound_to_rounds(experiment: Experiment, network: Network) -> Found:
     if experiment.clock is None:
         what = "asynchronous mode runs on a simulated clock, and there is none."
         yield ("clock",), Problem("", what, "Say how long things take, for example clock: {step_seconds: 0.01}.")
-    if network.base.graph.is_directed() or network.base.num_nodes < 2:
+    if network.base.graph.is_directed() or network.base.degrees.min() < 1:
         what = "in asynchronous mode, nodes average in pairs, over links that go both ways."
         yield ("topology", "graph"), Problem("", what, "Choose an undirected graph of at least two nodes.")
     if experiment.topology.schedule.name != "static":

@@ -95,7 +95,8 @@ def run(experiment: Experiment, out: str | Path = "runs", observers: Sequence[Ob
     simulation = Simulation.of(experiment)
     with simulation.started():
         directory = _new_directory(simulation, Path(out))
-        return _run(simulation, directory, observers)
+        checkpoints = Checkpoints(directory.path / "checkpoints", simulation.experiment.digest())
+        return _run(simulation, directory, checkpoints, [Recorder(directory.path), *observers])
 
 
 def _new_directory(simulation: Simulation, out: Path) -> RunDirectory:
@@ -123,10 +124,24 @@ def resume(path: str | Path, round: int | None = None, observers: Sequence[Obser
     """
     directory = RunDirectory.open(Path(path))
     experiment = load_experiment(directory.experiment)
-    chosen = Checkpoints(directory.path / "checkpoints", experiment.digest()).choose(round)
+    checkpoints = Checkpoints(directory.path / "checkpoints", experiment.digest())
+    chosen = checkpoints.choose(round)
     simulation = Simulation.of(experiment)
     with simulation.started():
-        return _run(simulation, directory, observers, chosen)
+        return _run(simulation, directory, checkpoints, [Recorder(directory.path), *observers], chosen)
+
+
+def carry_on(simulation: Simulation, path: Path, checkpoints: Checkpoints, observers: Sequence[Observer]) -> str:
+    """Run ``simulation`` in the folder ``path``, from the last of its ``checkpoints`` if there is one.
+
+    Of what happens, only ``observers`` keep a record. Returns how it ended: "finished" or "interrupted".
+
+    Raises:
+        InputError: it cannot be started, or the checkpoint cannot be used.
+        RunError: the run could not go on.
+    """
+    with simulation.started():
+        return _run(simulation, RunDirectory(path), checkpoints, observers, max(checkpoints.rounds(), default=0)).status
 
 
 def branch(
@@ -153,8 +168,9 @@ def branch(
     with simulation.started():
         directory = _new_directory(simulation, Path(out))
         directory.copy_records(trunk, round)
-        Checkpoints(directory.path / "checkpoints", simulation.experiment.digest()).save(beginning)
-        return _run(simulation, directory, observers, round)
+        checkpoints = Checkpoints(directory.path / "checkpoints", simulation.experiment.digest())
+        checkpoints.save(beginning)
+        return _run(simulation, directory, checkpoints, [Recorder(directory.path), *observers], round)
 
 
 def _apart_from_methods(experiment: Experiment) -> Iterator[tuple[str, str]]:
@@ -193,18 +209,22 @@ def write_run_report(directory: RunDirectory) -> Path:
     return write_report(directory, sections)
 
 
-def _run(simulation: Simulation, directory: RunDirectory, observers: Sequence[Observer], start_round: int = 0) -> Run:
-    everyone = [Recorder(directory.path), *observers]
-    checkpoints = Checkpoints(directory.path / "checkpoints", simulation.experiment.digest())
-    engine = simulation.engine(checkpoints, everyone)
+def _run(
+    simulation: Simulation,
+    directory: RunDirectory,
+    checkpoints: Checkpoints,
+    observers: Sequence[Observer],
+    start_round: int = 0,
+) -> Run:
+    engine = simulation.engine(checkpoints, observers)
     if start_round:
         with checkpoints.refusing(start_round):
             engine.restore(checkpoints.load(start_round))
         checkpoints.discard_after(start_round)
-    for observer in everyone:
+    for observer in observers:
         observer.started(simulation.info(directory.path, start_round))
     origin = provenance() | {"choices": _choices(simulation, directory)}
-    status = _carry_out(engine, directory, everyone, origin)
+    status = _carry_out(engine, directory, observers, origin)
     return Run(RunDirectory(directory.path), status)
 
 

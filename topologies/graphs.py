@@ -1,14 +1,20 @@
 """Named graphs on the nodes 0..n-1: the regular families, and `GRAPHS`, the table of all names."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import isqrt
+from types import MappingProxyType
+from typing import Any
 
 import networkx as nx
 
 from topologies.errors import TopologyError, require
 from topologies.files import from_file
+from topologies.lookup import checked_call, find
 from topologies.random_graphs import erdos_renyi, random_regular, small_world
 from topologies.social_graphs import davis, florentine, karate
+from topologies.unions import side_by_side
+
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 def ring(nodes: int) -> nx.Graph:
@@ -122,6 +128,42 @@ def exponential(nodes: int) -> nx.DiGraph:
     return graph
 
 
+def disjoint_union(
+    of: str, copies: int = 2, nodes: int | None = None, options: Mapping[str, Any] = _NONE, *, seed: int = 0
+) -> nx.Graph:
+    """Copies of a graph side by side, between which nothing ever travels: networks that train apart in one run.
+
+    Args:
+        of: name of the graph; a random one is drawn once, so copies are alike.
+        copies: at least 1.
+        nodes: of all copies together; may be left out where the graph decides it.
+        options: further arguments of the graph's function, such as `rows` of a torus.
+        seed: of a random graph.
+
+    Raises:
+        TopologyError: `nodes` cannot be divided by `copies`, or as the graph's function.
+    """
+    require(copies >= 1, f"A union cannot have {copies} copies.", "Set copies to 1 or more.", "copies")
+    wrong = f"{nodes} nodes cannot be divided among {copies} copies."
+    require(nodes is None or nodes % copies == 0, wrong, f"Set nodes to a multiple of {copies}.", "nodes")
+    each = {} if nodes is None else {"nodes": nodes // copies}
+    try:
+        return side_by_side(named(of, {**options, **each}, seed), copies)
+    except TopologyError as error:
+        raise TopologyError(error.message, error.advice, "of" if error.field == "graph" else error.field) from error
+
+
+def named(graph: str, options: Mapping[str, Any], seed: int) -> nx.Graph:
+    """The graph of that name in `GRAPHS`, with these arguments; `seed` is for a random one.
+
+    Raises:
+        TopologyError: the name or an option is unknown, missing or out of range.
+    """
+    function = find(graph, GRAPHS, "graph")
+    seeded = {"seed": seed} if "seed" in function.__annotations__ else {}
+    return checked_call(function, {**options, **seeded})
+
+
 def _empty(nodes: int) -> nx.Graph:
     require(nodes >= 1, f"A graph cannot have {nodes} nodes.", "Set nodes to 1 or more.", "nodes")
     return nx.empty_graph(nodes)
@@ -151,7 +193,7 @@ GRAPHS: dict[str, Callable[..., nx.Graph]] = {
         *(ring, torus, chain, star, tree, complete, hypercube, exponential),
         *(random_regular, erdos_renyi, small_world),
         *(davis, florentine, karate),
-        from_file,
+        *(from_file, disjoint_union),
     )
 }
 """Every named graph; keyword arguments are the function's, and a random graph takes `seed`."""

@@ -1,18 +1,28 @@
 """Where a drawing puts the nodes."""
 
+from math import isqrt
+
 import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
 from topologies.graphs import torus
 from topologies.topology import Topology
+from topologies.unions import parts
 
 _ON_A_CIRCLE = {"ring", "chain", "complete", "exponential", "small_world"}
 
 
 def positions(topology: Topology) -> NDArray[np.float64]:
-    """Coordinates of the nodes, float64 [n, 2], within [-1, 1]: a circle, star or grid where the name suggests one."""
-    points = _raw_positions(topology)
+    """Coordinates of the nodes, float64 [n, 2], within [-1, 1]: a circle, star or grid where the name suggests one.
+
+    The components of a union stand side by side.
+    """
+    points = _raw_positions(topology) if topology.components == 1 else _apart(topology.graph)
+    return _scaled(points)
+
+
+def _scaled(points: NDArray[np.float64]) -> NDArray[np.float64]:
     points = points - (points.max(axis=0) + points.min(axis=0)) / 2
     result: NDArray[np.float64] = points / max(np.abs(points).max(), 1e-9)
     return result
@@ -27,8 +37,22 @@ def _raw_positions(topology: Topology) -> NDArray[np.float64]:
         return _circle(n)
     if topology.graph_name == "star":
         return np.vstack([np.zeros((1, 2)), _circle(n - 1)])
-    placed = nx.kamada_kawai_layout(topology.graph, weight=None)
-    return np.array([placed[node] for node in range(n)], dtype=np.float64)
+    return _by_forces(topology.graph)
+
+
+def _by_forces(graph: nx.Graph) -> NDArray[np.float64]:
+    placed = nx.kamada_kawai_layout(graph, weight=None)
+    return np.array([placed[node] for node in sorted(graph)], dtype=np.float64)
+
+
+def _apart(graph: nx.Graph) -> NDArray[np.float64]:
+    """Each component by itself, in the cells of a grid."""
+    found = parts(graph)
+    columns, points = isqrt(len(found) - 1) + 1, np.empty((len(graph), 2))
+    for number, part in enumerate(found):
+        cell = number % columns, -(number // columns)
+        points[part] = _scaled(_by_forces(graph.subgraph(part))) + np.multiply(2.4, cell)
+    return points
 
 
 def _circle(nodes: int) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from topologies.errors import require
 from topologies.validation import check_matrix
-from topologies.weights import Matrix, is_column_stochastic, is_doubly_stochastic
+from topologies.weights import Matrix, block_diagonal, is_column_stochastic, is_doubly_stochastic
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +44,10 @@ class Links:
             TopologyError: W is not stochastic.
         """
         return cls(weights, np.ones(len(weights), dtype=np.bool_), push)
+
+    def copies(self, number: int) -> Self:
+        """What happens in so many copies of the network at once, numbered as by `Topology.copies`."""
+        return type(self)(block_diagonal(self.weights, number), np.tile(self.active, number), self.push)
 
     @property
     def num_nodes(self) -> int:

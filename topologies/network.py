@@ -1,6 +1,8 @@
 """Network: the links that each round really has, once failures have taken their share of the schedule."""
 
 from dataclasses import dataclass
+from functools import partial
+from typing import Self
 
 import numpy as np
 
@@ -23,6 +25,11 @@ class Network:
 
     def __post_init__(self) -> None:
         self.failures.check(self.schedule.num_nodes)
+
+    def copies(self, number: int) -> Self:
+        """The same network so many times, numbered as by `Topology.copies`: what fails, fails in all copies at once."""
+        draw, period = partial(_copied, self, number), None if self.varies else 1
+        return type(self)(Schedule(self.schedule.name, self.base.copies(number), draw, period), Failures())
 
     @property
     def base(self) -> Topology:
@@ -47,6 +54,10 @@ class Network:
     def lost(self, round: int) -> int:
         """How many directed links of the schedule carry nothing in a round."""
         return _count(self.schedule.at(round)) - _count(self.at(round))
+
+
+def _copied(network: Network, copies: int, round: int) -> Links:
+    return network.at(round).copies(copies)
 
 
 def _count(links: Links) -> int:

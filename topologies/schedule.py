@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from topologies.errors import TopologyError, require
 from topologies.links import Links
 from topologies.topology import Topology
+from topologies.unions import components, declared
 from topologies.validation import check_connected, hearable
 
 
@@ -81,7 +82,7 @@ class Schedule:
     def validate(self) -> None:
         """Check what every schedule promises, over one period; runs on construction.
 
-        Graphs have the nodes of the base and links along its edges only; together they are strongly connected.
+        Graphs have the nodes of the base and links along its edges only; together they connect what the base connects.
         Random graphs have no period: of them only the first is checked, and the base, which is connected by itself.
 
         Raises:
@@ -113,4 +114,4 @@ def _graph(heard: NDArray[np.bool_], nodes: nx.Graph) -> nx.Graph:
     graph = nx.Graph() if (heard == heard.T).all() else nx.DiGraph()
     graph.add_nodes_from(nodes.nodes(data=True))
     graph.add_edges_from((j, i) for i, j in np.argwhere(heard).tolist() if i != j)
-    return graph
+    return declared(graph, components(nodes))

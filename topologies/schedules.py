@@ -38,6 +38,9 @@ def build_schedule(name: str, topology: Topology, seed: int = 0, **options: Any)
         TopologyError: the name or an option is unknown, missing or out of range, or does not fit the topology.
     """
     function = find(name, SCHEDULES, "schedule")
+    joins = f"{name} brings its own links, which would join the {topology.components} parts of the union."
+    apart = topology.components == 1 or name in ALONG_LINKS
+    require(apart, joins, f"Choose one of {', '.join(ALONG_LINKS)}, or a graph in one part.", "schedule")
     if "seed" in function.__annotations__:
         options["seed"] = seed
     return checked_call(function, {"topology": topology, **options}, "schedule")
@@ -135,6 +138,8 @@ def _shifted(nodes: int, push: bool, index: int) -> Links:
 def _exchanged(nodes: int, push: bool, rounds: list[Round], index: int) -> Links:
     return Links.everyone(exchanges(nodes, rounds[index]), push)
 
+
+ALONG_LINKS = ("static", "random_matching")  # use no links but those of the topology
 
 SCHEDULES: dict[str, Callable[..., Schedule]] = {
     schedule.__name__: schedule

@@ -11,6 +11,7 @@ from topologies.errors import require
 from topologies.weights import Matrix, is_doubly_stochastic, is_symmetric
 
 Vector = NDArray[np.float64]
+_ROUNDING = 1e-12  # a gap below this is none
 
 
 def eigenvalues(weights: Matrix) -> Vector:
@@ -35,14 +36,17 @@ def spectral_gap(weights: Matrix) -> float:
     For a doubly stochastic W this is 1 - sigma with sigma the largest singular value of W - 11'/n; if W is symmetric,
     sigma = max(|lambda_2|, |lambda_n|). A W that is only row-stochastic does not contract towards the plain mean,
     so for it the gap is 1 - |lambda_2|, the rate at which nodes agree in the long run. The same holds for one that is
-    only column-stochastic, where push-sum agrees at that rate.
+    only column-stochastic, where push-sum agrees at that rate. Parts of a network that never hear of each other do not
+    agree at all: the gap of a union is 0.
 
     Args:
         weights: row- or column-stochastic W, float64 [n, n].
     """
     if is_doubly_stochastic(weights):
-        return float(1 - singular_values(weights)[0])
-    return float(1 - np.sort(np.abs(np.linalg.eigvals(weights)))[-2])
+        gap = float(1 - singular_values(weights)[0])
+    else:
+        gap = float(1 - np.sort(np.abs(np.linalg.eigvals(weights)))[-2])
+    return 0.0 if abs(gap) < _ROUNDING else gap
 
 
 def lambda_min(weights: Matrix) -> float:
@@ -65,25 +69,20 @@ def expected_rounds_to_halve(gap: float) -> float:
     return 0.0 if gap >= 1 else log(1 / 2) / log(1 - gap)
 
 
-def distances(graph: nx.Graph) -> NDArray[np.int64]:
-    """Hops, int64 [n, n]: entry [i, j] is how many rounds news from node j needs to reach node i.
+def distances(graph: nx.Graph) -> NDArray[np.float64]:
+    """Hops, float64 [n, n]: entry [i, j] is how many rounds news from node j needs to reach node i; inf if it cannot.
 
-    Raises:
-        TopologyError: some node cannot be reached.
+    Only in a union (see `topologies.unions`) is there anything that news cannot reach.
     """
     hops = shortest_path(nx.to_scipy_sparse_array(graph, nodelist=range(len(graph)), weight=None), unweighted=True)
-    require(bool(np.isfinite(hops).all()), "The graph is not connected.", "Add edges between its parts.")
-    result: NDArray[np.int64] = hops.T.astype(np.int64)
+    result: NDArray[np.float64] = hops.T
     return result
 
 
 def diameter(graph: nx.Graph) -> int:
-    """Largest number of hops between two nodes.
-
-    Raises:
-        TopologyError: some node cannot be reached.
-    """
-    return int(distances(graph).max())
+    """Largest number of hops between two nodes; of a union, the largest within a component."""
+    hops = distances(graph)
+    return int(hops[np.isfinite(hops)].max())
 
 
 def ring_eigenvalues(nodes: int) -> Vector:

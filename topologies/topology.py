@@ -11,17 +11,18 @@ from numpy.typing import NDArray
 
 from topologies.errors import TopologyError, require
 from topologies.files import graph_from_json
-from topologies.graphs import GRAPHS
+from topologies.graphs import named
 from topologies.labels import labels, relabelled
 from topologies.links import Links
-from topologies.lookup import checked_call, find
+from topologies.lookup import find
+from topologies.unions import components, declared, parts, side_by_side
 from topologies.validation import check_graph, check_weights
-from topologies.weights import WEIGHTS, Matrix, is_column_stochastic, is_doubly_stochastic, is_symmetric
+from topologies.weights import WEIGHTS, Matrix, block_diagonal, is_column_stochastic, is_doubly_stochastic, is_symmetric
 
 
 @dataclass(frozen=True, eq=False)
 class Topology:
-    """A connected graph on the nodes 0..n-1 and its mixing matrix; neither can be changed.
+    """A connected graph on the nodes 0..n-1, or a declared union of such, and its mixing matrix; cannot be changed.
 
     Attributes:
         graph_name: name of the graph, such as "ring".
@@ -66,12 +67,9 @@ class Topology:
         Raises:
             TopologyError: a name or an option is unknown, missing or out of range, or the graph is not connected.
         """
-        function = find(graph, GRAPHS, "graph")
         find(weights, WEIGHTS, "weights")
         arguments = options | ({} if nodes is None else {"nodes": nodes})
-        if "seed" in function.__annotations__:
-            arguments["seed"] = seed
-        return cls._weighted(graph, checked_call(function, arguments), weights)
+        return cls._weighted(graph, named(graph, arguments, seed), weights)
 
     @classmethod
     def from_networkx(cls, graph: nx.Graph, weights: str = "metropolis_hastings", name: str = "networkx") -> Self:
@@ -91,16 +89,28 @@ class Topology:
         """
         try:
             graph = graph_from_json(data)
+            number = int(data.get("components", 1))
             weights = np.zeros((graph.number_of_nodes(),) * 2)
             for i, j, weight in data["weights"]:
                 weights[i, j] = weight
             names = str(data["name"]), str(data["weights_name"])
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise TopologyError(f"This is no saved topology ({error!r}).", "Write it with Topology.to_json.") from error
-        return cls(names[0], relabelled(graph), weights, names[1])
+        return cls(names[0], declared(relabelled(graph), number), weights, names[1])
+
+    def copies(self, number: int) -> Self:
+        """That many copies side by side, between which nothing travels: node r n + i is node i of copy r.
+
+        W is block-diagonal; a union of 64 networks of 16 nodes holds 8 MB of it.
+
+        Raises:
+            TopologyError: `number` is below 1.
+        """
+        graph, weights = side_by_side(self.graph, number), block_diagonal(self.weights, number)
+        return type(self)(f"{number} x {self.graph_name}", graph, weights, self.weights_name)
 
     def spanning_tree(self) -> Self:
-        """The links of a breadth-first tree from node 0, with the same kind of mixing matrix.
+        """The links of a breadth-first tree from the first node of each component, with the same kind of W.
 
         Raises:
             TopologyError: the graph is directed.
@@ -109,8 +119,10 @@ class Topology:
         require(undirected, "A directed graph has no spanning tree of two-way links.", "Choose an undirected graph.")
         tree = nx.Graph()
         tree.add_nodes_from(self.graph.nodes(data=True))
-        tree.add_edges_from(nx.bfs_edges(self.graph, 0))
-        return self._weighted(f"{self.graph_name} spanning tree", tree, self.weights_name)
+        for part in parts(self.graph):
+            tree.add_edges_from(nx.bfs_edges(self.graph, part[0]))
+        name = f"{self.graph_name} spanning tree"
+        return self._weighted(name, declared(tree, self.components), self.weights_name)
 
     @classmethod
     def _weighted(cls, name: str, graph: nx.Graph, weights: str) -> Self:
@@ -121,6 +133,11 @@ class Topology:
     def num_nodes(self) -> int:
         """Number of nodes n."""
         return len(self.graph)
+
+    @property
+    def components(self) -> int:
+        """How many networks this is: 1, unless it is a declared union, such as what `copies` makes."""
+        return components(self.graph)
 
     @property
     def degrees(self) -> NDArray[np.int64]:
@@ -180,8 +197,9 @@ class Topology:
     def validate(self) -> None:
         """Check what every topology promises; runs on construction.
 
-        The nodes are 0..n-1, (strongly) connected and without self-loops. W is finite and >= 0, its rows (for `push`,
-        its columns) sum to 1 within 1e-12, and it is zero outside the links and the diagonal.
+        The nodes are 0..n-1, (strongly) connected in each declared component and without self-loops. W is finite and
+        >= 0, its rows (for `push`, its columns) sum to 1 within 1e-12, and it is zero outside the links and the
+        diagonal.
 
         Raises:
             TopologyError: a promise is broken.
@@ -203,6 +221,7 @@ class Topology:
         require(valid, f"{list(permutation)} is not a permutation of the nodes.", advice, "permutation")
         former = np.argsort(permutation)
         graph = relabelled(nx.relabel_nodes(self.graph, dict(enumerate(permutation))))
+        graph = declared(graph, self.components)
         return type(self)(self.graph_name, graph, self.weights[np.ix_(former, former)], self.weights_name)
 
     def to_json(self) -> dict[str, Any]:
@@ -212,6 +231,7 @@ class Topology:
             "name": self.graph_name,
             "directed": self.graph.is_directed(),
             "nodes": self.num_nodes,
+            **({"components": self.components} if self.components > 1 else {}),
             "labels": list(self.labels),
             "edges": [[u, v] for u, v in self.edges() if self.graph.is_directed() or u < v],
             "weights_name": self.weights_name,

@@ -5,11 +5,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topologies.errors import TopologyError, require
+from topologies.unions import components, parts
 from topologies.weights import Matrix
 
 
 def check_graph(graph: nx.Graph) -> None:
-    """Check that the nodes are 0..n-1, connected (strongly, if directed) and not linked to themselves.
+    """Check that the nodes are 0..n-1, connected (see `check_connected`) and not linked to themselves.
 
     Raises:
         TopologyError: the graph breaks one of these; the text names the nodes at fault.
@@ -22,7 +23,7 @@ def check_graph(graph: nx.Graph) -> None:
 
 
 def check_connected(graph: nx.Graph, what: str = "The graph", field: str = "graph") -> None:
-    """Check that the nodes are connected, and strongly so if the graph is directed.
+    """Check that the nodes are connected, and strongly so if the graph is directed; or each component of a union.
 
     Args:
         graph: the graph to check.
@@ -30,13 +31,14 @@ def check_connected(graph: nx.Graph, what: str = "The graph", field: str = "grap
         field: the setting at fault.
 
     Raises:
-        TopologyError: the graph falls into parts; the text names them.
+        TopologyError: the graph falls into parts, or a union into others than it declares; the text names them.
     """
-    split = nx.strongly_connected_components if graph.is_directed() else nx.connected_components
-    parts = sorted((sorted(part) for part in split(graph)), key=lambda part: part[0])
+    found, wanted = parts(graph), components(graph)
     connected = "strongly connected" if graph.is_directed() else "connected"
-    wrong = f"{what} is not {connected}; its {len(parts)} parts are {_some([f'{{{_some(p)}}}' for p in parts])}."
-    require(len(parts) == 1, wrong, "Add edges between the parts, or train each part on its own.", field)
+    expected = f"not {connected}" if wanted == 1 else f"no union of {wanted} {connected} graphs"
+    wrong = f"{what} is {expected}; its {len(found)} parts are {_some([f'{{{_some(p)}}}' for p in found])}."
+    advice = "Add edges between the parts, or train each part on its own." if wanted == 1 else "Change its links."
+    require(len(found) == wanted, wrong, advice, field)
 
 
 def check_weights(graph: nx.Graph, weights: Matrix, push: bool = False) -> None:

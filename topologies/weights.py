@@ -123,6 +123,11 @@ def exchanges(nodes: int, pairs: Iterable[tuple[int, int, float]]) -> Matrix:
     return _with_self_weights(links)
 
 
+def block_diagonal(weights: Matrix, copies: int) -> Matrix:
+    """Block-diagonal: copies of W side by side, and zero between them; float64 [copies * n, copies * n]."""
+    return np.asarray(np.kron(np.eye(copies), weights), dtype=np.float64)
+
+
 def is_symmetric(weights: Matrix, tolerance: float = 1e-12) -> bool:
     """Whether W equals its transpose, entry by entry within `tolerance`."""
     return bool(np.abs(weights - weights.T).max() <= tolerance)

@@ -1,51 +1,83 @@
-"""Attacks: from a signal of a sample to how sure the attacker is that it was trained on, whatever the signal is."""
+"""The attacks by name: from a signal of a sample to how sure the attacker is that it was trained on.
+
+What an attack does not say of signals it can do with any of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-import numpy as np
-from numpy.typing import NDArray
+from auditing.attacks import calibration, likelihood, lira, rmia
+from auditing.attacks.evidence import Evidence, Floats, Spread
+from auditing.attacks.signals import SIGNALS
+from auditing.attacks.threshold import class_threshold, threshold
+from simulator.core.errors import did_you_mean, wrong
 
-Floats = NDArray[np.float64]
+SPREADS: tuple[Spread, ...] = ("per_example", "global", "fixed")
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What an attacker has against one model; signals are high for members.
+class Attack:
+    """An attack, and what it needs.
 
     Attributes:
-        signal: float64 [N], of the candidates.
-        labels: int64 [N], their classes.
-        population: float64 [P], the signal in the same model of samples that nobody trained on.
-        population_labels: int64 [P], their classes.
+        judge: from evidence against one model to scores, float64 [N], high for members.
+        replicas: how many reference networks it needs at least.
+        probability: whether it judges probabilities only (see `Signal.log_probability`), and in comparison with a
+            population.
+        variant: whether it is for comparison with another, and carried out only when it is asked for.
     """
 
-    signal: Floats
-    labels: NDArray[np.int64]
-    population: Floats
-    population_labels: NDArray[np.int64]
+    judge: Callable[[Evidence], Floats]
+    replicas: int = 0
+    probability: bool = False
+    variant: bool = False
+
+    def __call__(self, evidence: Evidence) -> Floats:
+        """Carry it out."""
+        return self.judge(evidence)
+
+    def judges(self, signal: str) -> bool:
+        """Whether it can do with the signal of that name."""
+        return SIGNALS[signal].log_probability or not self.probability
 
 
-Attack = Callable[[Evidence], Floats]
+ATTACKS: Mapping[str, Attack] = {
+    "threshold": Attack(threshold),
+    "class_threshold": Attack(class_threshold),
+    "calibrated": Attack(calibration.calibrated, replicas=2),
+    "attack_r": Attack(calibration.attack_r, replicas=2),
+    "lira_offline": Attack(lira.offline, replicas=2),
+    "lira_online": Attack(lira.online, replicas=2),
+    **{f"lira_offline_{s}": Attack(partial(lira.offline, spread=s), 2, variant=True) for s in SPREADS},
+    **{f"lira_online_{s}": Attack(partial(lira.online, spread=s), 2, variant=True) for s in SPREADS},
+    "rmia": Attack(rmia.offline, replicas=2, probability=True),
+    "rmia_online": Attack(rmia.online, replicas=2, probability=True, variant=True),
+    "curvature_nll": Attack(likelihood.nll, replicas=2),
+    "curvature_nll_released": Attack(partial(likelihood.nll, released=True), 2, variant=True),
+    "curvature_lr": Attack(likelihood.lr, replicas=2),
+    "curvature_lr_released": Attack(partial(likelihood.lr, released=True), 2, variant=True),
+}
 
 
-def threshold(evidence: Evidence) -> Floats:
-    """The signal itself: one threshold for all candidates (Yeom et al. 2018). float64 [N]."""
-    return evidence.signal
+def chosen(asked: Sequence[str], signals: Sequence[str], replicas: int) -> tuple[str, ...]:
+    """The attacks ``asked`` for; if none, all that can be carried out and are no mere variants.
 
-
-def class_threshold(evidence: Evidence) -> Floats:
-    """The signal above the median of its class in the population: a threshold a class (Song and Mittal 2021, sec. 3).
-
-    They choose thresholds with shadow models; here, samples that nobody trained on say how hard a class is. A class
-    that the population lacks gets the median of all of it. float64 [N].
+    Raises:
+        InputError: an attack is unknown, needs more replicas, or can do with none of ``signals``.
     """
-    usual = np.full(int(evidence.labels.max()) + 1, np.median(evidence.population))
-    for label in np.intersect1d(evidence.labels, evidence.population_labels):
-        usual[label] = np.median(evidence.population[evidence.population_labels == label])
-    return evidence.signal - usual[evidence.labels]
-
-
-ATTACKS: Mapping[str, Attack] = {"threshold": threshold, "class_threshold": class_threshold}
+    for name in asked:
+        if name not in ATTACKS:
+            raise wrong("--attack", f"unknown name '{name}'.", did_you_mean(name, list(ATTACKS), "attacks"))
+        if replicas < ATTACKS[name].replicas:
+            what = f"{name} needs at least {ATTACKS[name].replicas} replicas, and there are to be {replicas}."
+            raise wrong("--attack", what, "Ask for reference networks, for example --replicas 16.")
+        if not any(ATTACKS[name].judges(signal) for signal in signals):
+            able = ", ".join(signal for signal in SIGNALS if ATTACKS[name].judges(signal))
+            what = f"{name} compares probabilities, and none of the signals is one."
+            raise wrong("--attack", what, f"Ask for --signal {able} as well.")
+    return tuple(asked) or tuple(
+        name for name, attack in ATTACKS.items() if attack.replicas <= replicas and not attack.variant
+    )

@@ -21,6 +21,8 @@ from simulator.core.errors import wrong
 from simulator.core.flat_module import EVALUATION_BATCH, FlatModule
 from simulator.core.samples import Normalizer, Samples
 
+SMALLEST = 1e-22  # added before a logarithm is taken, as in the released code of Curvature Clues
+
 OnBatch = Callable[[FlatModule, Tensor, Tensor, np.random.Generator], Tensor]
 
 
@@ -33,11 +35,16 @@ class Signal:
             one number a sample, float [B].
         members: whether samples that a model was trained on have low or high values.
         bends: whether it is of second order in the image.
+        logarithm: whether to take that of its values, which are positive and spread over orders of magnitude: attacks
+            that take a signal as Gaussian need it, and others do not mind.
+        log_probability: whether what `measure` gives is the logarithm of the true label's probability.
     """
 
     on_batch: OnBatch
     members: Literal["low", "high"] = "low"
     bends: bool = False
+    logarithm: bool = False
+    log_probability: bool = False
 
     def measure(
         self, network: FlatModule, samples: Samples, normalizer: Normalizer, rng: np.random.Generator
@@ -62,6 +69,7 @@ class Signal:
             images = normalizer(samples.images_at(chunk), network.dtype)
             rows.append(self.on_batch(network, images, samples.labels_at(chunk), rng).detach())
         values: NDArray[np.float64] = torch.cat(rows).to(torch.float64).numpy()
+        values = np.log(values + SMALLEST) if self.logarithm else values
         return values if self.members == "high" else -values
 
 
@@ -105,14 +113,14 @@ def gradient_norm(network: FlatModule, images: Tensor, labels: Tensor, rng: np.r
 
 
 SIGNALS: Mapping[str, Signal] = {
-    "loss": Signal(loss),
+    "loss": Signal(loss, log_probability=True),
     "logit_margin": Signal(logit_margin, members="high"),
     "modified_entropy": Signal(modified_entropy),
     "gradient_norm": Signal(gradient_norm),
-    "curvature_trace": Signal(curvature.trace, bends=True),
-    "curvature_frobenius": Signal(curvature.frobenius, bends=True),
+    "curvature_trace": Signal(curvature.trace, bends=True, logarithm=True),
+    "curvature_frobenius": Signal(curvature.frobenius, bends=True, logarithm=True),
     "curvature_hvp": Signal(curvature.hvp, bends=True),
-    "curvature_fd": Signal(curvature.fd, bends=True),
-    "curvature_zo": Signal(curvature.zo, bends=True),
+    "curvature_fd": Signal(curvature.fd, bends=True, logarithm=True),
+    "curvature_zo": Signal(curvature.zo, bends=True, logarithm=True),
     "curvature_zo_trace": Signal(curvature.zo_trace, bends=True),
 }

@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditing.attacks.signals import SIGNALS
+from auditing.memorization.replicated import by_replicas
 from auditing.threads import one_a_core
 from simulator.core.audit import Audit
 from simulator.core.errors import wrong
 from simulator.core.flat_module import FlatModule
 from simulator.core.node import Node
 from simulator.core.seeding import generator
+from simulator.engine import Rhythm
 from simulator.launch import Run
 from simulator.training.trajectories import suspicion
 
@@ -42,17 +44,20 @@ def trajectories(run: Run, config: Audit.Config) -> dict[str, Floats]:
 
 
 def averaged(run: Run, config: Audit.Config) -> dict[str, Floats]:
-    """The mean of each signal over all checkpoints: of curvature, the score of Garg et al. (ICML 2024).
+    """The mean of each signal over training's checkpoints: of curvature, the score of Garg et al. (ICML 2024).
 
-    At the end of training alone the curvature of what was memorized has fallen again.
+    At the end of training alone the curvature of what was memorized has fallen again. Where a run was interrupted it
+    kept a checkpoint more; that is left out, so that the resumed run has the scores of one that never stopped.
 
     Raises:
         InputError: the run kept fewer than two checkpoints.
     """
-    rounds = run.checkpoints.rounds()
+    settings = run.directory.experiment
+    rhythm = Rhythm(settings["rounds"], None, settings["checkpoint"]["every"])
+    rounds = [round for round in run.checkpoints.rounds() if rhythm.checkpoints(round)]
     if len(rounds) < 2:
         what = f"a mean over training needs at least 2 checkpoints, and this run kept {len(rounds)}."
-        every = max(1, run.directory.experiment["rounds"] // 10)
+        every = max(1, settings["rounds"] // 10)
         advice = f"Run it again with, for example, checkpoint.every={every}, or name other scores with --attack."
         raise wrong("checkpoint.every", what, advice)
     return {f"mean {name}": at_checkpoints(run, name, rounds).mean(axis=0) for name in config.signals}
@@ -63,7 +68,12 @@ def final_loss(run: Run, config: Audit.Config) -> dict[str, Floats]:
     return {"final loss": at_checkpoints(run, "loss", [run.checkpoints.choose()])[0]}
 
 
-SCORES: Mapping[str, Family] = {"trajectories": trajectories, "curvature": averaged, "final_loss": final_loss}
+SCORES: Mapping[str, Family] = {
+    "trajectories": trajectories,
+    "curvature": averaged,
+    "final_loss": final_loss,
+    "replicas": by_replicas,
+}
 
 
 def at_checkpoints(run: Run, signal: str, rounds: Sequence[int]) -> Floats:

@@ -102,6 +102,7 @@ def _contributions(rounds: Sequence[Round], noise: Noise, observer: Observer, bl
     return total
 
 
-def by_distance(values: Floats, distances: NDArray[np.int64]) -> dict[int, Floats]:
-    """The entries [victim, observer] at each distance from victim to observer, from 1 on."""
-    return {hops: values[distances == hops] for hops in range(1, int(distances.max()) + 1)}
+def by_distance(values: Floats, distances: Floats) -> dict[int, Floats]:
+    """The entries [victim, observer] at each finite distance from victim to observer, from 1 on."""
+    farthest = distances[np.isfinite(distances)].max()
+    return {hops: values[distances == hops] for hops in range(1, int(farthest) + 1)}

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import NonNegativeInt
+
 from simulator.core.registry import Part, PartSettings, Registry
 from simulator.core.report import Section
 
@@ -14,10 +16,17 @@ class Audit(Part, ABC):
     """Audits runs; override `conduct` and `sections`. What it finds lies in ``audit/<name>/`` of the run directory."""
 
     class Config(PartSettings):
-        """Settings that audits have in common: the ``attacks`` to carry out, and the ``signals`` they judge by."""
+        """Settings that audits have in common.
+
+        Attributes:
+            attacks: to carry out.
+            signals: that they judge by.
+            replicas: how many reference networks to train, each on other halves of the nodes' pools.
+        """
 
         attacks: tuple[str, ...] = ()
         signals: tuple[str, ...] = ()
+        replicas: NonNegativeInt = 0
 
     config: Config
 

@@ -44,6 +44,12 @@ class RunError(RumormillError):
     """A run that had started could not go on; what it wrote so far stays readable."""
 
 
+class Interrupted(RumormillError):
+    """Something long was stopped by Ctrl-C, and what it has done so far is kept."""
+
+    exit_code = 130
+
+
 def wrong(where: str, what: str, advice: str = "") -> InputError:
     """An `InputError` holding the one problem described."""
     return InputError(Problem(where, what, advice))

@@ -46,7 +46,13 @@ class Place:
 
 @dataclass(frozen=True)
 class SharedSettings:
-    """What all nodes of a run share; ``nodes`` is their number, ``recorded`` the rounds to record, from 1."""
+    """What all nodes of a network share.
+
+    Attributes:
+        nodes: how many they are.
+        recorded: the rounds to record, counted from 1.
+        first: the first node's number: not 0 where several networks are run as one.
+    """
 
     seed: int
     nodes: int
@@ -54,6 +60,7 @@ class SharedSettings:
     training: TrainingSettings
     augment: Augment | None = None
     recorded: frozenset[int] = frozenset()
+    first: int = 0
 
 
 class Node:
@@ -78,6 +85,7 @@ class Node:
         self.id = place.id
         self._take(place)
         self.seed, self.num_nodes, self.rounds = shared.seed, shared.nodes, shared.rounds
+        self._first = shared.first
         self.training = shared.training
         self.data, self.parameters = data, parameters
         self.mixer, self.methods = mixer, list(methods)
@@ -191,7 +199,8 @@ class Node:
 
     def rng(self, purpose: str, round: int | None = None) -> np.random.Generator:
         """Random numbers for one purpose in one round (default: the current one); the same whenever asked."""
-        return generator(self.seed, purpose, node=self.id, round=self.round if round is None else round)
+        place = self.id - self._first
+        return generator(self.seed, purpose, node=place, round=self.round if round is None else round)
 
     def log(self, name: str, value: float) -> None:
         """Add a metric of this node in this round."""

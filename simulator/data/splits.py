@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -54,6 +54,11 @@ class NetworkData:
     canaries: Canaries
     notes: tuple[str, ...]
     truth: Truth | None = None
+
+    def resplit(self, seed: int) -> NetworkData:
+        """Every node's pool divided anew into as many samples to train on and to hold out; all else stays."""
+        nodes = (_resplit(data, generator(seed, "data.split", node=node)) for node, data in enumerate(self.nodes))
+        return replace(self, nodes=tuple(nodes))
 
     def save_partition(self, path: Path) -> None:
         """Write which node holds which sample, as an ``.npz`` file whose bytes depend on the data alone.
@@ -151,6 +156,14 @@ def _split_node(settings: DataSettings, rows: Indices, node: int, seed: int) -> 
         raise wrong("data.partition", what, "Take fewer nodes, a partition of more equal sizes, or smaller shares.")
     end = len(rows) - validation
     return Rows(np.sort(order[held_out:end]), np.sort(order[end:]), np.sort(order[:held_out]))
+
+
+def _resplit(data: NodeData, rng: np.random.Generator) -> NodeData:
+    train, held_out = data.train, data.held_out
+    order = rng.permutation(torch.cat([train.index, held_out.index]).sort().values.numpy())
+    rows = (torch.from_numpy(np.sort(part)) for part in (order[len(held_out) :], order[: len(held_out)]))
+    train, held_out = (replace(train, index=index) for index in rows)
+    return replace(data, train=train, held_out=held_out)
 
 
 def _notes(settings: DataSettings, private: ImageData, drawn: Drawn, left_over: int) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,10 +30,16 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """The folder ``checkpoints/`` of a run; ``experiment`` is the digest of the experiment it belongs to."""
+    """The folder ``checkpoints/`` of a run.
 
-    def __init__(self, path: Path, experiment: str) -> None:
-        self._path, self._experiment = path, experiment
+    Args:
+        path: the folder.
+        experiment: digest of the experiment it belongs to.
+        keep_all: whether older checkpoints stay when a new one is there.
+    """
+
+    def __init__(self, path: Path, experiment: str, keep_all: bool = True) -> None:
+        self._path, self._experiment, self._keep_all = path, experiment, keep_all
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write into a hidden folder, flush to disk, then rename: a crash leaves the older checkpoints as they were."""
@@ -55,6 +61,9 @@ class Checkpoints:
         shutil.rmtree(final, ignore_errors=True)
         draft.rename(final)
         _sync(self._path)
+        for older in () if self._keep_all else self.rounds():
+            if older != checkpoint.round:
+                shutil.rmtree(self._folder(older))
 
     def rounds(self) -> list[int]:
         """Rounds that have a complete checkpoint, ascending."""
@@ -75,8 +84,8 @@ class Checkpoints:
             raise wrong(str(self._path), have, "Choose one of them with --round.")
         return rounds[-1] if round is None else round
 
-    def load(self, round: int) -> Checkpoint:
-        """The checkpoint of ``round``; use it inside `refusing`.
+    def load(self, round: int, nodes: Iterable[int] | None = None) -> Checkpoint:
+        """The checkpoint of ``round``, with the states of all nodes or of some; use it inside `refusing`.
 
         Raises:
             InputError: it belongs to another experiment.
@@ -86,8 +95,9 @@ class Checkpoints:
         if header["format"] != FORMAT or header["experiment"] != self._experiment:
             what = "belongs to another experiment or another version of the program."
             raise wrong(str(folder), what, self._instead_of(round))
-        nodes = {node: load_file(folder / f"node-{node:04}.safetensors") for node in range(header["nodes"])}
-        return Checkpoint(header["round"], nodes, header["engine"])
+        wanted = range(header["nodes"]) if nodes is None else nodes
+        states = {node: load_file(folder / f"node-{node:04}.safetensors") for node in wanted}
+        return Checkpoint(header["round"], states, header["engine"])
 
     @contextmanager
     def refusing(self, round: int) -> Iterator[None]:

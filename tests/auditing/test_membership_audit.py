@@ -160,6 +160,7 @@ def test_the_command_adds_a_section_to_the_report(overfitted, monkeypatch, capsy
         ({"attacks": ("treshold",)}, "--attack", "'threshold'"),
         ({"signals": ("curvature",)}, "--signal", "Known signals"),
         ({"views": ("mesage",)}, "--view", "'message'"),
+        ({"attacks": ("lira_online",), "replicas": 1}, "--attack", "--replicas 16"),
     ],
 )
 def test_unknown_names_are_refused_with_the_nearest(overfitted, settings, where, advice):

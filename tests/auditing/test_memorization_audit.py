@@ -2,7 +2,9 @@
 
 import json
 import re
+import shutil
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,12 +16,14 @@ from auditing.memorization import MemorizationAudit
 from auditing.memorization.agreement import agreement
 from auditing.memorization.detection import detection
 from auditing.memorization.samples import TrainingSamples
+from auditing.memorization.scores import averaged
 from auditing.metrics import Resamples
 from simulator import cli, run
 from simulator.core.errors import InputError
 from simulator.core.flat_module import FlatModule
 from simulator.core.seeding import generator
-from simulator.launch import audit
+from simulator.launch import Run, audit
+from simulator.results.run_directory import RunDirectory
 
 KIND = "flipped labels"
 PLAIN = MemorizationAudit.Config(resamples=40, top=5, shown_nodes=2)
@@ -83,6 +87,14 @@ def test_curvature_is_the_mean_of_the_estimator_over_checkpoints(noisy, found):
     own = found[1]["node"] == 2
     np.testing.assert_allclose(found[1]["mean curvature_fd"][own], torch.stack(rows).mean(0).numpy(), rtol=1e-12)
     assert not torch.equal(noisy.models(4)[2], noisy.models(12)[2])
+
+
+def test_the_checkpoint_of_an_interruption_changes_no_score(noisy, found, tmp_path):
+    shutil.copytree(noisy.path, tmp_path / "run")
+    run = Run(RunDirectory.open(tmp_path / "run"), "finished")
+    run.checkpoints.save(replace(run.checkpoints.load(8), round=9))
+    assert run.checkpoints.rounds() == [4, 8, 9, 12]
+    np.testing.assert_array_equal(averaged(run, PLAIN)["mean curvature_fd"], found[1]["mean curvature_fd"])
 
 
 def test_the_final_loss_is_that_of_the_last_model(noisy, found):
@@ -204,3 +216,17 @@ def test_agreement_of_a_score_with_its_monotone_image_its_negative_and_noise():
 def test_a_constant_score_agrees_with_nothing_known():
     found = agreement({"varied": np.arange(5.0), "constant": np.ones(5)})
     assert np.isnan(found["spearman"][0][1])
+
+
+def test_replicas_agree_with_the_cumulative_loss_where_training_learns_by_heart(tmp_path):
+    """Half of the pool is trained on, and a tenth of that is mislabelled: who was not taught a wrong label misses it."""
+    done = run(mislabelled("data.held_out=0.5", "training.local_steps=60", "training.trainer=stacked"), tmp_path)
+    settings = MemorizationAudit.Config(attacks=("trajectories", "replicas"), replicas=8, resamples=20)
+    result = json.loads((audit(done.path, settings) / "result.json").read_text())
+    assert result["scores"][-1] == "replica memorization"
+    assert result["detection"][KIND]["scores"]["replica memorization"]["pooled"]["value"] > 0.9
+    assert result["agreement"]["spearman"][0][-1] > 0.3
+
+
+def test_without_replicas_there_is_no_such_score(found):
+    assert "replica memorization" not in found[0]["scores"]

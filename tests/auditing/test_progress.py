@@ -8,8 +8,8 @@ from auditing.progress import Countdown
 
 
 def test_time_left_follows_the_costs():
-    """Three models, the first as costly as both others together; lines no closer than half a minute."""
-    times, out = iter([0.0, 20.0, 30.0, 60.0]), StringIO()
+    """Three models, the first as costly as both others together; lines no closer than ten seconds."""
+    times, out = iter([0.0, 20.0, 25.0, 40.0]), StringIO()
     countdown = Countdown("scoring three models", Console(file=out), lambda: next(times))
     assert list(countdown.over(["a", "b", "c"], [2.0, 1.0, 1.0])) == ["a", "b", "c"]
     assert out.getvalue().splitlines() == [

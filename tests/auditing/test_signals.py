@@ -3,7 +3,8 @@ import pytest
 import torch
 from torch import nn
 
-from auditing.attacks.membership import ATTACKS, Evidence
+from auditing.attacks.evidence import Evidence
+from auditing.attacks.membership import ATTACKS
 from auditing.attacks.signals import SIGNALS
 from simulator.core.errors import InputError
 from simulator.core.flat_module import FlatModule

@@ -207,13 +207,13 @@ def test_part_of_a_network_is_seen_as_a_network_of_its_own(tmp_path):
         heard = torch.tensor(sorted([node, *others]))
         row = {"receivers": torch.tensor(others), "heard": heard, "weights": torch.ones(len(heard)) / len(heard)}
         views.save(Recording(1, node, models | row))
-    nodes = [type("Final", (), {"parameters": torch.from_numpy(rng.normal(size=4))}) for _ in range(6)]
-    whole = RunRecord(views, nodes, views.rounds(6), 0, 6)
-    second = RunRecord(views, nodes, views.rounds(6), 3, 3)
+    final = [torch.from_numpy(rng.normal(size=4)) for _ in range(6)]
+    whole = RunRecord(views, final, views.rounds(6))
+    second = RunRecord(views, final[3:], views.rounds(6), 3)
     assert second.receivers(1, 1) == (0, 2)
     assert second.weights(1, 1) == pytest.approx(dict.fromkeys([0, 1, 2], 1 / 3))
     chain = Topology.build("chain", 3)
-    first, found = (observe(RunRecord(views, nodes, (1,), start, 3), chain)[0] for start in (0, 3))
+    first, found = (observe(RunRecord(views, final[start : start + 3], (1,), start), chain)[0] for start in (0, 3))
     assert first.models == found.models
     assert first.views == found.views
     kinds = [Stored("final", 2), Stored("start", 1, 1), Stored("message", 1, 1, 2), Stored("mixed", 0, 1)]

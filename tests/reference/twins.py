@@ -228,7 +228,7 @@ def relay_sum(
     for t in range(rounds):
         sent.append(path[-1] - eta * gradient(path[-1]))
         stand_in = sent[-1] if fill == "own" else start
-        when = t + 1 - np.maximum(hops, 1)
+        when = t + 1 - np.maximum(hops, 1).astype(int)
         rows = [[sent[when[i, j]][j] if when[i, j] >= 0 else stand_in[i] for j in range(n)] for i in range(n)]
         path.append(np.mean(rows, axis=1))
     return np.stack(path)

@@ -72,6 +72,7 @@ def network(run: RunDirectory, accuracies: Sequence[float]) -> Chapter:
         "nodes": str(topology.num_nodes),
         "directed links": str(len(topology.edges())),
         "degree": _degree(topology.degrees),
+        **({"components": str(topology.components)} if topology.components > 1 else {}),
         "diameter": str(diameter(topology.graph)),
         "spectral gap": significant(gap),
         "rounds to halve disagreement": f"{significant(expected_rounds_to_halve(gap), 3)} by mixing alone",

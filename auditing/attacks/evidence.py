@@ -1,0 +1,107 @@
+"""Evidence: what an attacker has against one model, and how the signal of a sample spreads over reference models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log, pi
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Spread = Literal["per_example", "global", "fixed"]
+FLOOR = 0.01  # of the standard deviation within candidates: references that agree by chance are not sure of anything
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What an attacker has against one model; signals are high for members.
+
+    Attributes:
+        signal: float64 [N], of the candidates.
+        labels: int64 [N], their classes.
+        population: float64 [P], the signal in the same model of samples that nobody trained on.
+        population_labels: int64 [P], their classes.
+        references: float64 [M, N], the candidates' signal in the same place of M replicas; None where there are none.
+        member_of: bool [M, N], whether the candidate's node trained on it in that replica.
+        population_references: float64 [M, P], the population's signal there; None where no attack asked for it.
+    """
+
+    signal: Floats
+    labels: NDArray[np.int64]
+    population: Floats
+    population_labels: NDArray[np.int64]
+    references: Floats | None = None
+    member_of: Bools | None = None
+    population_references: Floats | None = None
+
+    @property
+    def inside(self) -> References:
+        """The references that trained on the candidate."""
+        assert self.references is not None  # an attack that needs them is refused where there are none
+        assert self.member_of is not None
+        return References(self.references, self.member_of)
+
+    @property
+    def outside(self) -> References:
+        """The references that did not; all that an offline attack may look at."""
+        assert self.references is not None  # as above
+        assert self.member_of is not None
+        return References(self.references, ~self.member_of)
+
+
+@dataclass(frozen=True)
+class References:
+    """A signal in those of M reference models that are ``chosen``: float64 and bool [M, N].
+
+    What too few references tell of a candidate is taken from the others: it has their mean where it has no reference
+    itself, and their spread where it has fewer than two.
+    """
+
+    values: Floats
+    chosen: Bools
+
+    @property
+    def mean(self) -> Floats:
+        """Of each candidate, float64 [N]."""
+        count, total = self.chosen.sum(axis=0), np.where(self.chosen, self.values, 0.0).sum(axis=0)
+        mean = total / np.maximum(count, 1)
+        return np.where(count > 0, mean, mean[count > 0].mean() if (count > 0).any() else 0.0)
+
+    def sd(self, spread: Spread) -> Floats:
+        """Standard deviation, float64 [N], at least `FLOOR` of the one within candidates; 1 where that is 0.
+
+        Args:
+            spread: ``per_example``: of the candidate's own references; ``global``: within candidates, the same for all;
+                ``fixed``: of all references of all candidates together, so of the candidates' differences as well.
+        """
+        count = self.chosen.sum(axis=0)
+        squares = np.where(self.chosen, self.values - self.mean, 0.0) ** 2
+        within = float(np.sqrt(squares[:, count > 1].sum() / max(count[count > 1].sum(), 1)))
+        if spread == "per_example":
+            found = np.where(count > 1, np.sqrt(squares.sum(axis=0) / np.maximum(count, 1)), within)
+        elif spread == "global":
+            found = np.full(len(count), within)
+        else:
+            found = np.full(len(count), self.values[self.chosen].std() if self.chosen.any() else 0.0)
+        found = np.maximum(found, FLOOR * within)
+        return np.where(found > 0, found, 1.0)
+
+    def quantile(self, q: float) -> Floats:
+        """Of each candidate's references, float64 [N], linear between two of them."""
+        empty, values = ~self.chosen.any(axis=0), np.where(self.chosen, self.values, np.nan)
+        values[:, empty] = self.mean[empty]
+        ordered = np.sort(values, axis=0)  # NaN comes last
+        place = q * ((~np.isnan(ordered)).sum(axis=0) - 1)
+        low, high = (
+            np.take_along_axis(ordered, end(place).astype(np.int64)[None], 0)[0] for end in (np.floor, np.ceil)
+        )
+        found: Floats = low + (place - np.floor(place)) * (high - low)
+        return found
+
+
+def log_density(x: Floats, mean: Floats, sd: Floats) -> Floats:
+    """log N(x; mean, sd^2)."""
+    return -(((x - mean) / sd) ** 2) / 2 - np.log(sd) - log(2 * pi) / 2

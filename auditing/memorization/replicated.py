@@ -1,0 +1,62 @@
+"""Memorization as it is defined: how much a model's prediction of a sample depends on having been trained on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from auditing.replicas import train
+from simulator.core.audit import Audit
+from simulator.core.samples import Samples
+from simulator.launch import Run
+from simulator.results.console import Console
+
+Floats = NDArray[np.float64]
+
+
+def memorization(correct: NDArray[np.bool_], member_of: NDArray[np.bool_]) -> Floats:
+    """mem_i = Pr[h(x_i) = y_i | i in S] - Pr[h(x_i) = y_i | i not in S] (Feldman and Zhang 2020, eq. 1).
+
+    Args:
+        correct: bool or float [M, N], whether each of M models predicts the label of each sample.
+        member_of: bool [M, N], whether it was trained on it.
+
+    Returns:
+        float64 [N] within [-1, 1]; NaN where all models were, or none was, trained on the sample.
+    """
+    inside, outside = (_share(correct, chosen) for chosen in (member_of, ~member_of))
+    return inside - outside
+
+
+def by_replicas(run: Run, config: Audit.Config) -> dict[str, Floats]:
+    """`memorization` by ``config.replicas`` networks like the run's; nothing where there are to be none.
+
+    Raises:
+        InputError: the run cannot have replicas.
+    """
+    if not config.replicas:
+        return {}
+    trained, everyone = train(run, config.replicas, [Console()]), [node.data.train for node in run.nodes]
+    asked = Samples(everyone[0].images, everyone[0].labels, torch.cat([samples.index for samples in everyone]))
+    correct = np.stack([_correct(run, trained.parameters(replica)) for replica in range(trained.number)])
+    return {"replica memorization": memorization(correct, trained.member_of(asked))}
+
+
+def _correct(run: Run, models: Sequence[Tensor]) -> NDArray[np.bool_]:
+    """bool [N]: whether each training sample is classified as labelled by the model in its own node's place."""
+    network, found = run.blueprint.module(), []
+    for node, parameters in zip(run.nodes, models, strict=True):
+        network.bind(parameters)
+        labels = node.data.train.labels_at(torch.arange(len(node.data.train)))
+        found.append(network.logits(node.data.train, node.data.normalizer).argmax(1) == labels)
+    return torch.cat(found).numpy()
+
+
+def _share(correct: NDArray[np.bool_], chosen: NDArray[np.bool_]) -> Floats:
+    count = chosen.sum(axis=0)
+    found: Floats = np.where(count > 0, (correct * chosen).sum(axis=0) / np.maximum(count, 1), np.nan)
+    return found

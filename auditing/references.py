@@ -1,0 +1,77 @@
+"""References: the signals of an audit's candidates in replicas, in the place of each model that is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditing.candidates import Candidates
+from auditing.replicas import Replicas
+from auditing.scoring import signals_of
+from auditing.views import Observation, Observed
+from simulator.core.samples import Samples
+from simulator.launch import Run
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ReferenceSignals:
+    """A signal in M replicas; the arrays lie on disk and are read where needed.
+
+    Attributes:
+        member_of: bool [M, N], whether each replica trained on a candidate, at the candidate's node.
+        candidates: float64 [M, models, N], high for members; NaN where no attacker asks.
+        population: float64 [M, models, P], likewise.
+    """
+
+    member_of: NDArray[np.bool_]
+    candidates: Floats
+    population: Floats
+
+    def evidence(self, observation: Observation, asked: NDArray[np.bool_]) -> Mapping[str, Any]:
+        """The fields of `Evidence` that are about references; see `auditing.scoring.References`."""
+        return {
+            "references": observation.signal(self.candidates.swapaxes(0, 1))[:, asked],
+            "member_of": self.member_of[:, asked],
+            "population_references": observation.signal(self.population.swapaxes(0, 1)),
+        }
+
+
+def reference_signals(
+    names: Sequence[str],
+    run: Run,
+    replicas: Replicas,
+    observed: Observed,
+    candidates: Candidates,
+    population: Samples,
+    folder: Path,
+) -> dict[str, ReferenceSignals]:
+    """By signal, what each replica has in the place of the models of ``observed``, which is of ``run``.
+
+    One replica's models are in memory at a time, and none are kept: what they give goes to ``folder``, two files a
+    signal. Models are probed as those of ``run`` are.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    asked, usual = (
+        {name: _file(folder / f"{name}-{kind}.npy", (replicas.number, len(observed.models), size)) for name in names}
+        for kind, size in (("candidates", len(candidates)), ("population", len(population)))
+    )
+    for replica in range(replicas.number):
+        theirs = replace(observed, record=replicas.record(replica))
+        whose = f"replica {replica + 1} of {replicas.number}: "
+        found = signals_of(names, run, theirs, candidates, population, whose)
+        for name in names:
+            asked[name][replica], usual[name][replica] = found[0][name], found[1][name]
+    member_of = replicas.member_of(candidates.samples)
+    return {name: ReferenceSignals(member_of, asked[name], usual[name]) for name in names}
+
+
+def _file(path: Path, shape: tuple[int, ...]) -> Floats:
+    found: Floats = np.lib.format.open_memmap(path, mode="w+", dtype=np.float64, shape=shape)
+    return found

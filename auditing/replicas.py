@@ -1,0 +1,179 @@
+"""Replicas: whole networks trained as the audited one was, each on its own random half of every node's pool.
+
+They are the reference models of an audit: what models look like that were, and that were not, trained on a sample. A
+replica has the links, pools, settings and number of rounds of the run. Its own are, node by node, which samples of the
+pool are trained on and which are held out (as many as in the run), the initial parameters, and the order of batches.
+All replicas train as one simulation over copies of the network, on the run's backend: node i of replica r is node
+r n + i of n a network. Samples for validation stay what they are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from auditing.candidates import nothing_held_out
+from auditing.cost import cost
+from auditing.record import RunRecord
+from simulator.build import Simulation
+from simulator.core.errors import Interrupted, wrong
+from simulator.core.observer import Observer
+from simulator.core.recording import Recording
+from simulator.core.samples import Samples
+from simulator.core.seeding import generator
+from simulator.experiment import CheckpointSettings, EvaluateSettings, Experiment
+from simulator.launch import Run, carry_on
+from simulator.parsing import load_experiment
+from simulator.results.checkpoint import Checkpoints
+from simulator.results.views import Views
+
+FOLDER = Path("audit/replicas")  # of the audited run
+TIMES = 10  # that replicas are saved, and their accuracy shown, while they train
+SHOWN_ON = 200  # test samples, for that accuracy
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """Trained replicas of a run, on disk.
+
+    Attributes:
+        path: their folder.
+        number: of replicas, M.
+        nodes: of each, n.
+        experiment: theirs.
+    """
+
+    path: Path
+    number: int
+    nodes: int
+    experiment: Experiment
+
+    def parameters(self, replica: int) -> list[Tensor]:
+        """float [parameters] of each node of a replica, after the last round; only these are read.
+
+        Raises:
+            InputError: they are damaged.
+        """
+        saved, ids = _checkpoints(self.path, self.experiment), range(replica * self.nodes, (replica + 1) * self.nodes)
+        with saved.refusing(self.experiment.rounds):
+            states = saved.load(self.experiment.rounds, ids).nodes
+            return [states[id]["parameters"] for id in ids]
+
+    def record(self, replica: int) -> RunRecord:
+        """What a replica has kept: its nodes' final models, and the rounds that the run recorded.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        views = Views(self.path / "views")
+        return RunRecord(views, self.parameters(replica), views.rounds(self.number * self.nodes), replica * self.nodes)
+
+    def member_of(self, samples: Samples) -> NDArray[np.bool_]:
+        """bool [M, N]: whether each replica trained on a sample, at the node whose pool it is from."""
+        return self._mask[:, samples.index.numpy()]
+
+    @cached_property
+    def _mask(self) -> NDArray[np.bool_]:
+        """bool [M, rows of the training arrays]; pools do not overlap, so the row alone tells the node."""
+        with np.load(self.path / "partition.npz") as saved:
+            arrays = {name: saved[f"{name}_index"] for name in ("train", "validation", "held_out")}
+            node = saved["train_node"]
+        mask = np.zeros((self.number, 1 + max(int(rows.max(initial=0)) for rows in arrays.values())), dtype=np.bool_)
+        mask[node // self.nodes, arrays["train"]] = True
+        return mask
+
+
+class ViewsRecorder(Observer):
+    """Keeps what the replicas' nodes record, as the run did."""
+
+    def __init__(self, path: Path) -> None:
+        self._views = Views(path / "views")
+
+    def kept(self, recording: Recording) -> None:
+        """One file."""
+        self._views.save(recording)
+
+
+def train(run: Run, number: int, observers: Sequence[Observer] = ()) -> Replicas:
+    """The ``number`` replicas of ``run``: those that there are, or new ones; continued where it was stopped.
+
+    Raises:
+        InputError: the run held no samples out, has not finished or has no rounds in step, or there are other replicas.
+        Interrupted: Ctrl-C; what was trained is kept.
+        RunError: training could not go on.
+    """
+    experiment = _checked(run)
+    path, ours = run.path / FOLDER, _experiment(experiment, number)
+    _claim(path, {"replicas": number, "experiment": experiment.digest()})
+    saved = _checkpoints(path, ours)
+    if ours.rounds not in saved.rounds():
+        simulation = Simulation.of(ours, seeds(experiment.seed, number))
+        simulation.data.save_partition(path / "partition.npz")
+        simulation.data = replace(simulation.data, notes=(*simulation.data.notes, f"{cost(run, number)}"))
+        if carry_on(simulation, path, saved, [ViewsRecorder(path), *observers]) == "interrupted":
+            done = f"the replicas were stopped after round {max(saved.rounds(), default=0)} of {ours.rounds}."
+            raise Interrupted(f"{done}\n    The same command goes on from there.")
+    return Replicas(path, number, run.directory.topology.num_nodes, ours)
+
+
+def seeds(seed: int, number: int) -> list[int]:
+    """Of each replica of a run with ``seed``, for all that is its own."""
+    return [int(generator(seed, "audit.replicas", round=replica).integers(2**63)) for replica in range(number)]
+
+
+def _checked(run: Run) -> Experiment:
+    """The experiment of a run that replicas can be made of."""
+    experiment = load_experiment(run.directory.experiment)
+    if experiment.data.held_out == 0:
+        raise nothing_held_out()
+    if experiment.mode == "asynchronous":
+        what = "an asynchronous run has no replicas: who meets whom, and when, depends on all nodes of a simulation."
+        raise wrong("mode", what, "Audit it by attacks that need none, without --replicas.")
+    if run.nodes[0].round < experiment.rounds:
+        what = f"stopped after round {run.nodes[0].round} of {experiment.rounds}; its replicas would not."
+        raise wrong(str(run.path), what, f"Finish it first: rumormill resume {run.path}")
+    return experiment
+
+
+def _experiment(experiment: Experiment, number: int) -> Experiment:
+    """Trains the same models, and says now and then how that gets on; nothing else of it is kept."""
+    every = max(1, experiment.rounds // TIMES)
+    shown = min(SHOWN_ON, experiment.data.test_samples or SHOWN_ON)
+    changes = {
+        "name": f"{number} replicas of {experiment.name}",
+        "data": experiment.data.model_copy(update={"test_samples": shown}),
+        "clock": None,
+        "evaluate": EvaluateSettings(every=every),
+        "checkpoint": CheckpointSettings(every=every),
+    }
+    return experiment.model_copy(update=changes)
+
+
+def _claim(path: Path, content: Mapping[str, Any]) -> None:
+    """Make the folder for these replicas, or find that it is theirs.
+
+    Raises:
+        InputError: it holds others.
+    """
+    file = path / "replicas.json"
+    if not file.exists():
+        path.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(content) + "\n")
+    found = json.loads(file.read_text())
+    if found != content:
+        same = found["experiment"] == content["experiment"]
+        what = f"holds {found['replicas']} replicas{'' if same else ' of another experiment'}."
+        advice = f"Ask for --replicas {found['replicas']}, or" if same else "To make new ones,"
+        raise wrong(str(path), what, f"{advice} delete the folder.")
+
+
+def _checkpoints(path: Path, experiment: Experiment) -> Checkpoints:
+    return Checkpoints(path / "checkpoints", experiment.digest(), keep_all=False)

@@ -1,0 +1,185 @@
+"""Attacks with reference models: closed forms, invariances, and what each may look at."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from auditing.attacks.evidence import Evidence, References
+from auditing.attacks.membership import ATTACKS, chosen
+from auditing.memorization.replicated import memorization
+from auditing.metrics import Ranking
+from simulator.core.errors import InputError
+
+WITH_REFERENCES = [name for name, attack in ATTACKS.items() if attack.replicas]
+OFFLINE = [name for name in WITH_REFERENCES if name.startswith(("calibrated", "attack_r", "lira_offline"))] + ["rmia"]
+
+
+def auc(scores, member):
+    return Ranking(scores, member).roc().auc
+
+
+def gaussian(candidates=400, references=64, gap=1.0, seed=0, spread=(0.0, 0.0)):
+    """Candidates of different difficulty; log-normal standard deviations with sigma ``spread`` (in, out)."""
+    rng = np.random.default_rng(seed)
+    outside = rng.normal(-6, 2, candidates)
+    sd_in, sd_out = (np.exp(rng.normal(0, s, candidates)) for s in spread)
+    member = np.arange(candidates) % 2 == 0
+    member_of = rng.random((references, candidates)) < 0.5
+
+    def draw(inside):
+        noise = rng.normal(size=inside.shape)
+        return outside + np.where(inside, gap + sd_in * noise, sd_out * noise)
+
+    population = rng.normal(-6, 2, 100)
+    evidence = Evidence(
+        signal=draw(member), labels=np.zeros(candidates, np.int64), population=population,
+        population_labels=np.zeros(100, np.int64), references=draw(member_of), member_of=member_of,
+        population_references=population + rng.normal(size=(references, 100)),
+    )  # fmt: skip
+    return evidence, member, outside, sd_in, sd_out
+
+
+def test_online_lira_is_the_log_likelihood_ratio_where_it_is_known():
+    evidence, _, outside, sd_in, sd_out = gaussian(50, 40_000, spread=(0.3, 0.3))
+    known = norm.logpdf(evidence.signal, outside + 1, sd_in) - norm.logpdf(evidence.signal, outside, sd_out)
+    np.testing.assert_allclose(ATTACKS["lira_online_per_example"](evidence), known, rtol=0.03, atol=0.15)
+    above = norm.cdf(evidence.signal, outside, sd_out)
+    np.testing.assert_allclose(norm.cdf(ATTACKS["lira_offline_per_example"](evidence)), above, atol=0.01)
+
+
+def test_one_spread_for_all_is_the_log_likelihood_ratio_where_there_is_one():
+    evidence, _, outside, *_ = gaussian(400, 4_000)
+    known = norm.logpdf(evidence.signal, outside + 1) - norm.logpdf(evidence.signal, outside)
+    np.testing.assert_allclose(ATTACKS["lira_online_global"](evidence), known, atol=0.3)
+    # "fixed" counts what candidates differ by as spread too: sqrt(2^2 + 1^2), in and out alike.
+    ratio = ATTACKS["lira_online_global"](evidence) / 5
+    np.testing.assert_allclose(ATTACKS["lira_online_fixed"](evidence), ratio, atol=0.15)
+
+
+def test_references_beat_a_threshold_and_own_spreads_one_for_all():
+    evidence, member, *_ = gaussian(2_000, 64, spread=(1.0, 1.0))
+    found = {name: auc(ATTACKS[name](evidence), member) for name in ATTACKS}
+    assert found["threshold"] < 0.65
+    assert found["calibrated"] > found["threshold"] + 0.05
+    assert found["lira_offline_per_example"] > found["threshold"] + 0.05
+    assert found["lira_online_per_example"] > found["lira_online_global"] + 0.05
+    assert found["curvature_lr"] == pytest.approx(found["lira_online_per_example"], abs=0.005)
+
+
+@pytest.mark.parametrize("replicas", [16, 64])
+def test_few_references_share_one_spread(replicas):
+    evidence, *_ = gaussian(50, replicas, spread=(1.0, 1.0))
+    spread = "per_example" if replicas >= 64 else "fixed"
+    for kind in ("online", "offline"):
+        usual, meant = (ATTACKS[f"lira_{kind}{suffix}"](evidence) for suffix in ("", f"_{spread}"))
+        np.testing.assert_array_equal(usual, meant)
+
+
+@pytest.mark.parametrize("name", sorted({*WITH_REFERENCES} - {"rmia", "rmia_online"}))
+def test_neither_the_order_of_references_nor_the_scale_of_the_signal_matters(name):
+    evidence, *_ = gaussian(60, 20)
+    order = np.random.default_rng(1).permutation(20)
+    shuffled = replace(evidence, references=evidence.references[order], member_of=evidence.member_of[order])
+    np.testing.assert_allclose(ATTACKS[name](shuffled), ATTACKS[name](evidence))
+    scaled = replace(evidence, signal=3 * evidence.signal - 2, references=3 * evidence.references - 2)
+    ranks = [np.argsort(np.argsort(ATTACKS[name](each))) for each in (evidence, scaled)]
+    if not name.endswith("released") and name != "curvature_lr":  # which do depend on the unit; LR by its guard
+        np.testing.assert_array_equal(*ranks)
+
+
+@pytest.mark.parametrize("name", OFFLINE)
+def test_offline_attacks_do_not_look_at_models_that_trained_on_the_candidate(name):
+    evidence, *_ = gaussian(60, 20)
+    other = np.where(evidence.member_of, 99.0, evidence.references)
+    blinded = replace(evidence, references=other)
+    np.testing.assert_array_equal(ATTACKS[name](blinded), ATTACKS[name](evidence))
+
+
+@pytest.mark.parametrize("name", WITH_REFERENCES)
+def test_signals_that_know_nothing_give_chance(name):
+    evidence, member, *_ = gaussian(4_000, 16, gap=0.0)
+    assert auc(ATTACKS[name](evidence), member) == pytest.approx(0.5, abs=0.035)
+
+
+def test_released_statistics_are_the_formulas_with_variances_for_standard_deviations():
+    evidence, *_ = gaussian(80, 30, spread=(0.2, 0.2))
+    s, rows = evidence.signal, np.where(evidence.member_of, evidence.references, np.nan)
+    mu_in, var_in = np.nanmean(rows, 0), np.nanvar(rows, 0)
+    rows = np.where(evidence.member_of, np.nan, evidence.references)
+    mu_out, var_out = np.nanmean(rows, 0), np.nanvar(rows, 0)
+    nll = ((s - mu_out) ** 2 - (s - mu_in) ** 2) / (2 * var_in**2)
+    np.testing.assert_allclose(ATTACKS["curvature_nll_released"](evidence), nll)
+    np.testing.assert_allclose(ATTACKS["curvature_nll"](evidence), nll * var_in)
+    lr = norm.pdf(s, mu_in, var_in) / (norm.pdf(s, mu_out, var_out) + 1e-22)
+    np.testing.assert_allclose(np.exp(ATTACKS["curvature_lr_released"](evidence)), lr)
+    lr = norm.pdf(s, mu_in, np.sqrt(var_in)) / (norm.pdf(s, mu_out, np.sqrt(var_out)) + 1e-22)
+    np.testing.assert_allclose(np.exp(ATTACKS["curvature_lr"](evidence)), lr)
+
+
+def test_attack_r_and_calibration_by_hand():
+    references = np.array([[1.0, 5.0], [2.0, 6.0], [4.0, 9.0]])
+    member_of = np.array([[False, True], [False, False], [True, False]])
+    two, one = np.array([3.0, 7.0]), np.zeros(2, np.int64)
+    evidence = Evidence(two, one, two, one, references, member_of)
+    assert ATTACKS["calibrated"](evidence).tolist() == [3 - 1.5, 7 - 7.5]
+    np.testing.assert_allclose(ATTACKS["attack_r"](evidence), [3 - 2, 7 - 9], atol=1e-3)
+    assert References(references, ~member_of).quantile(0.5).tolist() == [1.5, 7.5]
+
+
+def test_rmia_by_its_definition():
+    evidence, *_ = gaussian(40, 12)
+    p = {k: np.exp(getattr(evidence, k)) for k in ("signal", "references", "population", "population_references")}
+    for name in ("rmia", "rmia_online"):
+        expected = []
+        for n in range(40):
+            inside = evidence.member_of[:, n]
+            out = p["references"][~inside, n].mean()
+            drawn = (1.3 * out + 0.7) / 2 if name == "rmia" else (out + p["references"][inside, n].mean()) / 2
+            others = p["population"] / ((1.3 * p["population_references"].mean(0) + 0.7) / 2)
+            expected.append(np.mean(p["signal"][n] / drawn / others > 1))
+        np.testing.assert_allclose(ATTACKS[name](evidence), expected)
+
+
+@pytest.mark.parametrize("name", WITH_REFERENCES)
+def test_references_that_agree_or_are_missing_give_finite_scores(name):
+    evidence, *_ = gaussian(40, 6)
+    references, member_of = evidence.references.copy(), evidence.member_of.copy()
+    references[:, 0] = 3.0  # no spread at all
+    member_of[:, 1], member_of[:, 2] = True, False  # one side empty
+    member_of[:, 3] = np.arange(6) == 0  # one reference on a side
+    odd = replace(evidence, references=references, member_of=member_of)
+    assert np.isfinite(ATTACKS[name](odd)).all()
+    constant = replace(evidence, references=np.full_like(references, -1.0), signal=np.full(40, -1.0))
+    assert np.ptp(ATTACKS[name](constant)) == 0
+
+
+@pytest.mark.parametrize(
+    ("attacks", "signals", "replicas", "where", "advice"),
+    [
+        (("lira_online",), ("loss",), 0, "--attack", "at least 2 replicas, and there are to be 0"),
+        (("curvature_nll",), ("loss",), 1, "--attack", "--replicas 16"),
+        (("rmia",), ("logit_margin",), 4, "--attack", "--signal loss"),
+        (("lira",), ("loss",), 4, "--attack", "Known attacks"),
+    ],
+)
+def test_attacks_that_lack_something_are_refused(attacks, signals, replicas, where, advice):
+    with pytest.raises(InputError) as refused:
+        chosen(attacks, signals, replicas)
+    (problem,) = refused.value.problems
+    assert problem.where == where
+    assert advice in str(problem)
+
+
+def test_by_default_whatever_can_be_done_is():
+    assert chosen((), ("loss",), 0) == ("threshold", "class_threshold")
+    assert {"lira_online", "rmia", "curvature_nll"} < set(chosen((), ("loss",), 2))
+    assert not any(ATTACKS[name].variant for name in chosen((), ("loss",), 2))
+    assert chosen(("rmia",), ("loss", "logit_margin"), 2) == ("rmia",)
+
+
+def test_memorization_is_the_difference_that_training_on_a_sample_makes():
+    correct = np.array([[1, 1, 0], [1, 0, 1], [0, 1, 1], [0, 1, 1]], dtype=bool)
+    member_of = np.array([[1, 1, 1], [1, 0, 1], [0, 0, 1], [0, 1, 1]], dtype=bool)
+    np.testing.assert_array_equal(memorization(correct, member_of), [1, 0.5, np.nan])
