@@ -127,14 +127,13 @@ class Observed:
         return [" ".join(f"{weight:+.6g} {_named(stored)}" for stored, weight in model) for model in self.models]
 
     def victims(self) -> Sequence[frozenset[int] | None]:
-        """Of each row, the nodes whose candidates it is asked about; None: those of all nodes, for a final model."""
+        """Of each row, the nodes whose candidates it is asked about; None: those of all nodes."""
         asked: list[set[int]] = [set() for _ in self.models]
         for view in (*self.views, *(view for views in self.by_round.values() for view in views.values())):
             for victim, _, observation in view.pairs:
                 for row, _ in observation.terms:
                     asked[row].add(victim)
-        final = [any(stored.kind == "final" for stored, _ in model) for model in self.models]
-        return [None if everyone else frozenset(victims) for everyone, victims in zip(final, asked, strict=True)]
+        return [None if len(victims) == self.record.nodes else frozenset(victims) for victims in asked]
 
 
 def _named(stored: Stored) -> str:

@@ -51,6 +51,17 @@ class Signal:
     ) -> NDArray[np.float64]:
         """float64 [N]: one number a sample at the parameters that ``network`` has bound, high for members.
 
+        Arguments and errors are those of `values`.
+        """
+        values = self.values(network, samples, normalizer, rng)
+        values = np.log(values + SMALLEST) if self.logarithm else values
+        return values if self.members == "high" else -values
+
+    def values(
+        self, network: FlatModule, samples: Samples, normalizer: Normalizer, rng: np.random.Generator
+    ) -> NDArray[np.float64]:
+        """float64 [N]: the same as it is, whatever members have.
+
         Args:
             network: in the precision to compute in.
             samples: labelled; never augmented.
@@ -69,8 +80,7 @@ class Signal:
             images = normalizer(samples.images_at(chunk), network.dtype)
             rows.append(self.on_batch(network, images, samples.labels_at(chunk), rng).detach())
         values: NDArray[np.float64] = torch.cat(rows).to(torch.float64).numpy()
-        values = np.log(values + SMALLEST) if self.logarithm else values
-        return values if self.members == "high" else -values
+        return values
 
 
 @torch.no_grad()

@@ -89,7 +89,8 @@ def at_checkpoints(run: Run, signal: str, rounds: Sequence[int]) -> Floats:
         for round, parameters in models.items():
             network.bind(parameters[node.id])
             rng = generator(node.seed, f"audit.memorization.{signal}", node=node.id, round=round)
-            rows.append(-SIGNALS[signal].measure(network, node.data.train, node.data.normalizer, rng))
+            values = SIGNALS[signal].values(network, node.data.train, node.data.normalizer, rng)
+            rows.append(values if SIGNALS[signal].members == "low" else -values)
         return np.stack(rows)
 
     networks = [FlatModule(run.blueprint.module().module, "fp64") for _ in run.nodes]
