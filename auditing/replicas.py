@@ -22,7 +22,7 @@ from torch import Tensor
 
 from auditing.candidates import nothing_held_out
 from auditing.cost import cost
-from auditing.record import RunRecord
+from auditing.views.record import RunRecord
 from simulator.build import Simulation
 from simulator.core.errors import Interrupted, wrong
 from simulator.core.observer import Observer

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import simulator
-from auditing.audit import MembershipAudit
+from auditing.membership.audit import MembershipAudit
 from methods.idkd import IDKD
 from simulator import load_experiment, run
 from simulator.sweep.plan import load_sweep

@@ -9,16 +9,16 @@ import torch
 from reference.experiments import small
 
 from auditing.attacks.signals import SIGNALS as SIGNALS_BY_NAME
-from auditing.audit import MembershipAudit
 from auditing.candidates import Candidates, labels_of
-from auditing.figures import figures
-from auditing.findings import Judged
-from auditing.leakage import leakage
+from auditing.membership.audit import MembershipAudit
+from auditing.membership.figures import figures
+from auditing.membership.findings import Judged
+from auditing.membership.leakage import leakage
+from auditing.membership.scoring import signals_of
 from auditing.metrics import Ranking, Resamples
-from auditing.positions import observe
-from auditing.record import RunRecord, Stored
-from auditing.scoring import signals_of
-from auditing.views import Observed, Pair, Scene, View
+from auditing.views.positions import observe
+from auditing.views.record import RunRecord, Stored
+from auditing.views.view import Observed, Pair, Scene, View
 from simulator import cli, load_experiment, run
 from simulator.core.audit import Audit
 from simulator.core.errors import InputError

@@ -13,14 +13,14 @@ from sklearn.datasets import load_digits
 
 from auditing.attacks.evidence import Evidence
 from auditing.attacks.membership import ATTACKS
-from auditing.audit import MembershipAudit
 from auditing.candidates import Candidates
 from auditing.cost import cost
-from auditing.leakage import leakage
+from auditing.membership.audit import MembershipAudit
+from auditing.membership.leakage import leakage
 from auditing.metrics import Ranking, Resamples
-from auditing.positions import observe
-from auditing.record import RunRecord
 from auditing.replicas import FOLDER, seeds, train
+from auditing.views.positions import observe
+from auditing.views.record import RunRecord
 from simulator import load_experiment, run
 from simulator.build import ExperimentNodes, Simulation
 from simulator.core.errors import InputError, Interrupted

@@ -7,9 +7,9 @@ import pytest
 import torch
 from reference.experiments import small
 
-from auditing.positions import VIEWS, observe
-from auditing.record import RunRecord, Stored
-from auditing.views import Observation, Unseen
+from auditing.views.positions import VIEWS, observe
+from auditing.views.record import RunRecord, Stored
+from auditing.views.view import Observation, Unseen
 from simulator import run
 from simulator.core.errors import InputError
 from simulator.core.recording import Recording

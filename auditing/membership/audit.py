@@ -13,15 +13,15 @@ from pydantic import PositiveInt
 from auditing.attacks.membership import ATTACKS, chosen
 from auditing.attacks.signals import SIGNALS
 from auditing.candidates import Candidates, labels_of, population_of
-from auditing.findings import Judged, findings
+from auditing.membership.findings import Judged, findings
+from auditing.membership.overfitting import overfitting_gaps
+from auditing.membership.references import reference_signals
+from auditing.membership.report import section
+from auditing.membership.scoring import signals_of
 from auditing.metrics import Resamples
-from auditing.overfitting import overfitting_gaps
-from auditing.positions import VIEWS, observe
-from auditing.record import RunRecord
-from auditing.references import reference_signals
 from auditing.replicas import train
-from auditing.report import section
-from auditing.scoring import signals_of
+from auditing.views.positions import VIEWS, observe
+from auditing.views.record import RunRecord
 from simulator.core.audit import Audit
 from simulator.core.errors import check_known
 from simulator.core.report import Section

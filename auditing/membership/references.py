@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditing.candidates import Candidates
+from auditing.membership.scoring import signals_of
 from auditing.replicas import Replicas
-from auditing.scoring import signals_of
-from auditing.views import Observation, Observed
+from auditing.views.view import Observation, Observed
 from simulator.core.samples import Samples
 from simulator.launch import Run
 
@@ -35,7 +35,7 @@ class ReferenceSignals:
     population: Floats
 
     def evidence(self, observation: Observation, asked: NDArray[np.bool_]) -> Mapping[str, Any]:
-        """The fields of `Evidence` that are about references; see `auditing.scoring.References`."""
+        """The fields of `Evidence` that are about references; see `auditing.membership.scoring.References`."""
         return {
             "references": observation.signal(self.candidates.swapaxes(0, 1))[:, asked],
             "member_of": self.member_of[:, asked],

@@ -17,7 +17,7 @@ from auditing.attacks.membership import Attack
 from auditing.attacks.signals import SIGNALS
 from auditing.candidates import Candidates
 from auditing.progress import Countdown
-from auditing.views import Observation, Observed
+from auditing.views.view import Observation, Observed
 from simulator.backends.local import cores
 from simulator.core.flat_module import FlatModule
 from simulator.core.samples import NodeData, Samples

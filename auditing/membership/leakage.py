@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditing.candidates import Candidates
+from auditing.membership.scoring import Scores
 from auditing.metrics import UNKNOWN, Estimate, Ranking, Resamples, Roc, estimates, resolvable
-from auditing.scoring import Scores
-from auditing.views import View
+from auditing.views.view import View
 
 Floats = NDArray[np.float64]
 LOW_RATES = (0.01, 0.001)

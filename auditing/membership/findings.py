@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from auditing.attacks.membership import ATTACKS
 from auditing.candidates import Candidates
-from auditing.leakage import Leakage, leakage, leakage_matrix, victim_aucs
+from auditing.membership.leakage import Leakage, leakage, leakage_matrix, victim_aucs
+from auditing.membership.scoring import References, Scores, scores_of
 from auditing.metrics import Resamples
-from auditing.scoring import References, Scores, scores_of
-from auditing.views import Observed, View
+from auditing.views.view import Observed, View
 
 Floats = NDArray[np.float64]
 CURVE_POINTS = 60

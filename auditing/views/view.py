@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from auditing.record import Record, Stored
+from auditing.views.record import Record, Stored
 from simulator.core.errors import InputError, Problem
 from topologies import Topology
 

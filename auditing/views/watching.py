@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from auditing.record import Stored
-from auditing.views import Observation, Pair, Scene, Terms, Unseen, View
+from auditing.views.record import Stored
+from auditing.views.view import Observation, Pair, Scene, Terms, Unseen, View
 
 NOTHING = 1e-9  # of a mixed model, once all that is known was taken out
 OTHERWISE = "Record other rounds, and run it again."

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from math import isinf
 
-from auditing import watching
-from auditing.record import Record, Stored
-from auditing.views import Observation, Observed, Pair, Scene, Unseen, View
+from auditing.views import watching
+from auditing.views.record import Record, Stored
+from auditing.views.view import Observation, Observed, Pair, Scene, Unseen, View
 from topologies import Topology, diameter, distances
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import product
 
-from auditing.figures import Result, figures, hops
+from auditing.membership.figures import Result, figures, hops
 from simulator.core.report import Section, Table
 from simulator.results.formatting import MISSING
 from topologies import Topology

@@ -1,0 +1,1 @@
+"""Membership: who can tell that a sample was in a node's training set."""
