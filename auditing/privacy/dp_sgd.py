@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from math import sqrt
 from typing import Any, ClassVar, Literal
 
@@ -10,19 +10,18 @@ import torch
 from torch import Tensor
 
 from auditing.privacy.budget import Budget, BudgetSettings
-from auditing.privacy.report import EPSILON, keep, section
+from auditing.privacy.private_method import PrivateMethod
 from simulator.core.errors import Problem
-from simulator.core.method import METHODS, Method
+from simulator.core.method import METHODS
 from simulator.core.node import Node
 from simulator.core.plan import Plan
-from simulator.core.report import RunRecord, Section
 from simulator.core.samples import Batch
 from simulator.training.feed import batch_length
 
 UNDERFLOW = 1e-6  # added to norms, as in Opacus
 
 
-class DPSGD(Method):
+class DPSGD(PrivateMethod):
     """What a node sends hardly depends on any single sample of its training set.
 
     Every local step, with C the clip, sigma the noise multiplier, n the node's training samples and B the batch size::
@@ -52,6 +51,7 @@ class DPSGD(Method):
         clipping: Literal["flat", "per_layer"] = "flat"
 
     config: Config
+    unit: ClassVar[str] = "one training sample of the node"
     neutral: ClassVar[Mapping[str, Any] | None] = None
 
     @classmethod
@@ -62,16 +62,6 @@ class DPSGD(Method):
             if way:
                 what = f"{settings.name} {way}: {config.name} neither protects nor counts that."
                 yield Problem("", what, f"Remove {settings.name} or {config.name}.")
-
-    @classmethod
-    def may_stop(cls, config: Any) -> bool:
-        """When a budget is spent."""
-        return config.max_epsilon is not None
-
-    @classmethod
-    def sections(cls, config: Any, record: RunRecord) -> Sequence[Section]:
-        """What was promised, and what it cost each node."""
-        return [section(config.name, "one training sample of the node", config, record)]
 
     def setup(self, node: Node) -> None:
         """Nothing is spent.
@@ -115,22 +105,6 @@ class DPSGD(Method):
     def after_local_training(self, node: Node) -> None:
         """See whether another round can be afforded."""
         self.budget.end_round(node)
-
-    def measure(self, node: Node) -> Mapping[str, float]:
-        """What the node has spent."""
-        return {EPSILON: self.budget.epsilon}
-
-    def finalize(self, node: Node) -> None:
-        """Keep what the report tells."""
-        keep(node, self.config.name, self.budget)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Steps taken; what they cost follows from the settings."""
-        return {"steps": torch.tensor(self.budget.steps)}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Restore the steps taken."""
-        self.budget.steps = int(state["steps"])
 
 
 def clipped_sum(rows: Tensor, clip: float) -> Tensor:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
 
 from auditing.privacy.budget import Budget, BudgetSettings
-from auditing.privacy.report import EPSILON, keep, section
+from auditing.privacy.private_method import PrivateMethod
 from simulator.core.errors import Problem
-from simulator.core.method import METHODS, Method
+from simulator.core.method import METHODS
 from simulator.core.node import Node
 from simulator.core.plan import Plan
-from simulator.core.report import RunRecord, Section
 from simulator.training.hooks import overrides
 
 
-class NodeDP(Method):
+class NodeDP(PrivateMethod):
     """What a node sends hardly depends on its data at all: its whole update of a round is clipped and blurred.
 
     With x the parameters before and y after local training, C the clip and sigma the noise multiplier::
@@ -39,8 +37,9 @@ class NodeDP(Method):
         name: str = "node_dp"
 
     config: Config
+    unit: ClassVar[str] = "all data of the node"
     neutral: ClassVar[Mapping[str, Any] | None] = {"clip": 1e9, "noise_multiplier": 0.0}
-    noisy_updates: ClassVar[bool] = True  # read by `auditing.privacy.declared_noise`
+    noisy_updates: ClassVar[bool] = True
 
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
@@ -53,16 +52,6 @@ class NodeDP(Method):
             if overrides(METHODS.load(name), "outgoing"):
                 what = f"protects the parameters, and {name} sends more than them, made of private data."
                 yield Problem("", what, f"Remove {name} or {config.name}.")
-
-    @classmethod
-    def may_stop(cls, config: Any) -> bool:
-        """When a budget is spent."""
-        return config.max_epsilon is not None
-
-    @classmethod
-    def sections(cls, config: Any, record: RunRecord) -> Sequence[Section]:
-        """What was promised, and what it cost each node."""
-        return [section(config.name, "all data of the node", config, record)]
 
     def setup(self, node: Node) -> None:
         """Nothing is spent.
@@ -88,19 +77,3 @@ class NodeDP(Method):
             node.parameters.add_(torch.from_numpy(drawn).to(update), alpha=sigma * self.config.clip)
         self.budget.steps += 1
         self.budget.end_round(node)
-
-    def measure(self, node: Node) -> Mapping[str, float]:
-        """What the node has spent."""
-        return {EPSILON: self.budget.epsilon}
-
-    def finalize(self, node: Node) -> None:
-        """Keep what the report tells."""
-        keep(node, self.config.name, self.budget)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Rounds taken part in; what they cost follows from the settings."""
-        return {"steps": torch.tensor(self.budget.steps)}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Restore the number of rounds."""
-        self.budget.steps = int(state["steps"])
