@@ -18,6 +18,8 @@ from simulator.core.node import Node
 from simulator.core.samples import Samples
 from simulator.core.seeding import generator
 
+NONE = np.empty(0, dtype=np.int64)
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -34,8 +36,13 @@ class Candidates:
     member: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, nodes: Sequence[Node], limit: int) -> Candidates:
+    def of(cls, nodes: Sequence[Node], limit: int, canaries: NDArray[np.int64] = NONE) -> Candidates:
         """Of each node at most ``limit`` training samples and as many held-out ones, drawn by the run's seed.
+
+        Args:
+            nodes: whose samples.
+            limit: of members, and of non-members.
+            canaries: rows of the training arrays that are no candidates, for their wrong labels would tell them apart.
 
         Raises:
             InputError: the run held no samples out.
@@ -44,8 +51,9 @@ class Candidates:
         for node in nodes:
             for member, samples in ((True, node.data.train), (False, node.data.held_out)):
                 rng = generator(node.seed, f"audit.candidates.{member}", node=node.id)
-                chosen = np.sort(rng.permutation(len(samples))[:limit])
-                parts.append((node.id, member, samples.index[torch.from_numpy(chosen)]))
+                index = samples.index[~torch.isin(samples.index, torch.from_numpy(canaries))]
+                chosen = np.sort(rng.permutation(len(index))[:limit])
+                parts.append((node.id, member, index[torch.from_numpy(chosen)]))
         if not all(len(index) for _, _, index in parts):
             raise nothing_held_out()
         sizes = [len(index) for _, _, index in parts]

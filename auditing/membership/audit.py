@@ -12,7 +12,7 @@ from pydantic import PositiveInt
 
 from auditing.attacks.membership import ATTACKS, chosen
 from auditing.attacks.signals import SIGNALS
-from auditing.candidates import Candidates, labels_of, population_of
+from auditing.candidates import NONE, Candidates, labels_of, population_of
 from auditing.membership.findings import Judged, findings
 from auditing.membership.overfitting import overfitting_gaps
 from auditing.membership.references import reference_signals
@@ -61,7 +61,8 @@ class MembershipAudit(Audit):
         check_known("--view", self.config.views, VIEWS)
         audited = Run(RunDirectory.open(run), "finished")
         observed, unseen = observe(RunRecord.of(audited), audited.directory.topology, self.config.views)
-        asked, first = Candidates.of(audited.nodes, self.config.samples), audited.nodes[0]
+        canaries, first = audited.directory.partition().get("canary_index", NONE), audited.nodes[0]
+        asked = Candidates.of(audited.nodes, self.config.samples, canaries)
         population = population_of(first.data.test, self.config.samples, first.seed)
         compared = any(ATTACKS[attack].replicas for attack in attacks)
         replicas = train(audited, self.config.replicas, [Console()]) if compared else None

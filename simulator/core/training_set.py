@@ -68,6 +68,11 @@ class TrainingSet:
         """
         self._independent = True
 
+    @property
+    def is_independent(self) -> bool:
+        """Whether batches are Poisson samples."""
+        return self._independent
+
     def rate(self, size: int) -> float:
         """With which probability a sample is in a batch of expected size ``size``; at most 1."""
         return min(1.0, size / len(self))

@@ -1,0 +1,119 @@
+"""The audit that puts a promise next to what an attack achieves: claimed epsilons beside empirical lower bounds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, NonNegativeInt
+
+from auditing.attacks.signals import SIGNALS
+from auditing.candidates import Candidates
+from auditing.privacy.canary_scores import canaries_of, scores_of
+from auditing.privacy.empirical_epsilon import LowerBound, one_run, one_run_epsilon
+from auditing.privacy.empirical_report import section
+from auditing.privacy.promise import Promise, flags_of, promises_of
+from simulator.core.audit import Audit
+from simulator.core.errors import InputError, Problem, check_known
+from simulator.core.report import Section
+from simulator.launch import Run
+from simulator.results.run_directory import RunDirectory
+
+
+class EmpiricalPrivacyAudit(Audit):
+    """How much privacy a run's canaries show to be lost, beside what its methods promise: node by node and pooled."""
+
+    class Config(Audit.Config):
+        """Settings of `EmpiricalPrivacyAudit`.
+
+        Attributes:
+            name: the audit's.
+            signals: names in `SIGNALS`, by which canaries are scored in models, beside `update_regression`.
+            known: see `update_regression.coefficients`; it takes memory for the gradients of so many samples.
+            guessed: share of each node's canaries whose coins are guessed, fixed before anything is scored. The fewer,
+                the surer the guesses, and the lower what faultless ones could show.
+            delta: of (epsilon, delta) where the run promises nothing; else it is the promise's.
+            confidence: with which each bound by itself holds.
+        """
+
+        name: str = "privacy"
+        signals: tuple[str, ...] = ("loss",)
+        known: NonNegativeInt = 300
+        guessed: float = Field(0.5, gt=0, le=1)
+        delta: float = Field(1e-5, gt=0, lt=1)
+        confidence: float = Field(0.95, gt=0, lt=1)
+
+    config: Config
+
+    def conduct(self, run: Path, results: Path) -> None:
+        """Score the canaries, guess their coins, and bound epsilon from below; see `Audit.conduct`."""
+        problems = list(self._not_for_this_audit())
+        if problems:
+            raise InputError(*problems)
+        check_known("--signal", self.config.signals, SIGNALS)
+        audited = Run(RunDirectory.open(run), "finished")
+        canaries, promises = canaries_of(audited), promises_of(audited.directory, self.config.delta)
+        scores = scores_of(audited, canaries, self.config.signals, self.config.known)
+        result = {
+            "settings": self.config.model_dump(mode="json"),
+            "round": audited.nodes[0].round,
+            "canaries": len(canaries),
+            "included": int(canaries.member.sum()),
+            "promises": [asdict(promise) for promise in promises],
+            "flags": list(flags_of(audited)),
+            "attacks": {name: self._bounds(each, canaries, promises) for name, each in scores.items()},
+            "accuracy": _last(audited.directory, "test/accuracy"),
+            "membership_auc": _membership(results.parent / "membership" / "result.json", len(promises)),
+        }
+        results.mkdir(parents=True, exist_ok=True)
+        (results / "result.json").write_text(json.dumps(result) + "\n")
+
+    @classmethod
+    def sections(cls, results: Path) -> Sequence[Section]:
+        """One section: promise, lower bound, attack and accuracy of each node, and what each attack shows."""
+        return [section(json.loads((results / "result.json").read_text()))]
+
+    def _bounds(self, scores: NDArray[np.float64], canaries: Candidates, promises: Sequence[Promise]) -> dict[str, Any]:
+        """Of each node, and of all: the guesses about each node's canaries taken together."""
+        whose = [canaries.node == node for node in range(len(promises))]
+        nodes = [
+            self._node(scores[mine], canaries.member[mine], promise.delta)
+            for mine, promise in zip(whose, promises, strict=True)
+        ]
+        correct, guesses = (sum(getattr(each, what) for each in nodes) for what in ("correct", "guesses"))
+        about = len(scores), guesses
+        delta = max(promise.delta for promise in promises)
+        found, ceiling = (one_run_epsilon(*about, v, delta, self.config.confidence) for v in (correct, guesses))
+        return {
+            "nodes": [asdict(each) for each in nodes],
+            "pooled": asdict(LowerBound(found, ceiling, correct, guesses)),
+        }
+
+    def _node(self, scores: NDArray[np.float64], included: NDArray[np.bool_], delta: float) -> LowerBound:
+        guesses = max(1, round(self.config.guessed * len(scores)))
+        return one_run(scores, included, guesses, delta, self.config.confidence)
+
+    def _not_for_this_audit(self) -> Iterator[Problem]:
+        if self.config.attacks:
+            yield Problem("--attack", "privacy carries out attacks of its own.", "Leave the option out.")
+        if self.config.replicas:
+            yield Problem("--replicas", "privacy needs one run alone.", "Leave the option out.")
+
+
+def _last(run: RunDirectory, metric: str) -> list[float]:
+    """By node, the last value."""
+    values: list[float] = run.series(metric)[1][-1].tolist()
+    return values
+
+
+def _membership(path: Path, nodes: int) -> list[float | None]:
+    """By node, the AUC of the strongest attack of the audit of membership from its first view; None where unknown."""
+    if not path.exists():
+        return [None] * nodes
+    victims: Mapping[str, list[float | None]] = json.loads(path.read_text())["victims"]
+    return next(iter(victims.values()))

@@ -1,0 +1,103 @@
+"""The section of a run's report that puts promises beside what attacks achieve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from simulator.core.report import Section, Table
+from simulator.results.formatting import MISSING
+
+Result = Mapping[str, Any]
+HEADER = ("node", "claimed epsilon", "empirical lower bound", "ceiling", "attack AUC", "accuracy")
+
+
+def section(result: Result) -> Section:
+    """The section on ``result``, the content of ``result.json``."""
+    return Section("Audit: privacy", list(_paragraphs(result)), _verdict(result), [_table(result), _attacks(result)])
+
+
+def _verdict(result: Result) -> str:
+    found, claims = _chosen(result), _claims(result)
+    bounds = [*(each["epsilon"] for each in found["nodes"]), found["pooled"]["epsilon"]]
+    broken = [
+        f"{name} shows an epsilon of at least {bound:.3g}, where {claim:.3g} was promised"
+        for name, claim, bound in zip(_names(result), claims, bounds, strict=True)
+        if claim is not None and bound > claim
+    ]
+    flags = "".join(f" Flagged: {flag}" for flag in result["flags"])
+    if broken:
+        return f"A promise of privacy is broken: {'; '.join(broken)}.{flags}"
+    if any(claim is not None for claim in claims):
+        return f"No node's empirical epsilon exceeds its promise.{flags}"
+    return f"No privacy was promised; canaries show an epsilon of at least {bounds[-1]:.3g} over all nodes."
+
+
+def _paragraphs(result: Result) -> Iterator[str]:
+    settings, attack = result["settings"], next(iter(result["attacks"]))
+    deltas = sorted({promise["delta"] for promise in result["promises"]})
+    yield (
+        f"{result['canaries']} training samples with wrong labels, canaries, were each trained on or not by a coin of "
+        f"its own ({result['included']} were). Guessed are the coins of {settings['guessed']:.0%} of each node's "
+        "canaries, a share fixed beforehand: those of the highest scores to be in, those of the lowest to be out. An "
+        "epsilon below the lower bound would allow so many right guesses with a probability of at most "
+        f"{1 - settings['confidence']:.2g} (Steinke, Nasr & Jagielski 2023; delta {' to '.join(_ends(deltas))}). The "
+        "ceiling is what faultless guesses would show; where it is below the promise, nothing could be refuted. Each "
+        "bound holds by itself; among many, chance may break a true promise."
+    )
+    yield (
+        f"Scores of the first table: {attack}, chosen because it comes first, not because it does best. The coins of "
+        "all canaries are independent, so the guesses about all nodes together bound the epsilon of the least "
+        "protected one against whoever sees what all nodes give away, as these attackers do."
+    )
+    yield (
+        "Claimed is the (epsilon, delta) of one sample that is there or not. A method that protects all data of a node "
+        "claims for it that of half its noise, as two data sets are twice as far apart as one and none. Attack AUC is "
+        "that of the audit of membership, the strongest attack on the node's final model, if that audit was made."
+    )
+    yield from result["flags"]
+
+
+def _ends(values: list[float]) -> list[str]:
+    """The first and the last, once if they are shown alike."""
+    return list(dict.fromkeys(f"{value:.2g}" for value in (values[0], values[-1])))
+
+
+def _table(result: Result) -> Table:
+    found = _chosen(result)
+    bounds = [*found["nodes"], found["pooled"]]
+    auc, accuracy = result["membership_auc"], result["accuracy"]
+    beside = [*zip(auc, accuracy, strict=True), (None, sum(accuracy) / len(accuracy))]
+    rows = [
+        (name, "no promise" if claim is None else claim, bound["epsilon"], bound["ceiling"], *map(_known, others))
+        for name, claim, bound, others in zip(_names(result), _claims(result), bounds, beside, strict=True)
+    ]
+    return Table(HEADER, rows)
+
+
+def _attacks(result: Result) -> Table:
+    rows = [
+        (name, of["pooled"]["correct"], of["pooled"]["guesses"], of["pooled"]["epsilon"])
+        for name, of in result["attacks"].items()
+    ]
+    return Table(("score, seen in", "right guesses", "of", "lower bound, all nodes"), rows)
+
+
+def _chosen(result: Result) -> Mapping[str, Any]:
+    """What the attack of the first table found."""
+    found: Mapping[str, Any] = next(iter(result["attacks"].values()))
+    return found
+
+
+def _claims(result: Result) -> list[float | None]:
+    """Of each node, and of the least protected one; None where nothing is promised."""
+    claims = [promise["epsilon"] for promise in result["promises"]]
+    return [*claims, None if None in claims else max(claims)]
+
+
+def _names(result: Result) -> list[str]:
+    return [*(f"node {node}" for node in range(len(result["promises"]))), "all nodes"]
+
+
+def _known(value: float | None) -> float | str:
+    return MISSING if value is None else value

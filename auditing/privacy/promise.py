@@ -1,0 +1,81 @@
+"""Promises: what a run's methods claim about one training sample of each node, and what speaks against the claim."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import inf, isfinite
+from typing import Any
+
+from auditing.privacy.accounting import GaussianSteps
+from auditing.privacy.budget import BudgetSettings
+from simulator.core.errors import wrong
+from simulator.core.method import METHODS
+from simulator.launch import Run
+from simulator.parsing import load_experiment
+from simulator.results.run_directory import RunDirectory
+
+
+@dataclass(frozen=True)
+class Promise:
+    """(epsilon, delta) of one training sample, with it and without it; an epsilon of None promises nothing."""
+
+    epsilon: float | None
+    delta: float
+
+
+def promises_of(run: RunDirectory, without: float) -> list[Promise]:
+    """Of each node the least epsilon that a method with a budget leaves it with; delta is ``without`` where none does.
+
+    Raises:
+        InputError: such a method has not told what it has spent: the run has not ended.
+    """
+    nodes = range(run.topology.num_nodes)
+    claims: dict[int, list[Promise]] = {node: [] for node in nodes}
+    for settings in _budgets(run):
+        for node, arrays in _accounts(run, settings).items():
+            claims[node].append(_promise(settings, arrays))
+    return [min(claims[node], key=_size, default=Promise(None, without)) for node in nodes]
+
+
+def _size(promise: Promise) -> float:
+    return inf if promise.epsilon is None else promise.epsilon
+
+
+def _promise(settings: BudgetSettings, arrays: dict[str, Any]) -> Promise:
+    """Clipped updates of two data sets are twice as far apart as one is from none, and it is these that differ."""
+    epsilon, delta = arrays["epsilon"].item(), arrays["delta"].item()
+    if getattr(METHODS.load(settings.name), "noisy_updates", False):
+        sigma, rate = arrays["noise_multiplier"].item() / 2, arrays["sample_rate"].item()
+        epsilon = GaussianSteps(sigma, rate, delta, settings.accountant).epsilon(arrays["steps"].item())
+    return Promise(epsilon if isfinite(epsilon) else None, delta)
+
+
+def flags_of(run: Run) -> Iterator[str]:
+    """Accounts that are not of what the nodes do, whatever attacks achieve."""
+    for settings in _budgets(run.directory):
+        accounts = _accounts(run.directory, settings)
+        shuffled = [
+            str(node.id)
+            for node in run.nodes
+            if accounts[node.id]["sample_rate"] < 1 and not node.training_set.is_independent
+        ]
+        if shuffled:
+            yield (
+                f"{settings.name} accounts for Poisson samples, and the batches of nodes {', '.join(shuffled)} are "
+                f"shuffled ones of fixed length, so its epsilon is not proven."
+            )
+
+
+def _budgets(run: RunDirectory) -> list[BudgetSettings]:
+    methods: Sequence[object] = load_experiment(run.experiment).methods
+    return [settings for settings in methods if isinstance(settings, BudgetSettings)]
+
+
+def _accounts(run: RunDirectory, settings: BudgetSettings) -> dict[int, dict[str, Any]]:
+    """Of each node, what `auditing.privacy.report.keep` saved."""
+    found = {each.node: dict(each.arrays) for each in run.artifacts(settings.name)}
+    if len(found) != run.topology.num_nodes:
+        what = f"the nodes have not told what {settings.name} has spent: the run has not ended."
+        raise wrong(f"methods.{settings.name}", what, f"Finish it: rumormill resume {run.path}")
+    return found
