@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from simulator.asynchronous import Asynchronous, PairAverage
 from simulator.choices import Figures, with_device, with_trainer
@@ -79,7 +80,8 @@ class ExperimentNodes:
         """The experiment's network, initialised by the first seed, as its nodes are: the same at every call.
 
         Raises:
-            InputError: the network cannot be mixed, or mixes samples where a method needs a gradient of each.
+            InputError: the network cannot be mixed, a method cannot work with it, or it mixes samples where a method
+                needs a gradient of each.
         """
         return self._module(self.seeds[0])
 
@@ -98,7 +100,13 @@ class ExperimentNodes:
         if _by_sample(experiment):
             check_layers(network)
         check_trainable_by_gossip(network)
+        self._check_methods(network)
         return FlatModule(network, experiment.training.precision, experiment.training.device)
+
+    def _check_methods(self, network: nn.Module) -> None:
+        for number, settings in enumerate(self.experiment.methods):
+            if problems := list(METHODS.load(settings.name).check_network(settings, network)):
+                raise InputError(*problems).under(f"methods[{number}]")
 
     def _mixer(self) -> Mixer:
         return MIXERS.build(self.experiment.mixer) if self.experiment.mode == "synchronous" else PairAverage()

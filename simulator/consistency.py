@@ -59,7 +59,12 @@ def _steps_differ(experiment: Experiment) -> bool:
 
 
 def _unmet_needs(experiment: Experiment) -> Found:
-    offered = {"public_data": bool(experiment.data.public), "validation_data": experiment.data.validation > 0}
+    data = experiment.data
+    offered = {
+        "public_data": bool(data.public),
+        "validation_data": data.validation > 0,
+        "verified_data": data.verified is not None,
+    }
     for number, settings in enumerate(experiment.methods):
         for need in sorted(METHODS.load(settings.name).needs(settings)):
             if not offered[need]:

@@ -262,20 +262,30 @@ class Engine:
             yield "train/loss", evaluation.training_loss
         yield "bytes/sent", self._progress.sent.get(node, 0)
         yield from evaluation.by_methods.items()
+        for name, variant in evaluation.variants.items():
+            yield f"{name}/test/accuracy", variant.accuracy
+            yield f"{name}/test/loss", variant.loss
 
     def _of_network(self, found: Mapping[int, Evaluation]) -> Iterator[tuple[str, float]]:
-        parameters = torch.stack([evaluation.parameters for evaluation in found.values()])
+        yield from self._of_models(list(found.values()))
+        yield "bytes/sent", sum(self._progress.sent.values())
+        yield "bytes/wire", sum(self._progress.wire.values())
+        for name in dict.fromkeys(name for evaluation in found.values() for name in evaluation.variants):
+            variants = [evaluation.variants[name] for evaluation in found.values() if name in evaluation.variants]
+            for metric, value in self._of_models(variants):
+                yield f"{name}/{metric}", value
+
+    def _of_models(self, found: Sequence[Evaluation]) -> Iterator[tuple[str, float]]:
+        parameters = torch.stack([evaluation.parameters for evaluation in found])
         module, test, normalizer = self._consensus
         score = evaluate(module, parameters.mean(dim=0), test, normalizer)
-        accuracies = [evaluation.accuracy for evaluation in found.values()]
+        accuracies = [evaluation.accuracy for evaluation in found]
         yield "test/accuracy/mean", sum(accuracies) / len(accuracies)
         yield "test/accuracy/worst", min(accuracies)
         yield "test/accuracy/best", max(accuracies)
         yield "consensus/test/accuracy", score.accuracy
         yield "consensus/test/loss", score.loss
         yield "consensus/distance", consensus_distance(parameters)
-        yield "bytes/sent", sum(self._progress.sent.values())
-        yield "bytes/wire", sum(self._progress.wire.values())
 
     def _save(self, round: int, replies: Replies) -> None:
         states = {node: reply.state for node, reply in replies.items() if reply.state is not None}

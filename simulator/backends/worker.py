@@ -10,6 +10,7 @@ from torch import Tensor
 from simulator.core.backend import Blueprint, Evaluation, Order, Reply
 from simulator.core.message import Message
 from simulator.core.node import Node
+from simulator.training.evaluation import evaluate
 from simulator.training.trainers import TRAINERS
 
 
@@ -86,10 +87,20 @@ class Worker:
         if order.evaluate:
             for node, score in zip(nodes, self._trainer.evaluate(nodes), strict=True):
                 loss, parameters = node.take_loss(), node.parameters.cpu()
-                replies[node.id].evaluation = Evaluation(*score, loss, parameters, node.measure())
+                measured, variants = node.measure(), self._variants(node)
+                replies[node.id].evaluation = Evaluation(*score, loss, parameters, measured, variants)
         if order.snapshot:
             for node in nodes:
                 replies[node.id].state = node.state_dict()
+
+    def _variants(self, node: Node) -> dict[str, Evaluation]:
+        module, data = self._trainer.module, node.data
+        with node.using(module):
+            made = node.variants()
+        return {
+            name: Evaluation(*evaluate(module, parameters, data.test, data.normalizer), None, parameters.cpu())
+            for name, parameters in made.items()
+        }
 
     def _work(self, order: Order, nodes: Sequence[Node], replies: Mapping[int, Reply]) -> list[Message]:
         """The next round, up to its messages."""

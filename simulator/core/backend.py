@@ -53,9 +53,10 @@ class Evaluation:
 
     Attributes:
         accuracy: on the test set, and ``loss`` likewise.
-        training_loss: the mean since the last evaluation; None before the first step.
+        training_loss: the mean since the last evaluation; None before the first step, and of variants.
         parameters: float [parameters], on the CPU.
         by_methods: what its methods measured, by name.
+        variants: changed copies of the model, by the name of the method that made them.
     """
 
     accuracy: float
@@ -63,6 +64,7 @@ class Evaluation:
     training_loss: float | None
     parameters: Tensor
     by_methods: Mapping[str, float] = field(default_factory=dict)
+    variants: Mapping[str, Evaluation] = field(default_factory=dict)
 
 
 @dataclass

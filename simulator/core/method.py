@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from simulator.core.errors import Problem
 from simulator.core.message import Message
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 NEEDS = {
     "public_data": "Give the nodes a public set, for example data.public: {dataset: photo_patches, samples: 1000}.",
     "validation_data": "Set aside a share of each node's pool, for example data.validation: 0.1.",
+    "verified_data": "Set aside a small clean part of each node's pool, for example data.verified: {share: 0.05}.",
 }
 
 
@@ -44,8 +45,8 @@ class Method(Part):
             incoming                                      # once a message, in reverse list order
             the mixer mixes
             after_mixing                                  # in reverse list order
-            measure                                       # where nodes are evaluated
-        finalize
+            measure, variant                              # where nodes are evaluated
+        finalize                                          # and, after it, measure and variant once more
 
     One instance serves one node and sees nothing but that node. State lives in ``self`` and survives `state_dict` and
     `load_state_dict`; randomness comes from ``node.rng(purpose)`` only.
@@ -86,6 +87,11 @@ class Method(Part):
     def may_stop(cls, config: Any) -> bool:
         """Whether it may call ``node.stop``: then no round begins before the last one is over everywhere."""
         return False
+
+    @classmethod
+    def check_network(cls, config: Any, network: nn.Module) -> Iterable[Problem]:
+        """Problems of ``config`` with the network that the nodes train; counted as in `check`."""
+        return ()
 
     @classmethod
     def sections(cls, config: Any, record: RunRecord) -> Sequence[Section]:
@@ -132,6 +138,13 @@ class Method(Part):
 
     def finalize(self, node: Node) -> None:
         """After the last round, before the last evaluation."""
+
+    def variant(self, node: Node) -> Tensor | None:
+        """float [parameters]: a changed copy of the model, evaluated under the method's name; None for none.
+
+        Nothing of the node may change.
+        """
+        return None
 
     def state_dict(self) -> dict[str, Tensor]:
         """What must survive between rounds, as named tensors."""

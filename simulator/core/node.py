@@ -92,6 +92,7 @@ class Node:
         self.training_set = TrainingSet(data, shared.augment, parameters.dtype)
         self.momentum = torch.zeros_like(parameters) if self.training.optimizer.momentum else None
         self.round, self.learning_rate, self.local_steps = 0, 0.0, self.training.local_steps
+        self._between_rounds = False
         self.metrics: list[Metric] = []
         self.artifacts: list[tuple[str, Artifact]] = []
         self.recordings: list[Recording] = []
@@ -166,6 +167,13 @@ class Node:
         for method in self.methods:
             method.finalize(self)
 
+    def variants(self) -> dict[str, Tensor]:
+        """Between rounds: the models to be evaluated beside the node's own, by the name of the method that made it."""
+        self._between_rounds = True
+        made = [(method, method.variant(self)) for method in self.methods]
+        self._between_rounds = False
+        return {method.config.name: parameters for method, parameters in made if parameters is not None}
+
     @contextmanager
     def using(self, module: FlatModule, gradient: Tensor | None = None) -> Iterator[None]:
         """Lend the node a worker's module, and a place for its gradient (default: the module's), within the block."""
@@ -220,7 +228,7 @@ class Node:
     @property
     def _finished(self) -> int:
         """Rounds that will be finished when this one is: what metrics and artifacts are labelled with."""
-        return min(self.round + 1, self.rounds)
+        return self.round if self._between_rounds else min(self.round + 1, self.rounds)
 
     def measure(self) -> dict[str, float]:
         """What the methods have to say where the node is evaluated, by name."""

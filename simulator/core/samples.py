@@ -91,6 +91,19 @@ class Normalizer:
 
 
 @dataclass(frozen=True)
+class VerifiedData:
+    """Labelled samples that no corruption has touched and no node trains on, in two disjoint sets.
+
+    Attributes:
+        fit: to correct a model by.
+        select: to choose among corrections by.
+    """
+
+    fit: Samples
+    select: Samples
+
+
+@dataclass(frozen=True)
 class NodeData:
     """All the data one node can see. ``public`` is in the same order at every node and carries no labels.
 
@@ -103,6 +116,7 @@ class NodeData:
         normalizer: turns images into model input.
         classes: number of classes.
         channels: what each channel of an image holds; empty for gray and RGB pictures.
+        verified: what the node knows to be labelled right; None where nothing was set aside for that.
     """
 
     train: Samples
@@ -113,6 +127,7 @@ class NodeData:
     normalizer: Normalizer
     classes: int
     channels: tuple[Channel, ...] = ()
+    verified: VerifiedData | None = None
 
 
 def moved(data: Sequence[NodeData], device: torch.device) -> list[NodeData]:

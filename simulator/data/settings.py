@@ -45,6 +45,19 @@ class Corruption(Settings):
         return self.labels is not None or self.duplicates > 0
 
 
+class VerifiedSettings(Settings):
+    """Samples that nodes know to be labelled right; `simulator.data.verified` says how they are set aside.
+
+    Attributes:
+        share: of each node's training samples.
+        shared: whether every node has the verified samples of all nodes, which then leave the nodes that they come
+            from, instead of its own alone. What nodes train on is the same in both cases.
+    """
+
+    share: float = Field(gt=0, lt=1)
+    shared: bool = False
+
+
 class DataSettings(Settings):
     """The ``data`` block of an experiment.
 
@@ -55,6 +68,7 @@ class DataSettings(Settings):
         validation: share of each node's samples that it calibrates on and never trains on.
         held_out: share of each node's samples that it never uses: the non-members of audits.
         canaries: how many of each node's training samples get a wrong label, and stay or go by a coin, for audits.
+        verified: small clean sets by which methods correct models; None: there are none.
         public: sources of the unlabelled images that every node has, shuffled together.
         public_overlap: what to do if public images are, pixel by pixel, private or test images too: "refuse" the
             experiment, or "allow" it and tell.
@@ -70,6 +84,7 @@ class DataSettings(Settings):
     validation: float = Field(default=0.1, ge=0, lt=1)
     held_out: float = Field(default=0.0, ge=0, lt=1)
     canaries: int = Field(default=0, ge=0)
+    verified: VerifiedSettings | None = None
     public: tuple[PublicSource, ...] = ()
     public_overlap: Literal["refuse", "allow"] = "refuse"
     train_samples: int | None = Field(default=None, gt=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from simulator.core.errors import InputError, wrong
-from simulator.core.samples import NodeData, Samples
+from simulator.core.samples import NodeData, Samples, VerifiedData
 from simulator.core.seeding import generator
 from simulator.data.canaries import Canaries, plant
 from simulator.data.conform import conversion
@@ -24,9 +25,13 @@ from simulator.data.normalization import measure
 from simulator.data.overlap import check_overlap
 from simulator.data.partition import PARTITIONS, Indices
 from simulator.data.public import Drawn, assemble, draw
-from simulator.data.settings import Corruption, DataSettings, PublicSource
+from simulator.data.settings import Corruption, DataSettings, PublicSource, VerifiedSettings
+from simulator.data.verified import VerifiedRows, set_aside
 
-__all__ = ["Corruption", "DataSettings", "NetworkData", "PublicSource", "prepare"]
+__all__ = ["Corruption", "DataSettings", "NetworkData", "PublicSource", "VerifiedSettings", "prepare"]
+
+SPLITS = ("train", "validation", "held_out")
+VERIFIED_SPLITS = ("verified.fit", "verified.select")
 
 
 @dataclass(frozen=True)
@@ -66,17 +71,19 @@ class NetworkData:
         For S in train, validation and held_out: ``S_index`` (int64, the row in the data set's training arrays),
         ``S_node`` (int64, who holds it) and ``S_label`` (int64, its class). Further ``test_index`` (rows in the test
         arrays), the four ``public_*`` arrays of this object, ``class_names`` (text) and ``classes`` (their number);
-        where there are canaries, the ``canary_*`` arrays of `Canaries.arrays`.
+        where there are canaries, the ``canary_*`` arrays of `Canaries.arrays`. Where there are verified samples, S may
+        also be verified_fit and verified_select; a shared sample is there once for each node that has it.
 
         Of corrupted data also ``S_true_label`` (int64), ``S_flipped`` (bool, whether the label is wrong) and
         ``train_duplicate_of`` (int64, the row that the sample is a copy of, or -1).
         """
         arrays: dict[str, NDArray[np.generic]] = {}
-        for split in ("train", "validation", "held_out"):
-            indices = [getattr(node, split).index.numpy() for node in self.nodes]
-            arrays[f"{split}_index"] = np.concatenate(indices)
-            arrays[f"{split}_node"] = np.repeat(np.arange(len(indices)), [len(index) for index in indices])
-            arrays[f"{split}_label"] = np.concatenate([_labels(getattr(node, split)) for node in self.nodes])
+        for path_to_split in (*SPLITS, *(VERIFIED_SPLITS if self.nodes[0].verified else ())):
+            held: list[Samples] = list(map(attrgetter(path_to_split), self.nodes))
+            split = path_to_split.replace(".", "_")
+            arrays[f"{split}_index"] = np.concatenate([samples.index.numpy() for samples in held])
+            arrays[f"{split}_node"] = np.repeat(np.arange(len(held)), list(map(len, held)))
+            arrays[f"{split}_label"] = np.concatenate(list(map(_labels, held)))
             if self.truth:
                 arrays[f"{split}_true_label"] = self.truth.labels[arrays[f"{split}_index"]]
                 arrays[f"{split}_flipped"] = arrays[f"{split}_label"] != arrays[f"{split}_true_label"]
@@ -95,7 +102,8 @@ def prepare(settings: DataSettings, nodes: int, seed: int) -> NetworkData:
     """Load the data, draw the public set, divide the rest among the nodes, and split what each node got.
 
     Every random choice has its own generator: the partition does not move with the validation share or with public
-    sources other than the private data set, and held-out samples do not move with the validation share.
+    sources other than the private data set, held-out samples do not move with the validation share, and neither moves
+    with the verified share.
 
     Raises:
         InputError: a data set cannot be loaded, or has too few samples for what is asked of it.
@@ -107,6 +115,8 @@ def prepare(settings: DataSettings, nodes: int, seed: int) -> NetworkData:
     pool = _subset(pool, settings.train_samples, generator(seed, "data.train_samples"))
     parts = _partition(settings, true_labels(private)[pool], nodes, seed)
     rows = [_split_node(settings, pool[part], node, seed) for node, part in enumerate(parts)]
+    left, verified = set_aside(settings.verified, [mine.train for mine in rows], seed)
+    rows = [mine._replace(train=to_train) for mine, to_train in zip(rows, left, strict=True)]
     corrupted = corrupt(settings.corruption, private, rows, seed)
     train, test = _samples(corrupted.images, corrupted.labels), _samples(private.x_test, private.y_test)
     tested = _subset(np.arange(len(test)), settings.test_samples, generator(seed, "data.test_samples"))
@@ -123,7 +133,10 @@ def prepare(settings: DataSettings, nodes: int, seed: int) -> NetworkData:
     train = canaries.mislabelled(train)
     rows = [mine._replace(train=canaries.without_left_out(mine.train)) for mine in rows]
     return NetworkData(
-        nodes=tuple(node_data(*(train.subset(torch.from_numpy(split)) for split in splits)) for splits in rows),
+        nodes=tuple(
+            node_data(*(train.subset(torch.from_numpy(split)) for split in own), verified=_verified(train, known))
+            for own, known in zip(rows, verified, strict=True)
+        ),
         public_labels=public.labels,
         public_in_distribution=public.in_distribution,
         public_source=public.source,
@@ -164,6 +177,10 @@ def _resplit(data: NodeData, rng: np.random.Generator) -> NodeData:
     rows = (torch.from_numpy(np.sort(part)) for part in (order[len(held_out) :], order[: len(held_out)]))
     train, held_out = (replace(train, index=index) for index in rows)
     return replace(data, train=train, held_out=held_out)
+
+
+def _verified(train: Samples, rows: VerifiedRows | None) -> VerifiedData | None:
+    return VerifiedData(*(train.subset(torch.from_numpy(half)) for half in rows)) if rows else None
 
 
 def _notes(settings: DataSettings, private: ImageData, drawn: Drawn, left_over: int) -> Iterator[str]:

@@ -20,6 +20,11 @@ ACTIVE = {
         {"start_round": 1, "every": 2, "hops": 2, "threshold": "tpr", "detector": "knn", "merge": "confidence"},
         {"start_round": 0, "every": 4, "hops": 3, "threshold": "none", "merge": "official", "top_k": 2},
     ],
+    "finetune_verified": [{"use": "replace", "epochs": 2, "rates": [0.5]}],
+    "verifix": [
+        {"use": "before_mixing", "every": 2, "alphas": [1.0, 10.0, 100.0]},
+        {"use": "after_mixing", "every": 3, "alphas": [1.0, 10.0, 100.0]},
+    ],
     "quasi_global_momentum": [{"nesterov": True}, {"nesterov": False}],
     "trajectories": [{"keep": True}, {"mode": "eval_pass", "every": 2, "validation": True}],
 }

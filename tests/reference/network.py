@@ -12,7 +12,7 @@ from simulator.core.flat_module import FlatModule
 from simulator.core.message import Message
 from simulator.core.method import Method
 from simulator.core.node import Node, Place, SharedSettings
-from simulator.core.samples import NodeData, Normalizer, Samples
+from simulator.core.samples import NodeData, Normalizer, Samples, VerifiedData
 from simulator.core.training import TrainingSettings
 from simulator.mixers.gossip import Gossip
 from simulator.training.sequential import Sequential
@@ -185,7 +185,10 @@ def sgd(lr: float, **settings: Any) -> TrainingSettings:
 def random_data(
     samples: int = 24, shape: tuple[int, int, int] = (8, 8, 1), classes: int = 3, public: int = 0, seed: int = 0
 ) -> NodeData:
-    """Random images with random labels: a training set, 12 validation, 4 held-out, 10 test, and public images."""
+    """Random images with random labels: a training set, 12 validation, 4 held-out, 10 test, and public images.
+
+    The validation samples are the verified ones too, 6 to fit by and 6 to select by.
+    """
     rng = np.random.default_rng(seed)
     images = torch.from_numpy(rng.integers(0, 256, (samples + 26, *shape), dtype=np.uint8))
     labels = torch.from_numpy(rng.integers(0, classes, samples + 26))
@@ -200,6 +203,7 @@ def random_data(
         public=Samples(torch.from_numpy(common), None, torch.arange(public)) if public else None,
         normalizer=Normalizer(torch.full((shape[2],), 0.5), torch.full((shape[2],), 0.25)),
         classes=classes,
+        verified=VerifiedData(validation.subset(torch.arange(6)), validation.subset(torch.arange(6, 12))),
     )
 
 

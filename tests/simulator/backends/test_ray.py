@@ -51,6 +51,10 @@ CASES = {
     },
     "quantized": {"mixer": {"name": "choco", "compression": {"name": "qsgd", "bits": 4}}},
     "d2": {"topology": {"graph": "ring", "nodes": 4, "weights": "lazy"}, "methods": [{"name": "d2"}]},
+    "verified": {
+        "data": {"dataset": "digits", "partition": "iid", "verified": {"share": 0.3, "shared": True}},
+        "methods": [{"name": "verifix", "use": "before_mixing", "every": 2}, {"name": "finetune_verified"}],
+    },
     "asynchronous": {"mode": "asynchronous", "clock": CLOCK, "topology": {"graph": "ring", "nodes": 5}},
 }
 EVERY = [{"workers": workers, "placement": place} for workers in (1, 2, 3) for place in ("fewest_cuts", "round_robin")]
