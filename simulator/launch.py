@@ -30,7 +30,7 @@ from simulator.parsing import load_experiment
 from simulator.results.checkpoint import Checkpoints
 from simulator.results.provenance import provenance
 from simulator.results.recorder import Recorder
-from simulator.results.run_directory import RunDirectory
+from simulator.results.run_directory import AUDIT_METRICS, RunDirectory
 
 
 @dataclass(frozen=True)
@@ -188,8 +188,10 @@ def audit(path: str | Path, settings: Audit.Config) -> Path:
     """
     run = RunDirectory.open(Path(path)).path
     results = run / "audit" / settings.name
+    auditor = AUDITS.build(settings)
     try:
-        AUDITS.build(settings).conduct(run, results)
+        auditor.conduct(run, results)
+        (results / AUDIT_METRICS).write_text(json.dumps(auditor.metrics(results), indent=1) + "\n")
     except OSError as error:
         raise wrong(
             str(results), f"cannot be written: {error.strerror}.", "Free some space, or copy the run."

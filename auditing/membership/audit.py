@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -80,6 +80,18 @@ class MembershipAudit(Audit):
         (results / "result.json").unlink(missing_ok=True)
         asked.save(results / "scores.npz", judged.signals, observed.names)
         (results / "result.json").write_text(json.dumps(result) + "\n")
+
+    @classmethod
+    def metrics(cls, results: Path) -> Mapping[str, float]:
+        """AUC and TPR at low FPR of each attack from each view: ``<view>/<signal>/<attack>/auc``."""
+        attacks = json.loads((results / "result.json").read_text())["attacks"]
+        return {
+            f"{view}/{attack.replace(', ', '/')}/{name}".replace(" ", "_"): found[name]["value"]
+            for attack, views in attacks.items()
+            for view, found in views.items()
+            for name in ("auc", "tpr_at_0.01", "tpr_at_0.001")
+            if found[name]
+        }
 
     @classmethod
     def sections(cls, results: Path) -> Sequence[Section]:

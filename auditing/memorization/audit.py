@@ -72,6 +72,16 @@ class MemorizationAudit(Audit):
         (results / "result.json").write_text(json.dumps(result) + "\n")
 
     @classmethod
+    def metrics(cls, results: Path) -> Mapping[str, float]:
+        """How well each score finds what was made wrong: ``<what>/<score>/auroc``."""
+        detection = json.loads((results / "result.json").read_text())["detection"]
+        return {
+            f"{what}/{score}/auroc".replace(" ", "_"): values["pooled"]["value"]
+            for what, found in detection.items()
+            for score, values in found["scores"].items()
+        }
+
+    @classmethod
     def sections(cls, results: Path) -> Sequence[Section]:
         """One section: how well scores find wrong labels and agree, and the most memorized images."""
         with np.load(results / "scores.npz") as arrays:

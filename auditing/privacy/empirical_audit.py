@@ -74,6 +74,13 @@ class EmpiricalPrivacyAudit(Audit):
         (results / "result.json").write_text(json.dumps(result) + "\n")
 
     @classmethod
+    def metrics(cls, results: Path) -> Mapping[str, float]:
+        """Of all nodes, by the first attack: ``lower_bound`` on epsilon, and the ``ceiling`` that it can reach."""
+        attacks = json.loads((results / "result.json").read_text())["attacks"]
+        pooled = next(iter(attacks.values()))["pooled"]
+        return {"lower_bound": pooled["epsilon"], "ceiling": pooled["ceiling"]}
+
+    @classmethod
     def sections(cls, results: Path) -> Sequence[Section]:
         """One section: promise, lower bound, attack and accuracy of each node, and what each attack shows."""
         return [section(json.loads((results / "result.json").read_text()))]

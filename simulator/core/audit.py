@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import NonNegativeInt
@@ -39,6 +39,11 @@ class Audit(Part, ABC):
         Raises:
             InputError: this run, or what is asked, cannot be audited; nothing was written.
         """
+
+    @classmethod
+    def metrics(cls, results: Path) -> Mapping[str, float]:
+        """Figures that runs can be compared by, by name: `rumormill compare --metric audit/<audit>/<name>`."""
+        return {}
 
     @classmethod
     @abstractmethod

@@ -30,6 +30,8 @@ from simulator.core.errors import wrong
 from simulator.core.report import Artifact, Metric
 from topologies import Topology
 
+AUDIT_METRICS = "metrics.json"  # in the folder of an audit: what runs can be compared by
+
 
 @dataclass(frozen=True)
 class RunDirectory:
@@ -146,6 +148,11 @@ class RunDirectory:
         """Rounds [T] and values [T] of a metric of the whole network."""
         found = [(m.round, m.value) for m in self._metrics if m.name == name and m.node is None]
         return np.array([r for r, _ in found], dtype=np.int64), np.array([v for _, v in found], dtype=np.float64)
+
+    def audit_metrics(self) -> dict[str, float]:
+        """What the run's audits found, as ``audit/<audit>/<name>``."""
+        found = {file.parent.name: json.loads(file.read_text()) for file in self.path.glob(f"audit/*/{AUDIT_METRICS}")}
+        return {f"audit/{audit}/{name}": value for audit in sorted(found) for name, value in found[audit].items()}
 
     def messages(self) -> Iterator[dict[str, Any]]:
         """All messages' sizes, in the order sent."""

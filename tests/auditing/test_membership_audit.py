@@ -78,8 +78,17 @@ def test_rates_that_cannot_be_resolved_are_not_given(result):
 def test_the_same_run_gives_the_same_bytes(overfitted):
     folder = overfitted.path / "audit" / "membership"
     twice = [[file.read_bytes() for file in sorted(audit(overfitted.path, PLAIN).iterdir())] for _ in range(2)]
-    assert sorted(file.name for file in folder.iterdir()) == ["result.json", "scores.npz"]
+    assert sorted(file.name for file in folder.iterdir()) == ["metrics.json", "result.json", "scores.npz"]
     assert twice[0] == twice[1]
+
+
+def test_runs_can_be_compared_by_what_audits_found(overfitted, result):
+    found = overfitted.directory.audit_metrics()
+    assert (
+        found["audit/membership/final_model/loss/threshold/auc"]
+        == (result["attacks"]["loss, threshold"]["final model"]["auc"]["value"])
+    )
+    assert not any(name.endswith("loss/threshold/tpr_at_0.001") for name in found)  # too few samples to tell
 
 
 def test_saved_signals_are_those_of_the_final_models(overfitted):

@@ -85,7 +85,9 @@ def seed(run: RunDirectory) -> int:
 
 
 def last(run: RunDirectory, name: str) -> list[float]:
-    """The last value of a metric of the network, or the nodes' mean of theirs; empty where there is none."""
+    """The last value of a metric of the network, the nodes' mean of theirs, or an audit's; empty if there is none."""
+    if name.startswith("audit/"):
+        return [value for found, value in run.audit_metrics().items() if found == name]
     _, values = run.network_series(name)
     if not len(values):
         _, values = run.series(name)

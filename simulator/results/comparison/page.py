@@ -38,7 +38,7 @@ def write_html(comparison: Comparison, path: Path) -> Path:
         comparison=comparison,
         about=_about(comparison),
         text_columns=TEXT_COLUMNS,
-        pictures=pictures(comparison.groups),
+        pictures=pictures(comparison.groups, comparison.metrics),
         common=_as_yaml(common([group.experiment for group in comparison.groups])),
         style=Markup((files("simulator.results.report") / "style.css").read_text(encoding="utf-8")),
     )

@@ -19,12 +19,16 @@ ACCURACIES = {"accuracy, %": MEAN, "worst node, %": WORST, "consensus model, %":
 
 @dataclass(frozen=True)
 class Comparison:
-    """Groups of runs and their results, as text ready to show; ``notes`` tell of runs that did not finish."""
+    """Groups of runs and their results, as text ready to show; ``notes`` tell of runs that did not finish.
+
+    ``metrics`` are those that were asked for beside the usual ones.
+    """
 
     groups: tuple[Group, ...]
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
+    metrics: tuple[str, ...] = ()
 
 
 def compare(runs: Sequence[RunDirectory], metrics: Sequence[str] = (), against: str | None = None) -> Comparison:
@@ -32,7 +36,8 @@ def compare(runs: Sequence[RunDirectory], metrics: Sequence[str] = (), against: 
 
     Args:
         runs: all of them.
-        metrics: names of further metrics to show, each at its end; of nodes, their mean.
+        metrics: names of further metrics to show, each at its end; of nodes, their mean; of audits,
+            audit/<audit>/<name>.
         against: an arm of the sweep that the runs are of: how much more accuracy every other arm has than this one, at
             the same point of the grid and seed by seed, so that what the seed does to both cancels.
 
@@ -48,7 +53,7 @@ def compare(runs: Sequence[RunDirectory], metrics: Sequence[str] = (), against: 
     header = ("setting", "seeds", *results)
     rows = tuple(zip((group.label for group in groups), map(_seeds, groups), *results.values(), strict=True))
     notes = tuple(_note(group, run) for group in groups for run in group.unfinished)
-    return Comparison(groups, header, rows, notes)
+    return Comparison(groups, header, rows, notes, tuple(metrics))
 
 
 def estimate(group: Group, name: str) -> Estimate:
@@ -70,7 +75,8 @@ def _further(groups: Sequence[Group], metrics: Sequence[str]) -> dict[str, list[
     found = {name: [estimate(group, name).text() for group in groups] for name in metrics}
     for name, column in found.items():
         if set(column) == {MISSING}:
-            raise wrong("--metric", f"no finished run has '{name}'.", "metrics.jsonl of a run holds their names.")
+            advice = "Their names are in a run's metrics.jsonl, and those of audits in its audit/*/metrics.json."
+            raise wrong("--metric", f"no finished run has '{name}'.", advice)
     return found
 
 

@@ -299,6 +299,38 @@ def test_hostile_names_are_escaped(write, folder, tmp_path):
     assert "[red]_x$ & 'q'" in text_of(compare(find_runs([folder])))
 
 
+@pytest.fixture
+def audited(write, folder):
+    """Two seeds of one setting that an audit found .6 and .8 in, and a setting that was not audited."""
+    for seed, value in enumerate((0.6, 0.8)):
+        path = write(f"audited-{seed}", seed, [0.1, 0.4 + 0.2 * seed])
+        (path / "audit" / "membership").mkdir(parents=True)
+        (path / "audit" / "membership" / "metrics.json").write_text(json.dumps({"final_model/auc": value}))
+    write("other", 0, [0.1, 0.9], mixer=QGM)
+    return folder
+
+
+def test_what_audits_found_is_compared_like_any_metric(audited):
+    comparison = compare(find_runs([audited]), ["audit/membership/final_model/auc"])
+    column = comparison.header.index("audit/membership/final_model/auc")
+    assert [row[column] for row in comparison.rows] == ["0.700 ± 0.141", MISSING]
+
+
+def test_accuracy_is_drawn_against_each_metric_asked_for(audited, monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(
+        "simulator.results.comparison.figures.paint", lambda name, _, draw, **size: drawn.update({name: draw})
+    )
+    pictures(compare(find_runs([audited])).groups, ["audit/membership/final_model/auc"])
+    from matplotlib.figure import Figure
+
+    axes = Figure().add_subplot()
+    drawn["comparison-against-0"](axes)
+    point, across = (list(zip(*line.get_data(), strict=True)) for line in axes.lines if line.get_linestyle() != "None")
+    assert point == [(pytest.approx(0.7), pytest.approx(50))]
+    assert [y for _, y in across] == pytest.approx([90, 90])
+
+
 def test_curves_have_the_mean_and_a_band_over_rounds_and_over_traffic(two_groups, monkeypatch):
     drawn = []
 
