@@ -94,9 +94,9 @@ class ExperimentNodes:
 
     def _module(self, seed: int) -> FlatModule:
         experiment, data = self.experiment, self.data.nodes[0]
-        _, height, width, channels = data.train.images.shape
+        _, height, width, depth = data.train.images.shape
         with torch_seed(seed, "model.initialisation"):
-            network = MODELS.build(experiment.model).build((height, width, channels), data.classes)
+            network = MODELS.build(experiment.model).build((height, width, depth), data.classes, data.channels)
         if _by_sample(experiment):
             check_layers(network)
         check_trainable_by_gossip(network)

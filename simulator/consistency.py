@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from simulator.core.errors import Problem
 from simulator.core.method import METHODS, NEEDS
 from simulator.core.mixer import MIXERS
+from simulator.core.model import MODELS
 from simulator.core.plan import Plan
 from simulator.data.label_noise import LabelNoise
 from simulator.experiment import Experiment
@@ -64,6 +65,7 @@ def _unmet_needs(experiment: Experiment) -> Found:
         "public_data": bool(data.public),
         "validation_data": data.validation > 0,
         "verified_data": data.verified is not None,
+        "exits": MODELS.load(experiment.model.name).has_exits,
     }
     for number, settings in enumerate(experiment.methods):
         for need in sorted(METHODS.load(settings.name).needs(settings)):

@@ -18,6 +18,7 @@ from simulator.yaml_file import recipes
 SWEEPS = sorted((Path(simulator.__file__).parent / "recipes" / "sweeps").glob("*.yaml"))
 BENCHMARKS = Path(__file__).parent / "benchmarks"
 SHAPES = {"digits": (8, 8), "fashion_mnist": (28, 28), "cifar10": (32, 32, 3)}
+FEW_CLIPS = {"train": 60, "test": 7, "side": 16, "frames": 4, "cache": None, "views": {"size": 8, "segments": 1}}
 
 
 def made_up(folder, shape):
@@ -27,15 +28,19 @@ def made_up(folder, shape):
     return {"name": "npz", "path": str(folder / "images.npz")}
 
 
+def made_up_data(name, folder):
+    return {"name": name, **FEW_CLIPS} if name == "moving_shapes" else made_up(folder, SHAPES[name])
+
+
 def shrunk(name, folder):
     content = load_experiment(name).to_dict()
     content["rounds"] = 2
-    images = made_up(folder, SHAPES[content["data"]["dataset"]["name"]])
-    content["data"] |= {"dataset": images, "partition": "iid"}
+    content["data"] |= {"dataset": made_up_data(content["data"]["dataset"]["name"], folder), "partition": "iid"}
     if content["data"]["public"]:
         content["data"]["public"] = [{"dataset": "photo_patches", "samples": 20}]
     for method in content["methods"]:
         method |= {"start_round": 1} if "start_round" in method else {}
+        method |= {"teachers": ["mv"]} if "teachers" in method else {}
     return load_experiment(content)
 
 

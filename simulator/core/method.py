@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 NEEDS = {
     "public_data": "Give the nodes a public set, for example data.public: {dataset: photo_patches, samples: 1000}.",
+    "exits": "Choose a network with internal classifiers, for example model: multi_exit_video.",
     "validation_data": "Set aside a share of each node's pool, for example data.validation: 0.1.",
     "verified_data": "Set aside a small clean part of each node's pool, for example data.verified: {share: 0.05}.",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import gcd, sqrt
 from typing import Literal
 
@@ -13,6 +14,7 @@ from torch.nn import functional
 from simulator.core.errors import wrong
 from simulator.core.model import Model
 from simulator.core.registry import PartSettings
+from simulator.core.samples import Channel
 
 Norm = Literal["group", "evonorm", "batch"]
 
@@ -36,7 +38,7 @@ class ResNet20(Model):
 
     config: Config
 
-    def build(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
+    def build(self, shape: tuple[int, int, int], classes: int, channels: Sequence[Channel] = ()) -> nn.Module:
         """The network; 272,474 parameters for RGB images and 10 classes, whichever the normalisation."""
         if self.config.norm == "batch" and not self.config.allow_batch_norm:
             raise wrong(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
 
@@ -11,6 +12,7 @@ from torch import nn
 from simulator.core.errors import wrong
 from simulator.core.model import Model
 from simulator.core.registry import PartSettings
+from simulator.core.samples import Channel
 
 
 class MLP(Model):
@@ -24,7 +26,7 @@ class MLP(Model):
 
     config: Config
 
-    def build(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
+    def build(self, shape: tuple[int, int, int], classes: int, channels: Sequence[Channel] = ()) -> nn.Module:
         """The network; 101,770 parameters for 28x28 images, 10 classes and 128 hidden units."""
         layers: list[nn.Module] = [nn.Flatten()]
         for before, after in pairwise((prod(shape), *self.config.hidden, classes)):
@@ -43,16 +45,16 @@ class CNN(Model):
 
     config: Config
 
-    def build(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
+    def build(self, shape: tuple[int, int, int], classes: int, channels: Sequence[Channel] = ()) -> nn.Module:
         """The network; 20,490 parameters for 28x28x1 images, 10 classes and width 16."""
-        height, width, channels = shape
+        height, width, depth = shape
         if min(height, width) < 4:
             raise wrong(
                 "model", f"cnn halves the image twice, and these are {height}x{width}.", "Use mlp, or larger images."
             )
         first = self.config.width
         return nn.Sequential(
-            *(nn.Conv2d(channels, first, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(depth, first, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
             *(nn.Conv2d(first, 2 * first, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
             *(nn.Flatten(), nn.Linear(2 * first * (height // 4) * (width // 4), classes)),
         )

@@ -237,7 +237,7 @@ class BranchingModel(Model):
     class Config(PartSettings):
         name: str = "branching"
 
-    def build(self, shape, classes):
+    def build(self, shape, classes, channels=()):
         network = Branching()
         network.layer = nn.Linear(64, classes)
         return network

@@ -1,0 +1,59 @@
+"""When the internal classifiers learn, and from whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import ceil
+
+from pydantic import Field, NonNegativeInt
+
+from simulator.core.errors import Problem
+from simulator.core.plan import Plan
+from simulator.core.registry import PartSettings
+
+
+class PKDSettings(PartSettings):
+    """Settings of `PKD`.
+
+    Attributes:
+        start_round: the first round of distillation, counted from 0; before it, backbones are trained. None: never,
+            and backbones are trained by the network's own prediction, as without the method.
+        teachers: modalities whose final classifiers teach, in this order; ``own`` is each stream's own. None of them:
+            the internal classifiers learn from the labels.
+        share: of the rounds of distillation, that each teacher but the last one gets; CoViAR's 50 epochs of 300.
+        temperature: that teacher's and student's logits are divided by.
+    """
+
+    name: str = "pkd"
+    start_round: NonNegativeInt | None = None
+    teachers: tuple[str, ...] = ("mv", "residual", "iframe")
+    share: float = Field(1 / 6, gt=0, le=1)
+    temperature: float = Field(1.0, gt=0)
+
+
+OWN = "own"
+
+
+def teacher(settings: PKDSettings, round: int, rounds: int) -> str | None:
+    """Who teaches in ``round`` of ``rounds``, a round of distillation; None where labels do."""
+    assert settings.start_round is not None
+    if not settings.teachers:
+        return None
+    period = ceil(settings.share * (rounds - settings.start_round))
+    turn = (round - settings.start_round) // period
+    return settings.teachers[min(turn, len(settings.teachers) - 1)]
+
+
+def problems(settings: PKDSettings, plan: Plan) -> Iterator[Problem]:
+    """Distillation must begin within the run, and every teacher must have a turn."""
+    if settings.start_round is None:
+        return
+    if settings.start_round >= plan.rounds:
+        what = f"distillation begins in round {settings.start_round}, and the last one is {plan.rounds - 1}."
+        yield Problem("start_round", what, "Let it begin earlier, or the run be longer.")
+        return
+    turns = [teacher(settings, round, plan.rounds) for round in range(settings.start_round, plan.rounds)]
+    for name in settings.teachers:
+        if name not in turns:
+            what = f"{name} never teaches: the rounds of distillation are over before its turn."
+            yield Problem("teachers", what, "Name each teacher once, lower share, or let distillation begin earlier.")
