@@ -71,6 +71,12 @@ class GradientTracking(Method):
                 "is exact only if all nodes take the same number of steps of the same size.",
                 "Remove local_steps and lr from training.nodes, and let no method change the number of steps.",
             )
+        if plan.apart:
+            yield Problem(
+                "",
+                "mixes trackers over all links, and a method keeps parameters from travelling over some.",
+                "Keep one of the two.",
+            )
         if plan.one_way_losses:
             yield Problem(
                 "",

@@ -45,6 +45,7 @@ def _refused_by_parts(experiment: Experiment, network: Network) -> Found:
         steps_differ=_steps_differ(experiment),
         one_way_losses=bool(failures.links) and not failures.symmetric,
         methods=experiment.methods,
+        apart=any(METHODS.load(settings.name).keeps_apart(settings) for settings in experiment.methods),
     )
     parts = {("mixer",): experiment.mixer} | {("methods", k): method for k, method in enumerate(experiment.methods)}
     for place, settings in parts.items():

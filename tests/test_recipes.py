@@ -10,6 +10,7 @@ import pytest
 
 import simulator
 from auditing.membership.audit import MembershipAudit
+from auditing.robustness import RobustnessAudit
 from methods.idkd import IDKD
 from simulator import load_experiment, run
 from simulator.sweep.plan import load_sweep
@@ -80,6 +81,21 @@ def test_in_audit_ring_final_models_leak_more_than_those_of_distant_nodes(seed, 
     auc = {view: found["auc"] for view, found in result["attacks"]["loss, threshold"].items()}
     assert auc["final model"]["low"] > 0.52
     assert auc["distance 4"]["value"] < auc["final model"]["value"]
+
+
+@pytest.mark.slow
+def test_in_trend_ring_attacks_transfer_less_between_different_quantizers(tmp_path):
+    done = run(load_experiment("trend-ring"), tmp_path)
+    config = RobustnessAudit.Config(eps=0.15, samples=100, steps=20, queries=50, draws=1, attacks=("pgd", "square"))
+    RobustnessAudit(config).conduct(done.path, tmp_path / "audit")
+    result = json.loads((tmp_path / "audit" / "result.json").read_text())
+    metric, plain, coarse = np.array(result["transfers"]["metric"]), [0, 1, 4, 5], [2, 3]
+    alike = metric[np.ix_(plain, plain)][~np.eye(4, dtype=bool)]
+
+    assert [result["quantizers"][node] for node in coarse] == ["1 bit", "1 bit"]
+    assert metric[np.ix_(plain, coarse)].mean() < alike.mean() - 0.2
+    best = result["hosts"][0]["accuracies"]["best single member"]
+    assert best["naive"] > best["adaptive"] + 0.2  # what masked gradients would have one believe
 
 
 @pytest.mark.slow

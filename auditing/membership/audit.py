@@ -23,7 +23,7 @@ from auditing.replicas import train
 from auditing.views.positions import VIEWS, observe
 from auditing.views.record import RunRecord
 from simulator.core.audit import Audit
-from simulator.core.errors import check_known
+from simulator.core.errors import check_known, wrong
 from simulator.core.report import Section
 from simulator.core.seeding import generator
 from simulator.launch import Run
@@ -60,6 +60,7 @@ class MembershipAudit(Audit):
         attacks = chosen(self.config.attacks, self.config.signals, self.config.replicas)
         check_known("--view", self.config.views, VIEWS)
         audited = Run(RunDirectory.open(run), "finished")
+        _check_one_view(audited)
         observed, unseen = observe(RunRecord.of(audited), audited.directory.topology, self.config.views)
         canaries, first = audited.directory.partition().get("canary_index", NONE), audited.nodes[0]
         asked = Candidates.of(audited.nodes, self.config.samples, canaries)
@@ -98,3 +99,14 @@ class MembershipAudit(Audit):
         """One section: tables of attacks and views, ROC curves, leakage by node, distance, round and victim."""
         topology = RunDirectory(results.parents[1]).topology
         return [section(json.loads((results / "result.json").read_text()), topology)]
+
+
+def _check_one_view(run: Run) -> None:
+    """Refuse nodes that see the same image differently: signals look at all models through one normalizer.
+
+    Raises:
+        InputError: they do.
+    """
+    if len({node.data.normalizer.transform for node in run.nodes}) > 1:
+        what = "nodes see images through different input transforms, and mixed models have no image of their own."
+        raise wrong("methods", what, "Audit a run in which all nodes have the same, or none.")

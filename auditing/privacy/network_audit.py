@@ -15,6 +15,7 @@ from auditing.privacy.declared_noise import DeclaredNoise, noise_of
 from auditing.privacy.network_report import section
 from simulator.core.audit import Audit
 from simulator.core.errors import InputError, Problem
+from simulator.core.method import METHODS
 from simulator.core.mixer import MIXERS
 from simulator.core.report import Section
 from simulator.experiment import Experiment
@@ -119,6 +120,10 @@ def _not_linear(experiment: Experiment) -> Iterator[Problem]:
     elif experiment.mixer != plain:
         what = f"messages of {experiment.mixer.name} with these settings cannot be accounted."
         yield Problem("mixer", what, "Run with mixer: gossip, without settings.")
+    for settings in experiment.methods:
+        if METHODS.load(settings.name).keeps_apart(settings):
+            what = f"{settings.name} keeps parameters from travelling over some links, and all of them are accounted."
+            yield Problem("methods", what, "Run without it, or let it share everything.")
 
 
 def _unaccounted_parts(directory: RunDirectory) -> Iterator[Problem]:

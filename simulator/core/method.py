@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from torch import Tensor, nn
 
 from simulator.core.errors import Problem
+from simulator.core.input_transform import InputTransform
 from simulator.core.message import Message
 from simulator.core.plan import Plan
 from simulator.core.registry import Part, Registry
@@ -30,7 +31,7 @@ class Method(Part):
 
     The order of things, with every hook in its place::
 
-        setup
+        input_transform, setup
         for each round:
             before_round
             for each local step:
@@ -98,6 +99,22 @@ class Method(Part):
     def sections(cls, config: Any, record: RunRecord) -> Sequence[Section]:
         """What this method has to say in the report of a finished run."""
         return ()
+
+    @classmethod
+    def keeps_apart(cls, config: Any) -> bool:
+        """Whether `mixes_with` may say no."""
+        return False
+
+    def input_transform(self, number: int) -> InputTransform | None:
+        """What node ``number`` of its network does to all its images; None: nothing. At most one method may say."""
+        return None
+
+    def mixes_with(self, number: int, other: int) -> bool:
+        """Whether parameters travel between the neighbours ``number`` (this node) and ``other``; both say the same.
+
+        Where they do not, the weight of the link goes back to the node; other parts of messages travel still.
+        """
+        return True
 
     def setup(self, node: Node) -> None:
         """Once, before the first round (again in a resumed run, before its state is loaded)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from math import isfinite
 from typing import Any
@@ -83,13 +83,13 @@ class Node:
         methods: Sequence[Method],
     ) -> None:
         self.id = place.id
-        self._take(place)
         self.seed, self.num_nodes, self.rounds = shared.seed, shared.nodes, shared.rounds
         self._first = shared.first
         self.training = shared.training
-        self.data, self.parameters = data, parameters
         self.mixer, self.methods = mixer, list(methods)
-        self.training_set = TrainingSet(data, shared.augment, parameters.dtype)
+        self._take(place)
+        self.data, self.parameters = self._own(data), parameters
+        self.training_set = TrainingSet(self.data, shared.augment, parameters.dtype)
         self.momentum = torch.zeros_like(parameters) if self.training.optimizer.momentum else None
         self.round, self.learning_rate, self.local_steps = 0, 0.0, self.training.local_steps
         self._between_rounds = False
@@ -126,7 +126,7 @@ class Node:
         messages = sorted(inbox, key=lambda message: message.sender)
         for method in reversed(self.methods):
             messages = [method.incoming(self, message) for message in messages]
-        self.mixer.mix(self, messages)
+        self.mixer.mix(self, [message for message in messages if message.sender not in self._apart])
         for method in reversed(self.methods):
             method.after_mixing(self)
 
@@ -159,7 +159,8 @@ class Node:
         """One message a neighbour, without training; ``place`` holds from now on."""
         if place is not None:
             self._take(place)
-        return [self._message(to) for to in self.receivers]
+        messages = [self._message(to) for to in self.receivers]
+        return [message for message in messages if message.parts]  # between nodes kept apart there may be none
 
     def finalize(self) -> None:
         """After the last round, which may come before the planned one."""
@@ -282,7 +283,25 @@ class Node:
             owner.load_state_dict({name: tensor.to(self.parameters.device) for name, tensor in own.items()})
 
     def _take(self, place: Place) -> None:
-        self.weights, self.receivers, self.active = place.weights, place.receivers, place.active
+        self.receivers, self.active = place.receivers, place.active
+        self._apart = {j for j in {*place.weights, *place.receivers} - {self.id} if not self._mixes_with(j)}
+        self.weights = place.weights if self._apart.isdisjoint(place.weights) else self._without_apart(place.weights)
+
+    def _mixes_with(self, other: int) -> bool:
+        return all(method.mixes_with(self.id - self._first, other - self._first) for method in self.methods)
+
+    def _without_apart(self, weights: Mapping[int, float]) -> Mapping[int, float]:
+        """The row of W with the weights of nodes kept apart given to the node itself."""
+        given = sum(weights[j] for j in sorted(self._apart & weights.keys()))
+        kept = {j: weight for j, weight in weights.items() if j not in self._apart}
+        return kept | {self.id: kept.get(self.id, 0.0) + given}
+
+    def _own(self, data: NodeData) -> NodeData:
+        """``data`` as the node's network sees it."""
+        transforms = [method.input_transform(self.id - self._first) for method in self.methods]
+        for transform in filter(None, transforms):
+            data = replace(data, normalizer=replace(data.normalizer, transform=transform))
+        return data
 
     def _check_finite(self) -> None:
         if not isfinite(self.parameters.sum().item()):
@@ -296,7 +315,8 @@ class Node:
         return chain([("training_set", self.training_set), ("mixer", self.mixer)], methods)
 
     def _message(self, to: int) -> Message:
-        message = Message(self.id, to, self.round, dict(self.mixer.outgoing(self, to)))
+        parts = {} if to in self._apart else dict(self.mixer.outgoing(self, to))
+        message = Message(self.id, to, self.round, parts)
         for method in self.methods:
             message = method.outgoing(self, message)
         return message

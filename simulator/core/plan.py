@@ -23,6 +23,7 @@ class Plan:
         steps_differ: whether nodes may take steps of different number or size.
         one_way_losses: whether a link may fail in one direction alone, after which columns of W no longer sum to 1.
         methods: settings of all methods, in order.
+        apart: whether some neighbours may exchange no parameters (`Method.mixes_with`).
     """
 
     rounds: int
@@ -33,3 +34,4 @@ class Plan:
     steps_differ: bool = False
     one_way_losses: bool = False
     methods: Sequence[PartSettings] = ()
+    apart: bool = False

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from simulator.core.input_transform import InputTransform
+
 
 @dataclass(frozen=True)
 class Channel:
@@ -69,21 +71,36 @@ class Samples:
 
 @dataclass(frozen=True)
 class Normalizer:
-    """Turns uint8 images into model input: (image / 255 - mean) / std, channel by channel.
+    """Turns uint8 images into model input: (T(image) / 255 - mean) / std, channel by channel.
 
     Attributes:
         mean: float [channels], of images scaled to [0, 1].
         std: float [channels], likewise.
+        transform: T, what a node does to its images first; None: nothing.
     """
 
     mean: Tensor
     std: Tensor
+    transform: InputTransform | None = None
 
     def __call__(self, images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """uint8 [B, height, width, channels] to ``dtype`` [B, channels, height, width], channels-last in memory."""
         scale, shift = self._affine
-        values = images.to(dtype).mul_(scale.to(dtype)).add_(shift.to(dtype))
-        return values.permute(0, 3, 1, 2)
+        values = images.to(dtype)
+        values = self.transform(values) if self.transform else values
+        return values.mul_(scale.to(dtype)).add_(shift.to(dtype)).permute(0, 3, 1, 2)
+
+    def of_pixels(self, pixels: Tensor, *, smooth: bool = False) -> Tensor:
+        """The same of float pixels [B, height, width, channels] from 0 to 255, to be differentiated.
+
+        Args:
+            pixels: need not be whole numbers.
+            smooth: whether gradients go through the stand-in of the transform instead of the transform itself.
+        """
+        scale, shift = self._affine
+        if self.transform:
+            pixels = self.transform.smoothed(pixels) if smooth else self.transform(pixels)
+        return (pixels * scale.to(pixels) + shift.to(pixels)).permute(0, 3, 1, 2)
 
     @cached_property
     def _affine(self) -> tuple[Tensor, Tensor]:

@@ -48,7 +48,7 @@ class Stacked(Trainer):
     def evaluate(self, nodes: Sequence[Node]) -> list[Score]:
         """A chunk of nodes at a time, on the test images that they share."""
         scores: dict[int, Score] = {}
-        for chunk in self._chunks(nodes, lambda node: id(node.data.test)):
+        for chunk in self._chunks(nodes, lambda node: (id(node.data.test), node.data.normalizer.transform)):
             with rows_of(chunk, "parameters") as parameters:
                 scores |= zip((node.id for node in chunk), self._scores(chunk[0], parameters), strict=True)
         return [scores[node.id] for node in nodes]

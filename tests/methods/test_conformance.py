@@ -26,6 +26,7 @@ ACTIVE = {
         {"use": "after_mixing", "every": 3, "alphas": [1.0, 10.0, 100.0]},
     ],
     "quasi_global_momentum": [{"nesterov": True}, {"nesterov": False}],
+    "trend": [{"bits": (None, 1, "halftone")}, {"share": "same_bits", "bits": (1, 1, 2)}, {"share": "nothing"}],
     "trajectories": [{"keep": True}, {"mode": "eval_pass", "every": 2, "validation": True}],
 }
 CASES = [(name, settings) for name in METHODS.names() for settings in ACTIVE.get(name, [{}])]

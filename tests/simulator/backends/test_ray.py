@@ -55,6 +55,8 @@ CASES = {
         "data": {"dataset": "digits", "partition": "iid", "verified": {"share": 0.3, "shared": True}},
         "methods": [{"name": "verifix", "use": "before_mixing", "every": 2}, {"name": "finetune_verified"}],
     },
+    "input quantizers": {"methods": [{"name": "trend", "bits": [None, 1, 1, "halftone"], "share": "same_bits"}]},
+    "eight bits": {"methods": [{"name": "trend", "bits": [8]}]},
     "asynchronous": {"mode": "asynchronous", "clock": CLOCK, "topology": {"graph": "ring", "nodes": 5}},
 }
 EVERY = [{"workers": workers, "placement": place} for workers in (1, 2, 3) for place in ("fewest_cuts", "round_robin")]

@@ -1,0 +1,74 @@
+"""The quantizers' grids in closed form, and the gradients that attackers get of them."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from methods.trend.quantizers import Halftone, Uniform
+from simulator.core.samples import Normalizer
+
+EVERY = torch.arange(256.0, dtype=torch.float64)[None, None, :, None]
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_the_levels_are_evenly_spaced_from_black_to_white(bits):
+    levels = Uniform(bits)(EVERY).unique()
+
+    torch.testing.assert_close(levels, torch.linspace(0, 255, 2**bits, dtype=torch.float64))
+
+
+@given(pixel=st.floats(0, 255), bits=st.integers(1, 8))
+def test_no_pixel_moves_by_more_than_a_cell(pixel, bits):
+    moved = Uniform(bits)(torch.tensor(pixel, dtype=torch.float64)).item()
+
+    assert abs(moved - pixel) <= 255 / 2**bits + 1e-9
+    assert 0 <= moved <= 255
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_eight_bits_leave_eight_bit_images_as_they_are(dtype):
+    assert torch.equal(Uniform(8)(EVERY.to(dtype)), EVERY.to(dtype))
+
+
+def test_pixels_beyond_the_range_stay_on_the_grid():
+    assert Uniform(2)(torch.tensor([-7.0, 300.0])).tolist() == [0, 255]
+
+
+def test_a_pixel_does_not_depend_on_the_other_images():
+    image = torch.rand(1, 4, 4, 3) * 255
+    beside = torch.cat([image, torch.full_like(image, 17)])
+
+    for quantizer in (Uniform(2), Halftone()):
+        assert torch.equal(quantizer(beside)[:1], quantizer(image))
+
+
+def test_halftone_shows_what_is_brighter_than_its_surroundings():
+    image = torch.full((1, 5, 5, 2), 77.7)
+    assert Halftone()(image.round()).eq(0).all()
+    image[0, 2, 2, 1] = 78.7
+
+    (white,) = Halftone()(image).nonzero().tolist()
+
+    assert white == [0, 2, 2, 1]
+
+
+@pytest.mark.parametrize("quantizer", [Uniform(1), Uniform(3), Halftone()])
+def test_the_true_gradient_is_zero_and_that_of_the_stand_in_is_not(quantizer):
+    images = (torch.rand(2, 6, 6, 1, generator=torch.Generator().manual_seed(0)) * 255).requires_grad_()
+    normalizer = Normalizer(torch.tensor([0.4]), torch.tensor([0.2]), quantizer)
+    weights = torch.randn(2, 1, 6, 6, generator=torch.Generator().manual_seed(1))
+    seen, smooth = (normalizer.of_pixels(images, smooth=smooth) for smooth in (False, True))
+
+    torch.testing.assert_close(seen, smooth)
+    masked = torch.autograd.grad((seen * weights).sum(), images, allow_unused=True)[0] if seen.requires_grad else None
+    assert masked is None or masked.eq(0).all()
+    assert torch.autograd.grad((smooth * weights).sum(), images)[0].norm() > 0
+
+
+@pytest.mark.parametrize("quantizer", [None, Uniform(1), Uniform(5), Halftone()])
+def test_pixels_are_normalized_as_images_are(quantizer):
+    images = torch.randint(0, 256, (3, 5, 5, 2), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    normalizer = Normalizer(torch.tensor([0.4, 0.5]), torch.tensor([0.2, 0.1]), quantizer)
+
+    torch.testing.assert_close(normalizer.of_pixels(images.float()), normalizer(images))
