@@ -42,6 +42,9 @@ def shrunk(name, folder):
     for method in content["methods"]:
         method |= {"start_round": 1} if "start_round" in method else {}
         method |= {"teachers": ["mv"]} if "teachers" in method else {}
+        if "after" in method:  # it chooses by trajectories, which take a few rounds
+            content["rounds"] = 4 if method["after"] else 3
+            method |= {"every": 1, "after": method["after"] and 3}
     return load_experiment(content)
 
 

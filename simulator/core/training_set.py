@@ -26,6 +26,7 @@ class TrainingSet:
 
     def __init__(self, data: NodeData, augment: Augment | None, dtype: torch.dtype) -> None:
         self._data, self._augment, self._dtype = data, augment, dtype
+        self._private_positions = torch.arange(len(data.train))
         self._public_positions = torch.empty(0, dtype=torch.int64)
         self._public_targets = torch.empty(0, data.classes, dtype=dtype, device=data.train.images.device)
         self._epoch, self._cursor = 0, 0
@@ -33,7 +34,12 @@ class TrainingSet:
         self._independent = False
 
     def __len__(self) -> int:
-        return len(self._data.train) + len(self._public_positions)
+        return len(self._private_positions) + len(self._public_positions)
+
+    @property
+    def private_positions(self) -> Tensor:
+        """int64 [K], the private samples trained on."""
+        return self._private_positions
 
     @property
     def public_positions(self) -> Tensor:
@@ -44,6 +50,18 @@ class TrainingSet:
     def public_targets(self) -> Tensor:
         """float [M, classes], their soft labels."""
         return self._public_targets
+
+    def keep_only(self, positions: Tensor) -> None:
+        """Train on no private samples but these.
+
+        Args:
+            positions: int64 [K], places in the private training set, in ascending order, K at least 1.
+
+        They keep their places in batches. A new pass begins; keeping those that are trained on already changes nothing.
+        """
+        if not torch.equal(positions, self._private_positions):
+            self._private_positions = positions.cpu()
+            self._epoch, self._cursor, self._order = self._epoch + 1, 0, None
 
     def set_public(self, positions: Tensor, targets: Tensor) -> None:
         """Train also on public samples, with soft labels.
@@ -88,7 +106,12 @@ class TrainingSet:
     def _poisson_sample(self, size: int, rng: Callable[[str, int], np.random.Generator]) -> Tensor:
         drawn = rng("batches.poisson", self._epoch).random(len(self)) < self.rate(size)
         self._epoch += 1
-        return torch.from_numpy(drawn.nonzero()[0])
+        return self._members()[torch.from_numpy(drawn.nonzero()[0])]
+
+    def _members(self) -> Tensor:
+        """int64 [N], the places of all that is trained on."""
+        public = len(self._data.train) + torch.arange(len(self._public_positions))
+        return torch.cat([self._private_positions, public])
 
     @property
     def is_plain(self) -> bool:
@@ -100,7 +123,8 @@ class TrainingSet:
         taken: list[Tensor] = []
         while size > 0:
             if self._order is None:
-                self._order = torch.from_numpy(rng("batches", self._epoch).permutation(len(self)))
+                order = torch.from_numpy(rng("batches", self._epoch).permutation(len(self)))
+                self._order = self._members()[order]
             piece = self._order[self._cursor : self._cursor + size]
             taken.append(piece)
             size -= len(piece)
@@ -130,14 +154,17 @@ class TrainingSet:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Where the stream stands, as named tensors."""
-        return {
+        state = {
             "stream": torch.tensor([self._epoch, self._cursor]),
             "public_positions": self._public_positions,
             "public_targets": self._public_targets,
         }
+        is_whole = len(self._private_positions) == len(self._data.train)
+        return state if is_whole else state | {"private_positions": self._private_positions}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Continue where the stream stood when ``state`` was taken."""
         self._epoch, self._cursor = (int(value) for value in state["stream"])
         self._public_positions, self._public_targets = state["public_positions"].cpu(), state["public_targets"]
+        self._private_positions = state.get("private_positions", torch.arange(len(self._data.train))).cpu()
         self._order = None

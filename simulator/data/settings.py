@@ -9,6 +9,7 @@ from pydantic import Field, NonNegativeInt, SerializeAsAny, model_validator
 
 from simulator.core.registry import PartSettings, Settings
 from simulator.data.augmentation import Augmentation
+from simulator.data.coreset import CoresetChoice
 
 
 class PublicSource(Settings):
@@ -58,6 +59,16 @@ class VerifiedSettings(Settings):
     shared: bool = False
 
 
+class SubsetSettings(CoresetChoice):
+    """Training on a coreset by the scores of another run; `simulator.data.subset` says how it is looked up.
+
+    Attributes:
+        run: its directory, or a folder with one such run for each seed.
+    """
+
+    run: Path
+
+
 class DataSettings(Settings):
     """The ``data`` block of an experiment.
 
@@ -72,6 +83,7 @@ class DataSettings(Settings):
         public: sources of the unlabelled images that every node has, shuffled together.
         public_overlap: what to do if public images are, pixel by pixel, private or test images too: "refuse" the
             experiment, or "allow" it and tell.
+        subset: a coreset that nodes train on, instead of on all of their samples; None: no such thing.
         train_samples: at most this many private training samples in all, a random subset; None for no limit.
         test_samples: at most this many test samples, a random subset; None for no limit.
         augment: random changes to training images.
@@ -87,6 +99,7 @@ class DataSettings(Settings):
     verified: VerifiedSettings | None = None
     public: tuple[PublicSource, ...] = ()
     public_overlap: Literal["refuse", "allow"] = "refuse"
+    subset: SubsetSettings | None = None
     train_samples: int | None = Field(default=None, gt=0)
     test_samples: int | None = Field(default=None, gt=0)
     augment: Augmentation = Augmentation()

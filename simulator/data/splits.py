@@ -26,6 +26,7 @@ from simulator.data.overlap import check_overlap
 from simulator.data.partition import PARTITIONS, Indices
 from simulator.data.public import Drawn, assemble, draw
 from simulator.data.settings import Corruption, DataSettings, PublicSource, VerifiedSettings
+from simulator.data.subset import restricted
 from simulator.data.verified import VerifiedRows, set_aside
 
 __all__ = ["Corruption", "DataSettings", "NetworkData", "PublicSource", "VerifiedSettings", "prepare"]
@@ -106,7 +107,7 @@ def prepare(settings: DataSettings, nodes: int, seed: int) -> NetworkData:
     with the verified share.
 
     Raises:
-        InputError: a data set cannot be loaded, or has too few samples for what is asked of it.
+        InputError: a data set or a coreset cannot be loaded, or there are too few samples for what is asked.
     """
     private = load_private(settings.dataset, settings.root)
     drawn = draw(settings, private, seed)
@@ -118,6 +119,8 @@ def prepare(settings: DataSettings, nodes: int, seed: int) -> NetworkData:
     left, verified = set_aside(settings.verified, [mine.train for mine in rows], seed)
     rows = [mine._replace(train=to_train) for mine, to_train in zip(rows, left, strict=True)]
     corrupted = corrupt(settings.corruption, private, rows, seed)
+    left = restricted(settings.subset, settings.dataset, [mine.train for mine in rows], seed)
+    rows = [mine._replace(train=to_train) for mine, to_train in zip(rows, left, strict=True)]
     train, test = _samples(corrupted.images, corrupted.labels), _samples(private.x_test, private.y_test)
     tested = _subset(np.arange(len(test)), settings.test_samples, generator(seed, "data.test_samples"))
     node_data = partial(

@@ -1,11 +1,12 @@
-"""What watching every training sample costs: its time over that of the same training without the recorder.
+"""What watching every training sample costs: its time over that of the same training without.
 
-    python tests/benchmarks/trajectories.py [--epochs 4]
+    python tests/benchmarks/trajectories.py [--epochs 4] [--model cnn] [--trainer sequential]
 
-Four nodes on a ring with 1,125 made-up images each (of the shape of CIFAR-10's, or of the digits) train in batches of
-32, 2 steps a round, in one process on one thread, and take turns round by round, so that a busy machine slows all
-alike. ``byproduct`` uses the logits of training; ``eval_pass`` looks at all training samples once an epoch (every 18
-rounds) or every 4 rounds. Prints a table and one JSON line.
+Four nodes on a ring with 1,125 made-up images each (of the shape of CIFAR-10's, or of the digits), and 125 to validate
+on, train in batches of 32, 2 steps a round, in one process on one thread, and take turns round by round, so that a busy
+machine slows all alike. ``byproduct`` uses the logits of training; ``eval_pass`` looks at all training samples once an
+epoch (every 18 rounds) or every 4 rounds. ``ltc`` looks at the validation samples as well, once an epoch. Prints a
+table and one JSON line.
 """
 
 from __future__ import annotations
@@ -25,13 +26,16 @@ from simulator.build import Simulation
 from simulator.core.backend import Order
 from simulator.experiment import Experiment
 
-NODES, SAMPLES, EPOCH = 4, 1125, 18  # rounds an epoch, of two steps of 32
+NODES, SAMPLES, VALIDATION, EPOCH = 4, 1250, 0.1, 18  # rounds an epoch, of two steps of 32
 MODELS = {"cnn": ({"name": "cnn", "width": 8}, (32, 32, 3)), "mlp": ({"name": "mlp", "hidden": [64]}, (8, 8, 1))}
+TRAINERS = ("sequential", "stacked")
 VARIANTS = {
     "without": [],
     "byproduct": [{"name": "trajectories"}],
     "eval_pass, each epoch": [{"name": "trajectories", "mode": "eval_pass", "every": EPOCH}],
     "eval_pass, every 4 rounds": [{"name": "trajectories", "mode": "eval_pass", "every": 4}],
+    "ltc, byproduct, each epoch": [{"name": "ltc", "mode": "byproduct", "every": EPOCH}],
+    "ltc, eval_pass, each epoch": [{"name": "ltc", "every": EPOCH}],
 }
 
 
@@ -49,7 +53,7 @@ def experiment(model: str, trainer: str, methods: list[dict[str, object]], folde
             "data": {
                 "dataset": {"name": "npz", "path": str(folder / "images.npz")},
                 "partition": "iid",
-                "validation": 0.0,
+                "validation": VALIDATION,
             },
             "model": settings,
             "training": {"local_steps": 2, "batch_size": 32, "optimizer": {"lr": 0.01}, "trainer": trainer},
@@ -76,11 +80,13 @@ def seconds(model: str, trainer: str, epochs: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--model", choices=MODELS, action="append", help="repeatable; default: all")
+    parser.add_argument("--trainer", choices=TRAINERS, action="append", help="repeatable; default: all")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     found = {}
-    for model in MODELS:
-        for trainer in ("sequential", "stacked"):
+    for model in arguments.model or MODELS:
+        for trainer in arguments.trainer or TRAINERS:
             spent = seconds(model, trainer, arguments.epochs)
             found[f"{model}, {trainer}"] = {name: taken / spent["without"] for name, taken in spent.items()}
             steps = arguments.epochs * EPOCH * 2 * NODES

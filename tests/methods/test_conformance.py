@@ -25,6 +25,12 @@ ACTIVE = {
         {"use": "before_mixing", "every": 2, "alphas": [1.0, 10.0, 100.0]},
         {"use": "after_mixing", "every": 3, "alphas": [1.0, 10.0, 100.0]},
     ],
+    "ltc": [
+        {"use": "coreset", "after": 3, "share": 0.5, "mode": "byproduct"},
+        {"use": "coreset", "after": 4, "share": 0.3, "score": "ccs", "hardest": 0.1, "trajectory": "raw"},
+        {"use": "drop", "after": 5},
+        {"use": "coreset", "after": 3, "share": 0.2, "per_class": "equal", "prefer": "low", "share_means": False},
+    ],
     "quasi_global_momentum": [{"nesterov": True}, {"nesterov": False}],
     "trend": [{"bits": (None, 1, "halftone")}, {"share": "same_bits", "bits": (1, 1, 2)}, {"share": "nothing"}],
     "trajectories": [{"keep": True}, {"mode": "eval_pass", "every": 2, "validation": True}],

@@ -205,3 +205,44 @@ def test_an_empty_batch_has_images_of_the_right_shape():
 
     assert empty.images.shape == (0, 1, 2, 2)
     assert empty.targets.shape == (0,)
+
+
+def test_after_keeping_some_a_pass_has_these_once_and_at_their_places():
+    training_set = stream(10, public=8)
+    take(training_set, 4)
+    training_set.keep_only(torch.tensor([1, 4, 7]))
+
+    assert len(training_set) == 3
+    for batch in take(training_set, 3, 4):
+        assert sorted(batch.positions.tolist()) == [1, 4, 7]
+    label_some(training_set)
+    for batch in take(training_set, 6, 2):
+        assert sorted(batch.positions.tolist()) == [1, 4, 7, 10, 11, 12]
+
+
+def test_keeping_all_changes_nothing():
+    plain, kept = stream(10), stream(10)
+    take(plain, 4), take(kept, 4)
+    kept.keep_only(torch.arange(10))
+
+    assert plain.state_dict().keys() == kept.state_dict().keys()
+    for one, other in zip(take(plain, 4, 6), take(kept, 4, 6), strict=True):
+        assert torch.equal(one.positions, other.positions)
+
+
+def test_independent_batches_are_of_kept_samples():
+    training_set = stream(10)
+    training_set.sample_independently()
+    training_set.keep_only(torch.tensor([0, 9]))
+
+    assert {place for batch in take(training_set, 1, 30) for place in batch.positions.tolist()} == {0, 9}
+
+
+def test_the_stream_of_kept_samples_continues_where_it_stopped():
+    one, other = stream(10), stream(10)
+    one.keep_only(torch.tensor([1, 2, 4, 5, 7]))
+    take(one, 3)
+    other.load_state_dict(one.state_dict())
+
+    for mine, theirs in zip(take(one, 3, 4), take(other, 3, 4), strict=True):
+        assert torch.equal(mine.positions, theirs.positions)
