@@ -112,6 +112,12 @@ class ExperimentNodes:
         return MIXERS.build(self.experiment.mixer) if self.experiment.mode == "synchronous" else PairAverage()
 
 
+def rhythm(experiment: Experiment) -> Rhythm:
+    """How many rounds it has, and what is done between them."""
+    may_stop = any(METHODS.load(settings.name).may_stop(settings) for settings in experiment.methods)
+    return Rhythm(experiment.rounds, experiment.evaluate.every, experiment.checkpoint.every, in_step=may_stop)
+
+
 def _by_sample(experiment: Experiment) -> bool:
     return any(overrides(METHODS.load(settings.name), "combine_gradients") for settings in experiment.methods)
 
@@ -187,10 +193,8 @@ class Simulation:
         """The rounds of this simulation."""
         experiment, module = self.experiment, self.blueprint.module()
         (data,) = moved(self.data.nodes[:1], module.device)
-        may_stop = any(METHODS.load(settings.name).may_stop(settings) for settings in experiment.methods)
-        rhythm = Rhythm(experiment.rounds, experiment.evaluate.every, experiment.checkpoint.every, in_step=may_stop)
         consensus = (module, data.test, data.normalizer)
-        return Engine(self._mode(), rhythm, observers, checkpoints, consensus)
+        return Engine(self._mode(), rhythm(experiment), observers, checkpoints, consensus)
 
     def _mode(self) -> Mode:
         experiment, training = self.experiment, self.experiment.training

@@ -22,6 +22,9 @@ from simulator.core.registry import Registry
 from simulator.data.dataset import DATASETS
 from simulator.data.label_noise import LABEL_NOISE
 from simulator.data.partition import PARTITIONS
+from simulator.deployment.collect import collect
+from simulator.deployment.folder import Addresses, write_folder
+from simulator.deployment.plan import deployable, plan
 from simulator.doctor import examine
 from simulator.launch import Run, audit, resume, run, write_run_report
 from simulator.parsing import load_experiment, load_part
@@ -38,10 +41,16 @@ from topologies.spectral import diameter, expected_rounds_to_halve, lambda_min, 
 HELP = "Simulate decentralized federated learning and measure what it leaks."
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
+deploy = typer.Typer(no_args_is_help=True, help="Run experiments on Flower's deployment engine.")
+app.add_typer(deploy, name="deploy")
 stderr = Terminal(stderr=True)
 
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
 Out = Annotated[Path, typer.Option("--out", help="Where to make the run directory.")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[PATH=VALUE]...", help="For example rounds=10 or methods.0.beta=0.5.")
+]
+Plane = Annotated[str | None, typer.Option("--plane", help="p2p or relay; default: the experiment's, or p2p.")]
 Track = Annotated[list[str] | None, typer.Option("--track", help="Also log to tensorboard or wandb; repeatable.")]
 
 PARTS: dict[str, Registry[Any]] = {
@@ -55,15 +64,55 @@ RESNET20 = 272_474  # parameters, for 10 classes
 @app.command(name="run")
 def run_command(
     experiment: Annotated[str, typer.Argument(metavar="RECIPE_OR_FILE", help="See `rumormill list recipes`.")],
-    overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[PATH=VALUE]...", help="For example rounds=10 or methods.0.beta=0.5.")
-    ] = None,
+    overrides: Overrides = None,
     out: Out = Path("runs"),
     track: Track = None,
 ) -> None:
     """Run an experiment and write its report; the last line printed is the run directory."""
     loaded = load_experiment(experiment, overrides or [])
     _finish(lambda observers: run(loaded, out, observers), track)
+
+
+@deploy.command(name="local")
+def deploy_local_command(
+    experiment: Annotated[str, typer.Argument(metavar="RECIPE_OR_FILE", help="See `rumormill list recipes`.")],
+    overrides: Overrides = None,
+    plane: Plane = None,
+    out: Out = Path("runs"),
+    track: Track = None,
+) -> None:
+    """Run an experiment on Flower on this machine: a SuperLink, and a SuperNode for every node, over TLS."""
+    loaded = deployable(load_experiment(experiment, overrides or []), **_given(plane=plane))
+    _finish(lambda observers: run(loaded, out, observers), track)
+
+
+@deploy.command(name="init")
+def deploy_init_command(
+    experiment: Annotated[str, typer.Argument(metavar="RECIPE_OR_FILE", help="See `rumormill list recipes`.")],
+    folder: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to make.")],
+    overrides: Overrides = None,
+    plane: Plane = None,
+    superlink: Annotated[str, typer.Option("--superlink", help="Where the SuperLink listens.")] = "127.0.0.1:9443",
+    hosts: Annotated[
+        list[str] | None, typer.Option("--host", help="Of a node; repeatable, in order; default: this machine.")
+    ] = None,
+    port: Annotated[int, typer.Option("--port", help="The first node's; the others count up.")] = 9500,
+) -> None:
+    """Write a folder with all that a deployment needs: app, keys, settings, scripts, and what to type where."""
+    ready = plan(deployable(load_experiment(experiment, overrides or []), **_given(plane=plane)))
+    addresses = Addresses.planned(superlink, hosts, ready.terms.nodes, port)
+    write_folder(folder, ready.experiment, ready.terms, ready.topology, addresses)
+    print(folder / "README.md")
+
+
+@deploy.command(name="collect")
+def deploy_collect_command(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A deployment's, with the nodes' states in it.")],
+    out: Out = Path("runs"),
+    track: Track = None,
+) -> None:
+    """Make a run directory of what the nodes of a deployment have on their disks, once they are done."""
+    _finish(lambda observers: collect(folder, out, observers), track)
 
 
 @app.command(name="resume")
@@ -227,6 +276,10 @@ def _finish(start: Callable[[list[Observer]], Run], track: list[str] | None) -> 
     print(ended.path)
     if ended.status == "interrupted":
         raise typer.Exit(INTERRUPTED)
+
+
+def _given(**settings: Any) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def _tracker(name: str) -> Tracker:

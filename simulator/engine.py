@@ -51,6 +51,10 @@ class Rhythm:
         """Whether its state is saved then."""
         return round == self.rounds or bool(round and self.checkpoint_every and round % self.checkpoint_every == 0)
 
+    def due(self, round: int) -> Order:
+        """What is to be done when ``round`` rounds are finished, in a run that goes on to its planned end."""
+        return Order(finalize=round == self.rounds, evaluate=self.evaluates(round), snapshot=self.checkpoints(round))
+
 
 class Ending(NamedTuple):
     """An end before all rounds are done, when ``round`` rounds are: a node has asked for it."""
@@ -177,11 +181,8 @@ class Engine:
         """What is due when ``round`` rounds are finished. A resumed run has done all that before its checkpoint."""
         if round == self._start and round > 0:
             return Order()
-        return Order(
-            finalize=self._is_last(round),
-            evaluate=self._is_last(round) or self._rhythm.evaluates(round),
-            snapshot=self._is_last(round) or self._rhythm.checkpoints(round) or self._stopping,
-        )
+        due, last = self._rhythm.due(round), self._is_last(round)
+        return Order(finalize=last, evaluate=last or due.evaluate, snapshot=last or due.snapshot or self._stopping)
 
     def _close(self, round: int, order: Order) -> None:
         began = time.perf_counter()

@@ -92,7 +92,16 @@ def run(experiment: Experiment, out: str | Path = "runs", observers: Sequence[Ob
         InputError: something is wrong with the data or the place to write to; nothing was computed.
         RunError: the run could not go on; what it wrote stays readable.
     """
-    simulation = Simulation.of(experiment)
+    return run_simulation(Simulation.of(experiment), out, observers)
+
+
+def run_simulation(simulation: Simulation, out: str | Path = "runs", observers: Sequence[Observer] = ()) -> Run:
+    """Run ``simulation``, whatever its backend, into a new directory under ``out``.
+
+    Raises:
+        InputError: it cannot be started, or the directory cannot be written; nothing was computed.
+        RunError: the run could not go on; what it wrote stays readable.
+    """
     with simulation.started():
         directory = _new_directory(simulation, Path(out))
         checkpoints = Checkpoints(directory.path / "checkpoints", simulation.experiment.digest())

@@ -13,7 +13,7 @@ from simulator.core.backend import Backend, Order, Replies
 from simulator.core.node import Place
 from simulator.core.report import Metric
 from simulator.mode import Mode, Work
-from topologies import Network
+from topologies import Links, Network
 
 
 class Synchronous(Mode):
@@ -73,10 +73,14 @@ class Synchronous(Mode):
         if not self._network.varies:
             return None
         links = self._network.at(round)
-        nodes = range(links.num_nodes)
-        return {i: Place(i, links.row(i), links.out_neighbours(i), bool(links.active[i])) for i in nodes}
+        return {node: place(links, node) for node in range(links.num_nodes)}
 
     def _failures(self, round: int, active: int) -> Iterator[Metric]:
         if self._network.fails:
             yield Metric(round + 1, None, "network/away", self._network.base.num_nodes - active)
             yield Metric(round + 1, None, "network/links_lost", self._network.lost(round))
+
+
+def place(links: Links, node: int) -> Place:
+    """Where ``node`` stands in a round that has these links."""
+    return Place(node, links.row(node), links.out_neighbours(node), bool(links.active[node]))

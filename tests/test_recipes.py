@@ -35,8 +35,9 @@ def made_up_data(name, folder):
 
 def shrunk(name, folder):
     content = load_experiment(name).to_dict()
-    content["rounds"] = 2
-    content["data"] |= {"dataset": made_up_data(content["data"]["dataset"]["name"], folder), "partition": "iid"}
+    content |= {"rounds": 2, "backend": {"name": "local"}}  # where it runs is tested elsewhere
+    images, canaries = made_up_data(content["data"]["dataset"]["name"], folder), min(content["data"]["canaries"], 5)
+    content["data"] |= {"dataset": images, "partition": "iid", "canaries": canaries}
     if content["data"]["public"]:
         content["data"]["public"] = [{"dataset": "photo_patches", "samples": 20}]
     for method in content["methods"]:

@@ -76,6 +76,8 @@ class Worker:
         for node in nodes:
             with node.using(self._trainer.module):
                 if order.absorb:
+                    if order.lost:
+                        node.lose(order.lost.get(node.id, ()))
                     node.absorb(self._mail.pop(node.id, ()))
                 if order.answer:
                     sent += node.answer(self._mail.pop(node.id, ()))

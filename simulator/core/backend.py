@@ -34,6 +34,7 @@ class Order:
         send: send once more, without training.
         nodes: who takes part; None: everyone.
         places: where each node stands from the next round on; None where nothing changes.
+        lost: by node, whose messages of this round will never come.
     """
 
     absorb: bool = False
@@ -45,6 +46,7 @@ class Order:
     send: bool = False
     nodes: Collection[int] | None = None
     places: Mapping[int, Place] | None = None
+    lost: Mapping[int, Collection[int]] | None = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -73,6 +73,8 @@ class Node:
         local_steps: of the current round; a method may change it in ``before_round``.
     """
 
+    weights: Mapping[int, float]
+
     def __init__(
         self,
         place: Place,
@@ -115,6 +117,10 @@ class Node:
         if self._draft is not None:
             self.recordings.append(self._draft.finished(self))
             self._draft = None
+
+    def lose(self, senders: Collection[int]) -> None:
+        """What these have sent this round will never come: what they would have weighed, the node itself weighs."""
+        self.weights = self._without(self.weights, set(senders))
 
     def answer(self, inbox: Sequence[Message]) -> list[Message]:
         """In the middle of a round: one message back to each sender, then mix theirs; the round goes on."""
@@ -285,15 +291,17 @@ class Node:
     def _take(self, place: Place) -> None:
         self.receivers, self.active = place.receivers, place.active
         self._apart = {j for j in {*place.weights, *place.receivers} - {self.id} if not self._mixes_with(j)}
-        self.weights = place.weights if self._apart.isdisjoint(place.weights) else self._without_apart(place.weights)
+        self.weights = (
+            place.weights if self._apart.isdisjoint(place.weights) else self._without(place.weights, self._apart)
+        )
 
     def _mixes_with(self, other: int) -> bool:
         return all(method.mixes_with(self.id - self._first, other - self._first) for method in self.methods)
 
-    def _without_apart(self, weights: Mapping[int, float]) -> Mapping[int, float]:
-        """The row of W with the weights of nodes kept apart given to the node itself."""
-        given = sum(weights[j] for j in sorted(self._apart & weights.keys()))
-        kept = {j: weight for j, weight in weights.items() if j not in self._apart}
+    def _without(self, weights: Mapping[int, float], others: set[int]) -> Mapping[int, float]:
+        """The row of W with the weights of ``others`` given to the node itself."""
+        given = sum(weights[j] for j in sorted(others & weights.keys()))
+        kept = {j: weight for j, weight in weights.items() if j not in others}
         return kept | {self.id: kept.get(self.id, 0.0) + given}
 
     def _own(self, data: NodeData) -> NodeData:

@@ -1,0 +1,58 @@
+"""The ClientApp: a process for every message, so nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from flwr.app import Context, Message
+from flwr.clientapp import ClientApp
+
+from simulator.deployment.records import packed, unpacked
+from simulator.deployment.site import Site
+from simulator.deployment.terms import Terms
+
+app = ClientApp()
+
+
+@app.query("hello")
+def hello(message: Message, context: Context) -> Message:
+    """Say which node this is, and of which experiment."""
+    return Message(packed(_site(context).introduction(str(context.run_config["run"]))), reply_to=message)
+
+
+@app.train("gossip")
+def gossip(message: Message, context: Context) -> Message:
+    """The plane p2p: many rounds with the neighbours, without a word to anybody else.
+
+    Raises:
+        InputError: this is not the node or the experiment that is asked for, or its keys are not good.
+        RunError: training diverged, or a neighbour whose messages are needed is silent.
+    """
+    from simulator.deployment.phase import take_part
+
+    began = time.monotonic()
+    site, terms = _site(context), Terms.read(context.run_config)
+    site.check(terms)
+    orders = unpacked(message)
+    reached = take_part(site, terms, orders["until"], began + orders["seconds"])
+    return Message(packed({"round": reached}), reply_to=message)
+
+
+@app.train("relay")
+def relay(message: Message, context: Context) -> Message:
+    """The plane relay: one round, its messages carried by the ServerApp.
+
+    Raises:
+        InputError: this is not the node or the experiment that is asked for, or its key is not there.
+        RunError: training diverged, or a message is missing or refused.
+    """
+    from simulator.deployment.relay import do_round
+
+    site, terms = _site(context), Terms.read(context.run_config)
+    site.check(terms)
+    return Message(packed(do_round(site, terms, unpacked(message))), reply_to=message)
+
+
+def _site(context: Context) -> Site:
+    return Site.read(Path(str(context.node_config["folder"])))

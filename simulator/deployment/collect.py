@@ -1,0 +1,85 @@
+"""A run directory from what the nodes of a finished deployment, on whatever hosts, have left on their disks."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from torch import Tensor
+
+from simulator.backends.flower.certificates import name_of
+from simulator.build import ExperimentNodes, Simulation, rhythm
+from simulator.core.backend import Backend, Blueprint, Order, Replies, Workers
+from simulator.core.errors import InputError, wrong
+from simulator.core.observer import Observer
+from simulator.core.registry import PartSettings
+from simulator.deployment.collecting import Collection
+from simulator.deployment.site import finished_rounds
+from simulator.deployment.terms import Terms
+from simulator.launch import Run, run_simulation
+from simulator.parsing import load_experiment
+
+
+class Collected(Backend):
+    """The nodes of a run that is over, in the folder of its deployment."""
+
+    def __init__(self, config: PartSettings, folder: Path) -> None:
+        super().__init__(config)
+        self._folder = folder
+
+    def start(self, blueprint: Blueprint) -> None:
+        """Look for what the nodes have written.
+
+        Raises:
+            InputError: the folder is none of a deployment, or a node's part is missing.
+        """
+        assert isinstance(blueprint, ExperimentNodes)  # what Simulation.of makes
+        terms = _terms(self._folder)
+        folders = [self._folder / "nodes" / name_of(node) / "state" / terms.run for node in range(terms.nodes)]
+        for folder in folders:
+            if (rounds := finished_rounds(folder)) < terms.rounds:
+                raise _unfinished(folder, f"holds {rounds} of {terms.rounds} rounds of run {terms.run}.")
+        self._collection = Collection(folders, rhythm(blueprint.experiment).due, lambda: _gap(self._folder))
+
+    def superstep(self, order: Order) -> Callable[[], Replies]:
+        """What the nodes did."""
+        return self._collection.superstep(order)
+
+    def load(self, states: Mapping[int, Mapping[str, Tensor]]) -> None:
+        """Nothing can be changed any more."""
+        raise TypeError("what a deployment has done cannot be changed")
+
+    def workers(self) -> Workers:
+        """None of them runs."""
+        return Workers(0, len(self._collection.memories))
+
+
+def collect(folder: Path, out: str | Path = "runs", observers: Sequence[Observer] = ()) -> Run:
+    """Make a run directory under ``out`` of the finished deployment in ``folder``.
+
+    Raises:
+        InputError: the folder is none of a deployment, or a node's part is missing or not finished.
+    """
+    _terms(folder)  # before the data is loaded
+    simulation = Simulation.of(load_experiment(folder / "experiment.yaml"))
+    return run_simulation(replace(simulation, backend=Collected(simulation.backend.config, folder)), out, observers)
+
+
+def _terms(folder: Path) -> Terms:
+    try:
+        return Terms.read(
+            tomllib.loads((folder / "app" / "pyproject.toml").read_text())["tool"]["flwr"]["app"]["config"]
+        )
+    except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
+        what = f"is not the folder of a deployment: {error}."
+        raise wrong(str(folder), what, "Give the folder that `rumormill deploy init` made.") from error
+
+
+def _gap(folder: Path) -> None:
+    raise _unfinished(folder, "lacks a step of a round that is finished.")
+
+
+def _unfinished(folder: Path, what: str) -> InputError:
+    return wrong(str(folder), what, "Let the run finish, and bring nodes/node-N/state of all nodes together here.")

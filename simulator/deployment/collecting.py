@@ -1,0 +1,60 @@
+"""What nodes have written on their disks, as the replies of a backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from simulator.backends.flower.memory import Memory, Step
+from simulator.backends.flower.wire import joined
+from simulator.core.backend import Order, Replies, Reply
+
+
+class Collection:
+    """The replies of all nodes, superstep by superstep, in the order in which an engine asks for them.
+
+    Args:
+        folders: where each node, in order, keeps what it has to say of the run.
+        due: what the nodes do when so many rounds are finished.
+        wait: called until what is wanted is there; to pass some time, or to raise what has gone wrong.
+    """
+
+    def __init__(self, folders: Sequence[Path], due: Callable[[int], Order], wait: Callable[[], None]) -> None:
+        self.memories = [Memory(folder) for folder in folders]
+        self._due, self._wait = due, wait
+        self.round = 0
+
+    def superstep(self, order: Order) -> Callable[[], Replies]:
+        """What the nodes have to say of ``order``; the function that is returned waits until they have.
+
+        Raises:
+            KeyboardInterrupt: an evaluation or a snapshot is wanted that is not due, as when a run is stopped; the
+                nodes, which are further, cannot give it.
+        """
+        steps: list[tuple[int, Step]] = [(self.round - 1, "absorb")] if order.absorb else []
+        wanted = Order(finalize=order.finalize, evaluate=order.evaluate, snapshot=order.snapshot)
+        if wanted not in (Order(), self._due(self.round)):
+            raise KeyboardInterrupt
+        if wanted != Order():
+            steps.append((self.round, "close"))
+        if order.work:
+            steps.append((self.round, "work"))
+            self.round += 1
+        return lambda: self._collect(steps)
+
+    def load(self, states: Mapping[int, Mapping[str, Tensor]]) -> None:
+        """Have the nodes begin with these states, after which all that was due has been done."""
+        self.round = int(states[0]["round"])
+        for node, memory in enumerate(self.memories):
+            memory.save(self.round, states[node], closed=True)
+
+    def _collect(self, steps: Sequence[tuple[int, Step]]) -> Replies:
+        found = {node: Reply() for node in range(len(self.memories))}
+        for round, step in steps:
+            for node, memory in enumerate(self.memories):
+                while not memory.has(round, step):
+                    self._wait()
+                found[node] = joined(found[node], memory.reply(round, step))
+        return found

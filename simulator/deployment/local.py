@@ -1,0 +1,204 @@
+"""The backend flower: a whole deployment on this machine, over TLS on loopback, for as long as the run lasts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from torch import Tensor
+
+from simulator.backends.flower.certificates import name_of
+from simulator.build import ExperimentNodes, rhythm
+from simulator.core.backend import Backend, Blueprint, Order, Replies, Workers
+from simulator.core.errors import RunError
+from simulator.deployment.collecting import Collection
+from simulator.deployment.control import COMPLETED, Control
+from simulator.deployment.folder import Addresses, write_folder
+from simulator.deployment.instructions import QUIET
+from simulator.deployment.plan import Plan
+from simulator.deployment.processes import Processes, wait_for_superlink
+from simulator.deployment.settings import FlowerSettings
+
+POLL = 0.02  # seconds between two looks at the nodes' disks
+ASK = 10.0  # seconds between two questions for the run's status, each of which starts a process
+LATE = 5.0  # seconds that files may take to appear after the run has finished
+LINES = 12  # of the ServerApp's log, where a run fails
+
+
+class Flower(Backend):
+    """Nodes in SuperNodes of Flower's, a process each, that exchange messages as they would on as many machines.
+
+    A SuperLink and the SuperNodes are started with TLS and authentication, each node with a folder of its own; what the
+    nodes write there is read as they write it, and they run ahead of the reader. A SuperNode or a SuperLink that dies
+    is started again, and its node goes on from its last round. For other machines, see `rumormill deploy init`.
+    """
+
+    Config = FlowerSettings
+    config: FlowerSettings
+
+    def start(self, blueprint: Blueprint) -> None:
+        """Start the SuperLink and the SuperNodes.
+
+        Raises:
+            InputError: the experiment cannot be deployed.
+            RunError: Flower does not start.
+        """
+        assert isinstance(blueprint, ExperimentNodes)  # what Simulation.of makes
+        plan = Plan.of(blueprint, self.config)
+        self._run: str | None = None
+        self._asked = self._finished = 0.0
+        with _ended_in_order(), ExitStack() as opened:
+            temporary = tempfile.TemporaryDirectory(prefix="rumormill-deployment-", ignore_cleanup_errors=True)
+            self.folder = Path(opened.enter_context(temporary)) / "deployment"
+            addresses = _loopback(plan.terms.nodes)
+            write_folder(self.folder, plan.experiment, plan.terms, plan.topology, addresses)
+            environment = _environment(self.folder)
+            self._control = Control(self.folder, environment)
+            self.processes = Processes(self.folder, environment)
+            opened.callback(self.processes.stop)
+            self._start_processes(addresses)
+            folders = [self._site(node) / "state" / plan.terms.run for node in range(plan.terms.nodes)]
+            self._collection = Collection(folders, rhythm(blueprint.experiment).due, self._wait)
+            self._opened = opened.pop_all()
+
+    def superstep(self, order: Order) -> Callable[[], Replies]:
+        """What the nodes do without being told; what is returned waits until they have."""
+        if self._run is None:
+            self._run = self._control.submit()
+        collect = self._collection.superstep(order)
+        return (lambda: self._last(collect)) if order.finalize else collect
+
+    def load(self, states: Mapping[int, Mapping[str, Tensor]]) -> None:
+        """Have the nodes begin with these states.
+
+        Raises:
+            RunError: they have begun already.
+        """
+        if self._run is not None:
+            raise RunError("nodes of a deployment cannot be put back while they run.")
+        self._collection.load(states)
+
+    def workers(self) -> Workers:
+        """SuperNodes."""
+        nodes = [child for name, child in self.processes.children.items() if name.startswith("node-")]
+        return Workers(sum(child.alive for child in nodes), len(nodes))
+
+    def traffic(self) -> int:
+        """Bytes that went through the SuperLink so far."""
+        assert self._run is not None  # it is asked for after a run
+        return self._control.status(self._run).traffic
+
+    def close(self) -> None:
+        """Stop the run and end all processes; the deployment's folder is gone then."""
+        if self._run is not None and not self._finished:
+            with suppress(RunError):
+                self._control.stop(self._run)
+        self._opened.close()
+
+    def _site(self, node: int) -> Path:
+        return self.folder / "nodes" / name_of(node)
+
+    def _start_processes(self, addresses: Addresses) -> None:
+        link, authority = self.folder / "superlink", self.folder / "superlink" / "ca.crt"
+        host, _, port = addresses.superlink.rpartition(":")
+        self.processes.start("superlink", _superlink(host, port), link)
+        wait_for_superlink(addresses.superlink, authority, self.processes.children["superlink"])
+        self.processes.start("superexec", _superexec(addresses.superlink), link)
+        for node, runtime in enumerate(addresses.runtimes):
+            self._control.register(self._site(node) / "supernode.pub", name_of(node))
+            self.processes.start(
+                name_of(node), _supernode(addresses.superlink, runtime, self._site(node)), self._site(node)
+            )
+
+    def _wait(self) -> None:
+        """Some time passes; what has died is started again.
+
+        Raises:
+            RunError: Flower's run has ended without what is waited for.
+        """
+        time.sleep(POLL)
+        self.processes.tend()
+        if time.monotonic() - self._asked < ASK or self._run is None:
+            return
+        self._asked = time.monotonic()
+        try:
+            status = self._control.status(self._run)
+        except RunError:  # the SuperLink may be starting again
+            return
+        if status.finished and self._finished:
+            self._fail(status.name)
+        elif status.finished:  # what it has done last may not be seen yet
+            self._finished, self._asked = time.monotonic(), time.monotonic() - ASK + LATE
+
+    def _last(self, collect: Callable[[], Replies]) -> Replies:
+        """The end of the run, which is a success where Flower says so, too."""
+        replies = collect()
+        assert self._run is not None  # it has been collected
+        while not (status := self._control.status(self._run)).finished:
+            time.sleep(1)
+        self._finished = time.monotonic()
+        if status.name != COMPLETED:
+            self._fail(status.name)
+        return replies
+
+    def _fail(self, status: str) -> None:
+        assert self._run is not None  # it has a status
+        said = self._control.log(self._run).strip().splitlines()[-LINES:]
+        raise RunError(f"Flower's run ended as {status}. The ServerApp's last words:\n    " + "\n    ".join(said))
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Let SIGTERM end what is under way as Ctrl-C does, so that no process is left; the engine has its own way."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Flower finds its own programs by name, so those that stand beside this Python come first."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    home = {"FLWR_HOME": str(folder / "superlink" / "home"), "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1"}
+    threads = {"OMP_NUM_THREADS": "1"}
+    return {**os.environ, **QUIET, **home, **threads, "PATH": path}
+
+
+def _superlink(host: str, port: str) -> list[str]:
+    own = ["flower-superlink", "--host", host, "--port", port, "--ssl-ca-certfile", "ca.crt"]
+    tls = ["--ssl-certfile", "superlink.crt", "--ssl-keyfile", "superlink.key", "--enable-supernode-auth"]
+    apart = ["--isolation", "process", "--superexec-auth-secret-file", "superexec.secret"]
+    return [*own, *tls, *apart, "--database", "superlink.db", "--disable-runtime-dependency-installation"]
+
+
+def _superexec(address: str) -> list[str]:
+    tls = ["--root-certificates", "ca.crt", "--superexec-auth-secret-file", "superexec.secret"]
+    return ["flower-superexec", "--runtime-api-address", address, *tls]
+
+
+def _supernode(address: str, runtime: int, folder: Path) -> list[str]:
+    own = ["flower-supernode", "--superlink", address, "--root-certificates", "ca.crt", "--port", str(runtime)]
+    return [*own, "--auth-supernode-private-key", "supernode", "--node-config", f'folder="{folder}"']
+
+
+def _loopback(nodes: int) -> Addresses:
+    """Free ports, all different."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(2 * nodes + 1)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        ports = [each.getsockname()[1] for each in sockets]
+    own = [f"127.0.0.1:{port}" for port in ports[: nodes + 1]]
+    return Addresses(own[0], own[1:], ports[nodes + 1 :])

@@ -1,0 +1,85 @@
+"""From an experiment to the terms of a deployed run, or what keeps it from being deployed."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from simulator.build import ExperimentNodes, Simulation, rhythm
+from simulator.core.backend import BACKENDS
+from simulator.core.errors import wrong
+from simulator.deployment.settings import FlowerSettings
+from simulator.deployment.terms import Terms, fingerprint, own_version
+from simulator.experiment import Experiment
+from simulator.parsing import load_part
+from topologies import Topology
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a deployment is made of: the file that all nodes get, the terms of the run, and all links."""
+
+    experiment: str
+    terms: Terms
+    topology: Topology
+
+    @classmethod
+    def of(cls, nodes: ExperimentNodes, settings: FlowerSettings) -> Plan:
+        """The plan for the nodes of one experiment.
+
+        Raises:
+            InputError: it cannot be deployed.
+        """
+        experiment, topology = nodes.experiment, nodes.topology
+        _check(experiment, len(nodes.seeds))
+        text = experiment.to_yaml()
+        terms = Terms(
+            run=uuid.uuid4().hex,
+            fingerprint=fingerprint(text.encode()),
+            version=own_version(),
+            plane=settings.plane,
+            nodes=topology.num_nodes,
+            edges=" ".join(f"{sender}>{receiver}" for sender, receiver in topology.edges()),
+            rounds=experiment.rounds,
+            phase=settings.phase,
+            round_timeout=settings.round_timeout,
+            phase_timeout=settings.phase_timeout,
+            join_timeout=settings.join_timeout,
+        )
+        return cls(text, terms, topology)
+
+
+def deployable(experiment: Experiment, **changes: Any) -> Experiment:
+    """``experiment`` with the flower backend, and some of the backend's settings changed.
+
+    Raises:
+        InputError: a setting is wrong.
+    """
+    own = experiment.backend.model_dump() if isinstance(experiment.backend, FlowerSettings) else {"name": "flower"}
+    return experiment.model_copy(update={"backend": load_part(BACKENDS, {**own, **changes})})
+
+
+def plan(experiment: Experiment) -> Plan:
+    """The plan of ``experiment``, whose backend is flower.
+
+    Raises:
+        InputError: its data is not there, or it cannot be deployed.
+    """
+    settings = experiment.backend
+    assert isinstance(settings, FlowerSettings)  # see `deployable`
+    nodes = Simulation.of(experiment).blueprint
+    assert isinstance(nodes, ExperimentNodes)  # what Simulation.of makes
+    return Plan.of(nodes, settings)
+
+
+def _check(experiment: Experiment, networks: int) -> None:
+    if experiment.mode != "synchronous":
+        what = "asynchronous mode runs on a simulated clock, and a deployment on real ones."
+        raise wrong("mode", what, "Set mode: synchronous, or another backend.")
+    if networks > 1:
+        what = "several networks run as one cannot be deployed."
+        raise wrong("backend", what, "Choose backend: local for replicas.")
+    if rhythm(experiment).in_step:
+        what = "a method may end the run early, which all nodes would have to know at once."
+        raise wrong("methods", what, "Leave out what ends it, such as max_epsilon, or choose another backend.")

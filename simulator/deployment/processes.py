@@ -1,0 +1,143 @@
+"""A deployment's processes on this machine: started, started again when they die, and all ended at the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import ssl
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from simulator.core.errors import RunError
+
+PAUSE = 15.0  # seconds before a dead one is started again: the SuperLink refuses a SuperNode that it thinks alive
+PATIENCE = 60.0  # seconds for the SuperLink to answer
+GRACE = 10.0  # seconds for a process to end by itself
+MARK = "RUMORMILL_DEPLOYMENT"  # in the environment of every process of a deployment, those they start included
+
+
+@dataclass
+class Child:
+    """A process that should run; ``log`` takes what it says."""
+
+    name: str
+    command: Sequence[str]
+    folder: Path
+    environment: Mapping[str, str]
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+    died: float | None = field(default=None, init=False)
+
+    def start(self) -> None:
+        """Start it, in a session of its own: Ctrl-C is not for it."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command,
+                cwd=self.folder,
+                env=dict(self.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.died = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self.process is not None and self.process.poll() is None
+
+    def tend(self) -> None:
+        """Start it again if it has been dead for a while."""
+        if self.alive:
+            return
+        self.died = self.died or time.monotonic()
+        if time.monotonic() - self.died > PAUSE:
+            self.start()
+
+    def stop(self) -> None:
+        """Ask it to end, and wait a little."""
+        if self.alive and self.process:
+            self.process.terminate()
+
+    def wait(self, seconds: float) -> None:
+        """Until it has ended."""
+        if self.process:
+            try:
+                self.process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+class Processes:
+    """All of a deployment in ``folder``.
+
+    Args:
+        folder: the deployment's.
+        environment: of all its processes.
+    """
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self._folder, self._environment = folder, {**environment, MARK: str(folder)}
+        self.children: dict[str, Child] = {}
+
+    def start(self, name: str, command: Sequence[str], folder: Path) -> None:
+        """Start one."""
+        child = Child(name, command, folder, self._environment, self._folder / f"{name}.log")
+        self.children[name] = child
+        child.start()
+
+    def tend(self) -> None:
+        """Start those again that have died."""
+        for child in self.children.values():
+            child.tend()
+
+    def stop(self) -> None:
+        """End all: the last one started first, then whatever they have left behind."""
+        for child in reversed(self.children.values()):
+            child.stop()
+        deadline = time.monotonic() + GRACE
+        for child in reversed(self.children.values()):
+            child.wait(max(0.1, deadline - time.monotonic()))
+        for process in self.left():
+            try:
+                os.kill(process, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+
+    def left(self) -> list[int]:
+        """The numbers of all processes that bear the deployment's mark and still run."""
+        mark = f"{MARK}={self._folder}".encode()
+        own = Path("/proc")
+        return [int(p.name) for p in own.glob("[0-9]*") if mark in _environment_of(p).split(b"\0")]
+
+
+def wait_for_superlink(address: str, authority: Path, child: Child) -> None:
+    """Wait until the SuperLink answers.
+
+    Raises:
+        RunError: it has died, or does not.
+    """
+    context = ssl.create_default_context(cafile=str(authority))
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and child.alive:
+        try:
+            urlopen(f"https://{address}/health", timeout=2, context=context).close()
+            return
+        except (URLError, OSError):
+            time.sleep(0.2)
+    last = child.log.read_text(errors="replace").strip().splitlines()[-3:]
+    raise RunError(f"the SuperLink does not answer at {address}:\n    " + "\n    ".join(last))
+
+
+def _environment_of(process: Path) -> bytes:
+    try:
+        return (process / "environ").read_bytes()
+    except OSError:  # ended in the meantime, or another user's
+        return b""

@@ -1,0 +1,43 @@
+"""The ServerApp: who is there, what is to be done until when; of models and data it never sees anything."""
+
+from __future__ import annotations
+
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+
+from simulator.deployment.members import gather
+from simulator.deployment.post import Office
+from simulator.deployment.router import relay
+from simulator.deployment.terms import Terms
+
+app = ServerApp()
+
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    """Wait for all nodes, then take them through the run.
+
+    Raises:
+        RuntimeError: a node is missing, is of another experiment, or cannot go on.
+    """
+    terms = Terms.read(context.run_config)
+    members = gather(grid, terms)
+    office = Office(grid, {node: member.number for node, member in members.items()})
+    finished = min(member.rounds for member in members.values())
+    if terms.plane == "p2p":
+        _phases(office, terms, finished)
+    else:
+        relay(office, terms, finished)
+
+
+def _phases(office: Office, terms: Terms, finished: int) -> None:
+    """Many rounds a message; a phase that was broken off by its deadline is continued by the next message."""
+    while finished < terms.rounds:
+        until = min(terms.rounds, finished - finished % terms.phase + terms.phase)
+        orders = {"until": until, "seconds": terms.phase_timeout}
+        replies = office.ask("train.gossip", dict.fromkeys(office.nodes, orders), terms.phase_timeout)
+        reached = min(reply["round"] for reply in replies.values())
+        print(f"all nodes have finished {reached} of {terms.rounds} rounds", flush=True)
+        if reached <= finished:
+            raise RuntimeError(f"no round was finished within {terms.phase_timeout:g} s: raise backend.phase_timeout")
+        finished = reached

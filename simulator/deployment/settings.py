@@ -1,0 +1,28 @@
+"""Settings of a deployment: a block of the experiment like that of any other backend."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import PositiveFloat, PositiveInt
+
+from simulator.core.registry import PartSettings
+
+
+class FlowerSettings(PartSettings):
+    """How nodes exchange messages, and how long everybody waits.
+
+    Attributes:
+        plane: "p2p": nodes fetch each other's messages, over TLS; "relay": the ServerApp passes on what it cannot read.
+        phase: of p2p, rounds in one message of Flower's; between two, a new process is started at every node.
+        round_timeout: of p2p, seconds until a silent neighbour is suspected; the round goes on without it.
+        phase_timeout: seconds after which nodes break a phase off, to be continued by the next.
+        join_timeout: seconds to wait for all nodes at the start, and for a neighbour at the start of a phase.
+    """
+
+    name: str = "flower"
+    plane: Literal["p2p", "relay"] = "p2p"
+    phase: PositiveInt = 100
+    round_timeout: PositiveFloat = 30.0
+    phase_timeout: PositiveFloat = 3600.0
+    join_timeout: PositiveFloat = 120.0

@@ -1,0 +1,109 @@
+"""A node's own folder: what it is told of the deployment, its keys, and what it needs to take part in a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from simulator.core.errors import wrong
+from simulator.deployment.terms import Terms, fingerprint, own_version
+
+if TYPE_CHECKING:
+    from simulator.backends.flower.peer import Peer
+    from simulator.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class Site:
+    """What ``node.yaml`` says.
+
+    Attributes:
+        folder: where it stands, with the experiment and the node's keys; the node's state goes below ``state/``.
+        node: the node's number.
+        listen: the address at which neighbours can fetch messages.
+        neighbours: their addresses.
+        keys: their public keys for sealing, as hexadecimal numbers.
+    """
+
+    folder: Path
+    node: int
+    listen: str
+    neighbours: Mapping[int, str]
+    keys: Mapping[int, str]
+
+    @classmethod
+    def read(cls, folder: Path) -> Site:
+        """From ``folder``.
+
+        Raises:
+            InputError: it is no node's folder.
+        """
+        try:
+            content = yaml.safe_load((folder / "node.yaml").read_text())
+            return cls(folder, **content)
+        except (OSError, TypeError, yaml.YAMLError) as error:
+            what = f"is not the folder of a node: {error}."
+            raise wrong(str(folder), what, "Give a folder nodes/node-N that `rumormill deploy init` made.") from error
+
+    def introduction(self, run: str) -> dict[str, Any]:
+        """What the node tells the ServerApp of itself: also how many rounds of ``run`` it has on its disk."""
+        rounds = finished_rounds(self.state(run))
+        return {"node": self.node, "fingerprint": self._fingerprint, "version": own_version(), "rounds": rounds}
+
+    def check(self, terms: Terms) -> None:
+        """Refuse a run of another experiment or another version of this package.
+
+        Raises:
+            InputError: it is one.
+        """
+        if terms.fingerprint != self._fingerprint:
+            what = f"is not the experiment of this run, as node {self.node} sees it."
+            raise wrong(str(self.folder / "experiment.yaml"), what, "Give every node the same deployment's folder.")
+        if terms.version != own_version():
+            what = f"node {self.node} has rumormill {own_version()}, and the run wants {terms.version}."
+            raise wrong("version", what, "Install the same version everywhere.")
+
+    @property
+    def _fingerprint(self) -> str:
+        return fingerprint((self.folder / "experiment.yaml").read_bytes())
+
+    def state(self, run: str) -> Path:
+        """Where the node keeps what it must not forget of ``run``."""
+        return self.folder / "state" / run
+
+    def peer(self, run: str) -> Peer:
+        """The node, at its beginning; it may be the node of a run that has begun, so let it resume.
+
+        Raises:
+            InputError: the data is not there, or the node cannot be made.
+        """
+        import torch
+
+        from simulator.backends.flower.memory import Memory
+        from simulator.backends.flower.peer import Peer
+        from simulator.backends.worker import Worker
+        from simulator.build import Simulation, rhythm
+        from simulator.parsing import load_experiment
+        from simulator.synchronous import place
+
+        torch.set_num_threads(1)  # as in every other backend, so that sums run in the same order
+        simulation = Simulation.of(load_experiment(self.folder / "experiment.yaml"))
+        network = simulation.network
+        worker = Worker(simulation.blueprint, [self.node])
+        due = rhythm(simulation.experiment).due
+        return Peer(self.node, worker, Memory(self.state(run)), due, lambda round: place(network.at(round), self.node))
+
+    def experiment(self) -> Experiment:
+        """The experiment."""
+        from simulator.parsing import load_experiment
+
+        return load_experiment(self.folder / "experiment.yaml")
+
+
+def finished_rounds(state: Path) -> int:
+    """How many rounds a node has finished that keeps its state in ``state``; 0 where it has not begun."""
+    return max((int(file.stem.removeprefix("state-")) for file in state.glob("state-*.safetensors")), default=0)

@@ -1,0 +1,65 @@
+"""What all parties of a deployed run have agreed on, as it stands in the app's configuration; light to import."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from importlib.metadata import version
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class Terms:
+    """A run as the ServerApp knows it: of models and data, nothing.
+
+    Attributes:
+        run: identifies it at the nodes; a run submitted again under the same name goes on where they stopped.
+        fingerprint: of the experiment file that every node must have.
+        version: of this package, which every node must have.
+        plane: "p2p" or "relay".
+        nodes: how many.
+        edges: who sends to whom, as "0>1 1>0".
+        rounds: how many.
+        phase: rounds that a node does in one message of Flower's.
+        round_timeout: seconds that a node waits for a neighbour before it suspects it.
+        phase_timeout: seconds after which a phase is broken off, to be continued by another message.
+        join_timeout: seconds to wait for all nodes at the start, and for a neighbour at the start of a phase.
+    """
+
+    run: str
+    fingerprint: str
+    version: str
+    plane: str
+    nodes: int
+    edges: str
+    rounds: int
+    phase: int
+    round_timeout: float
+    phase_timeout: float
+    join_timeout: float
+
+    @classmethod
+    def read(cls, config: Mapping[str, Any]) -> Self:
+        """From the configuration of Flower's run."""
+        return cls(**{field.name: config[field.name.replace("_", "-")] for field in fields(cls)})
+
+    def to_config(self) -> dict[str, str | int | float]:
+        """What `read` was given."""
+        return {field.name.replace("_", "-"): getattr(self, field.name) for field in fields(self)}
+
+    @property
+    def links(self) -> frozenset[tuple[int, int]]:
+        """Pairs (sender, receiver)."""
+        pairs = (edge.split(">") for edge in self.edges.split())
+        return frozenset((int(sender), int(receiver)) for sender, receiver in pairs)
+
+
+def fingerprint(experiment: bytes) -> str:
+    """Identifies an experiment file."""
+    return hashlib.blake2b(experiment, digest_size=16).hexdigest()
+
+
+def own_version() -> str:
+    """Of this package."""
+    return version("rumormill")

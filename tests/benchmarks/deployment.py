@@ -1,0 +1,90 @@
+"""What a round takes in a deployment on this machine, on both planes, beside the simulation; and what it sends.
+
+    python tests/benchmarks/deployment.py [--nodes 4] [--p2p-rounds 60] [--relay-rounds 4]
+
+The recipe quickstart-deploy without its methods. Seconds a round are those between two ends of a round at node 0, the
+median, so that the start of a process counts in a plane that starts one every round, and nowhere else. Bytes a round
+and node: what the tensors hold; encoded, and sealed in the relay; and what went through the SuperLink in all, the app
+and heartbeats included. Prints a table and one JSON line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from simulator import load_experiment, run
+from simulator.backends.flower.outbox import HEAD
+from simulator.backends.flower.sealing import LAYOUT, NONCE, TAG
+from simulator.build import Simulation
+from simulator.core.observer import Observer
+from simulator.deployment.plan import deployable
+from simulator.launch import Run, run_simulation
+
+BESIDE = {"p2p": HEAD.size, "relay": LAYOUT.size + NONCE + TAG, "simulation": 0}  # bytes a message
+
+
+class Look(Observer):
+    """Reads what the deployment has left on its disks and at its SuperLink, before it is gone."""
+
+    def __init__(self, backend: Any) -> None:
+        self.backend, self.ends, self.traffic = backend, list[float](), 0
+
+    def finished(self, status: str) -> None:
+        folder = next((self.backend.folder / "nodes" / "node-0" / "state").iterdir())
+        self.ends = sorted(file.stat().st_mtime for file in folder.glob("*-absorb.safetensors"))
+        self.traffic = self.backend.traffic()
+
+
+def experiment(nodes: int, rounds: int) -> Any:
+    changes = [f"rounds={rounds}", f"topology.nodes={nodes}", "methods=[]", f"evaluate.every={rounds}", "checkpoint={}"]
+    return load_experiment("quickstart-deploy", changes)
+
+
+def bytes_a_round(done: Run, nodes: int, rounds: int, beside: int) -> tuple[float, float]:
+    """By each node: what the tensors hold, and what was handed to the connection."""
+    messages = list(done.directory.messages())
+    held = sum(sum(message["parts"].values()) for message in messages)
+    return held / nodes / rounds, sum(message["wire"] + beside for message in messages) / nodes / rounds
+
+
+def deployed(plane: str, nodes: int, rounds: int, out: str) -> dict[str, float]:
+    simulation = Simulation.of(deployable(experiment(nodes, rounds), plane=plane, phase=rounds))
+    look = Look(simulation.backend)
+    done = run_simulation(simulation, Path(out) / plane, [look])
+    seconds = statistics.median(after - before for before, after in zip(look.ends, look.ends[1:], strict=False))
+    held, wire = bytes_a_round(done, nodes, rounds, BESIDE[plane])
+    return {"seconds": seconds, "held": held, "wire": wire, "superlink": look.traffic / nodes / rounds}
+
+
+def simulated(nodes: int, rounds: int, out: str) -> dict[str, float]:
+    local = experiment(nodes, rounds).model_copy(update={"backend": load_experiment("quickstart").backend})
+    done = run(local, Path(out) / "simulation")
+    taken = done.directory.timing()[-1]
+    held, wire = bytes_a_round(done, nodes, rounds, 0)
+    return {"seconds": taken["seconds"] / taken["rounds"], "held": held, "wire": wire, "superlink": 0.0}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--nodes", type=int, default=4)
+    parser.add_argument("--p2p-rounds", type=int, default=60)
+    parser.add_argument("--relay-rounds", type=int, default=4)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as out:
+        found = {"simulation": simulated(given.nodes, given.p2p_rounds, out)}
+        found["p2p"] = deployed("p2p", given.nodes, given.p2p_rounds, out)
+        found["relay"] = deployed("relay", given.nodes, given.relay_rounds, out)
+    print(f"{'':>10} {'s a round':>10} {'tensors, kB':>12} {'sent, kB':>10} {'SuperLink, kB':>14}")
+    for name, row in found.items():
+        kilobytes = (row[key] / 1e3 for key in ("held", "wire", "superlink"))
+        print(f"{name:>10} {row['seconds']:>10.4f} " + "{:>12.1f} {:>10.1f} {:>14.1f}".format(*kilobytes))
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

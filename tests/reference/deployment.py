@@ -1,0 +1,82 @@
+"""A deployment without Flower: its folder, and its nodes as threads of this process."""
+
+import socket
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from simulator.deployment.collect import collect
+from simulator.deployment.folder import Addresses, write_folder
+from simulator.deployment.phase import take_part
+from simulator.deployment.plan import deployable, plan
+from simulator.deployment.relay import do_round
+from simulator.deployment.router import route
+from simulator.deployment.site import Site
+
+
+def free_addresses(count):
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
+
+
+class OneAtATime(Site):
+    """In one process, nodes are made one after the other: torch has one random generator for what they begin with."""
+
+    lock = threading.Lock()
+
+    def peer(self, run):
+        with self.lock:
+            return super().peer(run)
+
+
+class Deployment:
+    """The folder of ``experiment``'s deployment, written to ``path``."""
+
+    def __init__(self, experiment, path, **settings):
+        self.folder = Path(path) / "deployment"
+        self.experiment = deployable(experiment, **settings)
+        ready = plan(self.experiment)
+        self.terms, self.links = ready.terms, ready.terms.links
+        addresses = Addresses("127.0.0.1:9443", free_addresses(ready.terms.nodes), range(ready.terms.nodes))
+        write_folder(self.folder, ready.experiment, self.terms, ready.topology, addresses)
+
+    def site(self, node):
+        return OneAtATime.read(self.folder / "nodes" / f"node-{node}")
+
+    def p2p(self, until, nodes=None, seconds=20.0, **terms):
+        """A phase: `take_part` of all ``nodes`` at once; what each returned or raised, by node."""
+        found, deadline = {}, time.monotonic() + seconds
+
+        def node(number):
+            try:
+                found[number] = take_part(self.site(number), replace(self.terms, **terms), until, deadline)
+            except Exception as error:
+                found[number] = error
+
+        every = range(self.terms.nodes) if nodes is None else nodes
+        threads = [threading.Thread(target=node, args=(number,)) for number in every]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(seconds + 10)
+        return found
+
+    def relay(self, rounds, start=0):
+        """Rounds through a router; what it had in hand, by round."""
+        mail, seen = {}, []
+        for round in range(start, rounds + 1):
+            every = range(self.terms.nodes)
+            asked = {node: {"round": round, **mail.get(node, {})} for node in every}
+            replies = {node: do_round(self.site(node), self.terms, asked[node]) for node in every}
+            mail = route(replies, self.links)
+            seen.append(mail)
+        return seen
+
+    def collected(self, out):
+        """The run directory of what the nodes did."""
+        return collect(self.folder, out).path

@@ -1,0 +1,189 @@
+"""The plane p2p without Flower: nodes as threads, over real connections with certificates."""
+
+import time
+from datetime import timedelta
+
+import grpc
+import pytest
+import torch
+from reference.deployment import free_addresses
+
+from simulator.backends.flower.certificates import Authority, Identity
+from simulator.backends.flower.gossip import Neighbours, Patience
+from simulator.backends.flower.outbox import BEHIND, METHOD, ROUND, SERVICE, Answer, Found, Outbox
+from simulator.core.errors import InputError, RunError
+from simulator.core.message import Message
+
+AUTHORITY = Authority("test")
+IDENTITIES = {node: AUTHORITY.issue(f"node-{node}") for node in range(3)}
+SHORT = Patience(start=1.5, round=1.0, tolerant=True)
+
+
+def message(sender, receiver, round):
+    return Message(
+        sender, receiver, round, {"parameters": torch.tensor([sender, receiver, round], dtype=torch.float64)}
+    )
+
+
+def within(seconds):
+    return time.monotonic() + seconds
+
+
+@pytest.fixture
+def open_node():
+    """``open_node(node, addresses)``: its connections, closed at the end."""
+    opened = []
+
+    def node(number, addresses, identity=None, patience=SHORT, round=0):
+        others = {other: address for other, address in addresses.items() if other != number}
+        known = identity or IDENTITIES[number]
+        opened.append(Neighbours(number, Outbox(round), addresses[number], others, known, patience))
+        return opened[-1]
+
+    yield node
+    for each in opened:
+        each.close()
+
+
+@pytest.fixture
+def two():
+    return dict(enumerate(free_addresses(2)))
+
+
+def test_messages_arrive_as_they_were_sent(open_node, two):
+    first, second = open_node(0, two), open_node(1, two)
+    second.outbox.publish(0, [message(1, 0, 0)])
+    second.outbox.publish(1, [message(1, 0, 1)])
+    for round in (0, 1):
+        heard = first.hear(round, [1], within(10))
+        assert torch.equal(heard.messages[0].parts["parameters"], message(1, 0, round).parts["parameters"])
+        assert heard.lost == []
+
+
+def test_one_who_has_gone_on_without_a_node_says_so(open_node, two):
+    first, second = open_node(0, two), open_node(1, two)
+    for round in range(6):
+        second.outbox.publish(round, [message(1, 0, round)])
+    assert first.hear(1, [1], within(10)).lost == []  # it is only late
+    second.outbox.go_on_without(0)
+    began = time.monotonic()
+    heard = first.hear(2, [1], within(10))
+    assert (heard.lost, heard.furthest) == ([1], 5)
+    assert time.monotonic() - began < 1
+
+
+def test_a_silent_neighbour_costs_one_timeout_and_is_heard_again(open_node, two, capsys):
+    first, second = open_node(0, two), open_node(1, two)
+    second.outbox.publish(0, [message(1, 0, 0)])
+    first.hear(0, [1], within(10))
+    second.close()
+    taken = []
+    for round in range(1, 6):
+        began = time.monotonic()
+        assert first.hear(round, [1], within(10)).lost == [1]
+        taken.append(time.monotonic() - began)
+    assert taken[0] > 0.8  # the timeout of a round
+    assert sum(taken[1:]) < 1.0  # nobody listens there, which is seen at once
+    back = open_node(1, two, round=6)
+    back.outbox.publish(6, [message(1, 0, 6)])
+    heard = [first.hear(6, [1], within(10)) for _ in range(20) if not time.sleep(0.1)]
+    assert heard[-1].lost == []
+    said = capsys.readouterr().out
+    assert said.count("is silent") == 1
+    assert "node 1 is heard again" in said
+
+
+def test_where_every_message_is_needed_silence_is_an_error(open_node, two):
+    first = open_node(0, two, patience=Patience(0.3, 0.3, tolerant=False))
+    with pytest.raises(RunError, match=r"node 1 at .* has sent nothing to node 0 in round 3"):
+        first.hear(3, [1], within(10))
+
+
+def test_the_deadline_of_a_phase_is_no_silence(open_node, two):
+    assert open_node(0, two).hear(0, [1], within(0.2)) is None
+
+
+def test_only_neighbours_are_let_in(open_node):
+    """Node 2 has a certificate of the same authority, and knows where node 1 listens."""
+    addresses = dict(enumerate(free_addresses(3)))
+    open_node(1, {node: addresses[node] for node in (0, 1)}).outbox.publish(0, [message(1, 0, 0)])
+    stranger = open_node(2, {node: addresses[node] for node in (1, 2)})
+    with pytest.raises(RunError, match="node-2 is no neighbour"):
+        stranger.hear(0, [1], within(10))
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [
+        AUTHORITY.issue("node-1", valid=timedelta(days=-1)),
+        Authority("another").issue("node-1"),
+        AUTHORITY.issue("node-2"),
+    ],
+    ids=["expired", "of another authority", "of another node"],
+)
+def test_a_neighbour_with_a_wrong_certificate_is_not_heard(identity, open_node, two):
+    first, false = open_node(0, two, patience=Patience(0.6, 0.6, tolerant=True)), open_node(1, two, identity)
+    false.outbox.publish(0, [message(1, 0, 0)])
+    assert first.hear(0, [1], within(10)).lost == [1]
+
+
+def test_without_a_certificate_nobody_is_answered(open_node, two):
+    open_node(1, two).outbox.publish(0, [message(1, 0, 0)])
+    options = [("grpc.ssl_target_name_override", "node-1")]
+    channel = grpc.secure_channel(two[1], grpc.ssl_channel_credentials(AUTHORITY.certificate), options)
+    with channel, pytest.raises(grpc.RpcError) as refused:
+        channel.unary_unary(f"/{SERVICE}/{METHOD}")(ROUND.pack(0), timeout=3)
+    assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+
+
+def test_the_owner_of_a_wrong_certificate_is_told(tmp_path):
+    for name, identity in {
+        r"expired on": AUTHORITY.issue("node-0", valid=timedelta(days=-1)),
+        r"of node-1, not of node-0": IDENTITIES[1],
+        r"not issued by ca.crt": Identity(AUTHORITY.certificate, Authority("x").issue("node-0").certificate, b""),
+    }.items():
+        with pytest.raises(InputError, match=name):
+            identity.check("node-0")
+    with pytest.raises(InputError, match=r"node.crt|ca.crt"):
+        Identity.read(tmp_path)
+
+
+def test_an_address_in_use_is_refused(open_node, two):
+    open_node(0, two)
+    with pytest.raises(InputError, match=r"cannot listen at .* in use"):
+        open_node(0, two)
+
+
+def test_a_message_of_another_round_or_edge_is_an_error(open_node, two):
+    first, second = open_node(0, two), open_node(1, two)
+    second.outbox._messages[0] = {0: message(1, 0, 7).encode()}
+    second.outbox._position = 0
+    with pytest.raises(RunError, match="was asked for round 0 and has sent a message of node 1 to node 0 in round 7"):
+        first.hear(0, [1], within(10))
+
+
+def test_an_outbox_waits_forgets_and_knows_who_has_fetched():
+    outbox = Outbox(3)
+    assert outbox.take(1, 3, 0.0) == Found(Answer.NOT_YET, 2)
+    assert outbox.take(1, 2, 0.0) == Found(Answer.GONE, 2)
+    outbox.publish(3, [message(0, 1, 3)])
+    outbox.publish(4, [message(0, 1, 4)])
+    began = time.monotonic()
+    outbox.wait_until_fetched(0.2)
+    assert time.monotonic() - began >= 0.2
+    assert [outbox.take(1, round, 0.0).answer for round in (3, 4)] == [Answer.MESSAGE] * 2
+    outbox.wait_until_fetched(60)
+    assert outbox.take(2, 4, 0.0).answer == Answer.GONE  # nothing for this one
+    outbox.publish(5, [message(0, 1, 5)])
+    assert outbox.take(1, 3, 0.0).answer == Answer.GONE  # it has been fetched, and is too old to be asked for again
+    outbox.go_on_without(1)
+    outbox.wait_until_fetched(60)
+
+
+def test_an_outbox_keeps_what_has_not_been_fetched_for_a_while():
+    outbox = Outbox(0)
+    for round in range(BEHIND + 3):
+        outbox.publish(round, [message(0, 1, round)])
+    assert outbox.take(1, 2, 0.0).answer == Answer.GONE
+    assert outbox.take(1, 3, 0.0).answer == Answer.MESSAGE
+    assert Found.decode(Found(Answer.MESSAGE, 9, b"abc").encode()) == Found(Answer.MESSAGE, 9, b"abc")

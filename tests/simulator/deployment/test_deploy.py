@@ -1,0 +1,132 @@
+"""Whole deployments on Flower, with TLS and authentication; minutes each, and no process is left.
+
+Run with ``-m flower -n 0``.
+"""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from reference.experiments import METHODS, results, small
+
+from simulator import run
+from simulator.build import Simulation
+from simulator.core.errors import RunError
+from simulator.core.observer import Observer
+from simulator.deployment.plan import deployable
+from simulator.deployment.processes import MARK
+from simulator.launch import run_simulation
+
+pytestmark = [pytest.mark.flower, pytest.mark.slow]
+
+QGM, IDKD = METHODS
+CASES = {"d-psgd": [], "qgm": [QGM], "idkd": [QGM, IDKD]}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left(monkeypatch, tmp_path):
+    monkeypatch.setenv("DEPLOYED_BY", str(tmp_path))
+    yield
+    assert not deployed(tmp_path)
+
+
+def deployed(test):
+    """The processes of any deployment that ``test`` has started."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (process / "environ").read_bytes()
+            if MARK.encode() in environment and f"DEPLOYED_BY={test}".encode() in environment:
+                found.append(int(process.name))
+        except OSError:
+            continue
+    return found
+
+
+class When(Observer):
+    """Does something with the backend, once, when ``round`` rounds are seen to be finished."""
+
+    def __init__(self, round, action):
+        self.round, self.action = round, action
+
+    def sent(self, round, messages):
+        if round + 1 == self.round:
+            self.action()
+
+
+def deploy(experiment, path, round=None, action=None):
+    """The run, and its backend; ``action(backend)`` is done in the middle of it."""
+    simulation = Simulation.of(experiment)
+    observers = [When(round, lambda: action(simulation.backend))] if action else []
+    return run_simulation(simulation, path, observers)
+
+
+def expected(experiment, path):
+    return results(run(experiment.model_copy(update={"backend": small().backend}), path).path)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_p2p_gives_the_bytes_of_local(case, tmp_path):
+    experiment = deployable(small(methods=CASES[case]))
+    assert results(deploy(experiment, tmp_path / "deployed").path) == expected(experiment, tmp_path / "local")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_relay_gives_the_bytes_of_local_and_the_superlink_stores_none_of_them(case, tmp_path):
+    methods = [QGM, IDKD | {"start_round": 1, "every": 1}] if case == "idkd" else CASES[case]
+    experiment = deployable(small(methods=methods, rounds=2, record={"every": 1}), plane="relay")
+    stored = []
+
+    def look(backend):
+        stored.extend(file.read_bytes() for file in (backend.folder / "superlink").glob("superlink.db*"))
+        stored.append(backend._collection.memories[0]._path.name.encode())
+
+    done = deploy(experiment, tmp_path / "deployed", round=1, action=look)
+    assert results(done.path) == expected(experiment, tmp_path / "local")
+    *database, name = stored
+    text = b"".join(database)
+    assert name in text  # the label of sealed messages, and of the run
+    for file in (done.path / "views").rglob("*.safetensors"):
+        data = file.read_bytes()
+        pieces = [data[start : start + 16] for start in range(1024, len(data) - 16, 512)]
+        assert not any(piece in text for piece in pieces if piece.count(0) < 4)
+
+
+def test_a_killed_supernode_goes_on_from_its_disk(tmp_path):
+    """Its neighbours wait for it, and the run ends with the bytes of one that was never disturbed."""
+    experiment = deployable(small(rounds=400, evaluate={"every": 200}), round_timeout=240.0, phase=400)
+    missing = []
+
+    def kill(backend):
+        os.killpg(backend.processes.children["node-2"].process.pid, signal.SIGKILL)
+        missing.append(not backend._collection.memories[2].has(399, "absorb"))
+
+    done = deploy(experiment, tmp_path / "deployed", round=5, action=kill)
+    assert missing == [True]  # it died in the middle of the phase
+    assert results(done.path) == expected(experiment, tmp_path / "local")
+
+
+def test_a_killed_superlink_is_started_again_and_the_run_goes_on(tmp_path):
+    experiment = deployable(small(rounds=6, evaluate={"every": 3}), phase=3)
+
+    def kill(backend):
+        os.kill(backend.processes.children["superlink"].process.pid, signal.SIGKILL)
+
+    done = deploy(experiment, tmp_path / "deployed", round=2, action=kill)
+    assert results(done.path) == expected(experiment, tmp_path / "local")
+
+
+def test_a_run_that_fails_says_why_and_ends_everything(tmp_path):
+    experiment = deployable(small(training={"optimizer": {"lr": 1e300}, "precision": "fp64"}))
+    began = time.monotonic()
+    with pytest.raises(RunError, match=r"finished:failed(.|\n)*training diverged"):
+        deploy(experiment, tmp_path)
+    assert time.monotonic() - began < 300
+
+
+def test_a_run_that_is_interrupted_ends_everything(tmp_path):
+    experiment = deployable(small(rounds=100_000, evaluate={"every": 1000}), phase=100_000)
+    done = deploy(experiment, tmp_path, round=3, action=lambda backend: os.kill(os.getpid(), signal.SIGINT))
+    assert done.status == "interrupted"

@@ -1,0 +1,102 @@
+"""What `rumormill deploy init` writes: everybody's part, nobody else's secrets; and what it refuses."""
+
+import stat
+import tomllib
+
+import pytest
+from reference.deployment import Deployment
+from reference.experiments import small
+
+from simulator.backends.flower.certificates import Identity
+from simulator.core.errors import InputError
+from simulator.deployment.collect import collect
+from simulator.deployment.folder import Addresses
+from simulator.deployment.plan import deployable, plan
+from simulator.deployment.site import Site
+from simulator.deployment.terms import Terms
+from simulator.deployment.tolerance import bears_losses
+
+CLOCK = {"step_seconds": 0.01}
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory):
+    return Deployment(small(), tmp_path_factory.mktemp("folder"))
+
+
+def test_every_node_gets_its_own_part_and_nobody_elses(deployment):
+    secrets = {}
+    for node in range(4):
+        site = deployment.site(node)
+        Identity.read(site.folder).check(f"node-{node}")
+        assert set(site.neighbours) == set(site.keys) == {(node - 1) % 4, (node + 1) % 4}
+        secrets[node] = [(site.folder / name).read_bytes() for name in ("node.key", "seal.key", "supernode")]
+    assert len({secret for own in secrets.values() for secret in own}) == 12
+    for file in deployment.folder.rglob("*"):
+        secret = file.suffix == ".key" or file.name in ("supernode", "superexec.secret")
+        if file.is_file():
+            assert bool(stat.S_IMODE(file.stat().st_mode) & 0o077) != secret, file
+    elsewhere = [file for file in (deployment.folder / "superlink").rglob("*") if file.is_file()]
+    assert not any(secret in file.read_bytes() for file in elsewhere for own in secrets.values() for secret in own)
+
+
+def test_the_app_holds_the_terms_and_flower_takes_it(deployment):
+    from flwr.supercore.object_ref import validate
+
+    flwr = tomllib.loads((deployment.folder / "app" / "pyproject.toml").read_text())["tool"]["flwr"]["app"]
+    assert Terms.read(flwr["config"]) == deployment.terms
+    for component in flwr["components"].values():
+        assert validate(component, project_dir=deployment.folder / "app") == (True, None)
+
+
+def test_the_readme_has_a_command_for_every_host(deployment):
+    text = (deployment.folder / "README.md").read_text()
+    for node in range(4):
+        assert f"register nodes/node-{node}/supernode.pub" in text
+        assert f"node {node}, {deployment.site(node).listen}" in text
+    assert "{" not in text.replace("location /v1/fleet/ {", "").replace("location = /health  {", "").replace(
+        "location /          {", ""
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"mode": "asynchronous", "clock": CLOCK}, r"mode: asynchronous mode runs on a simulated clock"),
+        ({"methods": [{"name": "dp_sgd", "noise_multiplier": 1.0, "max_epsilon": 3.0}]}, r"methods: a method may end"),
+    ],
+)
+def test_what_cannot_be_deployed_is_refused(changes, problem):
+    with pytest.raises(InputError, match=problem):
+        plan(deployable(small(**changes)))
+
+
+def test_bad_input_is_refused_by_name(deployment, tmp_path):
+    with pytest.raises(InputError, match="2 hosts for 4 nodes"):
+        Addresses.planned("a:1", ["x", "y"], 4, 9500)
+    with pytest.raises(InputError, match="'nowhere' is no address"):
+        Addresses.planned("nowhere", None, 4, 9500)
+    with pytest.raises(InputError, match="exists already"):
+        Deployment(small(), deployment.folder.parent)
+    with pytest.raises(InputError, match="is not the folder of a node"):
+        Site.read(tmp_path)
+    with pytest.raises(InputError, match="is not the folder of a deployment"):
+        collect(tmp_path)
+    with pytest.raises(InputError, match=r"holds 0 of 6 rounds"):
+        collect(deployment.folder, tmp_path)
+    with pytest.raises(InputError, match="plane"):
+        deployable(small(), plane="telepathy")
+
+
+def test_addresses_count_up():
+    planned = Addresses.planned("link:9443", ["a", "a"], 2, 9500)
+    assert (list(planned.nodes), list(planned.runtimes)) == (["a:9500", "a:9501"], [9502, 9503])
+
+
+def test_which_experiments_bear_losses():
+    push = {"topology": {"graph": "exponential", "nodes": 4, "weights": "push"}, "mixer": "push_sum"}
+    assert bears_losses(small())
+    assert bears_losses(small(methods=[{"name": "quasi_global_momentum"}]))
+    assert not bears_losses(small(mixer={"name": "choco", "compression": {"name": "top_k", "keep": 0.2}}))
+    assert not bears_losses(small(**push))
+    assert not bears_losses(small(methods=[{"name": "gradient_tracking"}]))

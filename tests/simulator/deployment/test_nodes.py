@@ -1,0 +1,181 @@
+"""Deployed nodes, as threads: both planes give the bytes of local, also when broken off, lost or misled."""
+
+import copy
+import shutil
+
+import pytest
+from reference.deployment import Deployment
+from reference.experiments import METHODS, results, small
+
+from simulator import run
+from simulator.backends.flower.memory import Memory
+from simulator.core.errors import InputError, RunError
+
+QGM, IDKD = METHODS
+PUSH = {"graph": "exponential", "nodes": 4, "weights": "push", "schedule": "one_peer_exponential"}
+CASES = {
+    "d-psgd": {},
+    "qgm": {"methods": [QGM]},
+    "idkd": {"methods": [QGM, IDKD]},
+    "failures": {"topology": {"graph": "ring", "nodes": 4, "failures": {"links": 0.3, "away": [[1, 2, 3]]}}},
+    "push-sum": {"topology": PUSH, "mixer": "push_sum"},
+    "choco": {"mixer": {"name": "choco", "compression": {"name": "top_k", "keep": 0.2}}, "record": {"every": 3}},
+}
+
+
+def experiment(case, **changes):
+    return small(**{"checkpoint": {"every": 3}, **copy.deepcopy(CASES[case]), **changes})
+
+
+def expected(experiment, path):
+    return results(run(experiment.model_copy(update={"backend": small().backend}), path / "local").path)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_p2p_gives_the_bytes_of_local(case, tmp_path):
+    """In phases of different lengths, so that nodes go on from their disks."""
+    deployment = Deployment(experiment(case), tmp_path)
+    for until in (4, 6):
+        assert deployment.p2p(until) == dict.fromkeys(range(4), until)
+    assert results(deployment.collected(tmp_path / "deployed")) == expected(experiment(case), tmp_path)
+
+
+@pytest.mark.parametrize("case", ["d-psgd", "qgm", "idkd", "choco"])
+def test_relay_gives_the_bytes_of_local_and_the_router_sees_none_of_them(case, tmp_path):
+    deployment = Deployment(experiment(case, record={"every": 1}), tmp_path, plane="relay")
+    seen = deployment.relay(6)
+    assert results(deployment.collected(tmp_path / "deployed")) == expected(deployment.experiment, tmp_path)
+    passed_on = b"".join(sealed for mail in seen for letters in mail.values() for sealed in letters.values())
+    sent = [r.tensors for r in recordings(deployment, rounds=6)]
+    assert len(sent) == 6 * 4
+    assert len(passed_on) > sum(t["sent/parameters"].nbytes for t in sent if "sent/parameters" in t)
+    for tensors in sent:
+        for tensor in tensors.values():
+            assert not leaks(tensor.numpy().tobytes(), passed_on)
+
+
+def recordings(deployment, rounds):
+    memories = [Memory(deployment.site(node).state(deployment.terms.run)) for node in range(4)]
+    return [
+        found for memory in memories for round in range(rounds) for found in memory.reply(round, "absorb").recordings
+    ]
+
+
+def leaks(secret, text, window=16):
+    """Whether a piece of ``secret`` that is not mostly zeros stands in ``text``."""
+    pieces = (secret[start : start + window] for start in range(0, len(secret) - window, 1024))
+    return any(piece in text for piece in pieces if piece.count(0) < 4)
+
+
+def test_the_search_for_plaintext_finds_it_where_it_is():
+    secret = bytes(range(1, 200)) * 20
+    assert leaks(secret, b"xx" + secret[1024:2048])
+    assert not leaks(secret, secret[::-1])
+
+
+def test_a_node_broken_off_at_any_point_goes_on_from_its_disk(tmp_path, monkeypatch):
+    """Node 1 dies in the middle of every other write, and is started again."""
+    deployment, write = Deployment(experiment("idkd"), tmp_path, round_timeout=60), Memory._write
+    deaths = []
+
+    def dying(memory, file, data):
+        if "node-1" in str(file) and len(deaths) < 6 and (file.name, 1) not in deaths and file.name[:6] > "000001":
+            deaths.append((file.name, 1))
+            file.with_name(f".{file.name}").write_bytes(data[: len(data) // 2])
+            raise KeyboardInterrupt
+        write(memory, file, data)
+
+    monkeypatch.setattr(Memory, "_write", dying)
+    restart_until_done(deployment, monkeypatch)
+    assert len(deaths) == 6
+    assert results(deployment.collected(tmp_path / "deployed")) == expected(experiment("idkd"), tmp_path)
+
+
+def restart_until_done(deployment, monkeypatch):
+    from reference import deployment as module
+
+    once = module.take_part
+
+    def again(site, terms, until, deadline):
+        while True:
+            try:
+                return once(site, terms, until, deadline)
+            except KeyboardInterrupt:
+                continue
+
+    monkeypatch.setattr(module, "take_part", again)
+    assert deployment.p2p(6) == dict.fromkeys(range(4), 6)
+
+
+def test_without_a_node_the_others_go_on(tmp_path, capsys):
+    """Node 3 is never there: it costs each neighbour one wait, and its weight is the neighbours' own."""
+    deployment = Deployment(experiment("d-psgd", rounds=12), tmp_path)
+    found = deployment.p2p(12, nodes=[0, 1, 2], join_timeout=2.0)
+    assert found == dict.fromkeys((0, 1, 2), 12)
+    assert capsys.readouterr().out.count("node 3 at") == 2
+    with pytest.raises(InputError, match="holds 0 of 12 rounds"):
+        deployment.collected(tmp_path / "deployed")
+
+
+def test_a_node_that_comes_late_sits_out_what_it_has_missed(tmp_path):
+    deployment = Deployment(experiment("d-psgd", rounds=8), tmp_path)
+    deployment.p2p(4, nodes=[0, 1, 2], join_timeout=1.0)
+    assert deployment.p2p(8, join_timeout=20.0, round_timeout=3.0) == dict.fromkeys(range(4), 8)
+    memory = Memory(deployment.site(3).state(deployment.terms.run))
+    steps = [memory.reply(round, "work").steps for round in range(8)]
+    assert steps[1:3] == [0, 0]
+    assert steps[5:] == [1, 1, 1]
+    assert deployment.collected(tmp_path / "deployed").is_dir()
+
+
+def test_where_parts_need_every_message_a_missing_node_ends_the_phase(tmp_path):
+    deployment = Deployment(experiment("choco"), tmp_path)
+    found = deployment.p2p(6, nodes=[0, 1, 2], join_timeout=1.0, round_timeout=1.0)
+    assert all(isinstance(error, RunError) for error in found.values())
+    assert "needs every message" in str(found[0]) or "need every message" in str(found[0])
+
+
+def test_a_phase_that_is_over_is_gone_on_with(tmp_path):
+    deployment = Deployment(experiment("qgm"), tmp_path)
+    assert set(deployment.p2p(6, nodes=[0, 1], seconds=3.0).values()) == {0}  # their neighbours are not there yet
+    deployment.p2p(6)
+    assert results(deployment.collected(tmp_path / "deployed")) == expected(experiment("qgm"), tmp_path)
+
+
+def test_a_relay_asked_again_gives_the_same(tmp_path):
+    """The ServerApp has been lost after two rounds, and begins where all nodes are."""
+    deployment = Deployment(experiment("qgm"), tmp_path, plane="relay")
+    deployment.relay(2)
+    deployment.relay(6, start=2)
+    assert results(deployment.collected(tmp_path / "deployed")) == expected(experiment("qgm"), tmp_path)
+
+
+def test_a_node_refuses_what_a_dishonest_router_gives_it(tmp_path):
+    from simulator.deployment.relay import do_round
+
+    deployment = Deployment(experiment("d-psgd"), tmp_path, plane="relay")
+    seen = deployment.relay(2)
+    site, first, second = deployment.site(0), *seen[:2]
+    shutil.rmtree(site.state(deployment.terms.run))
+    do_round(site, deployment.terms, {"round": 0})
+
+    def refused(**changes):
+        with pytest.raises(RunError) as error:
+            do_round(site, deployment.terms, {"round": 1, **first[0], **changes})
+        return str(error.value)
+
+    assert "was replayed: it is of round 1" in refused(**{"from-1": second[0]["from-1"]})
+    assert "was misrouted: it is for node 2" in refused(**{"from-1": first[2]["from-1"]})
+    assert "wrong sender: it is from node 3" in refused(**{"from-1": first[0]["from-3"]})
+    assert "tampered" in refused(**{"from-1": first[0]["from-1"][:-1] + b"x"})
+    with pytest.raises(RunError, match=r"was not given what nodes \[1, 3\] have sent"):
+        do_round(site, deployment.terms, {"round": 1})
+
+
+def test_a_node_of_another_experiment_or_version_takes_no_part(tmp_path):
+    deployment, other = Deployment(experiment("d-psgd"), tmp_path / "a"), Deployment(experiment("qgm"), tmp_path / "b")
+    deployment.site(0).check(deployment.terms)
+    with pytest.raises(InputError, match=r"experiment.yaml: is not the experiment of this run, as node 0 sees it"):
+        deployment.site(0).check(other.terms)
+    with pytest.raises(InputError, match=r"node 0 has rumormill .*, and the run wants 9.9"):
+        deployment.site(0).check(other.terms.__class__(**{**vars(deployment.terms), "version": "9.9"}))

@@ -1,0 +1,127 @@
+"""The ServerApp's parts on a Grid that is not Flower's."""
+
+from types import SimpleNamespace
+
+import pytest
+from flwr.app import ConfigRecord, RecordDict
+
+from simulator.deployment import members, post
+from simulator.deployment.members import gather
+from simulator.deployment.post import Office
+from simulator.deployment.records import packed
+from simulator.deployment.router import route
+from simulator.deployment.terms import Terms
+
+TERMS = Terms("run", "print", "1.0", "p2p", 2, "0>1 1>0", 10, 5, 1.0, 1.0, join_timeout=0.3)
+
+
+class Grid:
+    """Answers at once, by ``answers``: for each SuperNode, what it says to one message after the other."""
+
+    def __init__(self, answers):
+        self._answers = {number: list(replies) for number, replies in answers.items()}
+        self._waiting = {}
+
+    def get_node_ids(self):
+        return list(self._answers)
+
+    def push_messages(self, messages):
+        for message in messages:
+            number = f"m{len(self._waiting)}"
+            self._waiting[number] = message.metadata.dst_node_id
+            yield number
+
+    def pull_messages(self, numbers):
+        for number in numbers:
+            said = self._answers[self._waiting[number]]
+            if said:
+                yield reply(number, said.pop(0))
+
+
+def reply(number, said):
+    failed = isinstance(said, tuple)
+    return SimpleNamespace(
+        metadata=SimpleNamespace(reply_to_message_id=number),
+        has_error=lambda: failed,
+        error=SimpleNamespace(code=said[0], reason=said[1]) if failed else None,
+        content=None if failed else packed(said),
+    )
+
+
+def hello(node, **changes):
+    return {"node": node, "fingerprint": "print", "version": "1.0", "rounds": 3, **changes}
+
+
+def letter(content, dst_node_id, message_type, ttl=None):
+    """Stands for Flower's message, which cannot be made outside a run."""
+    return SimpleNamespace(content=content, metadata=SimpleNamespace(dst_node_id=dst_node_id))
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch):
+    monkeypatch.setattr(members, "Message", letter)
+    monkeypatch.setattr(post, "Message", letter)
+    monkeypatch.setattr(members, "POLL", 0.01)
+    monkeypatch.setattr(post, "POLL", 0.01)
+    monkeypatch.setattr(post, "RETRY", 0.0)
+
+
+def test_all_nodes_are_found_whatever_flower_calls_them():
+    assert gather(Grid({77: [hello(1)], 55: [(5, "gone"), hello(0)]}), TERMS) == {0: (55, 3), 1: (77, 3)}
+
+
+def test_those_who_are_missing_are_named_and_waited_for(capsys):
+    with pytest.raises(RuntimeError, match=r"of 2 nodes, these have not joined in 0.3 s: 1"):
+        gather(Grid({55: [hello(0)]}), TERMS)
+    assert "waiting for nodes 0, 1: 0 s left" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("said", "refusal"),
+    [
+        (hello(1, version="0.9"), r"node 1 is refused: it has rumormill 0.9, not 1.0"),
+        (hello(1, fingerprint="other"), r"node 1 is refused: its experiment.yaml is not that of this run"),
+        (hello(7), r"node 7 is refused"),
+        (hello(0), r"two SuperNodes say that they are node 0"),
+    ],
+)
+def test_those_who_do_not_fit_are_refused(said, refusal):
+    with pytest.raises(RuntimeError, match=refusal):
+        gather(Grid({55: [hello(0)], 77: [said]}), TERMS)
+
+
+def test_what_a_lost_supernode_was_asked_is_asked_again(capsys):
+    office = Office(
+        Grid({55: [(5, "Node Unavailable"), (8, "stopped responding"), {"round": 4}], 77: [{"round": 5}]}),
+        {0: 55, 1: 77},
+    )
+    assert office.ask("train.gossip", {0: {"until": 5}, 1: {"until": 5}}, 1.0) == {0: {"round": 4}, 1: {"round": 5}}
+    assert capsys.readouterr().out.count("sending again") == 2
+
+
+def test_what_a_node_cannot_do_ends_the_run():
+    with pytest.raises(RuntimeError, match="node 0: training diverged"):
+        Office(Grid({55: [(2, "training diverged")]}), {0: 55}).ask("train.gossip", {0: {}}, 1.0)
+
+
+def test_a_node_that_never_answers_is_named(monkeypatch):
+    monkeypatch.setattr(post, "GRACE", 0.1)
+    with pytest.raises(RuntimeError, match="no answer from nodes 0 "):
+        Office(Grid({55: []}), {0: 55}).ask("train.gossip", {0: {}}, 0.1)
+
+
+def test_mail_goes_along_links_only():
+    links = frozenset({(0, 1), (1, 0)})
+    assert route({0: {"round": 2, "to-1": b"a"}, 1: {"round": 2, "to-0": b"b"}}, links) == {
+        1: {"from-0": b"a"},
+        0: {"from-1": b"b"},
+    }
+    with pytest.raises(RuntimeError, match="node 0 writes to node 2, which is no neighbour"):
+        route({0: {"to-2": b"a"}}, links)
+
+
+def test_terms_survive_the_apps_configuration():
+    assert Terms.read(TERMS.to_config()) == TERMS
+    assert TERMS.links == {(0, 1), (1, 0)}
+    assert all(isinstance(value, (str, int, float)) for value in TERMS.to_config().values())
+    RecordDict({"config": ConfigRecord(TERMS.to_config())})
