@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from auditing.candidates import population_of
 from auditing.robustness.comparison import Comparison
 from auditing.robustness.ensemble import Model
@@ -53,6 +55,18 @@ class RobustnessAudit(Audit):
         }
         results.mkdir(parents=True, exist_ok=True)
         (results / "result.json").write_text(json.dumps(result) + "\n")
+
+    @classmethod
+    def metrics(cls, results: Path) -> Mapping[str, float]:
+        """``<ensemble>/clean``, ``<ensemble>/<attacker>``, ``<ensemble>/adaptive/<attack>``: accuracies, over hosts."""
+        hosts = [host["accuracies"] for host in json.loads((results / "result.json").read_text())["hosts"]]
+        return {
+            f"{ensemble}/{attacker}".replace(": ", "/").replace(" ", "_"): float(
+                np.mean([host[ensemble][attacker] for host in hosts])
+            )
+            for ensemble, accuracies in hosts[0].items()
+            for attacker in accuracies
+        }
 
     @classmethod
     def sections(cls, results: Path) -> Sequence[Section]:

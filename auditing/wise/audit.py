@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from pydantic import Field, PositiveInt
 
-from auditing.wise.findings import BUDGETS, Measured, of_node, over_nodes
+from auditing.wise.findings import BUDGETS, EQUAL, SINGLE, WISE, Measured, of_node, over_nodes
 from auditing.wise.flatness import Flatness, flatness
 from auditing.wise.ledger import costs
 from auditing.wise.report import section
@@ -61,6 +61,20 @@ class WiseAudit(Audit):
         result |= self._result(audited, modalities)
         results.mkdir(parents=True, exist_ok=True)
         (results / "result.json").write_text(json.dumps(result) + "\n")
+
+    @classmethod
+    def metrics(cls, results: Path) -> Mapping[str, float]:
+        """Accuracies, over nodes: ``internal``; ``<rule>/at_<share>``, at a share of the cost of running everything."""
+        result = json.loads((results / "result.json").read_text())
+        exits = zip(result["exits"], result["found"]["exits"]["mean"], strict=True)
+        last = max(stage for _, stage in result["exits"])
+        rules = {rule: result["found"][f"{rule}/at"]["mean"] for rule in (WISE, EQUAL, SINGLE)}
+        return {"internal": float(np.mean([accuracy for (_, stage), accuracy in exits if stage < last]))} | {
+            f"{rule}/at_{budget:g}".replace(" ", "_"): value
+            for rule, values in rules.items()
+            for budget, value in zip(result["budgets"], values, strict=True)
+            if value is not None
+        }
 
     @classmethod
     def sections(cls, results: Path) -> Sequence[Section]:

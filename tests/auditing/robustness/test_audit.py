@@ -52,6 +52,9 @@ def test_the_result_holds_together(done, tmp_path):
         assert accuracies["adaptive"] <= min(attacks) <= max(attacks) <= accuracies["clean"]
     for rule in ("random", "best clean", "unquantized"):
         assert all(np.isfinite(value) for value in host["accuracies"][rule].values())
+    compared = RobustnessAudit.metrics(tmp_path / "one")
+    both = [host["accuracies"]["least transferable"]["adaptive: pgd"] for host in result["hosts"]]
+    assert compared["least_transferable/adaptive/pgd"] == np.mean(both)
     metric = np.array(result["transfers"]["metric"])
     assert metric.shape == (6, 6)
     assert ((np.diag(metric) == 1) | (np.diag(metric) == 0)).all()

@@ -38,6 +38,9 @@ def test_exits_alone_are_as_accurate_as_the_method_logged(finished):
     directory = RunDirectory.open(finished)
     for (modality, stage), accuracy in zip(result["exits"], result["found"]["exits"]["mean"], strict=True):
         assert directory.series(f"pkd/accuracy/{modality}/{stage}")[1][-1].mean() == pytest.approx(accuracy)
+    compared, logged = directory.audit_metrics(), directory.series("pkd/accuracy/internal")[1][-1].mean()
+    assert compared["audit/wise/internal"] == pytest.approx(logged)
+    assert compared["audit/wise/WISE/at_1"] == result["found"]["WISE/at"]["mean"][-1]
 
 
 def test_the_order_of_streams_can_be_chosen(finished):
