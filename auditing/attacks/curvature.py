@@ -25,14 +25,14 @@ def trace(network: FlatModule, images: Tensor, labels: Tensor, rng: np.random.Ge
     """tr(H), in closed form where logits are piecewise linear in x, as behind ReLU and max pooling.
 
     Almost everywhere H = J'(diag p - pp')J then, with J the logits' Jacobian and p the probabilities, whatever the
-    label: tr(H) = sum_k p_k |J_k|^2 - |sum_k p_k J_k|^2.
+    label: tr(H) = sum_k p_k |J_k - m|^2 with m = sum_k p_k J_k, which no rounding makes negative.
 
     Raises:
         InputError: the logits are not piecewise linear, or have no gradient.
     """
     jacobian, p = _jacobian(network, images)
-    mean = (p[:, :, None] * jacobian).sum(1)
-    return (p * jacobian.square().sum(2)).sum(1) - mean.square().sum(1)
+    mean = (p[:, :, None] * jacobian).sum(1, keepdim=True)
+    return (p * (jacobian - mean).square().sum(2)).sum(1)
 
 
 def frobenius(network: FlatModule, images: Tensor, labels: Tensor, rng: np.random.Generator) -> Tensor:

@@ -54,7 +54,7 @@ class Signal:
         Arguments and errors are those of `values`.
         """
         values = self.values(network, samples, normalizer, rng)
-        values = np.log(values + SMALLEST) if self.logarithm else values
+        values = np.log(values.clip(min=0) + SMALLEST) if self.logarithm else values  # estimates may lie below 0
         return values if self.members == "high" else -values
 
     def values(

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -53,6 +55,13 @@ def test_output_signals_are_those_of_their_formulas():
 def test_signals_stay_finite_where_probabilities_round_to_one():
     for name in SIGNALS:
         assert np.isfinite(measure(name, network(100.0))).all(), name
+
+
+def test_an_estimate_below_zero_still_has_a_logarithm():
+    estimated = replace(
+        SIGNALS["curvature_hvp"], on_batch=lambda net, images, labels, rng: torch.full((len(images),), -1.0)
+    )
+    assert np.isfinite(estimated.measure(network(), samples(), NORMALIZER, np.random.default_rng(0))).all()
 
 
 def test_gradient_norm_is_that_of_each_sample_alone():
