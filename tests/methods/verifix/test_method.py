@@ -220,7 +220,7 @@ class Depthwise(Model):
     class Config(PartSettings):
         name: str = "depthwise"
 
-    def build(self, shape, classes):
+    def build(self, shape, classes, channels):
         return nn.Sequential(
             nn.Conv2d(shape[2], 4, 3), nn.Conv2d(4, 4, 3, groups=4), nn.Flatten(), nn.Linear(64, classes)
         )
@@ -232,7 +232,7 @@ class Tied(Model):
     class Config(PartSettings):
         name: str = "tied"
 
-    def build(self, shape, classes):
+    def build(self, shape, classes, channels):
         first, second = nn.Linear(64, 64), nn.Linear(64, 64)
         second.weight = first.weight
         return nn.Sequential(nn.Flatten(), first, second, nn.Linear(64, classes))
