@@ -51,6 +51,7 @@ Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[PATH=VALUE]...", help="For example rounds=10 or methods.0.beta=0.5.")
 ]
 Plane = Annotated[str | None, typer.Option("--plane", help="p2p or relay; default: the experiment's, or p2p.")]
+Engine = Annotated[str | None, typer.Option("--engine", help="deployment or simulation, of Flower's engines.")]
 Track = Annotated[list[str] | None, typer.Option("--track", help="Also log to tensorboard or wandb; repeatable.")]
 
 PARTS: dict[str, Registry[Any]] = {
@@ -78,11 +79,12 @@ def deploy_local_command(
     experiment: Annotated[str, typer.Argument(metavar="RECIPE_OR_FILE", help="See `rumormill list recipes`.")],
     overrides: Overrides = None,
     plane: Plane = None,
+    engine: Engine = None,
     out: Out = Path("runs"),
     track: Track = None,
 ) -> None:
     """Run an experiment on Flower on this machine: a SuperLink, and a SuperNode for every node, over TLS."""
-    loaded = deployable(load_experiment(experiment, overrides or []), **_given(plane=plane))
+    loaded = deployable(load_experiment(experiment, overrides or []), **_given(plane=plane, engine=engine))
     _finish(lambda observers: run(loaded, out, observers), track)
 
 

@@ -55,4 +55,8 @@ def relay(message: Message, context: Context) -> Message:
 
 
 def _site(context: Context) -> Site:
-    return Site.read(Path(str(context.node_config["folder"])))
+    """A SuperNode is told its folder; a simulated one is told a number, and its run where all folders are."""
+    if "folder" in context.node_config:
+        return Site.read(Path(str(context.node_config["folder"])))
+    name = f"node-{context.node_config['partition-id']}"
+    return Site.read(Path(str(context.run_config["folder"])) / "nodes" / name)

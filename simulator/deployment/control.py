@@ -38,9 +38,9 @@ class Control:
         """Let the SuperNode that has this key take part."""
         self._json("supernode", "register", str(public_key), CONNECTION, "--name", name)
 
-    def submit(self) -> str:
+    def submit(self, *options: str) -> str:
         """Start the app; returns the run's number."""
-        return str(self._json("run", str(self._folder / "app"), CONNECTION)["run-id"])
+        return str(self._json("run", str(self._folder / "app"), CONNECTION, *options)["run-id"])
 
     def status(self, run: str) -> Status:
         """How far it is."""

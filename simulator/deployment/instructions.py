@@ -28,6 +28,15 @@ clientapp = "simulator.deployment.client_app:app"
 
 [tool.flwr.app.config]
 {config}
+folder = ""  # of this deployment, where Flower's simulation engine runs all nodes on one machine
+"""
+
+SIMULATION = f"""\
+[superlink]
+default = "{CONNECTION}"
+
+[superlink.{CONNECTION}]
+address = ":local:"
 """
 
 SUPERLINK = """\
@@ -41,7 +50,7 @@ cat > home/config.toml <<END
 flower-superexec --runtime-api-address {address} --root-certificates ca.crt \\
   --superexec-auth-secret-file superexec.secret &
 executor=$!
-trap 'kill $link $executor' INT TERM
+trap 'kill $link $executor; exit' INT TERM
 while true; do
   flower-superlink --host {host} --port {port} --ssl-ca-certfile ca.crt --ssl-certfile superlink.crt \\
     --ssl-keyfile superlink.key --enable-supernode-auth --isolation process --database superlink.db \\

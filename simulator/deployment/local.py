@@ -21,16 +21,18 @@ from simulator.core.backend import Backend, Blueprint, Order, Replies, Workers
 from simulator.core.errors import RunError
 from simulator.deployment.collecting import Collection
 from simulator.deployment.control import COMPLETED, Control
+from simulator.deployment.engines import DeploymentEngine, SimulationEngine
 from simulator.deployment.folder import Addresses, write_folder
 from simulator.deployment.instructions import QUIET
 from simulator.deployment.plan import Plan
-from simulator.deployment.processes import Processes, wait_for_superlink
+from simulator.deployment.processes import Processes
 from simulator.deployment.settings import FlowerSettings
+from simulator.deployment.terms import Terms
 
 POLL = 0.02  # seconds between two looks at the nodes' disks
 ASK = 10.0  # seconds between two questions for the run's status, each of which starts a process
 LATE = 5.0  # seconds that files may take to appear after the run has finished
-LINES = 12  # of the ServerApp's log, where a run fails
+LINES = 40  # of the ServerApp's log, where a run fails
 
 
 class Flower(Backend):
@@ -38,7 +40,8 @@ class Flower(Backend):
 
     A SuperLink and the SuperNodes are started with TLS and authentication, each node with a folder of its own; what the
     nodes write there is read as they write it, and they run ahead of the reader. A SuperNode or a SuperLink that dies
-    is started again, and its node goes on from its last round. For other machines, see `rumormill deploy init`.
+    is started again, and its node goes on from its last round. For other machines, see `rumormill deploy init`. With
+    ``engine: simulation``, Flower's own simulation runs the same app in the same folders.
     """
 
     Config = FlowerSettings
@@ -58,13 +61,14 @@ class Flower(Backend):
         with _ended_in_order(), ExitStack() as opened:
             temporary = tempfile.TemporaryDirectory(prefix="rumormill-deployment-", ignore_cleanup_errors=True)
             self.folder = Path(opened.enter_context(temporary)) / "deployment"
-            addresses = _loopback(plan.terms.nodes)
+            addresses = loopback(plan.terms.nodes)
             write_folder(self.folder, plan.experiment, plan.terms, plan.topology, addresses)
-            environment = _environment(self.folder)
-            self._control = Control(self.folder, environment)
+            environment = _environment(self.folder, addresses)
             self.processes = Processes(self.folder, environment)
+            self._control = Control(self.folder, self.processes.environment)
             opened.callback(self.processes.stop)
-            self._start_processes(addresses)
+            self._engine = self._engine_of(plan.terms, addresses)
+            self._engine.start()
             folders = [self._site(node) / "state" / plan.terms.run for node in range(plan.terms.nodes)]
             self._collection = Collection(folders, rhythm(blueprint.experiment).due, self._wait)
             self._opened = opened.pop_all()
@@ -72,7 +76,7 @@ class Flower(Backend):
     def superstep(self, order: Order) -> Callable[[], Replies]:
         """What the nodes do without being told; what is returned waits until they have."""
         if self._run is None:
-            self._run = self._control.submit()
+            self._run = self._engine.submit()
         collect = self._collection.superstep(order)
         return (lambda: self._last(collect)) if order.finalize else collect
 
@@ -87,9 +91,8 @@ class Flower(Backend):
         self._collection.load(states)
 
     def workers(self) -> Workers:
-        """SuperNodes."""
-        nodes = [child for name, child in self.processes.children.items() if name.startswith("node-")]
-        return Workers(sum(child.alive for child in nodes), len(nodes))
+        """SuperNodes, or the actors that stand for them."""
+        return self._engine.workers()
 
     def traffic(self) -> int:
         """Bytes that went through the SuperLink so far."""
@@ -106,17 +109,11 @@ class Flower(Backend):
     def _site(self, node: int) -> Path:
         return self.folder / "nodes" / name_of(node)
 
-    def _start_processes(self, addresses: Addresses) -> None:
-        link, authority = self.folder / "superlink", self.folder / "superlink" / "ca.crt"
-        host, _, port = addresses.superlink.rpartition(":")
-        self.processes.start("superlink", _superlink(host, port), link)
-        wait_for_superlink(addresses.superlink, authority, self.processes.children["superlink"])
-        self.processes.start("superexec", _superexec(addresses.superlink), link)
-        for node, runtime in enumerate(addresses.runtimes):
-            self._control.register(self._site(node) / "supernode.pub", name_of(node))
-            self.processes.start(
-                name_of(node), _supernode(addresses.superlink, runtime, self._site(node)), self._site(node)
-            )
+    def _engine_of(self, terms: Terms, addresses: Addresses) -> DeploymentEngine | SimulationEngine:
+        if self.config.engine == "deployment":
+            return DeploymentEngine(self.folder, addresses, self._control, self.processes)
+        together = terms.nodes if terms.plane == "p2p" else 1
+        return SimulationEngine(self.folder, terms.nodes, together, self._control)
 
     def _wait(self) -> None:
         """Some time passes; what has died is started again.
@@ -168,32 +165,20 @@ def _ended_in_order() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    """Flower finds its own programs by name, so those that stand beside this Python come first."""
+def _environment(folder: Path, addresses: Addresses) -> dict[str, str]:
+    """Flower finds its own programs by name, so those that stand beside this Python come first.
+
+    Its simulation is started by its command line, which takes ports from here alone, in a Ray of its own.
+    """
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     home = {"FLWR_HOME": str(folder / "superlink" / "home"), "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1"}
-    threads = {"OMP_NUM_THREADS": "1"}
-    return {**os.environ, **QUIET, **home, **threads, "PATH": path}
+    port, other = addresses.superlink.rpartition(":")[2], str(addresses.runtimes[0])
+    ports = {"FLWR_LOCAL_SUPERLINK_HTTP_API_PORT": port, "FLWR_LOCAL_CONTROL_API_PORT": other}
+    ray = {"RAY_ADDRESS": "local", "RAY_USAGE_STATS_ENABLED": "0"}
+    return {**os.environ, **QUIET, **home, **ports, **ray, "OMP_NUM_THREADS": "1", "PATH": path}
 
 
-def _superlink(host: str, port: str) -> list[str]:
-    own = ["flower-superlink", "--host", host, "--port", port, "--ssl-ca-certfile", "ca.crt"]
-    tls = ["--ssl-certfile", "superlink.crt", "--ssl-keyfile", "superlink.key", "--enable-supernode-auth"]
-    apart = ["--isolation", "process", "--superexec-auth-secret-file", "superexec.secret"]
-    return [*own, *tls, *apart, "--database", "superlink.db", "--disable-runtime-dependency-installation"]
-
-
-def _superexec(address: str) -> list[str]:
-    tls = ["--root-certificates", "ca.crt", "--superexec-auth-secret-file", "superexec.secret"]
-    return ["flower-superexec", "--runtime-api-address", address, *tls]
-
-
-def _supernode(address: str, runtime: int, folder: Path) -> list[str]:
-    own = ["flower-supernode", "--superlink", address, "--root-certificates", "ca.crt", "--port", str(runtime)]
-    return [*own, "--auth-supernode-private-key", "supernode", "--node-config", f'folder="{folder}"']
-
-
-def _loopback(nodes: int) -> Addresses:
+def loopback(nodes: int) -> Addresses:
     """Free ports, all different."""
     with ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(2 * nodes + 1)]

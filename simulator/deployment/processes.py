@@ -80,16 +80,16 @@ class Processes:
 
     Args:
         folder: the deployment's.
-        environment: of all its processes.
+        environment: of all its processes, to which a mark is added.
     """
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
-        self._folder, self._environment = folder, {**environment, MARK: str(folder)}
+        self._folder, self.environment = folder, {**environment, MARK: str(folder)}
         self.children: dict[str, Child] = {}
 
     def start(self, name: str, command: Sequence[str], folder: Path) -> None:
         """Start one."""
-        child = Child(name, command, folder, self._environment, self._folder / f"{name}.log")
+        child = Child(name, command, folder, self.environment, self._folder / f"{name}.log")
         self.children[name] = child
         child.start()
 

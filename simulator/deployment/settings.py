@@ -13,14 +13,18 @@ class FlowerSettings(PartSettings):
     """How nodes exchange messages, and how long everybody waits.
 
     Attributes:
+        engine: "deployment": for every node a SuperNode with its own process and key; "simulation": Flower's simulation
+            of them, in which the same app runs.
         plane: "p2p": nodes fetch each other's messages, over TLS; "relay": the ServerApp passes on what it cannot read.
         phase: of p2p, rounds in one message of Flower's; between two, a new process is started at every node.
-        round_timeout: of p2p, seconds until a silent neighbour is suspected; the round goes on without it.
+        round_timeout: of p2p, seconds until a silent neighbour is suspected, twice that if it lives but has nothing to
+            say; the round goes on without it.
         phase_timeout: seconds after which nodes break a phase off, to be continued by the next.
         join_timeout: seconds to wait for all nodes at the start, and for a neighbour at the start of a phase.
     """
 
     name: str = "flower"
+    engine: Literal["deployment", "simulation"] = "deployment"
     plane: Literal["p2p", "relay"] = "p2p"
     phase: PositiveInt = 100
     round_timeout: PositiveFloat = 30.0

@@ -26,7 +26,7 @@ class Patience:
 
     Attributes:
         start: for a neighbour that has not been heard since the phase began.
-        round: for one that has.
+        round: for one that has; twice that if it says that it lives, for it may be waiting for a silent one itself.
         tolerant: whether a round goes on without the message of a neighbour that stays silent.
     """
 
@@ -58,7 +58,9 @@ class Neighbour:
     def ask(self, round: int, deadline: float) -> None:
         """Ask for the message of ``round``, at most until the deadline, or less long if it has been silent."""
         wait = PROBE if self.suspected else self._patience.round if self.known else self._patience.start
-        self._question, self._deadline = ROUND.pack(round), min(time.monotonic() + wait, deadline)
+        began = time.monotonic()
+        self._question, self._deadline = ROUND.pack(round), min(began + wait, deadline)
+        self._latest = min(began + 2 * wait, deadline)
         self._call()
 
     def _call(self) -> None:
@@ -79,6 +81,7 @@ class Neighbour:
                 if found.answer != Answer.NOT_YET:
                     self.known = True
                     return found
+                self._deadline = self._latest
             except grpc.RpcError as error:
                 if error.code() not in SILENT:
                     raise self._refused(error) from error

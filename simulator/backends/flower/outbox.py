@@ -20,6 +20,7 @@ SERVICE, METHOD = "rumormill.Gossip", "Fetch"
 UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
 ROUND = Struct("<q")
 HEAD = Struct("<Bq")
+ALIVE = 0.8  # of the time that a neighbour waits: then it is told that there is nothing yet
 LEAVE = 5.0  # seconds for the last answers to arrive
 KEPT = 2  # rounds, fetched or not: a neighbour that is started again asks once more
 BEHIND = 64  # rounds that a receiver may be behind, where links change or go one way
@@ -153,7 +154,7 @@ class Server:
         if not admitted:
             context.abort(grpc.StatusCode.PERMISSION_DENIED, f"{', '.join(names) or 'nobody'} is no neighbour")
         (round,) = ROUND.unpack(request)
-        return self._outbox.take(admitted[0], round, _left(context)).encode()
+        return self._outbox.take(admitted[0], round, ALIVE * _left(context)).encode()
 
     def stop(self) -> None:
         """Take no more questions; answers under way arrive."""

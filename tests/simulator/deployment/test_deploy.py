@@ -6,6 +6,7 @@ Run with ``-m flower -n 0``.
 import os
 import signal
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,20 @@ def test_relay_gives_the_bytes_of_local_and_the_superlink_stores_none_of_them(ca
         assert not any(piece in text for piece in pieces if piece.count(0) < 4)
 
 
+@pytest.mark.parametrize("plane", ["p2p", "relay"])
+def test_eight_supernodes_give_the_bytes_of_local(plane, tmp_path):
+    methods = [QGM, IDKD | {"start_round": 1, "every": 1}]
+    experiment = deployable(small("topology.nodes=8", methods=methods, rounds=2), plane=plane)
+    assert results(deploy(experiment, tmp_path / "deployed").path) == expected(experiment, tmp_path / "local")
+
+
+@pytest.mark.parametrize("plane", ["p2p", "relay"])
+def test_flowers_simulation_of_the_same_app_gives_the_bytes_of_local(plane, tmp_path):
+    methods = [QGM, IDKD | {"start_round": 1, "every": 1}]
+    experiment = deployable(small(methods=methods, rounds=3), engine="simulation", plane=plane)
+    assert results(deploy(experiment, tmp_path / "deployed").path) == expected(experiment, tmp_path / "local")
+
+
 def test_a_killed_supernode_goes_on_from_its_disk(tmp_path):
     """Its neighbours wait for it, and the run ends with the bytes of one that was never disturbed."""
     experiment = deployable(small(rounds=400, evaluate={"every": 200}), round_timeout=240.0, phase=400)
@@ -106,6 +121,26 @@ def test_a_killed_supernode_goes_on_from_its_disk(tmp_path):
     done = deploy(experiment, tmp_path / "deployed", round=5, action=kill)
     assert missing == [True]  # it died in the middle of the phase
     assert results(done.path) == expected(experiment, tmp_path / "local")
+
+
+def test_a_killed_peer_costs_its_neighbours_one_timeout(tmp_path):
+    """They go on without it, and it sits out what it has missed when it is back."""
+    experiment = deployable(small(rounds=400, evaluate={"every": 200}), round_timeout=8.0, phase=400)
+    pauses = []
+
+    class Look(Observer):
+        def finished(self, status):
+            for node in (1, 3):
+                folder = next((simulation.backend.folder / "nodes" / f"node-{node}" / "state").iterdir())
+                ends = sorted(file.stat().st_mtime for file in folder.glob("*-absorb.safetensors"))
+                pauses.append([after - before for before, after in pairwise(ends)])
+
+    simulation = Simulation.of(experiment)
+    kill = When(5, lambda: os.killpg(simulation.backend.processes.children["node-2"].process.pid, signal.SIGKILL))
+    assert run_simulation(simulation, tmp_path, [kill, Look()]).status == "finished"
+    for taken in pauses:
+        assert len(taken) == 399
+        assert sum(seconds > 4 for seconds in taken) == 1
 
 
 def test_a_killed_superlink_is_started_again_and_the_run_goes_on(tmp_path):

@@ -1,5 +1,6 @@
 """The plane p2p without Flower: nodes as threads, over real connections with certificates."""
 
+import threading
 import time
 from datetime import timedelta
 
@@ -91,6 +92,20 @@ def test_a_silent_neighbour_costs_one_timeout_and_is_heard_again(open_node, two,
     said = capsys.readouterr().out
     assert said.count("is silent") == 1
     assert "node 1 is heard again" in said
+
+
+def test_a_neighbour_that_waits_for_a_silent_one_is_not_taken_for_one(open_node, two):
+    """It lives, says so, and has its message a moment after the silent one has cost it one timeout."""
+    first, second = open_node(0, two), open_node(1, two)
+    second.outbox.publish(0, [message(1, 0, 0)])
+    first.hear(0, [1], within(10))
+    late = threading.Timer(1.2 * SHORT.round, second.outbox.publish, [1, [message(1, 0, 1)]])
+    late.start()
+    assert first.hear(1, [1], within(10)).lost == []
+    began = time.monotonic()
+    assert first.hear(2, [1], within(10)).lost == [1]  # it lives, but not for ever
+    assert time.monotonic() - began < 2.5 * SHORT.round
+    late.join()
 
 
 def test_where_every_message_is_needed_silence_is_an_error(open_node, two):

@@ -1,0 +1,100 @@
+"""Flower's two engines on this machine: SuperNodes as on as many machines, or its own simulation of them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from simulator.backends.flower.certificates import name_of
+from simulator.core.backend import Workers
+from simulator.deployment.control import Control
+from simulator.deployment.folder import Addresses
+from simulator.deployment.instructions import SIMULATION
+from simulator.deployment.processes import Processes, wait_for_superlink
+
+
+class DeploymentEngine:
+    """A SuperLink with TLS, and for every node a SuperNode with a key of its own.
+
+    Args:
+        folder: the deployment's, already written.
+        addresses: of everything.
+        control: Flower's command line.
+        processes: where they are started, and by whom they are ended.
+    """
+
+    def __init__(self, folder: Path, addresses: Addresses, control: Control, processes: Processes) -> None:
+        self._folder, self._addresses, self._control, self._processes = folder, addresses, control, processes
+
+    def start(self) -> None:
+        """Start the SuperLink and the SuperNodes.
+
+        Raises:
+            RunError: Flower does not start.
+        """
+        superlink, link = self._addresses.superlink, self._folder / "superlink"
+        self._processes.start("superlink", _superlink(superlink), link)
+        wait_for_superlink(superlink, link / "ca.crt", self._processes.children["superlink"])
+        self._processes.start("superexec", _superexec(superlink), link)
+        for node, runtime in enumerate(self._addresses.runtimes):
+            name = name_of(node)
+            folder = self._folder / "nodes" / name
+            self._control.register(folder / "supernode.pub", name)
+            self._processes.start(name, _supernode(superlink, runtime, folder), folder)
+
+    def submit(self) -> str:
+        """Start the app; returns the run's number."""
+        return self._control.submit()
+
+    def workers(self) -> Workers:
+        """SuperNodes."""
+        nodes = [child for name, child in self._processes.children.items() if name.startswith("node-")]
+        return Workers(sum(child.alive for child in nodes), len(nodes))
+
+
+class SimulationEngine:
+    """Flower's simulation, which its command line starts: its SuperNodes are turns of a few actors, without keys.
+
+    What the nodes say to each other is protected as ever.
+
+    Args:
+        folder: the deployment's, already written.
+        nodes: how many.
+        together: how many of them must run at once.
+        control: Flower's command line.
+    """
+
+    def __init__(self, folder: Path, nodes: int, together: int, control: Control) -> None:
+        self._folder, self._nodes, self._control = folder, nodes, control
+        self._actors = max(together, min(nodes, os.cpu_count() or 1))
+
+    def start(self) -> None:
+        """Have the command line know the simulation by the name of the deployment."""
+        (self._folder / "superlink" / "home" / "config.toml").write_text(SIMULATION)
+
+    def submit(self) -> str:
+        """Start the app; returns the run's number."""
+        size = f"num-supernodes={self._nodes} client-resources-num-cpus=1 init-args-num-cpus={self._actors}"
+        return self._control.submit("--run-config", f'folder="{self._folder}"', "--federation-config", size)
+
+    def workers(self) -> Workers:
+        """Actors, which Ray starts again itself."""
+        return Workers(self._actors, self._actors)
+
+
+def _superlink(address: str) -> list[str]:
+    host, _, port = address.rpartition(":")
+    own = ["flower-superlink", "--host", host, "--port", port, "--ssl-ca-certfile", "ca.crt"]
+    tls = ["--ssl-certfile", "superlink.crt", "--ssl-keyfile", "superlink.key", "--enable-supernode-auth"]
+    apart = ["--isolation", "process", "--superexec-auth-secret-file", "superexec.secret"]
+    return [*own, *tls, *apart, "--database", "superlink.db", "--disable-runtime-dependency-installation"]
+
+
+def _superexec(address: str) -> list[str]:
+    tls = ["--root-certificates", "ca.crt", "--superexec-auth-secret-file", "superexec.secret"]
+    return ["flower-superexec", "--runtime-api-address", address, *tls]
+
+
+def _supernode(address: str, runtime: int, folder: Path) -> list[str]:
+    own = ["flower-supernode", "--superlink", address, "--root-certificates", "ca.crt", "--port", str(runtime)]
+    return [*own, "--auth-supernode-private-key", "supernode", "--node-config", f'folder="{folder}"']

@@ -1,0 +1,110 @@
+"""The README that `rumormill deploy init` writes, followed to the letter on one machine: ``-m flower -n 0``."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from reference.experiments import results, small
+
+from simulator import run
+from simulator.deployment.collect import collect
+from simulator.deployment.folder import write_folder
+from simulator.deployment.local import loopback
+from simulator.deployment.plan import deployable, plan
+
+PATIENCE = 240  # seconds for the whole run
+
+
+class Shell:
+    """A host's shell in ``folder``, with this Python's programs on its PATH."""
+
+    def __init__(self, folder):
+        self.folder, self.started = folder, []
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self.environment = os.environ | {"PATH": path, "STARTED_IN": str(folder)}
+
+    def start(self, script):
+        """As in a terminal of its own."""
+        none = subprocess.DEVNULL
+        self.started.append(
+            subprocess.Popen(
+                [script],
+                cwd=self.folder,
+                env=self.environment,
+                start_new_session=True,
+                stdin=none,
+                stdout=none,
+                stderr=none,
+            )
+        )
+
+    def run(self, commands):
+        """What they say."""
+        done = subprocess.run(
+            ["sh", "-ec", commands], cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=60
+        )
+        return done.stdout + done.stderr
+
+    def end(self):
+        """As with Ctrl-C in every terminal; returns the processes that this does not end."""
+        for process in self.started:
+            os.killpg(process.pid, signal.SIGINT)
+        for process in self.started:
+            process.wait(30)
+        deadline = time.monotonic() + 30
+        while (left := self._left()) and time.monotonic() < deadline:
+            time.sleep(0.5)
+        for process in left:
+            os.kill(process, signal.SIGKILL)
+        return left
+
+    def _left(self):
+        mark, found = f"STARTED_IN={self.folder}".encode(), []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if mark in (process / "environ").read_bytes().split(b"\0"):
+                    found.append(int(process.name))
+            except OSError:
+                continue
+        return found
+
+
+@pytest.fixture
+def shell(tmp_path):
+    shell = Shell(tmp_path / "deployment")
+    yield shell
+    assert shell.end() == []
+
+
+@pytest.mark.flower
+@pytest.mark.slow
+def test_following_the_readme_gives_the_bytes_of_local(shell, tmp_path):
+    ready = plan(deployable(small(rounds=4)))
+    write_folder(shell.folder, ready.experiment, ready.terms, ready.topology, loopback(4))
+    text = (shell.folder / "README.md").read_text()
+    (link, start) = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)[:2]
+    (serve, connect, *register) = link.strip().splitlines()
+
+    shell.start(shell.folder / serve.removesuffix(" &"))
+    deadline = time.monotonic() + PATIENCE
+    for line in register:
+        while '"success": true' not in (said := shell.run(f"{connect}\n{line} --format json")):
+            assert time.monotonic() < deadline, said
+            time.sleep(1)
+    for script in re.findall(r"`(node-\d+/start.sh)`", text):
+        shell.start(shell.folder / "nodes" / script)
+    commands = [line.partition("#")[0] for line in start.strip().splitlines()]
+    number = re.search(r'"run-id": "(\d+)"', shell.run(f"{connect}\n{commands[0]}"))[1]
+    ask = f"{connect}\n{commands[1]}".replace("RUN_ID", number)
+    while '"status": "finished' not in (said := shell.run(ask)):
+        assert time.monotonic() < deadline, said
+        time.sleep(2)
+    assert "finished:completed" in said, shell.run(f"{connect}\nflwr log {number} deployment --show")
+
+    own = run(small(rounds=4), tmp_path / "local")
+    assert results(collect(shell.folder, tmp_path / "collected").path) == results(own.path)
