@@ -194,7 +194,7 @@ class Simulation:
         experiment, module = self.experiment, self.blueprint.module()
         (data,) = moved(self.data.nodes[:1], module.device)
         consensus = (module, data.test, data.normalizer)
-        return Engine(self._mode(), rhythm(experiment), observers, checkpoints, consensus)
+        return Engine(self._mode(), rhythm(experiment), observers, checkpoints, consensus, len(self.seeds))
 
     def _mode(self) -> Mode:
         experiment, training = self.experiment, self.experiment.training

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from statistics import fmean
 from types import FrameType
 from typing import Any, Literal, NamedTuple
 
@@ -115,8 +116,9 @@ class Engine:
         observers: Sequence[Observer],
         checkpoints: Checkpoints,
         consensus: tuple[FlatModule, Samples, Normalizer],
+        networks: int = 1,
     ) -> None:
-        self._mode, self._rhythm = mode, rhythm
+        self._mode, self._rhythm, self._networks = mode, rhythm, networks
         self._observers, self._checkpoints = list(observers), checkpoints
         self._consensus = consensus
         self._progress = Progress()
@@ -268,25 +270,30 @@ class Engine:
             yield f"{name}/test/loss", variant.loss
 
     def _of_network(self, found: Mapping[int, Evaluation]) -> Iterator[tuple[str, float]]:
-        yield from self._of_models(list(found.values()))
+        size = len(found) // self._networks
+        yield from self._of_models(found, size)
         yield "bytes/sent", sum(self._progress.sent.values())
         yield "bytes/wire", sum(self._progress.wire.values())
         for name in dict.fromkeys(name for evaluation in found.values() for name in evaluation.variants):
-            variants = [evaluation.variants[name] for evaluation in found.values() if name in evaluation.variants]
-            for metric, value in self._of_models(variants):
+            variants = {node: found[node].variants[name] for node in found if name in found[node].variants}
+            for metric, value in self._of_models(variants, size):
                 yield f"{name}/{metric}", value
 
-    def _of_models(self, found: Sequence[Evaluation]) -> Iterator[tuple[str, float]]:
-        parameters = torch.stack([evaluation.parameters for evaluation in found])
+    def _of_models(self, found: Mapping[int, Evaluation], size: int) -> Iterator[tuple[str, float]]:
+        """Of several networks run as one, of ``size`` nodes each, each has a consensus model of its own."""
+        networks: dict[int, list[Tensor]] = {}
+        for node, evaluation in found.items():
+            networks.setdefault(node // size, []).append(evaluation.parameters)
+        parameters = [torch.stack(own) for own in networks.values()]
         module, test, normalizer = self._consensus
-        score = evaluate(module, parameters.mean(dim=0), test, normalizer)
-        accuracies = [evaluation.accuracy for evaluation in found]
+        scores = [evaluate(module, own.mean(dim=0), test, normalizer) for own in parameters]
+        accuracies = [evaluation.accuracy for evaluation in found.values()]
         yield "test/accuracy/mean", sum(accuracies) / len(accuracies)
         yield "test/accuracy/worst", min(accuracies)
         yield "test/accuracy/best", max(accuracies)
-        yield "consensus/test/accuracy", score.accuracy
-        yield "consensus/test/loss", score.loss
-        yield "consensus/distance", consensus_distance(parameters)
+        yield "consensus/test/accuracy", fmean(score.accuracy for score in scores)
+        yield "consensus/test/loss", fmean(score.loss for score in scores)
+        yield "consensus/distance", fmean(map(consensus_distance, parameters))
 
     def _save(self, round: int, replies: Replies) -> None:
         states = {node: reply.state for node, reply in replies.items() if reply.state is not None}

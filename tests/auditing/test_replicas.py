@@ -103,6 +103,27 @@ def test_a_replica_is_what_its_network_would_be_alone(tmp_path):
             assert torch.equal(found, states[node]["parameters"])
 
 
+class Evaluated(Observer):
+    """Keeps the network's last metrics."""
+
+    def evaluated(self, round, metrics, speed):
+        self.last = {metric.name: metric.value for metric in metrics if metric.node is None}
+
+
+def test_each_replica_has_a_consensus_of_its_own(tmp_path):
+    experiment = small(*HELD_OUT, "rounds=2", "data.public=[]")
+    found = []
+    for index, networks in enumerate(([5, 8], [5], [8])):
+        folder, seen = tmp_path / str(index), Evaluated()
+        folder.mkdir()
+        simulation = Simulation.of(experiment, networks)
+        carry_on(simulation, folder, Checkpoints(folder, experiment.digest()), [seen])
+        found.append(seen.last)
+    together, *alone = found
+    for name in ("consensus/test/accuracy", "consensus/test/loss", "consensus/distance", "test/accuracy/mean"):
+        assert together[name] == pytest.approx(np.mean([each[name] for each in alone]), rel=1e-12)
+
+
 def test_each_replica_trains_on_another_half_of_every_pool(plain, trained):
     asked = Candidates.of(plain.nodes, 1000)
     masks = np.concatenate([asked.member[None], trained.member_of(asked.samples)])
