@@ -23,7 +23,7 @@ from simulator.core.mixer import MIXERS, Mixer
 from simulator.core.model import MODELS
 from simulator.core.node import Node, Place, SharedSettings
 from simulator.core.observer import Observer, RunInfo
-from simulator.core.samples import moved
+from simulator.core.samples import Channel, NodeData, moved
 from simulator.core.seeding import torch_seed
 from simulator.data.splits import NetworkData, prepare
 from simulator.engine import Engine, Rhythm
@@ -87,7 +87,7 @@ class ExperimentNodes:
 
     def _shared(self, n: int, network: int, node: int) -> SharedSettings:
         experiment = self.experiment
-        augmentation, channels = experiment.data.augment, self.data.nodes[0].channels
+        augmentation, channels = experiment.data.augment, self.data.nodes[network * n + node].channels
         augment = partial(augmentation, channels=channels) if augmentation.is_on else None
         training, recorded = experiment.training.of(node), experiment.record.among(experiment.rounds)
         return SharedSettings(self.seeds[network], n, experiment.rounds, training, augment, recorded, network * n)
@@ -96,7 +96,7 @@ class ExperimentNodes:
         experiment, data = self.experiment, self.data.nodes[0]
         _, height, width, depth = data.train.images.shape
         with torch_seed(seed, "model.initialisation"):
-            network = MODELS.build(experiment.model).build((height, width, depth), data.classes, data.channels)
+            network = MODELS.build(experiment.model).build((height, width, depth), data.classes, _seen(data))
         if _by_sample(experiment):
             check_layers(network)
         check_trainable_by_gossip(network)
@@ -120,6 +120,11 @@ def rhythm(experiment: Experiment) -> Rhythm:
 
 def _by_sample(experiment: Experiment) -> bool:
     return any(overrides(METHODS.load(settings.name), "combine_gradients") for settings in experiment.methods)
+
+
+def _seen(data: NodeData) -> Sequence[Channel]:
+    """The channels of a network's input; where each node holds one modality, its ``own``."""
+    return [replace(channel, group="own") for channel in data.channels] if data.modalities else data.channels
 
 
 def _in_one_matrix(nodes: Sequence[Node]) -> None:

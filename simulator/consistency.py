@@ -29,6 +29,7 @@ def inconsistencies(experiment: Experiment) -> Found:
     yield from _unmet_needs(experiment)
     yield from _without_gradients_by_sample(experiment)
     yield from _unknown_nodes(experiment, network.base.num_nodes)
+    yield from _modalities_in_vain(experiment, network.base.num_nodes)
     yield from _unknown_rounds(experiment)
     if experiment.mode == "asynchronous":
         yield from _bound_to_rounds(experiment, network)
@@ -45,7 +46,8 @@ def _refused_by_parts(experiment: Experiment, network: Network) -> Found:
         steps_differ=_steps_differ(experiment),
         one_way_losses=bool(failures.links) and not failures.symmetric,
         methods=experiment.methods,
-        apart=any(METHODS.load(settings.name).keeps_apart(settings) for settings in experiment.methods),
+        apart=bool(experiment.data.modality_by_node)
+        or any(METHODS.load(settings.name).keeps_apart(settings) for settings in experiment.methods),
     )
     parts = {("mixer",): experiment.mixer} | {("methods", k): method for k, method in enumerate(experiment.methods)}
     for place, settings in parts.items():
@@ -102,6 +104,16 @@ def _unknown_nodes(experiment: Experiment, nodes: int) -> Found:
                 yield (*place, str(number)), Problem("", f"there is no node {number}.", f"Count from 0 to {nodes - 1}.")
 
 
+def _modalities_in_vain(experiment: Experiment, nodes: int) -> Found:
+    held, place = experiment.data.modality_by_node, ("data", "modality_by_node")
+    if len(held) > nodes:
+        what = f"there are {nodes} nodes, and this says what {len(held)} hold."
+        yield place, Problem("", what, f"Name {nodes} at most.")
+    if held and experiment.mixer.name != "gossip":
+        what = f"nodes of different modalities exchange no parameters, and {experiment.mixer.name} needs every link."
+        yield place, Problem("", what, "Set mixer: gossip, or leave it out.")
+
+
 def _unknown_rounds(experiment: Experiment) -> Found:
     for place, round in enumerate(experiment.record.rounds):
         if round > experiment.rounds:
@@ -125,6 +137,8 @@ def _bound_to_rounds(experiment: Experiment, network: Network) -> Found:
         yield ("mixer",), _needs_rounds("a mixer other than plain gossip", "Set mixer: gossip, without settings")
     if experiment.record.among(experiment.rounds):
         yield ("record",), _needs_rounds("recording what nodes send", "Remove record")
+    if experiment.data.modality_by_node:
+        yield ("data", "modality_by_node"), _needs_rounds("a modality for each node", "Remove it")
     for number, method in enumerate(experiment.methods):
         yield ("methods", number), _needs_rounds(method.name, "Remove it")
 

@@ -198,6 +198,9 @@ def audit(path: str | Path, settings: Audit.Config) -> Path:
     run = RunDirectory.open(Path(path)).path
     results = run / "audit" / settings.name
     auditor = AUDITS.build(settings)
+    if not auditor.node_by_node and load_experiment(RunDirectory.open(run).experiment).data.modality_by_node:
+        what = f"nodes hold one modality each, and {settings.name} shows samples of one node to the models of others."
+        raise wrong("data.modality_by_node", what, "Audit a run in which every node holds all modalities.")
     try:
         auditor.conduct(run, results)
         (results / AUDIT_METRICS).write_text(json.dumps(auditor.metrics(results), indent=1) + "\n")

@@ -39,7 +39,8 @@ def shrunk(name, folder):
     images, canaries = made_up_data(content["data"]["dataset"]["name"], folder), min(content["data"]["canaries"], 5)
     content["data"] |= {"dataset": images, "partition": "iid", "canaries": canaries}
     if content["data"]["public"]:
-        content["data"]["public"] = [{"dataset": "photo_patches", "samples": 20}]
+        source = images if images["name"] == "moving_shapes" else "photo_patches"
+        content["data"]["public"] = [{"dataset": source, "samples": 20}]
     for method in content["methods"]:
         method |= {"start_round": 1} if "start_round" in method else {}
         method |= {"teachers": ["mv"]} if "teachers" in method else {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -48,6 +48,7 @@ class WiseAudit(Audit):
         samples: PositiveInt = 64
 
     config: Config
+    node_by_node: ClassVar[bool] = True
 
     def conduct(self, run: Path, results: Path) -> None:
         """Fit weights on each node's validation samples, and try them on the test set; see `Audit.conduct`."""

@@ -10,8 +10,11 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from methods.pkd import report
+from methods.pkd.exchange import Exchange
 from methods.pkd.schedule import OWN, PKDSettings, problems, teacher
-from simulator.core.errors import Problem, wrong
+from methods.pkd.teachers import held, require
+from simulator.core.errors import Problem
+from simulator.core.message import Message
 from simulator.core.method import Method
 from simulator.core.multi_exit import exit_logits, multi_exit
 from simulator.core.node import Node
@@ -35,8 +38,15 @@ class PKD(Method):
     last is the student's ``own`` final classifier.
 
     Unlike there, teacher and student see the same crop, and no statistics of a frozen backbone move on. Steps are the
-    experiment's, not Adam's. Nothing is sent beside the parameters. List this method last: what it freezes stays so
-    only if no later method changes the gradient.
+    experiment's, not Adam's. List this method last: what it freezes stays so only if no later method changes the
+    gradient.
+
+    Where nodes hold all modalities, nothing is sent beside the parameters. Where each holds one
+    (``data.modality_by_node``), teachers are at other nodes: in the round before a teacher's turn, the nodes of its
+    modality send their neighbours softmax(z_teacher / T) of the public samples. Throughout the turn, a node's internal
+    classifiers learn on the public samples alone, from the mean of what it has heard, its own labels included if it
+    teaches, too. A node that hears nothing, or whose turn is ``own``, learns from its own final classifier. What these
+    messages reveal is in `methods.pkd.report.DISCLOSURES`.
     """
 
     Config = PKDSettings
@@ -63,13 +73,10 @@ class PKD(Method):
         """Teachers must be there.
 
         Raises:
-            InputError: the samples lack a teacher's modality.
+            InputError: one is not, or has no way to teach.
         """
-        known = [*dict.fromkeys(channel.group for channel in node.data.channels), OWN]
-        for name in self.config.teachers if self.config.start_round is not None else ():
-            if name not in known:
-                what = f"the samples have no modality '{name}'."
-                raise wrong("pkd.teachers", what, f"Choose among {', '.join(known)}, or add it to the data's views.")
+        require(self.config, node.data)
+        self._exchange = Exchange(self.config, node)
         self._masks: dict[bool, Tensor] = {}
 
     def before_round(self, node: Node) -> None:
@@ -90,6 +97,23 @@ class PKD(Method):
         if self.config.start_round is not None:
             node.gradient.mul_(self._trained(node))
 
+    def after_local_training(self, node: Node) -> None:
+        """See `Exchange`, here and in the next three."""
+        self._exchange.label(node)
+
+    def outgoing(self, node: Node, message: Message) -> Message:
+        """With a teacher's labels."""
+        return self._exchange.outgoing(node, message)
+
+    def incoming(self, node: Node, message: Message) -> Message:
+        """Keep a teacher's labels."""
+        self._exchange.hear(message)
+        return message
+
+    def after_mixing(self, node: Node) -> None:
+        """Take them as what to learn."""
+        self._exchange.learn(node)
+
     def finalize(self, node: Node) -> None:
         """Log the test accuracy of each exit, and the mean over internal ones."""
         if self.config.start_round is None:
@@ -99,7 +123,7 @@ class PKD(Method):
             torch.arange(len(test))
         )
         accuracies = right.double().mean(dim=1).view(-1, network.stages)
-        for modality, row in zip(network.modalities, accuracies, strict=True):
+        for modality, row in zip(held(node.data), accuracies, strict=True):
             for stage, value in enumerate(row.tolist(), 1):
                 node.log(report.metric(modality, stage), value)
         node.log(report.INTERNAL, accuracies[:, :-1].mean().item())
@@ -109,7 +133,8 @@ class PKD(Method):
 
     def _distillation(self, node: Node, batch: Batch) -> Tensor:
         """float [B]: the sum over internal classifiers."""
-        name, network = teacher(self.config, node.round, node.rounds), multi_exit(node.model)
+        name = None if self._exchange.takes_place else teacher(self.config, node.round, node.rounds)
+        network = multi_exit(node.model)
         exits = {modality: list(network.walk(batch.images, modality)) for modality in network.modalities}
         losses = [
             self._lesson(student, None if name is None else exits[own if name == OWN else name][-1], batch)
@@ -120,6 +145,8 @@ class PKD(Method):
 
     def _lesson(self, student: Tensor, teacher: Tensor | None, batch: Batch) -> Tensor:
         if teacher is None:
+            if self._exchange.takes_place and batch.targets.is_floating_point():  # labels made at the temperature
+                student = student / self.config.temperature
             return cross_entropy(student, batch.targets, reduction="none")
         return soft_cross_entropy(teacher, student, self.config.temperature)
 

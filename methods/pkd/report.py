@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -11,6 +11,18 @@ from simulator.core.report import BarChart, RunRecord, Section, Table
 
 PREFIX = "pkd/accuracy/"
 INTERNAL = f"{PREFIX}internal"
+TEACHERS = "pkd/teachers"  # how many neighbours' labels a node has learnt from
+
+# What messages hold beside the parameters, and what it tells, where nodes hold one modality each.
+DISCLOSURES = (
+    (
+        "pkd.labels",
+        "the outputs, softened by the temperature, of its final classifier on all public samples: to fit a copy of the "
+        "model, for membership inference from outputs, and to estimate the shares of its classes; which modality it "
+        "holds; nothing of its private samples but through the model",
+        "all neighbours, also those of other modalities, which never get the model",
+    ),
+)
 
 
 def metric(modality: str, stage: int) -> str:
@@ -32,7 +44,7 @@ def sections(settings: PKDSettings, record: RunRecord) -> Sequence[Section]:
             "Progressive knowledge distillation",
             (_paragraph(settings),),
             f"Internal classifiers, taught by {_taught_by(settings)}, have a test accuracy of {mean:.1%} on average.",
-            (_table(found),),
+            (_table(found), *_exchanged(record)),
             (_chart(found),),
         )
     ]
@@ -56,6 +68,18 @@ def _table(found: Mapping[str, Sequence[float]]) -> Table:
         modality, stage = name.removeprefix(PREFIX).rsplit("/", 1)
         rows.append((modality, stage, *(100 * float(of(values)) for of in (np.mean, np.min, np.max))))
     return Table(("modality", "exit", "test accuracy, %", "worst node, %", "best node, %"), rows)
+
+
+def _exchanged(record: RunRecord) -> Iterator[Table]:
+    """How many teachers nodes heard, and what messages reveal; nothing where no labels were sent."""
+    heard: dict[int, list[float]] = {}
+    for each in record.metrics():
+        if each.name == TEACHERS:
+            heard.setdefault(each.round, []).append(each.value)
+    if any(map(any, heard.values())):
+        rows = [(round, float(np.mean(values)), values.count(0)) for round, values in heard.items()]
+        yield Table(("labels sent in round", "neighbours that taught a node, mean", "nodes that heard none"), rows)
+        yield Table(("part of the messages", "what it reveals of a node", "to whom"), DISCLOSURES)
 
 
 def _chart(found: Mapping[str, Sequence[float]]) -> BarChart:

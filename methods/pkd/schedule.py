@@ -44,6 +44,15 @@ def teacher(settings: PKDSettings, round: int, rounds: int) -> str | None:
     return settings.teachers[min(turn, len(settings.teachers) - 1)]
 
 
+def coming_teacher(settings: PKDSettings, round: int, rounds: int) -> str | None:
+    """Whose turn begins in the round after ``round``; None where none does."""
+    after, start = round + 1, settings.start_round
+    if start is None or not start <= after < rounds:
+        return None
+    coming = teacher(settings, after, rounds)
+    return coming if after == start or coming != teacher(settings, round, rounds) else None
+
+
 def problems(settings: PKDSettings, plan: Plan) -> Iterator[Problem]:
     """Distillation must begin within the run, and every teacher must have a turn."""
     if settings.start_round is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import NonNegativeInt
 
@@ -13,7 +14,12 @@ from simulator.core.report import Section
 
 
 class Audit(Part, ABC):
-    """Audits runs; override `conduct` and `sections`. What it finds lies in ``audit/<name>/`` of the run directory."""
+    """Audits runs; override `conduct` and `sections`. What it finds lies in ``audit/<name>/`` of the run directory.
+
+    Attributes:
+        node_by_node: whether each model meets its own node's samples only. Others refuse runs whose nodes hold one
+            modality each.
+    """
 
     class Config(PartSettings):
         """Settings that audits have in common.
@@ -29,6 +35,7 @@ class Audit(Part, ABC):
         replicas: NonNegativeInt = 0
 
     config: Config
+    node_by_node: ClassVar[bool] = False
 
     @abstractmethod
     def conduct(self, run: Path, results: Path) -> None:

@@ -89,8 +89,8 @@ class Node:
         self._first = shared.first
         self.training = shared.training
         self.mixer, self.methods = mixer, list(methods)
-        self._take(place)
         self.data, self.parameters = self._own(data), parameters
+        self._take(place)
         self.training_set = TrainingSet(self.data, shared.augment, parameters.dtype)
         self.momentum = torch.zeros_like(parameters) if self.training.optimizer.momentum else None
         self.round, self.learning_rate, self.local_steps = 0, 0.0, self.training.local_steps
@@ -296,7 +296,9 @@ class Node:
         )
 
     def _mixes_with(self, other: int) -> bool:
-        return all(method.mixes_with(self.id - self._first, other - self._first) for method in self.methods)
+        number, other, held = self.id - self._first, other - self._first, self.data.modalities
+        alike = not held or held[number] == held[other]  # networks on different inputs have nothing to average
+        return alike and all(method.mixes_with(number, other) for method in self.methods)
 
     def _without(self, weights: Mapping[int, float], others: set[int]) -> Mapping[int, float]:
         """The row of W with the weights of ``others`` given to the node itself."""

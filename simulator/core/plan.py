@@ -23,7 +23,8 @@ class Plan:
         steps_differ: whether nodes may take steps of different number or size.
         one_way_losses: whether a link may fail in one direction alone, after which columns of W no longer sum to 1.
         methods: settings of all methods, in order.
-        apart: whether some neighbours may exchange no parameters (`Method.mixes_with`).
+        apart: whether some neighbours may exchange no parameters (`Method.mixes_with`, or their samples are
+            of different modalities).
     """
 
     rounds: int

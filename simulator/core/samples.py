@@ -134,6 +134,7 @@ class NodeData:
         classes: number of classes.
         channels: what each channel of an image holds; empty for gray and RGB pictures.
         verified: what the node knows to be labelled right; None where nothing was set aside for that.
+        modalities: which one each node of the network holds, by its number; empty where all nodes hold all there are.
     """
 
     train: Samples
@@ -145,6 +146,7 @@ class NodeData:
     classes: int
     channels: tuple[Channel, ...] = ()
     verified: VerifiedData | None = None
+    modalities: tuple[str, ...] = ()
 
 
 def moved(data: Sequence[NodeData], device: torch.device) -> list[NodeData]:

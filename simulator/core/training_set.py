@@ -55,7 +55,8 @@ class TrainingSet:
         """Train on no private samples but these.
 
         Args:
-            positions: int64 [K], places in the private training set, in ascending order, K at least 1.
+            positions: int64 [K], places in the private training set, in ascending order; K is at least 1, unless
+                there are public samples to train on.
 
         They keep their places in batches. A new pass begins; keeping those that are trained on already changes nothing.
         """

@@ -76,6 +76,8 @@ class DataSettings(Settings):
         dataset: the private data set: labelled, with a test set.
         root: the folder that data sets lie in; ``~`` is the home folder.
         partition: how the training samples are divided among the nodes.
+        modality_by_node: of samples that have several, the one that each node holds, repeated as often as there are
+            nodes; parameters then travel only between nodes of the same one. By default every node holds all.
         validation: share of each node's samples that it calibrates on and never trains on.
         held_out: share of each node's samples that it never uses: the non-members of audits.
         canaries: how many of each node's training samples get a wrong label, and stay or go by a coin, for audits.
@@ -93,6 +95,7 @@ class DataSettings(Settings):
     dataset: SerializeAsAny[PartSettings]
     root: Path = Path("~/data")
     partition: SerializeAsAny[PartSettings]
+    modality_by_node: tuple[str, ...] = ()
     validation: float = Field(default=0.1, ge=0, lt=1)
     held_out: float = Field(default=0.0, ge=0, lt=1)
     canaries: int = Field(default=0, ge=0)

@@ -21,6 +21,7 @@ from simulator.data.corruption import Rows, Truth, corrupt
 from simulator.data.dataset import ImageData, to_tensor
 from simulator.data.label_noise import true_labels
 from simulator.data.loading import load_private
+from simulator.data.modalities import dealt
 from simulator.data.normalization import measure
 from simulator.data.overlap import check_overlap
 from simulator.data.partition import PARTITIONS, Indices
@@ -107,7 +108,8 @@ def prepare(settings: DataSettings, nodes: int, seed: int) -> NetworkData:
     with the verified share.
 
     Raises:
-        InputError: a data set or a coreset cannot be loaded, or there are too few samples for what is asked.
+        InputError: a data set or a coreset cannot be loaded, there are too few samples for what is asked, or samples
+            lack a modality that a node is to hold.
     """
     private = load_private(settings.dataset, settings.root)
     drawn = draw(settings, private, seed)
@@ -135,11 +137,12 @@ def prepare(settings: DataSettings, nodes: int, seed: int) -> NetworkData:
     canaries = plant(settings.canaries, train, [mine.train for mine in rows], private.num_classes, seed)
     train = canaries.mislabelled(train)
     rows = [mine._replace(train=canaries.without_left_out(mine.train)) for mine in rows]
+    held = [
+        node_data(*(train.subset(torch.from_numpy(split)) for split in own), verified=_verified(train, known))
+        for own, known in zip(rows, verified, strict=True)
+    ]
     return NetworkData(
-        nodes=tuple(
-            node_data(*(train.subset(torch.from_numpy(split)) for split in own), verified=_verified(train, known))
-            for own, known in zip(rows, verified, strict=True)
-        ),
+        nodes=dealt(held, settings.modality_by_node),
         public_labels=public.labels,
         public_in_distribution=public.in_distribution,
         public_source=public.source,

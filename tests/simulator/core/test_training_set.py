@@ -246,3 +246,16 @@ def test_the_stream_of_kept_samples_continues_where_it_stopped():
 
     for mine, theirs in zip(take(one, 3, 4), take(other, 3, 4), strict=True):
         assert torch.equal(mine.positions, theirs.positions)
+
+
+def test_public_samples_may_be_all_that_is_trained_on():
+    training_set = stream(10, public=8, augment=lambda images, rng: images)
+    targets = label_some(training_set)
+    training_set.keep_only(torch.empty(0, dtype=torch.int64))
+    restored = stream(10, public=8)
+    restored.load_state_dict(training_set.state_dict())
+
+    for each in (training_set, restored):
+        (batch,) = take(each, 8)
+        assert sorted(batch.positions.tolist()) == [10, 11, 12]
+        assert torch.equal(batch.targets, targets[batch.positions - 10])
