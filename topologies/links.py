@@ -7,13 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topologies.errors import require
+from topologies.mixing import Mixing
 from topologies.validation import check_matrix
-from topologies.weights import Matrix, block_diagonal, is_column_stochastic, is_doubly_stochastic
+from topologies.weights import Matrix, block_diagonal
 
 
 @dataclass(frozen=True, eq=False)
-class Links:
-    """What happens between the nodes 0..n-1 in one round; cannot be changed.
+class Links(Mixing):
+    """What happens between the nodes 0..n-1, those away included, in one round; cannot be changed.
 
     Attributes:
         weights: W, float64 [n, n], read-only; W[i, j] > 0 for j != i means that j sends to i. Rows sum to 1.
@@ -49,21 +50,6 @@ class Links:
         """What happens in so many copies of the network at once, numbered as by `Topology.copies`."""
         return type(self)(block_diagonal(self.weights, number), np.tile(self.active, number), self.push)
 
-    @property
-    def num_nodes(self) -> int:
-        """Number of nodes n, those away included."""
-        return len(self.active)
-
-    @property
-    def is_doubly_stochastic(self) -> bool:
-        """Whether rows and columns of W sum to 1 within 1e-12: then mixing preserves the average of the nodes."""
-        return is_doubly_stochastic(self.weights)
-
-    @property
-    def is_column_stochastic(self) -> bool:
-        """Whether the columns of W sum to 1 within 1e-12: then mixing preserves the sum over the nodes."""
-        return is_column_stochastic(self.weights)
-
     def in_neighbours(self, node: int) -> tuple[int, ...]:
         """Nodes that `node` hears from, ascending, without itself."""
         return tuple(j for j in np.flatnonzero(self.weights[node]).tolist() if j != node)
@@ -72,21 +58,13 @@ class Links:
         """Nodes that `node` sends to, ascending, without itself."""
         return tuple(i for i in np.flatnonzero(self.weights[:, node]).tolist() if i != node)
 
-    def row(self, node: int) -> dict[int, float]:
-        """Weights that `node` uses, by node in ascending order: its own and those of all it hears from."""
-        return {j: float(self.weights[node, j]) for j in sorted((node, *self.in_neighbours(node)))}
-
-    def edges(self) -> list[tuple[int, int]]:
-        """Pairs (sender, receiver), ascending."""
-        return [(sender, receiver) for sender in range(self.num_nodes) for receiver in self.out_neighbours(sender)]
-
     def validate(self) -> None:
         """Check what the class promises; runs on construction.
 
         Raises:
             TopologyError: a promise is broken.
         """
-        check_matrix(self.weights, self.num_nodes, self.push)
+        check_matrix(self.weights, len(self.active), self.push)
         changed = self.weights != np.eye(self.num_nodes)
         linked = ~self.active & (changed.any(axis=0) | changed.any(axis=1))
         wrong = f"Nodes {np.flatnonzero(linked).tolist()} are away, but W links them to others."

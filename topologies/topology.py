@@ -15,13 +15,14 @@ from topologies.graphs import named
 from topologies.labels import labels, relabelled
 from topologies.links import Links
 from topologies.lookup import find
+from topologies.mixing import Mixing
 from topologies.unions import components, declared, parts, side_by_side
 from topologies.validation import check_graph, check_weights
-from topologies.weights import WEIGHTS, Matrix, block_diagonal, is_column_stochastic, is_doubly_stochastic, is_symmetric
+from topologies.weights import WEIGHTS, Matrix, block_diagonal, is_symmetric
 
 
 @dataclass(frozen=True, eq=False)
-class Topology:
+class Topology(Mixing):
     """A connected graph on the nodes 0..n-1, or a declared union of such, and its mixing matrix; cannot be changed.
 
     Attributes:
@@ -130,11 +131,6 @@ class Topology:
         return cls(name, graph, find(weights, WEIGHTS, "weights")(graph), weights)
 
     @property
-    def num_nodes(self) -> int:
-        """Number of nodes n."""
-        return len(self.graph)
-
-    @property
     def components(self) -> int:
         """How many networks this is: 1, unless it is a declared union, such as what `copies` makes."""
         return components(self.graph)
@@ -153,16 +149,6 @@ class Topology:
     def is_symmetric(self) -> bool:
         """Whether W is symmetric within 1e-12."""
         return is_symmetric(self.weights)
-
-    @property
-    def is_doubly_stochastic(self) -> bool:
-        """Whether rows and columns of W sum to 1 within 1e-12: then mixing preserves the average of the nodes."""
-        return is_doubly_stochastic(self.weights)
-
-    @property
-    def is_column_stochastic(self) -> bool:
-        """Whether the columns of W sum to 1 within 1e-12: then mixing preserves the sum over the nodes."""
-        return is_column_stochastic(self.weights)
 
     @property
     def push(self) -> bool:
@@ -185,14 +171,6 @@ class Topology:
     def neighbours(self, node: int) -> tuple[int, ...]:
         """Nodes that `node` hears from or sends to, ascending, without itself."""
         return tuple(sorted({*self.in_neighbours(node), *self.out_neighbours(node)}))
-
-    def row(self, node: int) -> dict[int, float]:
-        """Weights that `node` uses, by node in ascending order: its own and those of all it hears from."""
-        return {j: float(self.weights[node, j]) for j in sorted((node, *self.in_neighbours(node)))}
-
-    def edges(self) -> list[tuple[int, int]]:
-        """Directed links (sender, receiver), ascending; an undirected edge gives one in each direction."""
-        return [(sender, receiver) for sender in range(self.num_nodes) for receiver in self.out_neighbours(sender)]
 
     def validate(self) -> None:
         """Check what every topology promises; runs on construction.
