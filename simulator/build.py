@@ -32,6 +32,7 @@ from simulator.mode import Mode
 from simulator.results.checkpoint import Checkpoints
 from simulator.results.views import room_for_views
 from simulator.synchronous import Synchronous
+from simulator.training.evaluation import Alike
 from simulator.training.hooks import overrides
 from simulator.training.separable import check_layers, check_samples_apart
 from topologies import Network, Topology
@@ -196,10 +197,21 @@ class Simulation:
 
     def engine(self, checkpoints: Checkpoints, observers: Sequence[Observer]) -> Engine:
         """The rounds of this simulation."""
-        experiment, module = self.experiment, self.blueprint.module()
-        (data,) = moved(self.data.nodes[:1], module.device)
-        consensus = (module, data.test, data.normalizer)
-        return Engine(self._mode(), rhythm(experiment), observers, checkpoints, consensus, len(self.seeds))
+        module = self.blueprint.module()
+        alike = self._alike(module.device)
+        return Engine(self._mode(), rhythm(self.experiment), observers, checkpoints, module, alike)
+
+    def _alike(self, device: torch.device) -> list[Alike]:
+        """The nodes of each network and modality."""
+        size, members = len(self.data.nodes) // len(self.seeds), dict[tuple[int, str], list[int]]()
+        for id, node in enumerate(self.data.nodes):
+            network, number = divmod(id, size)
+            members.setdefault((network, node.modalities[number] if node.modalities else ""), []).append(id)
+        firsts = moved([self.data.nodes[ids[0]] for ids in members.values()], device)
+        return [
+            Alike(frozenset(ids), data.test, data.normalizer)
+            for ids, data in zip(members.values(), firsts, strict=True)
+        ]
 
     def _mode(self) -> Mode:
         experiment, training = self.experiment, self.experiment.training

@@ -22,10 +22,9 @@ from simulator.core.flat_module import FlatModule
 from simulator.core.message import Envelope
 from simulator.core.observer import Observer, Speed
 from simulator.core.report import Metric
-from simulator.core.samples import Normalizer, Samples
 from simulator.mode import Mode, Work
 from simulator.results.checkpoint import Checkpoint, Checkpoints
-from simulator.training.evaluation import consensus_distance, evaluate
+from simulator.training.evaluation import Alike, Score, consensus_distance, evaluate
 
 Status = Literal["finished", "interrupted"]
 LOSSES = 3  # workers lost without a round finished in between, after which the run is given up
@@ -115,12 +114,12 @@ class Engine:
         rhythm: Rhythm,
         observers: Sequence[Observer],
         checkpoints: Checkpoints,
-        consensus: tuple[FlatModule, Samples, Normalizer],
-        networks: int = 1,
+        module: FlatModule,
+        alike: Sequence[Alike],
     ) -> None:
-        self._mode, self._rhythm, self._networks = mode, rhythm, networks
+        self._mode, self._rhythm = mode, rhythm
         self._observers, self._checkpoints = list(observers), checkpoints
-        self._consensus = consensus
+        self._module, self._alike = module, alike
         self._progress = Progress()
         self._start = 0
         self._under_way: deque[tuple[int, Callable[[], Work]]] = deque()
@@ -270,30 +269,29 @@ class Engine:
             yield f"{name}/test/loss", variant.loss
 
     def _of_network(self, found: Mapping[int, Evaluation]) -> Iterator[tuple[str, float]]:
-        size = len(found) // self._networks
-        yield from self._of_models(found, size)
+        yield from self._of_models(found)
         yield "bytes/sent", sum(self._progress.sent.values())
         yield "bytes/wire", sum(self._progress.wire.values())
         for name in dict.fromkeys(name for evaluation in found.values() for name in evaluation.variants):
             variants = {node: found[node].variants[name] for node in found if name in found[node].variants}
-            for metric, value in self._of_models(variants, size):
+            for metric, value in self._of_models(variants):
                 yield f"{name}/{metric}", value
 
-    def _of_models(self, found: Mapping[int, Evaluation], size: int) -> Iterator[tuple[str, float]]:
-        """Of several networks run as one, of ``size`` nodes each, each has a consensus model of its own."""
-        networks: dict[int, list[Tensor]] = {}
-        for node, evaluation in found.items():
-            networks.setdefault(node // size, []).append(evaluation.parameters)
-        parameters = [torch.stack(own) for own in networks.values()]
-        module, test, normalizer = self._consensus
-        scores = [evaluate(module, own.mean(dim=0), test, normalizer) for own in parameters]
+    def _of_models(self, found: Mapping[int, Evaluation]) -> Iterator[tuple[str, float]]:
+        """Figures of consensus are means over those that are alike: each of them has a consensus model of its own."""
+        scores, distances = list[Score](), list[float]()
+        for alike in self._alike:
+            if own := [evaluation.parameters for node, evaluation in found.items() if node in alike.nodes]:
+                parameters = torch.stack(own)
+                scores.append(evaluate(self._module, parameters.mean(dim=0), alike.test, alike.normalizer))
+                distances.append(consensus_distance(parameters))
         accuracies = [evaluation.accuracy for evaluation in found.values()]
         yield "test/accuracy/mean", sum(accuracies) / len(accuracies)
         yield "test/accuracy/worst", min(accuracies)
         yield "test/accuracy/best", max(accuracies)
         yield "consensus/test/accuracy", fmean(score.accuracy for score in scores)
         yield "consensus/test/loss", fmean(score.loss for score in scores)
-        yield "consensus/distance", fmean(map(consensus_distance, parameters))
+        yield "consensus/distance", fmean(distances)
 
     def _save(self, round: int, replies: Replies) -> None:
         states = {node: reply.state for node, reply in replies.items() if reply.state is not None}

@@ -19,6 +19,14 @@ class Score(NamedTuple):
     loss: float
 
 
+class Alike(NamedTuple):
+    """Nodes whose average is a model, as they take part in one network on inputs of one kind; what it is tested on."""
+
+    nodes: frozenset[int]
+    test: Samples
+    normalizer: Normalizer
+
+
 def evaluate(module: FlatModule, parameters: Tensor, samples: Samples, normalizer: Normalizer) -> Score:
     """The score of the model with ``parameters`` (float [parameters]) on ``samples``."""
     module.bind(parameters.to(module.device))

@@ -22,6 +22,7 @@ from simulator.core.seeding import generator
 from simulator.engine import Engine, Rhythm
 from simulator.results.checkpoint import Checkpoints
 from simulator.results.report import write_report
+from simulator.training.evaluation import Alike
 from topologies import Topology
 
 CLOCK = {
@@ -64,10 +65,10 @@ def carry_out(topology, settings, path, rounds, *, targets, start, curvature=Non
     )
     backend, seen, data = Local(Local.Config()), Path(network), random_data(2, (1, 1, 1), 2)
     mode = Asynchronous(backend, topology, [local_steps] * n, Clock(settings, seed, n), seed)
-    consensus = (FlatModule(Point(start.shape[1]), "fp64"), data.test, data.normalizer)
+    module, alike = FlatModule(Point(start.shape[1]), "fp64"), [Alike(frozenset(range(n)), data.test, data.normalizer)]
     backend.start(Existing(topology, lambda: FlatModule(Point(start.shape[1]), "fp64"), network.nodes))
     try:
-        Engine(mode, Rhythm(rounds, 1, None), [seen], Checkpoints(path, ""), consensus).run()
+        Engine(mode, Rhythm(rounds, 1, None), [seen], Checkpoints(path, ""), module, alike).run()
     finally:
         backend.close()
     return seen

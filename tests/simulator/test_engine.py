@@ -28,7 +28,7 @@ from simulator.results.checkpoint import Checkpoints
 from simulator.results.recorder import Recorder
 from simulator.results.run_directory import RunDirectory
 from simulator.synchronous import Synchronous
-from simulator.training.evaluation import consensus_distance, evaluate
+from simulator.training.evaluation import Alike, consensus_distance, evaluate
 from topologies import Failures, Network, Topology, build_schedule
 
 TESTS = Path(__file__).parents[1]
@@ -170,9 +170,10 @@ def test_a_ring_forgets_disagreement_at_its_spectral_gap(tmp_path):
     backend, found, data = Local(Local.Config()), Evaluations(), random_data(2, (1, 1, 1), 2)
     backend.start(Existing(topology, lambda: FlatModule(Point(), "fp64"), network.nodes))
     try:
-        consensus = (FlatModule(Point(), "fp64"), data.test, data.normalizer)
-        links = Network(build_schedule("static", topology), Failures())
-        Engine(Synchronous(backend, links), Rhythm(40, 1, None), [found], Checkpoints(tmp_path, ""), consensus).run()
+        alike = [Alike(frozenset(range(8)), data.test, data.normalizer)]
+        mode = Synchronous(backend, Network(build_schedule("static", topology), Failures()))
+        module = FlatModule(Point(), "fp64")
+        Engine(mode, Rhythm(40, 1, None), [found], Checkpoints(tmp_path, ""), module, alike).run()
     finally:
         backend.close()
     distance = [found.metrics[round, None, "consensus/distance"] for round in range(41)]

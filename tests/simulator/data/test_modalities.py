@@ -112,6 +112,18 @@ def test_a_node_is_tested_on_its_own_modality_and_the_network_is_a_third(tmp_pat
     assert module.num_parameters < run(clips(rounds=1), tmp_path / "all").blueprint.module().num_parameters / 2.5
 
 
+def test_each_modality_has_a_consensus_model_of_its_own(tmp_path):
+    topology = {"graph": "torus", "nodes": 9, "rows": 3}
+    done = run(clips("data.partition=iid", data=ONE_EACH, topology=topology, rounds=3), tmp_path)
+    module, found = done.blueprint.module(), []
+    for first in range(3):
+        alike = [node for node in done.nodes if node.id % 3 == first]
+        mean = torch.stack([node.parameters for node in alike]).mean(dim=0)
+        found.append(evaluate(module, mean, alike[0].data.test, alike[0].data.normalizer).accuracy)
+    logged = done.directory.network_series("consensus/test/accuracy")[1][-1]
+    assert logged == pytest.approx(np.mean(found))
+
+
 def test_audits_that_show_a_node_the_samples_of_others_are_refused(tmp_path):
     done = run(clips("data.held_out=0.3", data=ONE_EACH, rounds=1), tmp_path)
     with pytest.raises(InputError, match=r"data\.modality_by_node: nodes hold one modality each, and membership shows"):
