@@ -24,6 +24,7 @@ from simulator.core.model import MODELS
 from simulator.core.node import Node, Place, SharedSettings
 from simulator.core.observer import Observer, RunInfo
 from simulator.core.samples import Channel, NodeData, moved
+from simulator.core.secrets import Secrets
 from simulator.core.seeding import torch_seed
 from simulator.data.splits import NetworkData, prepare
 from simulator.engine import Engine, Rhythm
@@ -50,12 +51,14 @@ class ExperimentNodes:
         topology: of all networks, side by side.
         data: of all their nodes.
         seeds: one a network, for initial parameters and the order of batches.
+        secrets: of the only node that is made here, in a deployment; see `Secrets`.
     """
 
     experiment: Experiment
     topology: Topology
     data: NetworkData
     seeds: Sequence[int]
+    secrets: Secrets | None = None
 
     def nodes(self, ids: Sequence[int]) -> list[Node]:
         """The nodes ``ids``; those of a network have the same initial parameters, and all are rows of one matrix.
@@ -90,8 +93,16 @@ class ExperimentNodes:
         experiment = self.experiment
         augmentation, channels = experiment.data.augment, self.data.nodes[network * n + node].channels
         augment = partial(augmentation, channels=channels) if augmentation.is_on else None
-        training, recorded = experiment.training.of(node), experiment.record.among(experiment.rounds)
-        return SharedSettings(self.seeds[network], n, experiment.rounds, training, augment, recorded, network * n)
+        return SharedSettings(
+            seed=self.seeds[network],
+            nodes=n,
+            rounds=experiment.rounds,
+            training=experiment.training.of(node),
+            augment=augment,
+            recorded=experiment.record.among(experiment.rounds),
+            first=network * n,
+            secrets=self.secrets,
+        )
 
     def _module(self, seed: int) -> FlatModule:
         experiment, data = self.experiment, self.data.nodes[0]

@@ -15,7 +15,6 @@ from simulator.core.method import Method
 from simulator.core.node import Node
 from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings
-from simulator.core.seeding import generator
 
 
 class CorrelatedNoise(Method):
@@ -30,9 +29,9 @@ class CorrelatedNoise(Method):
     Laplacian of the round's links (`auditing.privacy.network_dp` turns it into epsilon). The privacy is that of whole
     updates: of a node's data, not of a sample. Without a clip, nothing is promised and nothing added.
 
-    Both ends of a link draw v_ij from a generator that the seed, the link and the round decide. In a deployment they
-    would agree on the seed of the link by a Diffie-Hellman exchange and use a cryptographic generator; a neighbour
-    that drops out within a round leaves its noise uncancelled.
+    Both ends of a link draw v_ij from a generator that the link, the round and a seed decide: the experiment's, or in a
+    deployment what both have by Diffie-Hellman. It is no cryptographic generator. A neighbour that drops out within a
+    round leaves its noise uncancelled.
     """
 
     class Config(PartSettings):
@@ -56,6 +55,7 @@ class CorrelatedNoise(Method):
             return self
 
     config: Config
+    protects: ClassVar[bool] = True
     noisy_updates: ClassVar[bool] = True  # read by `auditing.privacy.declared_noise`
     neutral: ClassVar[Mapping[str, Any]] = {"clip": None, "noise_multiplier": 0.0, "correlated_multiplier": 0.0}
 
@@ -84,8 +84,6 @@ class CorrelatedNoise(Method):
         assert self.config.clip is not None  # without it there is no noise
         total = self.config.noise_multiplier * node.rng("correlated_noise.own").standard_normal(len(node.parameters))
         for other in node.receivers:
-            low, high = sorted((node.id, other))
-            shared = generator(node.seed, f"correlated_noise.link.{low}.{high}", round=node.round)
-            sign = 1 if node.id == low else -1
+            shared, sign = node.link_rng(other, "correlated_noise.link"), 1 if node.id < other else -1
             total += sign * self.config.correlated_multiplier * shared.standard_normal(len(node.parameters))
         return torch.from_numpy(np.asarray(self.config.clip * total)).to(node.parameters)

@@ -27,6 +27,7 @@ class PrivateMethod(Method):
     budget: Budget
     unit: ClassVar[str]
     noisy_updates: ClassVar[bool] = False
+    protects: ClassVar[bool] = True
 
     @classmethod
     def may_stop(cls, config: Any) -> bool:

@@ -63,12 +63,15 @@ class Method(Part):
         beside_gradients: how private samples get into what the node sends by other ways than the gradients of its
             steps, as the end of a sentence that begins with the method's name; empty where they do not. Gradients made
             private do not cover it.
+        protects: whether its random numbers protect the node. In a deployment, all the node's numbers then come from
+            `Secrets` of its own, and not from the experiment's seed.
     """
 
     neutral: ClassVar[Mapping[str, Any] | None] = {}
     stackable: ClassVar[bool] = True
     row_wise: ClassVar[bool] = True
     beside_gradients: ClassVar[str] = ""
+    protects: ClassVar[bool] = False
 
     @classmethod
     def needs(cls, config: Any) -> frozenset[str]:

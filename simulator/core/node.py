@@ -22,6 +22,7 @@ from simulator.core.mixer import Mixer
 from simulator.core.recording import Draft, Recording
 from simulator.core.report import Artifact, Metric
 from simulator.core.samples import NodeData, Samples
+from simulator.core.secrets import Secrets
 from simulator.core.seeding import generator
 from simulator.core.training import TrainingSettings
 from simulator.core.training_set import Augment, TrainingSet
@@ -52,6 +53,7 @@ class SharedSettings:
         nodes: how many they are.
         recorded: the rounds to record, counted from 1.
         first: the first node's number: not 0 where several networks are run as one.
+        secrets: of the only node that these settings are for; None in a simulation, where the seed stands for them.
     """
 
     seed: int
@@ -61,6 +63,7 @@ class SharedSettings:
     augment: Augment | None = None
     recorded: frozenset[int] = frozenset()
     first: int = 0
+    secrets: Secrets | None = None
 
 
 class Node:
@@ -86,7 +89,7 @@ class Node:
     ) -> None:
         self.id = place.id
         self.seed, self.num_nodes, self.rounds = shared.seed, shared.nodes, shared.rounds
-        self._first = shared.first
+        self._first, self._secrets = shared.first, shared.secrets
         self.training = shared.training
         self.mixer, self.methods = mixer, list(methods)
         self.data, self.parameters = self._own(data), parameters
@@ -214,8 +217,14 @@ class Node:
 
     def rng(self, purpose: str, round: int | None = None) -> np.random.Generator:
         """Random numbers for one purpose in one round (default: the current one); the same whenever asked."""
-        place = self.id - self._first
-        return generator(self.seed, purpose, node=place, round=self.round if round is None else round)
+        seed, place = self._secrets.own if self._secrets else self.seed, self.id - self._first
+        return generator(seed, purpose, node=place, round=self.round if round is None else round)
+
+    def link_rng(self, other: int, purpose: str) -> np.random.Generator:
+        """Random numbers for one purpose in this round that the neighbour ``other`` draws as well, and nobody else."""
+        low, high = sorted((self.id - self._first, other - self._first))
+        seed = self._secrets.links[other] if self._secrets else self.seed
+        return generator(seed, f"{purpose}.{low}.{high}", round=self.round)
 
     def log(self, name: str, value: float) -> None:
         """Add a metric of this node in this round."""
