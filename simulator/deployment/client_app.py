@@ -8,6 +8,7 @@ from pathlib import Path
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
+from simulator.core.errors import wrong
 from simulator.deployment.records import packed, unpacked
 from simulator.deployment.site import Site
 from simulator.deployment.terms import Terms
@@ -18,7 +19,7 @@ app = ClientApp()
 @app.query("hello")
 def hello(message: Message, context: Context) -> Message:
     """Say which node this is, and of which experiment."""
-    return Message(packed(_site(context).introduction(str(context.run_config["run"]))), reply_to=message)
+    return Message(packed(_site(context).introduction(Terms.read(context.run_config).run)), reply_to=message)
 
 
 @app.train("gossip")
@@ -31,11 +32,11 @@ def gossip(message: Message, context: Context) -> Message:
     """
     from simulator.deployment.phase import take_part
 
-    began = time.monotonic()
     site, terms = _site(context), Terms.read(context.run_config)
     site.check(terms)
     orders = unpacked(message)
-    reached = take_part(site, terms, orders["until"], began + orders["seconds"])
+    left = orders["ends"] - time.time()
+    reached = take_part(site, terms, orders["until"], time.monotonic() + left)
     return Message(packed({"round": reached}), reply_to=message)
 
 
@@ -58,5 +59,7 @@ def _site(context: Context) -> Site:
     """A SuperNode is told its folder; a simulated one is told a number, and its run where all folders are."""
     if "folder" in context.node_config:
         return Site.read(Path(str(context.node_config["folder"])))
+    if "partition-id" not in context.node_config:
+        raise wrong("node-config", "names no folder.", "Start the SuperNode with start.sh in the node's folder.")
     name = f"node-{context.node_config['partition-id']}"
     return Site.read(Path(str(context.run_config["folder"])) / "nodes" / name)

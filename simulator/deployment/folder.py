@@ -19,6 +19,8 @@ from simulator.deployment.terms import Terms
 from topologies import Topology
 
 SECRET = stat.S_IRUSR | stat.S_IWUSR
+PRIVATE = stat.S_IRWXU  # folders: a node's state is its model
+HOST = r"[A-Za-z0-9_.-]+"
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,28 @@ class Addresses:
         """Nodes on ``hosts``, in order (None: on loopback); ports count up, so that nodes may share a host.
 
         Raises:
-            InputError: there are not as many hosts as nodes, or an address is none.
+            InputError: there are not as many hosts as nodes, an address is none, or would pass for a node.
         """
         hosts = hosts or ["127.0.0.1"] * nodes
         if len(hosts) != nodes:
             raise wrong("--host", f"{len(hosts)} hosts for {nodes} nodes.", "Give one for each node, in order.")
-        if not re.fullmatch(r"[^/\s:]+:\d{1,5}", superlink):
-            raise wrong("--superlink", f"'{superlink}' is no address.", "Write it as host:port.")
+        for host in hosts:
+            if not re.fullmatch(HOST, host):
+                raise wrong("--host", f"'{host}' is no host.", "Give a name or a number, without a port.")
+        _check_superlink(superlink)
         ports = range(first_port, first_port + 2 * nodes)
+        if not 0 < first_port <= ports[-1] < 2**16:
+            raise wrong("--port", f"{nodes} nodes need the ports {ports[0]} to {ports[-1]}.", "Choose a lower one.")
         return cls(superlink, [f"{host}:{port}" for host, port in zip(hosts, ports, strict=False)], ports[nodes:])
+
+
+def _check_superlink(address: str) -> None:
+    """Nodes are known by their certificates' names, so the SuperLink's must not bear such a one as its host's."""
+    if not re.fullmatch(rf"{HOST}:\d{{1,5}}", address):
+        raise wrong("--superlink", f"'{address}' is no address.", "Write it as host:port.")
+    if re.match(r"node-\d+:", address, re.IGNORECASE):
+        what = f"with a certificate for '{address.rpartition(':')[0]}' the SuperLink would pass for a node."
+        raise wrong("--superlink", what, "Give its host's number, or a longer name.")
 
 
 def write_folder(out: Path, experiment: str, terms: Terms, topology: Topology, addresses: Addresses) -> None:
@@ -65,7 +80,7 @@ def write_folder(out: Path, experiment: str, terms: Terms, topology: Topology, a
         InputError: the folder exists or cannot be written.
     """
     try:
-        out.mkdir(parents=True)
+        out.mkdir(PRIVATE, parents=True)
         _write_all(out, experiment, terms, topology, addresses)
     except FileExistsError as error:
         raise wrong(str(out), "exists already.", "Choose another folder.") from error
@@ -123,6 +138,6 @@ def _write_identity(folder: Path, identity: Identity, name: str) -> None:
 
 
 def _write(file: Path, content: str | bytes, secret: bool = False, executable: bool = False) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
+    file.parent.mkdir(PRIVATE, parents=True, exist_ok=True)
     file.touch(SECRET if secret else 0o755 if executable else 0o644)
     file.write_bytes(content.encode() if isinstance(content, str) else content)

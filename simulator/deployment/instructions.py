@@ -60,6 +60,7 @@ while true; do
   kill -0 $executor || break
   sleep 5
 done
+kill $executor
 """
 
 NODE = """\
@@ -81,7 +82,8 @@ README = """\
 # A deployment of {nodes} nodes, plane {plane}
 
 Made by `rumormill deploy init`. Every host needs Python, and the same version of the package on its PATH:
-`pip install rumormill=={version}`. Clocks must agree within seconds.
+`pip install rumormill=={version}`, and the data sets at the paths in `experiment.yaml`: each node takes its own part of
+them. Clocks must agree within seconds.
 
 | what | where it goes | what it holds |
 |---|---|---|
@@ -128,7 +130,8 @@ flwr log RUN_ID {connection} --stream            # who is there, how far the nod
 flwr stop RUN_ID {connection}                    # nodes end their phase first
 ```
 
-The same run submitted again goes on where the nodes stopped; for a new one change `run` in `app/pyproject.toml`.
+The same run submitted again goes on where the nodes stopped; for a new one change `run` in `app/pyproject.toml`
+(at most 32 letters, digits, - and _). One run at a time.
 
 ## Collect
 

@@ -20,7 +20,7 @@ from simulator.build import ExperimentNodes, rhythm
 from simulator.core.backend import Backend, Blueprint, Order, Replies, Workers
 from simulator.core.errors import RunError
 from simulator.deployment.collecting import Collection
-from simulator.deployment.control import COMPLETED, Control
+from simulator.deployment.control import COMPLETED, Control, Status
 from simulator.deployment.engines import DeploymentEngine, SimulationEngine
 from simulator.deployment.folder import Addresses, write_folder
 from simulator.deployment.instructions import QUIET
@@ -126,25 +126,31 @@ class Flower(Backend):
         if time.monotonic() - self._asked < ASK or self._run is None:
             return
         self._asked = time.monotonic()
-        try:
-            status = self._control.status(self._run)
-        except RunError:  # the SuperLink may be starting again
-            return
-        if status.finished and self._finished:
+        status = self._status()
+        if status and self._finished:
             self._fail(status.name)
-        elif status.finished:  # what it has done last may not be seen yet
+        elif status:  # what it has done last may not be seen yet
             self._finished, self._asked = time.monotonic(), time.monotonic() - ASK + LATE
 
     def _last(self, collect: Callable[[], Replies]) -> Replies:
         """The end of the run, which is a success where Flower says so, too."""
         replies = collect()
-        assert self._run is not None  # it has been collected
-        while not (status := self._control.status(self._run)).finished:
+        while not (status := self._status()):
             time.sleep(1)
+            self.processes.tend()
         self._finished = time.monotonic()
         if status.name != COMPLETED:
             self._fail(status.name)
         return replies
+
+    def _status(self) -> Status | None:
+        """How the run has ended; None if it has not, or while the SuperLink is started again and does not answer."""
+        assert self._run is not None  # it is asked for during a run
+        try:
+            status = self._control.status(self._run)
+        except RunError:
+            return None
+        return status if status.finished else None
 
     def _fail(self, status: str) -> None:
         assert self._run is not None  # it has a status

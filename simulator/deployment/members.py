@@ -74,5 +74,5 @@ def _listen(grid: Grid, asked: dict[int, str], found: dict[int, Member], terms: 
 def _check(node: int, hello: Mapping[str, Any], terms: Terms) -> None:
     if hello["version"] != terms.version:
         raise RuntimeError(f"node {node} is refused: it has rumormill {hello['version']}, not {terms.version}")
-    if hello["fingerprint"] != terms.fingerprint or node >= terms.nodes:
+    if hello["fingerprint"] != terms.fingerprint or node not in range(terms.nodes):
         raise RuntimeError(f"node {node} is refused: its experiment.yaml is not that of this run")

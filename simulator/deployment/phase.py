@@ -26,7 +26,7 @@ def take_part(site: Site, terms: Terms, until: int, deadline: float) -> int:
     peer = site.peer(terms.run)
     before = peer.resume()
     outbox = Outbox(peer.round, before)
-    neighbours = Neighbours(site.node, outbox, site.listen, site.neighbours, identity, patience)
+    neighbours = Neighbours(site.node, terms.run, outbox, site.listen, site.neighbours, identity, patience)
     try:
         gossip(peer, neighbours, until, deadline)
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from simulator.build import ExperimentNodes, Simulation, rhythm
@@ -33,7 +34,7 @@ class Plan:
         """
         experiment, topology = nodes.experiment, nodes.topology
         _check(experiment, len(nodes.seeds))
-        text = experiment.to_yaml()
+        text = _from_anywhere(experiment).to_yaml()
         terms = Terms(
             run=uuid.uuid4().hex,
             fingerprint=fingerprint(text.encode()),
@@ -71,6 +72,18 @@ def plan(experiment: Experiment) -> Plan:
     nodes = Simulation.of(experiment).blueprint
     assert isinstance(nodes, ExperimentNodes)  # what Simulation.of makes
     return Plan.of(nodes, settings)
+
+
+def _from_anywhere(experiment: Experiment) -> Experiment:
+    """``experiment`` with whole paths: nodes work in folders of their own. A home folder is that of each host."""
+    data, subset = experiment.data, experiment.data.subset
+    subset = subset and subset.model_copy(update={"run": _whole(subset.run)})
+    data = data.model_copy(update={"root": _whole(data.root), "subset": subset})
+    return experiment.model_copy(update={"data": data})
+
+
+def _whole(path: Path) -> Path:
+    return path if path.parts[:1] == ("~",) else path.absolute()
 
 
 def _check(experiment: Experiment, networks: int) -> None:

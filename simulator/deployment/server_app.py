@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
@@ -31,10 +33,13 @@ def main(grid: Grid, context: Context) -> None:
 
 
 def _phases(office: Office, terms: Terms, finished: int) -> None:
-    """Many rounds a message; a phase that was broken off by its deadline is continued by the next message."""
+    """Many rounds a message; a phase that was broken off by its deadline is continued by the next message.
+
+    The deadline is a time of day, the same for all nodes: one that lasted longer would find its neighbours silent.
+    """
     while finished < terms.rounds:
         until = min(terms.rounds, finished - finished % terms.phase + terms.phase)
-        orders = {"until": until, "seconds": terms.phase_timeout}
+        orders = {"until": until, "ends": time.time() + terms.phase_timeout}
         replies = office.ask("train.gossip", dict.fromkeys(office.nodes, orders), terms.phase_timeout)
         reached = min(reply["round"] for reply in replies.values())
         print(f"all nodes have finished {reached} of {terms.rounds} rounds", flush=True)

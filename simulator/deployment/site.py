@@ -87,11 +87,10 @@ class Site:
         from simulator.backends.flower.peer import Peer
         from simulator.backends.worker import Worker
         from simulator.build import Simulation, rhythm
-        from simulator.parsing import load_experiment
         from simulator.synchronous import place
 
         torch.set_num_threads(1)  # as in every other backend, so that sums run in the same order
-        simulation = Simulation.of(load_experiment(self.folder / "experiment.yaml"))
+        simulation = Simulation.of(self.experiment())
         network = simulation.network
         worker = Worker(simulation.blueprint, [self.node])
         due = rhythm(simulation.experiment).due

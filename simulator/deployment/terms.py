@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib.metadata import version
 from typing import Any, Self
+
+from simulator.core.errors import wrong
+
+RUN = re.compile(r"[A-Za-z0-9_-]{1,32}")  # it names a folder at the nodes, and labels messages
 
 
 @dataclass(frozen=True)
@@ -14,7 +19,8 @@ class Terms:
     """A run as the ServerApp knows it: of models and data, nothing.
 
     Attributes:
-        run: identifies it at the nodes; a run submitted again under the same name goes on where they stopped.
+        run: identifies it at the nodes, 1 to 32 letters, digits, - or _; a run submitted again under the same name goes
+            on where they stopped.
         fingerprint: of the experiment file that every node must have.
         version: of this package, which every node must have.
         plane: "p2p" or "relay".
@@ -41,8 +47,15 @@ class Terms:
 
     @classmethod
     def read(cls, config: Mapping[str, Any]) -> Self:
-        """From the configuration of Flower's run."""
-        return cls(**{field.name: config[field.name.replace("_", "-")] for field in fields(cls)})
+        """From the configuration of Flower's run.
+
+        Raises:
+            InputError: its name is none.
+        """
+        terms = cls(**{field.name: config[field.name.replace("_", "-")] for field in fields(cls)})
+        if not RUN.fullmatch(terms.run):
+            raise wrong("run", f"'{terms.run}' is no name of a run.", "Write 1 to 32 letters, digits, - or _.")
+        return terms
 
     def to_config(self) -> dict[str, str | int | float]:
         """What `read` was given."""

@@ -10,13 +10,18 @@ from typing import NamedTuple
 import grpc
 
 from simulator.backends.flower.certificates import Identity, name_of
-from simulator.backends.flower.outbox import METHOD, ROUND, SERVICE, UNLIMITED, Answer, Found, Outbox, Server, until
+from simulator.backends.flower.outbox import METHOD, SERVICE, Answer, Found, Outbox, Server, question, until
 from simulator.backends.flower.peer import Peer
 from simulator.core.errors import RunError
 from simulator.core.message import Message
 
 PROBE = 1.0  # seconds for a neighbour that has been silent: it is asked every round whether it is back
 AGAIN = 0.05  # seconds until a broken connection is tried again
+CHANNEL = [
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
 SILENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
 
 
@@ -46,60 +51,60 @@ class Heard(NamedTuple):
 class Neighbour:
     """The way to one neighbour; one that has been silent is suspected until it is heard again."""
 
-    def __init__(self, node: int, address: str, identity: Identity, patience: Patience) -> None:
+    def __init__(self, node: int, address: str, run: str, identity: Identity, patience: Patience) -> None:
         credentials = grpc.ssl_channel_credentials(identity.authority, identity.key, identity.certificate)
         # Its certificate must bear its name, wherever it is.
-        options = [*UNLIMITED, ("grpc.ssl_target_name_override", name_of(node)), *RECONNECT]
+        options = [("grpc.ssl_target_name_override", name_of(node)), *CHANNEL]
         self._channel = grpc.secure_channel(address, credentials, options)
         self._fetch = self._channel.unary_unary(f"/{SERVICE}/{METHOD}")
-        self._patience = patience
+        self._run, self._patience = run, patience
         self.node, self.address, self.known, self.suspected = node, address, False, False
 
     def ask(self, round: int, deadline: float) -> None:
         """Ask for the message of ``round``, at most until the deadline, or less long if it has been silent."""
-        wait = PROBE if self.suspected else self._patience.round if self.known else self._patience.start
-        began = time.monotonic()
-        self._question, self._deadline = ROUND.pack(round), min(began + wait, deadline)
-        self._latest = min(began + 2 * wait, deadline)
+        wait, began = self._patience.round if self.known else self._patience.start, time.monotonic()
+        self._round, self._latest = round, min(began + 2 * wait, deadline)
+        self._deadline = min(began + (PROBE if self.suspected else wait), deadline)
         self._call()
 
     def _call(self) -> None:
         seconds, patient = until(self._deadline), not self.suspected
-        self._answer = self._fetch.future(self._question, timeout=seconds, wait_for_ready=patient)
+        self._answer = self._fetch.future(question(self._run, self._round), timeout=seconds, wait_for_ready=patient)
 
     def answer(self) -> Found | None:
         """What it has answered to the last question; None if nothing.
 
-        A connection that breaks in between is made again, unless the neighbour is suspected already.
+        A connection that breaks in between is made again, unless the neighbour is suspected already. A suspected one
+        that is back, and at most a round behind, is waited for like any other: to train takes longer than a probe.
 
         Raises:
             RunError: it refuses to answer.
         """
+        patient = not self.suspected
         while True:
             try:
                 found = Found.decode(self._answer.result())
                 if found.answer != Answer.NOT_YET:
                     self.known = True
                     return found
+                patient |= found.position >= self._round - 2
                 self._deadline = self._latest
             except grpc.RpcError as error:
                 if error.code() not in SILENT:
                     raise self._refused(error) from error
-            if self.suspected or until(self._deadline) <= AGAIN:
+                patient = not self.suspected
+            if not patient or until(self._deadline) <= AGAIN:
                 return None
             time.sleep(AGAIN)
             self._call()
 
     def _refused(self, error: grpc.RpcError) -> RunError:
         what = f"{name_of(self.node)} at {self.address} refuses this node: {error.details()}."
-        return RunError(f"{what}\n    Both need the certificates and the topology of the same deployment.")
+        return RunError(f"{what}\n    Both need the certificates and the topology of one deployment, and its only run.")
 
     def close(self) -> None:
         """Close the connection."""
         self._channel.close()
-
-
-RECONNECT = [("grpc.initial_reconnect_backoff_ms", 200), ("grpc.max_reconnect_backoff_ms", 1000)]
 
 
 class Neighbours:
@@ -112,6 +117,7 @@ class Neighbours:
     def __init__(
         self,
         node: int,
+        run: str,
         outbox: Outbox,
         listen: str,
         addresses: Mapping[int, str],
@@ -120,8 +126,8 @@ class Neighbours:
     ) -> None:
         self._node, self._patience = node, patience
         self.outbox = outbox
-        self._server = Server(identity, listen, list(addresses), self.outbox)
-        self._ways = {to: Neighbour(to, address, identity, patience) for to, address in addresses.items()}
+        self._server = Server(identity, listen, list(addresses), run, self.outbox)
+        self._ways = {to: Neighbour(to, address, run, identity, patience) for to, address in addresses.items()}
 
     def hear(self, round: int, senders: Collection[int], deadline: float) -> Heard | None:
         """Fetch the messages of ``round``; None if the deadline comes first.

@@ -17,13 +17,17 @@ from simulator.core.errors import wrong
 from simulator.core.message import Message
 
 SERVICE, METHOD = "rumormill.Gossip", "Fetch"
-UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
-ROUND = Struct("<q")
+QUESTION = Struct("<32sq")  # run and round
 HEAD = Struct("<Bq")
 ALIVE = 0.8  # of the time that a neighbour waits: then it is told that there is nothing yet
 LEAVE = 5.0  # seconds for the last answers to arrive
 KEPT = 2  # rounds, fetched or not: a neighbour that is started again asks once more
 BEHIND = 64  # rounds that a receiver may be behind, where links change or go one way
+
+
+def question(run: str, round: int) -> bytes:
+    """For the message of ``round`` of ``run``: ASCII, at most 32 characters."""
+    return QUESTION.pack(run.encode(), round)
 
 
 class Answer(IntEnum):
@@ -125,18 +129,18 @@ class Outbox:
 
 
 class Server:
-    """Answers the neighbours, over TLS in which both ends show a certificate.
+    """Answers the neighbours, over TLS in which both ends show a certificate, where they are in the same ``run``.
 
     Raises:
         InputError: the address is in use, or is none of this machine's.
     """
 
-    def __init__(self, identity: Identity, address: str, neighbours: Collection[int], outbox: Outbox) -> None:
+    def __init__(self, identity: Identity, address: str, neighbours: Collection[int], run: str, outbox: Outbox) -> None:
         self._admitted = {name_of(node): node for node in neighbours}
-        self._outbox = outbox
+        self._run, self._outbox = run, outbox
         # Each neighbour may wait for the next round while an earlier question of it has not been given up yet.
         pool = ThreadPoolExecutor(2 * len(neighbours) + 1, thread_name_prefix="neighbour")
-        self._server = grpc.server(pool, options=[*UNLIMITED, ("grpc.so_reuseport", 0)])
+        self._server = grpc.server(pool, options=[("grpc.so_reuseport", 0)])
         handler = grpc.unary_unary_rpc_method_handler(self._answer)
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler}),))
         pair = [(identity.key, identity.certificate)]
@@ -153,7 +157,9 @@ class Server:
         admitted = [self._admitted[name] for name in names if name in self._admitted]
         if not admitted:
             context.abort(grpc.StatusCode.PERMISSION_DENIED, f"{', '.join(names) or 'nobody'} is no neighbour")
-        (round,) = ROUND.unpack(request)
+        run, round = QUESTION.unpack(request)
+        if run.rstrip(b"\0") != self._run.encode():
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"it takes part in run {self._run}")
         return self._outbox.take(admitted[0], round, ALIVE * _left(context)).encode()
 
     def stop(self) -> None:

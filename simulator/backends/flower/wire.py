@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -19,13 +20,13 @@ from simulator.core.recording import Recording
 from simulator.core.report import Artifact, Metric
 
 FACTS = "facts"  # the tensor that holds the JSON
+NODE = ""  # among evaluations: the node's own; the others are its variants
 
 
 def encode(reply: Reply) -> bytes:
     """``reply`` as safetensors."""
     tensors: dict[str, Tensor] = {f"state/{name}": tensor for name, tensor in (reply.state or {}).items()}
-    if reply.evaluation:
-        tensors["evaluation"] = reply.evaluation.parameters
+    tensors |= {f"evaluation/{name}": each.parameters for name, each in _models(reply).items()}
     for k, recording in enumerate(reply.recordings):
         tensors |= {f"recordings/{k}/{name}": tensor for name, tensor in recording.tensors.items()}
     for k, (_, artifact) in enumerate(reply.artifacts):
@@ -39,10 +40,11 @@ def decode(data: bytes) -> Reply:
     tensors = load(data)
     facts = json.loads(tensors.pop(FACTS).numpy().tobytes())
     state = _under(tensors, "state/")
-    evaluation, measured = None, facts["evaluation"]
-    if measured:
-        accuracy, loss, training_loss, by_methods = measured
-        evaluation = Evaluation(accuracy, loss, training_loss, tensors["evaluation"], by_methods)
+    models = {
+        name: Evaluation(accuracy, loss, training_loss, tensors[f"evaluation/{name}"], by_methods)
+        for name, (accuracy, loss, training_loss, by_methods) in facts["evaluation"].items()
+    }
+    node = models.pop(NODE, None)
     return Reply(
         steps=facts["steps"],
         sent=[Envelope(*envelope) for envelope in facts["sent"]],
@@ -55,7 +57,7 @@ def decode(data: bytes) -> Reply:
             Recording(round, node, _under(tensors, f"recordings/{k}/"))
             for k, (round, node) in enumerate(facts["recordings"])
         ],
-        evaluation=evaluation,
+        evaluation=node and replace(node, variants=models),
         state=state or None,
         stop=facts["stop"],
     )
@@ -76,16 +78,23 @@ def joined(first: Reply, then: Reply) -> Reply:
 
 
 def _facts(reply: Reply) -> dict[str, Any]:
-    found = reply.evaluation
     return {
         "steps": reply.steps,
         "sent": reply.sent,
         "metrics": reply.metrics,
         "artifacts": [(name, artifact.round, artifact.node) for name, artifact in reply.artifacts],
         "recordings": [(recording.round, recording.node) for recording in reply.recordings],
-        "evaluation": found and (found.accuracy, found.loss, found.training_loss, dict(found.by_methods)),
+        "evaluation": {
+            name: (each.accuracy, each.loss, each.training_loss, dict(each.by_methods))
+            for name, each in _models(reply).items()
+        },
         "stop": reply.stop,
     }
+
+
+def _models(reply: Reply) -> dict[str, Evaluation]:
+    """The node, measured, and its variants."""
+    return {NODE: reply.evaluation, **reply.evaluation.variants} if reply.evaluation else {}
 
 
 def _under(tensors: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:

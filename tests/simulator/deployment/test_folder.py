@@ -4,6 +4,7 @@ import stat
 import tomllib
 
 import pytest
+import yaml
 from reference.deployment import Deployment
 from reference.experiments import small
 
@@ -36,6 +37,7 @@ def test_every_node_gets_its_own_part_and_nobody_elses(deployment):
         secret = file.suffix == ".key" or file.name in ("supernode", "superexec.secret")
         if file.is_file():
             assert bool(stat.S_IMODE(file.stat().st_mode) & 0o077) != secret, file
+        assert file.is_file() or file.name == "nodes" or stat.S_IMODE(file.stat().st_mode) == 0o700, file
     elsewhere = [file for file in (deployment.folder / "superlink").rglob("*") if file.is_file()]
     assert not any(secret in file.read_bytes() for file in elsewhere for own in secrets.values() for secret in own)
 
@@ -71,11 +73,24 @@ def test_what_cannot_be_deployed_is_refused(changes, problem):
         plan(deployable(small(**changes)))
 
 
+def test_nodes_find_the_data_from_their_own_folders(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for given, found in {"arrays": str(tmp_path / "arrays"), "~/arrays": "~/arrays", "/arrays": "/arrays"}.items():
+        ready = plan(deployable(small(f"data.root={given}")))
+        assert yaml.safe_load(ready.experiment)["data"]["root"] == found
+
+
 def test_bad_input_is_refused_by_name(deployment, tmp_path):
     with pytest.raises(InputError, match="2 hosts for 4 nodes"):
         Addresses.planned("a:1", ["x", "y"], 4, 9500)
     with pytest.raises(InputError, match="'nowhere' is no address"):
         Addresses.planned("nowhere", None, 4, 9500)
+    with pytest.raises(InputError, match=r"with a certificate for 'Node-1' the SuperLink would pass for a node"):
+        Addresses.planned("Node-1:9443", None, 4, 9500)
+    with pytest.raises(InputError, match="'a:1' is no host"):
+        Addresses.planned("link:1", ["a:1"] * 4, 4, 9500)
+    with pytest.raises(InputError, match="4 nodes need the ports 65530 to 65537"):
+        Addresses.planned("link:1", None, 4, 65530)
     with pytest.raises(InputError, match="exists already"):
         Deployment(small(), deployment.folder.parent)
     with pytest.raises(InputError, match="is not the folder of a node"):

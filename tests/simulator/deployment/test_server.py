@@ -1,11 +1,14 @@
 """The ServerApp's parts on a Grid that is not Flower's."""
 
+import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from flwr.app import ConfigRecord, RecordDict
 
-from simulator.deployment import members, post
+from simulator.core.errors import InputError
+from simulator.deployment import members, post, server_app
 from simulator.deployment.members import gather
 from simulator.deployment.post import Office
 from simulator.deployment.records import packed
@@ -82,6 +85,7 @@ def test_those_who_are_missing_are_named_and_waited_for(capsys):
         (hello(1, version="0.9"), r"node 1 is refused: it has rumormill 0.9, not 1.0"),
         (hello(1, fingerprint="other"), r"node 1 is refused: its experiment.yaml is not that of this run"),
         (hello(7), r"node 7 is refused"),
+        (hello(-1), r"node -1 is refused"),
         (hello(0), r"two SuperNodes say that they are node 0"),
     ],
 )
@@ -110,6 +114,39 @@ def test_a_node_that_never_answers_is_named(monkeypatch):
         Office(Grid({55: []}), {0: 55}).ask("train.gossip", {0: {}}, 0.1)
 
 
+class Reports:
+    """An `Office` whose nodes report ``reached``, a phase after the other, and that keeps what they were asked."""
+
+    nodes = (0, 1)
+
+    def __init__(self, *reached):
+        self._reached, self.asked = iter(reached), []
+
+    def ask(self, kind, contents, seconds):
+        self.asked.append(contents)
+        return {node: {"round": round} for node, round in zip(self.nodes, next(self._reached), strict=True)}
+
+
+def test_phases_end_at_the_same_rounds_wherever_they_begin():
+    office = Reports((5, 5), (8, 7), (10, 10))
+    server_app._phases(office, TERMS, finished=3)
+    assert [asked[0]["until"] for asked in office.asked] == [5, 10, 10]
+
+
+def test_all_nodes_have_the_same_deadline():
+    """Also one that is sent its orders again: it must not go on alone when its neighbours have broken off."""
+    office, now = Reports((10, 10)), time.time()
+    server_app._phases(office, TERMS, finished=9)
+    (asked,) = office.asked
+    assert asked[0] == asked[1]
+    assert asked[0]["ends"] == pytest.approx(now + TERMS.phase_timeout, abs=1.0)
+
+
+def test_a_phase_in_which_a_node_has_finished_no_round_ends_the_run():
+    with pytest.raises(RuntimeError, match=r"no round was finished within 1 s: raise backend.phase_timeout"):
+        server_app._phases(Reports((5, 3)), TERMS, finished=3)
+
+
 def test_mail_goes_along_links_only():
     links = frozenset({(0, 1), (1, 0)})
     assert route({0: {"round": 2, "to-1": b"a"}, 1: {"round": 2, "to-0": b"b"}}, links) == {
@@ -118,6 +155,12 @@ def test_mail_goes_along_links_only():
     }
     with pytest.raises(RuntimeError, match="node 0 writes to node 2, which is no neighbour"):
         route({0: {"to-2": b"a"}}, links)
+
+
+@pytest.mark.parametrize("run", ["", "..", "../../elsewhere", "a/b", "x" * 33, "ü", "a\n"])
+def test_what_cannot_name_a_run_is_refused(run):
+    with pytest.raises(InputError, match=r"run: (.|\n)* is no name of a run"):
+        Terms.read(replace(TERMS, run=run).to_config())
 
 
 def test_terms_survive_the_apps_configuration():

@@ -9,9 +9,10 @@ import pytest
 import torch
 from reference.deployment import free_addresses
 
+from simulator.backends.flower import gossip
 from simulator.backends.flower.certificates import Authority, Identity
 from simulator.backends.flower.gossip import Neighbours, Patience
-from simulator.backends.flower.outbox import BEHIND, METHOD, ROUND, SERVICE, Answer, Found, Outbox
+from simulator.backends.flower.outbox import BEHIND, METHOD, SERVICE, Answer, Found, Outbox, question
 from simulator.core.errors import InputError, RunError
 from simulator.core.message import Message
 
@@ -35,10 +36,10 @@ def open_node():
     """``open_node(node, addresses)``: its connections, closed at the end."""
     opened = []
 
-    def node(number, addresses, identity=None, patience=SHORT, round=0):
+    def node(number, addresses, identity=None, patience=SHORT, round=0, run="run-a"):
         others = {other: address for other, address in addresses.items() if other != number}
         known = identity or IDENTITIES[number]
-        opened.append(Neighbours(number, Outbox(round), addresses[number], others, known, patience))
+        opened.append(Neighbours(number, run, Outbox(round), addresses[number], others, known, patience))
         return opened[-1]
 
     yield node
@@ -108,6 +109,22 @@ def test_a_neighbour_that_waits_for_a_silent_one_is_not_taken_for_one(open_node,
     late.join()
 
 
+def test_a_suspected_neighbour_that_is_back_is_given_the_time_to_train(open_node, two, monkeypatch):
+    """Else nodes that train for longer than a probe would never hear each other again."""
+    monkeypatch.setattr(gossip, "PROBE", 0.2)
+    first, second = open_node(0, two), open_node(1, two)
+    second.outbox.publish(0, [message(1, 0, 0)])
+    assert [first.hear(round, [1], within(10)).lost for round in (0, 1)] == [[], [1]]
+    began = time.monotonic()
+    assert first.hear(9, [1], within(10)).lost == [1]  # it is far behind
+    assert time.monotonic() - began < 0.7 * SHORT.round
+    second.outbox.publish(9, [])
+    late = threading.Timer(0.7 * SHORT.round, second.outbox.publish, [11, [message(1, 0, 11)]])
+    late.start()
+    assert first.hear(11, [1], within(10)).lost == []
+    late.join()
+
+
 def test_where_every_message_is_needed_silence_is_an_error(open_node, two):
     first = open_node(0, two, patience=Patience(0.3, 0.3, tolerant=False))
     with pytest.raises(RunError, match=r"node 1 at .* has sent nothing to node 0 in round 3"):
@@ -125,6 +142,14 @@ def test_only_neighbours_are_let_in(open_node):
     stranger = open_node(2, {node: addresses[node] for node in (1, 2)})
     with pytest.raises(RunError, match="node-2 is no neighbour"):
         stranger.hear(0, [1], within(10))
+
+
+def test_a_neighbour_in_another_run_is_not_heard(open_node, two):
+    """Two runs of one deployment at once: the same nodes, the same certificates, other models."""
+    first, second = open_node(0, two), open_node(1, two, run="run-b")
+    second.outbox.publish(0, [message(1, 0, 0)])
+    with pytest.raises(RunError, match=r"node-1 at .* refuses this node: it takes part in run run-b"):
+        first.hear(0, [1], within(10))
 
 
 @pytest.mark.parametrize(
@@ -147,7 +172,7 @@ def test_without_a_certificate_nobody_is_answered(open_node, two):
     options = [("grpc.ssl_target_name_override", "node-1")]
     channel = grpc.secure_channel(two[1], grpc.ssl_channel_credentials(AUTHORITY.certificate), options)
     with channel, pytest.raises(grpc.RpcError) as refused:
-        channel.unary_unary(f"/{SERVICE}/{METHOD}")(ROUND.pack(0), timeout=3)
+        channel.unary_unary(f"/{SERVICE}/{METHOD}")(question("run-a", 0), timeout=3)
     assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
 
 

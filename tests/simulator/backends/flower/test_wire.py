@@ -12,13 +12,16 @@ from simulator.core.message import Envelope
 from simulator.core.recording import Recording
 from simulator.core.report import Artifact, Metric
 
+VARIANTS = {"corrected": Evaluation(0.75, 1.0, None, torch.tensor([3.0, 4.0]), {"alpha": 0.5})}
 FULL = Reply(
     steps=3,
     sent=[Envelope(0, 1, 7, {"parameters": 40}, 120)],
     metrics=[Metric(7, 0, "loss", 0.1 + 0.2), Metric(7, None, "not a number", math.inf)],
     artifacts=[("found", Artifact(7, 0, {"words": np.array(["a", "bc"]), "mask": np.array([True, False])}))],
     recordings=[Recording(7, 0, {"start": torch.arange(3, dtype=torch.float16), "heard": torch.tensor([1, 2])})],
-    evaluation=Evaluation(0.5, 1.25, None, torch.tensor([1.0, math.nan], dtype=torch.float64), {"epsilon": 3.5}),
+    evaluation=Evaluation(
+        0.5, 1.25, 2.5, torch.tensor([1.0, math.nan], dtype=torch.float64), {"epsilon": 3.5}, VARIANTS
+    ),
     state={"parameters": torch.ones(2, dtype=torch.float64), "methods.0/a/b": torch.tensor(1)},
     stop="node 0: enough",
 )
@@ -43,6 +46,11 @@ def test_a_reply_survives_encoding():
     back = decode(encode(FULL))
     assert same(back, FULL)
     assert same(decode(encode(Reply())), Reply())
+
+
+def test_the_reply_that_survives_has_something_in_every_field():
+    for part in (FULL, FULL.evaluation):
+        assert all(isinstance(value, torch.Tensor) or value for value in vars(part).values())
 
 
 def test_two_replies_joined_are_that_of_one_superstep():

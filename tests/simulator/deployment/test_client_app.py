@@ -1,0 +1,50 @@
+"""Which node a SuperNode of Flower's is: real ones are told their folder, simulated ones a number."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+from reference.deployment import Deployment
+from reference.experiments import small
+
+from simulator.core.errors import InputError
+from simulator.deployment import client_app, phase
+from simulator.deployment.client_app import _site
+from simulator.deployment.records import packed
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory):
+    return Deployment(small(), tmp_path_factory.mktemp("client"))
+
+
+@pytest.fixture
+def folder(deployment):
+    return deployment.folder
+
+
+def site(node_config, run_config):
+    return _site(SimpleNamespace(node_config=node_config, run_config=run_config))
+
+
+def test_a_supernode_is_the_node_of_its_folder_whatever_the_run_says(folder):
+    own = {"folder": str(folder / "nodes" / "node-2"), "partition-id": 1}
+    assert site(own, {"folder": "/elsewhere"}).node == 2
+    assert site({"partition-id": 1}, {"folder": str(folder)}).node == 1
+
+
+def test_a_supernode_without_a_folder_is_told_how_to_start():
+    with pytest.raises(InputError, match=r"node-config: names no folder(.|\n)*start.sh"):
+        site({}, {"folder": ""})
+
+
+def test_a_phase_ends_at_the_time_of_day_that_all_were_given(deployment, monkeypatch):
+    asked = []
+    monkeypatch.setattr(phase, "take_part", lambda site, terms, until, deadline: asked.append((until, deadline)) or 5)
+    monkeypatch.setattr(client_app, "Message", lambda content, reply_to: content)  # Flower's needs a run
+    context = SimpleNamespace(
+        node_config={"folder": str(deployment.site(0).folder)}, run_config=deployment.terms.to_config()
+    )
+    message = SimpleNamespace(content=packed({"until": 6, "ends": time.time() + 40.0}))
+    assert client_app.gossip(message, context)["content"]["round"] == 5
+    assert asked == [(6, pytest.approx(time.monotonic() + 40.0, abs=2.0))]

@@ -1,0 +1,45 @@
+"""The backend flower without Flower: how it sees the end of a run."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from simulator.core.errors import RunError
+from simulator.deployment import local
+from simulator.deployment.control import COMPLETED, Status
+from simulator.deployment.local import Flower
+from simulator.deployment.settings import FlowerSettings
+
+
+@pytest.fixture
+def ended(monkeypatch):
+    """``ended(said)``: what the run gives whose status is what ``said`` says, one after the other."""
+    monkeypatch.setattr(local.time, "sleep", lambda seconds: None)
+
+    def last(said):
+        backend, said = Flower(FlowerSettings()), iter(said)
+        backend._run, backend.tended = "7", 0
+
+        def status(run):
+            if isinstance(found := next(said), Exception):
+                raise found
+            return Status(found, "", 0)
+
+        def tend():
+            backend.tended += 1
+
+        backend._control = SimpleNamespace(status=status, log=lambda run: "out of memory")
+        backend.processes = SimpleNamespace(tend=tend)
+        return backend._last(lambda: {0: "reply"}), backend.tended
+
+    return last
+
+
+def test_what_dies_after_the_last_round_is_started_again_and_waited_for(ended):
+    """The nodes are done, and a SuperNode or the SuperLink dies before Flower has seen it."""
+    assert ended([RunError("no answer"), "running", COMPLETED]) == ({0: "reply"}, 2)
+
+
+def test_a_run_that_fails_after_the_last_round_has_failed(ended):
+    with pytest.raises(RunError, match=r"ended as finished:failed(.|\n)*out of memory"):
+        ended(["running", "finished:failed"])
