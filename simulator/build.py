@@ -130,6 +130,11 @@ def rhythm(experiment: Experiment) -> Rhythm:
     return Rhythm(experiment.rounds, experiment.evaluate.every, experiment.checkpoint.every, in_step=may_stop)
 
 
+def protects(experiment: Experiment) -> bool:
+    """Whether a method's random numbers protect the nodes, so that nobody else may be able to draw them."""
+    return any(METHODS.load(settings.name).protects for settings in experiment.methods)
+
+
 def _by_sample(experiment: Experiment) -> bool:
     return any(overrides(METHODS.load(settings.name), "combine_gradients") for settings in experiment.methods)
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from simulator.backends.flower.peer import Peer
 from simulator.backends.flower.sealing import Seals
-from simulator.core.errors import RunError, wrong
+from simulator.core.errors import RunError
 from simulator.deployment.site import Site
 from simulator.deployment.terms import Terms
 
@@ -28,7 +27,7 @@ def do_round(site: Site, terms: Terms, content: Mapping[str, Any]) -> dict[str, 
         InputError: the node's key is not there.
         RunError: training diverged, a message is missing, or it is refused.
     """
-    round, seals = content["round"], _seals(site, terms.run)
+    round, seals = content["round"], Seals(terms.run, site.node, site.private_key(), site.public_keys)
     peer = site.peer(terms.run)
     if not peer.go_to(round):
         _finish_round(peer, seals, round - 1, _mail(content))
@@ -50,15 +49,3 @@ def _finish_round(peer: Peer, seals: Seals, round: int, mail: Mapping[int, bytes
 
 def _mail(content: Mapping[str, Any]) -> dict[int, bytes]:
     return {int(name.removeprefix("from-")): data for name, data in content.items() if name.startswith("from-")}
-
-
-def _seals(site: Site, run: str) -> Seals:
-    key = site.folder / "seal.key"
-    return Seals(run, site.node, _read(key), {node: bytes.fromhex(public) for node, public in site.keys.items()})
-
-
-def _read(key: Path) -> bytes:
-    try:
-        return key.read_bytes()
-    except OSError as error:
-        raise wrong(str(key), f"cannot be read: {error.strerror}.", "It comes with `rumormill deploy init`.") from error

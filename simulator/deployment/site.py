@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from simulator.deployment.terms import Terms, fingerprint, own_version
 
 if TYPE_CHECKING:
     from simulator.backends.flower.peer import Peer
+    from simulator.core.secrets import Secrets
     from simulator.experiment import Experiment
 
 
@@ -75,26 +76,52 @@ class Site:
         """Where the node keeps what it must not forget of ``run``."""
         return self.folder / "state" / run
 
+    @property
+    def public_keys(self) -> dict[int, bytes]:
+        """The neighbours'."""
+        return {node: bytes.fromhex(key) for node, key in self.keys.items()}
+
+    def private_key(self) -> bytes:
+        """The node's, for sealing, and for what its noise is drawn from.
+
+        Raises:
+            InputError: it is not there.
+        """
+        file = self.folder / "seal.key"
+        try:
+            return file.read_bytes()
+        except OSError as error:
+            what = f"cannot be read: {error.strerror}."
+            raise wrong(str(file), what, "It comes with `rumormill deploy init`.") from error
+
     def peer(self, run: str) -> Peer:
         """The node, at its beginning; it may be the node of a run that has begun, so let it resume.
 
         Raises:
-            InputError: the data is not there, or the node cannot be made.
+            InputError: the data or the node's key is not there, or the node cannot be made.
         """
         import torch
 
         from simulator.backends.flower.memory import Memory
         from simulator.backends.flower.peer import Peer
         from simulator.backends.worker import Worker
-        from simulator.build import Simulation, rhythm
+        from simulator.build import ExperimentNodes, Simulation, protects, rhythm
         from simulator.synchronous import place
 
         torch.set_num_threads(1)  # as in every other backend, so that sums run in the same order
         simulation = Simulation.of(self.experiment())
-        network = simulation.network
-        worker = Worker(simulation.blueprint, [self.node])
+        network, blueprint = simulation.network, simulation.blueprint
+        assert isinstance(blueprint, ExperimentNodes)  # what Simulation.of makes
+        if protects(simulation.experiment):
+            blueprint = replace(blueprint, secrets=self._secrets(run))
+        worker = Worker(blueprint, [self.node])
         due = rhythm(simulation.experiment).due
         return Peer(self.node, worker, Memory(self.state(run)), due, lambda round: place(network.at(round), self.node))
+
+    def _secrets(self, run: str) -> Secrets:
+        from simulator.backends.flower.noise import noise_secrets
+
+        return noise_secrets(run, self.node, self.private_key(), self.public_keys)
 
     def experiment(self) -> Experiment:
         """The experiment."""
