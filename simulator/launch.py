@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +18,7 @@ from torch import Tensor
 from simulator.build import Simulation
 from simulator.choices import on_cpu
 from simulator.core.audit import AUDITS, Audit
-from simulator.core.backend import Blueprint
+from simulator.core.backend import Backend, Blueprint
 from simulator.core.errors import InputError, RunError, wrong
 from simulator.core.method import METHODS
 from simulator.core.node import Node
@@ -238,7 +238,7 @@ def _run(
     for observer in observers:
         observer.started(simulation.info(directory.path, start_round))
     origin = provenance() | {"choices": _choices(simulation, directory)}
-    status = _carry_out(engine, directory, observers, origin)
+    status = _carry_out(engine, simulation.backend, directory, observers, origin)
     return Run(RunDirectory(directory.path), status)
 
 
@@ -251,12 +251,18 @@ def _choices(simulation: Simulation, directory: RunDirectory) -> dict[str, Any]:
 
 
 def _carry_out(
-    engine: Engine, directory: RunDirectory, observers: Sequence[Observer], origin: Mapping[str, Any]
+    engine: Engine,
+    backend: Backend,
+    directory: RunDirectory,
+    observers: Sequence[Observer],
+    origin: dict[str, Any],
 ) -> str:
     began, status = time.perf_counter(), "failed"
     try:
         directory.write_json("provenance.json", {**origin, "status": "running"})
         status = engine.run()
+        if status == "finished" and (carried := backend.carried()):
+            origin["carried"] = dict(carried)
     except KeyboardInterrupt:
         status = "interrupted"
     except OSError as error:

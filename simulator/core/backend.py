@@ -159,6 +159,10 @@ class Backend(Part, ABC):
     def workers(self) -> Workers:
         """How many there are."""
 
+    def carried(self) -> Mapping[str, int]:
+        """Bytes that went elsewhere than from node to node, by who carried them; asked for once a run is finished."""
+        return {}
+
     def revive(self) -> None:
         """Replace workers that died and put all nodes back to their beginning; states can be loaded then."""
         raise TypeError(f"{type(self).__name__} has no workers that could die")

@@ -94,10 +94,11 @@ class Flower(Backend):
         """SuperNodes, or the actors that stand for them."""
         return self._engine.workers()
 
-    def traffic(self) -> int:
-        """Bytes that went through the SuperLink so far."""
+    def carried(self) -> Mapping[str, int]:
+        """What went through the SuperLink: control, and on the plane relay messages; a simulation counts nothing."""
         assert self._run is not None  # it is asked for after a run
-        return self._control.status(self._run).traffic
+        through = self._control.status(self._run).traffic
+        return {"Flower's SuperLink": through} if through else {}
 
     def close(self) -> None:
         """Stop the run and end all processes; the deployment's folder is gone then."""

@@ -37,7 +37,7 @@ class Look(Observer):
     def finished(self, status: str) -> None:
         folder = next((self.backend.folder / "nodes" / "node-0" / "state").iterdir())
         self.ends = sorted(file.stat().st_mtime for file in folder.glob("*-absorb.safetensors"))
-        self.traffic = self.backend.traffic()
+        (self.traffic,) = self.backend.carried().values()
 
 
 def experiment(nodes: int, rounds: int) -> Any:

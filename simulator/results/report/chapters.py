@@ -135,13 +135,14 @@ def _corruption(partition: Mapping[str, NDArray[Any]]) -> Iterator[str]:
         )
 
 
-def traffic(ledger: Ledger) -> Chapter:
-    """What was sent, by part and by link."""
+def traffic(ledger: Ledger, carried: Mapping[str, int]) -> Chapter:
+    """What was sent, by part and by link, and the bytes that others ``carried``."""
+    others = tuple(f"{number:,} bytes in all went through {who}." for who, number in carried.items())
     if not ledger.messages:
-        return Chapter("Messages", ("No messages were sent.",))
+        return Chapter("Messages", ("No messages were sent.", *others))
     text = "Bytes are those of the tensors, part by part; names, types and shapes add the encoding on the wire."
     edges = Details("What each node handed to each neighbour", ledger.edge_table())
-    return Chapter("Messages", (text,), tables=[ledger.part_table()], details=[edges])
+    return Chapter("Messages", (text, *others), tables=[ledger.part_table()], details=[edges])
 
 
 def nodes(run: RunDirectory, accuracies: Sequence[float], ledger: Ledger) -> Chapter:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
@@ -32,7 +33,7 @@ def write_report(run: RunDirectory, sections: Sequence[Section]) -> Path:
     ledger, provenance = Ledger.of(run.messages()), run.read_json("provenance.json")
     summary = Summary.of(run, ledger, provenance)
     verdict = [*summary.sentences(), *(section.verdict for section in sections if section.verdict)]
-    content = [*_chapters(run, sections, ledger, summary), chapters.origin(provenance)]
+    content = [*_chapters(run, sections, ledger, summary, provenance), chapters.origin(provenance)]
     _save_figures(run.path / "figures", content)
     page = _template().render(
         experiment=run.experiment,
@@ -47,7 +48,9 @@ def write_report(run: RunDirectory, sections: Sequence[Section]) -> Path:
     return path
 
 
-def _chapters(run: RunDirectory, sections: Sequence[Section], ledger: Ledger, summary: Summary) -> list[Chapter]:
+def _chapters(
+    run: RunDirectory, sections: Sequence[Section], ledger: Ledger, summary: Summary, provenance: Mapping[str, Any]
+) -> list[Chapter]:
     accuracies = chapters.final(run, "test/accuracy")
     return [
         chapters.setting(run),
@@ -55,7 +58,7 @@ def _chapters(run: RunDirectory, sections: Sequence[Section], ledger: Ledger, su
         *chapters.failures(run, ledger),
         chapters.training(run),
         chapters.data(run),
-        chapters.traffic(ledger),
+        chapters.traffic(ledger, provenance.get("carried", {})),
         chapters.nodes(run, accuracies, ledger),
         *(chapters.contributed(number, section) for number, section in enumerate(sections, 1)),
         chapters.timing(run, summary.node_steps_a_second),

@@ -86,6 +86,8 @@ def test_relay_gives_the_bytes_of_local_and_the_superlink_stores_none_of_them(ca
 
     done = deploy(experiment, tmp_path / "deployed", round=1, action=look)
     assert results(done.path) == expected(experiment, tmp_path / "local")
+    ((_, carried),) = done.directory.read_json("provenance.json")["carried"].items()
+    assert carried > sum(message["wire"] for message in done.directory.messages())
     *database, name = stored
     text = b"".join(database)
     assert name in text  # the label of sealed messages, and of the run

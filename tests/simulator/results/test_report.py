@@ -259,6 +259,12 @@ def test_unusual_runs_have_a_report_too(write_run: WriteRun, settings: dict[str,
     assert not re.search(r"\bnan\b", html)
 
 
+def test_what_others_carried_is_told_beside_the_messages(write_run: WriteRun) -> None:
+    run = write_run()
+    run.write_json("provenance.json", run.read_json("provenance.json") | {"carried": {"a router": 1234567}})
+    assert "1,234,567 bytes in all went through a router." in chapter(html_of(run), "Messages")
+
+
 def test_one_node_sends_nothing_and_has_no_neighbours_to_agree_with(write_run: WriteRun) -> None:
     html = html_of(write_run(nodes=1, classes=("only",)))
     assert verdict(html) == "After 20 rounds the only node has a test accuracy of 60.0%. No messages were sent."
