@@ -19,7 +19,7 @@ from simulator.core.message import Message
 SERVICE, METHOD = "rumormill.Gossip", "Fetch"
 QUESTION = Struct("<32sq")  # run and round
 HEAD = Struct("<Bq")
-ALIVE = 0.8  # of the time that a neighbour waits: then it is told that there is nothing yet
+ALIVE = 0.5  # of the time that a neighbour waits: then it is told that there is nothing yet
 LEAVE = 5.0  # seconds for the last answers to arrive
 KEPT = 2  # rounds, fetched or not: a neighbour that is started again asks once more
 BEHIND = 64  # rounds that a receiver may be behind, where links change or go one way

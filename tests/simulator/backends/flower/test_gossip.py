@@ -112,7 +112,7 @@ def test_a_neighbour_that_waits_for_a_silent_one_is_not_taken_for_one(open_node,
 
 def test_a_suspected_neighbour_that_is_back_is_given_the_time_to_train(open_node, two, monkeypatch):
     """Else nodes that train for longer than a probe would never hear each other again."""
-    monkeypatch.setattr(gossip, "PROBE", 0.2)
+    monkeypatch.setattr(gossip, "PROBE", 0.6)
     first, second = open_node(0, two), open_node(1, two)
     second.outbox.publish(0, [message(1, 0, 0)])
     assert [first.hear(round, [1], within(10)).lost for round in (0, 1)] == [[], [1]]
