@@ -45,9 +45,9 @@ class IDKD(Method):
     hops as the diameter, nodes distil the ensemble of all of them. One node alone is the centralized baseline. A
     threshold that no score exceeds labels nothing and leaves training as it was, bit for bit.
 
-    Unlike the released code, labels are made anew at each exchange, while there those of the first are forwarded; the
-    number of steps a round grows with the labelled set only if ``steps`` is ``growing``; and samples are merged by
-    averaging unless ``merge`` is ``official``. What the messages reveal is listed in `methods.idkd.report.DISCLOSURES`:
+    The released code does otherwise where the paper's text does not: ``threshold: 0.98``, ``merge: official``,
+    ``labels: forwarded`` (in exchanges after its first, a node sends the merged labels that it trains on) and ``steps:
+    growing`` together are its rules. What the messages reveal is listed in `methods.idkd.report.DISCLOSURES`:
     in short, which public samples a node takes for its own kind (so which classes it holds), its model's outputs on
     them to all nodes within ``hops`` links, and under ``merge: official`` how many private samples of each class it
     has, exactly.
@@ -106,7 +106,7 @@ class IDKD(Method):
         if self._flood.begun != node.round - hop:  # even a node that was away when the last one ended starts afresh
             self._flood = Flood(node.round - hop)
         if hop == 0:
-            own = self._label(node)
+            own = self._forward(node) if self._forwards(node) else self._label(node)
             if len(own.positions):
                 self._flood.add(node.id, wire.encode(own, self.config))
 
@@ -132,6 +132,17 @@ class IDKD(Method):
             self._learn(node)
             self._flood = Flood()
 
+    def _forwards(self, node: Node) -> bool:
+        return self.config.labels == "forwarded" and len(node.training_set.public_positions) > 0
+
+    def _forward(self, node: Node) -> SoftLabels:
+        """The labels that the node trains on."""
+        learnt = node.training_set
+        return SoftLabels(learnt.public_positions, learnt.public_targets.cpu(), self._told_histogram(node))
+
+    def _told_histogram(self, node: Node) -> Tensor | None:
+        return _histogram(node) if self.config.merge == "official" else None
+
     def _label(self, node: Node) -> SoftLabels:
         assert node.data.public is not None  # checked before the run: this method needs public data
         scorer = DETECTORS[self.config.detector](node, self.config)
@@ -144,8 +155,8 @@ class IDKD(Method):
         if threshold > -inf:  # otherwise there is none
             node.log("idkd/threshold", threshold)
         node.log("idkd/labelled", len(positions))
-        histogram = _histogram(node) if self.config.merge == "official" else None
-        return SoftLabels(positions, soft_labels(public.logits[positions], self.config.temperature), histogram)
+        labels = soft_labels(public.logits[positions], self.config.temperature)
+        return SoftLabels(positions, labels, self._told_histogram(node))
 
     def _calibrate(self, node: Node, scorer: Scorer, public: Scored) -> Calibration | None:
         """Scores of validation samples against public ones, and the record of their ROC; None without validation."""

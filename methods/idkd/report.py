@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import nan
 from typing import Any, NamedTuple
 
@@ -72,14 +72,15 @@ def sections(settings: IDKDSettings, record: RunRecord) -> Sequence[Section]:
     rows = [_row(a, found, partition) for a in artifacts if a.round == last]
     inside = partition["public_in_distribution"]
     mixed = 0 < inside.mean() < 1  # otherwise there is nothing for the detector to tell apart
-    curves = [a for a in record.artifacts("idkd_detector") if a.round == last - settings.hops + 1]
+    curves = [a for a in record.artifacts("idkd_detector") if a.round <= last]
+    latest = {a.node: a for a in sorted(curves, key=lambda a: a.round)}.values()
     return [
         Section(
             "In-distribution knowledge distillation",
-            _paragraphs(last),
+            _paragraphs(settings, last),
             _verdict(rows, inside),
             (Table(HEADER, rows), disclosed(settings)),
-            (*((_chart_of_labels(rows, last),) if mixed else ()), _chart_of_distances(rows), *_chart_of_rocs(curves)),
+            (*((_chart_of_labels(rows, last),) if mixed else ()), _chart_of_distances(rows), *_chart_of_rocs(latest)),
         )
     ]
 
@@ -88,6 +89,9 @@ def disclosed(settings: IDKDSettings) -> Table:
     """What this run's extra messages reveal, and to whom."""
     used = {"always", "hops" if settings.hops > 1 else "", "official" if settings.merge == "official" else ""}
     whom = "neighbours" if settings.hops == 1 else f"all nodes within {settings.hops} links"
+    if settings.labels == "forwarded":
+        further = "1 link" if settings.hops == 1 else f"{settings.hops} links"
+        whom += f"; merged with others' labels, to nodes {further} further with every exchange"
     rows = [(part, text, whom) for when, part, text in DISCLOSURES if when in used]
     return Table(("part of the messages", "what it reveals of a node", "to whom"), rows)
 
@@ -115,7 +119,12 @@ def _share(mask: NDArray[Any]) -> float:
     return float(mask.mean()) if len(mask) else nan
 
 
-def _paragraphs(last: int) -> tuple[str, ...]:
+def _paragraphs(settings: IDKDSettings, last: int) -> tuple[str, ...]:
+    forwarded = (
+        "Labels are forwarded: from a node's second exchange on, what it labelled below is what it passed on, the "
+        "merged labels it trained on before. Thresholds and detectors are those of the exchange that it last used them "
+        "in."
+    )
     return (
         f"The last exchange ended in round {last}. Each node labelled the public samples that its detector let pass "
         "and trained on what it and the nodes in reach had labelled, one merged label a sample. Whether a sample truly "
@@ -123,6 +132,7 @@ def _paragraphs(last: int) -> tuple[str, ...]:
         "Agreement: of two nodes that labelled the same sample, how often both say the same class. TV: total variation "
         "distance to uniform of the classes that the node trains on, without the labelled samples and with them, each "
         "counted with the probabilities of its label.",
+        *((forwarded,) if settings.labels == "forwarded" else ()),
     )
 
 
@@ -154,7 +164,7 @@ def _chart_of_distances(rows: Sequence[Row]) -> BarChart:
     )
 
 
-def _chart_of_rocs(curves: Sequence[Artifact]) -> tuple[LineChart, ...]:
+def _chart_of_rocs(curves: Iterable[Artifact]) -> tuple[LineChart, ...]:
     """The detectors of the nodes with the smallest, the median and the largest area."""
     ordered = sorted(curves, key=lambda a: float(np.trapezoid(a.arrays["true_rate"], a.arrays["false_rate"])))
     if not ordered:

@@ -23,6 +23,9 @@ class IDKDSettings(PartSettings):
         tpr: the share of its validation samples that a node's threshold lets pass, under ``threshold: tpr``.
         cap: a node labels at most this many samples, those of highest score; None: no limit.
         merge: the rule that makes one label out of several, a name in `merge.MERGES`.
+        labels: what a node that trains on labels sends: ``anew``, labels by its model as it is now; or ``forwarded``,
+            those that it trains on, its own and others' merged, which so get ``hops`` links further with every
+            exchange, as in the released code.
         steps: how many local steps a round takes once there are labelled samples: ``fixed``, as before, or ``growing``
             with the training set, H * (private + labelled) / private rounded up, as in the released code, where an
             epoch passes over both sets.
@@ -41,6 +44,7 @@ class IDKDSettings(PartSettings):
     tpr: float = Field(0.95, gt=0, le=1)
     cap: PositiveInt | None = None
     merge: Literal["average", "confidence", "official"] = "average"
+    labels: Literal["anew", "forwarded"] = "anew"
     steps: Literal["fixed", "growing"] = "fixed"
     label_dtype: Literal["float32", "float16"] = "float32"
     top_k: PositiveInt | None = None
