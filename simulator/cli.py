@@ -34,7 +34,7 @@ from simulator.results.run_directory import RunDirectory
 from simulator.results.trackers import TRACKERS, Tracker
 from simulator.sweep import load_sweep, run_sweep
 from simulator.yaml_file import read_experiment, read_value, recipes
-from topologies import GRAPHS, WEIGHTS, Topology, TopologyError
+from topologies import GRAPHS, SCHEDULES, WEIGHTS, Topology, TopologyError
 from topologies.drawing import draw as draw_topology
 from topologies.spectral import diameter, expected_rounds_to_halve, lambda_min, spectral_gap
 
@@ -207,6 +207,7 @@ def list_command(
         "recipes": lambda: {name: _description(file) for name, file in recipes().items()},
         "graphs": lambda: {name: _summary(function) for name, function in sorted(GRAPHS.items())},
         "weights": lambda: {name: _summary(function) for name, function in sorted(WEIGHTS.items())},
+        "schedules": lambda: {name: _summary(function) for name, function in sorted(SCHEDULES.items())},
     }
     kinds |= {name: _registry_lister(registry) for name, registry in PARTS.items()}
     if kind is not None and kind not in kinds:

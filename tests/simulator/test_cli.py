@@ -181,6 +181,7 @@ def test_a_sweep_runs_each_setting_once_and_compare_shows_mean_and_spread(rumorm
         ("recipes", "quickstart"),
         ("graphs", "florentine"),
         ("weights", "metropolis_hastings"),
+        ("schedules", "random_matching"),
         ("methods", "idkd"),
         ("models", "resnet20"),
         ("datasets", "fashion_mnist"),
