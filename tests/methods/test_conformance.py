@@ -19,6 +19,7 @@ ACTIVE = {
         {"start_round": 0, "every": 1, "threshold": "youden", "temperature": 2.0},
         {"start_round": 1, "every": 2, "hops": 2, "threshold": "tpr", "detector": "knn", "merge": "confidence"},
         {"start_round": 0, "every": 4, "hops": 3, "threshold": "none", "merge": "official", "top_k": 2},
+        {"start_round": 0, "every": 1, "threshold": 0, "merge": "official", "labels": "forwarded", "steps": "growing"},
     ],
     "finetune_verified": [{"use": "replace", "epochs": 2, "rates": [0.5]}],
     "verifix": [
