@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from methods.idkd.labels import SoftLabels
+from simulator.core.soft_labels import SoftLabels
 
 
 def agreement(tables: Sequence[SoftLabels], num_public: int, classes: int) -> float | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from methods.idkd.labels import SoftLabels
+from simulator.core.soft_labels import SoftLabels
 
 Merge = Callable[[Sequence[SoftLabels], int, int], SoftLabels]
 

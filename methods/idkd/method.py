@@ -12,7 +12,7 @@ from torch import Tensor
 from methods.idkd import measures, report, schedule, wire
 from methods.idkd.detectors import DETECTORS, Scored, Scorer
 from methods.idkd.flood import Flood
-from methods.idkd.labels import SoftLabels, soft_labels
+from methods.idkd.labels import soft_labels
 from methods.idkd.merge import MERGES
 from methods.idkd.settings import IDKDSettings
 from methods.idkd.thresholds import Calibration, choose, roc
@@ -22,6 +22,7 @@ from simulator.core.method import Method
 from simulator.core.node import Node
 from simulator.core.plan import Plan
 from simulator.core.report import RunRecord, Section
+from simulator.core.soft_labels import SoftLabels
 
 
 class IDKD(Method):
@@ -81,6 +82,12 @@ class IDKD(Method):
     def changes_steps(cls, config: Any) -> bool:
         """Under ``steps: growing``."""
         return bool(config.steps == "growing")
+
+    @classmethod
+    def labels_told(cls, config: Any, parts: Mapping[str, Tensor], sender: int, classes: int) -> SoftLabels | None:
+        """The sender's own table, where it is part of the message."""
+        own = wire.split(parts, sender).get(sender)
+        return wire.decode(own, classes) if own else None
 
     def setup(self, node: Node) -> None:
         """Nothing is labelled yet.

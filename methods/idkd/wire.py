@@ -21,8 +21,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from methods.idkd.labels import SoftLabels
 from methods.idkd.settings import IDKDSettings
+from simulator.core.soft_labels import SoftLabels
 
 POSITIONS, LABELS, CLASSES, HISTOGRAM = "idkd.positions", "idkd.labels", "idkd.classes", "idkd.histogram"
 TABLE = (POSITIONS, LABELS, CLASSES, HISTOGRAM)

@@ -14,6 +14,7 @@ from simulator.core.plan import Plan
 from simulator.core.registry import Part, Registry
 from simulator.core.report import RunRecord, Section
 from simulator.core.samples import Batch
+from simulator.core.soft_labels import SoftLabels
 
 if TYPE_CHECKING:
     from simulator.core.node import Node
@@ -107,6 +108,11 @@ class Method(Part):
     def keeps_apart(cls, config: Any) -> bool:
         """Whether `mixes_with` may say no."""
         return False
+
+    @classmethod
+    def labels_told(cls, config: Any, parts: Mapping[str, Tensor], sender: int, classes: int) -> SoftLabels | None:
+        """How a message with ``parts`` says that its sender labels public samples, for audits; None: it does not."""
+        return None
 
     def input_transform(self, number: int) -> InputTransform | None:
         """What node ``number`` of its network does to all its images; None: nothing. At most one method may say."""

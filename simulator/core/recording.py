@@ -21,7 +21,7 @@ class Recording(NamedTuple):
 
         start, mixed       float [parameters], its model when the round began, and after mixing
         receivers          int64 [k], whom it sent to; none where it was away
-        sent/<part>        a part of its messages, as it left; those larger than the model are left out
+        sent/<part>        a part of its messages, as it left
         shown              float [parameters], its model as receivers know it, where that is not the part "parameters"
         heard, weights     int64 [j] and float64 [j]: whose shown models mixing averages, with which weights; absent
                            where mixing is no such average (see `Mixer.averages`)
@@ -61,8 +61,7 @@ class Draft:
         first, *others = tensors.values()
         alike = len(tensors) == len(self._tensors["receivers"]) and all(_same(first, other) for other in others)
         for receiver, tensor in tensors.items():
-            if tensor.nbytes <= self._tensors["start"].nbytes:
-                self._tensors[name if alike else f"{name}/{receiver}"] = _copied(tensor)
+            self._tensors[name if alike else f"{name}/{receiver}"] = _copied(tensor)
             if alike:
                 break
 

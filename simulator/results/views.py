@@ -49,6 +49,16 @@ class Views:
         """
         return self._read(round, node, name)[1][0]
 
+    def parts(self, round: int, node: int, receiver: int) -> dict[str, Tensor]:
+        """The message of ``node`` that ``receiver`` got, by part.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        sent = [name.split("/") for name in sorted(self.names(round, node)) if name.startswith("sent/")]
+        got = {part: "/".join(["sent", part, *to]) for _, part, *to in sent if to in ([], [str(receiver)])}
+        return {part: self.load(round, node, name) for part, name in got.items()}
+
     def _read(self, round: int, node: int, name: str | None) -> tuple[frozenset[str], list[Tensor]]:
         file = self._file(round, node)
         try:

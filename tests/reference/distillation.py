@@ -5,9 +5,9 @@ import torch
 from hypothesis import strategies as st
 
 from methods.idkd import IDKD
-from methods.idkd.labels import SoftLabels
 from methods.idkd.wire import LABELS
 from simulator.core.message import Message
+from simulator.core.soft_labels import SoftLabels
 from simulator.models.small import CNN, MLP
 from topologies import Topology
 

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from reference.distillation import label_tables
 
-from methods.idkd.labels import SoftLabels
 from methods.idkd.measures import agreement, class_histogram, distance_to_uniform
+from simulator.core.soft_labels import SoftLabels
 
 
 def says(**classes):

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from reference.distillation import label_tables
 from reference.twins import merged_labels
 
-from methods.idkd.labels import SoftLabels
 from methods.idkd.merge import MERGES, average, confidence, official
+from simulator.core.soft_labels import SoftLabels
 
 
 @given(label_tables())

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from reference.distillation import label_tables, rows
 
 from methods.idkd import IDKD
-from methods.idkd.labels import SoftLabels
 from methods.idkd.wire import CLASSES, HISTOGRAM, LABELS, ORIGINS, POSITIONS, SIZES, decode, encode, join, split
+from simulator.core.soft_labels import SoftLabels
 
 FORMATS = [{}, {"label_dtype": "float16"}, {"top_k": 2}, {"top_k": 2, "label_dtype": "float16"}]
 

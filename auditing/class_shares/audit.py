@@ -1,0 +1,166 @@
+"""The audit of class shares: what a node's messages tell of the classes that it holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import PositiveInt
+from scipy.stats import spearmanr
+
+from auditing.class_shares.attackers import ATTACKERS, Scene, Shares
+from auditing.class_shares.report import section
+from auditing.progress import Countdown
+from auditing.views.record import RunRecord
+from simulator.core.audit import Audit
+from simulator.core.errors import InputError, Problem
+from simulator.core.flat_module import FlatModule
+from simulator.core.node import Node
+from simulator.core.report import Section
+from simulator.core.soft_labels import SoftLabels
+from simulator.launch import Run
+from simulator.results.run_directory import RunDirectory
+from simulator.results.views import Views
+
+
+class ClassSharesAudit(Audit):
+    """Estimates which classes a node holds from its labels, its model and its updates, and compares with the truth."""
+
+    class Config(Audit.Config):
+        """Settings of `ClassSharesAudit`.
+
+        Attributes:
+            name: the audit's.
+            rounds: whose messages are read; default: all recorded ones.
+        """
+
+        name: str = "class_shares"
+        rounds: tuple[PositiveInt, ...] = ()
+
+    config: Config
+
+    def conduct(self, run: Path, results: Path) -> None:
+        """Read the messages of recorded rounds, each for itself and all together; see `Audit.conduct`."""
+        audited = Run(RunDirectory.open(run), "finished")
+        problems = list(self._problems(audited))
+        if problems:
+            raise InputError(*problems)
+        record, network = RunRecord.of(audited), FlatModule(audited.blueprint.module().module, "fp32")
+        rounds, truth = sorted(set(self.config.rounds)) or record.rounds, _true_shares(audited.nodes)
+        countdown = Countdown(f"class shares: {len(rounds)} rounds of {len(audited.nodes)} models to try")
+        found = (Scene(record, each, audited.nodes, network, _told(audited, each)).estimates() for each in rounds)
+        estimates = list(countdown.over(found, [1.0] * len(rounds)))
+        result = {
+            "settings": self.config.model_dump(mode="json"),
+            "rounds": list(rounds),
+            "truth": truth.tolist(),
+            "attackers": {
+                name: {
+                    "all": _measured(_mean([each[name] for each in estimates]), truth),
+                    "by_round": [_measured(each[name], truth) for each in estimates],
+                }
+                for name in ATTACKERS
+            },
+        }
+        results.mkdir(parents=True, exist_ok=True)
+        (results / "result.json").write_text(json.dumps(result) + "\n")
+
+    @classmethod
+    def metrics(cls, results: Path) -> Mapping[str, float]:
+        """``<attacker>/tv``, ``<attacker>/rank_correlation`` and ``<attacker>/largest_class``: means over nodes."""
+        attackers = json.loads((results / "result.json").read_text())["attackers"]
+        return {
+            f"{name}/{measure}".replace(" ", "_"): float(np.mean(known))
+            for name, measured in attackers.items()
+            for measure in MEASURES
+            if (known := [value for value in measured["all"][measure] if value is not None])
+        }
+
+    @classmethod
+    def sections(cls, results: Path) -> Sequence[Section]:
+        """One section: how close each attacker comes, over all nodes and node by node."""
+        return [section(json.loads((results / "result.json").read_text()))]
+
+    def _problems(self, run: Run) -> Iterator[Problem]:
+        given = {"--attack": self.config.attacks, "--signal": self.config.signals, "--replicas": self.config.replicas}
+        for option, value in given.items():
+            if value:
+                yield Problem(option, "class_shares has no use for it.", "Leave the option out.")
+        if run.nodes[0].data.public is None:
+            what = "attackers try models on public samples, and this run has none."
+            yield Problem("data.public", what, "Run with a public set, for example photo_patches.")
+        recorded = RunRecord.of(run).rounds
+        if not recorded:
+            what = "this run has kept no messages."
+            yield Problem("record", what, "Run it again with, for example, record.every=10.")
+        elif unknown := sorted(set(self.config.rounds) - set(recorded)):
+            shown = ", ".join(map(str, recorded[:10])) + (" ..." if len(recorded) > 10 else "")
+            yield Problem("rounds", f"round {unknown[0]} was not recorded.", f"Choose among {shown}.")
+
+
+def _told(run: Run, round: int) -> dict[int, SoftLabels]:
+    """By node, its labels in the message that its first receiver got."""
+    views, found = Views(run.path / "views"), dict[int, SoftLabels]()
+    for node in run.nodes:
+        receivers: list[int] = views.load(round, node.id, "receivers").tolist()
+        parts = views.parts(round, node.id, receivers[0]) if receivers else {}
+        labels = (type(method).labels_told(method.config, parts, node.id, node.data.classes) for method in node.methods)
+        told = next((each for each in labels if each is not None), None)
+        if told is not None:
+            found[node.id] = told
+    return found
+
+
+def _true_shares(nodes: Sequence[Node]) -> Shares:
+    """float64 [nodes, classes], of the labels that the nodes train with."""
+    train, classes = [node.data.train for node in nodes], nodes[0].data.classes
+    counts = [np.bincount(each.labels_at(torch.arange(len(each))).numpy(), minlength=classes) for each in train]
+    return np.array([each / each.sum() for each in counts])
+
+
+def _mean(estimates: Sequence[Shares]) -> Shares:
+    """Of the rounds in which something is known of a node; NaN where nothing ever is."""
+    known = [~np.isnan(each) for each in estimates]
+    total = np.sum([np.where(there, each, 0.0) for there, each in zip(known, estimates, strict=True)], axis=0)
+    count = np.sum(known, axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _measured(estimates: Shares, truth: Shares) -> dict[str, list[float | None]]:
+    """How close ``estimates`` are to ``truth``, both float64 [nodes, classes]: a figure a node, None where unknown."""
+    pairs = [
+        (None, right) if np.isnan(guess).any() else (guess, right)
+        for guess, right in zip(estimates, truth, strict=True)
+    ]
+    return {
+        name: [None if guess is None else _known(measure(guess, right)) for guess, right in pairs]
+        for name, measure in MEASURES.items()
+    }
+
+
+def total_variation(guess: Shares, truth: Shares) -> float:
+    """Half the sum of absolute differences: 0 for the truth, at most 1."""
+    return float(np.abs(guess - truth).sum() / 2)
+
+
+def rank_correlation(guess: Shares, truth: Shares) -> float:
+    """Spearman's, over classes; NaN where all classes are guessed alike."""
+    return float(spearmanr(guess, truth).statistic) if np.ptp(guess) > 0 < np.ptp(truth) else np.nan
+
+
+def largest_class(guess: Shares, truth: Shares) -> float:
+    """1 if the class of the largest share is right, 0 if wrong; among classes guessed alike, the chance to pick it."""
+    if np.isnan(guess).any():
+        return np.nan
+    first = np.flatnonzero(guess == guess.max())
+    return float(np.isin(first, np.flatnonzero(truth == truth.max())).mean())
+
+
+MEASURES = {"tv": total_variation, "rank_correlation": rank_correlation, "largest_class": largest_class}
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else value
