@@ -126,6 +126,24 @@ def labels(scene: Scene) -> Shares:
     return scene.each(estimate)
 
 
+def compared_labels(scene: Scene) -> Shares:
+    """As `labels`, with each class relative to its count in the labels of all nodes, which takes out the public set's.
+
+    Counts are sums of labels, float64 [classes] a node.
+    """
+    counts = {node: told.labels.double().sum(0).numpy() for node, told in scene.told.items() if len(told.labels)}
+    total = np.sum([*counts.values()], axis=0)
+
+    def estimate(node: Node) -> Shares | None:
+        if node.id not in counts:
+            return None
+        relative = counts[node.id] / np.maximum(total, np.finfo(np.float64).tiny)
+        shares: Shares = relative / relative.sum()
+        return shares
+
+    return scene.each(estimate)
+
+
 def histogram(scene: Scene) -> Shares:
     """The number of private samples of each class that the message names."""
 
@@ -153,6 +171,7 @@ ATTACKERS: Mapping[str, Attacker] = {
     "model": Attacker(model, "the model in the node's message, and the public set"),
     "update": Attacker(update, "the model in the node's message, and the one that it began the round with"),
     "labels": Attacker(labels, "the node's labels of public samples, not its model"),
+    "compared labels": Attacker(compared_labels, "the labels of all nodes"),
     "histogram": Attacker(histogram, "the class histogram in the node's message"),
 }
 

@@ -19,7 +19,8 @@ DISCLOSURES = (
     (
         "always",
         "idkd.positions",
-        "which public samples look like the node's own data, hence which classes it holds and roughly in what shares",
+        "which public samples look like the node's own data; with the labels, which classes it holds and roughly in "
+        "what shares (audit class_shares measures it)",
     ),
     (
         "always",

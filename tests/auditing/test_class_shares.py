@@ -9,7 +9,7 @@ from reference.experiments import small
 from torch.nn.functional import cross_entropy
 
 from auditing.class_shares import ClassSharesAudit
-from auditing.class_shares.attackers import ATTACKERS, Scene, histogram, labels, model, update
+from auditing.class_shares.attackers import ATTACKERS, Scene, compared_labels, histogram, labels, model, update
 from auditing.class_shares.audit import largest_class, rank_correlation, total_variation
 from auditing.views.record import Stored
 from simulator import run
@@ -103,6 +103,17 @@ class TestAttackers:
         np.testing.assert_allclose(by_histogram[1], np.arange(10) / 45)
         assert np.isnan(by_labels[[0, 2, 3]]).all()
         assert np.isnan(by_histogram[[0, 2, 3]]).all()
+
+    def test_compared_labels_are_what_a_node_says_more_often_than_the_others(self, world):
+        first, second = torch.zeros(4, 10), torch.zeros(2, 10)
+        first[:3, 0] = first[3:, 1] = second[:, 1] = 1  # 3 of class 0 and 1 of class 1; 2 of class 1
+        told = {0: SoftLabels(torch.arange(4), first), 3: SoftLabels(torch.arange(2), second)}
+        found = compared_labels(scene(world, told=told))
+
+        np.testing.assert_allclose(found[0], [3 / 4, 1 / 4, *[0] * 8])  # 3/3 and 1/3, over their sum
+        np.testing.assert_allclose(found[3], [0, 1, *[0] * 8])
+        assert np.isnan(found[1:3]).all()
+        assert np.isnan(compared_labels(scene(world))).all()
 
     def test_nothing_is_learnt_from_a_model_that_stood_still(self, world):
         still = {0: torch.zeros(world[1].num_parameters, dtype=torch.float64)}
