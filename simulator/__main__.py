@@ -1,5 +1,17 @@
-"""``python -m simulator`` is the command ``rumormill``."""
+"""The command ``rumormill``, also as ``python -m simulator``."""
 
-from simulator.cli import main
+import sys
 
-main()
+
+def main() -> None:
+    """Run the command line. Ctrl-C while it is still being loaded ends it as quietly as later."""
+    try:
+        from simulator.cli import main as run_command  # takes seconds
+
+        run_command()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -60,7 +60,7 @@ class Ray(Backend):
 
         Raises:
             InputError: there are not as many nodes or GPUs, nothing answers at the address, or a node cannot be made.
-            RunError: an actor died of it.
+            RunError: an actor keeps dying of it.
         """
         from simulator.backends.ray.crew import Crew
         from simulator.backends.ray.session import connected
@@ -69,9 +69,10 @@ class Ray(Backend):
         config, topology = self.config, blueprint.topology
         self.window = config.window
         with ExitStack() as opened:
-            opened.enter_context(connected(config.address))
+            check = opened.enter_context(connected(config.address))
             machines = self._machines(topology.num_nodes)
-            self._crew = Crew(blueprint, self._parts(topology, len(machines)), machines, config.gpus_per_worker)
+            parts = self._parts(topology, len(machines))
+            self._crew = Crew(blueprint, parts, machines, config.gpus_per_worker, check)
             opened.callback(self._crew.dismiss)
             self._crew.start()
             self._opened = opened.pop_all()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from textwrap import shorten
 from typing import Any
 
@@ -21,10 +21,11 @@ from simulator.core.backend import WorkerLost
 from simulator.core.errors import RunError
 
 DEATHS = (RayActorError, WorkerCrashedError, NodeDiedError, ObjectLostError, OutOfMemoryError)
+GLANCE = 2.0  # seconds between two looks at whether Ray itself still lives
 
 
-def result(worker: int, reference: Any) -> Any:
-    """What ``worker`` gives back.
+def result(worker: int, reference: Any, check: Callable[[], None]) -> Any:
+    """What ``worker`` gives back; ``check`` is called before and while it is waited for.
 
     Raises:
         WorkerLost: its process has died, or that of another one which it depends on.
@@ -32,6 +33,9 @@ def result(worker: int, reference: Any) -> Any:
         Exception: what was raised at the worker, its traceback there as the cause.
     """
     try:
+        check()
+        while not ray.wait([reference], timeout=GLANCE, fetch_local=False)[0]:
+            check()
         return ray.get(reference)
     except RayError as error:
         root = _root(error)
@@ -41,21 +45,6 @@ def result(worker: int, reference: Any) -> Any:
             advice = "Every machine needs the same packages as this one, and room in memory and on its disk."
             raise RunError(f"Ray failed at worker {worker}: {_told(root)}.\n    {advice}") from error
         raise root from error
-
-
-def results_or_give_up(references: Mapping[int, Any]) -> None:
-    """Wait for workers that have to succeed before a run can go on.
-
-    Raises:
-        RunError: one has died.
-        Exception: what was raised at a worker.
-    """
-    for worker, reference in references.items():
-        try:
-            result(worker, reference)
-        except WorkerLost as lost:
-            advice = "Give each more memory, by fewer nodes a worker or a smaller batch, and continue with"
-            raise RunError(f"{lost}, while it was prepared.\n    {advice} `rumormill resume`.") from lost
 
 
 def _root(error: Exception) -> Exception:

@@ -11,9 +11,12 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from torch import Tensor
 
 from simulator.backends.ray.actor import Actor
-from simulator.backends.ray.calls import result, results_or_give_up
+from simulator.backends.ray.calls import result
 from simulator.backends.ray.parcel import Parcel
 from simulator.core.backend import Blueprint, Order, Replies, Reply, WorkerLost, Workers
+from simulator.core.errors import RunError
+
+TRIES = 4  # of a worker that dies while it is prepared
 
 
 class Crew:
@@ -27,12 +30,18 @@ class Crew:
         parts: the nodes of each worker.
         machines: where each worker is to run, as Ray's node ids.
         gpus: of each worker, or a fraction of one.
+        check: raises what is to be raised once Ray itself has died.
     """
 
     def __init__(
-        self, blueprint: Blueprint, parts: Sequence[Sequence[int]], machines: Sequence[str], gpus: float
+        self,
+        blueprint: Blueprint,
+        parts: Sequence[Sequence[int]],
+        machines: Sequence[str],
+        gpus: float,
+        check: Callable[[], None],
     ) -> None:
-        self._parts, self._machines, self._gpus = parts, machines, gpus
+        self._parts, self._machines, self._gpus, self._check = parts, machines, gpus, check
         worker_of = {node: worker for worker, part in enumerate(parts) for node in part}
         self._worker_of = [worker_of[node] for node in sorted(worker_of)]
         # Both ends of a link: answers go back to those who sent.
@@ -47,7 +56,7 @@ class Crew:
 
         Raises:
             InputError: a node cannot be made.
-            RunError: a worker died of it.
+            RunError: a worker keeps dying of it.
         """
         self._replace(range(len(self._parts)))
 
@@ -62,24 +71,24 @@ class Crew:
         """Restore the nodes' states and forget all messages under way.
 
         Raises:
-            RunError: a worker died of it.
+            RunError: a worker keeps dying of it.
         """
+
+        def load(worker: int) -> Any:
+            return self._actors[worker].load.remote(Parcel({node: dict(states[node]) for node in self._parts[worker]}))
+
         self._forget()
-        calls = {}
-        for worker, part in enumerate(self._parts):
-            parcel = Parcel({node: dict(states[node]) for node in part})
-            calls[worker] = self._actors[worker].load.remote(parcel)
-        results_or_give_up(calls)
+        self._have_all(range(len(self._parts)), load, self._replace)
 
     def revive(self) -> None:
         """Replace the actors that died; the nodes of all are at their beginning then.
 
         Raises:
-            RunError: a new one died at once.
+            RunError: new ones keep dying, or Ray itself has died.
         """
-        calls = {worker: actor.reset.remote() for worker, actor in self._actors.items()}
-        self._lost = {worker for worker, call in calls.items() if self._died(worker, call)}
-        self._replace(sorted(self._lost))
+        self._forget()
+        self._have_all(range(len(self._parts)), lambda worker: self._actors[worker].reset.remote(), self._replace)
+        self._lost.clear()
 
     def workers(self) -> Workers:
         """Those that have given all that they were asked for so far; nobody is asked anew."""
@@ -97,21 +106,42 @@ class Crew:
         return kind.remote()
 
     def _replace(self, workers: Iterable[int]) -> None:
-        """Give ``workers`` new actors, and forget all messages under way."""
-        self._forget()
-        calls = {}
-        for worker in workers:
-            self._actors[worker] = self._new(worker)
-            calls[worker] = self._actors[worker].make.remote(self._blueprint, self._parts[worker], self._worker_of)
-        results_or_give_up(calls)
-        self._lost.clear()
+        """Give ``workers`` new actors, which make their nodes."""
 
-    def _died(self, worker: int, call: Any) -> bool:
-        try:
-            result(worker, call)
-        except WorkerLost:
-            return True
-        return False
+        def make(worker: int) -> Any:
+            self._actors[worker] = self._new(worker)
+            return self._actors[worker].make.remote(self._blueprint, self._parts[worker], self._worker_of)
+
+        self._forget()
+        self._have_all(workers, make)
+
+    def _have_all(
+        self,
+        workers: Iterable[int],
+        call: Callable[[int], Any],
+        replace: Callable[[Iterable[int]], None] = lambda workers: None,
+    ) -> None:
+        """Make ``call`` of each worker; those that die of it are replaced and called again, a few times."""
+        left = list(workers)
+        for _ in range(TRIES):
+            deaths = self._deaths({worker: call(worker) for worker in left})
+            if not deaths:
+                return
+            left = list(deaths)
+            replace(left)
+        advice = "Give each more memory, by fewer nodes a worker or a smaller batch, and continue with"
+        what = f"{deaths[left[0]]}, while it was prepared, for the {TRIES}th time"
+        raise RunError(f"{what}.\n    {advice} `rumormill resume`.")
+
+    def _deaths(self, calls: Mapping[int, Any]) -> dict[int, WorkerLost]:
+        """Wait for all ``calls``; those workers that did not live to give an answer."""
+        found = {}
+        for worker, reference in calls.items():
+            try:
+                result(worker, reference, self._check)
+            except WorkerLost as lost:
+                found[worker] = lost
+        return found
 
     def _forget(self) -> None:
         self._mail: list[list[Any]] = [[] for _ in self._parts]
@@ -145,7 +175,7 @@ class Crew:
         replies: dict[int, Reply] = {}
         for worker, reference in references:
             try:
-                replies |= result(worker, reference).content
+                replies |= result(worker, reference, self._check).content
             except WorkerLost:
                 self._lost.add(worker)
                 raise

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from reference.experiments import METHODS, At, results, small
 
 from simulator import resume, run
@@ -101,6 +102,85 @@ def test_the_loss_of_a_worker_is_told_and_counted(actors):
 def test_a_run_whose_actors_keep_dying_is_given_up(actors, tmp_path):
     with pytest.raises(RunError, match=r"(?s)3 workers in a row died in round 3: worker \d was lost: .*resume"):
         run(small(**CHANGES), tmp_path, [At(2, lambda: kill(actors()))])
+
+
+class Fragile:
+    """A blueprint: the process that makes its nodes dies of it, as long as there are crosses in ``folder``."""
+
+    def __init__(self, blueprint, folder, crosses):
+        self.blueprint, self.topology, self.module, self.folder = (
+            blueprint,
+            blueprint.topology,
+            blueprint.module,
+            folder,
+        )
+        for number in range(crosses):
+            (folder / str(number)).touch()
+
+    def nodes(self, ids):
+        for cross in sorted(self.folder.iterdir()):
+            cross.unlink(missing_ok=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.blueprint.nodes(ids)
+
+
+def start_fragile(folder, crosses):
+    backend = Ray(Ray.Config(workers=2))
+    try:
+        backend.start(Fragile(Simulation.of(small()).blueprint, folder, crosses))
+        return backend.superstep(Order(work=True))()
+    finally:
+        if hasattr(backend, "_opened"):
+            backend.close()
+
+
+@pytest.mark.usefixtures("shared_ray")
+def test_an_actor_killed_while_it_makes_its_nodes_is_replaced(tmp_path):
+    assert sorted(start_fragile(tmp_path, crosses=2)) == [0, 1, 2, 3]
+
+
+@pytest.mark.usefixtures("shared_ray")
+@pytest.mark.slow
+def test_actors_that_keep_dying_while_they_make_their_nodes_end_the_run(tmp_path):
+    with pytest.raises(RunError, match=r"worker \d was lost: .*, while it was prepared, for the 4th time\.\n.*resume"):
+        start_fragile(tmp_path, crosses=99)
+
+
+@pytest.mark.usefixtures("shared_ray")
+def test_an_actor_killed_while_states_are_loaded_is_replaced(actors):
+    """As at the beginning of a resumed run, or on the way back to a checkpoint."""
+    backend = Ray(Ray.Config(workers=2))
+    backend.start(Simulation.of(small()).blueprint)
+    try:
+        before = {node: reply.state for node, reply in backend.superstep(Order(snapshot=True))().items()}
+        backend.superstep(Order(work=True))()
+        kill(actors()[:1])
+        backend.load(before)
+        after = {node: reply.state for node, reply in backend.superstep(Order(snapshot=True))().items()}
+    finally:
+        backend.close()
+
+    assert {node: set(state) for node, state in after.items()} == {node: set(state) for node, state in before.items()}
+    assert all(torch.equal(after[node][name], before[node][name]) for node in before for name in before[node])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["raylet", "gcs_server"])
+def test_the_death_of_ray_itself_is_told_within_seconds_and_the_run_can_be_resumed(straight, tmp_path, server):
+    action = "print('ready', flush=True); sys.stdin.readline()"
+    process = child(tmp_path, action)
+    try:
+        assert process.stdout.readline() == "ready\n"
+        kill(in_session(process.pid, server))
+        _, errors = process.communicate("\n", timeout=40)
+    finally:
+        process.kill()
+    assert "Ray has died on this machine" in errors
+    assert "rumormill resume" in errors
+
+    (path,) = tmp_path.iterdir()
+    assert resume(path).status == "finished"
+    assert results(path) == straight
 
 
 SCRIPT = """

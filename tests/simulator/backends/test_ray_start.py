@@ -211,3 +211,43 @@ def test_a_cluster_that_runs_already_is_joined(cluster, tmp_path):
 
     assert done.returncode == 0, done.stderr
     assert results(next((tmp_path / "ray").iterdir())) == results(run(small(), tmp_path / "local").path)
+
+
+@pytest.fixture
+def slow_start(monkeypatch):
+    """``slow_start(n)``: a Ray whose first n starts take too long and leave a process behind; returns what happened."""
+    import ray
+
+    left = []
+
+    def prepare(failures):
+
+        def init(*args, **settings):
+            left.append(subprocess.Popen(["sleep", "60"]))
+            if len(left) <= failures:
+                raise Exception("The current node timed out during startup. This could happen because ...")
+
+        monkeypatch.setattr(ray, "init", init)
+        return left
+
+    yield prepare
+    for process in left:
+        process.kill()
+        process.wait()
+
+
+def test_a_start_that_takes_too_long_is_made_again_and_leaves_nothing(slow_start):
+    left = slow_start(failures=2)
+    session._start()
+
+    assert len(left) == 3
+    assert [process.wait(10) for process in left[:2]] == [-9, -9]
+    assert left[2].poll() is None
+
+
+def test_starts_that_keep_taking_too_long_are_told_in_the_end(slow_start):
+    left = slow_start(failures=99)
+    with pytest.raises(InputError, match=r"backend\.address: Ray cannot be used: The current node timed out"):
+        session._start()
+
+    assert len(left) == session.STARTS
