@@ -13,6 +13,7 @@ from rich.table import Table
 
 from simulator.core.audit import AUDITS
 from simulator.core.backend import BACKENDS
+from simulator.core.blame import blaming_parts
 from simulator.core.errors import RumormillError, did_you_mean, wrong
 from simulator.core.method import METHODS
 from simulator.core.mixer import MIXERS
@@ -253,9 +254,8 @@ def doctor_command() -> None:
     healthy = True
     for check in examine():
         healthy &= check.passed
-        stderr.print(
-            f"[{'green' if check.passed else 'red'}]{'ok  ' if check.passed else 'FAIL'}[/] {check.name}: {check.found}"
-        )
+        verdict = "[red]FAIL[/]" if not check.passed else "[yellow]note[/]" if check.note else "[green]ok[/]  "
+        stderr.print(f"{verdict} {check.name}: {check.found}{check.note and f'. {check.note}'}")
     if not healthy:
         raise typer.Exit(1)
 
@@ -263,7 +263,8 @@ def doctor_command() -> None:
 def main() -> None:
     """Run the command line: errors as where, what, what to do; exit code 2 for bad input, 1 for a failed run."""
     try:
-        app()
+        with blaming_parts():
+            app()
     except RumormillError as error:
         show_error(error, stderr)
         sys.exit(error.exit_code)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -22,6 +24,7 @@ from simulator.core.registry import Registry
 from simulator.data.dataset import DATASETS
 from simulator.data.label_noise import LABEL_NOISE
 from simulator.data.partition import PARTITIONS
+from simulator.data.torchvision_import import import_torchvision
 from simulator.results.trackers import TRACKERS
 
 REQUIRED = (
@@ -41,11 +44,12 @@ REGISTRIES: tuple[Registry[Any], ...] = (METHODS, MIXERS, MODELS, DATASETS, PART
 
 
 class Check(NamedTuple):
-    """One thing examined, and what was found."""
+    """One thing examined, and what was found; a note is of what works here and may fail in code of the user's own."""
 
     name: str
     passed: bool
     found: str
+    note: str = ""
 
 
 def examine() -> Iterator[Check]:
@@ -56,7 +60,7 @@ def examine() -> Iterator[Check]:
     for registry in REGISTRIES:
         yield _attempt(registry.kind, partial(_all_load, registry))
     yield _attempt("torch computes", _train_step)
-    yield _attempt("torchvision loads", _torchvision)
+    yield _torchvision(_attempt("torchvision loads", lambda: str(import_torchvision().__version__)))
     yield Check("processors", True, f"{os.cpu_count()} cores, {_gpus()}")
     yield _attempt("disk", _disk)
 
@@ -82,10 +86,17 @@ def _train_step() -> str:
     return f"a convolution and its gradient, {torch.get_num_threads()} threads"
 
 
-def _torchvision() -> str:
-    from simulator.data.torchvision_import import import_torchvision
-
-    return f"{import_torchvision().__version__}"
+def _torchvision(loaded: Check) -> Check:
+    """``loaded``, with a note where a plain import, as in a plug-in of the user's, fails."""
+    command = [sys.executable, "-c", "import torchvision"]
+    plain = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    if not loaded.passed or plain.returncode == 0:
+        return loaded
+    why = (plain.stderr.strip().splitlines() or ["it ended without a word"])[-1]
+    return loaded._replace(
+        note=f"A plain `import torchvision` fails here ({why}). Rumormill works all the same; code of your own calls "
+        "simulator.data.torchvision_import.import_torchvision() first, or install torchvision's build for this torch."
+    )
 
 
 def _gpus() -> str:

@@ -19,6 +19,7 @@ from simulator.build import Simulation
 from simulator.choices import on_cpu
 from simulator.core.audit import AUDITS, Audit
 from simulator.core.backend import Backend, Blueprint
+from simulator.core.blame import blaming_parts
 from simulator.core.errors import InputError, RunError, wrong
 from simulator.core.method import METHODS
 from simulator.core.node import Node
@@ -85,6 +86,7 @@ class Run:
         return self.directory.metrics()
 
 
+@blaming_parts()
 def run(experiment: Experiment, out: str | Path = "runs", observers: Sequence[Observer] = ()) -> Run:
     """Run ``experiment`` into a new directory under ``out``.
 
@@ -95,6 +97,7 @@ def run(experiment: Experiment, out: str | Path = "runs", observers: Sequence[Ob
     return run_simulation(Simulation.of(experiment), out, observers)
 
 
+@blaming_parts()
 def run_simulation(simulation: Simulation, out: str | Path = "runs", observers: Sequence[Observer] = ()) -> Run:
     """Run ``simulation``, whatever its backend, into a new directory under ``out``.
 
@@ -122,6 +125,7 @@ def _new_directory(simulation: Simulation, out: Path) -> RunDirectory:
     return directory
 
 
+@blaming_parts()
 def resume(path: str | Path, round: int | None = None, observers: Sequence[Observer] = ()) -> Run:
     """Continue the run at ``path``, from its last checkpoint or that of ``round``, as if it had never stopped.
 
@@ -153,6 +157,7 @@ def carry_on(simulation: Simulation, path: Path, checkpoints: Checkpoints, obser
         return _run(simulation, RunDirectory(path), checkpoints, observers, max(checkpoints.rounds(), default=0)).status
 
 
+@blaming_parts()
 def branch(
     path: str | Path, round: int, experiment: Experiment, out: str | Path = "runs", observers: Sequence[Observer] = ()
 ) -> Run:
@@ -189,6 +194,7 @@ def _apart_from_methods(experiment: Experiment) -> Iterator[tuple[str, str]]:
             yield block, json.dumps(settings, sort_keys=True)
 
 
+@blaming_parts()
 def audit(path: str | Path, settings: Audit.Config) -> Path:
     """Audit the run at ``path``, in place of an earlier audit of that name; returns the folder of the results.
 
@@ -211,6 +217,7 @@ def audit(path: str | Path, settings: Audit.Config) -> Path:
     return results
 
 
+@blaming_parts()
 def write_run_report(directory: RunDirectory) -> Path:
     """Write ``report.html`` of a run, with the sections of its methods and audits; returns its path."""
     from simulator.results.report import write_report  # matplotlib takes half a second, and a run starts without it

@@ -50,7 +50,7 @@ def register(monkeypatch):
     monkeypatch.setattr(registry, "_entry_points", known)
 
     def bring(kind, name, part):
-        brought.setdefault(f"rumormill.{kind}", {})[name] = EntryPoint(part)
+        brought.setdefault(f"rumormill.{kind}", {})[name] = [EntryPoint(name, part)]
 
     return bring
 
@@ -58,8 +58,8 @@ def register(monkeypatch):
 class EntryPoint:
     """Stands for an installed entry point."""
 
-    def __init__(self, part):
-        self.part, self.value = part, f"stranger.package:{getattr(part, '__name__', 'Missing')}"
+    def __init__(self, name, part):
+        self.name, self.part, self.value = name, part, f"stranger.package:{getattr(part, '__name__', 'Missing')}"
 
     def load(self):
         if isinstance(self.part, Exception):

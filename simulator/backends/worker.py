@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from torch import Tensor
 
 from simulator.core.backend import Blueprint, Evaluation, Order, Reply
+from simulator.core.blame import blaming_parts
 from simulator.core.message import Message
 from simulator.core.node import Node
 from simulator.training.evaluation import evaluate
@@ -29,17 +30,20 @@ class Worker:
         trainer = next(iter(self._nodes.values())).training.trainer
         self._trainer = TRAINERS[trainer](blueprint.module())
 
+    @blaming_parts()
     def reset(self) -> None:
         """Put the nodes back to their beginning."""
         self._nodes = {node.id: node for node in self._blueprint.nodes(sorted(self.ids))}
         self._mail: defaultdict[int, list[Message]] = defaultdict(list)
 
+    @blaming_parts()
     def load(self, states: Mapping[int, Mapping[str, Tensor]]) -> None:
         """Restore the nodes' states and forget their mail."""
         self._mail.clear()
         for id, node in self._nodes.items():
             node.load_state_dict(states[id])
 
+    @blaming_parts()
     def superstep(self, order: Order, arrived: Iterable[Message] = ()) -> tuple[dict[int, Reply], list[Message]]:
         """Carry out ``order`` at those of the nodes that it names.
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from simulator.core.errors import did_you_mean, wrong
+from simulator.core.signatures import check_signatures
 
 
 class Settings(BaseModel):
@@ -59,16 +60,16 @@ class Registry(Generic[P]):
         """The class called ``name``.
 
         Raises:
-            InputError: no such name (with the nearest one), or its package cannot be imported.
+            InputError: no such name (with the nearest one), two packages claim it, it cannot be imported, or it is no
+                part whose hooks can be called.
         """
         known = _entry_points(self.group)
         if name not in known:
             raise wrong("", f"unknown name '{name}'.", did_you_mean(name, list(known), self.kind))
-        try:
-            part: type[P] = known[name].load()
-        except ImportError as error:
-            what = f"'{name}' cannot be imported: {error}."
-            raise wrong("", what, f"It is declared as {known[name].value}.") from error
+        if len(claims := sorted({point.value for point in known[name]})) > 1:
+            what = f"'{name}' is declared by several packages: as {' and as '.join(claims)}."
+            raise wrong("", what, "Rename one, or uninstall its package.")
+        part: type[P] = _loaded(known[name][0])
         return part
 
     def build(self, config: PartSettings) -> P:
@@ -77,5 +78,23 @@ class Registry(Generic[P]):
 
 
 @cache
-def _entry_points(group: str) -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=group)}
+def _entry_points(group: str) -> dict[str, list[EntryPoint]]:
+    found: dict[str, list[EntryPoint]] = {}
+    for point in entry_points(group=group):
+        found.setdefault(point.name, []).append(point)
+    return found
+
+
+def _loaded(point: EntryPoint) -> type[Any]:
+    """What ``point`` stands for; the code of a stranger's module can raise anything."""
+    try:
+        part = point.load()
+    except Exception as error:
+        kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
+        what = f"'{point.name}' cannot be imported: {kind}{error}."
+        raise wrong("", what, f"It is declared as {point.value}.") from error
+    if not (isinstance(part, type) and issubclass(part, Part)):
+        what = f"'{point.name}' is declared as {point.value}, which is no class of a part."
+        raise wrong("", what, "Derive it from the base class of its kind, for example simulator.core.method.Method.")
+    check_signatures(part, Part)
+    return part

@@ -225,6 +225,18 @@ def test_doctor_finds_everything_in_place(rumormill):
     assert "FAIL" not in err
 
 
+@pytest.mark.parametrize(("module", "noted"), [("raise RuntimeError('operator is missing')", True), ("", False)])
+def test_doctor_notes_where_a_plain_import_of_torchvision_fails(rumormill, monkeypatch, tmp_path, module, noted):
+    (tmp_path / "torchvision.py").write_text(module)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    code, _, err = rumormill("doctor")
+    told = " ".join(err.split())
+
+    assert code == 0, err
+    assert ("note torchvision loads" in told) == noted
+    assert ("fails here (RuntimeError: operator is missing)" in told) == noted
+
+
 def test_doctor_fails_when_a_part_is_broken(rumormill, register):
     register("models", "broken", ImportError("no module named 'gone'"))
     code, _, err = rumormill("doctor")

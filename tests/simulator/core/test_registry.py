@@ -1,7 +1,10 @@
 """Parts by name: found through entry points, wrong names answered with the nearest."""
 
+from importlib.metadata import EntryPoint
+
 import pytest
 
+from simulator.core import registry
 from simulator.core.errors import InputError
 from simulator.core.method import METHODS
 from simulator.core.mixer import MIXERS
@@ -67,3 +70,36 @@ def test_a_part_that_cannot_be_imported_names_its_package(register):
     with pytest.raises(InputError, match=r"'broken' cannot be imported: No module named 'stranger'") as caught:
         METHODS.load("broken")
     assert "stranger.package" in caught.value.problems[0].advice
+
+
+@pytest.mark.parametrize("error", [NameError("name 'tensor' is not defined"), SyntaxError("invalid syntax")])
+def test_whatever_a_strangers_module_raises_is_told_with_its_kind(register, error):
+    register("methods", "broken", error)
+
+    with pytest.raises(InputError, match=rf"'broken' cannot be imported: {type(error).__name__}: {error}"):
+        METHODS.load("broken")
+
+
+@pytest.mark.parametrize("thing", [object, print, 3])
+def test_what_is_no_part_is_refused(register, thing):
+    register("methods", "thing", thing)
+
+    with pytest.raises(InputError, match=r"'thing' is declared as stranger\.package:.*, which is no class of a part"):
+        METHODS.load("thing")
+
+
+def test_a_name_that_two_packages_claim_is_refused_and_not_guessed(monkeypatch):
+    claims = [EntryPoint("gossip", value, "rumormill.mixers") for value in ("mine:Gossip", "yours:Gossip")]
+    monkeypatch.setattr(registry, "_entry_points", lambda group: {"gossip": claims})
+
+    with pytest.raises(
+        InputError, match="'gossip' is declared by several packages: as mine:Gossip and as yours:Gossip"
+    ):
+        MIXERS.load("gossip")
+
+
+def test_a_package_that_is_installed_twice_claims_a_name_once(monkeypatch):
+    (installed,) = registry._entry_points("rumormill.mixers")["gossip"]
+    monkeypatch.setattr(registry, "_entry_points", lambda group: {"gossip": [installed, installed]})
+
+    assert MIXERS.load("gossip").__name__ == "Gossip"

@@ -1,0 +1,132 @@
+"""What a stranger's part gets wrong is told by its name and hook, and not as a traceback of ours."""
+
+import pytest
+import torch
+from reference.experiments import small
+from torch import nn
+
+from simulator import run
+from simulator.core.blame import blame, blaming_parts
+from simulator.core.errors import InputError, RunError, wrong
+from simulator.core.method import METHODS, Method
+from simulator.core.model import Model
+from simulator.core.registry import PartSettings
+from simulator.data.dataset import Dataset
+
+
+class Clumsy(Method):
+    class Config(PartSettings):
+        name: str = "clumsy"
+        at: str = "before_step"
+
+    def setup(self, node):
+        self._stumble("setup")
+
+    def before_step(self, node, batch):
+        self._stumble("before_step")
+
+    def after_mixing(self, node):
+        self._stumble("after_mixing")
+
+    def _stumble(self, where):
+        if where == self.config.at:
+            raise ZeroDivisionError("division by nothing")
+
+
+class Careful(Method):
+    class Config(PartSettings):
+        name: str = "careful"
+
+    def before_round(self, node):
+        raise wrong("methods.careful", "there is nothing to be careful about.")
+
+
+@pytest.mark.parametrize(
+    ("hook", "where"),
+    [("setup", r"at node 0 in round 1"), ("before_step", "at node 0 in round 1"), ("after_mixing", "in round 1")],
+)
+def test_a_hook_that_raises_is_named_with_its_part_its_node_and_its_round(register, tmp_path, hook, where):
+    register("methods", "clumsy", Clumsy)
+    with pytest.raises(RunError, match=rf"method clumsy \(.*test_blame:Clumsy\) failed in {hook}, .*{where}") as caught:
+        run(small(methods=[{"name": "clumsy", "at": hook}]), tmp_path)
+
+    told = str(caught.value)
+    assert "ZeroDivisionError: division by nothing" in told
+    assert "in _stumble" in told, "the author needs the line"
+    assert "sequential.py" not in told, "and not ours"
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+def test_what_a_part_says_on_purpose_passes_as_it_is(register, tmp_path):
+    register("methods", "careful", Careful)
+    with pytest.raises(InputError, match=r"^methods\.careful: there is nothing to be careful about\.$"):
+        run(small(methods=["careful"]), tmp_path)
+
+
+class Lopsided(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+
+    def forward(self, images):
+        return self.layer(images)
+
+
+class LopsidedModel(Model):
+    class Config(PartSettings):
+        name: str = "lopsided"
+
+    def build(self, shape, classes, channels=()):
+        return Lopsided()
+
+
+def test_a_network_that_raises_is_named(register, tmp_path):
+    register("models", "lopsided", LopsidedModel)
+    with pytest.raises(RunError, match=r"the network .*test_blame:Lopsided failed in forward: RuntimeError"):
+        run(small(model="lopsided"), tmp_path)
+
+
+class Missing(Dataset):
+    class Config(PartSettings):
+        name: str = "missing"
+
+    def load(self, root):
+        return self.nowhere
+
+
+def test_any_kind_of_part_is_named():
+    told = r"dataset missing \(.*test_blame:Missing\) failed in load: AttributeError"
+    with pytest.raises(RunError, match=told), blaming_parts():
+        Missing(Missing.Config()).load(None)
+
+
+def test_a_fault_of_ours_is_nobody_elses():
+    with pytest.raises(RuntimeError) as caught:
+        torch.zeros(2) @ torch.zeros(3)
+    assert blame(caught.value) is None
+
+
+class Forgetful(Method):
+    def before_step(self, node):
+        """Without the batch that it will be given."""
+
+
+class Generous(Method):
+    def before_step(self, node, batch, more=None, *others):
+        """With more than it will be given."""
+
+
+def test_a_hook_that_cannot_be_called_is_refused_when_it_is_loaded(register):
+    register("methods", "forgetful", Forgetful)
+    with pytest.raises(InputError, match=r"Forgetful\.before_step takes \(self, node\), and is called with \(self, "):
+        METHODS.load("forgetful")
+
+
+def test_a_hook_may_take_more_than_it_is_given(register):
+    register("methods", "generous", Generous)
+    assert METHODS.load("generous") is Generous
+
+
+def test_the_signatures_of_all_built_in_parts_fit():
+    for name in METHODS.names():
+        METHODS.load(name)
