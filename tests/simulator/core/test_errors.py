@@ -1,5 +1,7 @@
 """Problems that say where, what, and what to do."""
 
+import pytest
+
 from simulator.core.errors import InputError, Problem, RunError, did_you_mean, wrong
 
 
@@ -25,3 +27,18 @@ def test_exit_codes_tell_wrong_input_from_a_failed_run():
 
 def test_did_you_mean_names_the_nearest_and_then_all():
     assert did_you_mean("rign", ["torus", "ring"], "graphs") == "Did you mean 'ring'? Known graphs: ring, torus."
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("tors", "torus"), ("rings", "ring"), ("hipercube", "hypercube"), ("gossp", None), ("x", None)],
+)
+def test_a_name_is_suggested_if_more_than_half_of_it_is_right(name, nearest):
+    guess = f"Did you mean '{nearest}'? " if nearest else ""
+    assert (
+        did_you_mean(name, ["torus", "ring", "hypercube"], "graphs") == f"{guess}Known graphs: hypercube, ring, torus."
+    )
+
+
+def test_nothing_is_suggested_where_nothing_is_known():
+    assert did_you_mean("ring", [], "graphs") == "Known graphs: none."

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from simulator.core.training import OptimizerSettings, ScheduleSettings
+from simulator.core.training import OptimizerSettings, ScheduleSettings, TrainingSettings
 
 
 def factors(rounds, **settings):
@@ -55,3 +55,28 @@ def test_nesterov_without_momentum_is_refused():
 def test_impossible_optimizers_are_refused(settings):
     with pytest.raises(ValidationError):
         OptimizerSettings(**settings)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "differ"),
+    [
+        ({}, False),
+        ({0: {}}, False),
+        ({1: {"batch_size": 4}}, False),
+        ({1: {"local_steps": 3}}, True),
+        ({1: {"lr": 0.01}}, True),
+        ({0: {"batch_size": 4}, 1: {"lr": 0.01}}, True),
+        ({0: {"local_steps": 3}, 1: {"batch_size": 4}}, True),
+    ],
+)
+def test_one_node_with_one_thing_of_its_own_makes_steps_differ(nodes, differ):
+    assert TrainingSettings(nodes=nodes).steps_differ is differ
+
+
+def test_a_node_has_what_it_has_of_its_own_and_else_what_all_have():
+    training = TrainingSettings(local_steps=5, batch_size=8, nodes={1: {"lr": 0.5}, 2: {"local_steps": 2}})
+    found = [training.of(node) for node in range(3)]
+
+    assert [each.optimizer.lr for each in found] == [0.1, 0.5, 0.1]
+    assert [each.local_steps for each in found] == [5, 5, 2]
+    assert [each.batch_size for each in found] == [8, 8, 8]

@@ -217,3 +217,12 @@ def test_the_block_survives_being_written_and_read() -> None:
         again = load_experiment(experiment.to_dict())
         assert again == experiment
         assert isinstance(again.data.corruption.labels, LabelNoise.Config) == override.startswith("labels={")
+
+
+@pytest.mark.parametrize("duplicates", [1, 2])
+def test_a_single_pair_of_duplicates_is_corruption(write_npz: Writer, tmp_path: Path, duplicates: int) -> None:
+    assert Corruption(duplicates=duplicates).is_on
+    saved = recorded(prepared(write_npz("a.npz"), duplicates=duplicates), tmp_path)
+    assert [(saved["train_duplicate_of"][saved["train_node"] == node] >= 0).sum() for node in range(4)] == [
+        duplicates
+    ] * 4

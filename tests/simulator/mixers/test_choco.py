@@ -236,3 +236,20 @@ def test_an_experiment_survives_being_written_out(register):
 
     assert experiment.mixer.compression.bits == 4
     assert small(mixer=experiment.mixer.model_dump()).mixer == experiment.mixer
+
+
+def test_both_halves_of_the_memory_are_restored():
+    """After one more round, a restored node is where it would have been; with either half forgotten it is not."""
+
+    def network():
+        return build(Topology.build("ring", 4), sgd(0.2), coded("top_k", 0.3))
+
+    straight = network()
+    straight.run(3)
+    saved_states = straight.states()
+    resumed = network()
+    resumed.load(saved_states)
+
+    np.testing.assert_array_equal(resumed.run(2)[-1], straight.run(2)[-1])
+    assert saved(straight, "replica").any()
+    assert saved(straight, "around").any()
