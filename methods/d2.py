@@ -15,7 +15,7 @@ from simulator.core.node import Node
 from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings
 from simulator.mixers.gossip import Gossip
-from topologies import Topology, lambda_min
+from topologies import Links, lambda_min
 
 
 class D2(Method):
@@ -71,8 +71,9 @@ class D2(Method):
                 "needs the same mixing matrix in every round: it can diverge where links change.",
                 "Set topology.schedule: static and no topology.failures, or use gradient_tracking.",
             )
-        rate = plan.mixer.rate if isinstance(plan.mixer, Gossip.Config) else 1.0
-        yield from _spectrum(config.strength, rate, plan.topology)
+        else:
+            rate = plan.mixer.rate if isinstance(plan.mixer, Gossip.Config) else 1.0
+            yield from _spectrum(config.strength, rate, plan.network.at(0))
 
     def setup(self, node: Node) -> None:
         """Nothing was mixed yet."""
@@ -96,12 +97,12 @@ class D2(Method):
         self.correction.copy_(state["correction"])
 
 
-def _spectrum(strength: float, rate: float, topology: Topology) -> Iterable[Problem]:
+def _spectrum(strength: float, rate: float, links: Links) -> Iterable[Problem]:
     lazy = "Set topology.weights: lazy, on an undirected graph."
-    if not topology.is_symmetric:
+    if not links.is_symmetric:
         yield Problem("", "needs a symmetric mixing matrix.", lazy)
         return
-    smallest, bound = 1 - rate * (1 - lambda_min(topology.weights)), -1 / (1 + 2 * strength)
+    smallest, bound = 1 - rate * (1 - lambda_min(links.weights)), -1 / (1 + 2 * strength)
     if smallest <= bound + 1e-9:
         yield Problem(
             "",

@@ -58,7 +58,7 @@ class GradientTracking(Method):
 
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
-        """Mixing must keep the sum of the trackers, and a step must go along them alone."""
+        """Mixing must keep the sum of the trackers in every round, and a step must go along them alone."""
         if plan.training.optimizer.momentum:
             yield Problem(
                 "",
@@ -77,18 +77,18 @@ class GradientTracking(Method):
                 "mixes trackers over all links, and a method keeps parameters from travelling over some.",
                 "Keep one of the two.",
             )
-        if plan.one_way_losses:
+        if not plan.network.schedule.laws.doubly_stochastic:
             yield Problem(
                 "",
-                "loses track of the mean gradient where links fail one way.",
-                "Set topology.failures.symmetric: true.",
-            )
-        if not plan.topology.is_doubly_stochastic:
-            yield Problem(
-                "",
-                f"needs a mixing matrix whose columns sum to 1 as its rows do; {plan.topology.weights_name} weights on "
-                "this graph lose track of the mean gradient.",
+                "needs a mixing matrix whose columns sum to 1 as its rows do, in every round; "
+                f"{plan.topology.weights_name} weights on this graph lose track of the mean gradient.",
                 "Set topology.weights: metropolis_hastings, on an undirected graph.",
+            )
+        elif not plan.network.laws.doubly_stochastic:
+            yield Problem(
+                "",
+                "loses track of the mean gradient where links fail one way, or weigh differently in their directions.",
+                "Set topology.failures.symmetric: true, on an undirected graph; or remove topology.failures.",
             )
 
     def setup(self, node: Node) -> None:

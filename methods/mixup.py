@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -24,7 +24,7 @@ class MixUp(Method):
         x_i <- l x_i + (1 - l) x_p(i) ;  loss_i = l CE(x_i, y_i) + (1 - l) CE(x_i, y_p(i))
 
     The network sees the mixed images in a pass of its own, after that of the images as they are, which is then of no
-    use: a step costs a forward pass more than it would need. Losses of methods listed before this one are lost.
+    use: a step costs a forward pass more than it would need. Methods that change losses must come after this one.
     """
 
     class Config(PartSettings):
@@ -37,6 +37,11 @@ class MixUp(Method):
     neutral: ClassVar[Mapping[str, Any]] = {"alpha": 0.0}
     stackable: ClassVar[bool] = False
     row_wise: ClassVar[bool] = False
+
+    @classmethod
+    def loss_use(cls, config: Any) -> Literal["watches", "replaces"]:
+        """Those of the images as they are give way to those of mixed ones."""
+        return "replaces" if config.alpha else "watches"
 
     def before_round(self, node: Node) -> None:
         """One stream of random numbers for all steps of the round."""

@@ -30,6 +30,7 @@ from simulator.data.splits import NetworkData, prepare
 from simulator.engine import Engine, Rhythm
 from simulator.experiment import Experiment
 from simulator.mode import Mode
+from simulator.planning import network_notes
 from simulator.results.checkpoint import Checkpoints
 from simulator.results.views import room_for_views
 from simulator.synchronous import Synchronous
@@ -253,5 +254,5 @@ class Simulation:
             parameters=len(initial),
             start_round=start_round,
             settings=experiment.to_dict(),
-            notes=(*self.data.notes, *room_for_views(len(recorded), nodes, initial.nbytes)),
+            notes=(*network_notes(experiment, self.network), *self.data.notes, *room_for_views(len(recorded), nodes, initial.nbytes)),
         )

@@ -37,6 +37,7 @@ from simulator.sweep import load_sweep, run_sweep
 from simulator.yaml_file import read_experiment, read_value, recipes
 from topologies import GRAPHS, SCHEDULES, WEIGHTS, Topology, TopologyError
 from topologies.drawing import draw as draw_topology
+from topologies.graphs import is_random
 from topologies.spectral import diameter, expected_rounds_to_halve, lambda_min, spectral_gap
 
 HELP = "Simulate decentralized federated learning and measure what it leaks."
@@ -226,7 +227,7 @@ def topology_command(
     graph: Annotated[str, typer.Argument(metavar="GRAPH", help="See `rumormill list graphs`.")],
     nodes: Annotated[int | None, typer.Option("--nodes", help="Number of nodes.")] = None,
     weights: Annotated[str, typer.Option("--weights", help="See `rumormill list weights`.")] = "metropolis_hastings",
-    seed: Annotated[int, typer.Option("--seed", help="For random graphs.")] = 0,
+    seed: Annotated[int | None, typer.Option("--seed", help="For random graphs.")] = None,
     options: Annotated[
         list[str] | None, typer.Argument(metavar="[OPTION=VALUE]...", help="For example rows=4.")
     ] = None,
@@ -235,8 +236,11 @@ def topology_command(
 ) -> None:
     """Show what a graph means for mixing and traffic: links, degrees, diameter, spectral gap, bytes."""
     pairs = [option.partition("=") for option in options or []]
+    given = {key: read_value(text, key) for key, _, text in pairs}
     try:
-        topology = Topology.build(graph, nodes, weights, seed, **{key: read_value(text, key) for key, _, text in pairs})
+        if seed is not None and not is_random(graph, given):
+            raise wrong("--seed", f"the {graph} graph is not random: a seed changes nothing.", "Leave --seed out.")
+        topology = Topology.build(graph, nodes, weights, seed or 0, **given)
     except TopologyError as error:
         raise wrong(f"topology.{error.field}", error.message, error.advice) from error
     table = Table(show_header=False, box=None)

@@ -8,10 +8,10 @@ from simulator.core.errors import Problem
 from simulator.core.method import METHODS, NEEDS
 from simulator.core.mixer import MIXERS
 from simulator.core.model import MODELS
-from simulator.core.plan import Plan
 from simulator.data.label_noise import LabelNoise
 from simulator.experiment import Experiment
-from simulator.training.hooks import overrides
+from simulator.method_pairs import at_odds
+from simulator.planning import plan_of
 from simulator.yaml_file import Location
 from topologies import Network, TopologyError
 
@@ -27,39 +27,23 @@ def inconsistencies(experiment: Experiment) -> Found:
         return
     yield from _refused_by_parts(experiment, network)
     yield from _unmet_needs(experiment)
-    yield from _without_gradients_by_sample(experiment)
+    yield from at_odds(experiment)
     yield from _unknown_nodes(experiment, network.base.num_nodes)
     yield from _modalities_in_vain(experiment, network.base.num_nodes)
     yield from _unknown_rounds(experiment)
+    yield from _absences_in_vain(experiment)
     if experiment.mode == "asynchronous":
         yield from _bound_to_rounds(experiment, network)
 
 
 def _refused_by_parts(experiment: Experiment, network: Network) -> Found:
-    failures = experiment.topology.failures
-    plan = Plan(
-        rounds=experiment.rounds,
-        training=experiment.training,
-        topology=network.base,
-        varies=network.varies,
-        mixer=experiment.mixer,
-        steps_differ=_steps_differ(experiment),
-        one_way_losses=bool(failures.links) and not failures.symmetric,
-        methods=experiment.methods,
-        apart=bool(experiment.data.modality_by_node)
-        or any(METHODS.load(settings.name).keeps_apart(settings) for settings in experiment.methods),
-    )
+    plan = plan_of(experiment, network)
     parts = {("mixer",): experiment.mixer} | {("methods", k): method for k, method in enumerate(experiment.methods)}
     for place, settings in parts.items():
         registry = MIXERS if place == ("mixer",) else METHODS
         for problem in registry.load(settings.name).check(settings, plan):
             keys = tuple(problem.where.split(".")) if problem.where else ()
             yield (*place, *keys), Problem("", problem.what, problem.advice)
-
-
-def _steps_differ(experiment: Experiment) -> bool:
-    changed = (METHODS.load(settings.name).changes_steps(settings) for settings in experiment.methods)
-    return experiment.training.steps_differ or any(changed)
 
 
 def _unmet_needs(experiment: Experiment) -> Found:
@@ -75,21 +59,6 @@ def _unmet_needs(experiment: Experiment) -> Found:
             if not offered[need]:
                 what = f"{settings.name} needs {need.replace('_', ' ')}, and there is none."
                 yield ("methods", number), Problem("", what, NEEDS[need])
-
-
-def _without_gradients_by_sample(experiment: Experiment) -> Found:
-    """One method may combine the gradients of samples, where each sample has one."""
-    methods = [
-        (number, settings.name, METHODS.load(settings.name)) for number, settings in enumerate(experiment.methods)
-    ]
-    combining = [name for _, name, method in methods if overrides(method, "combine_gradients")]
-    for number, name, method in methods if combining else ():
-        if name in combining[1:]:
-            what = f"{name} combines the gradients of single samples, and {combining[0]} does so already."
-            yield ("methods", number), Problem("", what, "Keep one of the two.")
-        if overrides(method, "per_sample_loss") and not (method.row_wise and method.stackable):
-            what = f"the loss that {name} gives a sample has no gradient of its own, and {combining[0]} needs that."
-            yield ("methods", number), Problem("", what, "Keep one of the two.")
 
 
 def _unknown_nodes(experiment: Experiment, nodes: int) -> Found:
@@ -121,6 +90,13 @@ def _unknown_rounds(experiment: Experiment) -> Found:
             yield ("record", "rounds", place), Problem("", what, f"Count from 1 to {experiment.rounds}, the last one.")
 
 
+def _absences_in_vain(experiment: Experiment) -> Found:
+    for place, (node, first, _) in enumerate(experiment.topology.failures.away):
+        if first >= experiment.rounds:
+            what = f"node {node} would be away from round {first} on, and the last one is {experiment.rounds - 1}."
+            yield ("topology", "failures", "away", place), Problem("", what, "Count rounds from 0, or remove it.")
+
+
 def _bound_to_rounds(experiment: Experiment, network: Network) -> Found:
     """What has no meaning where nodes do not go through rounds in step."""
     if experiment.clock is None:
@@ -131,6 +107,8 @@ def _bound_to_rounds(experiment: Experiment, network: Network) -> Found:
         yield ("topology", "graph"), Problem("", what, "Choose an undirected graph of at least two nodes.")
     if experiment.topology.schedule.name != "static":
         yield ("topology", "schedule"), _needs_rounds("a schedule of links", "Set topology.schedule: static")
+    if experiment.topology.weights != "metropolis_hastings":
+        yield ("topology", "weights"), _needs_rounds("a choice of weights", "Remove topology.weights")
     if network.fails:
         yield ("topology", "failures"), _needs_rounds("failures", "Remove topology.failures")
     if experiment.mixer != MIXERS.load("gossip").Config.model_validate({"name": "gossip"}):

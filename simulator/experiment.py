@@ -13,7 +13,8 @@ from simulator.clock import ClockSettings
 from simulator.core.registry import PartSettings, Settings
 from simulator.core.training import TrainingSettings
 from simulator.data.splits import DataSettings
-from topologies import Failures, Network, Topology, build_schedule
+from topologies import ALONG_LINKS, SCHEDULES, Failures, Network, Topology, build_schedule
+from topologies.errors import require
 
 
 class ScheduleSettings(Settings):
@@ -78,6 +79,9 @@ class TopologySettings(Settings):
             TopologyError: the settings do not describe a valid network.
         """
         topology = Topology.build(self.graph, self.nodes, self.weights, seed, **(self.model_extra or {}))
+        own = f"The schedule {self.schedule.name} brings its own links, and would use none of a spanning tree."
+        along = not self.spanning_tree or self.schedule.name in ALONG_LINKS or self.schedule.name not in SCHEDULES
+        require(along, own, f"Remove spanning_tree, or choose one of {', '.join(ALONG_LINKS)}.", "spanning_tree")
         if self.spanning_tree:
             topology = topology.spanning_tree()
         schedule = build_schedule(self.schedule.name, topology, seed, **(self.schedule.model_extra or {}))

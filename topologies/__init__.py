@@ -4,11 +4,12 @@ from topologies.drawing import draw
 from topologies.errors import TopologyError
 from topologies.failures import Failures
 from topologies.graphs import GRAPHS
+from topologies.laws import Laws
 from topologies.links import Links
 from topologies.network import Network
 from topologies.placement import blocks, links_cut
 from topologies.schedule import Schedule
-from topologies.schedules import SCHEDULES, build_schedule
+from topologies.schedules import ALONG_LINKS, SCHEDULES, build_schedule
 from topologies.spectral import (
     diameter,
     distances,
@@ -25,10 +26,12 @@ from topologies.topology import Topology
 from topologies.weights import WEIGHTS
 
 __all__ = [
+    "ALONG_LINKS",
     "GRAPHS",
     "SCHEDULES",
     "WEIGHTS",
     "Failures",
+    "Laws",
     "Links",
     "Network",
     "Schedule",

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topologies.errors import require
+from topologies.laws import Laws
 from topologies.links import Links
 from topologies.seeding import generator
 
@@ -19,7 +20,8 @@ class Failures:
     A lost link's weight goes back to the receiver's own weight, so rows still sum to 1. A symmetric W stays symmetric,
     hence doubly stochastic, if losses are `symmetric`. If they are not, or W is not, the columns no longer sum to 1 and
     gossip drifts away from the average of the nodes. For push-sum (`Links.push`) the weight goes back to the sender's
-    own weight instead: columns sum to 1 whatever is lost, and push-sum stays exact.
+    own weight instead: columns sum to 1 whatever is lost, and push-sum stays exact. Links of a directed graph that go
+    one way are lost one way, whatever `symmetric` says. See `keep`.
 
     Attributes:
         links: probability, within [0, 1), that a link loses what it carries in a round; independent between rounds.
@@ -29,11 +31,11 @@ class Failures:
             which makes a node's rounds independent of each other.
         away: further absences (node, first round, last round), both rounds included; a node that joins late is away
             from round 0.
-        symmetric: whether the two directions between two nodes are lost together.
+        symmetric: whether the two directions between two nodes are lost together; False only beside `links`.
         seed: seed of the draws, at least 0.
 
     Raises:
-        TopologyError: a value is out of range.
+        TopologyError: a value is out of range, or cannot change anything.
     """
 
     links: float = 0.0
@@ -53,6 +55,12 @@ class Failures:
         for node, first, last in self.away:
             wrong = f"Node {node} cannot be away from round {first} to {last}."
             require(node >= 0 and 0 <= first <= last, wrong, "Give (node, first round, last round).", "away")
+        for field, idle, without in (
+            ("mean_absence", self.mean_absence is not None and not self.nodes, "nodes"),
+            ("symmetric", not self.symmetric and not self.links, "links"),
+        ):
+            what = f"{field} is {getattr(self, field)}, which changes nothing while failures.{without} is 0."
+            require(not idle, what, f"Leave {field} out, or set failures.{without}.", field)
 
     def check(self, num_nodes: int) -> None:
         """Check that there are all nodes that `away` names.
@@ -63,6 +71,22 @@ class Failures:
         for node, _, _ in self.away:
             advice = f"Nodes are 0..{num_nodes - 1}."
             require(node < num_nodes, f"There is no node {node} to be away.", advice, "away")
+
+    @property
+    def any(self) -> bool:
+        """Whether anything ever goes wrong."""
+        return bool(self.links or self.nodes or self.away)
+
+    def keep(self, laws: Laws, push: bool) -> Laws:
+        """What is left, in every round, of what holds for every round as scheduled; see `apply` for the reasons.
+
+        Args:
+            laws: of the schedule.
+            push: whether its weights are `Links.push`.
+        """
+        if self.nodes or self.away:
+            laws = laws.after_losses(to_sender=push, together=True)
+        return laws.after_losses(to_sender=push, together=self.symmetric) if self.links else laws
 
     def apply(self, links: Links, round: int) -> Links:
         """What is left of the links of a round.

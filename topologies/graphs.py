@@ -164,6 +164,17 @@ def named(graph: str, options: Mapping[str, Any], seed: int) -> nx.Graph:
     return checked_call(function, {**options, **seeded})
 
 
+def is_random(graph: str, options: Mapping[str, Any]) -> bool:
+    """Whether a seed decides what the graph of that name in `GRAPHS` is, with these arguments.
+
+    Raises:
+        TopologyError: there is no such graph.
+    """
+    if graph == "disjoint_union" and options.get("of") in GRAPHS:
+        return is_random(options["of"], {})
+    return "seed" in find(graph, GRAPHS, "graph").__annotations__
+
+
 def _empty(nodes: int) -> nx.Graph:
     require(nodes >= 1, f"A graph cannot have {nodes} nodes.", "Set nodes to 1 or more.", "nodes")
     return nx.empty_graph(nodes)

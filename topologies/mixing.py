@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 
-from topologies.weights import Matrix, is_column_stochastic, is_doubly_stochastic
+from topologies.weights import Matrix, is_column_stochastic, is_doubly_stochastic, is_symmetric
 
 
 class Mixing(ABC):
@@ -22,6 +22,11 @@ class Mixing(ABC):
     @abstractmethod
     def out_neighbours(self, node: int) -> tuple[int, ...]:
         """Nodes that `node` sends to, ascending, without itself."""
+
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether W is symmetric within 1e-12."""
+        return is_symmetric(self.weights)
 
     @property
     def is_doubly_stochastic(self) -> bool:

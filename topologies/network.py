@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 
 from topologies.failures import Failures
+from topologies.laws import Laws
 from topologies.links import Links
 from topologies.schedule import Schedule
 from topologies.topology import Topology
@@ -29,17 +30,23 @@ class Network:
     def copies(self, number: int) -> Self:
         """The same network so many times, numbered as by `Topology.copies`: what fails, fails in all copies at once."""
         draw, period = partial(_copied, self, number), None if self.varies else 1
-        return type(self)(Schedule(self.schedule.name, self.base.copies(number), draw, period), Failures())
+        schedule = Schedule(self.schedule.name, self.base.copies(number), draw, period, promise=self.laws)
+        return type(self)(schedule, Failures())
 
     @property
     def base(self) -> Topology:
-        """All links that there can be, for placement, drawings and reports."""
+        """All links that there can be, for placement, drawings and reports; what its W is like, no round's need be."""
         return self.schedule.base
+
+    @property
+    def laws(self) -> Laws:
+        """What holds for W in every round, whatever fails."""
+        return self.failures.keep(self.schedule.laws, self.base.push)
 
     @property
     def fails(self) -> bool:
         """Whether anything ever goes wrong."""
-        return bool(self.failures.links or self.failures.nodes or self.failures.away)
+        return self.failures.any
 
     @property
     def varies(self) -> bool:

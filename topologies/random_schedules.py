@@ -8,12 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topologies.errors import require
+from topologies.laws import Laws
 from topologies.links import Links
 from topologies.random_graphs import check_degree
 from topologies.schedule import Schedule
 from topologies.seeding import generator
 from topologies.topology import Topology
 from topologies.weights import exchanges, metropolis_hastings
+
+EXCHANGES = Laws(rows=True, columns=True, symmetric=True, two_way=True)  # of pairs that give and take the same
 
 
 def random_matching(topology: Topology, *, seed: int) -> Schedule:
@@ -33,7 +36,8 @@ def random_matching(topology: Topology, *, seed: int) -> Schedule:
     directed = "Pairs average both ways, but the links of the topology go one way."
     require(not topology.graph.is_directed(), directed, "Use an undirected graph.", "graph")
     neighbours = [np.array(topology.neighbours(node), dtype=np.int64) for node in range(topology.num_nodes)]
-    return Schedule("random_matching", topology, partial(_matching, neighbours, topology.push, seed))
+    draw = partial(_matching, neighbours, topology.push, seed)
+    return Schedule("random_matching", topology, draw, promise=EXCHANGES)
 
 
 def random_regular(topology: Topology, degree: int = 4, every: int = 1, *, seed: int) -> Schedule:
@@ -58,7 +62,8 @@ def random_regular(topology: Topology, degree: int = 4, every: int = 1, *, seed:
     graph = nx.complete_graph(nodes)
     graph.add_nodes_from(topology.graph.nodes(data=True))
     base = Topology.from_networkx(graph, "push" if topology.push else "metropolis_hastings", "complete")
-    return Schedule("random_regular", base, partial(_regular, nodes, degree, topology.push, seed), every=every)
+    draw = partial(_regular, nodes, degree, topology.push, seed)
+    return Schedule("random_regular", base, draw, every=every, promise=EXCHANGES)
 
 
 def _matching(neighbours: list[NDArray[np.int64]], push: bool, seed: int, index: int) -> Links:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Self
 
 import networkx as nx
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topologies.errors import TopologyError, require
+from topologies.laws import Laws
 from topologies.links import Links
 from topologies.topology import Topology
 from topologies.unions import components, declared
@@ -27,6 +28,8 @@ class Schedule:
         draw: links of the i-th graph, i = 0, 1, ...; a pure function.
         period: number of graphs after which they repeat, or None if they never do.
         every: number of rounds that each graph lasts.
+        promise: what holds for every graph by the way they are made, as must be said of random ones to be known; every
+            graph is held to it. Without it, only what every W must be is known of graphs without a period.
 
     Raises:
         TopologyError: the graphs do not fit; see `validate`.
@@ -37,6 +40,7 @@ class Schedule:
     draw: Callable[[int], Links]
     period: int | None = None
     every: int = 1
+    promise: Laws | None = None
 
     def __post_init__(self) -> None:
         self.validate()
@@ -66,6 +70,13 @@ class Schedule:
         """Number of nodes n."""
         return self.base.num_nodes
 
+    @cached_property
+    def laws(self) -> Laws:
+        """What holds for W in every round: seen in each graph of a period, or else promised for all draws."""
+        if self.period is None:
+            return self.promise or Laws.bound(self.base.push)
+        return Laws.common(Laws.of(self.draw(index)) for index in range(self.period))
+
     def at(self, round: int) -> Links:
         """Links of a round.
 
@@ -73,7 +84,7 @@ class Schedule:
             round: 0 or more.
 
         Raises:
-            TopologyError: `round` is negative.
+            TopologyError: `round` is negative, or the graph breaks what the schedule promises.
         """
         require(round >= 0, f"There is no round {round}.", "Count rounds from 0.", "round")
         index = round // self.every
@@ -98,15 +109,24 @@ class Schedule:
             check_connected(_graph(used, self.base.graph), "The union of all rounds", "schedule")
 
     def _heard(self, index: int) -> NDArray[np.bool_]:
-        links = self.draw(index)
-        wrong = f"Graph {index} of the schedule has {links.num_nodes} nodes, not {self.num_nodes}."
-        require(links.num_nodes == self.num_nodes, wrong, "Give all graphs the same nodes.", "schedule")
-        return np.asarray(links.weights > 0)
+        return np.asarray(_checked(self, index).weights > 0)
 
 
 @lru_cache(maxsize=8)
 def _drawn(schedule: Schedule, index: int) -> Links:
-    return schedule.draw(index)
+    return _checked(schedule, index)
+
+
+def _checked(schedule: Schedule, index: int) -> Links:
+    links, nodes, graph = schedule.draw(index), schedule.num_nodes, f"Graph {index} of the schedule"
+    wrong = f"{graph} has {links.num_nodes} nodes, not {nodes}."
+    require(links.num_nodes == nodes, wrong, "Give all graphs the same nodes.", "schedule")
+    sums = f"{graph} is {'' if links.push else 'not '}made for push-sum, other than the base."
+    require(links.push == schedule.base.push, sums, "Use push for the base and all graphs, or for none.", "schedule")
+    broken = Laws.of(links).missing(schedule.promise) if schedule.promise else []
+    what = f"The schedule promises that W is {', '.join(broken)} in every round; its graph {index} is not."
+    require(not broken, what, "Correct the draw or the promise.", "schedule")
+    return links
 
 
 def _graph(heard: NDArray[np.bool_], nodes: nx.Graph) -> nx.Graph:

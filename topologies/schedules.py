@@ -41,6 +41,9 @@ def build_schedule(name: str, topology: Topology, seed: int = 0, **options: Any)
     joins = f"{name} brings its own links, which would join the {topology.components} parts of the union."
     apart = topology.components == 1 or name in ALONG_LINKS
     require(apart, joins, f"Choose one of {', '.join(ALONG_LINKS)}, or a graph in one part.", "schedule")
+    ignored = f"{name} brings its own weights, and would not use those of {topology.weights_name}."
+    used = name in WITH_WEIGHTS or topology.weights_name in ("metropolis_hastings", "push")
+    require(used, ignored, "Leave weights out, or set it to push for push-sum.", "weights")
     if "seed" in function.__annotations__:
         options["seed"] = seed
     return checked_call(function, {"topology": topology, **options}, "schedule")
@@ -140,6 +143,7 @@ def _exchanged(nodes: int, push: bool, rounds: list[Round], index: int) -> Links
 
 
 ALONG_LINKS = ("static", "random_matching")  # use no links but those of the topology
+WITH_WEIGHTS = ("static", "sequence")  # weigh them by the topology's kind of W
 
 SCHEDULES: dict[str, Callable[..., Schedule]] = {
     schedule.__name__: schedule

@@ -18,7 +18,7 @@ from topologies.lookup import find
 from topologies.mixing import Mixing
 from topologies.unions import components, declared, parts, side_by_side
 from topologies.validation import check_graph, check_weights
-from topologies.weights import WEIGHTS, Matrix, block_diagonal, is_symmetric
+from topologies.weights import WEIGHTS, Matrix, block_diagonal
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,11 +144,6 @@ class Topology(Mixing):
     def labels(self) -> tuple[str, ...]:
         """Name of each node: as the graph came with it, or else its number."""
         return labels(self.graph)
-
-    @property
-    def is_symmetric(self) -> bool:
-        """Whether W is symmetric within 1e-12."""
-        return is_symmetric(self.weights)
 
     @property
     def push(self) -> bool:

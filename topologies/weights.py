@@ -139,6 +139,11 @@ def is_doubly_stochastic(weights: Matrix, tolerance: float = 1e-12) -> bool:
     return bool(np.abs(sums - 1).max() <= tolerance)
 
 
+def is_row_stochastic(weights: Matrix, tolerance: float = 1e-12) -> bool:
+    """Whether the rows of W all sum to 1 within `tolerance`: then nodes that agree stay where they are."""
+    return bool(np.abs(weights.sum(axis=1) - 1).max() <= tolerance)
+
+
 def is_column_stochastic(weights: Matrix, tolerance: float = 1e-12) -> bool:
     """Whether the columns of W all sum to 1 within `tolerance`: then mixing preserves the sum over the nodes."""
     return bool(np.abs(weights.sum(axis=0) - 1).max() <= tolerance)

@@ -11,7 +11,8 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from simulator.core.errors import Problem
-from simulator.core.method import Method
+from simulator.core.method import METHODS, Method
+from simulator.core.mixer import MIXERS
 from simulator.core.node import Node
 from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings
@@ -24,8 +25,8 @@ class CorrelatedNoise(Method):
 
         y_i <- x_i + clip_C(y_i - x_i) + C (noise_multiplier u_i + correlated_multiplier sum_j v_ij),  v_ij = -v_ji
 
-    over the neighbours j of the round. The v cancel in the sum over all nodes, so the average pays for the u alone,
-    while who sees single messages faces the covariance C^2 (noise_multiplier^2 I + correlated_multiplier^2 L), L the
+    over the neighbours j of the round. The v cancel in the sum over all nodes, so the average pays for the u alone
+    wherever mixing keeps that sum (in every round, columns of W that sum to 1 and terms of one age), while who sees single messages faces the covariance C^2 (noise_multiplier^2 I + correlated_multiplier^2 L), L the
     Laplacian of the round's links (`auditing.privacy.network_dp` turns it into epsilon). The privacy is that of whole
     updates: of a node's data, not of a sample. Without a clip, nothing is promised and nothing added.
 
@@ -61,10 +62,21 @@ class CorrelatedNoise(Method):
 
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
-        """Both ends of a link must know of it."""
-        if config.correlated_multiplier and (plan.topology.graph.is_directed() or plan.one_way_losses):
-            what = "noise that two neighbours cancel needs links that go both ways."
+        """Both ends of a link must know of it in every round, mixing must keep the sum, and nobody clip the noise."""
+        if not config.correlated_multiplier:
+            return
+        if not plan.laws.two_way:
+            what = "noise that two neighbours cancel needs links that go both ways in every round."
             yield Problem("", what, "Choose an undirected graph and topology.failures.symmetric: true.")
+        elif not MIXERS.load(plan.mixer.name).keeps_sum(plan.mixer, plan):
+            what = f"the noise of neighbours stays in the mean unless mixing keeps it in every round: {plan.mixer.name}"
+            advice = "Set mixer: gossip, with topology.weights: metropolis_hastings on an undirected graph."
+            yield Problem("", f"{what} does not here.", advice)
+        names = [settings.name for settings in plan.methods]
+        for name in names[names.index(config.name) + 1 :] if config.name in names else ():
+            if getattr(METHODS.load(name), "noisy_updates", False):
+                what = f"{name} after it clips the update with its noise, which then no longer cancels."
+                yield Problem("", what, "Keep one of the two.")
 
     def before_round(self, node: Node) -> None:
         """Remember where the update begins."""

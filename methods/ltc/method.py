@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -60,6 +60,11 @@ class LTC(Method):
     def needs(cls, config: Any) -> frozenset[str]:
         """Validation data."""
         return frozenset({"validation_data"})
+
+    @classmethod
+    def loss_use(cls, config: Any) -> Literal["watches"]:
+        """It looks on."""
+        return "watches"
 
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:

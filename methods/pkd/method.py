@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -58,6 +58,11 @@ class PKD(Method):
     def needs(cls, config: Any) -> frozenset[str]:
         """A network with exits."""
         return frozenset({"exits"} if config.start_round is not None else ())
+
+    @classmethod
+    def loss_use(cls, config: Any) -> Literal["watches", "replaces"]:
+        """It trains some classifiers only, and gives their losses."""
+        return "watches" if config.start_round is None else "replaces"
 
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:

@@ -8,8 +8,10 @@ from math import ceil
 from pydantic import Field, NonNegativeInt
 
 from simulator.core.errors import Problem
+from simulator.core.method import METHODS
 from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings
+from simulator.training.hooks import overrides
 
 
 class PKDSettings(PartSettings):
@@ -54,9 +56,14 @@ def coming_teacher(settings: PKDSettings, round: int, rounds: int) -> str | None
 
 
 def problems(settings: PKDSettings, plan: Plan) -> Iterator[Problem]:
-    """Distillation must begin within the run, and every teacher must have a turn."""
+    """Distillation must begin within the run, every teacher have a turn, and what rests not be moved by others."""
     if settings.start_round is None:
         return
+    names = [other.name for other in plan.methods]
+    for name in names[names.index(settings.name) + 1 :] if settings.name in names else ():
+        if overrides(METHODS.load(name), "before_step"):
+            what = f"{name} after it changes the gradient, and would move what is to rest."
+            yield Problem("", what, f"Name {settings.name} last.")
     if settings.start_round >= plan.rounds:
         what = f"distillation begins in round {settings.start_round}, and the last one is {plan.rounds - 1}."
         yield Problem("start_round", what, "Let it begin earlier, or the run be longer.")

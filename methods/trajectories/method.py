@@ -65,6 +65,11 @@ class TrajectoryRecorder(Method):
         return frozenset({"validation_data"} if config.validation else ())
 
     @classmethod
+    def loss_use(cls, config: Any) -> Literal["watches"]:
+        """It looks on."""
+        return "watches"
+
+    @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
         """Some forward pass must fall into the run."""
         if config.every > plan.rounds and (config.mode == "eval_pass" or config.validation):

@@ -40,7 +40,7 @@ class Trend(Method):
     What travels is the question here, since averaging pulls the networks together. ``share: everything`` gossips all
     parameters; ``same_bits`` only between neighbours with equal quantizers, so that the graph falls into parts; under
     ``nothing`` no parameters travel. The weight of a link that is not used goes back to the node, on both sides, which
-    keeps a doubly stochastic W doubly stochastic. Other methods' messages travel over all links: with ``nothing`` and
+    keeps a symmetric W symmetric; of a directed one, columns then no longer sum to 1. Other methods' messages travel over all links: with ``nothing`` and
     ``idkd`` (``threshold: none``) after it, nodes exchange logits on public images and nothing else.
     """
 
@@ -61,9 +61,7 @@ class Trend(Method):
 
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
-        """One such method; and only plain gossip can leave links out."""
-        if sum(isinstance(settings, cls.Config) for settings in plan.methods) > 1:
-            yield Problem("", "is named twice, and a node has one quantizer.", "Keep one of the two.")
+        """Only plain gossip can leave links out."""
         if cls.keeps_apart(config) and not isinstance(plan.mixer, Gossip.Config):
             what = f"some links carry no parameters, and {plan.mixer.name} needs every link."
             yield Problem("share", what, "Set mixer: gossip, or share: everything.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -83,6 +83,14 @@ class Method(Part):
     def changes_steps(cls, config: Any) -> bool:
         """Whether ``before_round`` sets ``node.local_steps``, so that nodes may take different numbers of steps."""
         return False
+
+    @classmethod
+    def loss_use(cls, config: Any) -> Literal["watches", "changes", "replaces"]:
+        """What ``per_sample_loss`` does with the losses that it is given, where it is overridden.
+
+        One that replaces them throws away what methods before it made of them, and is refused after one that changes.
+        """
+        return "changes"
 
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:

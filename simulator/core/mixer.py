@@ -30,6 +30,16 @@ class Mixer(Part, ABC):
         """Problems of ``config`` within ``plan``; ``where`` is counted from the mixer's own block."""
         return ()
 
+    @classmethod
+    def notes(cls, config: Any, plan: Plan) -> Iterable[str]:
+        """What whoever starts a run with ``config`` within ``plan`` should know first, though it is allowed."""
+        return ()
+
+    @classmethod
+    def keeps_sum(cls, config: Any, plan: Plan) -> bool:
+        """Whether `mix` keeps, in every round, the sum over the nodes of what they hold after training."""
+        return False
+
     def before_round(self, node: Node) -> None:
         """Before local training."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from simulator.core.registry import PartSettings
 from simulator.core.training import TrainingSettings
-from topologies import Topology
+from topologies import Laws, Network, Topology
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,9 @@ class Plan:
     Attributes:
         rounds: how many.
         training: the local steps.
-        topology: all links that there can be, with their (mean) mixing matrix.
-        varies: whether the links change from round to round.
+        network: the links of every round, after schedule and failures.
         mixer: settings of the mixer.
         steps_differ: whether nodes may take steps of different number or size.
-        one_way_losses: whether a link may fail in one direction alone, after which columns of W no longer sum to 1.
         methods: settings of all methods, in order.
         apart: whether some neighbours may exchange no parameters (`Method.mixes_with`, or their samples are
             of different modalities).
@@ -29,10 +27,24 @@ class Plan:
 
     rounds: int
     training: TrainingSettings
-    topology: Topology
-    varies: bool
+    network: Network
     mixer: PartSettings
     steps_differ: bool = False
-    one_way_losses: bool = False
     methods: Sequence[PartSettings] = ()
     apart: bool = False
+
+    @property
+    def topology(self) -> Topology:
+        """All links that there can be. Of W, ask `laws`: rounds need not have what this one's has, their mean."""
+        return self.network.base
+
+    @property
+    def varies(self) -> bool:
+        """Whether the links change from round to round."""
+        return self.network.varies
+
+    @property
+    def laws(self) -> Laws:
+        """What holds for the W of every round by which parameters mix, whatever fails and whoever is kept apart."""
+        laws = self.network.laws
+        return laws.after_losses(to_sender=False, together=True) if self.apart else laws

@@ -15,7 +15,7 @@ from simulator.core.node import Node
 from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings
 from simulator.mixers.compression.settings import CompressionSettings, compressor
-from simulator.mixers.weighted_sum import needs_rows, weighted_sum
+from simulator.mixers.weighted_sum import drift, needs_rows, weighted_sum
 
 
 class Choco(Mixer):
@@ -29,7 +29,8 @@ class Choco(Mixer):
         r_i <- r_i + q_i;  s_i <- s_i + sum_j w_ij q_j
         x_i <- y_i + gamma (s_i - r_i)
 
-    What a code leaves out stays in y_i - r_i and is sent later. The mean over the nodes is kept whatever C loses.
+    What a code leaves out stays in y_i - r_i and is sent later. Where the columns of W sum to 1 as its rows must, the
+    mean over the nodes is kept whatever C loses: sum_i s_i = sum_i r_i. Where they do not, it is not kept by any C.
     With ``none`` this is gossip at rate gamma, adapt then combine, from the first round on.
 
     The coarser the code, the smaller gamma must be. On a ring of 16 nodes, with the largest tenth sent, they diverge at
@@ -63,6 +64,16 @@ class Choco(Mixer):
                 "keeps sums that hold for one mixing matrix, and the links change from round to round.",
                 "Leave out topology.schedule and topology.failures, or set mixer: gossip.",
             )
+
+    @classmethod
+    def notes(cls, config: Any, plan: Plan) -> Iterable[str]:
+        """Whether the mean drifts."""
+        return drift(plan)
+
+    @classmethod
+    def keeps_sum(cls, config: Any, plan: Plan) -> bool:
+        """Where the columns of W sum to 1."""
+        return plan.laws.columns
 
     def after_local_training(self, node: Node) -> None:
         """Compress what the replica lacks."""

@@ -14,7 +14,7 @@ from simulator.core.mixer import Mixer
 from simulator.core.node import Node
 from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings
-from simulator.mixers.weighted_sum import needs_rows, weighted_sum
+from simulator.mixers.weighted_sum import drift, needs_rows, weighted_sum
 
 
 class Gossip(Mixer):
@@ -46,6 +46,16 @@ class Gossip(Mixer):
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
         """The rows of W must sum to 1."""
         return needs_rows(plan)
+
+    @classmethod
+    def notes(cls, config: Any, plan: Plan) -> Iterable[str]:
+        """Whether the mean drifts."""
+        return drift(plan)
+
+    @classmethod
+    def keeps_sum(cls, config: Any, plan: Plan) -> bool:
+        """Where the columns of W sum to 1."""
+        return plan.laws.columns
 
     def before_round(self, node: Node) -> None:
         """Combine-then-adapt sends the parameters as they are before training."""

@@ -45,19 +45,22 @@ class PushSum(Mixer):
 
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
-        """The columns of W must sum to 1."""
-        if not plan.topology.is_column_stochastic:
+        """The columns of W must sum to 1, in every round."""
+        if not plan.laws.columns:
+            lost = plan.network.schedule.laws.columns
             yield Problem(
                 "",
-                f"needs a mixing matrix whose columns sum to 1; '{plan.topology.weights_name}' is not one here.",
+                "needs columns of W that sum to 1 in every round, and links that fail one way, or whose two directions "
+                "weigh differently, take that from these weights." if lost else
+                "needs a mixing matrix whose columns sum to 1 in every round; "
+                f"'{plan.topology.weights_name}' is not one here.",
                 "Set topology.weights: push.",
             )
-        elif plan.one_way_losses and not plan.topology.push:
-            yield Problem(
-                "",
-                "needs columns of W that sum to 1, and links that fail one way take that from these weights.",
-                "Set topology.weights: push, or topology.failures.symmetric: true.",
-            )
+
+    @classmethod
+    def keeps_sum(cls, config: Any, plan: Plan) -> bool:
+        """Of the numerators, which is what training and noise are added to."""
+        return plan.laws.columns
 
     def after_local_training(self, node: Node) -> None:
         """Whatever moved the model since the last mixing moves the numerator by as much."""

@@ -28,8 +28,10 @@ class RelaySum(Mixer):
         x_i <- (y_i + sum_{j in N(i)} m_{j->i} + (n - 1 - sum_j c_{j->i}) fill_i) / n
 
     So x_i is the mean of n models, that of a node d hops away being d - 1 rounds old. Unlike gossip it has no bias
-    from different data: with a constant learning rate, all nodes come to rest at the same minimum. The weights of the
-    mixing matrix are not used. What stands in for models that have not arrived yet, in as many rounds as the tree's
+    from different data: with a constant learning rate, all nodes come to rest at the same minimum. That holds while
+    every message arrives: where links change or fail, nodes fill in for what is missing, weigh some models more than
+    others, and come to rest nowhere or elsewhere. Nor does a round keep the sum over the nodes, for what it adds up is
+    of different ages. The weights of the mixing matrix are not used. What stands in for models that have not arrived yet, in as many rounds as the tree's
     diameter at the start and one after a lost message, is ``fill``:
 
     * ``own``: the node's own y_i, which works wherever the nodes start and needs no memory
@@ -54,12 +56,25 @@ class RelaySum(Mixer):
 
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
-        """The graph must be a tree: in a cycle, sums would come back and be counted again."""
+        """The graph must be a tree: in a cycle, sums would come back and be counted again. Its W is not used."""
         if not nx.is_tree(plan.topology.graph):
             yield Problem(
                 "",
                 f"needs a tree, an undirected graph without cycles; the '{plan.topology.graph_name}' graph is none.",
                 "Set topology.spanning_tree: true, or choose the chain, star or tree graph.",
+            )
+        weights = plan.topology.weights_name
+        if weights != "metropolis_hastings" and not plan.varies and not plan.methods:
+            what = f"sums models and does not weigh them: topology.weights: {weights} would change nothing."
+            yield Problem("", what, "Leave topology.weights out.")
+
+    @classmethod
+    def notes(cls, config: Any, plan: Plan) -> Iterable[str]:
+        """That it is biased where messages do not arrive."""
+        if plan.varies:
+            yield (
+                "relay_sum is exact only while every link carries every round: where links change or fail, nodes fill "
+                "in for what is missing and count some models more than others, so that they settle off the minimum"
             )
 
     def before_round(self, node: Node) -> None:

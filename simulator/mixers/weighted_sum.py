@@ -44,10 +44,20 @@ def check_terms(node: Node, terms: Collection[int]) -> None:
 
 
 def needs_rows(plan: Plan) -> Iterable[Problem]:
-    """A problem if the rows of W are not bound to sum to 1: then nodes that agree would not stay where they are."""
-    if plan.topology.push:
+    """A problem if the rows of W do not sum to 1 in every round: nodes that agree would not stay where they are."""
+    if not plan.laws.rows:
         yield Problem(
             "",
-            "needs a mixing matrix whose rows sum to 1, and those of 'push' weights need not.",
+            "needs a mixing matrix whose rows sum to 1 in every round, and those of 'push' weights do not here.",
             "Set topology.weights: metropolis_hastings (row_stochastic for a directed graph), or mixer: push_sum.",
+        )
+
+
+def drift(plan: Plan) -> Iterable[str]:
+    """A note if the columns of W do not sum to 1 in every round: gossip then favours some of the nodes."""
+    if not plan.laws.columns:
+        yield (
+            "columns of the mixing matrix do not sum to 1 in every round (by its weights, or where links are lost one "
+            "way), so the nodes' mean is not kept and some count more than others; mixer: push_sum with "
+            "topology.weights: push keeps it"
         )

@@ -16,6 +16,7 @@ from simulator.core.samples import NodeData, Normalizer, Samples, VerifiedData
 from simulator.core.training import TrainingSettings
 from simulator.mixers.gossip import Gossip
 from simulator.training.sequential import Sequential
+from topologies import Network as LinksOverTime
 from topologies import Topology
 
 
@@ -101,6 +102,18 @@ class Network:
         """float [rounds + 1, nodes, parameters]: where the nodes stood before and after each round."""
         path = [self.parameters]
         for _ in range(rounds):
+            self.round()
+            path.append(self.parameters)
+        return np.stack(path)
+
+    def run_over(self, links: LinksOverTime, rounds: int) -> np.ndarray:
+        """As `run`, each round on its own links and without the nodes that are away in it."""
+        path = [self.parameters]
+        for round in range(rounds):
+            now = links.at(round)
+            for node in self.nodes:
+                node.weights, node.receivers = now.row(node.id), now.out_neighbours(node.id)
+                node.active = bool(now.active[node.id])
             self.round()
             path.append(self.parameters)
         return np.stack(path)

@@ -19,7 +19,7 @@ from simulator.results.report.curves import curves
 from simulator.results.report.figures import Picture
 from simulator.results.report.ledger import Ledger
 from simulator.results.run_directory import RunDirectory
-from topologies import diameter, draw, expected_rounds_to_halve, spectral_gap
+from topologies import Failures, diameter, draw, expected_rounds_to_halve, spectral_gap
 
 MAIN_SETTINGS = (
     "rounds",
@@ -65,7 +65,6 @@ def network(run: RunDirectory, accuracies: Sequence[float]) -> Chapter:
     known = all(map(isfinite, accuracies))
     caption = "Nodes by final test accuracy" if known else "The network"
     svg = draw(topology, values=[100 * share for share in accuracies] if known else None, label="test accuracy, %")
-    gap = spectral_gap(topology.weights)
     facts = {
         "graph": topology.graph_name,
         "mixing matrix": topology.weights_name,
@@ -74,10 +73,21 @@ def network(run: RunDirectory, accuracies: Sequence[float]) -> Chapter:
         "degree": _degree(topology.degrees),
         **({"components": str(topology.components)} if topology.components > 1 else {}),
         "diameter": str(diameter(topology.graph)),
-        "spectral gap": significant(gap),
-        "rounds to halve disagreement": f"{significant(expected_rounds_to_halve(gap), 3)} by mixing alone",
+        **_mixing(run),
     }
     return Chapter("Network", pictures=[Picture("topology", caption, svg)], tables=[_facts(facts)])
+
+
+def _mixing(run: RunDirectory) -> dict[str, str]:
+    """How fast the nodes agree, where all rounds mix by one W: of others, the mean matrix does not tell."""
+    settings = run.experiment["topology"]
+    fixed = settings.get("schedule", {"name": "static"})["name"] == "static"
+    fixed &= not Failures(**settings.get("failures", {})).any
+    if not fixed or run.experiment.get("mode") == "asynchronous":
+        return {"spectral gap": "none: the mixing matrix is not the same in every round"}
+    gap = spectral_gap(run.topology.weights)
+    halve = f"{significant(expected_rounds_to_halve(gap), 3)} by mixing alone"
+    return {"spectral gap": significant(gap), "rounds to halve disagreement": halve}
 
 
 def failures(run: RunDirectory, ledger: Ledger) -> Iterator[Chapter]:
@@ -89,8 +99,10 @@ def failures(run: RunDirectory, ledger: Ledger) -> Iterator[Chapter]:
         text = (
             f"Of {sent + int(lost.sum()):,} messages that the schedule had, {lost.sum():,.0f} were lost "
             f"({lost.sum() / max(1.0, sent + lost.sum()):.1%}), those of absent nodes included; nodes were away in "
-            f"{away.mean() / run.topology.num_nodes:.1%} of their rounds. What is lost goes back to the weight of the "
-            "node itself, so the mixing matrix stays stochastic."
+            f"{away.mean() / run.topology.num_nodes:.1%} of their rounds. What is lost goes back to a node's own "
+            "weight: the receiver's, so that rows of the mixing matrix still sum to 1, or with push weights the "
+            "sender's, so that its columns do. Both do, and the mean is kept, where the matrix is symmetric and links "
+            "fail in both directions together."
         )
         series = {"directed links lost": lost, "nodes away": away}
         chart = LineChart(

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import conformance, twins
 from reference.experiments import small
-from reference.graphs import DOUBLY_STOCHASTIC, topologies
+from reference.graphs import DOUBLY_STOCHASTIC, over_time, topologies
 from reference.network import quadratics, sgd
 from reference.twins import choco, gossip
 
@@ -195,10 +195,12 @@ def test_random_codes_conform(name):
         law(lambda: build(topology, sgd(0.3, momentum=0.5), coded(name)))
 
 
-def problems(varies=False, **options):
-    return list(
-        Choco.check(Choco.Config(), Plan(5, sgd(0.1), Topology.build("star", 5, **options), varies, Choco.Config()))
-    )
+def plan(failures=None, **options):
+    return Plan(5, sgd(0.1), over_time(Topology.build("star", 5, **options), failures=failures), Choco.Config())
+
+
+def problems(**options):
+    return list(Choco.check(Choco.Config(), plan(**options)))
 
 
 def test_what_it_can_work_with_is_accepted():
@@ -206,8 +208,21 @@ def test_what_it_can_work_with_is_accepted():
     assert not problems(weights="row_stochastic")
 
 
+@pytest.mark.parametrize(("weights", "kept"), [("metropolis_hastings", True), ("row_stochastic", False)])
+def test_the_mean_is_kept_where_columns_of_w_sum_to_1_and_a_note_says_where_not(weights, kept):
+    topology = Topology.build("star", 5, weights)
+    start = points(topology, 1)
+    path = quadratics(
+        topology, start, start, sgd(0.1), mixer=lambda: Choco(Choco.Config(gamma=0.3)), curvature=np.zeros(5)
+    ).run(12)
+
+    assert (np.abs(path.mean(axis=1) - start.mean(0)).max() < 1e-13) == kept
+    assert Choco.keeps_sum(Choco.Config(), plan(weights=weights)) == kept
+    assert bool(list(Choco.notes(Choco.Config(), plan(weights=weights)))) != kept
+
+
 def test_push_weights_and_changing_links_are_refused():
-    (push,), (changing,) = problems(weights="push"), problems(varies=True)
+    (push,), (changing,) = problems(weights="push"), problems(failures={"links": 0.1})
 
     assert "'push'" in push.what
     assert "one mixing matrix" in changing.what

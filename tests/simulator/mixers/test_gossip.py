@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from reference.graphs import DOUBLY_STOCHASTIC, topologies
+from reference.graphs import DOUBLY_STOCHASTIC, over_time, topologies
 from reference.network import quadratics, sgd
 from reference.twins import adapt_then_combine_fixed_point, combine_then_adapt_fixed_point, gossip
 
@@ -35,7 +35,7 @@ def in_order(order, rate=1.0):
 
 
 def plan(weights):
-    return Plan(5, sgd(0.1), Topology.build("star", 5, weights=weights), False, Gossip.Config())
+    return Plan(5, sgd(0.1), over_time(Topology.build("star", 5, weights=weights)), Gossip.Config())
 
 
 def build(topology, training, seed=0, **options):

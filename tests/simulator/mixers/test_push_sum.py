@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference.conformance import check_mixer
-from reference.graphs import DOUBLY_STOCHASTIC, topologies
+from reference.graphs import DOUBLY_STOCHASTIC, over_time, topologies
 from reference.network import quadratics, sgd
 from reference.twins import gossip, push_sum
 
@@ -177,7 +177,7 @@ def test_a_state_before_the_first_round_can_be_loaded():
 
 
 def plan(weights):
-    return Plan(5, sgd(0.1), Topology.build("star", 5, weights=weights), False, PushSum.Config())
+    return Plan(5, sgd(0.1), over_time(Topology.build("star", 5, weights=weights)), PushSum.Config())
 
 
 @pytest.mark.parametrize("weights", ["push", "metropolis_hastings", "uniform", "lazy"])

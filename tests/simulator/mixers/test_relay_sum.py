@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import conformance
+from reference.graphs import over_time
 from reference.network import quadratics, sgd
 from reference.twins import relay_sum
 
@@ -201,7 +202,7 @@ def test_nodes_that_agree_and_learn_nothing_stay(fill):
 
 
 def plan(graph):
-    return Plan(5, sgd(0.1), graph, True, RelaySum.Config())
+    return Plan(5, sgd(0.1), over_time(graph), RelaySum.Config())
 
 
 @pytest.mark.parametrize("graph", ["chain", "star", "tree"])
