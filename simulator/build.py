@@ -254,5 +254,9 @@ class Simulation:
             parameters=len(initial),
             start_round=start_round,
             settings=experiment.to_dict(),
-            notes=(*network_notes(experiment, self.network), *self.data.notes, *room_for_views(len(recorded), nodes, initial.nbytes)),
+            notes=(
+                *network_notes(experiment, self.network),
+                *self.data.notes,
+                *room_for_views(len(recorded), nodes, initial.nbytes),
+            ),
         )

@@ -26,9 +26,10 @@ class CorrelatedNoise(Method):
         y_i <- x_i + clip_C(y_i - x_i) + C (noise_multiplier u_i + correlated_multiplier sum_j v_ij),  v_ij = -v_ji
 
     over the neighbours j of the round. The v cancel in the sum over all nodes, so the average pays for the u alone
-    wherever mixing keeps that sum (in every round, columns of W that sum to 1 and terms of one age), while who sees single messages faces the covariance C^2 (noise_multiplier^2 I + correlated_multiplier^2 L), L the
-    Laplacian of the round's links (`auditing.privacy.network_dp` turns it into epsilon). The privacy is that of whole
-    updates: of a node's data, not of a sample. Without a clip, nothing is promised and nothing added.
+    wherever mixing keeps that sum (in every round, columns of W that sum to 1 and terms of one age), while who sees
+    single messages faces the covariance C^2 (noise_multiplier^2 I + correlated_multiplier^2 L), L the Laplacian
+    of the round's links (`auditing.privacy.network_dp` turns it into epsilon). The privacy is that of whole updates: of
+    a node's data, not of a sample. Without a clip, nothing is promised and nothing added.
 
     Both ends of a link draw v_ij from a generator that the link, the round and a seed decide: the experiment's, or in a
     deployment what both have by Diffie-Hellman. It is no cryptographic generator. A neighbour that drops out within a

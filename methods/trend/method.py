@@ -40,8 +40,9 @@ class Trend(Method):
     What travels is the question here, since averaging pulls the networks together. ``share: everything`` gossips all
     parameters; ``same_bits`` only between neighbours with equal quantizers, so that the graph falls into parts; under
     ``nothing`` no parameters travel. The weight of a link that is not used goes back to the node, on both sides, which
-    keeps a symmetric W symmetric; of a directed one, columns then no longer sum to 1. Other methods' messages travel over all links: with ``nothing`` and
-    ``idkd`` (``threshold: none``) after it, nodes exchange logits on public images and nothing else.
+    keeps a symmetric W symmetric; of a directed one, columns then no longer sum to 1. Other methods' messages
+    travel over all links: with ``nothing`` and ``idkd`` (``threshold: none``) after it, nodes exchange logits on public
+    images and nothing else.
     """
 
     class Config(PartSettings):

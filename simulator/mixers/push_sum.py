@@ -47,15 +47,13 @@ class PushSum(Mixer):
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
         """The columns of W must sum to 1, in every round."""
         if not plan.laws.columns:
-            lost = plan.network.schedule.laws.columns
-            yield Problem(
-                "",
-                "needs columns of W that sum to 1 in every round, and links that fail one way, or whose two directions "
-                "weigh differently, take that from these weights." if lost else
-                "needs a mixing matrix whose columns sum to 1 in every round; "
-                f"'{plan.topology.weights_name}' is not one here.",
-                "Set topology.weights: push.",
+            failing = (
+                "links that fail one way, or whose two directions weigh differently, take that from these weights."
             )
+            never = f"those of '{plan.topology.weights_name}' do not here."
+            why = failing if plan.network.schedule.laws.columns else never
+            what = f"needs a mixing matrix whose columns sum to 1 in every round, and {why}"
+            yield Problem("", what, "Set topology.weights: push.")
 
     @classmethod
     def keeps_sum(cls, config: Any, plan: Plan) -> bool:

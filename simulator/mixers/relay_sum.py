@@ -31,8 +31,8 @@ class RelaySum(Mixer):
     from different data: with a constant learning rate, all nodes come to rest at the same minimum. That holds while
     every message arrives: where links change or fail, nodes fill in for what is missing, weigh some models more than
     others, and come to rest nowhere or elsewhere. Nor does a round keep the sum over the nodes, for what it adds up is
-    of different ages. The weights of the mixing matrix are not used. What stands in for models that have not arrived yet, in as many rounds as the tree's
-    diameter at the start and one after a lost message, is ``fill``:
+    of different ages. The weights of the mixing matrix are not used. What stands in for models that have not arrived
+    yet, in as many rounds as the tree's diameter at the start and one after a lost message, is ``fill``:
 
     * ``own``: the node's own y_i, which works wherever the nodes start and needs no memory
     * ``initial``: what the node started with, which keeps early rounds closer to the start

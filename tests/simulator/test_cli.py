@@ -219,6 +219,15 @@ def test_topology_takes_a_graphs_own_options(rumormill):
     assert "topology.rows" in err
 
 
+def test_topology_refuses_a_seed_that_would_change_nothing(rumormill):
+    code, _, err = rumormill("topology", "ring", "--nodes", 16, "--seed", 3)
+    assert code == 2
+    assert "--seed: the ring graph is not random" in err
+    assert rumormill("topology", "disjoint_union", "of=ring", "--nodes", 8, "--seed", 3)[0] == 2
+    for random in (("erdos_renyi", "probability=0.6"), ("disjoint_union", "of=random_regular")):
+        assert rumormill("topology", *random, "--nodes", 8, "--seed", 3)[0] == 0
+
+
 def test_doctor_finds_everything_in_place(rumormill):
     code, _, err = rumormill("doctor")
     assert code == 0, err

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from numpy.typing import NDArray
 from PIL import Image
 from reference import experiments
@@ -300,3 +301,24 @@ def test_failures_are_told_where_there_were_any(tmp_path):
     assert "nodes were away in 12.5% of their rounds" in page
     assert "<h2>Failures</h2>" in page
     assert "<h2>Failures</h2>" not in write_report(sound.directory, []).read_text()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"topology": {"graph": "ring", "schedule": {"name": "random_regular"}}},
+        {"topology": {"graph": "ring", "failures": {"links": 0.1}}},
+        {"mode": "asynchronous"},
+    ],
+)
+def test_no_spectral_gap_is_told_where_rounds_differ(
+    write_run: Callable[..., RunDirectory], changes: dict[str, Any]
+) -> None:
+    """That of the mean matrix would not be that of any round: 1, agreement at once, for random regular graphs."""
+    run = write_run()
+    settings = yaml.safe_load((run.path / "experiment.yaml").read_text())
+    (run.path / "experiment.yaml").write_text(yaml.safe_dump(settings | changes))
+    facts = dict(chapters.network(RunDirectory(run.path), [0.5] * 4).tables[0].rows)
+
+    assert facts["spectral gap"] == "none: the mixing matrix is not the same in every round"
+    assert "rounds to halve disagreement" not in facts
