@@ -278,7 +278,7 @@ class TestRefusals:
         ("changes", "where"),
         [
             ({"clock": None}, "clock"),
-            ({"topology": {"graph": "exponential", "nodes": 8, "weights": "row_stochastic"}}, "topology.graph"),
+            ({"topology": {"graph": "exponential", "nodes": 8}}, "topology.graph"),
             ({"topology": {"graph": "complete", "nodes": 1}}, "topology.graph"),
             ({"topology": {"graph": "ring", "nodes": 4, "schedule": "random_matching"}}, "topology.schedule"),
             ({"topology": {"graph": "ring", "nodes": 4, "failures": {"links": 0.1}}}, "topology.failures"),

@@ -225,7 +225,7 @@ def test_topology_refuses_a_seed_that_would_change_nothing(rumormill):
     assert "--seed: the ring graph is not random" in err
     assert rumormill("topology", "disjoint_union", "of=ring", "--nodes", 8, "--seed", 3)[0] == 2
     for random in (("erdos_renyi", "probability=0.6"), ("disjoint_union", "of=random_regular")):
-        assert rumormill("topology", *random, "--nodes", 8, "--seed", 3)[0] == 0
+        assert rumormill("topology", *random, "--nodes", 12, "--seed", 3)[0] == 0
 
 
 def test_doctor_finds_everything_in_place(rumormill):
