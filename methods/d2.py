@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from simulator.core.errors import Problem
+from simulator.core.memory import Memory, Pace
 from simulator.core.method import Method
 from simulator.core.node import Node
 from simulator.core.plan import Plan
@@ -74,6 +75,17 @@ class D2(Method):
         else:
             rate = plan.mixer.rate if isinstance(plan.mixer, Gossip.Config) else 1.0
             yield from _spectrum(config.strength, rate, plan.network.at(0))
+
+    @classmethod
+    def memory(cls, config: Any, pace: Pace) -> Memory | None:
+        """The correction holds what the last mixing did, and is sent with the next model."""
+        return Memory(
+            after_local_training={
+                "trained": {"parameters": 1.0},
+                "parameters": {"parameters": 1.0, "correction": config.strength},
+            },
+            after_mixing={"correction": {"parameters": 1.0, "trained": -1.0}},
+        )
 
     def setup(self, node: Node) -> None:
         """Nothing was mixed yet."""

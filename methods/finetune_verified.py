@@ -10,6 +10,7 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from simulator.core.memory import Memory, Pace
 from simulator.core.method import Method
 from simulator.core.node import Node
 from simulator.core.registry import PartSettings
@@ -51,6 +52,11 @@ class FinetuneVerified(Method):
     def needs(cls, config: Any) -> frozenset[str]:
         """Verified data."""
         return frozenset({"verified_data"})
+
+    @classmethod
+    def memory(cls, config: Any, pace: Pace) -> Memory | None:
+        """Nothing: what it tunes is never sent."""
+        return Memory()
 
     @classmethod
     def sections(cls, config: Any, record: RunRecord) -> Sequence[Section]:

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
+from simulator.core.memory import Memory, Pace
 from simulator.core.method import Method
 from simulator.core.node import Node
 from simulator.core.registry import PartSettings
@@ -29,6 +30,11 @@ class LabelSmoothing(Method):
 
     config: Config
     neutral: ClassVar[Mapping[str, Any]] = {"strength": 0.0}
+
+    @classmethod
+    def memory(cls, config: Any, pace: Pace) -> Memory | None:
+        """Nothing: only the loss is changed."""
+        return Memory()
 
     def per_sample_loss(self, node: Node, batch: Batch, logits: Tensor, losses: Tensor) -> Tensor:
         """Cross-entropy is linear in its target, so the target's two parts have losses of their own."""

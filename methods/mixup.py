@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from simulator.core.memory import Memory, Pace
 from simulator.core.method import Method
 from simulator.core.node import Node
 from simulator.core.registry import PartSettings
@@ -42,6 +43,11 @@ class MixUp(Method):
     def loss_use(cls, config: Any) -> Literal["watches", "replaces"]:
         """Those of the images as they are give way to those of mixed ones."""
         return "replaces" if config.alpha else "watches"
+
+    @classmethod
+    def memory(cls, config: Any, pace: Pace) -> Memory | None:
+        """Nothing: only the loss is changed."""
+        return Memory()
 
     def before_round(self, node: Node) -> None:
         """One stream of random numbers for all steps of the round."""

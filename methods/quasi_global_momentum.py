@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from simulator.core.errors import Problem
+from simulator.core.memory import Memory, Pace
 from simulator.core.method import Method
 from simulator.core.node import Node
 from simulator.core.plan import Plan
@@ -50,6 +51,17 @@ class QuasiGlobalMomentum(Method):
                 "takes the place of the optimizer's momentum, and both are on.",
                 "Set training.optimizer.momentum: 0 (and nesterov: false).",
             )
+
+    @classmethod
+    def memory(cls, config: Any, pace: Pace) -> Memory | None:
+        """The buffer holds how mixed models have moved, and every step goes along it."""
+        own, held = (1 + config.beta, config.beta**2) if config.nesterov else (1.0, config.beta)
+        scale = (1 - config.mu) / (pace.learning_rate * pace.local_steps)
+        return Memory(
+            before_round={"start": {"parameters": 1.0}},
+            before_step={"gradient": {"gradient": own, "buffer": held}},
+            after_mixing={"buffer": {"buffer": config.mu, "start": scale, "parameters": -scale}},
+        )
 
     def setup(self, node: Node) -> None:
         """An empty buffer."""

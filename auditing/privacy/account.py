@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from auditing.privacy import muffliato
 from auditing.privacy.declared_noise import DeclaredNoise
 from auditing.privacy.gaussian_dp import epsilons_of
-from auditing.privacy.linear_gossip import Observer, Round, rounds_of
+from auditing.privacy.linear_gossip import Observer
+from auditing.privacy.linear_rounds import Round, rounds_of
 from auditing.privacy.network_dp import by_distance, pairwise
 from topologies import Network, Topology, distances
 
@@ -42,17 +43,24 @@ class Account:
         )
 
     def all_messages(self, network: Network) -> float:
-        """Of the least protected node against any one other that sees all messages, however updates depend on them."""
+        """Of the least protected node against any one other that sees all messages, however updates depend on them.
+
+        Whatever nodes remember, their messages follow from what they hear and from signals with their noise, and this
+        is what all of these by themselves would tell.
+        """
         anyone = [Observer.everywhere(node) for node in range(network.base.num_nodes)]
-        seen = pairwise(self._rounds(network), self.declared.noise, anyone, self._sensitivity, block=1)
+        seen = pairwise(
+            rounds_of(network, len(self.declared.maps)), self.declared.noise, anyone, self._sensitivity, block=1
+        )
         return float(np.nanmax(epsilons_of(seen, self.delta)))
 
     def published(self, network: Network) -> Floats | None:
         """By the published formula, as `between_nodes`; None where it does not apply."""
-        alike = np.ptp(self.declared.noise.independent) == 0 == np.ptp(self.declared.scales)
+        maps = self.declared.maps
+        alike = np.ptp(self.declared.noise.independent) == 0 and maps[0].is_plain and len(set(maps)) == 1
         if network.varies or self.declared.noise.correlated or not alike:
             return None
-        shares = muffliato.every_round(network.base.weights, len(self.declared.scales))
+        shares = muffliato.every_round(network.base.weights, len(maps))
         mu = self._sensitivity / np.max(self.declared.noise.independent)
         return epsilons_of(np.where(np.eye(len(shares), dtype=np.bool_), np.nan, mu**2 * shares), self.delta)
 
@@ -61,7 +69,7 @@ class Account:
         return self.change * sqrt(self.declared.steps)
 
     def _rounds(self, network: Network | Topology) -> list[Round]:
-        return rounds_of(network, len(self.declared.scales), scales=self.declared.scales)
+        return rounds_of(network, len(self.declared.maps), maps=self.declared.maps)
 
 
 def summary(epsilon: Floats, topology: Topology) -> Summary:

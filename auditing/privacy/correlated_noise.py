@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from simulator.core.errors import Problem
+from simulator.core.memory import Memory, Pace
 from simulator.core.method import METHODS, Method
 from simulator.core.mixer import MIXERS
 from simulator.core.node import Node
@@ -78,6 +79,11 @@ class CorrelatedNoise(Method):
             if getattr(METHODS.load(name), "noisy_updates", False):
                 what = f"{name} after it clips the update with its noise, which then no longer cancels."
                 yield Problem("", what, "Keep one of the two.")
+
+    @classmethod
+    def memory(cls, config: Any, pace: Pace) -> Memory | None:
+        """Nothing: it keeps where a round began, and the noise is accounted by `declared_noise`."""
+        return Memory()
 
     def before_round(self, node: Node) -> None:
         """Remember where the update begins."""

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditing.privacy.linear_gossip import Noise
+from auditing.privacy.linear_rounds import Maps
+from auditing.privacy.linear_training import Place, maps_of
 from simulator.core.errors import InputError, Problem, wrong
 from simulator.core.method import METHODS
 from simulator.experiment import Experiment
@@ -26,18 +28,20 @@ class DeclaredNoise:
         steps: noisy steps in a round. Signals of k steps, each clipped and noisy by itself, are together sqrt(k) times
             as large beside their noise as that of one.
         clip: the clipping norm, where it is known.
-        scales: what noise and signal of each round are multiplied with: its learning rate, if they go through it.
+        maps: what nodes do in each round, and how it adds to that.
     """
 
     source: str
     noise: Noise
     steps: int
     clip: float | None
-    scales: tuple[float, ...]
+    maps: tuple[Maps, ...]
 
 
 def noise_of(run: RunDirectory, experiment: Experiment, assumed: float | None) -> DeclaredNoise:
     """The noise of the method that has a ``noise_multiplier`` among its settings, or else the ``assumed`` multiplier.
+
+    Assumed noise is added, with a signal of bounded norm, to what a node's local steps make of its model in a round.
 
     If the setting is None, each node's multiplier is in what the method saved: artifacts of its name. Noise is taken to
     be on the gradient of every local step, unless the method's class says ``noisy_updates = True``.
@@ -56,12 +60,13 @@ def noise_of(run: RunDirectory, experiment: Experiment, assumed: float | None) -
     values = settings.get(name, {"noise_multiplier": assumed})
     noise = Noise(_multiplier(run, name, values), values.get("correlated_multiplier", 0.0))
     if not name or getattr(METHODS.load(name), "noisy_updates", False):
-        return DeclaredNoise(name, noise, 1, values.get("clip"), (1.0,) * experiment.rounds)
+        place = Place(method=list(settings).index(name)) if name else Place()
+        return DeclaredNoise(name, noise, 1, values.get("clip"), tuple(maps_of(experiment, place)))
     problems = list(_unequal_steps(run, experiment))
     if problems:
         raise InputError(*problems)
-    scales = tuple(experiment.training.schedule.factor(round, experiment.rounds) for round in range(experiment.rounds))
-    return DeclaredNoise(name, noise, experiment.training.local_steps, values.get("clip"), scales)
+    maps = tuple(maps_of(experiment, Place(every_step=True)))
+    return DeclaredNoise(name, noise, experiment.training.local_steps, values.get("clip"), maps)
 
 
 def _multiplier(run: RunDirectory, name: str, settings: Mapping[str, Any]) -> float | NDArray[np.float64]:
@@ -82,9 +87,6 @@ def _unequal_steps(run: RunDirectory, experiment: Experiment) -> Iterator[Proble
     """What makes noise on gradients reach the models of nodes, or of rounds, in other sizes than those accounted."""
     training = experiment.training
     holds = "Epsilon against all messages, of the node's own accountant, holds anyway."
-    if training.optimizer.momentum:
-        what = "momentum carries the noise of a step into later rounds, where it is accounted as new."
-        yield Problem("training.optimizer.momentum", what, f"Train without it. {holds}")
     samples = np.bincount(run.partition()["train_node"], minlength=run.topology.num_nodes)
     if training.nodes or len(np.unique(samples.clip(max=training.batch_size))) > 1:
         what = "nodes whose steps or batches differ add noise of different sizes, which is not accounted."

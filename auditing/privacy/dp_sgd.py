@@ -12,6 +12,7 @@ from torch import Tensor
 from auditing.privacy.budget import Budget, BudgetSettings
 from auditing.privacy.private_method import PrivateMethod
 from simulator.core.errors import Problem
+from simulator.core.memory import Memory, Pace
 from simulator.core.method import METHODS
 from simulator.core.node import Node
 from simulator.core.plan import Plan
@@ -62,6 +63,11 @@ class DPSGD(PrivateMethod):
             if way:
                 what = f"{settings.name} {way}: {config.name} neither protects nor counts that."
                 yield Problem("", what, f"Remove {settings.name} or {config.name}.")
+
+    @classmethod
+    def memory(cls, config: Any, pace: Pace) -> Memory | None:
+        """Nothing: only the gradient is changed."""
+        return Memory()
 
     def setup(self, node: Node) -> None:
         """Nothing is spent.

@@ -10,9 +10,12 @@ All that an observer receives is B eps + A s, where eps is whitened noise, so wh
 u (one vector a round) is the Gaussian mechanism with mu^2 = g' M_u g, where M_u are the rows and columns of u in
 A' (B B')^+ A (Bellet et al. 2025, arXiv:2510.17480). It is exact: no inequality stands between the messages and mu.
 
+Nodes that remember more than a model, or do more with it, are linear systems of several slots, and the same holds of
+them: see `auditing.privacy.linear_rounds` for what a round may be, of which the one above is `Maps.plain`.
+
 The signals of the other nodes are taken as given. Where they depend on the models, as gradients do, a node on the way
 may pass on more of u than its share in the averages: then only ``local`` bounds what an observer learns, which holds
-whatever the others do, for all that u sends are its own y_t.
+whatever the others do, for all that u sends follows from its own s_t + z_t and from what it hears.
 """
 
 from __future__ import annotations
@@ -24,36 +27,12 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from auditing.privacy.linear_rounds import Round
 from simulator.core.errors import wrong
-from topologies import Links, Network, Topology
+from topologies import Links
 
 Floats = NDArray[np.float64]
 RESOLVED = 1e-12  # relative size from which on a message in a round without noise certainly says something new
-
-
-@dataclass(frozen=True)
-class Round:
-    """A round.
-
-    Attributes:
-        links: in it.
-        injects: whether nodes add signal and noise; without, it is a further step of gossip.
-        scale: what both are multiplied with, such as a learning rate.
-    """
-
-    links: Links
-    injects: bool = True
-    scale: float = 1.0
-
-
-def rounds_of(
-    network: Network | Topology, rounds: int, gossip_steps: int = 1, scales: Sequence[float] | None = None
-) -> list[Round]:
-    """``rounds`` rounds of the network with its failures; in each, all nodes send and mix ``gossip_steps`` times."""
-    always = network.links if isinstance(network, Topology) else None
-    links = [network.at(round) if isinstance(network, Network) else always for round in range(rounds)]
-    each = zip(links, scales or [1.0] * rounds, strict=True)
-    return [Round(held, step == 0, scale) for held, scale in each if held is not None for step in range(gossip_steps)]
 
 
 @dataclass(frozen=True)
@@ -127,10 +106,10 @@ class Observer:
 
 @dataclass(frozen=True)
 class Exposure:
-    """What an observer can learn of each node, for signals in T rounds.
+    """What an observer can learn of each node, for T signals of norm 1, or of the norm that the maps say.
 
     Attributes:
-        blocks: float64 [n, T, T], the matrices M_u; 0 in rounds in which u adds nothing that it does not know.
+        blocks: float64 [n, T, T], the matrices M_u; 0 where u adds nothing that it does not know.
         local: float64 [n, T], diagonals of what M_u would be if it saw all messages of all nodes.
     """
 
@@ -141,42 +120,49 @@ class Exposure:
 def exposure(rounds: Sequence[Round], noise: Noise, observer: Observer, revealed: bool = False) -> Exposure:
     """What ``observer`` learns from ``rounds``, float64 and exact up to rounding.
 
-    The observer's knowledge is kept as orthonormal directions of the whitened noise, message by message. The models
-    are kept as linear functions of the noise from which these directions have been taken out, so that what a message
-    says of a distant node is not lost beside what it repeats of near ones: on a ring it is 3^-d of the message. In
-    rounds that inject, every message holds noise never seen before, so no rank need be decided; in further steps of
-    gossip one must be: see `_directions`. O(T^2 n^3) operations.
+    The observer's knowledge is kept as orthonormal directions of the whitened noise, message by message. The nodes'
+    slots are kept as linear functions of the noise from which these directions have been taken out, so that what a
+    message says of a distant node is not lost beside what it repeats of near ones: on a ring it is 3^-d of the message.
+    In rounds that inject, every message holds noise never seen before, so no rank need be decided; in further steps of
+    gossip one must be: see `_directions`. O(T^2 n^3) operations for T injections.
 
     Args:
-        rounds: all with the same number of nodes.
-        noise: of every round.
+        rounds: all with the same number of nodes and of slots.
+        noise: of every injection.
         observer: who.
-        revealed: tell the observer all models at the end, before they are mixed for the last time.
+        revealed: tell the observer at the end all that nodes are about to send and have kept.
 
     Raises:
         InputError: the noise's own part is 0, or gossip goes on for longer than float64 can follow.
     """
     if np.min(noise.independent) <= 0:
         raise wrong("noise", "without a part of its own at every node, no message is private.", "Set it above 0.")
-    nodes, signals = rounds[0].links.num_nodes, sum(round.injects for round in rounds)
-    models, scale = np.zeros((nodes, nodes * signals)), np.zeros((nodes, nodes))
+    nodes, slots = rounds[0].links.num_nodes, rounds[0].maps.slots
+    state = np.zeros((slots, nodes, nodes * sum(round.maps.injections for round in rounds)))
+    spread = np.zeros((slots * nodes, slots * nodes))
     whiteners: list[Floats] = []
     learnt: list[Floats] = []
     for place, round in enumerate(rounds):
-        if round.injects:
-            factor, whitener = _whitened(noise.unknown(round.links, observer.inside))
-            models[:, nodes * len(whiteners) : nodes * (len(whiteners) + 1)] = round.scale * factor
-            scale += round.scale**2 * factor @ factor.T
-            whiteners.append(whitener)
+        factor, whitener = _whitened(noise.unknown(round.links, observer.inside))
+        begun = nodes * len(whiteners)
+        whiteners += [whitener] * round.maps.injections
+        work = round.worked(state[..., : nodes * len(whiteners)], factor, begun)
+        spread = round.worked_spread(spread, factor)
+        known = work.reshape(-1, work.shape[2])  # a view; rows of what is sent are the last n
         last = revealed and place == len(rounds) - 1
-        heard = list(range(nodes)) if last else sorted(observer.hears(round.links))
-        known = models[:, : nodes * len(whiteners)]  # a view
-        new = _directions(known[heard], np.sqrt(scale.diagonal()[heard]))
+        heard = np.arange(len(known)) if last else _sent(len(known), nodes, sorted(observer.hears(round.links)))
+        size = spread.diagonal()[len(spread) - len(known) :]
+        new = _directions(known[heard], np.sqrt(size[heard]))
         known -= (known @ new.T) @ new
-        known[:] = round.links.weights @ known
-        scale = round.links.weights @ scale @ round.links.weights.T
+        state[..., : work.shape[2]] = round.mixed(work)
+        spread = round.mixed_spread(spread)
         learnt.append(new)
-    return _exposed(learnt, np.array(whiteners))
+    signals = np.array([norm for round in rounds for norm in round.maps.signals])
+    return _exposed(learnt, np.array(whiteners), signals)
+
+
+def _sent(rows: int, nodes: int, senders: Sequence[int]) -> NDArray[np.intp]:
+    return rows - nodes + np.array(senders, dtype=np.intp)
 
 
 def _whitened(covariance: Floats) -> tuple[Floats, Floats]:
@@ -204,11 +190,12 @@ def _directions(messages: Floats, scale: Floats) -> Floats:
     return found
 
 
-def _exposed(learnt: Sequence[Floats], whiteners: Floats) -> Exposure:
+def _exposed(learnt: Sequence[Floats], whiteners: Floats, norms: Floats) -> Exposure:
     signals, nodes, _ = whiteners.shape
     seen = np.zeros((sum(map(len, learnt)), signals * nodes))
     for end, new in zip(np.cumsum([len(new) for new in learnt]), learnt, strict=True):
         seen[end - len(new) : end, : new.shape[1]] = new
     by_round = seen.reshape(-1, signals, nodes).transpose(1, 0, 2) @ whiteners  # [T, directions, n]
     of_node = np.ascontiguousarray(by_round.transpose(2, 0, 1))  # [n, T, directions]
-    return Exposure(of_node @ of_node.transpose(0, 2, 1), (whiteners**2).sum(1).T)
+    local = (whiteners**2).sum(1).T
+    return Exposure(of_node @ of_node.transpose(0, 2, 1) * np.outer(norms, norms), local * norms**2)

@@ -12,18 +12,18 @@ from pydantic import Field, PositiveInt
 
 from auditing.privacy.account import Account, Summary, summary
 from auditing.privacy.declared_noise import DeclaredNoise, noise_of
+from auditing.privacy.linear_training import remembering, undeclared
 from auditing.privacy.network_report import section
 from simulator.core.audit import Audit
 from simulator.core.errors import InputError, Problem
 from simulator.core.method import METHODS
-from simulator.core.mixer import MIXERS
 from simulator.core.report import Section
 from simulator.experiment import Experiment
 from simulator.parsing import load_experiment
 from simulator.results.run_directory import RunDirectory
 from topologies import Topology, TopologyError
 
-EXACT = 60_000  # rounds times nodes squared that are accounted exactly; 32 nodes and 50 rounds are
+EXACT = 60_000  # injections times nodes squared that are accounted exactly; 32 nodes and 50 rounds are
 
 
 class NetworkPrivacyAudit(Audit):
@@ -71,7 +71,8 @@ class NetworkPrivacyAudit(Audit):
     def _result(self, experiment: Experiment, declared: DeclaredNoise) -> dict[str, Any]:
         """The content of ``result.json``; null is a node against itself."""
         network = experiment.topology.build(experiment.seed)
-        block = self.config.block or max(1, EXACT // network.base.num_nodes**2)
+        injections = declared.maps[0].injections
+        block = self.config.block or max(1, EXACT // (network.base.num_nodes**2 * injections))
         account = Account(declared, {"add_remove": 1.0, "replace": 2.0}[self.config.relation], self.config.delta, block)
         epsilon, published = account.between_nodes(network), account.published(network)
         graphs, left_out = self._others(account, network.base.num_nodes, experiment.seed)
@@ -84,6 +85,7 @@ class NetworkPrivacyAudit(Audit):
                 "clip": declared.clip,
                 "steps": declared.steps,
             },
+            "memory": [] if all(maps.is_plain for maps in declared.maps) else remembering(experiment),
             "rounds": experiment.rounds,
             "block": block if block < experiment.rounds else None,
             "all_messages": account.all_messages(network),
@@ -114,12 +116,13 @@ class NetworkPrivacyAudit(Audit):
 
 def _not_linear(experiment: Experiment) -> Iterator[Problem]:
     """What keeps the messages from being those of `linear_gossip`."""
-    plain = MIXERS.load("gossip").Config.model_validate({"name": "gossip"})
     if experiment.mode != "synchronous":
         yield Problem("mode", "only synchronous rounds can be accounted.", "Run with mode: synchronous.")
-    elif experiment.mixer != plain:
-        what = f"messages of {experiment.mixer.name} with these settings cannot be accounted."
-        yield Problem("mixer", what, "Run with mixer: gossip, without settings.")
+        return
+    yield from undeclared(experiment)
+    if experiment.data.modality_by_node:
+        what = "nodes of different modalities exchange no parameters, and all links are accounted."
+        yield Problem("data.modality_by_node", what, "Leave it out.")
     for settings in experiment.methods:
         if METHODS.load(settings.name).keeps_apart(settings):
             what = f"{settings.name} keeps parameters from travelling over some links, and all of them are accounted."

@@ -22,7 +22,8 @@ from threadpoolctl import threadpool_limits
 
 from auditing.privacy.contributions import every_round
 from auditing.privacy.gaussian_dp import epsilons_of
-from auditing.privacy.linear_gossip import Noise, Observer, Round, exposure, rounds_of
+from auditing.privacy.linear_gossip import Noise, Observer, exposure
+from auditing.privacy.linear_rounds import Round, rounds_of
 from simulator.backends.local import cores
 from topologies import Network, Topology
 

@@ -52,6 +52,11 @@ def _paragraphs(result: Result) -> Iterator[str]:
         "on the models; a node that reacts to them may pass on more of another than is accounted here. Epsilon against "
         "a node that sees all messages holds in any case."
     )
+    if result["memory"]:
+        yield (
+            f"Updates also reach later messages by what nodes remember ({', '.join(result['memory'])}), which is "
+            "followed exactly."
+        )
     if result["block"]:
         yield (
             f"To save time, observers are told all models every {result['block']} rounds, so these are upper bounds, "

@@ -10,6 +10,7 @@ import torch
 from auditing.privacy.budget import Budget, BudgetSettings
 from auditing.privacy.private_method import PrivateMethod
 from simulator.core.errors import Problem
+from simulator.core.memory import Memory, Pace
 from simulator.core.method import METHODS
 from simulator.core.node import Node
 from simulator.core.plan import Plan
@@ -52,6 +53,11 @@ class NodeDP(PrivateMethod):
             if overrides(METHODS.load(name), "outgoing"):
                 what = f"protects the parameters, and {name} sends more than them, made of private data."
                 yield Problem("", what, f"Remove {name} or {config.name}.")
+
+    @classmethod
+    def memory(cls, config: Any, pace: Pace) -> Memory | None:
+        """Nothing: it keeps where a round began, and the noise is accounted by `declared_noise`."""
+        return Memory()
 
     def setup(self, node: Node) -> None:
         """Nothing is spent.

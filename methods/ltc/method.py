@@ -15,6 +15,7 @@ from methods.ltc.class_means import ClassMeans
 from methods.ltc.settings import LTCSettings
 from methods.ltc.watch import Watch
 from simulator.core.errors import Problem, RunError
+from simulator.core.memory import Memory, Pace
 from simulator.core.message import Message
 from simulator.core.method import Method
 from simulator.core.node import Node
@@ -85,6 +86,11 @@ class LTC(Method):
         if config.use == "drop" and config.score != "ltc":
             what = f"{config.score} does not tell conflicting samples from others."
             yield Problem("score", what, "Set score: ltc, or use: coreset.")
+
+    @classmethod
+    def memory(cls, config: Any, pace: Pace) -> Memory | None:
+        """Nothing for a report that tells no one; else what is trained on follows from losses, or losses are sent."""
+        return Memory() if config.use == "report" and not config.share_means else None
 
     @classmethod
     def sections(cls, config: Any, record: RunRecord) -> Sequence[Section]:

@@ -14,6 +14,7 @@ from methods.pkd.exchange import Exchange
 from methods.pkd.schedule import OWN, PKDSettings, problems, teacher
 from methods.pkd.teachers import held, require
 from simulator.core.errors import Problem
+from simulator.core.memory import Memory, Pace
 from simulator.core.message import Message
 from simulator.core.method import Method
 from simulator.core.multi_exit import exit_logits, multi_exit
@@ -68,6 +69,11 @@ class PKD(Method):
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
         """Every teacher must have a turn."""
         return problems(config, plan)
+
+    @classmethod
+    def memory(cls, config: Any, pace: Pace) -> Memory | None:
+        """Nothing, as long as all is trained at once; what rests later has no account."""
+        return Memory() if config.start_round is None else None
 
     @classmethod
     def sections(cls, config: Any, record: RunRecord) -> Sequence[Section]:

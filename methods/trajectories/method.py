@@ -11,6 +11,7 @@ from torch import Tensor
 
 from methods.trajectories import report
 from simulator.core.errors import Problem
+from simulator.core.memory import Memory, Pace
 from simulator.core.method import Method
 from simulator.core.node import Node
 from simulator.core.plan import Plan
@@ -80,6 +81,11 @@ class TrajectoryRecorder(Method):
     def sections(cls, config: Any, record: RunRecord) -> Sequence[Section]:
         """How samples fared at each node, and whether that finds what was corrupted."""
         return report.sections(config.mode, record)
+
+    @classmethod
+    def memory(cls, config: Any, pace: Pace) -> Memory | None:
+        """Nothing: it only looks on."""
+        return Memory()
 
     def setup(self, node: Node) -> None:
         """Nothing is observed yet."""

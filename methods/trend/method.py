@@ -11,6 +11,7 @@ from methods.trend import report
 from methods.trend.quantizers import Halftone, Uniform
 from simulator.core.errors import Problem
 from simulator.core.input_transform import InputTransform
+from simulator.core.memory import Memory, Pace
 from simulator.core.method import Method
 from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings
@@ -71,6 +72,11 @@ class Trend(Method):
     def keeps_apart(cls, config: Any) -> bool:
         """Unless everything is shared."""
         return bool(config.share != "everything")
+
+    @classmethod
+    def memory(cls, config: Any, pace: Pace) -> Memory | None:
+        """Nothing: only images are changed, and which links are used, which `keeps_apart` tells."""
+        return Memory()
 
     @classmethod
     def sections(cls, config: Any, record: RunRecord) -> Sequence[Section]:

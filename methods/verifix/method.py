@@ -14,6 +14,7 @@ from methods.verifix.activations import layer_inputs, layers
 from methods.verifix.projection import Spectrum, corrected, spectrum
 from methods.verifix.settings import VerifixSettings
 from simulator.core.errors import Problem, RunError
+from simulator.core.memory import Memory, Pace
 from simulator.core.method import Method
 from simulator.core.node import Node
 from simulator.core.plan import Plan
@@ -65,6 +66,11 @@ class Verifix(Method):
         elif config.every is not None and config.every > plan.rounds:
             what = f"the first correction would be after {config.every} rounds, and the run has {plan.rounds}."
             yield Problem("every", what, f"Choose {plan.rounds} at most.")
+
+    @classmethod
+    def memory(cls, config: Any, pace: Pace) -> Memory | None:
+        """Nothing, unless corrected models are trained on: corrections are not linear."""
+        return None if config.feeds_back else Memory()
 
     @classmethod
     def check_network(cls, config: Any, network: nn.Module) -> Iterable[Problem]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from simulator.core.errors import Problem
 from simulator.core.input_transform import InputTransform
+from simulator.core.memory import Memory, Pace
 from simulator.core.message import Message
 from simulator.core.plan import Plan
 from simulator.core.registry import Part, Registry
@@ -116,6 +117,14 @@ class Method(Part):
     def keeps_apart(cls, config: Any) -> bool:
         """Whether `mixes_with` may say no."""
         return False
+
+    @classmethod
+    def memory(cls, config: Any, pace: Pace) -> Memory | None:
+        """By what linear maps an update reaches later messages otherwise than by mixing; None: nobody says.
+
+        `Memory()` says that it does not. Exact accounts of privacy refuse what nobody says, and what is not linear.
+        """
+        return None
 
     @classmethod
     def labels_told(cls, config: Any, parts: Mapping[str, Tensor], sender: int, classes: int) -> SoftLabels | None:

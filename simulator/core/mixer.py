@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from simulator.core.errors import Problem
+from simulator.core.memory import Memory, Pace
 from simulator.core.message import Message
 from simulator.core.plan import Plan
 from simulator.core.registry import Part, Registry
@@ -39,6 +40,14 @@ class Mixer(Part, ABC):
     def keeps_sum(cls, config: Any, plan: Plan) -> bool:
         """Whether `mix` keeps, in every round, the sum over the nodes of what they hold after training."""
         return False
+
+    @classmethod
+    def memory(cls, config: Any, pace: Pace) -> Memory | None:
+        """What it sends and makes of what is mixed, as linear maps; None: nobody says, or they are not. See `Memory`.
+
+        Exact accounts of privacy refuse what nobody says.
+        """
+        return None
 
     def before_round(self, node: Node) -> None:
         """Before local training."""

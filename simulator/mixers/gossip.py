@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from simulator.core.errors import Problem
+from simulator.core.memory import Memory, Pace
 from simulator.core.message import Message
 from simulator.core.mixer import Mixer
 from simulator.core.node import Node
@@ -56,6 +57,14 @@ class Gossip(Mixer):
     def keeps_sum(cls, config: Any, plan: Plan) -> bool:
         """Where the columns of W sum to 1."""
         return plan.laws.columns
+
+    @classmethod
+    def memory(cls, config: Any, pace: Pace) -> Memory | None:
+        """x <- y + r (sum_j w_ij s_j - s_i), with s what was sent: y itself, or x."""
+        sent = {"sent": {"parameters": 1.0}}
+        mix = {"parameters": {"parameters": 1.0, "mixed": config.rate, "sent": -config.rate}}
+        early = config.order == "combine_then_adapt"
+        return Memory(before_round=sent, mix=mix) if early else Memory(after_local_training=sent, mix=mix)
 
     def before_round(self, node: Node) -> None:
         """Combine-then-adapt sends the parameters as they are before training."""

@@ -39,6 +39,8 @@ def exposure(rounds, independent, correlated, hears, inside):
         if set(ends) & set(inside):
             rows_noise.append(np.eye(len(noise_columns))[column])
             rows_signal.append(np.zeros(signal.shape[1:]))
+    if not rows_noise:  # who hears nothing learns nothing
+        return np.zeros((n, len(signals), len(signals)))
     b, a = np.array(rows_noise), np.array(rows_signal)
     inverse = np.linalg.pinv(b @ b.T, rcond=1e-11, hermitian=True)
     return np.array([a[:, :, u].T @ inverse @ a[:, :, u] for u in range(n)])

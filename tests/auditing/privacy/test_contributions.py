@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditing.privacy.contributions import _worst, certified, every_round, simple
-from auditing.privacy.linear_gossip import Exposure, Noise, Observer, exposure, rounds_of
+from auditing.privacy.linear_gossip import Exposure, Noise, Observer, exposure
+from auditing.privacy.linear_rounds import rounds_of
 from topologies import Topology
 
 

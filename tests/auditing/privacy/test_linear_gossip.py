@@ -8,7 +8,8 @@ from reference import linear_gossip as dense
 from scipy.stats import norm
 
 from auditing.privacy.gaussian_dp import delta_of
-from auditing.privacy.linear_gossip import Noise, Observer, Round, exposure, rounds_of
+from auditing.privacy.linear_gossip import Noise, Observer, exposure
+from auditing.privacy.linear_rounds import Maps, Round, rounds_of
 from simulator.core.errors import InputError
 from topologies import Failures, Links, Network, Topology, build_schedule, distances
 
@@ -35,9 +36,13 @@ def observers(nodes):
     ])  # fmt: skip
 
 
+def injected(maps):
+    return bool(maps.injections), maps.injected[-1][0] if maps.injections else 1.0
+
+
 def by_the_oracle(rounds, noise, observer):
     hears = {id(round.links.weights): sorted(observer.hears(round.links)) for round in rounds}
-    plain = [(round.links.weights, round.links.active, round.injects, round.scale) for round in rounds]
+    plain = [(round.links.weights, round.links.active, *injected(round.maps)) for round in rounds]
     found = dense.exposure(plain, noise.independent, noise.correlated, lambda w: hears[id(w)], observer.inside)
     found[sorted(observer.inside)] = 0
     return found
@@ -50,7 +55,7 @@ def test_it_is_the_dense_account(data):
     noise = Noise(1.0, data.draw(st.sampled_from([0.0, 0.7, 2.0])))
     steps, rounds = data.draw(st.integers(1, 2)), data.draw(st.integers(1, 4))
     scales = data.draw(st.sampled_from([[1.0] * rounds, [0.5**t for t in range(rounds)]]))
-    played = rounds_of(network, rounds, steps, scales)
+    played = rounds_of(network, rounds, steps, [Maps.plain(scale) for scale in scales])
     observer = data.draw(observers(network.base.num_nodes))
 
     found = exposure(played, noise, observer).blocks
@@ -167,4 +172,4 @@ def test_a_relay_that_amplifies_tells_more_than_is_accounted():
 
 def test_a_round_is_told_apart_by_its_links():
     links = Links.everyone(np.eye(2))
-    assert Round(links) == Round(links) != Round(Links.everyone(np.eye(2)))
+    assert Round(links, Maps.plain()) == Round(links, Maps.plain()) != Round(Links.everyone(np.eye(2)), Maps.plain())

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from auditing.privacy import muffliato
 from auditing.privacy.contributions import simple
 from auditing.privacy.gaussian_dp import epsilon_of
-from auditing.privacy.linear_gossip import Noise, Observer, exposure, rounds_of
+from auditing.privacy.linear_gossip import Noise, Observer, exposure
+from auditing.privacy.linear_rounds import rounds_of
 from auditing.privacy.network_dp import by_distance, network_epsilon, pairwise
 from topologies import Failures, Network, Topology, build_schedule, distances
 
