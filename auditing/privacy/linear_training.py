@@ -68,14 +68,14 @@ def undeclared(experiment: Experiment) -> Iterator[Problem]:
         *(("methods", METHODS, settings) for settings in experiment.methods),
     ):
         part = registry.load(settings.name)
-        if since := overridden_since(part, "memory"):
+        if part.memory(settings, pace) is None:
+            what = f"{settings.name}, with these settings, declares no linear memory, so nobody can say by what ways "
+            advice = "Run without it" if where == "methods" else "Run with mixer: gossip"
+            way = "an update of one round reaches the messages of later ones."
+            yield Problem(where, what + way, f"{advice}; a part of your own declares it by overriding memory().")
+        elif since := overridden_since(part, "memory"):
             what = f"{settings.name} has a {since[0]} of its own, of which its base class's memory() does not speak."
             yield Problem(where, what, f"Let {part.__name__} override memory, or run without it.")
-        elif part.memory(settings, pace) is None:
-            what = f"{settings.name}, with these settings, declares no linear memory, so that nobody can say by what "
-            advice = "Run without it" if where == "methods" else "Run with mixer: gossip"
-            way = "ways an update of one round reaches the messages of later ones."
-            yield Problem(where, what + way, f"{advice}; a part of your own declares it by overriding memory().")
 
 
 def remembering(experiment: Experiment) -> list[str]:

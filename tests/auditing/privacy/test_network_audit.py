@@ -13,12 +13,15 @@ from auditing.privacy.empirical_epsilon import one_run
 from auditing.privacy.gaussian_dp import epsilon_of
 from auditing.privacy.network_audit import NetworkPrivacyAudit
 from auditing.privacy.network_dp import network_epsilon
+from auditing.privacy.network_report import section
 from simulator import cli, run
 from simulator.core.errors import InputError
+from simulator.core.memory import Memory
 from simulator.core.method import Method
 from simulator.core.registry import PartSettings
 from simulator.core.samples import Samples
 from simulator.launch import audit
+from simulator.parsing import load_experiment
 from topologies import Topology
 
 RING = Topology.build("ring", 6)
@@ -35,6 +38,10 @@ class NoisyGradients(Method):
         target_epsilon: float | None = None
         clip: float = 1.0
 
+    @classmethod
+    def memory(cls, config, pace):
+        return Memory()
+
     def finalize(self, node):
         node.save("noisy_gradients", noise_multiplier=np.array(1.0 + node.id))
 
@@ -43,6 +50,10 @@ class Chatty(Method):
     """Sends something of its own."""
 
     Config = type("Config", (PartSettings,), {"__annotations__": {"name": str}, "name": "chatty"})
+
+    @classmethod
+    def memory(cls, config, pace):
+        return Memory()
 
     def outgoing(self, node, message):
         return type(message)(
@@ -147,16 +158,51 @@ def test_a_learning_rate_that_falls_moves_epsilon(tmp_path):
     assert found[0][2][0] != found[1][2][0]
 
 
+HEAVY = {"optimizer": {"lr": 0.1, "weight_decay": 5.0}}  # a shrink of a half a step
+QGM = {"name": "quasi_global_momentum", "nesterov": False}
+EARLY = {"name": "gossip", "order": "combine_then_adapt"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected", "memory"),
+    [
+        ({}, [3.21, 1.38, 0.67, 0.41], []),
+        ({"methods": [QGM]}, [3.19, 1.50, 0.83, 0.57], ["quasi_global_momentum"]),
+        ({"methods": [{"name": "quasi_global_momentum"}]}, [3.19, 1.49, 0.82, 0.55], ["quasi_global_momentum"]),
+        ({"training": HEAVY}, [3.30, 0.52, 0.09, 0.02], ["weight decay"]),
+        ({"mixer": EARLY}, [3.03, 1.28, 0.59, 0.34], ["the order of gossip"]),
+    ],
+    ids=["plain", "quasi_global_momentum", "with nesterov", "weight decay", "combine then adapt"],
+)  # fmt: skip
+def test_what_nodes_remember_reaches_far(changes, expected, memory, tmp_path):
+    """Ten rounds on a ring of 8, noise 4; the values are those of impulses through the training itself."""
+    done = run(small(*TINY, "rounds=10", "topology.nodes=8", **changes), tmp_path)
+    found = conducted(done.path, noise_multiplier=4, graphs=())
+    assert [round(at["largest"], 2) for at in found["by_distance"]] == expected
+    assert found["memory"] == memory
+    assert (found["published"] is None) == bool(memory)
+    assert any("followed exactly" in text for text in section(found).paragraphs) == bool(memory)
+
+
+def test_a_run_of_nodes_with_different_inputs_is_refused(plain, monkeypatch):
+    held = load_experiment(plain.directory.experiment)
+    apart = held.model_copy(update={"data": held.data.model_copy(update={"modality_by_node": ("a", "b") * 3})})
+    monkeypatch.setattr("auditing.privacy.network_audit.load_experiment", lambda _: apart)
+    with pytest.raises(InputError, match="different modalities"):
+        audit(plain.path, NetworkPrivacyAudit.Config(noise_multiplier=1.0))
+
+
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
         ({"methods": [CORRELATED, {"name": "noisy_gradients", "noise_multiplier": 1.0}]}, "both add noise"),
         ({"methods": [{"name": "noisy_gradients", "noise_multiplier": 1.0}],
-          "training": {"optimizer": {"momentum": 0.9}}}, "momentum carries"),
-        ({"methods": [{"name": "noisy_gradients", "noise_multiplier": 1.0}],
           "training": {"nodes": {"1": {"batch_size": 2}}}}, "steps or batches differ"),
         ({"methods": [CORRELATED, {"name": "chatty"}]}, "messages carry gossip"),
-        ({"methods": [CORRELATED], "mixer": {"name": "gossip", "order": "combine_then_adapt"}}, "mixer: gossip"),
+        ({"methods": [CORRELATED], "mixer": {"name": "push_sum"}}, "mixer: gossip"),
+        ({"methods": [CORRELATED, {"name": "gradient_tracking"}]}, "gradient_tracking, with these settings, declares"),
+        ({"methods": [CORRELATED], "training": {"optimizer": {"weight_decay": 0.1}}}, "clips updates"),
+        ({"methods": [CORRELATED, {"name": "quasi_global_momentum"}]}, "clips updates"),
         ({"methods": [CORRELATED | CorrelatedNoise.neutral]}, "without noise"),
     ],
 )  # fmt: skip
