@@ -1,27 +1,30 @@
-"""What training with noise costs in privacy: a thin layer over Opacus' accountants.
+"""What training with noise costs in privacy, and what noise a cost takes: a thin layer over Opacus' accountants.
 
 ``rdp`` composes Renyi divergences (Mironov, Talwar & Zhang 2019, arXiv:1908.10530) in no time, to an upper bound some
 ten percent above the truth; ``prv`` convolves privacy losses (Gopi, Lee & Wutschitz 2021, arXiv:2106.02848), tight to
-0.01, and takes up to seconds a question.
+0.01, and takes up to seconds a question. Noise for an epsilon is searched for with the accountant that reports it.
 """
 
 from __future__ import annotations
 
 import warnings
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from math import inf
+from math import exp, inf, log
 from threading import Lock
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 
 Accountant = Literal["rdp", "prv"]
-ORDERS = [1.25, 1.5, 1.75, 2, 2.5, 3, 3.5, *range(4, 64)]  # to search for noise at: fractions take Opacus long
+TOLERANCE = 1e-3  # relative: how far below a target epsilon the noise found for it may cost
+MOST_NOISE = 1e6  # more is not searched for
+NEAR = 3  # orders to either side of the best one, among which noise is searched for
 LOCK = Lock()  # warnings are switched for the whole process
 LARGEST = 100.0  # epsilon: beyond it nothing is promised, and the grid of the convolution may not fit into memory
 
@@ -61,7 +64,8 @@ def _epsilon(mechanism: GaussianSteps, steps: int) -> float:
     if sigma == 0:
         return inf
     if mechanism.accountant == "rdp":
-        return _from_renyi(_renyi(sigma, rate) * steps, mechanism.delta)
+        orders = tuple(_orders())
+        return _from_renyi(_renyi(sigma, rate, orders) * steps, orders, mechanism.delta)[0]
     from opacus.accountants import PRVAccountant  # takes seconds to import, as all of Opacus
 
     accountant = PRVAccountant()
@@ -70,38 +74,107 @@ def _epsilon(mechanism: GaussianSteps, steps: int) -> float:
         return float(accountant.get_epsilon(mechanism.delta))
 
 
-@lru_cache(maxsize=4096)
-def _renyi(sigma: float, rate: float) -> NDArray[np.float64]:
-    """float [orders]: Renyi divergence of one step at the orders that Opacus looks at."""
+def _orders() -> Sequence[float]:
+    """Those that Opacus looks at."""
     from opacus.accountants import RDPAccountant
+
+    orders: Sequence[float] = RDPAccountant.DEFAULT_ALPHAS
+    return orders
+
+
+@lru_cache(maxsize=4096)
+def _renyi(sigma: float, rate: float, orders: tuple[float, ...]) -> NDArray[np.float64]:
+    """float [orders]: Renyi divergence of one step."""
     from opacus.accountants.analysis.rdp import compute_rdp
 
-    return np.asarray(compute_rdp(q=rate, noise_multiplier=sigma, steps=1, orders=RDPAccountant.DEFAULT_ALPHAS))
+    return np.asarray(compute_rdp(q=rate, noise_multiplier=sigma, steps=1, orders=orders))
 
 
-def _from_renyi(divergences: NDArray[np.float64], delta: float) -> float:
-    from opacus.accountants import RDPAccountant
+def _from_renyi(divergences: NDArray[np.float64], orders: Sequence[float], delta: float) -> tuple[float, float]:
+    """Epsilon, and the order that shows it."""
     from opacus.accountants.analysis.rdp import get_privacy_spent
 
     with _edges_allowed():
-        epsilon, _ = get_privacy_spent(orders=RDPAccountant.DEFAULT_ALPHAS, rdp=divergences, delta=delta)
-    return max(0.0, float(epsilon))
+        epsilon, best = get_privacy_spent(orders=orders, rdp=divergences, delta=delta)
+    return max(0.0, float(epsilon)), float(best)
 
 
 @lru_cache(maxsize=4096)
 def noise_multiplier_for(epsilon: float, delta: float, sample_rate: float, steps: int, accountant: Accountant) -> float:
-    """The noise with which ``steps`` steps cost ``epsilon``, or a few percent less.
+    """The noise with which ``steps`` steps cost ``epsilon`` or less, by no more than a share of `TOLERANCE`.
 
     Raises:
         ValueError: no noise is enough: this accountant cannot show so small an epsilon.
     """
-    from opacus.accountants.utils import get_noise_multiplier
+    question = epsilon, delta, sample_rate, steps
+    sigma = _by_renyi(*question)
 
-    wanted: dict[str, Any] = {"target_epsilon": epsilon, "target_delta": delta, "sample_rate": sample_rate}
-    wanted |= {"alphas": ORDERS} if accountant == "rdp" else {}
-    with _edges_allowed():
-        sigma = get_noise_multiplier(**wanted, steps=steps, accountant=accountant, epsilon_tolerance=0.01 * epsilon)
-    return float(sigma)
+    def cost(sigma: float) -> float:
+        return GaussianSteps(sigma, sample_rate, delta, accountant).epsilon(steps)
+
+    if accountant == "prv":  # tighter, so a little less noise will do
+        return _noise(cost, epsilon, sigma or 2.0, 1.05 if sigma else 2.0)
+    if sigma is None:
+        raise _too_low(epsilon)
+    return sigma
+
+
+def _by_renyi(epsilon: float, delta: float, rate: float, steps: int) -> float | None:
+    """The noise by ``rdp``; None if none is enough.
+
+    Each order by itself gives a bound, and few of them a quick one. So noise is searched for by whole orders first,
+    which Opacus sums up in no time, then by those around the best one of all, until that is no longer among others.
+    """
+    orders = tuple(_orders())
+    among, guess = tuple(order for order in orders if order == int(order)), 1.0
+    while True:
+
+        def cost(sigma: float, among: tuple[float, ...] = among) -> float:
+            return _from_renyi(_renyi(sigma, rate, among) * steps, among, delta)[0]
+
+        try:
+            guess = _noise(cost, epsilon, guess, 2.0)
+        except ValueError:
+            return None  # at so small an epsilon the largest order is the best one, and a whole one
+        spent, best = _from_renyi(_renyi(guess, rate, orders) * steps, orders, delta)
+        if _meets(spent, epsilon):
+            return guess
+        place = orders.index(best)
+        among = orders[max(0, place - NEAR) : place + NEAR + 1]
+
+
+def _meets(spent: float, epsilon: float) -> bool:
+    return (1 - TOLERANCE) * epsilon <= spent <= epsilon
+
+
+def _noise(cost: Callable[[float], float], epsilon: float, guess: float, factor: float) -> float:
+    """Where ``cost``, which falls with noise, meets ``epsilon``; looked for from ``guess`` on, in steps of ``factor``.
+
+    Raises:
+        ValueError: nowhere.
+    """
+
+    @lru_cache
+    def excess(exponent: float) -> float:
+        """0 where the target is met, so that the search ends there."""
+        spent = cost(exp(exponent))
+        return 0.0 if _meets(spent, epsilon) else log(max(spent, 1e-12) / epsilon) + TOLERANCE / 2
+
+    low = high = log(guess)
+    while excess(high) > 0:
+        low, high = high, high + log(factor)
+        if high > log(MOST_NOISE):
+            raise _too_low(epsilon)
+    while excess(low) < 0:
+        low, high = low - log(factor), low
+    found = float(brentq(excess, low, high, xtol=1e-9, rtol=1e-12))
+    while excess(found) > 0:  # where rounding lets the cost jump over the target: on the side that keeps it
+        found += 1e-8
+    return exp(found)
+
+
+def _too_low(epsilon: float) -> ValueError:
+    return ValueError(f"an epsilon of {epsilon:g} is too low to be shown")
 
 
 @contextmanager
