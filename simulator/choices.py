@@ -65,7 +65,7 @@ def _obstacle(experiment: Experiment, blueprint: Blueprint) -> str | None:
             return f"the method {settings.name} does not allow it."
     (node,) = blueprint.nodes([0])
     found = obstacle(blueprint.module(), node.data)
-    return f"the network fails in it with {found}" if found else None
+    return found
 
 
 def _faster(experiment: Experiment, blueprint: Blueprint) -> dict[str, Any]:

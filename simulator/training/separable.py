@@ -12,12 +12,21 @@ from simulator.core.flat_module import FlatModule
 from simulator.core.samples import NodeData
 from simulator.training.stackable import TOLERANCE
 from simulator.training.stacked_module import StackedModule
+from simulator.training.vectorised import (
+    WHY_RANDOM,
+    WITHOUT_RANDOM,
+    CannotBeVectorisedError,
+    explaining,
+    is_random,
+    named,
+)
 
 SAMPLES = 4  # to try with
+EACH = "a method needs a gradient of each sample"
 
 
 def check_layers(network: nn.Module) -> None:
-    """Refuse layers that Opacus knows to mix samples, such as batch normalisation.
+    """Refuse layers that are known to mix samples, to draw random numbers, or to have no form for many samples.
 
     Raises:
         InputError: naming each, and what could stand in its place.
@@ -28,37 +37,52 @@ def check_layers(network: nn.Module) -> None:
 
 
 def _unfit_layers(network: nn.Module) -> Iterator[Problem]:
+    for name, layer in network.named_modules():
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            what = f"{named(name, layer)} mixes samples, and {EACH}."
+            yield Problem("model", what, f"Put {_instead(layer)} in its place; for resnet20, set model.norm: group.")
+        elif is_random(layer):
+            yield Problem("model", f"{named(name, layer)} {WHY_RANDOM}; {EACH}.", WITHOUT_RANDOM)
+        elif isinstance(layer, (nn.RNNBase, nn.LSTMCell)):
+            what = f"{named(name, layer)} cannot be vectorised over samples by PyTorch, and {EACH}."
+            yield Problem("model", what, "Put nn.GRUCell or nn.RNNCell, in a loop over the steps, in its place.")
+
+
+def _instead(layer: nn.Module) -> str:
+    """What Opacus puts in the place of batch normalisation."""
     from opacus.validators import ModuleValidator  # takes seconds to import, and most runs do without
 
-    for name, layer in network.named_modules():
-        # Asked for by type, since `ModuleValidator.validate` passes over layers without parameters.
-        found = ModuleValidator.VALIDATORS.get(type(layer), lambda layer: [])(layer)
-        if found:
-            what = f"{name or 'its only layer'}, {layer}, mixes samples, and a method needs a gradient of each."
-            advice = "Choose a network without it, such as norm: group."
-            if type(layer) in ModuleValidator.FIXERS:
-                instead = ModuleValidator.FIXERS[type(layer)](layer)
-                advice = f"Put {instead} in its place; for resnet20, set model.norm: group."
-            yield Problem("model", what, advice)
+    fixer = ModuleValidator.FIXERS.get(type(layer))
+    return str(fixer(layer)) if fixer else "group normalisation"
 
 
 def check_samples_apart(module: FlatModule, data: NodeData) -> None:
     """Refuse networks in which samples see each other, or which cannot be run with parameters of each sample's own.
 
-    The gradient of a few training images together must be the sum of their own ones.
+    The gradient of a few training images together must be the sum of their own ones, and the same every time.
 
     Raises:
-        InputError: they do, or it cannot.
+        InputError: they do, or it cannot: with the layer in which it fails.
     """
     images = data.normalizer(data.train.images_at(torch.arange(SAMPLES) % len(data.train)), module.dtype)
+    together = _together(module, images)
+    if not _alike(module, together, _together(module, images)):
+        what = (
+            "the network does not give the same result twice: it draws random numbers, or writes to state of its own."
+        )
+        raise wrong("model", what, WITHOUT_RANDOM)
     try:
-        together, apart = _together(module, images), _apart(module, images)
-    except Exception as error:  # whatever a stranger's network may raise
-        what = f"the network fails when samples are run one by one: {type(error).__name__}: {error}"
-        raise wrong("model", what, "Use a network without batch normalisation.") from error
-    if (together - apart).norm() > TOLERANCE[module.precision] * together.norm():
+        with explaining(module.module):
+            apart = _apart(module, images)
+    except CannotBeVectorisedError as error:
+        raise wrong("model", f"run sample by sample, as {EACH}: {error.what}", error.advice) from error
+    if not _alike(module, together, apart):
         what = "what the network makes of a sample depends on those beside it, so a sample has no gradient of its own."
         raise wrong("model", what, "Use group or evonorm normalisation.")
+
+
+def _alike(module: FlatModule, one: torch.Tensor, other: torch.Tensor) -> bool:
+    return bool((one - other).norm() <= TOLERANCE[module.precision] * one.norm())
 
 
 def _together(module: FlatModule, images: torch.Tensor) -> torch.Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 from simulator.core.flat_module import FlatModule, Precision
 from simulator.core.samples import NodeData
 from simulator.training.stacked_module import StackedModule
+from simulator.training.vectorised import CannotBeVectorisedError, explaining
 
 IMAGES = 2  # a model
 TOLERANCE: Mapping[Precision, float] = {"fp64": 1e-8, "fp32": 1e-3, "bf16": 0.3}  # relative, in norm
@@ -24,13 +25,14 @@ def obstacle(module: FlatModule, data: NodeData) -> str | None:
     images = torch.stack(data.normalizer(data.train.images_at(rows), module.dtype).chunk(2))
     matrix = torch.stack([module.initial, 0.9 * module.initial])
     try:
-        stacked = _stacked(module, matrix, images)
-    except Exception as error:  # whatever a stranger's network may raise
-        return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
+        with explaining(module.module):
+            stacked = _stacked(module, matrix, images)
+    except CannotBeVectorisedError as error:
+        return error.what
     alone = _alone(module, matrix, images)
     for one, other in zip(stacked, alone, strict=True):
         if one.shape != other.shape or (one - other).norm() > TOLERANCE[module.precision] * other.norm():
-            return "its outputs or gradients are not those of each model alone."
+            return "the network: its outputs or gradients are not those of each model alone."
     return None
 
 

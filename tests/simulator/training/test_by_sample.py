@@ -108,6 +108,96 @@ def test_batch_normalisation_is_named_with_what_to_put_in_its_place(norm):
         check_layers(network)
 
 
+class Recurrent(nn.Module):
+    """Reads the rows of an image one after the other."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer, self.last = layer, nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.last(self.layer(x[:, 0])[0][:, -1])
+
+
+class Attention(nn.Module):
+    """Lets the rows of an image attend to each other."""
+
+    def __init__(self, dropout=0.0):
+        super().__init__()
+        self.layer, self.last = nn.MultiheadAttention(8, 2, dropout, batch_first=True), nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.last(self.layer(x[:, 0], x[:, 0], x[:, 0])[0].mean(dim=1))
+
+
+class Functional(nn.Module):
+    """Draws in its forward pass, where no list of layers shows it."""
+
+    def forward(self, x):
+        return nn.functional.dropout(x, 1e-9)
+
+
+class Branch(nn.Module):
+    """Looks at a value."""
+
+    def forward(self, x):
+        return x if x.sum().item() > 0 else -x
+
+
+LAST = nn.Linear(64, 3)
+
+
+@pytest.mark.parametrize(
+    ("network", "what", "advice"),
+    [
+        (
+            nn.Sequential(nn.Flatten(), nn.Dropout(0.2), LAST),
+            r"1, Dropout\(p=0.2.*draws random",
+            "set its probability to 0",
+        ),
+        (nn.Sequential(nn.Flatten(), nn.AlphaDropout(0.2), LAST), "1, AlphaDropout.*draws random", "take it out"),
+        (nn.Sequential(nn.Flatten(), nn.RReLU(), LAST), "1, RReLU.*draws random", "take it out"),
+        (Attention(0.1), "layer, MultiheadAttention, draws random", "set its probability to 0"),
+        (
+            nn.TransformerEncoderLayer(8, 2, 16),
+            "self_attn, MultiheadAttention, draws random",
+            "set its probability to 0",
+        ),
+        (Recurrent(nn.LSTM(8, 5, batch_first=True)), r"layer, LSTM\(8, 5.*cannot be vectorised", "nn.GRUCell"),
+        (Recurrent(nn.GRU(8, 5, batch_first=True)), r"layer, GRU\(8, 5.*cannot be vectorised", "nn.GRUCell"),
+        (nn.LSTMCell(8, 5), r"the network, LSTMCell\(8, 5.*cannot be vectorised", "nn.GRUCell"),
+    ],
+)
+def test_layers_without_gradients_of_single_samples_are_named_with_why_and_what_to_do(network, what, advice):
+    with pytest.raises(InputError, match=what) as refused:
+        check_layers(network)
+    assert advice in refused.value.problems[0].advice
+    assert "atch normalisation" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("layer", "what", "advice"),
+    [
+        (Functional(), "1, Functional.*draws random", "take it out"),
+        (Branch(), r"1, Branch.*fails with RuntimeError.*\.item", "torch.func.vmap can run"),
+        (nn.Dropout(0.5), "not give the same result twice", "take it out"),
+    ],
+)
+def test_where_a_strangers_network_fails_sample_by_sample_is_named(layer, what, advice):
+    network = FlatModule(nn.Sequential(nn.Flatten(), layer, LAST), "fp64")
+    with pytest.raises(InputError, match=what) as refused:
+        check_samples_apart(network, random_data(20))
+    assert advice in refused.value.problems[0].advice
+    assert not layer._forward_hooks
+
+
+def test_what_is_switched_off_or_fits_after_all_passes():
+    """Opacus refuses attention, which its hooks cannot see into; gradients here go through the forward pass itself."""
+    for network in (Attention(), nn.Sequential(nn.Flatten(), nn.Dropout(0.0), nn.Linear(64, 3))):
+        check_layers(network)
+        check_samples_apart(FlatModule(network, "fp64"), random_data(20))
+
+
 def test_other_layers_are_fine():
     check_layers(nn.Sequential(nn.Conv2d(1, 4, 3), nn.GroupNorm(2, 4), nn.Flatten(), nn.Linear(4, 2)))
 
@@ -121,5 +211,5 @@ def test_networks_that_see_samples_one_by_one_pass(model, precision):
 @pytest.mark.parametrize("layer", [Centred(), nn.BatchNorm1d(64, track_running_stats=False)])
 def test_networks_in_which_samples_see_each_other_do_not(layer):
     network = nn.Sequential(nn.Flatten(), layer, nn.Linear(64, 3))
-    with pytest.raises(InputError, match=r"depends on those beside it|fails when samples are run one by one"):
+    with pytest.raises(InputError, match=r"depends on those beside it|1, BatchNorm1d.*fails with ValueError"):
         check_samples_apart(FlatModule(network, "fp64"), random_data(20))

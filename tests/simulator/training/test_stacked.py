@@ -253,7 +253,7 @@ class Unstackable(Method):
 
 
 REFUSED = {
-    "model": ({"model": {"name": "branching"}}, "the network fails in it with RuntimeError"),
+    "model": ({"model": {"name": "branching"}}, r"the network, Branching, fails with RuntimeError"),
     "method": ({"methods": [{"name": "unstackable"}]}, "the method unstackable does not allow it"),
 }
 
