@@ -74,7 +74,8 @@ class Replicas:
             InputError: it is damaged.
         """
         views = Views(self.path / "views")
-        return RunRecord(views, self.parameters(replica), views.rounds(self.number * self.nodes), replica * self.nodes)
+        rounds, first = views.rounds(self.number * self.nodes), replica * self.nodes
+        return RunRecord(views, self.parameters(replica), rounds, self.experiment.rounds, first)
 
     def member_of(self, samples: Samples) -> NDArray[np.bool_]:
         """bool [M, N]: whether each replica trained on a sample, at the node whose pool it is from."""

@@ -101,6 +101,7 @@ class ExperimentNodes:
             training=experiment.training.of(node),
             augment=augment,
             recorded=experiment.record.among(experiment.rounds),
+            unrecorded=experiment.record.without,
             first=network * n,
             secrets=self.secrets,
         )
@@ -244,7 +245,6 @@ class Simulation:
         """What observers are told at the start of a run in ``path``."""
         experiment, nodes = self.experiment, self.network.base.num_nodes
         initial = self.blueprint.module().initial
-        recorded = experiment.record.among(experiment.rounds)
         return RunInfo(
             path=path,
             name=experiment.name,
@@ -257,6 +257,17 @@ class Simulation:
             notes=(
                 *network_notes(experiment, self.network),
                 *self.data.notes,
-                *room_for_views(len(recorded), nodes, initial.nbytes),
+                *self._recording_notes(initial.nbytes),
             ),
         )
+
+    def _recording_notes(self, model: int) -> Iterator[str]:
+        """What recording takes, and where it is too little for what was planted; ``model`` counts the bytes of one."""
+        experiment = self.experiment
+        recorded = len(experiment.record.among(experiment.rounds))
+        yield from room_for_views(recorded, self.network.base.num_nodes, model, experiment.record.without)
+        if experiment.data.canaries and recorded < experiment.rounds and experiment.mode == "synchronous":
+            yield (
+                f"canaries are planted and {recorded} of {experiment.rounds} rounds recorded: an audit of them sees no "
+                "more of what nodes send; to keep all that it reads, set record.every=1 record.without=[mixed]"
+            )

@@ -106,15 +106,20 @@ class RecordSettings(Settings):
     Attributes:
         every: each round that it divides, and the last.
         rounds: these ones; the first is round 1.
+        without: models that are not kept, to save disk: of its ``start`` or after mixing, ``mixed``. The audit of
+            privacy reads no mixed ones.
     """
 
     every: PositiveInt | None = None
     rounds: tuple[PositiveInt, ...] = ()
+    without: tuple[Literal["start", "mixed"], ...] = ()
 
     @model_validator(mode="after")
     def _one_of_both(self) -> RecordSettings:
         if self.every and self.rounds:
             raise ValueError("give either every or rounds")
+        if self.without and not (self.every or self.rounds):
+            raise ValueError("nothing is recorded that could be left out: give every or rounds, too")
         return self
 
     def among(self, rounds: int) -> frozenset[int]:

@@ -92,13 +92,17 @@ class ClassSharesAudit(Audit):
         if run.nodes[0].data.public is None:
             what = "attackers try models on public samples, and this run has none."
             yield Problem("data.public", what, "Run with a public set, for example photo_patches.")
-        recorded = RunRecord.of(run).rounds
+        record = RunRecord.of(run)
+        recorded = record.rounds
         if not recorded:
             what = "this run has kept no messages."
             yield Problem("record", what, "Run it again with, for example, record.every=10.")
         elif unknown := sorted(set(self.config.rounds) - set(recorded)):
             shown = ", ".join(map(str, recorded[:10])) + (" ..." if len(recorded) > 10 else "")
             yield Problem("rounds", f"round {unknown[0]} was not recorded.", f"Choose among {shown}.")
+        elif not record.keeps("start"):
+            what = "updates are measured from the models that rounds began with, and this run left these out."
+            yield Problem("record.without", what, "Run it again without start in record.without.")
 
 
 def _told(run: Run, round: int) -> dict[int, SoftLabels]:

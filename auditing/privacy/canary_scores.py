@@ -32,7 +32,8 @@ def canaries_of(run: Run) -> Candidates:
     kept, train = run.directory.partition(), run.nodes[0].data.train
     if "canary_index" not in kept:
         what = "this run has no canaries, so there is nothing to guess."
-        raise wrong("data.canaries", what, "Run it again with, for example, data.canaries=20 record.every=5.")
+        advice = "Run it again with, for example, data.canaries=20 record.every=1 record.without=[mixed]."
+        raise wrong("data.canaries", what, advice)
     samples = Samples(train.images, train.labels, torch.from_numpy(kept["canary_index"]))
     return Candidates(samples, kept["canary_node"], kept["canary_included"])
 

@@ -62,11 +62,16 @@ def one_run(
         raise wrong("guesses", what, "Give each canary a score, and make 1 to as many guesses as there are canaries.")
     if not np.isfinite(scores).all():
         raise wrong("scores", "some are not finite.", "Look whether training diverged.")
-    order = np.argsort(scores, kind="stable")
-    high, low = order[len(order) - guesses // 2 :], order[: guesses - guesses // 2]
-    correct = int(included[high].sum() + (~included[low]).sum())
+    correct = guessed_right(scores, included, guesses)
     found, ceiling = (one_run_epsilon(len(scores), guesses, c, delta, confidence) for c in (correct, guesses))
     return LowerBound(found, ceiling, correct, guesses)
+
+
+def guessed_right(scores: NDArray[np.float64], included: NDArray[np.bool_], guesses: int) -> int:
+    """How many of the guesses of `one_run` are right."""
+    order = np.argsort(scores, kind="stable")
+    high, low = order[len(order) - guesses // 2 :], order[: guesses - guesses // 2]
+    return int(included[high].sum() + (~included[low]).sum())
 
 
 @lru_cache(maxsize=4096)

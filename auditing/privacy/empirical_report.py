@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import isnan, nan
 from typing import Any
 
-from simulator.core.report import Section, Table
+from auditing.views.record import recorded_rounds
+from simulator.core.report import BarChart, Section, Table
 from simulator.results.formatting import MISSING
 
 Result = Mapping[str, Any]
-HEADER = ("node", "claimed epsilon", "empirical lower bound", "ceiling", "attack AUC", "accuracy")
+HEADER = ("node", "claimed epsilon", "empirical lower bound", "perfect attack", "ceiling", "attack AUC", "accuracy")
 
 
 def section(result: Result) -> Section:
     """The section on ``result``, the content of ``result.json``."""
-    return Section("Audit: privacy", list(_paragraphs(result)), _verdict(result), [_table(result), _attacks(result)])
+    return Section(
+        "Audit: privacy",
+        list(_paragraphs(result)),
+        _verdict(result),
+        [_table(result), _attacks(result)],
+        [_chart(result)],
+    )
 
 
 def _verdict(result: Result) -> str:
@@ -29,8 +37,23 @@ def _verdict(result: Result) -> str:
     if broken:
         return f"A promise of privacy is broken: {'; '.join(broken)}.{flags}"
     if any(claim is not None for claim in claims):
-        return f"No node's empirical epsilon exceeds its promise.{flags}"
-    return f"No privacy was promised; canaries show an epsilon of at least {bounds[-1]:.3g} over all nodes."
+        return f"No node's empirical epsilon exceeds its promise. {_limit(result)}{flags}"
+    shown = f"No privacy was promised; canaries show an epsilon of at least {bounds[-1]:.3g} over all nodes."
+    return f"{shown} {_limit(result)}"
+
+
+def _limit(result: Result) -> str:
+    """What the test could not have seen."""
+    ceiling, recorded = _chosen(result)["pooled"]["ceiling"], recorded_rounds(*result["recorded"].values())
+    whatever = f"This test could not have detected an epsilon above {ceiling:.3g}"
+    if result["perfect_attack"] is None:
+        return f"{whatever}, what faultless guesses would show ({recorded} recorded)."
+    most = result["perfect_attack"]["pooled"]["most"]
+    chance = f"{1 - result['settings']['confidence']:.2g}"
+    return (
+        f"{whatever} whatever the noise, nor one above {most:.3g} where the noise is as promised: a perfect attack on "
+        f"{recorded} exceeds that with a probability of at most {chance}."
+    )
 
 
 def _paragraphs(result: Result) -> Iterator[str]:
@@ -44,6 +67,13 @@ def _paragraphs(result: Result) -> Iterator[str]:
         f"{1 - settings['confidence']:.2g} (Steinke, Nasr & Jagielski 2023; delta {' to '.join(_ends(deltas))}). The "
         "ceiling is what faultless guesses would show; where it is below the promise, nothing could be refuted. Each "
         "bound holds by itself; among many, chance may break a true promise."
+    )
+    recorded = result["recorded"]
+    yield (
+        f"{recorded['rounds']} of {recorded['of']} rounds were recorded. The perfect attack knows everything but coins "
+        "and noise, and sees every noisy step of the recorded rounds, with canaries that do not disturb each other. "
+        "Its column is what it would show in the median, with the noise as promised and these canaries and guesses; "
+        "by more than chance, no attack on these updates shows more."
     )
     yield (
         f"Scores of the first table: {attack}, chosen because it comes first, not because it does best. The coins of "
@@ -68,9 +98,10 @@ def _table(result: Result) -> Table:
     bounds = [*found["nodes"], found["pooled"]]
     auc, accuracy = result["membership_auc"], result["accuracy"]
     beside = [*zip(auc, accuracy, strict=True), (None, sum(accuracy) / len(accuracy))]
+    columns = _names(result), _claims(result), bounds, map(_known, _perfect(result)), beside
     rows = [
-        (name, "no promise" if claim is None else claim, bound["epsilon"], bound["ceiling"], *map(_known, others))
-        for name, claim, bound, others in zip(_names(result), _claims(result), bounds, beside, strict=True)
+        (name, "no promise" if claim is None else claim, bound["epsilon"], best, bound["ceiling"], *map(_known, others))
+        for name, claim, bound, best, others in zip(*columns, strict=True)
     ]
     return Table(HEADER, rows)
 
@@ -81,6 +112,28 @@ def _attacks(result: Result) -> Table:
         for name, of in result["attacks"].items()
     ]
     return Table(("score, seen in", "right guesses", "of", "lower bound, all nodes"), rows)
+
+
+def _perfect(result: Result) -> list[float | None]:
+    """Of each node and of all, what a perfect attack would show."""
+    perfect = result["perfect_attack"]
+    if perfect is None:
+        return [None] * len(_names(result))
+    return [each["typical"] for each in (*perfect["nodes"], perfect["pooled"])]
+
+
+def _chart(result: Result) -> BarChart:
+    bounds = [*_chosen(result)["nodes"], _chosen(result)["pooled"]]
+    series = {
+        "promised": _claims(result),
+        "shown": [bound["epsilon"] for bound in bounds],
+        "perfect attack": _perfect(result),
+        "faultless guesses": [bound["ceiling"] for bound in bounds],
+    }
+    shown = {name: [nan if value is None else value for value in values] for name, values in series.items()}
+    title = "Epsilon: promised, shown, and what could have been"
+    known = {name: values for name, values in shown.items() if not all(map(isnan, values))}
+    return BarChart(title, _names(result), known, "epsilon")
 
 
 def _chosen(result: Result) -> Mapping[str, Any]:

@@ -18,10 +18,17 @@ from simulator.results.run_directory import RunDirectory
 
 @dataclass(frozen=True)
 class Promise:
-    """(epsilon, delta) of one training sample, with it and without it; an epsilon of None promises nothing."""
+    """(epsilon, delta) of one training sample, with it and without it; an epsilon of None promises nothing.
+
+    Attributes:
+        mechanism: what keeps the promise, where there is one.
+        steps: how many steps of it the node took.
+    """
 
     epsilon: float | None
     delta: float
+    mechanism: GaussianSteps | None = None
+    steps: int = 0
 
 
 def promises_of(run: RunDirectory, without: float) -> list[Promise]:
@@ -44,11 +51,12 @@ def _size(promise: Promise) -> float:
 
 def _promise(settings: BudgetSettings, arrays: dict[str, Any]) -> Promise:
     """Clipped updates of two data sets are twice as far apart as one is from none, and it is these that differ."""
-    epsilon, delta = arrays["epsilon"].item(), arrays["delta"].item()
-    if getattr(METHODS.load(settings.name), "noisy_updates", False):
-        sigma, rate = arrays["noise_multiplier"].item() / 2, arrays["sample_rate"].item()
-        epsilon = GaussianSteps(sigma, rate, delta, settings.accountant).epsilon(arrays["steps"].item())
-    return Promise(epsilon if isfinite(epsilon) else None, delta)
+    names = ("epsilon", "delta", "noise_multiplier", "sample_rate", "steps")
+    epsilon, delta, sigma, rate, steps = (arrays[name].item() for name in names)
+    halved = getattr(METHODS.load(settings.name), "noisy_updates", False)
+    mechanism = GaussianSteps(sigma / 2 if halved else sigma, rate, delta, settings.accountant)
+    epsilon = mechanism.epsilon(steps) if halved else epsilon
+    return Promise(epsilon, delta, mechanism, steps) if isfinite(epsilon) else Promise(None, delta)
 
 
 def flags_of(run: Run) -> Iterator[str]:

@@ -36,6 +36,15 @@ class Record(Protocol):
         """The recorded ones, ascending."""
         ...
 
+    @property
+    def lasted(self) -> int:
+        """How many rounds there were, recorded or not."""
+        ...
+
+    def keeps(self, kind: Literal["start", "mixed"]) -> bool:
+        """Whether recordings hold such models; see `simulator.experiment.RecordSettings`."""
+        ...
+
     def receivers(self, round: int, node: int) -> tuple[int, ...]:
         """Whom ``node`` sent to; nobody if it was away."""
         ...
@@ -61,12 +70,14 @@ class RunRecord:
         views: what was recorded of all networks.
         final: float [parameters] of each of its nodes, at the end.
         rounds: the recorded ones.
+        lasted: how many there were.
         first: the node of the run that counts as 0 here.
     """
 
     views: Views
     final: Sequence[Tensor]
     rounds: tuple[int, ...]
+    lasted: int
     first: int = 0
 
     @classmethod
@@ -74,12 +85,16 @@ class RunRecord:
         """What ``run`` has kept; rounds after its last checkpoint belong to a past that was given up."""
         views, nodes = Views(run.path / "views"), run.nodes
         rounds = tuple(round for round in views.rounds(len(nodes)) if round <= nodes[0].round)
-        return cls(views, [node.parameters for node in nodes], rounds)
+        return cls(views, [node.parameters for node in nodes], rounds, nodes[0].round)
 
     @property
     def nodes(self) -> int:
         """How many there are."""
         return len(self.final)
+
+    def keeps(self, kind: Literal["start", "mixed"]) -> bool:
+        """See `Record`; all recordings of a run are made alike."""
+        return bool(self.rounds) and kind in self.views.names(self.rounds[0], self.first)
 
     def receivers(self, round: int, node: int) -> tuple[int, ...]:
         """See `Record`."""
@@ -124,3 +139,8 @@ class RunRecord:
 
     def _damaged(self, round: int, node: int, what: str) -> InputError:
         return wrong("views", f"of node {node} in round {round}: {what}.", "Run it again.")
+
+
+def recorded_rounds(rounds: int, lasted: int) -> str:
+    """How much of a run was recorded, in words."""
+    return f"all {lasted} rounds" if rounds == lasted else f"the {rounds} recorded of {lasted} rounds"

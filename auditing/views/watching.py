@@ -8,9 +8,9 @@ could be taken out, so those views are refused.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from auditing.views.record import Stored
+from auditing.views.record import Stored, recorded_rounds
 from auditing.views.view import Observation, Pair, Scene, Terms, Unseen, View
 
 NOTHING = 1e-9  # of a mixed model, once all that is known was taken out
@@ -39,7 +39,7 @@ def message_of(scene: Scene, round: int) -> View:
 
 def mixed(scene: Scene) -> Iterator[View]:
     """Whoever is given the victim's model during training: signal(x_v), of the last recorded round."""
-    yield mixed_of(scene, _last(scene, "mixed"))
+    yield mixed_of(scene, _last(scene, "mixed", "mixed"))
 
 
 def mixed_of(scene: Scene, round: int) -> View:
@@ -50,14 +50,14 @@ def mixed_of(scene: Scene, round: int) -> View:
 
 def update(scene: Scene) -> Iterator[View]:
     """Whoever sees all messages, and so knows s_v: signal(m_v) - signal(s_v), of the last recorded round."""
-    sent = _updates(scene, "update", [_last(scene, "update")])
+    sent = _updates(scene, "update", [_last(scene, "update", "start")])
     holder = "whoever sees all messages, by what the node's training changed in the last recorded round"
     yield _view("update", holder, sent, lambda m: _change(scene, m, m.sender))
 
 
 def guessed_update(scene: Scene) -> Iterator[View]:
     """A neighbour u that takes its own start for the victim's: signal(m_v) - signal(s_u)."""
-    sent = _updates(scene, "guessed_update", [_last(scene, "guessed_update")])
+    sent = _updates(scene, "guessed_update", [_last(scene, "guessed_update", "start")])
     holder = "a neighbour, by what the node sent against what it had itself when the round began"
     yield _view("guessed update", holder, sent, lambda m: _change(scene, m, m.receiver))
 
@@ -68,7 +68,7 @@ def marginalized(scene: Scene) -> Iterator[View]:
     Here k are u, and the others that both v and u hear. Where that is all that v hears, m_v is left. After the
     functionally marginalized model of Pasquini et al. 2023 (arXiv:2205.08443).
     """
-    round = _last(scene, "marginalized")
+    round = _last(scene, "marginalized", "mixed")
     sent = _updates(scene, "marginalized", [round])
     shown = {(m.sender, m.receiver): m.model for m in sent}
     pairs = [Pair(m.sender, m.receiver, left) for m in sent if (left := _left(scene, m, shown))]
@@ -84,7 +84,7 @@ def all_rounds(scene: Scene) -> Iterator[View]:
     if len(scene.record.rounds) == 1:
         raise Unseen("all_rounds", "only one round was recorded.", "Ask for the view message, or record more rounds.")
     sent = _sent(scene, "all_rounds", scene.record.rounds)
-    holder = "a neighbour that keeps what the node sends, by the mean over all recorded rounds"
+    holder = f"a neighbour that keeps what the node sends, by the mean over {_recorded(scene)}"
     yield _view("all rounds", holder, sent, lambda m: _held(scene, m))
 
 
@@ -94,9 +94,9 @@ def coalition(scene: Scene) -> Iterator[View]:
     They pool what they have and solve for nothing. Did they also keep books on all that v hears, they would know s_v,
     and with it as much as ``global``.
     """
-    _last(scene, "coalition")
+    _last(scene, "coalition", "start")
     sent = _updates(scene, "coalition", scene.record.rounds)
-    holder = "all neighbours of a node together, by the mean of their guessed updates over all recorded rounds"
+    holder = f"all neighbours of a node together, by the mean of their guessed updates over {_recorded(scene)}"
     yield _view("coalition", holder, sent, lambda m: _change(scene, m, m.receiver), together=True)
 
 
@@ -105,9 +105,9 @@ def everything(scene: Scene) -> Iterator[View]:
 
     All that v's data does to the network, it does by what v sends; so there is nothing to add of other nodes.
     """
-    _last(scene, "global")
+    _last(scene, "global", "start")
     sent = _updates(scene, "global", scene.record.rounds)
-    holder = "whoever sees all messages, by the mean of the node's updates over all recorded rounds"
+    holder = f"whoever sees all messages, by the mean of the node's updates over {_recorded(scene)}"
     yield _view("global", holder, sent, lambda m: _change(scene, m, m.sender), together=True)
 
 
@@ -144,11 +144,20 @@ def _left(scene: Scene, sent: Sent, shown: dict[tuple[int, int], Stored]) -> Obs
     return Observation(((scene.row((Stored("mixed", victim, sent.round), 1.0), *terms), 1.0),))
 
 
-def _last(scene: Scene, view: str) -> int:
+def _last(scene: Scene, view: str, *kept: Literal["start", "mixed"]) -> int:
+    """The last recorded round, if the models ``kept`` are in recordings."""
     if not scene.record.rounds:
         what = "this run recorded nothing of what its nodes sent and had."
         raise Unseen(view, what, "Run it again with, for example, record.every=50.")
+    for kind in kept:
+        if not scene.record.keeps(kind):
+            what = f"this run left {kind} models out of what it recorded."
+            raise Unseen(view, what, f"Run it again without {kind} in record.without.")
     return scene.record.rounds[-1]
+
+
+def _recorded(scene: Scene) -> str:
+    return recorded_rounds(len(scene.record.rounds), scene.record.lasted)
 
 
 def _sent(scene: Scene, view: str, rounds: Sequence[int]) -> list[Sent]:

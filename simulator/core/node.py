@@ -52,6 +52,7 @@ class SharedSettings:
     Attributes:
         nodes: how many they are.
         recorded: the rounds to record, counted from 1.
+        unrecorded: what is left out of a recording: see `Draft`.
         first: the first node's number: not 0 where several networks are run as one.
         secrets: of the only node that these settings are for; None in a simulation, where the seed stands for them.
     """
@@ -62,6 +63,7 @@ class SharedSettings:
     training: TrainingSettings
     augment: Augment | None = None
     recorded: frozenset[int] = frozenset()
+    unrecorded: tuple[str, ...] = ()
     first: int = 0
     secrets: Secrets | None = None
 
@@ -101,7 +103,7 @@ class Node:
         self.metrics: list[Metric] = []
         self.artifacts: list[tuple[str, Artifact]] = []
         self.recordings: list[Recording] = []
-        self._recorded = shared.recorded
+        self._recorded, self._unrecorded = shared.recorded, shared.unrecorded
         self._draft: Draft | None = None
         self.stop_reason: str | None = None
         self._loss_sum, self._loss_rounds = 0.0, 0
@@ -143,7 +145,7 @@ class Node:
         """Begin a round; ``place`` holds from now on. Local training follows at nodes that are active."""
         if place is not None:
             self._take(place)
-        self._draft = Draft(self) if self.round + 1 in self._recorded else None
+        self._draft = Draft(self, self._unrecorded) if self.round + 1 in self._recorded else None
         if not self.active:
             return
         optimizer, schedule = self.training.optimizer, self.training.schedule

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -19,7 +19,8 @@ class Recording(NamedTuple):
 
     ``tensors``, on the CPU, are::
 
-        start, mixed       float [parameters], its model when the round began, and after mixing
+        start, mixed       float [parameters], its model when the round began, and after mixing; absent where the
+                           experiment leaves them out
         receivers          int64 [k], whom it sent to; none where it was away
         sent/<part>        a part of its messages, as it left
         shown              float [parameters], its model as receivers know it, where that is not the part "parameters"
@@ -37,8 +38,9 @@ class Recording(NamedTuple):
 class Draft:
     """A recording under way, begun with the round; a copy of what it holds, so a round changes nothing of it later."""
 
-    def __init__(self, node: Node) -> None:
-        self._tensors = {"start": _copied(node.parameters), "receivers": torch.empty(0, dtype=torch.int64)}
+    def __init__(self, node: Node, without: Collection[str] = ()) -> None:
+        self._tensors, self._without = {"receivers": torch.empty(0, dtype=torch.int64)}, without
+        self._model("start", node)
 
     def sent(self, node: Node, messages: Sequence[Message]) -> None:
         """Keep what is about to travel."""
@@ -55,7 +57,12 @@ class Draft:
 
     def finished(self, node: Node) -> Recording:
         """The recording, once the node has mixed and counted the round."""
-        return Recording(node.round, node.id, self._tensors | {"mixed": _copied(node.parameters)})
+        self._model("mixed", node)
+        return Recording(node.round, node.id, self._tensors)
+
+    def _model(self, name: str, node: Node) -> None:
+        if name not in self._without:
+            self._tensors[name] = _copied(node.parameters)
 
     def _keep(self, name: str, tensors: Mapping[int, Tensor]) -> None:
         first, *others = tensors.values()

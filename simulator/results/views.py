@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -13,7 +13,7 @@ from simulator.core.errors import wrong
 from simulator.core.recording import Recording
 from simulator.results.formatting import megabytes
 
-MODELS = 3  # of a recording: at the start, as sent, and mixed
+MODELS = 3  # of a recording: at the start, as sent, and mixed, where none is left out
 
 
 class Views:
@@ -72,11 +72,12 @@ class Views:
         return self._path / f"round-{round:06}" / f"node-{node:04}.safetensors"
 
 
-def room_for_views(rounds: int, nodes: int, model: int) -> Iterator[str]:
+def room_for_views(rounds: int, nodes: int, model: int, without: Collection[str] = ()) -> Iterator[str]:
     """A note on how much the views will take on disk, if any are recorded; ``model`` counts the bytes of one."""
     if rounds:
-        size = megabytes(rounds * nodes * MODELS * model)
+        models = MODELS - len(set(without))
+        size = megabytes(rounds * nodes * models * model)
         yield (
-            f"recording {rounds} rounds of {nodes} nodes takes {size} on disk, {MODELS} models each, and more where "
+            f"recording {rounds} rounds of {nodes} nodes takes {size} on disk, {models} models each, and more where "
             "neighbours get different messages or other parts than parameters"
         )

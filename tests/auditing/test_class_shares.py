@@ -30,7 +30,7 @@ class Kept:
 
     def __init__(self, start, sent):
         self.start, self.models = start, sent
-        self.nodes, self.rounds = len(start), (1,)
+        self.nodes, self.rounds, self.lasted = len(start), (1,), 1
 
     def receivers(self, round, node):
         return (0,) if node in self.models else ()

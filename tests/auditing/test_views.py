@@ -25,6 +25,8 @@ class Gossip:
 
     topology: Topology
     rounds: tuple[int, ...] = (1, 2)
+    lasted: int = 2
+    without: tuple[str, ...] = ()
     away: frozenset = frozenset()
     models: dict[Stored, torch.Tensor] = field(default_factory=dict)
 
@@ -38,6 +40,9 @@ class Gossip:
 
     def message(self, round, node, receiver):
         return Stored("message", node, round)
+
+    def keeps(self, kind):
+        return kind not in self.without
 
     def weights(self, round, node):
         return self.topology.row(node)
@@ -208,12 +213,12 @@ def test_part_of_a_network_is_seen_as_a_network_of_its_own(tmp_path):
         row = {"receivers": torch.tensor(others), "heard": heard, "weights": torch.ones(len(heard)) / len(heard)}
         views.save(Recording(1, node, models | row))
     final = [torch.from_numpy(rng.normal(size=4)) for _ in range(6)]
-    whole = RunRecord(views, final, views.rounds(6))
-    second = RunRecord(views, final[3:], views.rounds(6), 3)
+    whole = RunRecord(views, final, views.rounds(6), 3)
+    second = RunRecord(views, final[3:], views.rounds(6), 3, 3)
     assert second.receivers(1, 1) == (0, 2)
     assert second.weights(1, 1) == pytest.approx(dict.fromkeys([0, 1, 2], 1 / 3))
     chain = Topology.build("chain", 3)
-    first, found = (observe(RunRecord(views, final[start : start + 3], (1,), start), chain)[0] for start in (0, 3))
+    first, found = (observe(RunRecord(views, final[start : start + 3], (1,), 3, start), chain)[0] for start in (0, 3))
     assert first.models == found.models
     assert first.views == found.views
     kinds = [Stored("final", 2), Stored("start", 1, 1), Stored("message", 1, 1, 2), Stored("mixed", 0, 1)]
@@ -231,3 +236,20 @@ def test_a_view_of_another_model_is_refused(tmp_path):
 
 def test_views_have_names_for_the_command_line():
     assert set(VIEWS) == RECORDED | {"final_model", "distance", "consensus"}
+
+
+@pytest.mark.parametrize(
+    ("left_out", "views"),
+    [("start", ("update", "guessed_update", "coalition", "global")), ("mixed", ("mixed", "marginalized"))],
+)
+def test_views_of_models_that_were_left_out_are_refused(left_out, views):
+    record = Gossip(Topology.build("ring", 5), without=(left_out,))
+    for view in views:
+        with pytest.raises(Unseen, match=f"left {left_out} models out"):
+            observe(record, record.topology, [view])
+
+
+def test_whoever_remembers_recorded_rounds_is_told_how_many_there_were():
+    record = Gossip(Topology.build("ring", 5), lasted=60)
+    views = observe(record, record.topology, ["all_rounds", "coalition", "global"])[0].views
+    assert all(view.holder.endswith("over the 2 recorded of 60 rounds") for view in views)

@@ -1,6 +1,7 @@
 """The audit that puts a promise next to what an attack achieves: sound DP-SGD keeps its word, broken ones do not."""
 
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -113,6 +114,8 @@ def test_without_a_promise_memorised_canaries_are_found(plain):
     assert found["promises"] == [{"epsilon": None, "delta": 1e-5}] * 3
     assert bounds(found)[-1] > 3
     assert verdict(plain.path).startswith("No privacy was promised; canaries show an epsilon of at least 3.")
+    assert "could not have detected an epsilon above 3." in verdict(plain.path) or "above 4." in verdict(plain.path)
+    assert found["perfect_attack"] is None
     assert list(found["attacks"]) == [
         REGRESSION, "loss, final model", "loss, message", "loss, all rounds", "loss, global",
     ]  # fmt: skip
@@ -138,7 +141,37 @@ def test_bounds_are_those_of_the_guesses(plain, monkeypatch):
 
 def test_the_final_model_is_enough_where_nothing_was_recorded(tmp_path):
     done = trained(tmp_path, "", "record.every=null")
-    assert list(conducted(done.path)["attacks"]) == ["loss, final model"]
+    assert list(conducted(done.path, recorded=0.0)["attacks"]) == ["loss, final model"]
+
+
+def test_a_run_of_which_too_few_rounds_were_recorded_is_refused(tmp_path):
+    done = trained(tmp_path, "", "record.every=4")
+    with pytest.raises(InputError, match=r"record: 3 of 12 rounds were recorded[^$]*record.every=1 record.without"):
+        conducted(done.path)
+    assert not (done.path / "audit").exists()
+    assert conducted(done.path, recorded=0.25)["recorded"] == {"rounds": 3, "of": 12}
+
+
+def test_recorded_rounds_and_what_could_not_have_been_seen_are_told(tmp_path):
+    """Fewer recorded rounds show less, even to a perfect attack; without mixed models the audit has all it reads."""
+    done = trained(tmp_path, "dp_sgd", "record.without=[mixed]", noise_multiplier=8.0)
+    found = conducted(done.path)
+    assert next(iter(found["attacks"])) == REGRESSION
+    whole = found["perfect_attack"]["pooled"]
+    assert (
+        0 < whole["typical"] < whole["most"] < min(claims(found)[-1], found["attacks"][REGRESSION]["pooled"]["ceiling"])
+    )
+    assert "This test could not have detected an epsilon above 4.49 whatever the noise, nor one above" in verdict(
+        done.path
+    )
+    assert "a perfect attack on all 12 rounds exceeds" in verdict(done.path)
+    for folder in sorted((done.path / "views").iterdir())[3:]:
+        shutil.rmtree(folder)
+    few = conducted(done.path, recorded=0.0)["perfect_attack"]["pooled"]
+    assert few["most"] < whole["most"]
+    assert "on the 3 recorded of 12 rounds exceeds" in verdict(done.path)
+    metrics = EmpiricalPrivacyAudit.metrics(done.path / "audit" / "privacy")
+    assert (metrics["recorded"], metrics["perfect_attack"]) == (0.25, few["typical"])
 
 
 def test_the_command_repeats_itself_and_shows_the_membership_audit_beside(tmp_path, monkeypatch, capsys):
