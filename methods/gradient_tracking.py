@@ -13,6 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from simulator.core.declaration import Declared
 from simulator.core.errors import Problem
 from simulator.core.message import Message
 from simulator.core.method import Method
@@ -113,6 +114,10 @@ class GradientTracking(Method):
     def outgoing(self, node: Node, message: Message) -> Message:
         """Send the tracker along."""
         return replace(message, parts={**message.parts, TRACKER: self.tracker})
+
+    def parts(self, node: Node, sender: int, round: int) -> Mapping[str, Declared]:
+        """A tracker, as large as the model."""
+        return {TRACKER: Declared.like(node.parameters)}
 
     def incoming(self, node: Node, message: Message) -> Message:
         """Keep a neighbour's tracker."""

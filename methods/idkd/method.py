@@ -16,6 +16,7 @@ from methods.idkd.labels import soft_labels
 from methods.idkd.merge import MERGES
 from methods.idkd.settings import IDKDSettings
 from methods.idkd.thresholds import Calibration, choose, roc
+from simulator.core.declaration import Declared
 from simulator.core.errors import Problem, RunError, wrong
 from simulator.core.message import Message
 from simulator.core.method import Method
@@ -123,6 +124,22 @@ class IDKD(Method):
             return message
         parts = self._flood.parts_for(message.receiver, message.sender)
         return Message(message.sender, message.receiver, message.round, {**message.parts, **parts})
+
+    def parts(self, node: Node, sender: int, round: int) -> Mapping[str, Declared]:
+        """During an exchange, tables; the first round has the senders' own only."""
+        hop = schedule.hop(self.config, round)
+        if hop is None:
+            return {}
+        assert node.data.public is not None  # checked before the run: this method needs public data
+        tables = 1 if hop == 0 else node.num_nodes
+        return wire.declared(self.config, len(node.data.public), node.data.classes, tables)
+
+    def objection(self, node: Node, message: Message) -> str | None:
+        """Tables are whole, and nobody's but their maker's."""
+        said = wire.objection(message.parts, self.config)
+        if said is None and node.id in wire.split(message.parts, message.sender).keys() - self._flood.tables.keys():
+            return "holds labels in the name of this node, which has made none"
+        return said
 
     def incoming(self, node: Node, message: Message) -> Message:
         """Keep what a neighbour sent."""

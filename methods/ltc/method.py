@@ -14,6 +14,7 @@ from methods.ltc import report
 from methods.ltc.class_means import ClassMeans
 from methods.ltc.settings import LTCSettings
 from methods.ltc.watch import Watch
+from simulator.core.declaration import Declared
 from simulator.core.errors import Problem, RunError
 from simulator.core.memory import Memory, Pace
 from simulator.core.message import Message
@@ -135,6 +136,13 @@ class LTC(Method):
         return replace(
             message, parts={**message.parts, PART: self._means.own.to(node.parameters.device, torch.float32)}
         )
+
+    def parts(self, node: Node, sender: int, round: int) -> Mapping[str, Declared]:
+        """At a checkpoint, a loss for each class; NaN where the sender has no validation sample of it."""
+        is_over = self.config.after and round >= self.config.after
+        if is_over or (round + 1) % self.config.every or not self.config.share_means:
+            return {}
+        return {PART: Declared(torch.float32, (node.data.classes,), least=0, gaps=True)}
 
     def incoming(self, node: Node, message: Message) -> Message:
         """Hear those of a neighbour."""

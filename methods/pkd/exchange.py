@@ -11,10 +11,12 @@ from torch import Tensor
 from methods.pkd import report
 from methods.pkd.schedule import PKDSettings, coming_teacher
 from methods.pkd.teachers import at_other_nodes, held
+from simulator.core.declaration import Declared
 from simulator.core.message import Message
 from simulator.core.node import Node
 
 LABELS = "pkd.labels"
+TOLERANCE = 1e-3  # for a sum of probabilities in single precision
 
 
 class Exchange:
@@ -39,6 +41,19 @@ class Exchange:
         if not self._teaches(node):
             return message
         return replace(message, parts={**message.parts, LABELS: self._labels[node.id]})
+
+    def parts(self, node: Node, sender: int, round: int) -> Mapping[str, Declared]:
+        """A label for every public sample, of a node that will teach, in the round before."""
+        coming = coming_teacher(self._settings, round, node.rounds) if self.takes_place else None
+        if coming is None or coming != node.data.modalities[sender]:
+            return {}
+        assert node.data.public is not None  # `teachers.require` saw to it
+        return {LABELS: Declared(node.parameters.dtype, (len(node.data.public), node.data.classes), least=0, most=1)}
+
+    def objection(self, message: Message) -> str | None:
+        """Probabilities sum to 1."""
+        off = (message.parts[LABELS].sum(dim=1) - 1).abs() if LABELS in message.parts else torch.zeros(1)
+        return None if bool((off < TOLERANCE).all()) else "holds labels that do not sum to 1"
 
     def hear(self, message: Message) -> None:
         """Keep a teacher's labels."""

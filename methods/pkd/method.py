@@ -13,6 +13,7 @@ from methods.pkd import report
 from methods.pkd.exchange import Exchange
 from methods.pkd.schedule import OWN, PKDSettings, problems, teacher
 from methods.pkd.teachers import held, require
+from simulator.core.declaration import Declared
 from simulator.core.errors import Problem
 from simulator.core.memory import Memory, Pace
 from simulator.core.message import Message
@@ -115,6 +116,14 @@ class PKD(Method):
     def outgoing(self, node: Node, message: Message) -> Message:
         """With a teacher's labels."""
         return self._exchange.outgoing(node, message)
+
+    def parts(self, node: Node, sender: int, round: int) -> Mapping[str, Declared]:
+        """A teacher's labels."""
+        return self._exchange.parts(node, sender, round)
+
+    def objection(self, node: Node, message: Message) -> str | None:
+        """A teacher's labels are probabilities."""
+        return self._exchange.objection(message)
 
     def incoming(self, node: Node, message: Message) -> Message:
         """Keep a teacher's labels."""

@@ -43,6 +43,10 @@ class Worker:
         for id, node in self._nodes.items():
             node.load_state_dict(states[id])
 
+    def node(self, id: int) -> Node:
+        """One of its nodes."""
+        return self._nodes[id]
+
     @blaming_parts()
     def superstep(self, order: Order, arrived: Iterable[Message] = ()) -> tuple[dict[int, Reply], list[Message]]:
         """Carry out ``order`` at those of the nodes that it names.

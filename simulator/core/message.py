@@ -73,7 +73,10 @@ class Message:
         """
         try:
             parts = load(data)
-            sender, receiver, round = (int(value) for value in parts.pop(ENVELOPE))
+            envelope = parts.pop(ENVELOPE)
+            if envelope.dtype != torch.int64:
+                raise ValueError("its envelope does not hold whole numbers")
+            sender, receiver, round = envelope.tolist()
         except Exception as error:  # safetensors raises its own type, which is not part of its public interface
             raise ValueError(f"not a message: {error}") from error
         return cls(sender, receiver, round, parts)

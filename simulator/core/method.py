@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
+from simulator.core.declaration import Declared
 from simulator.core.errors import Problem
 from simulator.core.input_transform import InputTransform
 from simulator.core.memory import Memory, Pace
@@ -168,6 +169,18 @@ class Method(Part):
     def outgoing(self, node: Node, message: Message) -> Message:
         """The message as it shall leave for ``message.receiver``."""
         return message
+
+    def parts(self, node: Node, sender: int, round: int) -> Mapping[str, Declared]:
+        """What ``outgoing`` adds to messages of node ``sender`` of its network in ``round``; by default nothing.
+
+        Both ends ask: a part that nobody declares is not sent, and in a deployment a message with such a part, or with
+        values out of bounds, is refused before ``incoming`` sees it.
+        """
+        return {}
+
+    def objection(self, node: Node, message: Message) -> str | None:
+        """What is wrong with a message whose parts are as declared; see `Mixer.objection`."""
+        return None
 
     def incoming(self, node: Node, message: Message) -> Message:
         """The message as the next hook, and at last the mixer, shall see it."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from simulator.core.declaration import Declared
 from simulator.core.errors import Problem
 from simulator.core.memory import Memory, Pace
 from simulator.core.message import Message
@@ -62,6 +63,22 @@ class Mixer(Part, ABC):
     @abstractmethod
     def mix(self, node: Node, inbox: Sequence[Message]) -> None:
         """Combine the neighbours' parts (``inbox`` is ordered by sender) into ``node.parameters``, in place."""
+
+    def parts(self, node: Node, sender: int, round: int) -> Mapping[str, Declared]:
+        """What `outgoing` hands out in ``round`` at node ``sender`` of its network; by default the parameters.
+
+        Both ends ask: a node sends nothing else, and in a deployment a message that holds anything else, or values out
+        of bounds, is refused before `mix` sees it.
+        """
+        return {"parameters": Declared.like(node.parameters)}
+
+    def objection(self, node: Node, message: Message) -> str | None:
+        """What is wrong with a message whose parts are as declared, one by one, but do not go together.
+
+        Asked in a deployment, of messages that have arrived. The end of a sentence that begins with "it"; None if
+        nothing is.
+        """
+        return None
 
     def answer(self, node: Node, inbox: Sequence[Message]) -> None:
         """Combine the parts of neighbours that ask in the middle of a round; `outgoing` has been called for them."""

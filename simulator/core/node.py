@@ -14,13 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from simulator.core.declaration import Declared, misfit
 from simulator.core.errors import RunError
 from simulator.core.flat_module import FlatModule
 from simulator.core.message import Message
 from simulator.core.method import Method
 from simulator.core.mixer import Mixer
 from simulator.core.recording import Draft, Recording
-from simulator.core.report import Artifact, Metric
+from simulator.core.report import ARTIFACT, Artifact, Metric
 from simulator.core.samples import NodeData, Samples
 from simulator.core.secrets import Secrets
 from simulator.core.seeding import generator
@@ -173,6 +174,20 @@ class Node:
         messages = [self._message(to) for to in self.receivers]
         return [message for message in messages if message.parts]  # between nodes kept apart there may be none
 
+    def declared(self, sender: int, receiver: int, round: int) -> dict[str, Declared]:
+        """What a message between this node and a neighbour holds in ``round``, by part."""
+        other = receiver if sender == self.id else sender
+        number = sender - self._first
+        parts = dict(self.mixer.parts(self, number, round)) if self._mixes_with(other) else {}
+        for method in self.methods:
+            parts |= method.parts(self, number, round)
+        return parts
+
+    def objection(self, message: Message) -> str | None:
+        """What is wrong with a message that has arrived, although its parts are as declared; None if nothing is."""
+        owners = [self.mixer, *self.methods] if self._mixes_with(message.sender) else self.methods
+        return next(filter(None, (owner.objection(self, message) for owner in owners)), None)
+
     def finalize(self) -> None:
         """After the last round, which may come before the planned one."""
         self.rounds = min(self.rounds, self.round)
@@ -240,7 +255,13 @@ class Node:
         self.stop_reason = f"node {self.id}: {reason}"
 
     def save(self, name: str, **arrays: NDArray[Any]) -> None:
-        """Keep arrays in the run directory, under ``artifacts/``."""
+        """Keep arrays in the run directory, under ``artifacts/``.
+
+        Raises:
+            ValueError: no file's name can begin with ``name``.
+        """
+        if not ARTIFACT.fullmatch(name):
+            raise ValueError(f"an artifact's name is 1 to 100 letters, digits, -, _ or ., which {name!r} is not")
         self.artifacts.append((name, Artifact(self._finished, self.id, arrays)))
 
     @property
@@ -340,4 +361,7 @@ class Node:
         message = Message(self.id, to, self.round, parts)
         for method in self.methods:
             message = method.outgoing(self, message)
+        if wrong := misfit(message.parts, self.declared(self.id, to, self.round)):
+            what = f"the message of node {self.id} to node {to} in round {self.round} {wrong}."
+            raise RunError(f"{what}\n    A mixer or method declares all that it sends, in its hook `parts`.")
         return message

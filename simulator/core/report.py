@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
@@ -10,6 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topologies import Topology
+
+ARTIFACT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")  # what may name an artifact: its file's name begins with it
+
+REFUSED = "refused/node-"  # and the sender's number: the metric that counts refused messages, at their receiver
 
 
 class Metric(NamedTuple):

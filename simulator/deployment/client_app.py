@@ -8,8 +8,8 @@ from pathlib import Path
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
-from simulator.core.errors import wrong
-from simulator.deployment.records import packed, unpacked
+from simulator.core.errors import RunError, wrong
+from simulator.deployment.records import Misshapen, number, packed, sealed, unpacked, whole
 from simulator.deployment.site import Site
 from simulator.deployment.terms import Terms
 
@@ -28,15 +28,18 @@ def gossip(message: Message, context: Context) -> Message:
 
     Raises:
         InputError: this is not the node or the experiment that is asked for, or its keys are not good.
-        RunError: training diverged, or a neighbour whose messages are needed is silent.
+        RunError: it is told what cannot be, training diverged, or a neighbour whose messages are needed is silent.
     """
     from simulator.deployment.phase import take_part
 
     site, terms = _site(context), Terms.read(context.run_config)
     site.check(terms)
-    orders = unpacked(message)
-    left = orders["ends"] - time.time()
-    reached = take_part(site, terms, orders["until"], time.monotonic() + left)
+    try:
+        orders = unpacked(message)
+        until, left = whole(orders, "until", 0, terms.rounds), number(orders, "ends") - time.time()
+    except Misshapen as error:
+        raise _not_followed(site, error) from error
+    reached = take_part(site, terms, until, time.monotonic() + min(left, terms.phase_timeout))
     return Message(packed({"round": reached}), reply_to=message)
 
 
@@ -46,13 +49,22 @@ def relay(message: Message, context: Context) -> Message:
 
     Raises:
         InputError: this is not the node or the experiment that is asked for, or its key is not there.
-        RunError: training diverged, or a message is missing or refused.
+        RunError: training diverged, or a message that is needed is missing or refused.
     """
     from simulator.deployment.relay import do_round
 
     site, terms = _site(context), Terms.read(context.run_config)
     site.check(terms)
-    return Message(packed(do_round(site, terms, unpacked(message))), reply_to=message)
+    try:
+        orders = unpacked(message)
+        round, mail = whole(orders, "round", 0, terms.rounds), sealed(orders, "from-")
+    except Misshapen as error:
+        raise _not_followed(site, error) from error
+    return Message(packed(do_round(site, terms, round, mail)), reply_to=message)
+
+
+def _not_followed(site: Site, error: Misshapen) -> RunError:
+    return RunError(f"node {site.node} does not follow an instruction of the ServerApp: it {error}.")
 
 
 def _site(context: Context) -> Site:

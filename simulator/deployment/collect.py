@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from simulator.backends.flower.certificates import name_of
-from simulator.build import ExperimentNodes, Simulation, rhythm
+from simulator.build import ExperimentNodes, Simulation
 from simulator.core.backend import Backend, Blueprint, Order, Replies, Workers
 from simulator.core.errors import InputError, wrong
 from simulator.core.observer import Observer
@@ -41,7 +41,7 @@ class Collected(Backend):
         for folder in folders:
             if (rounds := finished_rounds(folder)) < terms.rounds:
                 raise _unfinished(folder, f"holds {rounds} of {terms.rounds} rounds of run {terms.run}.")
-        self._collection = Collection(folders, rhythm(blueprint.experiment).due, lambda: _gap(self._folder))
+        self._collection = Collection.of(blueprint, folders, lambda: _gap(self._folder))
 
     def superstep(self, order: Order) -> Callable[[], Replies]:
         """What the nodes did."""

@@ -9,7 +9,12 @@ from torch import Tensor
 
 from simulator.backends.flower.memory import Memory, Step
 from simulator.backends.flower.wire import joined
+from simulator.build import ExperimentNodes, rhythm
 from simulator.core.backend import Order, Replies, Reply
+from simulator.core.errors import wrong
+from simulator.core.node import Place
+from simulator.deployment.testimony import Testimony
+from simulator.synchronous import place
 
 
 class Collection:
@@ -19,11 +24,20 @@ class Collection:
         folders: where each node, in order, keeps what it has to say of the run.
         due: what the nodes do when so many rounds are finished.
         wait: called until what is wanted is there; to pass some time, or to raise what has gone wrong.
+        place: where a node stands in a round.
+        testimony: what a node may say.
     """
 
-    def __init__(self, folders: Sequence[Path], due: Callable[[int], Order], wait: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        due: Callable[[int], Order],
+        wait: Callable[[], None],
+        place: Callable[[int, int], Place],
+        testimony: Testimony,
+    ) -> None:
         self.memories = [Memory(folder) for folder in folders]
-        self._due, self._wait = due, wait
+        self._due, self._wait, self._place, self._testimony = due, wait, place, testimony
         self.round = 0
 
     def superstep(self, order: Order) -> Callable[[], Replies]:
@@ -44,6 +58,16 @@ class Collection:
             self.round += 1
         return lambda: self._collect(steps)
 
+    @classmethod
+    def of(cls, nodes: ExperimentNodes, folders: Sequence[Path], wait: Callable[[], None]) -> Collection:
+        """The replies of all nodes of an experiment."""
+        experiment = nodes.experiment
+        network = experiment.topology.build(experiment.seed)
+        names = frozenset(settings.name for settings in experiment.methods)
+        testimony = Testimony(nodes.module().initial, names)
+        due = rhythm(experiment).due
+        return cls(folders, due, wait, lambda round, node: place(network.at(round), node), testimony)
+
     def load(self, states: Mapping[int, Mapping[str, Tensor]]) -> None:
         """Have the nodes begin with these states, after which all that was due has been done."""
         self.round = int(states[0]["round"])
@@ -56,5 +80,18 @@ class Collection:
             for node, memory in enumerate(self.memories):
                 while not memory.has(round, step):
                     self._wait()
-                found[node] = joined(found[node], memory.reply(round, step))
+                found[node] = joined(found[node], self._said(node, memory, round, step))
         return found
+
+    def _said(self, node: int, memory: Memory, round: int, step: Step) -> Reply:
+        """What the node has said of the step, if it may have said that.
+
+        Raises:
+            InputError: it is not what a node can have said.
+        """
+        place = self._place(round, node)
+        reply = memory.reply(round, step, self._testimony.largest(len(place.receivers)))
+        if problem := self._testimony.problem(reply, round, step, place, self._due(round)):
+            what = f"is not what node {node} can say of this step: it {problem}."
+            raise wrong(str(memory.file(round, step)), what, "Nothing of it is taken over: ask who runs that node.")
+        return reply

@@ -16,13 +16,14 @@ from pathlib import Path
 from torch import Tensor
 
 from simulator.backends.flower.certificates import name_of
-from simulator.build import ExperimentNodes, rhythm
+from simulator.build import ExperimentNodes
 from simulator.core.backend import Backend, Blueprint, Order, Replies, Workers
 from simulator.core.errors import RunError
 from simulator.deployment.collecting import Collection
 from simulator.deployment.control import COMPLETED, Control, Status
 from simulator.deployment.engines import DeploymentEngine, SimulationEngine
 from simulator.deployment.folder import Addresses, write_folder
+from simulator.deployment.guard import guarded
 from simulator.deployment.instructions import QUIET
 from simulator.deployment.plan import Plan
 from simulator.deployment.processes import Processes
@@ -40,7 +41,8 @@ class Flower(Backend):
 
     A SuperLink and the SuperNodes are started with TLS and authentication, each node with a folder of its own; what the
     nodes write there is read as they write it, and they run ahead of the reader. A SuperNode or a SuperLink that dies
-    is started again, and its node goes on from its last round. For other machines, see `rumormill deploy init`. With
+    is started again, and its node goes on from its last round. All of them and the folder go with this process, even
+    where it is killed (`simulator.deployment.guard`). For other machines, see `rumormill deploy init`. With
     ``engine: simulation``, Flower's own simulation runs the same app in the same folders.
     """
 
@@ -61,6 +63,7 @@ class Flower(Backend):
         with _ended_in_order(), ExitStack() as opened:
             temporary = tempfile.TemporaryDirectory(prefix="rumormill-deployment-", ignore_cleanup_errors=True)
             self.folder = Path(opened.enter_context(temporary)) / "deployment"
+            opened.enter_context(guarded(self.folder))  # before there is a key or a process
             addresses = loopback(plan.terms.nodes)
             write_folder(self.folder, plan.experiment, plan.terms, plan.topology, addresses)
             environment = _environment(self.folder, addresses)
@@ -70,7 +73,7 @@ class Flower(Backend):
             self._engine = self._engine_of(plan.terms, addresses)
             self._engine.start()
             folders = [self._site(node) / "state" / plan.terms.run for node in range(plan.terms.nodes)]
-            self._collection = Collection(folders, rhythm(blueprint.experiment).due, self._wait)
+            self._collection = Collection.of(blueprint, folders, self._wait)
             self._opened = opened.pop_all()
 
     def superstep(self, order: Order) -> Callable[[], Replies]:

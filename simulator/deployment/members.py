@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 from flwr.app import Message
 from flwr.serverapp import Grid
 
-from simulator.deployment.records import packed, unpacked
+from simulator.deployment.records import Misshapen, packed, text, unpacked, whole
 from simulator.deployment.terms import Terms
 
 POLL = 0.5  # seconds
 SAY = 10.0  # seconds between two lines of the countdown
+MOST = 10**9  # nodes
 
 
 class Member(NamedTuple):
@@ -63,16 +64,20 @@ def _listen(grid: Grid, asked: dict[int, str], found: dict[int, Member], terms: 
             print(f"a SuperNode cannot take part: {reply.error.reason}", flush=True)
             del asked[number]  # ask again: it may have been restarted
             continue
-        hello = unpacked(reply)
-        node = hello["node"]
+        try:
+            node, rounds = _introduced(unpacked(reply), terms)
+        except Misshapen as error:
+            raise RuntimeError(f"SuperNode {number} is refused: what it says {error}") from error
         if node in found and found[node].number != number:
             raise RuntimeError(f"two SuperNodes say that they are node {node}: give each its own folder")
-        _check(node, hello, terms)
-        found[node] = Member(number, hello["rounds"])
+        found[node] = Member(number, rounds)
 
 
-def _check(node: int, hello: Mapping[str, Any], terms: Terms) -> None:
-    if hello["version"] != terms.version:
-        raise RuntimeError(f"node {node} is refused: it has rumormill {hello['version']}, not {terms.version}")
-    if hello["fingerprint"] != terms.fingerprint or node not in range(terms.nodes):
+def _introduced(hello: Mapping[str, Any], terms: Terms) -> tuple[int, int]:
+    """Which node it is, and how many rounds it has finished."""
+    node = whole(hello, "node", -MOST, MOST)
+    if (theirs := text(hello, "version")) != terms.version:
+        raise RuntimeError(f"node {node} is refused: it has rumormill {theirs[:40]}, not {terms.version}")
+    if text(hello, "fingerprint") != terms.fingerprint or node not in range(terms.nodes):
         raise RuntimeError(f"node {node} is refused: its experiment.yaml is not that of this run")
+    return node, whole(hello, "rounds", 0, terms.rounds)

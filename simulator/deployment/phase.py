@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from simulator.backends.flower.certificates import Identity, name_of
-from simulator.backends.flower.gossip import Neighbours, Patience, gossip
+from simulator.backends.flower.gossip import Neighbours, gossip
+from simulator.backends.flower.neighbour import Patience
 from simulator.backends.flower.outbox import Outbox
 from simulator.deployment.site import Site
 from simulator.deployment.terms import Terms
@@ -26,7 +27,8 @@ def take_part(site: Site, terms: Terms, until: int, deadline: float) -> int:
     peer = site.peer(terms.run)
     before = peer.resume()
     outbox = Outbox(peer.round, before)
-    neighbours = Neighbours(site.node, terms.run, outbox, site.listen, site.neighbours, identity, patience)
+    expected = peer.expected(site.neighbours, terms.rounds)
+    neighbours = Neighbours(site.node, terms.run, outbox, site.listen, site.neighbours, identity, patience, expected)
     try:
         gossip(peer, neighbours, until, deadline)
     finally:

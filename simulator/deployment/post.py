@@ -9,7 +9,7 @@ from typing import Any
 from flwr.app import Message
 from flwr.serverapp import Grid
 
-from simulator.deployment.records import packed, unpacked
+from simulator.deployment.records import Misshapen, packed, unpacked
 
 POLL = 0.1  # seconds
 RETRY = 3.0  # seconds
@@ -69,7 +69,10 @@ class Office:
 
     def _take(self, reply: Message, node: int, replies: dict[int, dict[str, Any]], again: dict[int, float]) -> None:
         if not reply.has_error():
-            replies[node] = unpacked(reply)
+            try:
+                replies[node] = unpacked(reply)
+            except Misshapen as error:
+                raise RuntimeError(f"node {node}: its reply {error}") from error
         elif reply.error.code in PASSING:
             print(f"node {node}: {reply.error.reason}; sending again", flush=True)
             again[node] = time.monotonic() + RETRY

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import ssl
 import subprocess
 import time
@@ -14,11 +12,11 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from simulator.core.errors import RunError
+from simulator.deployment.guard import MARK, end, marked
 
 PAUSE = 15.0  # seconds before a dead one is started again: the SuperLink refuses a SuperNode that it thinks alive
 PATIENCE = 60.0  # seconds for the SuperLink to answer
 GRACE = 10.0  # seconds for a process to end by itself
-MARK = "RUMORMILL_DEPLOYMENT"  # in the environment of every process of a deployment, those they start included
 
 
 @dataclass
@@ -105,17 +103,11 @@ class Processes:
         deadline = time.monotonic() + GRACE
         for child in reversed(self.children.values()):
             child.wait(max(0.1, deadline - time.monotonic()))
-        for process in self.left():
-            try:
-                os.kill(process, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        end(self._folder)
 
     def left(self) -> list[int]:
         """The numbers of all processes that bear the deployment's mark and still run."""
-        mark = f"{MARK}={self._folder}".encode()
-        own = Path("/proc")
-        return [int(p.name) for p in own.glob("[0-9]*") if mark in _environment_of(p).split(b"\0")]
+        return marked(self._folder)
 
 
 def wait_for_superlink(address: str, authority: Path, child: Child) -> None:
@@ -134,10 +126,3 @@ def wait_for_superlink(address: str, authority: Path, child: Child) -> None:
             time.sleep(0.2)
     last = child.log.read_text(errors="replace").strip().splitlines()[-3:]
     raise RunError(f"the SuperLink does not answer at {address}:\n    " + "\n    ".join(last))
-
-
-def _environment_of(process: Path) -> bytes:
-    try:
-        return (process / "environ").read_bytes()
-    except OSError:  # ended in the meantime, or another user's
-        return b""

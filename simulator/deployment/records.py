@@ -1,13 +1,19 @@
-"""What one message of Flower's carries: one record of plain values."""
+"""What one message of Flower's carries: one record of plain values, which are what they should be or are refused."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from flwr.app import ConfigRecord, Message, RecordDict
 
 RECORD = "content"
+NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
+
+
+class Misshapen(Exception):
+    """What a message carries is not what it should be; says so as the end of a sentence that begins with "it"."""
 
 
 def packed(content: Mapping[str, Any]) -> RecordDict:
@@ -16,5 +22,68 @@ def packed(content: Mapping[str, Any]) -> RecordDict:
 
 
 def unpacked(message: Message) -> dict[str, Any]:
-    """What `packed` was given."""
-    return dict(message.content.config_records[RECORD])
+    """What `packed` was given.
+
+    Raises:
+        Misshapen: the message holds no such record.
+    """
+    try:
+        return dict(message.content.config_records[RECORD])
+    except (AttributeError, KeyError, TypeError) as error:
+        raise Misshapen("holds no record of this app") from error
+
+
+def whole(content: Mapping[str, Any], name: str, least: int, most: int) -> int:
+    """The whole number ``name``, from ``least`` to ``most``.
+
+    Raises:
+        Misshapen: there is none.
+    """
+    value = content.get(name)
+    if type(value) is not int or not least <= value <= most:
+        raise Misshapen(f"has {_shown(value)} as '{name}', and not a number from {least} to {most}")
+    return value
+
+
+def number(content: Mapping[str, Any], name: str) -> float:
+    """The finite number ``name``.
+
+    Raises:
+        Misshapen: there is none.
+    """
+    value = content.get(name)
+    if type(value) not in (int, float) or not abs(value) < 1e15:
+        raise Misshapen(f"has {_shown(value)} as '{name}', and not a number")
+    return float(value)
+
+
+def text(content: Mapping[str, Any], name: str) -> str:
+    """The text ``name``.
+
+    Raises:
+        Misshapen: there is none.
+    """
+    value = content.get(name)
+    if type(value) is not str:
+        raise Misshapen(f"has {_shown(value)} as '{name}', and not a text")
+    return value
+
+
+def sealed(content: Mapping[str, Any], start: str) -> dict[int, bytes]:
+    """What is named ``start`` and the number of a node, by node.
+
+    Raises:
+        Misshapen: a name has another number, or what it names is not bytes.
+    """
+    found = {}
+    for name, value in content.items():
+        if name.startswith(start):
+            node = name.removeprefix(start)
+            if not NUMBER.fullmatch(node) or type(value) is not bytes:
+                raise Misshapen(f"has {_shown(value)} as {name[:40]!r}, and not bytes of or for a node")
+            found[int(node)] = value
+    return found
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is None else repr(value)[:40]

@@ -5,47 +5,65 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from simulator.backends.flower.inspection import Refused, refusal
 from simulator.backends.flower.peer import Peer
 from simulator.backends.flower.sealing import Seals
 from simulator.core.errors import RunError
+from simulator.core.message import Message
 from simulator.deployment.site import Site
 from simulator.deployment.terms import Terms
+from simulator.deployment.tolerance import bears_losses
 
 
-def do_round(site: Site, terms: Terms, content: Mapping[str, Any]) -> dict[str, Any]:
+def do_round(site: Site, terms: Terms, round: int, mail: Mapping[int, bytes]) -> dict[str, Any]:
     """Mix what the neighbours sent in the round before, train, and seal what goes to them.
 
     Args:
         site: the node's.
         terms: of the run.
-        content: "round", and as "from-N" what neighbour N has sealed in the round before.
+        round: how many are finished when this one begins.
+        mail: what each neighbour has sealed in the round before.
 
     Returns:
         "round", and as "to-N" what is sealed for neighbour N; nothing after the last round.
 
     Raises:
         InputError: the node's key is not there.
-        RunError: training diverged, a message is missing, or it is refused.
+        RunError: training diverged, or a message that is needed is missing or refused.
     """
-    round, seals = content["round"], Seals(terms.run, site.node, site.private_key(), site.public_keys)
+    seals = Seals(terms.run, site.node, site.private_key(), site.public_keys)
     peer = site.peer(terms.run)
     if not peer.go_to(round):
-        _finish_round(peer, seals, round - 1, _mail(content))
+        _finish_round(peer, seals, round - 1, mail, bears_losses(site.experiment()))
     peer.close()
     messages = peer.work() if round < terms.rounds else []
     return {"round": round, **{f"to-{message.receiver}": seals.seal(message) for message in messages}}
 
 
-def _finish_round(peer: Peer, seals: Seals, round: int, mail: Mapping[int, bytes]) -> None:
+def _finish_round(peer: Peer, seals: Seals, round: int, mail: Mapping[int, bytes], tolerant: bool) -> None:
     """Work the round again, since a node is whole only between rounds, and mix what has come of it."""
     if not peer.go_to(round):
         raise RunError(f"node {peer.node} is asked to end round {round}, and has nothing of it on its disk.")
     peer.work()
-    senders = set(peer.place(round).weights) - {peer.node}
-    if missing := sorted(senders - set(mail)):
-        raise RunError(f"node {peer.node} is to mix round {round}, and was not given what nodes {missing} have sent.")
-    peer.absorb([seals.open(data, sender, round) for sender, data in mail.items()])
+    senders, messages, refused = peer.senders(round), list[Message](), list[int]()
+    for sender, data in sorted(mail.items()):
+        try:
+            messages.append(_opened(peer, seals, data, sender, round, senders))
+        except Refused as said:
+            print(f"round {round}: {said}", flush=True)
+            refused.append(sender)
+    missing = sorted(set(senders) - {message.sender for message in messages})
+    if missing and not tolerant:
+        what = f"node {peer.node} is to mix round {round}, and has nothing that it can use of nodes {missing}"
+        raise RunError(f"{what}; this experiment's mixer or methods need every message.")
+    if missing:
+        print(f"round {round}: going on without the messages of nodes {missing}", flush=True)
+    peer.absorb(messages, missing, refused)
 
 
-def _mail(content: Mapping[str, Any]) -> dict[int, bytes]:
-    return {int(name.removeprefix("from-")): data for name, data in content.items() if name.startswith("from-")}
+def _opened(peer: Peer, seals: Seals, data: bytes, sender: int, round: int, senders: list[int]) -> Message:
+    message = seals.open(data, sender, round)
+    if sender not in senders:
+        raise refusal(sender, round, "comes over a link that is not there in this round")
+    peer.inspect(message)
+    return message

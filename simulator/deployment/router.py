@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from simulator.deployment.post import Office
+from simulator.deployment.records import Misshapen, sealed
 from simulator.deployment.terms import Terms
 
 
@@ -13,7 +14,7 @@ def relay(office: Office, terms: Terms, start: int) -> None:
     """Take all nodes through the rounds from ``start`` on, in step.
 
     Raises:
-        RuntimeError: a node cannot go on, does not answer, or writes to one that is no neighbour.
+        RuntimeError: a node cannot go on, or does not answer.
     """
     mail: dict[int, dict[str, Any]] = {}
     for round in range(start, terms.rounds + 1):
@@ -26,16 +27,20 @@ def relay(office: Office, terms: Terms, start: int) -> None:
 def route(replies: Mapping[int, Mapping[str, Any]], links: frozenset[tuple[int, int]]) -> dict[int, dict[str, Any]]:
     """What each node is to be given, as "from-N", of what all have answered, as "to-N".
 
-    Raises:
-        RuntimeError: a node writes to one that is no neighbour.
+    What cannot be delivered is named and left where it is: to its receiver it is lost.
     """
     mail: dict[int, dict[str, Any]] = {}
     for sender, reply in replies.items():
-        for name, sealed in reply.items():
-            if not name.startswith("to-"):
-                continue
-            receiver = int(name.removeprefix("to-"))
+        try:
+            letters = sealed(reply, "to-")
+        except Misshapen as error:
+            print(f"node {sender}: its reply {error}; nothing of it is delivered", flush=True)
+            continue
+        for receiver, letter in letters.items():
             if (sender, receiver) not in links:
-                raise RuntimeError(f"node {sender} writes to node {receiver}, which is no neighbour of it")
-            mail.setdefault(receiver, {})[f"from-{sender}"] = sealed
+                print(
+                    f"node {sender} writes to node {receiver}, which is no neighbour of it: not delivered", flush=True
+                )
+                continue
+            mail.setdefault(receiver, {})[f"from-{sender}"] = letter
     return mail

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from simulator.deployment.members import gather
 from simulator.deployment.post import Office
+from simulator.deployment.records import Misshapen, whole
 from simulator.deployment.router import relay
 from simulator.deployment.terms import Terms
 
@@ -41,8 +44,15 @@ def _phases(office: Office, terms: Terms, finished: int) -> None:
         until = min(terms.rounds, finished - finished % terms.phase + terms.phase)
         orders = {"until": until, "ends": time.time() + terms.phase_timeout}
         replies = office.ask("train.gossip", dict.fromkeys(office.nodes, orders), terms.phase_timeout)
-        reached = min(reply["round"] for reply in replies.values())
+        reached = min(_reached(node, reply, terms) for node, reply in replies.items())
         print(f"all nodes have finished {reached} of {terms.rounds} rounds", flush=True)
         if reached <= finished:
             raise RuntimeError(f"no round was finished within {terms.phase_timeout:g} s: raise backend.phase_timeout")
         finished = reached
+
+
+def _reached(node: int, reply: Mapping[str, Any], terms: Terms) -> int:
+    try:
+        return whole(reply, "round", 0, terms.rounds)
+    except Misshapen as error:
+        raise RuntimeError(f"node {node}: its reply {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from simulator.backends.flower.peer import Peer
     from simulator.core.secrets import Secrets
     from simulator.experiment import Experiment
+
+
+STATE = re.compile(r"state-([0-9]{6,9})\.safetensors")  # as `Memory` names them, which is slow to import
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Site:
         try:
             content = yaml.safe_load((folder / "node.yaml").read_text())
             return cls(folder, **content)
-        except (OSError, TypeError, yaml.YAMLError) as error:
+        except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
             what = f"is not the folder of a node: {error}."
             raise wrong(str(folder), what, "Give a folder nodes/node-N that `rumormill deploy init` made.") from error
 
@@ -132,4 +136,5 @@ class Site:
 
 def finished_rounds(state: Path) -> int:
     """How many rounds a node has finished that keeps its state in ``state``; 0 where it has not begun."""
-    return max((int(file.stem.removeprefix("state-")) for file in state.glob("state-*.safetensors")), default=0)
+    found = (STATE.fullmatch(file.name) for file in state.glob("state-*.safetensors"))
+    return max((int(match[1]) for match in found if match), default=0)

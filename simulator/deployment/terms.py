@@ -11,6 +11,8 @@ from typing import Any, Self
 
 from simulator.core.errors import wrong
 
+EDGES = re.compile(r"([0-9]{1,9}>[0-9]{1,9}( [0-9]{1,9}>[0-9]{1,9})*)?")
+MOST = 10**9  # of any number in the terms
 RUN = re.compile(r"[A-Za-z0-9_-]{1,32}")  # it names a folder at the nodes, and labels messages
 
 
@@ -50,9 +52,14 @@ class Terms:
         """From the configuration of Flower's run.
 
         Raises:
-            InputError: its name is none.
+            InputError: its name is none, or a value is missing or none that can be there.
         """
-        terms = cls(**{field.name: config[field.name.replace("_", "-")] for field in fields(cls)})
+        found: dict[str, Any] = {field.name: config.get(field.name.replace("_", "-")) for field in fields(cls)}
+        for field in fields(cls):
+            if not _can_be(field.name, str(field.type), found[field.name]):
+                what = f"{found[field.name]!r:.60} cannot be there in the terms of a run."
+                raise wrong(field.name.replace("_", "-"), what, "Take app/pyproject.toml as `deploy init` wrote it.")
+        terms = cls(**found)
         if not RUN.fullmatch(terms.run):
             raise wrong("run", f"'{terms.run}' is no name of a run.", "Write 1 to 32 letters, digits, - or _.")
         return terms
@@ -66,6 +73,12 @@ class Terms:
         """Pairs (sender, receiver)."""
         pairs = (edge.split(">") for edge in self.edges.split())
         return frozenset((int(sender), int(receiver)) for sender, receiver in pairs)
+
+
+def _can_be(name: str, kind: str, value: Any) -> bool:
+    if kind == "str":
+        return type(value) is str and (name != "edges" or EDGES.fullmatch(value) is not None)
+    return type(value) in ((int,) if kind == "int" else (int, float)) and 0 < value < MOST
 
 
 def fingerprint(experiment: bytes) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 from torch import Tensor, zeros_like
 
+from simulator.core.declaration import Declared
 from simulator.core.errors import Problem
 from simulator.core.message import Message
 from simulator.core.mixer import Mixer
@@ -84,6 +85,14 @@ class Choco(Mixer):
     def outgoing(self, node: Node, to: int) -> Mapping[str, Tensor]:
         """The same update to every neighbour."""
         return self._update
+
+    def parts(self, node: Node, sender: int, round: int) -> Mapping[str, Declared]:
+        """Those of the code."""
+        return self._code.parts(node.parameters)
+
+    def objection(self, node: Node, message: Message) -> str | None:
+        """The code knows."""
+        return self._code.objection(message.parts)
 
     def mix(self, node: Node, inbox: Sequence[Message]) -> None:
         """Bring the replica and the sum up to date, then step towards the average."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from sys import float_info
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from simulator.core.declaration import Declared
 from simulator.core.errors import Problem
 from simulator.core.message import Message
 from simulator.core.mixer import Mixer
@@ -71,6 +73,11 @@ class PushSum(Mixer):
         """Numerator and weight; the receiver scales them by its row of the mixing matrix."""
         assert self._numerator is not None  # set earlier in the round
         return {"parameters": self._numerator, "push_weight": torch.tensor([self._weight], dtype=torch.float64)}
+
+    def parts(self, node: Node, sender: int, round: int) -> Mapping[str, Declared]:
+        """The weights are positive, and sum to the number of nodes."""
+        weight = Declared(torch.float64, (1,), least=float_info.min, most=2.0 * node.num_nodes)
+        return {"parameters": Declared.like(node.parameters), "push_weight": weight}
 
     def mix(self, node: Node, inbox: Sequence[Message]) -> None:
         """Sum numerators and weights, then divide."""

@@ -9,6 +9,7 @@ import networkx as nx
 import torch
 from torch import Tensor
 
+from simulator.core.declaration import LARGEST, Declared
 from simulator.core.errors import Problem
 from simulator.core.message import Message
 from simulator.core.mixer import Mixer
@@ -87,6 +88,11 @@ class RelaySum(Mixer):
         others = [k for k in self._sums if k != to]
         count = 1 + sum(self._counts[k] for k in others)
         return {"parameters": self._sum(node, others), "relay_count": torch.tensor([count])}
+
+    def parts(self, node: Node, sender: int, round: int) -> Mapping[str, Declared]:
+        """A sum over some of the other nodes, and of how many."""
+        count = Declared(torch.int64, (1,), least=1, most=node.num_nodes - 1)
+        return {"parameters": Declared.like(node.parameters, LARGEST * node.num_nodes), "relay_count": count}
 
     def mix(self, node: Node, inbox: Sequence[Message]) -> None:
         """Mean over what arrived and the fill for what did not."""

@@ -11,6 +11,7 @@ from simulator.deployment.collect import collect
 from simulator.deployment.folder import Addresses, write_folder
 from simulator.deployment.phase import take_part
 from simulator.deployment.plan import deployable, plan
+from simulator.deployment.records import sealed
 from simulator.deployment.relay import do_round
 from simulator.deployment.router import route
 from simulator.deployment.site import Site
@@ -71,8 +72,8 @@ class Deployment:
         mail, seen = {}, []
         for round in range(start, rounds + 1):
             every = range(self.terms.nodes)
-            asked = {node: {"round": round, **mail.get(node, {})} for node in every}
-            replies = {node: do_round(self.site(node), self.terms, asked[node]) for node in every}
+            opened = {node: sealed(mail.get(node, {}), "from-") for node in every}
+            replies = {node: do_round(self.site(node), self.terms, round, opened[node]) for node in every}
             mail = route(replies, self.links)
             seen.append(mail)
         return seen

@@ -5,6 +5,7 @@ import torch
 from reference.experiments import METHODS, Posted, results, simulate, small
 
 from simulator import run
+from simulator.core.declaration import Declared
 from simulator.core.errors import InputError
 from simulator.core.method import Method
 from simulator.core.observer import Observer
@@ -85,6 +86,10 @@ def test_parts_that_are_larger_than_the_model_are_kept_too(tmp_path):
             message.parts["ballast"] = torch.zeros(len(node.parameters) + 1, dtype=node.parameters.dtype)
             message.parts["note"] = torch.zeros(1)
             return message
+
+        def parts(self, node, sender, round):
+            ballast = Declared(node.parameters.dtype, (len(node.parameters) + 1,))
+            return {"ballast": ballast, "note": Declared(torch.float32, (1,))}
 
     simulate(small(record={"rounds": [1]}), tmp_path, lambda node: node.methods.append(Ballast(None)))
     names = Views(tmp_path / "views").names(1, 0)

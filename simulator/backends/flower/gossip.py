@@ -4,107 +4,41 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
-import grpc
-
-from simulator.backends.flower.certificates import Identity, name_of
-from simulator.backends.flower.outbox import METHOD, SERVICE, Answer, Found, Outbox, Server, question, until
-from simulator.backends.flower.peer import Peer
+from simulator.backends.flower.certificates import Identity
+from simulator.backends.flower.inspection import Refused, received
+from simulator.backends.flower.neighbour import Neighbour, Patience, TurnedAway
+from simulator.backends.flower.outbox import BEHIND, Answer, Found, Outbox, until
+from simulator.backends.flower.peer import Expected, Peer
+from simulator.backends.flower.server import Server
 from simulator.core.errors import RunError
 from simulator.core.message import Message
 
-PROBE = 1.0  # seconds for a neighbour that has been silent: it is asked every round whether it is back
-AGAIN = 0.05  # seconds until a broken connection is tried again
-CHANNEL = [
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-]
-SILENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
 
-
-@dataclass(frozen=True)
-class Patience:
-    """How long nodes wait for each other, in seconds.
+@dataclass
+class Heard:
+    """What a round has brought.
 
     Attributes:
-        start: for a neighbour that has not been heard since the phase began.
-        round: for one that has; twice that if it says that it lives, for it may be waiting for a silent one itself.
-        tolerant: whether a round goes on without the message of a neighbour that stays silent.
+        messages: those that came as they should.
+        lost: whose did not come, or was refused.
+        refused: whose was.
+        gone: how far those are who have gone on without this node.
     """
 
-    start: float
-    round: float
-    tolerant: bool
+    messages: list[Message] = field(default_factory=list)
+    lost: list[int] = field(default_factory=list)
+    refused: list[int] = field(default_factory=list)
+    gone: list[int] = field(default_factory=list)
 
+    @property
+    def furthest(self) -> int:
+        """The round to go on with, for one whom nobody answers any more, at most `BEHIND` rounds on.
 
-class Heard(NamedTuple):
-    """The messages of a round, those who have sent none, and the furthest round of one that went on without them."""
-
-    messages: list[Message]
-    lost: list[int]
-    furthest: int
-
-
-class Neighbour:
-    """The way to one neighbour; one that has been silent is suspected until it is heard again."""
-
-    def __init__(self, node: int, address: str, run: str, identity: Identity, patience: Patience) -> None:
-        credentials = grpc.ssl_channel_credentials(identity.authority, identity.key, identity.certificate)
-        # Its certificate must bear its name, wherever it is.
-        options = [("grpc.ssl_target_name_override", name_of(node)), *CHANNEL]
-        self._channel = grpc.secure_channel(address, credentials, options)
-        self._fetch = self._channel.unary_unary(f"/{SERVICE}/{METHOD}")
-        self._run, self._patience = run, patience
-        self.node, self.address, self.known, self.suspected = node, address, False, False
-
-    def ask(self, round: int, deadline: float) -> None:
-        """Ask for the message of ``round``, at most until the deadline, or less long if it has been silent."""
-        wait, began = self._patience.round if self.known else self._patience.start, time.monotonic()
-        self._round, self._latest = round, min(began + 2 * wait, deadline)
-        self._deadline = min(began + (PROBE if self.suspected else wait), deadline)
-        self._call()
-
-    def _call(self) -> None:
-        seconds, patient = until(self._deadline), not self.suspected
-        self._answer = self._fetch.future(question(self._run, self._round), timeout=seconds, wait_for_ready=patient)
-
-    def answer(self) -> Found | None:
-        """What it has answered to the last question; None if nothing.
-
-        A connection that breaks in between is made again, unless the neighbour is suspected already. A suspected one
-        that is back, and at most a round behind, is waited for like any other: to train takes longer than a probe.
-
-        Raises:
-            RunError: it refuses to answer.
+        One neighbour's word is not enough where another one still sends messages, and the least is believed.
         """
-        patient = not self.suspected
-        while True:
-            try:
-                found = Found.decode(self._answer.result())
-                if found.answer != Answer.NOT_YET:
-                    self.known = True
-                    return found
-                patient |= found.position >= self._round - 2
-                self._deadline = self._latest
-            except grpc.RpcError as error:
-                if error.code() not in SILENT:
-                    raise self._refused(error) from error
-                patient = not self.suspected
-            if not patient or until(self._deadline) <= AGAIN:
-                return None
-            time.sleep(AGAIN)
-            self._call()
-
-    def _refused(self, error: grpc.RpcError) -> RunError:
-        what = f"{name_of(self.node)} at {self.address} refuses this node: {error.details()}."
-        return RunError(f"{what}\n    Both need the certificates and the topology of one deployment, and its only run.")
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._channel.close()
+        return 0 if self.messages or not self.gone else min(self.gone)
 
 
 class Neighbours:
@@ -123,34 +57,40 @@ class Neighbours:
         addresses: Mapping[int, str],
         identity: Identity,
         patience: Patience,
+        expected: Expected,
     ) -> None:
-        self._node, self._patience = node, patience
+        self._node, self._patience, self._expected = node, patience, expected
         self.outbox = outbox
         self._server = Server(identity, listen, list(addresses), run, self.outbox)
-        self._ways = {to: Neighbour(to, address, run, identity, patience) for to, address in addresses.items()}
+        self._ways = {
+            to: Neighbour(to, address, run, identity, patience, expected.largest[to], expected.rounds)
+            for to, address in addresses.items()
+        }
 
     def hear(self, round: int, senders: Collection[int], deadline: float) -> Heard | None:
         """Fetch the messages of ``round``; None if the deadline comes first.
 
         Raises:
-            RunError: a neighbour is silent and its message needed, or what it sends is not that message.
+            RunError: a message is needed, and its sender is silent or what it sends is refused; or everybody turns this
+                node away.
         """
         ways = [self._ways[sender] for sender in sorted(senders)]
         for way in ways:
             way.ask(round, deadline)
-        messages, lost, furthest = list[Message](), list[int](), round
+        heard, away = Heard(), list[Refused]()
         for way in ways:
-            found = way.answer()
-            if found is None and time.monotonic() >= deadline:
-                return None
-            if found is not None and found.answer == Answer.MESSAGE:
-                messages.append(self._checked(found.message, way.node, round))
-            else:
-                lost.append(way.node)
-                self._miss(way, round)
-                furthest = max(furthest, found.position if found else 0)
-            self._judge(way, silent=found is None, round=round)
-        return Heard(messages, lost, furthest)
+            try:
+                found = way.answer()
+                if found is None and time.monotonic() >= deadline:
+                    return None
+                self._take(way, round, found, heard)
+            except Refused as refusal:
+                away += [refusal] if isinstance(refusal, TurnedAway) else []
+                self._refuse(way, round, refusal, heard)
+        if away and len(away) == len(ways):
+            advice = "All need the certificates and the topology of one deployment, and its only run."
+            raise RunError(f"{away[0]}\n    {advice}")
+        return heard
 
     def linger(self, deadline: float) -> None:
         """Stay until those who have not been given up have fetched all that they were sent."""
@@ -162,21 +102,27 @@ class Neighbours:
         for way in self._ways.values():
             way.close()
 
-    def _checked(self, data: bytes, sender: int, round: int) -> Message:
-        try:
-            message = Message.decode(data)
-        except ValueError as error:
-            raise RunError(f"{name_of(sender)} has sent something else than a message in round {round}.") from error
-        if (message.sender, message.receiver, message.round) != (sender, self._node, round):
-            what = f"of node {message.sender} to node {message.receiver} in round {message.round}"
-            raise RunError(f"{name_of(sender)} was asked for round {round} and has sent a message {what}.")
-        return message
+    def _take(self, way: Neighbour, round: int, found: Found | None, heard: Heard) -> None:
+        if found is not None and found.answer == Answer.MESSAGE:
+            message = received(found.message, way.node, self._node, round)
+            self._expected.inspect(message)
+            heard.messages.append(message)
+        else:
+            what = f"node {way.node} at {way.address} has sent nothing to node {self._node} in round {round}"
+            self._miss(way, what, heard)
+            heard.gone += [min(found.position, round + BEHIND)] if found else []
+        self._judge(way, silent=found is None, round=round)
 
-    def _miss(self, way: Neighbour, round: int) -> None:
+    def _refuse(self, way: Neighbour, round: int, refusal: Refused, heard: Heard) -> None:
+        heard.refused.append(way.node)
+        print(f"round {round}: {refusal}", flush=True)
+        self._miss(way, str(refusal).rstrip("."), heard)
+
+    def _miss(self, way: Neighbour, what: str, heard: Heard) -> None:
+        heard.lost.append(way.node)
         if not self._patience.tolerant:
             raise RunError(
-                f"node {way.node} at {way.address} has sent nothing to node {self._node} in round {round}, and this "
-                "experiment's mixer or methods need every message.\n"
+                f"{what}, and this experiment's mixer or methods need every message.\n"
                 "    Raise backend.round_timeout, or choose parts that bear lost messages, such as mixer: gossip."
             )
 
@@ -201,11 +147,10 @@ def gossip(peer: Peer, neighbours: Neighbours, last: int, deadline: float) -> No
         peer.close()
         away = furthest > round
         neighbours.outbox.publish(round, peer.work(away))
-        senders = [] if away else [sender for sender in peer.place(round).weights if sender != peer.node]
-        heard = neighbours.hear(round, senders, deadline)
+        heard = neighbours.hear(round, [] if away else peer.senders(round), deadline)
         if heard is None:
             return
-        peer.absorb(heard.messages, heard.lost)
+        peer.absorb(heard.messages, heard.lost, heard.refused)
         furthest = max(furthest, heard.furthest)
     peer.close()
     neighbours.linger(deadline)

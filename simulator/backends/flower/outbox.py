@@ -1,26 +1,19 @@
-"""What a node has sent and its neighbours have yet to fetch, and the server at which they do so."""
+"""What a node has sent and its neighbours have yet to fetch, and what they ask and are answered."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from enum import IntEnum
 from struct import Struct
 from typing import NamedTuple
 
-import grpc
-
-from simulator.backends.flower.certificates import Identity, name_of
-from simulator.core.errors import wrong
 from simulator.core.message import Message
 
 SERVICE, METHOD = "rumormill.Gossip", "Fetch"
 QUESTION = Struct("<32sq")  # run and round
 HEAD = Struct("<Bq")
-ALIVE = 0.5  # of the time that a neighbour waits: then it is told that there is nothing yet
-LEAVE = 5.0  # seconds for the last answers to arrive
 KEPT = 2  # rounds, fetched or not: a neighbour that is started again asks once more
 BEHIND = 64  # rounds that a receiver may be behind, where links change or go one way
 
@@ -51,7 +44,13 @@ class Found(NamedTuple):
 
     @classmethod
     def decode(cls, data: bytes) -> Found:
-        """What `encode` was given."""
+        """What `encode` was given.
+
+        Raises:
+            ValueError: nothing that it gave.
+        """
+        if len(data) < HEAD.size:
+            raise ValueError(f"{len(data)} bytes")
         answer, position = HEAD.unpack_from(data)
         return cls(Answer(answer), position, data[HEAD.size :])
 
@@ -126,51 +125,6 @@ class Outbox:
         """Nobody will ask for ``round`` any more, unless somebody has yet to fetch it."""
         if not self._wanted(round) or round <= self._position - BEHIND:
             del self._messages[round]
-
-
-class Server:
-    """Answers the neighbours, over TLS in which both ends show a certificate, where they are in the same ``run``.
-
-    Raises:
-        InputError: the address is in use, or is none of this machine's.
-    """
-
-    def __init__(self, identity: Identity, address: str, neighbours: Collection[int], run: str, outbox: Outbox) -> None:
-        self._admitted = {name_of(node): node for node in neighbours}
-        self._run, self._outbox = run, outbox
-        # Each neighbour may wait for the next round while an earlier question of it has not been given up yet.
-        pool = ThreadPoolExecutor(2 * len(neighbours) + 1, thread_name_prefix="neighbour")
-        self._server = grpc.server(pool, options=[("grpc.so_reuseport", 0)])
-        handler = grpc.unary_unary_rpc_method_handler(self._answer)
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler}),))
-        pair = [(identity.key, identity.certificate)]
-        credentials = grpc.ssl_server_credentials(pair, identity.authority, require_client_auth=True)
-        try:
-            self._server.add_secure_port(address, credentials)
-        except RuntimeError as error:
-            what = f"this node cannot listen at {address}: it is in use, or of another machine."
-            raise wrong("listen", what, "End what uses it, or give the node another address in node.yaml.") from error
-        self._server.start()
-
-    def _answer(self, request: bytes, context: grpc.ServicerContext) -> bytes:
-        names = {name.decode() for name in context.auth_context().get("x509_common_name", ())}
-        admitted = [self._admitted[name] for name in names if name in self._admitted]
-        if not admitted:
-            context.abort(grpc.StatusCode.PERMISSION_DENIED, f"{', '.join(names) or 'nobody'} is no neighbour")
-        run, round = QUESTION.unpack(request)
-        if run.rstrip(b"\0") != self._run.encode():
-            context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"it takes part in run {self._run}")
-        return self._outbox.take(admitted[0], round, ALIVE * _left(context)).encode()
-
-    def stop(self) -> None:
-        """Take no more questions; answers under way arrive."""
-        self._outbox.close()
-        self._server.stop(LEAVE).wait()
-
-
-def _left(context: grpc.ServicerContext) -> float:
-    remaining = context.time_remaining()
-    return threading.TIMEOUT_MAX if remaining is None else max(0.0, min(remaining, threading.TIMEOUT_MAX))
 
 
 def until(deadline: float) -> float:

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 
+from simulator.backends.flower.inspection import inspect
 from simulator.backends.flower.memory import Memory
 from simulator.backends.worker import Worker
 from simulator.core.backend import Order, Reply
+from simulator.core.declaration import largest
+from simulator.core.errors import RunError
 from simulator.core.message import Message
 from simulator.core.node import Place
+from simulator.core.report import REFUSED, Metric
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What neighbours may send.
+
+    Attributes:
+        rounds: of the run.
+        largest: bytes of each neighbour's longest message.
+        inspect: raises `Refused` for a message that is not as declared.
+    """
+
+    rounds: int
+    largest: Mapping[int, int]
+    inspect: Callable[[Message], None]
 
 
 class Peer:
@@ -69,12 +88,47 @@ class Peer:
         self._memory.keep(self.round, "work", reply)
         return sent
 
-    def absorb(self, arrived: Iterable[Message], lost: Collection[int] = ()) -> None:
-        """End the round: mix what has arrived; the weights of those whose messages are ``lost`` go to the node."""
+    def senders(self, round: int) -> list[int]:
+        """Those from whom messages are due in ``round``, ascending; a neighbour kept apart may have nothing to say."""
+        node, others = self._worker.node(self.node), set(self.place(round).weights) - {self.node}
+        return [other for other in sorted(others) if node.declared(other, self.node, round)]
+
+    def expected(self, neighbours: Iterable[int], rounds: int) -> Expected:
+        """What ``neighbours`` may send in a run of so many rounds."""
+        node = self._worker.node(self.node)
+        longest = {
+            other: max(largest(node.declared(other, self.node, round)) for round in range(rounds))
+            for other in neighbours
+        }
+        return Expected(rounds, longest, lambda message: inspect(message, node))
+
+    def inspect(self, message: Message) -> None:
+        """Hold a message against what mixer and methods declare.
+
+        Raises:
+            Refused: it differs.
+        """
+        inspect(message, self._worker.node(self.node))
+
+    def absorb(self, arrived: Iterable[Message], lost: Collection[int] = (), refused: Collection[int] = ()) -> None:
+        """End the round: mix what has arrived; the weights of those whose messages are ``lost`` go to the node.
+
+        What was ``refused`` is counted.
+
+        Raises:
+            RunError: what comes of it is not finite, and is not kept.
+        """
         reply, _ = self._step(Order(absorb=True, lost={self.node: lost}), arrived)
+        counted = (Metric(self.round + 1, self.node, f"{REFUSED}{sender}", 1.0) for sender in sorted(refused))
+        reply.metrics.extend(counted)
+        self._check_finite()
         self._memory.keep(self.round, "absorb", reply)
         self.round += 1
         self._save(closed=False)
+
+    def _check_finite(self) -> None:
+        if not bool(self._worker.node(self.node).parameters.isfinite().all()):
+            raise RunError(f"in round {self.round} the parameters of node {self.node} are not finite after mixing.")
 
     def _save(self, closed: bool) -> None:
         state = self._step(Order(snapshot=True))[0].state

@@ -17,17 +17,13 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from simulator.core.errors import RunError
+from simulator.backends.flower.inspection import Refused
 from simulator.core.message import Message
 
 LAYOUT = Struct("<32sqqq")
 NONCE = 12  # bytes, drawn anew for each message
 TAG = 16
 PURPOSE = b"rumormill relay 1"
-
-
-class Refused(RunError):
-    """A sealed message is not what it should be."""
 
 
 class Label(NamedTuple):
@@ -108,7 +104,7 @@ class Seals:
 
     def _refusal(self, sender: int, round: int, reason: str) -> Refused:
         what = f"node {self._node} refuses the message of node {sender} in round {round}: it {reason}."
-        return Refused(f"{what}\n    Whoever passes messages on is broken or not honest: look at the SuperLink's host.")
+        return Refused(f"{what}\n    Its sender, or whoever passes messages on, is broken or not honest.")
 
     def _cipher(self, other: int, label: Label) -> ChaCha20Poly1305:
         shared = self._own.exchange(self._public[other])

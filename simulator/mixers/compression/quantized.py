@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import sqrt
+from math import ceil, sqrt
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from simulator.core.declaration import LARGEST, Declared
 
 
 class Sign:
@@ -18,6 +20,15 @@ class Sign:
         """Eight signs a byte, and the mean magnitude."""
         bits = np.packbits((vector >= 0).cpu().numpy())
         return {"choco.signs": torch.from_numpy(bits), "choco.scale": vector.abs().mean().reshape(1)}
+
+    def parts(self, like: Tensor) -> Mapping[str, Declared]:
+        """Bits, and a magnitude."""
+        bits = Declared(torch.uint8, (ceil(len(like) / 8),))
+        return {"choco.signs": bits, "choco.scale": Declared(like.dtype, (1,), least=0)}
+
+    def objection(self, parts: Mapping[str, Tensor]) -> str | None:
+        """Nothing: all bits are signs."""
+        return None
 
     def restore(self, parts: Mapping[str, Tensor], like: Tensor) -> Tensor:
         """Plus or minus the mean magnitude."""
@@ -45,6 +56,15 @@ class QSGD:
         codes = levels + (vector < 0).to(torch.uint8) * (s + 1)
         worth = norm / (s * (1 + min(d / s**2, sqrt(d) / s)))
         return {"choco.codes": torch.from_numpy(pack(codes.cpu().numpy(), self._bits)), "choco.scale": worth.reshape(1)}
+
+    def parts(self, like: Tensor) -> Mapping[str, Declared]:
+        """Codes end to end, and what a level is worth, which the largest one multiplies."""
+        codes = Declared(torch.uint8, (ceil(len(like) * self._bits / 8),))
+        return {"choco.codes": codes, "choco.scale": Declared(like.dtype, (1,), least=0, most=LARGEST / self._levels)}
+
+    def objection(self, parts: Mapping[str, Tensor]) -> str | None:
+        """Nothing: all codes are levels."""
+        return None
 
     def restore(self, parts: Mapping[str, Tensor], like: Tensor) -> Tensor:
         """Signed levels times what one is worth."""

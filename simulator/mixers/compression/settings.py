@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from simulator.core.declaration import Declared
 from simulator.core.registry import Settings
 from simulator.mixers.compression.quantized import QSGD, Sign
 from simulator.mixers.compression.sparse import RandomK, TopK
@@ -50,6 +51,14 @@ class Compressor(Protocol):
         """The parts to send; none shares memory that is written to later."""
         ...
 
+    def parts(self, like: Tensor) -> Mapping[str, Declared]:
+        """What `compress` makes of a vector of the length and type of ``like``."""
+        ...
+
+    def objection(self, parts: Mapping[str, Tensor]) -> str | None:
+        """What is wrong with ``parts`` that are as declared, as the end of a sentence; None if nothing is."""
+        ...
+
     def restore(self, parts: Mapping[str, Tensor], like: Tensor) -> Tensor:
         """The vector that ``parts`` stand for, of the length and type of ``like``."""
         ...
@@ -70,6 +79,14 @@ class Identity:
     def compress(self, vector: Tensor, random: np.random.Generator) -> Mapping[str, Tensor]:
         """The vector itself."""
         return {"choco.values": vector}
+
+    def parts(self, like: Tensor) -> Mapping[str, Declared]:
+        """The vector."""
+        return {"choco.values": Declared.like(like)}
+
+    def objection(self, parts: Mapping[str, Tensor]) -> str | None:
+        """Nothing: any vector is one."""
+        return None
 
     def restore(self, parts: Mapping[str, Tensor], like: Tensor) -> Tensor:
         """The vector itself."""

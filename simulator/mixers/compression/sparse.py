@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from simulator.core.declaration import Declared
 
 
 class TopK:
@@ -19,6 +22,16 @@ class TopK:
         """Indices, ascending, and values."""
         indices = vector.abs().topk(kept(self._keep, len(vector))).indices.sort().values
         return {"choco.indices": indices.to(torch.int32), "choco.values": vector[indices]}
+
+    def parts(self, like: Tensor) -> Mapping[str, Declared]:
+        """k places and k values."""
+        size, k = len(like), kept(self._keep, len(like))
+        indices = Declared(torch.int32, (k,), least=0, most=size - 1)
+        return {"choco.indices": indices, "choco.values": Declared(like.dtype, (k,))}
+
+    def objection(self, parts: Mapping[str, Tensor]) -> str | None:
+        """Indices ascend."""
+        return None if bool((parts["choco.indices"].diff() > 0).all()) else "names coordinates twice or out of order"
 
     def restore(self, parts: Mapping[str, Tensor], like: Tensor) -> Tensor:
         """Values in their places."""
@@ -38,6 +51,15 @@ class RandomK:
         """Seed and values."""
         seed = int(random.integers(2**63))
         return {"choco.seed": torch.tensor([seed]), "choco.values": vector[self._indices(seed, len(vector))]}
+
+    def parts(self, like: Tensor) -> Mapping[str, Declared]:
+        """A seed and k values."""
+        values = Declared(like.dtype, (kept(self._keep, len(like)),))
+        return {"choco.seed": Declared(torch.int64, (1,), least=0, most=inf), "choco.values": values}
+
+    def objection(self, parts: Mapping[str, Tensor]) -> str | None:
+        """Nothing: any seed draws k places."""
+        return None
 
     def restore(self, parts: Mapping[str, Tensor], like: Tensor) -> Tensor:
         """Values in their places."""

@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from simulator.core.report import HeatMap, LineChart, Section, Table
+from simulator.core.report import REFUSED, HeatMap, LineChart, Section, Table
 from simulator.results.formatting import describe, duration, significant
 from simulator.results.report.charts import chart_picture, heat_map
 from simulator.results.report.curves import curves
@@ -112,6 +112,25 @@ def failures(run: RunDirectory, ledger: Ledger) -> Iterator[Chapter]:
             {name: (rounds.astype(np.float64), values) for name, values in series.items()},
         )
         yield Chapter("Failures", (text,), [chart_picture("failures", chart)])
+
+
+def refusals(run: RunDirectory) -> Iterator[Chapter]:
+    """Whose messages were refused, by whom and how often, where any were."""
+    found: dict[tuple[int, int], list[int]] = {}
+    for metric in run.metrics():
+        if metric.node is not None and metric.name.startswith(REFUSED):
+            found.setdefault((int(metric.name.removeprefix(REFUSED)), metric.node), []).append(metric.round)
+    if found:
+        rows = [(*link, len(rounds), min(rounds), max(rounds)) for link, rounds in sorted(found.items())]
+        text = (
+            f"{sum(map(len, found.values())):,} messages were refused by the nodes that received them, since they were "
+            "not what mixer and methods declare; they count as lost. Why is in the log of the node that refused."
+        )
+        yield Chapter(
+            "Refused messages",
+            (text,),
+            tables=[Table(("sender", "refused by", "messages", "first round", "last round"), rows)],
+        )
 
 
 def training(run: RunDirectory) -> Chapter:

@@ -56,6 +56,7 @@ def _chapters(
         chapters.setting(run),
         chapters.network(run, accuracies),
         *chapters.failures(run, ledger),
+        *chapters.refusals(run),
         chapters.training(run),
         chapters.data(run),
         chapters.traffic(ledger, provenance.get("carried", {})),

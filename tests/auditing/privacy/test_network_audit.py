@@ -15,6 +15,7 @@ from auditing.privacy.network_audit import NetworkPrivacyAudit
 from auditing.privacy.network_dp import network_epsilon
 from auditing.privacy.network_report import section
 from simulator import cli, run
+from simulator.core.declaration import Declared
 from simulator.core.errors import InputError
 from simulator.core.memory import Memory
 from simulator.core.method import Method
@@ -54,6 +55,9 @@ class Chatty(Method):
     @classmethod
     def memory(cls, config, pace):
         return Memory()
+
+    def parts(self, node, sender, round):
+        return {"gossip": Declared(torch.float32, (1,))}
 
     def outgoing(self, node, message):
         return type(message)(

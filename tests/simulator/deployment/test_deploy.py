@@ -5,6 +5,8 @@ Run with ``-m flower -n 0``.
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -16,8 +18,8 @@ from simulator import run
 from simulator.build import Simulation
 from simulator.core.errors import RunError
 from simulator.core.observer import Observer
+from simulator.deployment.guard import MARK
 from simulator.deployment.plan import deployable
-from simulator.deployment.processes import MARK
 from simulator.launch import run_simulation
 
 pytestmark = [pytest.mark.flower, pytest.mark.slow]
@@ -167,3 +169,25 @@ def test_a_run_that_is_interrupted_ends_everything(tmp_path):
     experiment = deployable(small(rounds=100_000, evaluate={"every": 1000}), phase=100_000)
     done = deploy(experiment, tmp_path, round=3, action=lambda backend: os.kill(os.getpid(), signal.SIGINT))
     assert done.status == "interrupted"
+
+
+def test_a_killed_command_leaves_no_process_and_no_key(tmp_path):
+    """`deploy local`, killed as nothing can be caught, while its nodes train."""
+    keys = tmp_path / "temporary"
+    keys.mkdir()
+    command = [sys.executable, "-m", "simulator", "deploy", "local", "quickstart-deploy", "rounds=5000"]
+    environment = {**os.environ, "TMPDIR": str(keys)}
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen([*command, "--out", str(tmp_path / "runs")], env=environment, stderr=log, stdout=log)
+        wait(lambda: len(deployed(tmp_path)) > 8 and list(keys.rglob("*-absorb.safetensors")), 120)
+        assert list(keys.rglob("seal.key"))
+        process.kill()
+        process.wait()
+    wait(lambda: not deployed(tmp_path) and not list(keys.rglob("*.key")), 15)
+
+
+def wait(reached, seconds):
+    deadline = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)

@@ -10,6 +10,8 @@ from reference.experiments import METHODS, results, small
 from simulator import run
 from simulator.backends.flower.memory import Memory
 from simulator.core.errors import InputError, RunError
+from simulator.deployment.records import sealed
+from simulator.deployment.relay import do_round
 
 QGM, IDKD = METHODS
 PUSH = {"graph": "exponential", "nodes": 4, "weights": "push", "schedule": "one_peer_exponential"}
@@ -150,26 +152,51 @@ def test_a_relay_asked_again_gives_the_same(tmp_path):
     assert results(deployment.collected(tmp_path / "deployed")) == expected(experiment("qgm"), tmp_path)
 
 
-def test_a_node_refuses_what_a_dishonest_router_gives_it(tmp_path):
-    from simulator.deployment.relay import do_round
+def relayed_to_node_0(path, case, capsys):
+    """``refused(mail)``: what node 0 says when it is given ``mail`` of the first round; and mail of two rounds."""
+    deployment = Deployment(experiment(case), path, plane="relay")
+    seen = [{node: sealed(letters, "from-") for node, letters in mail.items()} for mail in deployment.relay(2)[:2]]
+    site, terms = deployment.site(0), deployment.terms
 
-    deployment = Deployment(experiment("d-psgd"), tmp_path, plane="relay")
-    seen = deployment.relay(2)
-    site, first, second = deployment.site(0), *seen[:2]
-    shutil.rmtree(site.state(deployment.terms.run))
-    do_round(site, deployment.terms, {"round": 0})
+    def refused(mail):
+        shutil.rmtree(site.state(terms.run))
+        do_round(site, terms, 0, {})
+        capsys.readouterr()
+        do_round(site, terms, 1, mail)
+        metrics = Memory(site.state(terms.run)).reply(0, "absorb").metrics
+        return capsys.readouterr().out, sorted(m.name for m in metrics if m.name.startswith("refused/"))
 
-    def refused(**changes):
-        with pytest.raises(RunError) as error:
-            do_round(site, deployment.terms, {"round": 1, **first[0], **changes})
-        return str(error.value)
+    return refused, seen
 
-    assert "was replayed: it is of round 1" in refused(**{"from-1": second[0]["from-1"]})
-    assert "was misrouted: it is for node 2" in refused(**{"from-1": first[2]["from-1"]})
-    assert "wrong sender: it is from node 3" in refused(**{"from-1": first[0]["from-3"]})
-    assert "tampered" in refused(**{"from-1": first[0]["from-1"][:-1] + b"x"})
-    with pytest.raises(RunError, match=r"was not given what nodes \[1, 3\] have sent"):
-        do_round(site, deployment.terms, {"round": 1})
+
+def test_a_node_refuses_by_name_what_is_wrong_on_the_relay_and_goes_on(tmp_path, capsys):
+    refused, (first, second) = relayed_to_node_0(tmp_path, "d-psgd", capsys)
+    good = first[0]
+    assert refused(good) == ("", [])
+    for wrong, why in {
+        second[0][1]: "was replayed: it is of round 1",
+        first[2][1]: "was misrouted: it is for node 2",
+        good[3]: "wrong sender: it is from node 3",
+        good[1][:-1] + b"x": "tampered",
+        b"": "too short",
+    }.items():
+        said, counted = refused({**good, 1: wrong})
+        assert why in said
+        assert counted == ["refused/node-1"]
+    said, counted = refused({**good, 2: good[1]})  # node 2 is no neighbour
+    assert counted == ["refused/node-2"]
+    said, counted = refused({})
+    assert "going on without the messages of nodes [1, 3]" in said
+    assert counted == []
+
+
+def test_on_the_relay_too_parts_that_need_every_message_get_it_or_an_error(tmp_path, capsys):
+    refused, (first, _) = relayed_to_node_0(tmp_path, "choco", capsys)
+    refused(first[0])
+    for mail, missing in (({}, "[1, 3]"), ({**first[0], 3: b"garbage"}, "[3]")):
+        with pytest.raises(RunError, match="need every message") as error:
+            refused(mail)
+        assert f"of nodes {missing}" in str(error.value)
 
 
 def test_a_node_of_another_experiment_or_version_takes_no_part(tmp_path):

@@ -147,14 +147,65 @@ def test_a_phase_in_which_a_node_has_finished_no_round_ends_the_run():
         server_app._phases(Reports((5, 3)), TERMS, finished=3)
 
 
-def test_mail_goes_along_links_only():
+def test_mail_goes_along_links_only(capsys):
     links = frozenset({(0, 1), (1, 0)})
     assert route({0: {"round": 2, "to-1": b"a"}, 1: {"round": 2, "to-0": b"b"}}, links) == {
         1: {"from-0": b"a"},
         0: {"from-1": b"b"},
     }
-    with pytest.raises(RuntimeError, match="node 0 writes to node 2, which is no neighbour"):
-        route({0: {"to-2": b"a"}}, links)
+    assert route({0: {"to-2": b"a", "to-1": b"c"}}, links) == {1: {"from-0": b"c"}}
+    assert "node 0 writes to node 2, which is no neighbour of it: not delivered" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "bad", [{"to-x": b"a"}, {"to-1": 7}, {"to--1": b"a"}, {"to-\u0661": b"a"}, {"to-": b"a"}], ids=str
+)
+def test_what_is_no_mail_is_not_delivered_and_its_sender_named(bad, capsys):
+    assert route({0: bad, 1: {"to-0": b"b"}}, frozenset({(0, 1), (1, 0)})) == {0: {"from-1": b"b"}}
+    assert "node 0: its reply has" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("reached", [None, "5", 5.0, -1, 11, 2**62, True], ids=str)
+def test_a_node_cannot_have_reached_what_is_no_round(reached):
+    with pytest.raises(RuntimeError, match="node 1: its reply has"):
+        server_app._phases(Reports((5, reached)), TERMS, finished=3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"node": "1"}, {"node": b""}, {"node": 1.0}, {"version": 1}, {"fingerprint": b"print"}),
+        *({"rounds": -1}, {"rounds": 2**62}, {"rounds": "3"}, {"rounds": [3]}),
+    ],
+    ids=str,
+)
+def test_what_is_no_introduction_is_refused(changes):
+    with pytest.raises(RuntimeError, match=r"is refused"):
+        gather(Grid({55: [hello(0)], 77: [hello(1) | changes]}), TERMS)
+
+
+def test_a_reply_without_this_apps_record_is_refused_by_name():
+    empty = SimpleNamespace(
+        metadata=SimpleNamespace(reply_to_message_id="m0"), has_error=lambda: False, content=RecordDict()
+    )
+    grid = Grid({55: [{}]})
+    grid.pull_messages = lambda numbers: [empty]
+    with pytest.raises(RuntimeError, match="node 0: its reply holds no record of this app"):
+        Office(grid, {0: 55}).ask("train.gossip", {0: {}}, 1.0)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"nodes": "2"}, {"nodes": 0}, {"rounds": 2**62}, {"rounds": 1.5}, {"edges": "0>x"}, {"edges": 3}),
+        *({"round_timeout": float("nan")}, {"phase_timeout": -1.0}, {"version": None}, {"phase": True}),
+    ],
+    ids=str,
+)
+def test_terms_that_cannot_be_are_refused_by_name(changes):
+    (name,) = changes
+    with pytest.raises(InputError, match=name.replace("_", "-")):
+        Terms.read(TERMS.to_config() | {name.replace("_", "-"): changes[name]})
 
 
 @pytest.mark.parametrize("run", ["", "..", "../../elsewhere", "a/b", "x" * 33, "ü", "a\n"])

@@ -1,0 +1,90 @@
+"""A neighbour that sends what it should not, on both planes: refused by name, counted, and gone on without."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from reference.deployment import Deployment
+from reference.experiments import METHODS, small
+
+from simulator.backends.flower.memory import Memory
+from simulator.core.node import Node
+from simulator.results.report.page import write_report
+from simulator.results.run_directory import RunDirectory
+
+PARAMETERS = "parameters"
+LIES = {  # a round each, and why it is refused
+    "values in part 'parameters' that are not finite": lambda p: {
+        PARAMETERS: torch.full_like(p[PARAMETERS], torch.nan)
+    },
+    "declared as float64 [": lambda p: {PARAMETERS: p[PARAMETERS][:1].clone()},
+    "holds float32": lambda p: {PARAMETERS: p[PARAMETERS].float()},
+    "holds a part 'probe', which neither": lambda p: {**p, "probe": torch.ones(1)},
+    "holds a part 'other'": lambda p: {"other": torch.ones(1)},
+    "holds float64 [3]": lambda p: {PARAMETERS: torch.zeros(3, dtype=torch.float64)},
+}
+ROUNDS = len(LIES)
+
+
+@pytest.fixture
+def lying(monkeypatch):
+    """``lying(lie)``: from then on node 1 sends what ``lie(round, parts)`` makes of the parts that it should send."""
+    honest = Node.send
+
+    def use(lie):
+        def send(node, place=None):
+            messages = honest(node, place)
+            return [replace(m, parts=lie(m.round, dict(m.parts))) for m in messages] if node.id == 1 else messages
+
+        monkeypatch.setattr(Node, "send", send)
+
+    return use
+
+
+def disks(deployment):
+    """Of the honest nodes: all parameters that are on their disks, and what they have refused."""
+    models, refused = [], []
+    for node in (0, 2, 3):
+        memory = Memory(deployment.site(node).state(deployment.terms.run))
+        models += [memory.load(round)[0]["parameters"] for round in memory.rounds()]
+        replies = [memory.reply(round, "absorb") for round in range(ROUNDS)]
+        refused += [(m.node, m.name, m.round) for reply in replies for m in reply.metrics if "refused" in m.name]
+    return models, refused
+
+
+@pytest.mark.parametrize("plane", ["p2p", "relay"])
+def test_lies_are_refused_by_name_counted_and_gone_on_without(plane, lying, tmp_path, capsys):
+    deployment = Deployment(small(rounds=ROUNDS), tmp_path, plane=plane)
+    lying(lambda round, parts: [*LIES.values()][round](parts))
+    if plane == "p2p":
+        assert deployment.p2p(ROUNDS, seconds=60.0) == dict.fromkeys(range(4), ROUNDS)
+    else:
+        deployment.relay(ROUNDS)
+    models, refused = disks(deployment)
+    assert all(model.isfinite().all() for model in models)
+    assert refused == [(node, "refused/node-1", round + 1) for node in (0, 2) for round in range(ROUNDS)]
+    said = capsys.readouterr().out
+    for round, why in enumerate(LIES):
+        assert any(
+            why in line for line in said.splitlines() if f"message of node 1 in round {round} is refused" in line
+        )
+    run = RunDirectory.open(deployment.collected(tmp_path / "runs"))
+    page = write_report(run, []).read_text()
+    assert f"{2 * ROUNDS} messages were refused by the nodes that received them" in page
+
+
+def test_labels_of_a_neighbour_are_held_against_the_public_set(lying, tmp_path, capsys):
+    """Places that there are not would have been written to; labels that sum to 0, divided by it."""
+    deployment = Deployment(small(methods=METHODS, rounds=4), tmp_path)
+    calls = []
+
+    def lie(round, parts):
+        if "idkd.positions" in parts:
+            calls.append(parts)
+            parts["idkd.positions"] = parts["idkd.positions"] + 10_000
+        return parts
+
+    lying(lie)
+    assert deployment.p2p(4, seconds=60.0) == dict.fromkeys(range(4), 4)
+    assert calls
+    assert "values in part 'idkd.positions' that are not finite or out of bounds" in capsys.readouterr().out
