@@ -90,7 +90,7 @@ def objection(parts: Mapping[str, Tensor], settings: IDKDSettings) -> str | None
         return "holds labels, places and sizes of different numbers"
     if len({len(sizes), *(len(parts[name]) for name in (ORIGINS, HISTOGRAM) if name in parts)}) > 1:
         return "says of more or fewer tables whose they are than it holds"
-    ascending = [*parts[POSITIONS].split(sizes), *(parts[name] for name in whose if name == ORIGINS)]
+    ascending = [*torch.split(parts[POSITIONS], sizes), *(parts[name] for name in whose if name == ORIGINS)]
     if CLASSES in parts:
         ascending.append(parts[CLASSES].sort(dim=1).values.int())
     if not all(bool((each.diff() > 0).all()) for each in ascending):

@@ -185,7 +185,9 @@ class Node:
 
     def objection(self, message: Message) -> str | None:
         """What is wrong with a message that has arrived, although its parts are as declared; None if nothing is."""
-        owners = [self.mixer, *self.methods] if self._mixes_with(message.sender) else self.methods
+        owners: Sequence[Mixer | Method] = (
+            [self.mixer, *self.methods] if self._mixes_with(message.sender) else self.methods
+        )
         return next(filter(None, (owner.objection(self, message) for owner in owners)), None)
 
     def finalize(self) -> None:

@@ -51,7 +51,7 @@ def number(content: Mapping[str, Any], name: str) -> float:
     Raises:
         Misshapen: there is none.
     """
-    value = content.get(name)
+    value: Any = content.get(name)
     if type(value) not in (int, float) or not abs(value) < 1e15:
         raise Misshapen(f"has {_shown(value)} as '{name}', and not a number")
     return float(value)

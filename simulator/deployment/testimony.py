@@ -11,7 +11,8 @@ from torch import Tensor
 from simulator.backends.flower.memory import Step
 from simulator.core.backend import Evaluation, Order, Reply
 from simulator.core.node import Place
-from simulator.core.report import REFUSED
+from simulator.core.recording import Recording
+from simulator.core.report import REFUSED, Artifact, Metric
 from simulator.deployment.records import NUMBER
 
 ALONE = {"start", "mixed", "receivers", "heard", "weights"}  # of a `Recording`, what there is once
@@ -49,7 +50,8 @@ class Testimony:
 
     def _conditions(self, reply: Reply, round: int, step: Step, place: Place, due: Order) -> Iterator[tuple[str, bool]]:
         node, rounds = place.id, {round, round + 1}
-        said = [*reply.metrics, *(artifact for _, artifact in reply.artifacts), *reply.recordings]
+        said: list[Metric | Artifact | Recording] = [*reply.metrics, *reply.recordings]
+        said += [artifact for _, artifact in reply.artifacts]
         yield "speaks for another node", all(each.node == node for each in said)
         yield "speaks of another round", all(each.round in rounds for each in said)
         refused = [metric.name.removeprefix(REFUSED) for metric in reply.metrics if metric.name.startswith(REFUSED)]
