@@ -9,9 +9,11 @@ from pydantic import PositiveInt
 from simulator.core.registry import PartSettings
 from simulator.data.coreset import CoresetChoice
 
+Score = Literal["ltc", "random", "forgetting", "el2n", "aum", "probability_margin", "cumulative_loss", "ccs"]
+
 
 class LTCSettings(PartSettings, CoresetChoice):
-    """Settings of `LTC`, beside those of `simulator.data.coreset.CoresetChoice`: share, per_class, prefer, hardest.
+    """Settings of `LTC`, beside those of `simulator.data.coreset.CoresetChoice`: share and the rest.
 
     Attributes:
         use: what becomes of the scores: they are saved, with the coreset that they would give (``report``); the node
@@ -30,7 +32,7 @@ class LTCSettings(PartSettings, CoresetChoice):
     name: str = "ltc"
     use: Literal["report", "coreset", "drop"] = "report"
     after: PositiveInt | None = None
-    score: Literal["ltc", "random", "forgetting", "el2n", "aum", "cumulative_loss", "ccs"] = "ltc"
+    score: Score = "ltc"
     trajectory: Literal["differences", "raw"] = "differences"
     mode: Literal["eval_pass", "byproduct"] = "eval_pass"
     every: PositiveInt = 1

@@ -62,11 +62,13 @@ class Watch:
 
         For all but ``ltc`` and ``random`` these are the samples that are hard to learn.
         """
-        found = suspicion(self._seen.arrays())
+        seen = self._seen.arrays()
+        found = suspicion(seen)
         return {
             "ltc": self.correlation.values.numpy(),
             "random": node.rng("ltc.random", 0).random(len(self._loss)),
             **{name: found[known] for name, known in COMPETING.items()},
+            "probability_margin": -seen["mean_probability_margin"],
         }
 
     def _sum_up(self) -> None:

@@ -16,6 +16,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 CCS = "ccs"
 STRATA = 50  # as in the released code of CCS
+MARGINS = {"probability": "probability_margin", "logit": "aum"}  # by which score `stratified` tells hard samples
 
 
 class CoresetChoice(Settings):
@@ -28,6 +29,8 @@ class CoresetChoice(Settings):
             or ``equal``, where a class too small for its part leaves the rest to larger ones.
         prefer: samples of ``high`` scores, of ``low`` ones, or those nearest to ``zero``.
         hardest: the share of samples that ``ccs`` leaves out for being too hard, likely mislabelled.
+        margin: what ``ccs`` calls hard: a small margin of the label's ``probability`` over the others', as in its
+            released code, or of its ``logit``, as in the area under the margin that its paper names.
     """
 
     score: str
@@ -35,6 +38,7 @@ class CoresetChoice(Settings):
     per_class: Literal["proportional", "equal"] = "proportional"
     prefer: Literal["high", "zero", "low"] = "high"
     hardest: float = Field(0.0, ge=0, lt=1)
+    margin: Literal["probability", "logit"] = "probability"
 
     @model_validator(mode="after")
     def _fits_the_score(self) -> CoresetChoice:
@@ -44,6 +48,11 @@ class CoresetChoice(Settings):
             raise ValueError("hardest has a meaning with score: ccs only")
         return self
 
+    @property
+    def leading(self) -> str:
+        """The name of the score that decides."""
+        return MARGINS[self.margin] if self.score == CCS else self.score
+
 
 def coreset(scores: Mapping[str, Floats], labels: Ints, choice: CoresetChoice) -> Ints:
     """int64 [K], ascending: the places of the samples to keep.
@@ -51,11 +60,11 @@ def coreset(scores: Mapping[str, Floats], labels: Ints, choice: CoresetChoice) -
     A sample without a score (NaN) is always kept, and no part of the budget; of equals the earlier is taken.
 
     Args:
-        scores: float64 [N] each, by name; for ``ccs`` "aum", high for hard samples, and "random".
+        scores: float64 [N] each, by name; for ``ccs`` that of `MARGINS`, high for hard samples, and "random".
         labels: int64 [N].
         choice: how to choose.
     """
-    leading = scores["aum" if choice.score == CCS else choice.score]
+    leading = scores[choice.leading]
     unscored, known = np.flatnonzero(np.isnan(leading)), np.flatnonzero(~np.isnan(leading))
     if choice.score == CCS:
         taken = stratified(leading[known], scores["random"][known], choice.share, choice.hardest)

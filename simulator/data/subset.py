@@ -81,5 +81,8 @@ def _of_node(file: Path, settings: SubsetSettings) -> Indices:
     if settings.score not in (*scores, CCS):
         what = f"unknown score '{settings.score}'."
         raise wrong("data.subset.score", what, did_you_mean(settings.score, [*scores, CCS], "scores"))
+    if settings.leading not in scores:
+        what = f"ccs goes by the score {settings.leading}, which {file} does not have."
+        raise wrong("data.subset.margin", what, "Score the samples again, or take the other margin.")
     rows: Indices = index[coreset(scores, labels, settings)]
     return rows

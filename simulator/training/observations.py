@@ -17,11 +17,13 @@ class Observation(NamedTuple):
     Attributes:
         loss: float64 [B], cross-entropy.
         margin: float64 [B], the logit of the label over the largest other one (Pleiss et al. 2020, arXiv:2001.10528).
+        probability_margin: float64 [B], the same of probabilities, from -1 to 1 (as in the released code of CCS).
         error: float64 [B], ||softmax - onehot||_2, from 0 to sqrt 2 (EL2N, Paul et al. 2021, arXiv:2107.07075).
     """
 
     loss: Tensor
     margin: Tensor
+    probability_margin: Tensor
     error: Tensor
 
     @property
@@ -38,12 +40,18 @@ def observe(logits: Tensor, labels: Tensor) -> Observation:
     """What ``logits`` (float [B, classes]) say of samples with these ``labels`` (int64 [B])."""
     logits, own = logits.detach().to("cpu", torch.float64), labels.cpu()[:, None]
     log_probabilities = logits.log_softmax(dim=1)
-    rivals = logits.scatter(1, own, -torch.inf).amax(dim=1)
+    probabilities = log_probabilities.exp()
     return Observation(
         loss=-log_probabilities.gather(1, own)[:, 0],
-        margin=logits.gather(1, own)[:, 0] - rivals,
-        error=log_probabilities.exp().sub(torch.zeros_like(logits).scatter(1, own, 1)).norm(dim=1),
+        margin=_over_rivals(logits, own),
+        probability_margin=_over_rivals(probabilities, own),
+        error=probabilities.sub(torch.zeros_like(logits).scatter(1, own, 1)).norm(dim=1),
     )
+
+
+def _over_rivals(values: Tensor, own: Tensor) -> Tensor:
+    """float64 [B]: of the classes' ``values`` the ``own`` one's (int64 [B, 1]) less the largest other one."""
+    return values.gather(1, own)[:, 0] - values.scatter(1, own, -torch.inf).amax(dim=1)
 
 
 def evaluated(node: Node, samples: Samples) -> Observation:

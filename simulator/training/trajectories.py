@@ -13,6 +13,7 @@ from torch import Tensor
 from simulator.training.observations import Observation
 
 NEVER = -1
+STATE = ("count", "forgotten", "loss", "margin", "probability_margin", "error", "correct", "learned")
 Arrays = Mapping[str, NDArray[Any]]
 Floats = NDArray[np.float64]
 
@@ -29,7 +30,8 @@ class Trajectories:
     def __init__(self, samples: int, early: int = 10, *, keep: bool = False) -> None:
         self._early, self._keep = early, keep
         self._count, self._forgotten = (torch.zeros(samples, dtype=torch.int64) for _ in range(2))
-        self._loss, self._margin, self._error = (torch.zeros(samples, dtype=torch.float64) for _ in range(3))
+        self._loss, self._error = (torch.zeros(samples, dtype=torch.float64) for _ in range(2))
+        self._margin, self._probability_margin = (torch.zeros(samples, dtype=torch.float64) for _ in range(2))
         self._correct = torch.zeros(samples, dtype=torch.bool)
         self._learned = torch.full((samples,), NEVER)
         self._losses = torch.empty(0, samples, dtype=torch.float64)
@@ -50,6 +52,7 @@ class Trajectories:
         correct, count = seen.correct, self._count[at]
         self._loss[at] += seen.loss
         self._margin[at] += seen.margin
+        self._probability_margin[at] += seen.probability_margin
         self._error[at] += seen.error * (count < self._early)
         self._forgotten[at] += self._correct[at] & ~correct
         self._learned[at] = rounds.where(correct & (self._learned[at] == NEVER), self._learned[at])
@@ -69,16 +72,18 @@ class Trajectories:
 
         ``observations`` counts them. ``cumulative_loss`` is the sum of the losses (CSL, Ravikumar et al., "Towards
         Memorization Estimation: Fast, Formal and Free", ICML 2025). ``mean_margin`` is the area under the margin (AUM,
-        Pleiss et al. 2020). ``el2n`` is the mean error of the first observations (Paul et al. 2021). ``forgetting``
-        counts changes from correct to wrong between one observation and the next; a sample that was never correct has
-        as many as observations, more than any other can have (Toneva et al. 2019, arXiv:1812.05159, and its code).
-        ``learned_in`` is the round of the first correct observation, or -1. Where all is kept, ``losses`` is float64
-        [observations, N]: row r has the r-th loss of each sample, or NaN.
+        Pleiss et al. 2020), ``mean_probability_margin`` that of probabilities in place of logits. ``el2n`` is the mean
+        error of the first observations (Paul et al. 2021). ``forgetting`` counts changes from correct to wrong between
+        one observation and the next; a sample that was never correct has as many as observations, more than any other
+        can have (Toneva et al. 2019, arXiv:1812.05159, and its code). ``learned_in`` is the round of the first correct
+        observation, or -1. Where all is kept, ``losses`` is float64 [observations, N]: row r has the r-th loss of each
+        sample, or NaN.
         """
         found = {
             "observations": self._count,
             "cumulative_loss": self._loss,
             "mean_margin": self._margin / self._count,
+            "mean_probability_margin": self._probability_margin / self._count,
             "el2n": self._error / self._count.clamp(max=self._early),
             "forgetting": self._forgotten.where(self._learned != NEVER, self._count),
             "learned_in": self._learned,
@@ -90,14 +95,12 @@ class Trajectories:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything, as named tensors."""
-        names = ("count", "forgotten", "loss", "margin", "error", "correct", "learned")
-        kept = ("losses",) if self._keep else ()
-        return {name: getattr(self, f"_{name}") for name in (*names, *kept)}
+        return {name: getattr(self, f"_{name}") for name in (*STATE, *(("losses",) if self._keep else ()))}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on from `state_dict`."""
-        for name, values in state.items():
-            setattr(self, f"_{name}", values.to("cpu", copy=True))
+        for name in self.state_dict():
+            setattr(self, f"_{name}", state[name].to("cpu", copy=True))
 
 
 def visits(positions: Tensor) -> Iterator[Tensor]:

@@ -23,7 +23,7 @@ MODES = {
     "eval_pass": {"name": "ltc", "use": "coreset", "after": 4, "share": 0.4},
     "byproduct": {"name": "ltc", "use": "coreset", "after": 4, "share": 0.4, "mode": "byproduct"},
 }
-SHARED = ("forgetting", "el2n", "aum", "cumulative_loss")
+SHARED = ("forgetting", "el2n", "aum", "probability_margin", "cumulative_loss")
 
 
 class Spy(Method):
@@ -234,6 +234,7 @@ def test_competing_scores_are_those_of_the_trajectory_recorder(tmp_path):
 
     for recorded, scores in zip(directory.artifacts("trajectories"), directory.artifacts("scores"), strict=True):
         theirs = {"aum": -recorded.arrays["mean_margin"], "cumulative_loss": recorded.arrays["cumulative_loss"] / 6}
+        theirs["probability_margin"] = -recorded.arrays["mean_probability_margin"]
         theirs |= {name: recorded.arrays[name] for name in ("el2n", "forgetting")}
         for name in SHARED:
             np.testing.assert_allclose(scores.arrays[f"score/{name}"], theirs[name], rtol=1e-12)

@@ -15,7 +15,7 @@ SHARES = st.floats(0.01, 1)
 def samples(seed=0, count=200, classes=4):
     rng = np.random.default_rng(seed)
     labels = rng.choice(classes, count, p=np.arange(1, classes + 1) / sum(range(1, classes + 1)))
-    return {name: rng.normal(size=count) for name in ("ltc", "aum", "random")}, labels
+    return {name: rng.normal(size=count) for name in ("ltc", "aum", "probability_margin", "random")}, labels
 
 
 def choice(**settings):
@@ -81,13 +81,23 @@ def test_the_order_of_samples_makes_no_difference(seed, score, share):
 
 def test_samples_without_a_score_are_kept_beside_the_budget():
     scores, labels = samples()
-    for name in ("ltc", "aum"):
+    for name in ("ltc", "probability_margin"):
         scores[name][[3, 77]] = np.nan
     for score in ("ltc", "ccs"):
         kept = coreset(scores, labels, choice(score=score, share=0.1))
         assert {3, 77} <= set(kept)
         assert len(kept) == len(set(kept))
         assert len(kept) <= 2 + 198 * 0.1 + 4
+
+
+def test_coverage_goes_by_margins_of_probabilities_as_released_or_of_logits():
+    scores, labels = samples()
+    by = {name: stratified(scores[name], scores["random"], 0.3, 0.1) for name in ("probability_margin", "aum")}
+
+    settings = {"score": "ccs", "share": 0.3, "hardest": 0.1}
+    assert coreset(scores, labels, choice(**settings)).tolist() == sorted(by["probability_margin"])
+    assert coreset(scores, labels, choice(**settings, margin="logit")).tolist() == sorted(by["aum"])
+    assert sorted(by["aum"]) != sorted(by["probability_margin"])
 
 
 def test_everything_is_a_coreset_too():

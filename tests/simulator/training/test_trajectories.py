@@ -18,15 +18,20 @@ def logits(*shape, seed=0):
     return np.random.default_rng(seed).normal(scale=2, size=shape)
 
 
+STATISTICS = ("cumulative_loss", "mean_margin", "mean_probability_margin", "el2n", "forgetting", "learned_in")
+
+
 def by_hand(looks, labels, early):
     """The statistics of one sample after another, from all its logits (a list of [T_i, C])."""
-    found = {name: [] for name in ("cumulative_loss", "mean_margin", "el2n", "forgetting", "learned_in")}
+    found = {name: [] for name in STATISTICS}
     for rounds, values, label in zip(*looks, labels, strict=True):
         log_p = log_softmax(values, axis=1)
         others = np.delete(values, label, axis=1).max(axis=1)
         correct = values[:, label] > others
         found["cumulative_loss"].append(-log_p[:, label].sum())
         found["mean_margin"].append((values[:, label] - others).mean())
+        likeliest = np.delete(np.exp(log_p), label, axis=1).max(axis=1)
+        found["mean_probability_margin"].append((np.exp(log_p[:, label]) - likeliest).mean())
         found["el2n"].append(np.linalg.norm(np.exp(log_p[:early]) - np.eye(values.shape[1])[label], axis=1).mean())
         changes = int((correct[:-1] & ~correct[1:]).sum())
         found["forgetting"].append(changes if correct.any() else len(values))
@@ -113,7 +118,18 @@ def test_closed_forms_of_one_look():
     sure = observe(torch.tensor([[80.0, 0.0, 0.0]]).repeat(2, 1), torch.tensor([0, 1]))
     assert sure.error.tolist() == pytest.approx([0, math.sqrt(2)])
     assert sure.margin.tolist() == [80, -80]
+    assert sure.probability_margin.tolist() == pytest.approx([1, -1])
     assert sure.loss.tolist() == pytest.approx([0, 80])
+
+
+def test_probability_margins_rank_samples_otherwise_than_logit_margins():
+    """A look at which the sample is right by 10 outweighs one at which it is wrong by 2, among logits only."""
+    looks = torch.tensor([[-2.0, 0.0], [10.0, 0.0]])
+    seen = observe(looks, torch.zeros(2, dtype=torch.int64))
+    sigmoid = torch.sigmoid(looks[:, 0].double())
+    torch.testing.assert_close(seen.probability_margin, 2 * sigmoid - 1)
+    assert seen.margin.mean() == 4
+    assert seen.probability_margin.mean() < 0.13
 
 
 def test_the_error_is_averaged_over_the_first_looks_only():
