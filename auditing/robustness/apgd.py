@@ -38,6 +38,7 @@ def apgd(ensemble: Ensemble, images: Tensor, labels: Tensor, budget: Budget, rng
 def _run(ensemble: Ensemble, images: Tensor, labels: Tensor, budget: Budget, rng: np.random.Generator) -> Tensor:
     place = before = best = budget.anywhere(images, rng)
     loss, slope = _climbed(ensemble, place, labels)
+    fooled = _Fooled(ensemble, place, labels)
     highest, best_slope, rises = loss, slope, torch.zeros_like(loss)
     size, halved, highest_then, last = torch.full_like(loss, 2 * budget.radius), loss > torch.inf, loss, 0
     looks = set(_looks(budget.steps))
@@ -49,13 +50,33 @@ def _run(ensemble: Ensemble, images: Tensor, labels: Tensor, budget: Budget, rng
         rises, better = rises + (loss > previous), loss > highest
         highest = torch.where(better, loss, highest)
         best, best_slope = torch.where(_each(better), place, best), torch.where(_each(better), slope, best_slope)
+        fooled.look(place)
         if number in looks:  # where it has stalled, go on from the best place in steps half as large
             stalled = (rises < RISING * (number - last)) | (~halved & (highest_then == highest))
             size, loss = torch.where(stalled, size / 2, size), torch.where(stalled, highest, loss)
             place, before = (torch.where(_each(stalled), best, other) for other in (place, before))
             slope = torch.where(_each(stalled), best_slope, slope)
             halved, highest_then, rises, last = stalled, highest, torch.zeros_like(rises), number
-    return best
+    return fooled.instead_of(best)
+
+
+class _Fooled:
+    """The first place of each image at which members' vote is wrong, which need not be that of the largest margin."""
+
+    def __init__(self, ensemble: Ensemble, place: Tensor, labels: Tensor) -> None:
+        self._ensemble, self._labels, self._first = ensemble, labels, place
+        self._known = torch.zeros_like(labels, dtype=torch.bool)
+        self.look(place)
+
+    def look(self, place: Tensor) -> None:
+        """At float [B, height, width, channels]; by mean softmax the margin tells as much, and nothing is done."""
+        if self._ensemble.vote:
+            new = ~self._known & ~self._ensemble.right(place, self._labels)
+            self._first, self._known = torch.where(_each(new), place, self._first), self._known | new
+
+    def instead_of(self, best: Tensor) -> Tensor:
+        """``best``, where no such place was seen."""
+        return torch.where(_each(self._known), self._first, best)
 
 
 def _climbed(ensemble: Ensemble, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

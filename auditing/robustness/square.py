@@ -1,4 +1,4 @@
-"""The Square attack (Andriushchenko et al. 2020, arXiv:1912.00049): random squares, kept where the margin shrinks.
+"""The Square attack (Andriushchenko et al. 2020, arXiv:1912.00049): random squares, kept where the margin grows.
 
 It asks for answers with their probabilities and for no gradient, so quantizers do not hide anything from it.
 """
@@ -19,19 +19,30 @@ HALVED = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)  # shares of the qu
 
 @torch.no_grad()
 def square(ensemble: Ensemble, images: Tensor, labels: Tensor, budget: Budget, rng: np.random.Generator) -> Tensor:
-    """From vertical stripes on; see `auditing.robustness.attacks`."""
+    """From vertical stripes on, until the answer is wrong; see `auditing.robustness.attacks`.
+
+    The margin is that of the mean softmax. Where members vote it can be above 0 and the answer right, and the other way
+    round; so what is wrong is told by the answer.
+    """
     count, _, width, channels = images.shape
     found = budget.within(images + budget.radius * _signs((count, 1, width, channels), images, rng), images)
     best = margin(ensemble, found, labels)
+    on = _right(ensemble, found, labels, best).nonzero()[:, 0]
     for query in range(1, budget.queries):
-        on = (best <= 0).nonzero()[:, 0]
         if len(on) == 0:
             break
         tried = _with_squares(found[on], images[on], budget, query, rng)
         reached = margin(ensemble, tried, labels[on])
-        better = reached > best[on]
+        right = _right(ensemble, tried, labels[on], reached)
+        better = (reached > best[on]) | ~right
         found[on[better]], best[on[better]] = tried[better], reached[better]
+        on = on[right]
     return found
+
+
+def _right(ensemble: Ensemble, images: Tensor, labels: Tensor, margins: Tensor) -> Tensor:
+    """bool [B]: where the answer is right, which without a vote the margins tell."""
+    return ensemble.right(images, labels) if ensemble.vote else margins <= 0
 
 
 def _with_squares(found: Tensor, images: Tensor, budget: Budget, query: int, rng: np.random.Generator) -> Tensor:

@@ -40,12 +40,13 @@ def of_node(measured: Measured, costs: Costs, l1: float) -> dict[str, Floats]:
     ``exits`` [exits] of single exits. Of WISE and of equal weights: ``NAME/prefix`` [exits] when all samples leave at
     this exit; ``NAME/cost`` and ``NAME/accuracy`` [points], the curve of leaving early; ``NAME/at`` [budgets], the
     accuracy at a mean cost of this share of the whole. ``best single exit/at`` [budgets] of the exit most accurate on
-    validation samples among those that cost no more when run alone. ``weights`` [exits] at the last exit.
+    validation samples among those that cost no more when run alone. Both are NaN where the budget allows none.
+    ``weights`` [exits] at the last exit; ``weightless`` [exits], 1 where no exit so far has a weight, else 0.
     """
     exits, whole = len(measured.test), costs.passed[-1]
     fitted = weights.fit_prefixes(measured.validation, measured.validation_labels, l1)
     singles = _accuracy(measured.test, measured.test_labels)
-    found = {"exits": singles, "weights": fitted[-1]}
+    found = {"exits": singles, "weights": fitted[-1], "weightless": (fitted == 0).all(axis=1).astype(np.float64)}
     for name, rows in ((WISE, fitted), (EQUAL, weights.equal(exits))):
         logits = cascade.combined(rows, measured.test)
         cost, accuracy = cascade.curve(logits, measured.test_labels, costs.passed)
@@ -53,7 +54,7 @@ def of_node(measured: Measured, costs: Costs, l1: float) -> dict[str, Floats]:
         found |= {f"{name}/cost": cost, f"{name}/accuracy": accuracy}
         found[f"{name}/at"] = np.array([at(cost, accuracy, share * whole) for share in BUDGETS])
     ranks = _accuracy(measured.validation, measured.validation_labels)
-    found[f"{SINGLE}/at"] = np.array([singles[_best(ranks, costs.alone, share * whole)] for share in BUDGETS])
+    found[f"{SINGLE}/at"] = np.array([_single(singles, ranks, costs.alone, share * whole) for share in BUDGETS])
     return found
 
 
@@ -78,7 +79,7 @@ def _accuracy(logits: Floats, labels: Integers) -> Floats:
     return found
 
 
-def _best(ranks: Floats, alone: Integers, budget: float) -> int:
-    """The best of the exits within the budget, the cheapest of equals; of all exits where there is none within."""
-    order = [place for place in np.argsort(alone, kind="stable") if alone[place] <= budget] or [int(alone.argmin())]
-    return int(max(order, key=lambda place: ranks[place]))
+def _single(accuracies: Floats, ranks: Floats, alone: Integers, budget: float) -> float:
+    """The accuracy of the exit of best rank within the budget, the cheapest of equals; NaN where there is none."""
+    within = [place for place in np.argsort(alone, kind="stable") if alone[place] <= budget]
+    return float(accuracies[max(within, key=lambda place: ranks[place])]) if within else np.nan

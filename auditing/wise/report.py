@@ -26,6 +26,12 @@ def section(result: Result) -> Section:
 
 def _verdict(result: Result) -> str:
     last = {name: percent(_mean(result, f"{name}/at")[-1]) for name in (WISE, EQUAL, SINGLE)}
+    silent = result["found"].get("weightless", {"mean": [0.0]})["mean"][-1]
+    if silent:
+        return (
+            f"The L1 price of {result['settings']['l1']:g} leaves no exit a weight at {percent(silent)} of the nodes, "
+            f"so that WISE tells nothing there; the best single exit is right on {last[SINGLE]} of the test samples."
+        )
     return (
         f"Exits weighed together (WISE) are right on {last[WISE]} of the test samples, with equal weights on "
         f"{last[EQUAL]}, and the best single exit on {last[SINGLE]}."
@@ -40,6 +46,7 @@ def _paragraphs(result: Result) -> Iterator[str]:
         f"{count} validation samples with an L1 price of {result['settings']['l1']:g}; which single exit is best was "
         "decided on them too. Accuracies are on the test set."
     )
+    yield from _weightless(result)
     yield (
         "A sample passes the exits in the order of the table and leaves at the first one that is sure enough. What it "
         "costs is counted in multiply-accumulate operations (MACs) of convolutions and linear layers, of every stage "
@@ -50,6 +57,18 @@ def _paragraphs(result: Result) -> Iterator[str]:
         "Flatness is the trace of the Hessian of a stream's mean training loss at its final exit, with each weight "
         "scaled by its filter: the lower, the flatter. Traces fall with the loss too, so compare at like losses."
     )
+
+
+def _weightless(result: Result) -> Iterator[str]:
+    """Where the price of weights is so high that none pays."""
+    shares = result["found"].get("weightless", {"mean": [0.0]})["mean"]
+    places = [f"{modality} {stage}" for (modality, stage), share in zip(result["exits"], shares, strict=False) if share]
+    if places:
+        what = "at all nodes" if min(share for share in shares if share) == 1 else "at some or all nodes"
+        yield (
+            f"An L1 price of {result['settings']['l1']:g} is more than any exit is worth so far as {', '.join(places)}, "
+            f"{what}: no exit has a weight there, and WISE names the first class for every sample. Set l1 lower."
+        )
 
 
 def _exits(result: Result) -> Table:

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d, pad
+from torch.nn.functional import conv2d
 
 from simulator.core.input_transform import InputTransform
 
 FULL = 255.0  # the brightest pixel
-SLOPE = 1 / 16  # of the sigmoid that stands in for the sign: 1 at differences of half a dozen per cent
+KERNEL = ((-1.0, -2.0, -1.0), (-2.0, 16.0, -2.0), (-1.0, -2.0, -1.0))  # of the released halftone
+TIES = 1e-3  # added to its outcome, in the released code too: what is neither above nor below becomes white
 
 
 @dataclass(frozen=True)
@@ -41,26 +42,30 @@ class Uniform(InputTransform):
 
 @dataclass(frozen=True)
 class Halftone(InputTransform):
-    """White where a pixel is brighter than the mean of its 3x3 neighbourhood, channel by channel, and black elsewhere.
+    """White where 3x3 neighbours, a pixel itself most of all, are brighter than the image on the whole, else black.
 
-    The stand-in is a sigmoid of the difference. Beyond the border, pixels are as at the border.
+    As in the released code: of each image the mean over pixels and channels is taken off and the rest is divided by its
+    range; then each channel is convolved with the kernel 16 / -2 / -1 (centre, sides, corners), with zeros beyond the
+    border, and the sign of the outcome decides. The kernel sums to 4, so that edges are sharpened and flat areas keep
+    their side of the mean. The stand-in is a sigmoid of the outcome.
     """
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Black and white; the gradient is 0."""
-        return FULL * (_detail(pixels) > 0).to(pixels)
+        return FULL * (_sharpened(pixels) > 0).to(pixels)
 
     def stand_in(self, pixels: Tensor) -> Tensor:
-        """Gray where the difference is small."""
-        return FULL * torch.sigmoid(SLOPE * _detail(pixels))
+        """Gray where the outcome is small."""
+        return FULL * torch.sigmoid(_sharpened(pixels))
 
     def __str__(self) -> str:
         return "halftone"
 
 
-def _detail(pixels: Tensor) -> Tensor:
-    """Each pixel less the mean of its neighbourhood, [B, height, width, channels]; exactly 0 where all are equal."""
-    planes = pad(pixels.movedim(-1, 1), (1, 1, 1, 1), mode="replicate")
-    kernel = planes.new_full((3, 3), -1.0)
-    kernel[1, 1] = 8.0
-    return conv2d(planes, kernel.expand(planes.shape[1], 1, 3, 3), groups=planes.shape[1]).movedim(1, -1) / 9
+def _sharpened(pixels: Tensor) -> Tensor:
+    """float [B, height, width, channels]; a little above 0 where an image is of one colour."""
+    each = (1, 2, 3)
+    centred = pixels - pixels.mean(each, keepdim=True)
+    span = (pixels.amax(each, keepdim=True) - pixels.amin(each, keepdim=True)).clamp(min=1.0)
+    kernel = pixels.new_tensor(KERNEL).expand(pixels.shape[3], 1, 3, 3)
+    return conv2d((centred / span).movedim(-1, 1), kernel, padding=1, groups=len(kernel)).movedim(1, -1) + TIES

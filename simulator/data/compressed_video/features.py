@@ -20,14 +20,14 @@ class Features:
     """One frame, told in terms of its I-frame.
 
     Attributes:
-        motion: int16 [height, width, 2], displacements (x, y) since the frame before, in quarter pixels.
-        accumulated: int16 [height, width, 2], displacements since the I-frame, likewise.
+        motion: int32 [height, width, 2], displacements (x, y) since the frame before, in quarter pixels.
+        accumulated: int32 [height, width, 2], displacements since the I-frame, likewise.
         iframe: uint8 [height, width, 3], the I-frame in RGB.
         frame: the decoded frame itself.
     """
 
-    motion: NDArray[np.int16]
-    accumulated: NDArray[np.int16]
+    motion: NDArray[np.int32]
+    accumulated: NDArray[np.int32]
     iframe: NDArray[np.uint8]
     frame: Frame
 
@@ -44,11 +44,11 @@ class Features:
 
 def follow(frames: Iterable[Frame]) -> Iterator[Features]:
     """The features of consecutive frames, beginning with an I-frame; after a gap, an I-frame must come next."""
-    iframe, accumulated = np.empty((0, 0, 3), dtype=np.uint8), np.empty((0, 0, 2), dtype=np.int16)
+    iframe, accumulated = np.empty((0, 0, 3), dtype=np.uint8), np.empty((0, 0, 2), dtype=np.int32)
     for frame in frames:
         height, width = frame.picture.height, frame.picture.width
         if frame.is_intra:
-            iframe, accumulated = _rgb(frame.picture), np.zeros((height, width, 2), dtype=np.int16)
+            iframe, accumulated = _rgb(frame.picture), np.zeros((height, width, 2), dtype=np.int32)
         step = motion(frame.vectors, height, width)  # an I-frame has no vectors
         accumulated = accumulate(accumulated, step)
         yield Features(step, accumulated, iframe, frame)

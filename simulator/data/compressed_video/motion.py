@@ -1,7 +1,8 @@
 """Where each pixel has come from: block vectors spread over pixels, and chained from frame to frame.
 
 Displacements are (x, y), from where a pixel was to where it is, in quarter pixels: the finest unit of both codecs, so
-nothing is rounded until a pixel is looked up.
+nothing is rounded until a pixel is looked up. They are int32: sums over a long group of frames leave int16 at 8192
+pixels, although each step is within it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _PARTS = 2  # cells a side of a macroblock
 _BLOCK = _CELL * _PARTS
 
 
-def motion(vectors: NDArray[np.void], height: int, width: int) -> NDArray[np.int16]:
+def motion(vectors: NDArray[np.void], height: int, width: int) -> NDArray[np.int32]:
     """The displacement of each pixel since the frame before.
 
     Args:
@@ -24,16 +25,16 @@ def motion(vectors: NDArray[np.void], height: int, width: int) -> NDArray[np.int
         width: of the frame, in pixels.
 
     Returns:
-        int16 [height, width, 2]. Blocks coded without prediction count as unmoved, as in CoViAR.
+        int32 [height, width, 2]. Blocks coded without prediction count as unmoved, as in CoViAR.
     """
     rows, columns = (-(-side // _BLOCK) * _PARTS for side in (height, width))  # blocks may reach beyond the frame
-    cells = np.zeros((rows, columns, 2), dtype=np.int16)
+    cells = np.zeros((rows, columns, 2), dtype=np.int32)
     if len(vectors):
         _fill(cells, vectors)
     return cells.repeat(_CELL, axis=0)[:height].repeat(_CELL, axis=1)[:, :width]
 
 
-def _fill(cells: NDArray[np.int16], vectors: NDArray[np.void]) -> None:
+def _fill(cells: NDArray[np.int32], vectors: NDArray[np.void]) -> None:
     wide, high = (vectors[side].astype(np.int64) // _CELL for side in ("w", "h"))
     left, top = (vectors[f"dst_{axis}"] // _CELL - size // 2 for axis, size in (("x", wide), ("y", high)))
     scale = vectors["motion_scale"].astype(np.int64)
@@ -44,21 +45,21 @@ def _fill(cells: NDArray[np.int16], vectors: NDArray[np.void]) -> None:
             cells[top[covered] + down, left[covered] + right] = moved[covered]
 
 
-def accumulate(before: NDArray[np.int16], step: NDArray[np.int16]) -> NDArray[np.int16]:
+def accumulate(before: NDArray[np.int32], step: NDArray[np.int32]) -> NDArray[np.int32]:
     """One frame more: d_t(p) = m_t(p) + d_{t-1}(p - m_t(p)) (CoViAR: Wu et al. 2018, arXiv:1712.00636, section 3.1).
 
     Args:
-        before: int16 [height, width, 2], displacements of the frame before since its I-frame, where they are zero.
-        step: int16 [height, width, 2], this frame's `motion`.
+        before: int32 [height, width, 2], displacements of the frame before since its I-frame, where they are zero.
+        step: int32 [height, width, 2], this frame's `motion`.
 
     Returns:
-        int16 [height, width, 2], displacements since the I-frame. Sources outside the frame are moved to its edge.
+        int32 [height, width, 2], displacements since the I-frame. Sources outside the frame are moved to its edge.
     """
-    pairs = before.view(np.int32)[..., 0]  # (x, y) in one word, looked up together
-    return step + pairs.take(sources(step)).view(np.int16).reshape(before.shape)
+    pairs = before.view(np.int64)[..., 0]  # (x, y) in one word, looked up together
+    return step + pairs.take(sources(step)).view(np.int32).reshape(before.shape)
 
 
-def sources(displacements: NDArray[np.int16]) -> NDArray[np.int32]:
+def sources(displacements: NDArray[np.int32]) -> NDArray[np.int32]:
     """int32 [height, width]: the place, row after row, of the pixel nearest to where each pixel came from."""
     height, width, _ = displacements.shape
     whole = (displacements + QUARTERS // 2) // QUARTERS

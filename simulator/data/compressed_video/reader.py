@@ -1,7 +1,8 @@
 """Decodes clips whose motion can be followed: MPEG-4 part 2, and H.264 with one reference, without B-frames.
 
 There every P-frame is predicted from the frame before it, so motion vectors can be chained back to the I-frame. Not
-noticed: H.264 in temporal layers, where some P-frames are skipped by the next.
+noticed: H.264 in temporal layers, where some P-frames are skipped by the next; and a stream cut short whose container
+does not say how long it is (`container.declared_length`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from simulator.core.errors import InputError, Problem
+from simulator.data.compressed_video.container import declared_length
 from simulator.data.compressed_video.h264 import reference_frames
 
 _I, _P, _B = 1, 2, 3
@@ -93,8 +95,12 @@ def opened(clip: Clip) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The clip's container and its first video stream, for decoding on one thread.
 
     Raises:
-        BrokenClip: there is no video in it, or decoding fails in the block.
+        BrokenClip: it is cut short, there is no video in it, or decoding fails in the block.
     """
+    declared = declared_length(clip.content) or 0
+    if declared > len(clip.content):
+        what = f"is cut short: it has {len(clip.content):,} of the {declared:,} bytes that its container declares"
+        raise BrokenClip.of(clip.name, what)
     try:
         # Some clips of HMDB-51 carry metadata that is no UTF-8.
         with av.open(BytesIO(clip.content), "r", metadata_errors="ignore") as container:

@@ -85,7 +85,7 @@ class Views(Settings):
         }
         return {kind: looks[kind]().round().clamp(0, 255).to(torch.uint8) for kind in self.modalities}
 
-    def _motion(self, displacements: NDArray[np.int16]) -> Tensor:
+    def _motion(self, displacements: NDArray[np.int32]) -> Tensor:
         """Displacements shrink with the picture: otherwise size and magnitude would disagree."""
         height, width, _ = displacements.shape
         pixels = (
@@ -93,7 +93,7 @@ class Views(Settings):
         )
         return _ZERO + (pixels * (127 / self.reach)).clamp(-127, 127)
 
-    def _fit(self, values: NDArray[np.int16] | NDArray[np.uint8]) -> Tensor:
+    def _fit(self, values: NDArray[np.int32] | NDArray[np.int16] | NDArray[np.uint8]) -> Tensor:
         """float [channels, size, size] of [height, width, channels]."""
         return resize(torch.from_numpy(values).permute(2, 0, 1)[None].float(), self.size, self.size)[0]
 

@@ -81,6 +81,37 @@ def test_square_comes_near_the_best_attack(linear, images):
     assert ensemble.right(found, labels)[~lost].all()
 
 
+def voters(linear, loud, quiet):
+    """One member of class 1 logits ``loud`` x and two of ``quiet`` x (float [4, 4] each), those of class 0 being 0."""
+    weights = [torch.stack([torch.zeros(16), each.flatten()]) for each in (loud, quiet, quiet)]
+    return Ensemble([linear(weight) for weight in weights], vote=True)
+
+
+def test_square_goes_on_until_the_vote_is_wrong(linear):
+    """The loud member is fooled as it is, and with it the mean softmax; the quiet two are by squares, not by stripes."""
+    rows = torch.tensor([0.01, 0.01, -0.01, -0.01])[:, None].expand(4, 4)
+    ensemble = voters(linear, torch.full((4, 4), 0.01), rows - 1.25e-4)
+    images, labels = torch.full((6, 4, 4, 1), 100.0), torch.zeros(6, dtype=torch.int64)
+
+    assert ensemble.right(images, labels).all()
+    assert (margin(ensemble, images, labels) > 0).all()
+    found = ATTACKS["square"](ensemble, images, labels, BUDGET, np.random.default_rng(0))
+    assert not ensemble.right(found, labels).any()
+
+
+def test_apgd_keeps_a_place_at_which_the_vote_was_wrong(linear):
+    """Uphill on the mean softmax the loud member is won and the two others are lost."""
+    loud = torch.tensor([[1.0, -1.0]]).repeat(4, 2) * 4e-4
+    ensemble = voters(linear, loud, -loud / 4 - 1e-8)
+    images, labels = torch.full((20, 4, 4, 1), 100.0), torch.zeros(20, dtype=torch.int64)
+    assert ensemble.right(images, labels).all()
+
+    start = BUDGET.anywhere(images, np.random.default_rng(0))
+    found = apgd(ensemble, images, labels, BUDGET, np.random.default_rng(0))
+    assert 0 < ensemble.right(start, labels).double().mean() < 1
+    assert torch.equal(ensemble.right(found, labels), ensemble.right(start, labels))
+
+
 def test_gradients_that_are_masked_mislead_the_naive_attack_only(linear, images):
     ensemble = Ensemble([linear(weights(0) / 1000, Coarse())])
     gray = images * 0 + 120  # just below the threshold

@@ -51,6 +51,15 @@ def test_the_order_of_streams_can_be_chosen(finished):
     assert "Did you mean 'mv'?" in str(caught.value)
 
 
+def test_a_price_that_leaves_no_exit_a_weight_is_said(finished):
+    (said,) = WiseAudit.sections(audit(finished, WiseAudit.Config(l1=1e6)))
+
+    assert "leaves no exit a weight at 100.0% of the nodes" in said.verdict
+    assert any("Set l1 lower" in paragraph for paragraph in said.paragraphs)
+    (said,) = WiseAudit.sections(audit(finished, WiseAudit.Config()))
+    assert not any("Set l1 lower" in paragraph for paragraph in said.paragraphs)
+
+
 def test_a_run_without_validation_samples_or_exits_is_refused(tmp_path):
     done = run(clips("data.validation=0", "model=mlp", rounds=1), tmp_path)
     with pytest.raises(InputError) as caught:

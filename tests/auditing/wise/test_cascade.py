@@ -3,7 +3,7 @@
 import numpy as np
 
 from auditing.wise.cascade import combined, curve, leave
-from auditing.wise.findings import BUDGETS, SINGLE, WISE, Measured, at, of_node
+from auditing.wise.findings import BUDGETS, SINGLE, WISE, Measured, at, of_node, over_nodes
 from auditing.wise.ledger import Costs
 
 # Two exits; the first is sure of samples 0 and 1, and right about 0 alone.
@@ -36,6 +36,19 @@ def test_accuracy_at_a_budget_is_that_of_the_costliest_point_within():
     assert at(cost, accuracy, 3.0) == 0.7
     assert at(cost, accuracy, 4.0) == 0.6
     assert np.isnan(at(cost, accuracy, 0.5))
+
+
+def test_where_no_exit_fits_the_budget_there_is_no_best_single_one():
+    costs, zeros = Costs(np.array([30, 70]), np.array([0, 0]), stages=2), np.zeros(4, dtype=np.int64)
+    right = np.tile([1.0, 0.0], (2, 4, 1))
+    found = of_node(Measured(right, zeros, right, zeros), costs, 0.01)
+
+    for name in (SINGLE, WISE):
+        expected = [np.nan if share < 0.3 else 1.0 for share in BUDGETS]
+        np.testing.assert_array_equal(found[f"{name}/at"], expected)
+    assert over_nodes([found, found])[f"{SINGLE}/at"]["mean"] == [None, None, 1.0, 1.0, 1.0]
+    assert found["weightless"].tolist() == [0, 0]
+    assert of_node(Measured(right, zeros, right, zeros), costs, 3.0)["weightless"].tolist() == [1, 1]
 
 
 def test_the_best_single_exit_is_chosen_on_validation_samples_and_within_the_budget():

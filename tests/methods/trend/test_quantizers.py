@@ -43,14 +43,37 @@ def test_a_pixel_does_not_depend_on_the_other_images():
         assert torch.equal(quantizer(beside)[:1], quantizer(image))
 
 
-def test_halftone_shows_what_is_brighter_than_its_surroundings():
-    image = torch.full((1, 5, 5, 2), 77.7)
-    assert Halftone()(image.round()).eq(0).all()
-    image[0, 2, 2, 1] = 78.7
+def test_halftone_keeps_dark_and_bright_areas_apart():
+    """A kernel that sums to 0 would show the edge between them and nothing else."""
+    image = torch.full((1, 6, 8, 3), 60.0)
+    image[:, :, 4:] = 200
 
-    (white,) = Halftone()(image).nonzero().tolist()
+    seen = Halftone()(image) / 255
+    assert seen[0, :, :, 0].tolist() == [[0, 0, 0, 0, 1, 1, 1, 1]] * 6
+    assert torch.equal(seen, Halftone()(image.double()).float() / 255)
+    assert torch.equal(Halftone()(image / 4 + 20) / 255, seen)
 
-    assert white == [0, 2, 2, 1]
+
+def test_halftone_is_that_of_the_released_kernel():
+    """(16 x - 2 sides - corners) on x = (pixel - the image's mean) / its range, 0 beyond the border, and 0.001 on top."""
+    pixels = torch.randint(0, 256, (2, 5, 5, 2), generator=torch.Generator().manual_seed(0)).double()
+    spread = (pixels.amax((1, 2, 3)) - pixels.amin((1, 2, 3)))[:, None, None, None]
+    x = (pixels - pixels.mean((1, 2, 3))[:, None, None, None]) / spread
+    weights, around = {(0, 0): 16, (0, 1): -2, (1, 0): -2, (1, 1): -1}, torch.zeros(2, 7, 7, 2).double()
+    around[:, 1:6, 1:6] = x
+    shifts = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
+    outcome = sum(weights[abs(a), abs(b)] * around[:, 1 + a : 6 + a, 1 + b : 6 + b] for a, b in shifts) + 1e-3
+
+    assert torch.equal(Halftone()(pixels), 255.0 * (outcome > 0))
+    torch.testing.assert_close(Halftone().stand_in(pixels), 255 * torch.sigmoid(outcome))
+
+
+def test_halftone_sharpens_and_makes_an_image_of_one_colour_white():
+    image = torch.full((1, 5, 5, 1), 77.0)
+    assert Halftone()(image).eq(255).all()
+    image[0, 2, 2] = 80
+
+    assert Halftone()(image)[0, :, :, 0].nonzero().tolist() == [[2, 2]]
 
 
 @pytest.mark.parametrize("quantizer", [Uniform(1), Uniform(3), Halftone()])

@@ -40,16 +40,16 @@ def some_blocks(height: int, width: int, rng: np.random.Generator) -> NDArray[np
     return np.array(rows, dtype=VECTORS)
 
 
-def plain_motion(vectors: NDArray[np.void], height: int, width: int) -> NDArray[np.int16]:
+def plain_motion(vectors: NDArray[np.void], height: int, width: int) -> NDArray[np.int32]:
     """Block by block."""
-    field = np.zeros((height, width, 2), dtype=np.int16)
+    field = np.zeros((height, width, 2), dtype=np.int32)
     for wide, high, x, y, motion_x, motion_y, scale in vectors.tolist():
         block = field[y - high // 2 : y + high // 2, x - wide // 2 : x + wide // 2]
         block[...] = -(motion_x * QUARTERS // scale), -(motion_y * QUARTERS // scale)
     return field
 
 
-def plain_accumulate(before: NDArray[np.int16], step: NDArray[np.int16]) -> NDArray[np.int16]:
+def plain_accumulate(before: NDArray[np.int32], step: NDArray[np.int32]) -> NDArray[np.int32]:
     """Pixel by pixel; of two nearest sources, the one further left or up."""
     height, width, _ = before.shape
     total = np.empty_like(before)
@@ -70,16 +70,29 @@ def test_blocks_of_every_size_cover_their_pixels(height: int, width: int, seed: 
 @given(height=st.integers(1, 20), width=st.integers(1, 20), seed=st.integers(0, 2**32))
 def test_accumulation_is_that_of_the_plain_loop(height: int, width: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    before, step = rng.integers(-90, 91, (2, height, width, 2)).astype(np.int16)
+    before, step = rng.integers(-90, 91, (2, height, width, 2)).astype(np.int32)
     assert np.array_equal(accumulate(before, step), plain_accumulate(before, step))
 
 
 def test_slow_motion_is_not_rounded_away() -> None:
     """A quarter pixel a frame is two pixels after eight frames; rounding each step would leave nothing."""
-    step = np.zeros((16, 16, 2), dtype=np.int16)
+    step = np.zeros((16, 16, 2), dtype=np.int32)
     step[..., 0] = 1
     total = np.zeros_like(step)
     for _ in range(8):
         total = accumulate(total, step)
     assert (total == [8, 0]).all()
     assert sources(total)[0].tolist() == [0, 0, *range(14)]
+
+
+def test_motion_adds_up_beyond_what_a_step_can_hold() -> None:
+    """Twelve steps of the largest vectors of H.264, 2048 pixels: more quarter pixels than int16 counts."""
+    far = 2048 * QUARTERS
+    step = np.full((16, 16, 2), far, dtype=np.int32)
+    total = np.zeros_like(step)
+    for _ in range(12):
+        total = accumulate(total, step)
+    assert (total == 12 * far).all()
+    block = np.array([(16, 16, 8, 8, -9000 * QUARTERS, 9000 * QUARTERS, QUARTERS)], dtype=VECTORS)
+    assert (motion(block, 16, 16) == [9000 * QUARTERS, -9000 * QUARTERS]).all()
+    assert (sources(total) == 0).all()
