@@ -39,7 +39,10 @@ class Cost:
 
 def cost(run: Run, replicas: int) -> Cost:
     """What ``replicas`` of ``run`` will cost, by its own speed and its own last checkpoint."""
-    experiment, nodes = load_experiment(run.directory.experiment), range(run.directory.topology.num_nodes)
+    experiment, nodes = (
+        load_experiment(run.directory.experiment, recorded=True),
+        range(run.directory.topology.num_nodes),
+    )
     steps = experiment.rounds * sum(experiment.training.of(node).local_steps for node in nodes)
     saved = _size(max((run.path / "checkpoints").glob("round-*")))
     vectors = sum(node.parameters.nbytes for node in run.nodes)

@@ -132,7 +132,7 @@ def seeds(seed: int, number: int) -> list[int]:
 
 def _checked(run: Run) -> Experiment:
     """The experiment of a run that replicas can be made of."""
-    experiment = load_experiment(run.directory.experiment)
+    experiment = load_experiment(run.directory.experiment, recorded=True)
     if experiment.data.held_out == 0:
         raise nothing_held_out()
     if experiment.mode == "asynchronous":

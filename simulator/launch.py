@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import torch
 from torch import Tensor
@@ -48,13 +49,21 @@ class Run:
 
     @cached_property
     def blueprint(self) -> Blueprint:
-        """Makes its nodes, as they were at the beginning, and their network; on the CPU."""
-        return Simulation.of(on_cpu(load_experiment(self.directory.experiment))).blueprint
+        """Makes its nodes, as they were at the beginning, and their network; on the CPU.
+
+        Raises:
+            InputError: the data set is not there, or is another one by now.
+        """
+        simulation = Simulation.of(on_cpu(load_experiment(self.directory.experiment, recorded=True)))
+        _check_content(self.directory, simulation)
+        return simulation.blueprint
 
     @cached_property
     def checkpoints(self) -> Checkpoints:
         """All that were kept."""
-        return Checkpoints(self.path / "checkpoints", load_experiment(self.directory.experiment).digest())
+        return Checkpoints(
+            self.path / "checkpoints", load_experiment(self.directory.experiment, recorded=True).digest()
+        )
 
     def models(self, round: int) -> Tensor:
         """float [nodes, parameters]: the nodes' models at the checkpoint of ``round``.
@@ -136,10 +145,11 @@ def resume(path: str | Path, round: int | None = None, observers: Sequence[Obser
         RunError: the run could not go on.
     """
     directory = RunDirectory.open(Path(path))
-    experiment = load_experiment(directory.experiment)
+    experiment = load_experiment(directory.experiment, recorded=True)
     checkpoints = Checkpoints(directory.path / "checkpoints", experiment.digest())
     chosen = checkpoints.choose(round)
     simulation = Simulation.of(experiment)
+    _check_content(directory, simulation)
     with simulation.started():
         return _run(simulation, directory, checkpoints, [Recorder(directory.path), *observers], chosen)
 
@@ -171,7 +181,7 @@ def branch(
         RunError: the run could not go on.
     """
     trunk = RunDirectory.open(Path(path))
-    theirs = load_experiment(trunk.experiment)
+    theirs = load_experiment(trunk.experiment, recorded=True)
     if differing := sorted(set(_apart_from_methods(theirs)) ^ set(_apart_from_methods(experiment))):
         what = f"differs from {trunk.path} in {differing[0][0]}, so that it cannot share its first rounds."
         raise wrong("the experiment", what, "Let the two differ in their methods alone, or run it from the start.")
@@ -179,12 +189,25 @@ def branch(
     with shared.refusing(shared.choose(round)):
         beginning = shared.load(round)
     simulation = Simulation.of(experiment)
+    _check_content(trunk, simulation)
     with simulation.started():
         directory = _new_directory(simulation, Path(out))
         directory.copy_records(trunk, round)
         checkpoints = Checkpoints(directory.path / "checkpoints", simulation.experiment.digest())
         checkpoints.save(beginning)
         return _run(simulation, directory, checkpoints, [Recorder(directory.path), *observers], round)
+
+
+def _check_content(directory: RunDirectory, simulation: Simulation) -> None:
+    """What is taken over from a run must be about the data that it was about."""
+    try:
+        same = simulation.data.content.is_that_of(directory.partition())
+    except (OSError, ValueError, LookupError, BadZipFile) as error:
+        advice = "Copy it back, or start a new run."
+        raise wrong(str(directory.path / "partition.npz"), f"cannot be read: {error}.", advice) from error
+    if not same:
+        what = f"{directory.path} was about other data: the images or labels are not those that it trained on."
+        raise wrong("data.dataset", what, "Put the files that it read back into data.root, or start a new run.")
 
 
 def _apart_from_methods(experiment: Experiment) -> Iterator[tuple[str, str]]:
@@ -204,7 +227,10 @@ def audit(path: str | Path, settings: Audit.Config) -> Path:
     run = RunDirectory.open(Path(path)).path
     results = run / "audit" / settings.name
     auditor = AUDITS.build(settings)
-    if not auditor.node_by_node and load_experiment(RunDirectory.open(run).experiment).data.modality_by_node:
+    if (
+        not auditor.node_by_node
+        and load_experiment(RunDirectory.open(run).experiment, recorded=True).data.modality_by_node
+    ):
         what = f"nodes hold one modality each, and {settings.name} shows samples of one node to the models of others."
         raise wrong("data.modality_by_node", what, "Audit a run in which every node holds all modalities.")
     try:
@@ -223,7 +249,7 @@ def write_run_report(directory: RunDirectory) -> Path:
     from simulator.results.report import write_report  # matplotlib takes half a second, and a run starts without it
 
     sections: list[Section] = []
-    for settings in load_experiment(directory.experiment).methods:
+    for settings in load_experiment(directory.experiment, recorded=True).methods:
         sections += METHODS.load(settings.name).sections(settings, directory)
     for result in sorted(directory.path.glob("audit/*/result.json")):
         sections += AUDITS.load(result.parent.name).sections(result.parent)

@@ -10,6 +10,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from simulator.consistency import inconsistencies
+from simulator.core.acting import idle
 from simulator.core.backend import BACKENDS
 from simulator.core.errors import InputError, Problem, did_you_mean
 from simulator.core.method import METHODS
@@ -38,21 +39,37 @@ OPTIONAL: frozenset[Location] = frozenset({("data", "corruption", "labels")})  #
 PLACEHOLDER = PartSettings(name="invalid")
 
 
-def load_experiment(what: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> Experiment:
+def load_experiment(
+    what: str | Path | Mapping[str, Any], overrides: Sequence[str] = (), *, recorded: bool = False
+) -> Experiment:
     """An experiment from a YAML file, the name of a built-in recipe, or plain data.
 
     Args:
         what: path, recipe name, or the experiment as nested mappings.
         overrides: settings to change, such as ``"rounds=10"`` or ``"methods.0.beta=0.5"``; values are read as YAML.
+        recorded: it is what a run has written down: settings without effect had none there either, and are let be.
 
     Raises:
-        InputError: listing every problem found, with line numbers where there is a file.
+        InputError: listing every problem found, with line numbers where there is a file; or, where there is none, every
+            setting that is chosen and has no effect, unless an override of another one made it so.
     """
     source, given = (None, what) if isinstance(what, Mapping) else _read(what)
     content = _with_text_keys({**DEFAULTS, **given})
     for override in overrides:
         _override(content, override)
-    return _parse(content, source)
+    experiment = _parse(content, source)
+    without_effect = [] if recorded else [each for each in idle(experiment) if not _made_idle(each[0], overrides)]
+    if without_effect:
+        raise InputError(*(_located(place, problem, source) for place, problem in without_effect))
+    return experiment
+
+
+def _made_idle(place: Location, overrides: Sequence[str]) -> bool:
+    """Whether an override beside the setting at ``place`` may have done so, and none has chosen it."""
+    setting = tuple(map(str, place))
+    paths = [tuple(override.partition("=")[0].split(".")) for override in overrides]
+    beside = any(path[: len(setting) - 1] == setting[:-1] for path in paths)
+    return beside and not any(path == setting[: len(path)] for path in paths)
 
 
 def load_part(registry: Registry[Any], content: Mapping[str, Any], overrides: Sequence[str] = ()) -> Any:
@@ -65,7 +82,7 @@ def load_part(registry: Registry[Any], content: Mapping[str, Any], overrides: Se
     for override in overrides:
         _override(block, override)
     holder = {registry.kind: block}
-    problems = _fill(holder, registry.kind, (), registry)
+    problems = _fill(holder, registry.kind, (), registry) or list(idle(holder[registry.kind]))
     if problems:
         raise InputError(*(_located(place, problem, None) for place, problem in problems))
     return holder[registry.kind]

@@ -78,6 +78,9 @@ def chosen(asked: Sequence[str], signals: Sequence[str], replicas: int) -> tuple
             able = ", ".join(signal for signal in SIGNALS if ATTACKS[name].judges(signal))
             what = f"{name} compares probabilities, and none of the signals is one."
             raise wrong("--attack", what, f"Ask for --signal {able} as well.")
+    if asked and replicas and not any(ATTACKS[name].replicas for name in asked):
+        what = f"{replicas} reference networks are asked for, and {', '.join(asked)} compares with none."
+        raise wrong("--replicas", what, "Leave the option out, or ask for an attack that does.")
     return tuple(asked) or tuple(
         name for name, attack in ATTACKS.items() if attack.replicas <= replicas and not attack.variant
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from auditing.memorization.samples import TrainingSamples
 from auditing.memorization.scores import SCORES
 from auditing.memorization.shown import Shown
 from auditing.metrics import Resamples
+from simulator.core.acting import Acts, If
 from simulator.core.audit import Audit
 from simulator.core.errors import check_known
 from simulator.core.report import Section
@@ -45,6 +46,8 @@ class MemorizationAudit(Audit):
             shown_nodes: for how many nodes, the first ones, it does.
             resamples: of the bootstrap that gives intervals.
         """
+
+        acts: ClassVar[Acts] = {"signals": If(attacks="curvature"), "replicas": If(attacks="replicas")}
 
         name: str = "memorization"
         attacks: tuple[str, ...] = tuple(SCORES)

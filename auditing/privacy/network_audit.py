@@ -55,7 +55,7 @@ class NetworkPrivacyAudit(Audit):
     def conduct(self, run: Path, results: Path) -> None:
         """Account for the noise that the experiment declares; see `Audit.conduct`."""
         directory = RunDirectory.open(run)
-        experiment = load_experiment(directory.experiment)
+        experiment = load_experiment(directory.experiment, recorded=True)
         problems = [*self._not_for_this_audit(), *_not_linear(experiment), *_unaccounted_parts(directory)]
         if problems:
             raise InputError(*problems)
@@ -109,8 +109,9 @@ class NetworkPrivacyAudit(Audit):
         return found, left_out
 
     def _not_for_this_audit(self) -> Iterator[Problem]:
-        for option, given in (("--attack", self.config.attacks), ("--signal", self.config.signals)):
-            if given:
+        given = {"--attack": self.config.attacks, "--signal": self.config.signals, "--replicas": self.config.replicas}
+        for option, value in given.items():
+            if value:
                 yield Problem(option, "network_privacy carries out no attack.", "Leave the option out.")
 
 

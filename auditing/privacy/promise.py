@@ -76,7 +76,7 @@ def flags_of(run: Run) -> Iterator[str]:
 
 
 def _budgets(run: RunDirectory) -> list[BudgetSettings]:
-    methods: Sequence[object] = load_experiment(run.experiment).methods
+    methods: Sequence[object] = load_experiment(run.experiment, recorded=True).methods
     return [settings for settings in methods if isinstance(settings, BudgetSettings)]
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
 from auditing.robustness.budget import Budget
 from auditing.robustness.threats import ATTACKS
+from simulator.core.acting import Acts, If
 from simulator.core.audit import Audit
 
 
@@ -31,6 +32,8 @@ class RobustnessSettings(Audit.Config):
         draws: random ensembles to average over.
         samples: at most this many test images are attacked, and validation images used for the choice.
     """
+
+    acts: ClassVar[Acts] = {"queries": If(attacks="square")}
 
     name: str = "robustness"
     attacks: tuple[str, ...] = tuple(ATTACKS)

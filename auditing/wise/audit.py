@@ -124,7 +124,7 @@ class WiseAudit(Audit):
 
 
 def _unsuitable(directory: RunDirectory) -> Iterator[Problem]:
-    experiment = load_experiment(directory.experiment)
+    experiment = load_experiment(directory.experiment, recorded=True)
     if not MODELS.load(experiment.model.name).has_exits:
         what = f"{experiment.model.name} has one exit only, so there is nothing to weigh."
         yield Problem("model", what, "Run with model: multi_exit_video.")

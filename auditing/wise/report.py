@@ -66,7 +66,7 @@ def _weightless(result: Result) -> Iterator[str]:
     if places:
         what = "at all nodes" if min(share for share in shares if share) == 1 else "at some or all nodes"
         yield (
-            f"An L1 price of {result['settings']['l1']:g} is more than any exit is worth so far as {', '.join(places)}, "
+            f"An L1 price of {result['settings']['l1']:g} is more than any exit is worth up to {', '.join(places)}, "
             f"{what}: no exit has a weight there, and WISE names the first class for every sample. Set l1 lower."
         )
 

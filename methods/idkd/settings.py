@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
+from simulator.core.acting import GIVEN, Acts, If
 from simulator.core.registry import PartSettings
 
 
@@ -32,6 +33,12 @@ class IDKDSettings(PartSettings):
         label_dtype: type of the probabilities on the wire.
         top_k: only the k largest probabilities of a label travel; None: all of them.
     """
+
+    acts: ClassVar[Acts] = {
+        "tpr": If(threshold="tpr"),
+        "nearest": If(detector="knn"),
+        "labels": If(every=GIVEN),  # after the only exchange there is nothing to forward
+    }
 
     name: str = "idkd"
     start_round: int = Field(ge=0)

@@ -72,9 +72,7 @@ class LTC(Method):
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
         """There must be enough checkpoints before the choice, and rounds after it."""
         watched = config.after or plan.rounds
-        if config.use == "report" and config.after:
-            yield Problem("after", "has no meaning with use: report.", "Remove it, or set use: coreset or drop.")
-        elif config.use != "report" and not config.after:
+        if config.use != "report" and not config.after:
             what = f"{config.use} happens after so many rounds, and it is not said how many."
             yield Problem("after", what, f"Set after, for example after: {max(1, plan.rounds // 2)}.")
         elif config.after and config.after >= plan.rounds:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
 
+from simulator.core.acting import Acts, Unless
 from simulator.core.registry import PartSettings
 from simulator.data.coreset import CoresetChoice
 
@@ -28,6 +29,11 @@ class LTCSettings(PartSettings, CoresetChoice):
         share_means: whether nodes tell their neighbours the mean validation loss of each class, for those that have no
             validation sample of it.
     """
+
+    acts: ClassVar[Acts] = {
+        "after": Unless(use="report"),
+        **dict.fromkeys(("share", "per_class", "prefer"), Unless(use="drop")),
+    }
 
     name: str = "ltc"
     use: Literal["report", "coreset", "drop"] = "report"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import ceil
+from typing import ClassVar
 
 from pydantic import Field, NonNegativeInt
 
+from simulator.core.acting import GIVEN, Acts, If
 from simulator.core.errors import Problem
 from simulator.core.method import METHODS
 from simulator.core.plan import Plan
@@ -25,6 +27,8 @@ class PKDSettings(PartSettings):
         share: of the rounds of distillation, that each teacher but the last one gets; CoViAR's 50 epochs of 300.
         temperature: that teacher's and student's logits are divided by.
     """
+
+    acts: ClassVar[Acts] = {"share": If(teachers=GIVEN), "temperature": If(teachers=GIVEN)}  # labels need neither
 
     name: str = "pkd"
     start_round: NonNegativeInt | None = None

@@ -10,6 +10,7 @@ from pydantic import PositiveInt
 from torch import Tensor
 
 from methods.trajectories import report
+from simulator.core.acting import Acts, If
 from simulator.core.errors import Problem
 from simulator.core.memory import Memory, Pace
 from simulator.core.method import Method
@@ -49,6 +50,8 @@ class TrajectoryRecorder(Method):
             validation: watch validation samples as well, by a forward pass in either mode.
             keep: keep every loss of every sample, not only statistics.
         """
+
+        acts: ClassVar[Acts] = {"every": If(mode="eval_pass", validation=True)}
 
         name: str = "trajectories"
         mode: Literal["byproduct", "eval_pass"] = "byproduct"

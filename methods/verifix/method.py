@@ -60,9 +60,6 @@ class Verifix(Method):
         if config.feeds_back and config.every is None:
             what = f"{config.use} is done every so many rounds, and it is not said how many."
             yield Problem("every", what, "Set every, for example every: 10.")
-        elif config.every is not None and not config.feeds_back:
-            advice = "Remove every, or set use: before_mixing or after_mixing."
-            yield Problem("every", f"has no meaning with use: {config.use}.", advice)
         elif config.every is not None and config.every > plan.rounds:
             what = f"the first correction would be after {config.every} rounds, and the run has {plan.rounds}."
             yield Problem("every", what, f"Choose {plan.rounds} at most.")

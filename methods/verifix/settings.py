@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import PositiveFloat, PositiveInt
 
+from simulator.core.acting import Acts, If
 from simulator.core.registry import PartSettings
 
 HALF_DECADES = (1e1, 3e1, 1e2, 3e2, 1e3, 3e3, 1e4, 3e4, 1e5, 3e5, 1e6)
+FED_BACK = ("before_mixing", "after_mixing")
 
 
 class VerifixSettings(PartSettings):
@@ -24,6 +26,8 @@ class VerifixSettings(PartSettings):
             and a smaller alpha has the same effect. Empty: nothing is ever corrected.
     """
 
+    acts: ClassVar[Acts] = {"every": If(use=FED_BACK)}
+
     name: str = "verifix"
     use: Literal["copy", "probe", "replace", "before_mixing", "after_mixing"] = "copy"
     every: PositiveInt | None = None
@@ -32,4 +36,4 @@ class VerifixSettings(PartSettings):
     @property
     def feeds_back(self) -> bool:
         """Whether training goes on with corrected models."""
-        return self.use in ("before_mixing", "after_mixing")
+        return self.use in FED_BACK

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, model_validator
 
+from simulator.core.acting import GIVEN, Acts, If
 from simulator.core.flat_module import Precision
 from simulator.core.registry import Settings
 
@@ -34,6 +35,8 @@ class ScheduleSettings(Settings):
 
     Milestones are fractions of the run, so a shortened run keeps its shape.
     """
+
+    acts: ClassVar[Acts] = {"gamma": If(milestones=GIVEN)}
 
     warmup: int = Field(0, ge=0)
     milestones: tuple[float, ...] = ()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import ceil
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from simulator.core.acting import Acts, If, Unless
 from simulator.core.registry import Settings
 
 Floats = NDArray[np.float64]
@@ -33,20 +34,17 @@ class CoresetChoice(Settings):
             released code, or of its ``logit``, as in the area under the margin that its paper names.
     """
 
+    acts: ClassVar[Acts] = {
+        **dict.fromkeys(("per_class", "prefer"), Unless(score=CCS)),  # it covers all scores whatever their class
+        **dict.fromkeys(("hardest", "margin"), If(score=CCS)),
+    }
+
     score: str
     share: float = Field(0.3, gt=0, le=1)
     per_class: Literal["proportional", "equal"] = "proportional"
     prefer: Literal["high", "zero", "low"] = "high"
     hardest: float = Field(0.0, ge=0, lt=1)
     margin: Literal["probability", "logit"] = "probability"
-
-    @model_validator(mode="after")
-    def _fits_the_score(self) -> CoresetChoice:
-        if self.score == CCS and (self.per_class, self.prefer) != ("proportional", "high"):
-            raise ValueError("ccs covers all scores whatever their class: per_class and prefer have no meaning with it")
-        if self.score != CCS and self.hardest:
-            raise ValueError("hardest has a meaning with score: ccs only")
-        return self
 
     @property
     def leading(self) -> str:

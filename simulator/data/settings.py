@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, SerializeAsAny, model_validator
 
+from simulator.core.acting import GIVEN, Acts, If
 from simulator.core.registry import PartSettings, Settings
 from simulator.data.augmentation import Augmentation
 from simulator.data.coreset import CoresetChoice
@@ -35,6 +36,8 @@ class Corruption(Settings):
         duplicates: so many training samples of each node are there twice, with different labels: the copy takes the
             place of another sample (as in Ravikumar et al., "Towards Memorization Estimation", ICML 2025).
     """
+
+    acts: ClassVar[Acts] = {"validation": If(labels=GIVEN)}
 
     labels: SerializeAsAny[PartSettings] | None = None
     validation: Literal["clean", "noisy"] = "clean"
@@ -91,6 +94,8 @@ class DataSettings(Settings):
         augment: random changes to training images.
         corruption: what is made wrong with the samples on purpose, after they are divided among the nodes.
     """
+
+    acts: ClassVar[Acts] = {"public_overlap": If(public=GIVEN), "corruption.validation": If(validation=GIVEN)}
 
     dataset: SerializeAsAny[PartSettings]
     root: Path = Path("~/data")

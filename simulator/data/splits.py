@@ -17,6 +17,7 @@ from simulator.core.samples import NodeData, Samples, VerifiedData
 from simulator.core.seeding import generator
 from simulator.data.canaries import Canaries, plant
 from simulator.data.conform import conversion
+from simulator.data.content import CONTENT, Content
 from simulator.data.corruption import Rows, Truth, corrupt
 from simulator.data.dataset import ImageData, to_tensor
 from simulator.data.label_noise import true_labels
@@ -47,6 +48,7 @@ class NetworkData:
         public_source: int64 [P], its source, counted in ``data.public``.
         public_index: int64 [P], its row in that source's training images.
         class_names: one name a class.
+        content: what tells the private data set from any other.
         canaries: those of all nodes.
         notes: what the user should know about how the data was prepared.
         truth: about the training arrays, where they are corrupted.
@@ -58,6 +60,7 @@ class NetworkData:
     public_source: NDArray[np.int64]
     public_index: NDArray[np.int64]
     class_names: tuple[str, ...]
+    content: Content
     canaries: Canaries
     notes: tuple[str, ...]
     truth: Truth | None = None
@@ -72,9 +75,10 @@ class NetworkData:
 
         For S in train, validation and held_out: ``S_index`` (int64, the row in the data set's training arrays),
         ``S_node`` (int64, who holds it) and ``S_label`` (int64, its class). Further ``test_index`` (rows in the test
-        arrays), the four ``public_*`` arrays of this object, ``class_names`` (text) and ``classes`` (their number);
-        where there are canaries, the ``canary_*`` arrays of `Canaries.arrays`. Where there are verified samples, S may
-        also be verified_fit and verified_select; a shared sample is there once for each node that has it.
+        arrays), the four ``public_*`` arrays of this object, ``class_names`` (text), ``classes`` (their number), and
+        ``content`` (uint8 [16], the digest of the private data set's arrays); where there are canaries, the
+        ``canary_*`` arrays of `Canaries.arrays`. Where there are verified samples, S may also be verified_fit and
+        verified_select; a shared sample is there once for each node that has it.
 
         Of corrupted data also ``S_true_label`` (int64), ``S_flipped`` (bool, whether the label is wrong) and
         ``train_duplicate_of`` (int64, the row that the sample is a copy of, or -1).
@@ -96,6 +100,7 @@ class NetworkData:
         arrays["test_index"] = self.nodes[0].test.index.numpy()
         arrays["class_names"] = np.array(self.class_names)
         arrays["classes"] = np.array(len(self.class_names))
+        arrays[CONTENT] = self.content.digest
         arrays |= self.canaries.arrays()
         np.savez(path, **arrays)  # type: ignore[arg-type]
 
@@ -121,7 +126,8 @@ def prepare(settings: DataSettings, nodes: int, seed: int) -> NetworkData:
     left, verified = set_aside(settings.verified, [mine.train for mine in rows], seed)
     rows = [mine._replace(train=to_train) for mine, to_train in zip(rows, left, strict=True)]
     corrupted = corrupt(settings.corruption, private, rows, seed)
-    left = restricted(settings.subset, settings.dataset, [mine.train for mine in rows], seed)
+    content = Content.of(private)
+    left = restricted(settings.subset, content, [mine.train for mine in rows], seed)
     rows = [mine._replace(train=to_train) for mine, to_train in zip(rows, left, strict=True)]
     train, test = _samples(corrupted.images, corrupted.labels), _samples(private.x_test, private.y_test)
     tested = _subset(np.arange(len(test)), settings.test_samples, generator(seed, "data.test_samples"))
@@ -148,6 +154,7 @@ def prepare(settings: DataSettings, nodes: int, seed: int) -> NetworkData:
         public_source=public.source,
         public_index=public.index,
         class_names=private.class_names,
+        content=content,
         canaries=canaries,
         notes=(*_notes(settings, private, drawn, left_over=len(pool) - sum(map(len, parts))), *shared),
         truth=corrupted.truth if settings.corruption.is_on else None,

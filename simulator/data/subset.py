@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
-import yaml
 
 from simulator.core.errors import did_you_mean, wrong
-from simulator.core.registry import PartSettings
+from simulator.data.content import Content
 from simulator.data.coreset import CCS, coreset
 from simulator.data.partition import Indices
 from simulator.data.settings import SubsetSettings
@@ -18,9 +18,7 @@ WHERE = "data.subset.run"
 ADVICE = "Name the directory of a run with the method ltc, or a folder with one for each seed."
 
 
-def restricted(
-    settings: SubsetSettings | None, dataset: PartSettings, train: Sequence[Indices], seed: int
-) -> list[Indices]:
+def restricted(settings: SubsetSettings | None, content: Content, train: Sequence[Indices], seed: int) -> list[Indices]:
     """What the nodes train on, without the rows that the coreset lacks.
 
     Each node of the other run chooses among its own samples; a sample that it did not train on is in no coreset. How
@@ -28,7 +26,7 @@ def restricted(
 
     Args:
         settings: the other run, and how to choose; None: nothing is left out.
-        dataset: settings of the data set, which must be that run's.
+        content: of the data set, which must be that run's, whatever its settings and root.
         train: each node's rows, in order of node id.
         seed: tells which run is meant, where there is a folder of them.
 
@@ -38,7 +36,7 @@ def restricted(
     if settings is None:
         return list(train)
     run = _run(settings.run.expanduser(), seed)
-    _check_dataset(run, dataset)
+    _check_content(run, content)
     chosen = np.concatenate([_of_node(file, settings) for file in _scores(run)])
     left = [rows[np.isin(rows, chosen)] for rows in train]
     for node, rows in enumerate(left):
@@ -59,11 +57,15 @@ def _run(path: Path, seed: int) -> Path:
     raise wrong(WHERE, f"{path} is not a run, and has {how_many} of seed {seed} in it.", ADVICE)
 
 
-def _check_dataset(run: Path, dataset: PartSettings) -> None:
-    theirs = yaml.safe_load((run / "experiment.yaml").read_text())["data"]["dataset"]
-    if theirs != dataset.model_dump(mode="json"):
-        what = f"{run} is about another data set: {theirs}."
-        raise wrong(WHERE, what, "Take a run on the same data set, with the same settings.")
+def _check_content(run: Path, content: Content) -> None:
+    try:
+        with np.load(run / "partition.npz") as partition:
+            same = content.is_that_of(partition)
+    except (OSError, ValueError, LookupError, BadZipFile) as error:
+        raise wrong(WHERE, f"{run / 'partition.npz'} cannot be read: {error}.", ADVICE) from error
+    if not same:
+        what = f"{run} is about another data set: its images or labels are not those of this one."
+        raise wrong(WHERE, what, "Take a run on the same data set: the same settings, and the same files in data.root.")
 
 
 def _scores(run: Path) -> list[Path]:

@@ -63,7 +63,7 @@ def collect(folder: Path, out: str | Path = "runs", observers: Sequence[Observer
         InputError: the folder is none of a deployment, or a node's part is missing or not finished.
     """
     _terms(folder)  # before the data is loaded
-    simulation = Simulation.of(load_experiment(folder / "experiment.yaml"))
+    simulation = Simulation.of(load_experiment(folder / "experiment.yaml", recorded=True))
     return run_simulation(replace(simulation, backend=Collected(simulation.backend.config, folder)), out, observers)
 
 

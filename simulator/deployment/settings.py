@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import PositiveFloat, PositiveInt
 
+from simulator.core.acting import Acts, If
 from simulator.core.registry import PartSettings
 
 
@@ -22,6 +23,8 @@ class FlowerSettings(PartSettings):
         phase_timeout: seconds after which nodes break a phase off, to be continued by the next.
         join_timeout: seconds to wait for all nodes at the start, and for a neighbour at the start of a phase.
     """
+
+    acts: ClassVar[Acts] = dict.fromkeys(("phase", "round_timeout"), If(plane="p2p"))
 
     name: str = "flower"
     engine: Literal["deployment", "simulation"] = "deployment"

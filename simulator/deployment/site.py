@@ -131,7 +131,7 @@ class Site:
         """The experiment."""
         from simulator.parsing import load_experiment
 
-        return load_experiment(self.folder / "experiment.yaml")
+        return load_experiment(self.folder / "experiment.yaml", recorded=True)
 
 
 def finished_rounds(state: Path) -> int:

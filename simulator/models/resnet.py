@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import gcd, sqrt
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from simulator.core.acting import Acts, If
 from simulator.core.errors import wrong
 from simulator.core.model import Model
 from simulator.core.registry import PartSettings
@@ -30,6 +31,8 @@ class ResNet20(Model):
 
     class Config(PartSettings):
         """Settings of `ResNet20`; ``groups`` is for ``norm: group``."""
+
+        acts: ClassVar[Acts] = {"groups": If(norm="group"), "allow_batch_norm": If(norm="batch")}
 
         name: str = "resnet20"
         norm: Norm = "group"

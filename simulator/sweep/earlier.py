@@ -34,7 +34,7 @@ def earlier_runs(out: Path) -> dict[str, Earlier]:
     found: dict[str, Earlier] = {}
     for file in sorted(out.glob("*/experiment.yaml")):
         with suppress(InputError):  # of another program or version: none of this sweep's
-            experiment = load_experiment(file)
+            experiment = load_experiment(file, recorded=True)
             run, key = _judged(file.parent, experiment), _asked_for(file.parent, experiment)
             if run and (key not in found or _rank(run) >= _rank(found[key])):
                 found[key] = run

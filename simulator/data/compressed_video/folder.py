@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.core.acting import GIVEN, Acts, If
 from simulator.core.errors import wrong
 from simulator.core.registry import PartSettings
 from simulator.data.compressed_video.cache import Cache
@@ -43,6 +44,8 @@ class VideoFolder(Dataset):
                 and tell.
             cache: the folder that samples are kept in, absolute or relative to the data root; null for none.
         """
+
+        acts: ClassVar[Acts] = {"split": If(lists=GIVEN)}
 
         name: str = "video_folder"
         path: Path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 from torch import Tensor
 
+from simulator.core.acting import Acts, If
 from simulator.core.registry import Settings
 from simulator.core.samples import Channel
 from simulator.data.compressed_video.features import Features, follow
@@ -41,6 +42,8 @@ class Views(Settings):
         size: height and width of a sample in pixels; the whole picture is squeezed into it.
         reach: motion of so many of the sample's pixels, and all beyond, is the largest that uint8 holds; CoViAR: 20.
     """
+
+    acts: ClassVar[Acts] = {"reach": If(modalities=("mv", "step_mv"))}
 
     modalities: tuple[Modality, ...] = ("mv", "residual", "iframe")
     segments: int = Field(default=3, ge=1)

@@ -88,7 +88,7 @@ def voters(linear, loud, quiet):
 
 
 def test_square_goes_on_until_the_vote_is_wrong(linear):
-    """The loud member is fooled as it is, and with it the mean softmax; the quiet two are by squares, not by stripes."""
+    """The loud member is fooled as it is, and with it the mean softmax; the quiet two by squares, not by stripes."""
     rows = torch.tensor([0.01, 0.01, -0.01, -0.01])[:, None].expand(4, 4)
     ensemble = voters(linear, torch.full((4, 4), 0.01), rows - 1.25e-4)
     images, labels = torch.full((6, 4, 4, 1), 100.0), torch.zeros(6, dtype=torch.int64)

@@ -55,7 +55,7 @@ def test_halftone_keeps_dark_and_bright_areas_apart():
 
 
 def test_halftone_is_that_of_the_released_kernel():
-    """(16 x - 2 sides - corners) on x = (pixel - the image's mean) / its range, 0 beyond the border, and 0.001 on top."""
+    """(16 x - 2 sides - corners) on x = (pixel - mean of the image) / its range, 0 beyond the border; 0.001 on top."""
     pixels = torch.randint(0, 256, (2, 5, 5, 2), generator=torch.Generator().manual_seed(0)).double()
     spread = (pixels.amax((1, 2, 3)) - pixels.amin((1, 2, 3)))[:, None, None, None]
     x = (pixels - pixels.mean((1, 2, 3))[:, None, None, None]) / spread

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from simulator.core.acting import idle
 from simulator.data.coreset import CoresetChoice, coreset, equal, even, part, proportional, stratified
 
 SIZES = st.lists(st.integers(1, 60), min_size=1, max_size=12).map(np.array)
@@ -140,12 +141,23 @@ def test_coverage_cannot_keep_more_than_it_leaves():
         {"share": 0},
         {"share": 1.5},
         {"prefer": "best"},
-        {"hardest": 0.1},
         {"score": "ccs", "hardest": 1},
-        {"score": "ccs", "prefer": "low"},
-        {"score": "ccs", "per_class": "equal"},
     ],
 )
 def test_bad_settings_are_refused(wrong):
     with pytest.raises(ValidationError):
         choice(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("settings", "setting"),
+    [
+        ({"hardest": 0.1}, "hardest"),
+        ({"margin": "logit"}, "margin"),
+        ({"score": "ccs", "prefer": "low"}, "prefer"),
+        ({"score": "ccs", "per_class": "equal"}, "per_class"),
+    ],
+)
+def test_what_the_score_makes_no_use_of_is_told(settings, setting):
+    assert [place for place, _ in idle(choice(**settings))] == [(setting,)]
+    assert not list(idle(choice(score="ccs", hardest=0.1, margin="logit")))

@@ -6,7 +6,10 @@ from reference.experiments import small
 
 from simulator import run
 from simulator.core.errors import InputError
+from simulator.data.content import Content
 from simulator.data.coreset import CoresetChoice, coreset
+from simulator.data.dataset import ImageData
+from simulator.launch import Run, branch, resume
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +59,55 @@ def test_in_a_folder_the_run_of_the_seed_is_taken(tmp_path):
     assert trained_on(run(small(folder), tmp_path)) == chosen(first)
     with pytest.raises(InputError, match=r"is not a run, and has no run of seed 2 in it"):
         run(small(folder, "seed=2"), tmp_path)
+
+
+def arrays(folder, seed, rows=600):
+    """A data set by this name in ``folder``, with images and labels of its own."""
+    rng = np.random.default_rng(seed)
+    images, labels = rng.integers(0, 256, (rows, 8, 8), dtype=np.uint8), np.arange(rows) % 10
+    folder.mkdir()
+    np.savez(folder / "a.npz", x_train=images, y_train=labels, x_test=images[:50], y_test=labels[:50])
+    return "data.dataset={name: npz, path: a.npz}", "data.public=[]", f"data.root={folder}"
+
+
+def test_content_is_compared_and_not_settings(tmp_path):
+    """Equal settings and labels under another root are another data set; the same files elsewhere are the same one."""
+    here, other, copy = (arrays(tmp_path / name, seed) for name, seed in (("here", 0), ("other", 1), ("copy", 0)))
+    scored = run(small(*here, methods=[{"name": "ltc"}]), tmp_path / "scored")
+
+    assert trained_on(run(small(*copy, subset(scored)), tmp_path / "again")) == chosen(scored)
+    with pytest.raises(InputError, match=r"data.subset.run: .* is about another data set: its images or labels"):
+        run(small(*other, subset(scored)), tmp_path / "out")
+
+
+def test_a_run_is_not_resumed_branched_or_audited_on_other_data(tmp_path):
+    settings = arrays(tmp_path / "data", 0)
+    done = run(small(*settings, rounds=4, checkpoint={"every": 2}), tmp_path / "runs")
+    (tmp_path / "data" / "a.npz").unlink()
+    (tmp_path / "data").rmdir()
+    arrays(tmp_path / "data", 1)
+
+    for take_over in (
+        lambda: resume(done.path, 2),
+        lambda: branch(done.path, 2, small(*settings, rounds=4, checkpoint={"every": 2}), tmp_path / "branched"),
+        lambda: Run(done.directory, "finished").nodes,
+    ):
+        with pytest.raises(InputError, match=r"data.dataset: .* was about other data"):
+            take_over()
+
+
+def test_a_run_from_before_digests_is_told_by_its_labels():
+    data = arrays_of(np.arange(40) % 4)
+    partition = {"train_index": np.array([3, 9]), "train_label": np.array([3, 0]), "canary_index": np.array([9])}
+
+    assert Content.of(data).is_that_of(partition)
+    assert not Content.of(arrays_of(np.arange(40) % 3)).is_that_of(partition)
+    assert not Content.of(arrays_of(np.arange(8) % 4)).is_that_of(partition)
+
+
+def arrays_of(labels):
+    images = np.zeros((len(labels), 2, 2, 1), np.uint8)
+    return ImageData(images, labels, images, labels, ("a", "b", "c", "d"))
 
 
 def test_what_cannot_be_is_refused_before_anything_is_computed(scored, tmp_path):

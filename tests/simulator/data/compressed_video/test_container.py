@@ -56,7 +56,10 @@ def test_a_writer_that_cannot_go_back_leaves_the_length_open() -> None:
         (b"", None),
         (b"nonsense", None),
         (b"RIFF" + (20).to_bytes(4, "little") + bytes(20) + b"RIFF" + (9).to_bytes(4, "little"), 44),
-        ((16).to_bytes(4, "big") + b"ftyp" + bytes(8) + (1).to_bytes(4, "big") + b"mdat" + (99).to_bytes(8, "big"), 115),
+        (
+            (16).to_bytes(4, "big") + b"ftyp" + bytes(8) + (1).to_bytes(4, "big") + b"mdat" + (99).to_bytes(8, "big"),
+            115,
+        ),
         ((16).to_bytes(4, "big") + b"ftyp" + bytes(8) + bytes(4) + b"mdat" + bytes(9), 16),
         (b"\x1aE\xdf\xa3\x82ab\x18\x53\x80\x67\x40\x64", 113),
         (b"\x1aE\xdf\xa3\x82ab\x18\x53\x80\x67\xff", None),

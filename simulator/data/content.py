@@ -1,0 +1,55 @@
+"""Whether two runs are about the same data: the arrays count, not what they are called or where they lie."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.data.dataset import ImageData
+from simulator.data.label_noise import true_labels
+
+CONTENT = "content"  # in ``partition.npz``
+
+
+@dataclass(frozen=True)
+class Content:
+    """What tells a private data set from any other.
+
+    Attributes:
+        digest: uint8 [16], BLAKE2b of all of its arrays.
+        labels: int64 [N], the true ones of the training images.
+    """
+
+    digest: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, data: ImageData) -> Content:
+        """That of a labelled data set."""
+        named = {name: getattr(data, name) for name in ("x_train", "y_train", "x_test", "y_test")}
+        whole = hashlib.blake2b(digest_size=16)
+        for name, array in (*named.items(), *sorted(data.other_labels.items())):
+            if array is not None:
+                whole.update(f"{name} {array.dtype} {array.shape}".encode())
+                whole.update(np.ascontiguousarray(array).data)
+        return cls(np.frombuffer(whole.digest(), dtype=np.uint8), true_labels(data))
+
+    def is_that_of(self, partition: Mapping[str, NDArray[Any]]) -> bool:
+        """Whether the run of this ``partition.npz`` was about these arrays.
+
+        One written before digests were has the labels of its training samples; they tell most data sets apart.
+        """
+        if CONTENT in partition:
+            return np.array_equal(partition[CONTENT], self.digest)
+        rows = partition["train_index"]
+        theirs = partition.get("train_true_label", partition["train_label"])
+        if (rows >= len(self.labels)).any():
+            return False
+        copied = partition["train_duplicate_of"] >= 0 if "train_duplicate_of" in partition else rows < 0
+        known = ~copied & ~np.isin(rows, partition.get("canary_index", rows[:0]))
+        return np.array_equal(theirs[known], self.labels[rows[known]])
