@@ -72,7 +72,7 @@ def test_audits_settings_are_looked_at_too():
 
 
 def test_defaults_that_are_written_out_are_never_told():
-    experiment = load_experiment(merged({"methods": [{"name": "idkd", "start_round": 1}, {"name": "verifix"}]}))
+    experiment = load_experiment(merged({"methods": [{"name": "idkd", "start_round": 1}, {"name": "ltc"}]}))
 
     assert load_experiment(experiment.to_dict()) == experiment
 
@@ -118,5 +118,5 @@ def test_neutral_settings_of_every_method_act():
         method = METHODS.load(name)
         required = {"start_round": 1} if name == "idkd" else {"noise_multiplier": 1.0} if name.endswith("dp") else {}
         required |= {"noise_multiplier": 1.0} if name == "dp_sgd" else {}
-        settings = method.Config.model_validate({"name": name, **required, **method.neutral})
+        settings = method.Config.model_validate({"name": name, **required, **(method.neutral or {})})
         assert not list(idle(settings)), name
