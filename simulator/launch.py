@@ -26,6 +26,7 @@ from simulator.core.method import METHODS
 from simulator.core.node import Node
 from simulator.core.observer import Observer
 from simulator.core.report import Metric, Section
+from simulator.core.strict_json import dumps
 from simulator.engine import Engine
 from simulator.experiment import Experiment
 from simulator.parsing import load_experiment
@@ -235,7 +236,7 @@ def audit(path: str | Path, settings: Audit.Config) -> Path:
         raise wrong("data.modality_by_node", what, "Audit a run in which every node holds all modalities.")
     try:
         auditor.conduct(run, results)
-        (results / AUDIT_METRICS).write_text(json.dumps(auditor.metrics(results), indent=1) + "\n")
+        (results / AUDIT_METRICS).write_text(dumps(dict(auditor.metrics(results)), indent=1) + "\n")
     except OSError as error:
         raise wrong(
             str(results), f"cannot be written: {error.strerror}.", "Free some space, or copy the run."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +15,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from simulator.core.errors import wrong
+from simulator.core.strict_json import dumps, loads
 
 FORMAT = 1
 
@@ -55,7 +55,7 @@ class Checkpoints:
             "experiment": self._experiment,
             "nodes": len(checkpoint.nodes),
         }
-        (draft / "checkpoint.json").write_text(json.dumps(header | {"engine": checkpoint.engine}))
+        (draft / "checkpoint.json").write_text(dumps(header | {"engine": checkpoint.engine}))
         for file in draft.iterdir():
             _sync(file)
         shutil.rmtree(final, ignore_errors=True)
@@ -91,7 +91,7 @@ class Checkpoints:
             InputError: it belongs to another experiment.
         """
         folder = self._folder(round)
-        header = json.loads((folder / "checkpoint.json").read_text())
+        header = loads((folder / "checkpoint.json").read_text())
         if header["format"] != FORMAT or header["experiment"] != self._experiment:
             what = "belongs to another experiment or another version of the program."
             raise wrong(str(folder), what, self._instead_of(round))

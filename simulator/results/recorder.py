@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -15,6 +14,7 @@ from simulator.core.message import Envelope
 from simulator.core.observer import Observer, RunInfo, Speed
 from simulator.core.recording import Recording
 from simulator.core.report import Artifact, Metric
+from simulator.core.strict_json import dumps
 from simulator.results.views import Views
 
 FILES = ("metrics.jsonl", "timing.jsonl", "messages.jsonl")
@@ -45,12 +45,12 @@ class Recorder(Observer):
     def evaluated(self, round: int, metrics: Sequence[Metric], speed: Speed) -> None:
         """One line a metric, and the work since the last evaluation."""
         self.recorded(metrics)
-        self._files["timing.jsonl"].write(json.dumps(speed._asdict()) + "\n")
+        self._files["timing.jsonl"].write(dumps(speed._asdict()) + "\n")
         self._flush()
 
     def recorded(self, metrics: Sequence[Metric]) -> None:
         """One line a metric."""
-        self._files["metrics.jsonl"].writelines(json.dumps(metric._asdict()) + "\n" for metric in metrics)
+        self._files["metrics.jsonl"].writelines(dumps(metric._asdict()) + "\n" for metric in metrics)
 
     def saved(self, name: str, artifact: Artifact) -> None:
         """One compressed file an artifact."""

@@ -4,7 +4,7 @@
 
     experiment.yaml  provenance.json  topology.json  partition.npz  sweep.json (of a run that a sweep made)
     metrics.jsonl    {"round": 12, "node": 3, "name": "test/accuracy", "value": 0.81}; node null = whole network;
-                     a value may be NaN or Infinity, as Python writes them
+                     a value may be "NaN", "Infinity" or "-Infinity"
     timing.jsonl     {"round": 12, "seconds": 1.2, "node_steps": 304}; apart, since one seed gives the same metrics
     messages.jsonl   {"round": 12, "sender": 0, "receiver": 1, "wire": 82104, "parts": {"parameters": 81960}}
     checkpoints/round-000050/    artifacts/    audit/<name>/    figures/    report.html
@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from numpy.typing import NDArray
 
 from simulator.core.errors import wrong
 from simulator.core.report import Artifact, Metric
+from simulator.core.strict_json import dumps, loads
 from topologies import Topology
 
 AUDIT_METRICS = "metrics.json"  # in the folder of an audit: what runs can be compared by
@@ -97,7 +97,7 @@ class RunDirectory:
 
     def write_json(self, name: str, content: Any) -> None:
         """Write ``content`` as an indented JSON file."""
-        (self.path / name).write_text(json.dumps(content, indent=2) + "\n")
+        (self.path / name).write_text(dumps(content, indent=2) + "\n")
 
     def read_json(self, name: str) -> Any:
         """The content of a JSON file.
@@ -106,7 +106,7 @@ class RunDirectory:
             InputError: it is missing or damaged.
         """
         try:
-            return json.loads((self.path / name).read_text())
+            return loads((self.path / name).read_text())
         except (OSError, ValueError) as error:
             raise wrong(
                 str(self.path / name),
@@ -151,7 +151,7 @@ class RunDirectory:
 
     def audit_metrics(self) -> dict[str, float]:
         """What the run's audits found, as ``audit/<audit>/<name>``."""
-        found = {file.parent.name: json.loads(file.read_text()) for file in self.path.glob(f"audit/*/{AUDIT_METRICS}")}
+        found = {file.parent.name: loads(file.read_text()) for file in self.path.glob(f"audit/*/{AUDIT_METRICS}")}
         return {f"audit/{audit}/{name}": value for audit in sorted(found) for name, value in found[audit].items()}
 
     def messages(self) -> Iterator[dict[str, Any]]:
@@ -185,4 +185,4 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
         for line in file:
             if not line.endswith("\n"):
                 return
-            yield json.loads(line)
+            yield loads(line)
