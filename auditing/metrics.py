@@ -41,9 +41,14 @@ class Ranking:
     Args:
         scores: float64 [N], high for members.
         member: bool [N]; there must be members and non-members.
+
+    Raises:
+        ValueError: a score is NaN, which has no place in an order; whoever made it must refuse it.
     """
 
     def __init__(self, scores: Floats, member: NDArray[np.bool_]) -> None:
+        if np.isnan(scores).any():
+            raise ValueError(f"the score of candidate {int(np.isnan(scores).argmax())} is NaN")
         self._order = np.argsort(-scores, kind="stable")
         self._member = member[self._order]
         ends = np.diff(scores[self._order], append=np.nan) != 0  # equal scores share one threshold

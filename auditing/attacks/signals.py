@@ -37,6 +37,7 @@ class Signal:
         bends: whether it is of second order in the image.
         logarithm: whether to take that of its values, which are positive and spread over orders of magnitude: attacks
             that take a signal as Gaussian need it, and others do not mind.
+        kinks: whether it takes differences across kinks of the network, which swamp means; see `curvature`.
         log_probability: whether what `measure` gives is the logarithm of the true label's probability.
     """
 
@@ -44,6 +45,7 @@ class Signal:
     members: Literal["low", "high"] = "low"
     bends: bool = False
     logarithm: bool = False
+    kinks: bool = False
     log_probability: bool = False
 
     def measure(
@@ -130,7 +132,7 @@ SIGNALS: Mapping[str, Signal] = {
     "curvature_trace": Signal(curvature.trace, bends=True, logarithm=True),
     "curvature_frobenius": Signal(curvature.frobenius, bends=True, logarithm=True),
     "curvature_hvp": Signal(curvature.hvp, bends=True),
-    "curvature_fd": Signal(curvature.fd, bends=True, logarithm=True),
-    "curvature_zo": Signal(curvature.zo, bends=True, logarithm=True),
-    "curvature_zo_trace": Signal(curvature.zo_trace, bends=True),
+    "curvature_fd": Signal(curvature.fd, bends=True, logarithm=True, kinks=True),
+    "curvature_zo": Signal(curvature.zo, bends=True, logarithm=True, kinks=True),
+    "curvature_zo_trace": Signal(curvature.zo_trace, bends=True, kinks=True),
 }

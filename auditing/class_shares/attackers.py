@@ -14,7 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from auditing.finite import check_finite
 from auditing.views.record import Record, Stored
+from simulator.core.errors import wrong
 from simulator.core.flat_module import FlatModule
 from simulator.core.node import Node
 from simulator.core.soft_labels import SoftLabels
@@ -49,13 +51,27 @@ class Scene:
         """float64 [parameters]: the model that the node's first receiver is shown; None where there is none."""
         receivers = self.record.receivers(self.round, node.id)
         stored = self.record.message(self.round, node.id, receivers[0]) if receivers else None
-        return self.record.load(stored) if stored else None
+        return self.finite(stored, node) if stored else None
+
+    def finite(self, stored: Stored, node: Node) -> Tensor:
+        """float64 [parameters]: a kept model.
+
+        Raises:
+            InputError: it is not finite, so nothing can be told from it.
+        """
+        model = self.record.load(stored)
+        if not model.isfinite().all():
+            what = f"the model in the {stored.kind} of node {node.id} in round {self.round} is not finite."
+            raise wrong("rounds", what, "Choose rounds before the run diverged, for example rounds=[1].")
+        return model
 
     def outputs(self, model: Tensor, node: Node) -> Shares:
         """float64 [classes]: mean softmax of a model (float64 [parameters]) on the public set."""
         assert node.data.public is not None  # the audit saw to it
         self.network.bind(model.to(self.network.dtype).contiguous())
-        mean: Shares = self.network.logits(node.data.public, node.data.normalizer).double().softmax(1).mean(0).numpy()
+        logits = self.network.logits(node.data.public, node.data.normalizer).double()
+        check_finite(logits.numpy(), "logits", node.data.public, f"in round {self.round}, sent by {node.id}")
+        mean: Shares = logits.softmax(1).mean(0).numpy()
         return mean
 
     def estimates(self) -> dict[str, Shares]:
@@ -105,7 +121,7 @@ def update(scene: Scene) -> Shares:
         sent = scene.sent(node)
         if sent is None or place is None:
             return None
-        start = scene.record.load(Stored("start", node.id, scene.round))
+        start = scene.finite(Stored("start", node.id, scene.round), node)
         moved: Shares = scene.network.named_views(sent - start)[place].numpy()
         grown = moved - moved.min()
         return grown / grown.sum() if grown.sum() > 0 else None

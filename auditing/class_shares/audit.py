@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from scipy.stats import spearmanr
 
 from auditing.class_shares.attackers import ATTACKERS, Scene, Shares
 from auditing.class_shares.report import section
+from auditing.finite import check_finite
 from auditing.progress import Countdown
 from auditing.views.record import RunRecord
 from simulator.core.audit import Audit
@@ -21,6 +21,7 @@ from simulator.core.flat_module import FlatModule
 from simulator.core.node import Node
 from simulator.core.report import Section
 from simulator.core.soft_labels import SoftLabels
+from simulator.core.strict_json import dumps, loads
 from simulator.launch import Run
 from simulator.results.run_directory import RunDirectory
 from simulator.results.views import Views
@@ -66,12 +67,12 @@ class ClassSharesAudit(Audit):
             },
         }
         results.mkdir(parents=True, exist_ok=True)
-        (results / "result.json").write_text(json.dumps(result) + "\n")
+        (results / "result.json").write_text(dumps(result) + "\n")
 
     @classmethod
     def metrics(cls, results: Path) -> Mapping[str, float]:
         """``<attacker>/tv``, ``<attacker>/rank_correlation`` and ``<attacker>/largest_class``: means over nodes."""
-        attackers = json.loads((results / "result.json").read_text())["attackers"]
+        attackers = loads((results / "result.json").read_text())["attackers"]
         return {
             f"{name}/{measure}".replace(" ", "_"): float(np.mean(known))
             for name, measured in attackers.items()
@@ -82,7 +83,7 @@ class ClassSharesAudit(Audit):
     @classmethod
     def sections(cls, results: Path) -> Sequence[Section]:
         """One section: how close each attacker comes, over all nodes and node by node."""
-        return [section(json.loads((results / "result.json").read_text()))]
+        return [section(loads((results / "result.json").read_text()))]
 
     def _problems(self, run: Run) -> Iterator[Problem]:
         given = {"--attack": self.config.attacks, "--signal": self.config.signals, "--replicas": self.config.replicas}
@@ -114,6 +115,9 @@ def _told(run: Run, round: int) -> dict[int, SoftLabels]:
         labels = (type(method).labels_told(method.config, parts, node.id, node.data.classes) for method in node.methods)
         told = next((each for each in labels if each is not None), None)
         if told is not None:
+            assert node.data.public is not None  # the audit saw to it
+            samples, whose = node.data.public.subset(told.positions), f"of node {node.id} in round {round}"
+            check_finite(told.labels.numpy(), "labels", samples, whose)
             found[node.id] = told
     return found
 

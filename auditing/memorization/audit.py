@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from math import isfinite
@@ -12,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import PositiveInt
+from scipy.stats import trim_mean
 
 from auditing.attacks.signals import SIGNALS
 from auditing.memorization.agreement import agreement
@@ -26,10 +26,12 @@ from simulator.core.audit import Audit
 from simulator.core.errors import check_known
 from simulator.core.report import Section
 from simulator.core.seeding import generator
+from simulator.core.strict_json import dumps, loads
 from simulator.launch import Run
 from simulator.results.run_directory import RunDirectory
 
 Floats = NDArray[np.float64]
+TRIMMED = 0.05  # of the samples, the lowest and as many highest, that a trimmed mean leaves out
 
 
 class MemorizationAudit(Audit):
@@ -64,7 +66,7 @@ class MemorizationAudit(Audit):
         check_known("--signal", self.config.signals, SIGNALS)
         audited = Run(RunDirectory.open(run), "finished")
         everything = self._scores(audited)
-        known = np.isfinite(np.stack(list(everything.values())).sum(axis=0))
+        known = ~np.isnan(np.stack(list(everything.values()))).any(axis=0)  # others are finite: scores see to that
         samples = TrainingSamples.of(audited.directory.partition()).at(known)
         scores = {name: score[known] for name, score in everything.items()}
         shown = self._shown(audited, samples, next(iter(scores.values())))
@@ -72,12 +74,12 @@ class MemorizationAudit(Audit):
         results.mkdir(parents=True, exist_ok=True)
         (results / "result.json").unlink(missing_ok=True)
         np.savez(results / "scores.npz", **_arrays(samples), **scores, **shown.arrays())  # type: ignore[arg-type]
-        (results / "result.json").write_text(json.dumps(result) + "\n")
+        (results / "result.json").write_text(dumps(result) + "\n")
 
     @classmethod
     def metrics(cls, results: Path) -> Mapping[str, float]:
         """How well each score finds what was made wrong: ``<what>/<score>/auroc``."""
-        detection = json.loads((results / "result.json").read_text())["detection"]
+        detection = loads((results / "result.json").read_text())["detection"]
         return {
             f"{what}/{score}/auroc".replace(" ", "_"): values["pooled"]["value"]
             for what, found in detection.items()
@@ -88,7 +90,7 @@ class MemorizationAudit(Audit):
     def sections(cls, results: Path) -> Sequence[Section]:
         """One section: how well scores find wrong labels and agree, and the most memorized images."""
         with np.load(results / "scores.npz") as arrays:
-            return [section(json.loads((results / "result.json").read_text()), dict(arrays))]
+            return [section(loads((results / "result.json").read_text()), dict(arrays))]
 
     def _scores(self, run: Run) -> dict[str, Floats]:
         found: dict[str, Floats] = {}
@@ -109,6 +111,7 @@ class MemorizationAudit(Audit):
             "samples": len(samples),
             "unknown": sum(len(node.data.train) for node in run.nodes) - len(samples),
             "scores": list(scores),
+            "levels": _plain({name: _levels(score) for name, score in scores.items()}),
             "agreement": _plain(agreement(scores)),
             "detection": _plain({kind: self._detection(run, samples, kind, scores) for kind in samples.wrong}),
         }
@@ -121,6 +124,12 @@ class MemorizationAudit(Audit):
         resamples = Resamples(2 * node + wrong, self.config.resamples, rng)
         found = {name: asdict(detection(score[asked], wrong, node, resamples)) for name, score in scores.items()}
         return {"number": int(wrong.sum()), "scores": found}
+
+
+def _levels(score: Floats) -> dict[str, float]:
+    """How high a score is over samples: its mean, and means that few samples cannot make."""
+    trimmed = float(trim_mean(score, TRIMMED))
+    return {"mean": float(score.mean()), "trimmed mean": trimmed, "median": float(np.median(score))}
 
 
 def _arrays(samples: TrainingSamples) -> dict[str, NDArray[Any]]:

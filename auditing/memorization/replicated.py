@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from auditing.finite import check_finite
 from auditing.replicas import train
 from simulator.core.audit import Audit
 from simulator.core.samples import Samples
@@ -36,23 +37,29 @@ def by_replicas(run: Run, config: Audit.Config) -> dict[str, Floats]:
     """`memorization` by ``config.replicas`` networks like the run's; nothing where there are to be none.
 
     Raises:
-        InputError: the run cannot have replicas.
+        InputError: the run cannot have replicas, or one of them has diverged.
     """
     if not config.replicas:
         return {}
     trained, everyone = train(run, config.replicas, [Console()]), [node.data.train for node in run.nodes]
     asked = Samples(everyone[0].images, everyone[0].labels, torch.cat([samples.index for samples in everyone]))
-    correct = np.stack([_correct(run, trained.parameters(replica)) for replica in range(trained.number)])
+    models = ((trained.parameters(each), f"replica {each + 1}: ") for each in range(trained.number))
+    correct = np.stack([_correct(run, parameters, whose) for parameters, whose in models])
     return {"replica memorization": memorization(correct, trained.member_of(asked))}
 
 
-def _correct(run: Run, models: Sequence[Tensor]) -> NDArray[np.bool_]:
-    """bool [N]: whether each training sample is classified as labelled by the model in its own node's place."""
+def _correct(run: Run, models: Sequence[Tensor], whose: str) -> NDArray[np.bool_]:
+    """bool [N]: whether each training sample is classified as labelled by the model in its own node's place.
+
+    Of logits that are NaN, the first would be the largest: they are refused.
+    """
     network, found = run.blueprint.module(), []
     for node, parameters in zip(run.nodes, models, strict=True):
         network.bind(parameters)
         labels = node.data.train.labels_at(torch.arange(len(node.data.train)))
-        found.append(network.logits(node.data.train, node.data.normalizer).argmax(1) == labels)
+        logits = network.logits(node.data.train, node.data.normalizer)
+        check_finite(logits.numpy(), "logits", node.data.train, f"{whose}final of {node.id}")
+        found.append(logits.argmax(1) == labels)
     return torch.cat(found).numpy()
 
 

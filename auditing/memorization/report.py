@@ -48,7 +48,17 @@ def _paragraphs(result: Result) -> Iterator[str]:
         f"Figures show the {result['scores'][0]}."
     )
     if result["unknown"]:
-        yield f"{result['unknown']:,} training samples were never seen in training and are left out."
+        yield (
+            f"{result['unknown']:,} training samples have no score, since they were never seen in training, or all "
+            "replicas were trained on them, or none was; they are left out."
+        )
+    kinked = [name for name in result["scores"] if name.startswith("mean ") and f"median{name[4:]}" in result["scores"]]
+    if kinked:
+        yield (
+            f"The {' and '.join(kinked)} takes finite differences, which jump where a ReLU or max pooling switches: "
+            "few samples can have most of its sum. Its rank, its median over checkpoints and the trimmed mean over "
+            "samples are robust to that; curvature_frobenius and curvature_trace are exact for such networks."
+        )
     if result["detection"]:
         yield (
             "AUROC is the probability that a sample to be found has a higher score than a clean one. In brackets: 95 % "
@@ -64,6 +74,10 @@ def _paragraphs(result: Result) -> Iterator[str]:
 
 def _tables(result: Result) -> Iterator[Table]:
     detected, scores, agreement = result["detection"], result["scores"], result["agreement"]
+    if "levels" in result:  # older results have none
+        names = list(next(iter(result["levels"].values())))
+        levels = [(name, *(_number(found[each]) for each in names)) for name, found in result["levels"].items()]
+        yield Table(("score, over samples", *names), levels)
     if detected:
         rows = [(name, *(_shown(found["scores"][name]["pooled"]) for found in detected.values())) for name in scores]
         yield Table(("score", *(f"AUROC, {kind}" for kind in detected)), rows)

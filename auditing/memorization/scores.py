@@ -6,11 +6,13 @@ All are high for samples with which others help little: a model learns them by h
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditing.attacks.signals import SIGNALS
+from auditing.finite import check_finite
 from auditing.memorization.replicated import by_replicas
 from auditing.threads import one_a_core
 from simulator.core.audit import Audit
@@ -32,13 +34,15 @@ def trajectories(run: Run, config: Audit.Config) -> dict[str, Floats]:
     A sample that was never observed has NaN.
 
     Raises:
-        InputError: the run has no such record.
+        InputError: the run has no such record, or what was recorded is not finite.
     """
     last = {artifact.node: artifact.arrays for artifact in run.directory.artifacts("trajectories")}
     if len(last) < len(run.nodes):
         what = "nodes did not record, or not to the end, how their training samples fared."
         advice = "Run it again with {name: trajectories} among the methods, or name other scores with --attack."
         raise wrong("methods", what, advice)
+    for node in run.nodes:
+        _check_recorded(last[node.id], node)
     found = [suspicion(last[node.id]) for node in run.nodes]
     return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
 
@@ -46,8 +50,10 @@ def trajectories(run: Run, config: Audit.Config) -> dict[str, Floats]:
 def averaged(run: Run, config: Audit.Config) -> dict[str, Floats]:
     """The mean of each signal over training's checkpoints: of curvature, the score of Garg et al. (ICML 2024).
 
-    At the end of training alone the curvature of what was memorized has fallen again. Where a run was interrupted it
-    kept a checkpoint more; that is left out, so that the resumed run has the scores of one that never stopped.
+    Of signals that step across kinks of the network, the median over checkpoints as well: at one kink a single
+    checkpoint makes the mean. At the end of training alone the curvature of what was memorized has fallen again. Where
+    a run was interrupted it kept a checkpoint more; that is left out, so that the resumed run has the scores of one
+    that never stopped.
 
     Raises:
         InputError: the run kept fewer than two checkpoints.
@@ -60,7 +66,12 @@ def averaged(run: Run, config: Audit.Config) -> dict[str, Floats]:
         every = max(1, settings["rounds"] // 10)
         advice = f"Run it again with, for example, checkpoint.every={every}, or name other scores with --attack."
         raise wrong("checkpoint.every", what, advice)
-    return {f"mean {name}": at_checkpoints(run, name, rounds).mean(axis=0) for name in config.signals}
+    found: dict[str, Floats] = {}
+    for name in config.signals:
+        values = at_checkpoints(run, name, rounds)
+        found[f"mean {name}"] = values.mean(axis=0)
+        found |= {f"median {name}": np.median(values, axis=0)} if SIGNALS[name].kinks else {}
+    return found
 
 
 def final_loss(run: Run, config: Audit.Config) -> dict[str, Floats]:
@@ -81,6 +92,9 @@ def at_checkpoints(run: Run, signal: str, rounds: Sequence[int]) -> Floats:
 
     In double precision. Estimators draw new directions at each node and checkpoint, so that their errors average
     out.
+
+    Raises:
+        InputError: a value is not finite.
     """
     models = {round: run.models(round).double() for round in rounds}
 
@@ -90,9 +104,17 @@ def at_checkpoints(run: Run, signal: str, rounds: Sequence[int]) -> Floats:
             network.bind(parameters[node.id])
             rng = generator(node.seed, f"audit.memorization.{signal}", node=node.id, round=round)
             values = SIGNALS[signal].values(network, node.data.train, node.data.normalizer, rng)
+            check_finite(values, signal, node.data.train, f"of node {node.id} after round {round}")
             rows.append(values if SIGNALS[signal].members == "low" else -values)
         return np.stack(rows)
 
     networks = [FlatModule(run.blueprint.module().module, "fp64") for _ in run.nodes]
     with one_a_core() as pool:
         return np.concatenate(list(pool.map(measure, run.nodes, networks)), axis=1)
+
+
+def _check_recorded(found: Mapping[str, NDArray[Any]], node: Node) -> None:
+    """Refuse what was observed and is not finite; what was never observed is NaN by right."""
+    for name in ("cumulative_loss", "mean_margin", "el2n"):
+        values = np.where(found["observations"] > 0, found[name], 0.0)
+        check_finite(values, name.replace("_", " "), node.data.train, f"of node {node.id} in training")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from auditing.candidates import population_of
-from auditing.robustness.comparison import Comparison
+from auditing.finite import check_finite
+from auditing.robustness.comparison import Comparison, pixels_of
 from auditing.robustness.ensemble import Model
 from auditing.robustness.neighbourhood import Neighbourhood
 from auditing.robustness.report import section
@@ -19,8 +20,10 @@ from auditing.robustness.threats import ATTACKS, CARRIED
 from auditing.robustness.transfer import Transfers
 from simulator.core.audit import Audit
 from simulator.core.errors import InputError, Problem, check_known
-from simulator.core.flat_module import FlatModule
+from simulator.core.flat_module import EVALUATION_BATCH, FlatModule
 from simulator.core.report import Section
+from simulator.core.samples import Samples
+from simulator.core.strict_json import dumps, loads
 from simulator.launch import Run
 from simulator.results.run_directory import RunDirectory
 
@@ -45,6 +48,8 @@ class RobustnessAudit(Audit):
             place.check(self.config.size)
         comparison, test = Comparison(models, self.config, seed), population_of(nodes[0].data.test, limit, seed)
         own = {place.host: population_of(nodes[place.host].data.validation, limit, seed) for place in places}
+        for samples in (test, *own.values()):
+            _check_answers(models, samples)
         result = {
             "settings": self.config.model_dump(mode="json"),
             "round": nodes[0].round,
@@ -54,12 +59,12 @@ class RobustnessAudit(Audit):
             "transfers": _plain(comparison.measured(test), self.config.eps),
         }
         results.mkdir(parents=True, exist_ok=True)
-        (results / "result.json").write_text(json.dumps(result) + "\n")
+        (results / "result.json").write_text(dumps(result) + "\n")
 
     @classmethod
     def metrics(cls, results: Path) -> Mapping[str, float]:
         """``<ensemble>/clean``, ``<ensemble>/<attacker>``, ``<ensemble>/adaptive/<attack>``: accuracies, over hosts."""
-        hosts = [host["accuracies"] for host in json.loads((results / "result.json").read_text())["hosts"]]
+        hosts = [host["accuracies"] for host in loads((results / "result.json").read_text())["hosts"]]
         return {
             f"{ensemble}/{attacker}".replace(": ", "/").replace(" ", "_"): float(
                 np.mean([host[ensemble][attacker] for host in hosts])
@@ -71,7 +76,7 @@ class RobustnessAudit(Audit):
     @classmethod
     def sections(cls, results: Path) -> Sequence[Section]:
         """One section: accuracies by ensemble and attacker, which attacks transfer, and how well the fits hold."""
-        return [section(json.loads((results / "result.json").read_text()))]
+        return [section(loads((results / "result.json").read_text()))]
 
     def _problems(self, run: Run) -> Iterator[Problem]:
         for option, given in (("--signal", self.config.signals), ("--replicas", self.config.replicas)):
@@ -93,6 +98,15 @@ def models_of(run: Run) -> list[Model]:
     network = FlatModule(run.blueprint.module().module, "fp32")
     network.module.eval()
     return [Model(network, node.parameters.float(), node.data.normalizer) for node in run.nodes]
+
+
+@torch.no_grad()
+def _check_answers(models: Sequence[Model], samples: Samples) -> None:
+    """Refuse a model that has diverged: of logits that are NaN, the first would be its answer, and a right one."""
+    images = torch.split(pixels_of(samples)[0], EVALUATION_BATCH)
+    for node, model in enumerate(models):
+        logits = torch.cat([model.logits(batch) for batch in images])
+        check_finite(logits.numpy(), "logits", samples, f"final of {node}")
 
 
 def _plain(measured: Transfers, eps: float) -> Mapping[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 from pydantic import Field, PositiveInt
 
+from auditing.finite import check_finite
 from auditing.wise.findings import BUDGETS, EQUAL, SINGLE, WISE, Measured, of_node, over_nodes
 from auditing.wise.flatness import Flatness, flatness
 from auditing.wise.ledger import costs
@@ -23,6 +23,7 @@ from simulator.core.multi_exit import MultiExit, exit_logits, multi_exit
 from simulator.core.node import Node
 from simulator.core.report import Section
 from simulator.core.seeding import generator
+from simulator.core.strict_json import dumps, loads
 from simulator.launch import Run
 from simulator.parsing import load_experiment
 from simulator.results.run_directory import RunDirectory
@@ -61,12 +62,12 @@ class WiseAudit(Audit):
         result = {"settings": self.config.model_dump(mode="json"), "round": audited.nodes[0].round}
         result |= self._result(audited, modalities)
         results.mkdir(parents=True, exist_ok=True)
-        (results / "result.json").write_text(json.dumps(result) + "\n")
+        (results / "result.json").write_text(dumps(result) + "\n")
 
     @classmethod
     def metrics(cls, results: Path) -> Mapping[str, float]:
         """Accuracies, over nodes: ``internal``; ``<rule>/at_<share>``, at a share of the cost of running everything."""
-        result = json.loads((results / "result.json").read_text())
+        result = loads((results / "result.json").read_text())
         exits = zip(result["exits"], result["found"]["exits"]["mean"], strict=True)
         last = max(stage for _, stage in result["exits"])
         rules = {rule: result["found"][f"{rule}/at"]["mean"] for rule in (WISE, EQUAL, SINGLE)}
@@ -80,7 +81,7 @@ class WiseAudit(Audit):
     @classmethod
     def sections(cls, results: Path) -> Sequence[Section]:
         """One section: exits, weights, accuracy against cost, flatness."""
-        return [section(json.loads((results / "result.json").read_text()))]
+        return [section(loads((results / "result.json").read_text()))]
 
     def _result(self, run: Run, modalities: Sequence[str]) -> dict[str, Any]:
         """The content of ``result.json``."""
@@ -139,5 +140,6 @@ def _measured(model: FlatModule, node: Node, modalities: Sequence[str]) -> Measu
     data, parts = node.data, []
     for samples in (data.validation, data.test):
         logits = exit_logits(model, samples, data.normalizer, modalities)
+        check_finite(logits.numpy().swapaxes(0, 1), "logits", samples, f"final of {node.id}")
         parts += [logits.numpy(), samples.labels_at(torch.arange(len(samples))).numpy()]
     return Measured(*parts)

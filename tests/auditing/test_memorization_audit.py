@@ -86,7 +86,19 @@ def test_curvature_is_the_mean_of_the_estimator_over_checkpoints(noisy, found):
         rows.append(torch.cat([fd(network, images[p], node.data.train.labels_at(positions[p]), rng) for p in pieces]))
     own = found[1]["node"] == 2
     np.testing.assert_allclose(found[1]["mean curvature_fd"][own], torch.stack(rows).mean(0).numpy(), rtol=1e-12)
+    np.testing.assert_allclose(found[1]["median curvature_fd"][own], torch.stack(rows).median(0).values.numpy())
     assert not torch.equal(noisy.models(4)[2], noisy.models(12)[2])
+
+
+def test_means_that_few_samples_cannot_make_stand_beside_the_mean(found):
+    result, arrays = found
+    score = np.sort(arrays["mean curvature_fd"])
+    level, cut = result["levels"]["mean curvature_fd"], len(score) // 20
+    assert level == {
+        "mean": pytest.approx(score.mean()),
+        "trimmed mean": pytest.approx(score[cut:-cut].mean()),
+        "median": pytest.approx(np.median(score)),
+    }
 
 
 def test_the_checkpoint_of_an_interruption_changes_no_score(noisy, found, tmp_path):

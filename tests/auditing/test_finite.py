@@ -1,0 +1,86 @@
+"""Numbers that cannot be compared are refused by every audit, by the sample and the model that gave them."""
+
+import numpy as np
+import pytest
+from reference.experiments import METHODS, small
+from reference.multi_exit import PKD, clips
+
+from auditing.class_shares.audit import ClassSharesAudit
+from auditing.membership.audit import MembershipAudit
+from auditing.memorization import MemorizationAudit
+from auditing.metrics import Ranking
+from auditing.robustness import RobustnessAudit
+from auditing.wise.audit import WiseAudit
+from simulator import run
+from simulator.core.errors import InputError
+from simulator.launch import Run
+from simulator.results.views import Views
+
+VALUES = [np.nan, np.inf]
+
+
+def spoilt(done, value):
+    """The run, with one parameter of node 1 after the last round made ``value``."""
+    checkpoint = done.checkpoints.load(done.checkpoints.choose())
+    checkpoint.nodes[1]["parameters"][-1] = value
+    done.checkpoints.save(checkpoint)
+    return Run(done.directory, done.status)
+
+
+@pytest.fixture(scope="module", params=VALUES)
+def digits(request, tmp_path_factory):
+    """Two rounds of four nodes that hold samples out and keep checkpoints."""
+    changes = ["data.held_out=0.4", "data.partition=iid", "rounds=2", "checkpoint.every=1", "data.validation=0.2"]
+    return spoilt(run(small(*changes), tmp_path_factory.mktemp("runs")), request.param)
+
+
+def refused(audit, config, run, tmp_path):
+    with pytest.raises(InputError) as caught:
+        audit(config).conduct(run.path, tmp_path / "results")
+    assert not (tmp_path / "results" / "result.json").exists()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("signal", ["loss", "logit_margin", "modified_entropy", "gradient_norm", "curvature_zo"])
+def test_membership(digits, tmp_path, signal):
+    config = MembershipAudit.Config(signals=(signal,), samples=5, resamples=5, views=("final_model",))
+    told = refused(MembershipAudit, config, digits, tmp_path)
+    assert f"audit: the {signal} of sample " in told
+    assert "in the model +1 final of 1" in told
+
+
+def test_memorization(digits, tmp_path):
+    config = MemorizationAudit.Config(attacks=("final_loss",))
+    told = refused(MemorizationAudit, config, digits, tmp_path)
+    assert "the loss of sample " in told
+    assert "in the model of node 1 after round 2" in told
+
+
+def test_robustness(digits, tmp_path):
+    config = RobustnessAudit.Config(samples=8, steps=1, queries=1, size=2, hops=1)
+    told = refused(RobustnessAudit, config, digits, tmp_path)
+    assert "the logits of sample " in told
+    assert "final of 1" in told
+
+
+def test_wise(tmp_path):
+    done = spoilt(run(clips(methods=[PKD]), tmp_path), np.nan)
+    assert "in the model final of 1" in refused(WiseAudit, WiseAudit.Config(), done, tmp_path)
+
+
+def test_class_shares(tmp_path, monkeypatch):
+    done = run(small("rounds=3", methods=METHODS, record={"rounds": [3]}), tmp_path)
+    load = Views.load
+
+    def spoiling(self, round, node, name):
+        return load(self, round, node, name) * (np.nan if node == 2 and "parameters" in name else 1)
+
+    monkeypatch.setattr(Views, "load", spoiling)
+    assert "the model in the message of node 2 in round 3 is not finite" in refused(
+        ClassSharesAudit, ClassSharesAudit.Config(), done, tmp_path
+    )
+
+
+def test_a_score_that_is_nan_has_no_rank():
+    with pytest.raises(ValueError, match="score of candidate 1 is NaN"):
+        Ranking(np.array([1.0, np.nan, 0.0]), np.array([True, False, True]))
