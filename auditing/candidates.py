@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from simulator.core.errors import InputError, wrong
 from simulator.core.node import Node
 from simulator.core.samples import Samples
 from simulator.core.seeding import generator
+from simulator.experiment import Experiment
 
 NONE = np.empty(0, dtype=np.int64)
 
@@ -36,23 +38,30 @@ class Candidates:
     member: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, nodes: Sequence[Node], limit: int, canaries: NDArray[np.int64] = NONE) -> Candidates:
+    def of(cls, nodes: Sequence[Node], limit: int, planted: NDArray[np.int64] = NONE) -> Candidates:
         """Of each node at most ``limit`` training samples and as many held-out ones, drawn by the run's seed.
+
+        As many of one kind as of the other, lest nodes with few non-members weigh more among members than among
+        non-members: then whoever tells nodes apart would tell members, too.
 
         Args:
             nodes: whose samples.
             limit: of members, and of non-members.
-            canaries: rows of the training arrays that are no candidates, for their wrong labels would tell them apart.
+            planted: rows of the training arrays that are no candidates; see `planted_in`.
 
         Raises:
             InputError: the run held no samples out.
         """
         parts: list[tuple[int, bool, torch.Tensor]] = []
         for node in nodes:
-            for member, samples in ((True, node.data.train), (False, node.data.held_out)):
+            pool = {
+                member: samples.index[~torch.isin(samples.index, torch.from_numpy(planted))]
+                for member, samples in ((True, node.data.train), (False, node.data.held_out))
+            }
+            size = min(limit, *map(len, pool.values()))
+            for member, index in pool.items():
                 rng = generator(node.seed, f"audit.candidates.{member}", node=node.id)
-                index = samples.index[~torch.isin(samples.index, torch.from_numpy(canaries))]
-                chosen = np.sort(rng.permutation(len(index))[:limit])
+                chosen = np.sort(rng.permutation(len(index))[:size])
                 parts.append((node.id, member, index[torch.from_numpy(chosen)]))
         if not all(len(index) for _, _, index in parts):
             raise nothing_held_out()
@@ -87,8 +96,29 @@ class Candidates:
         return 2 * self.node + self.member
 
 
-def population_of(samples: Samples, limit: int, seed: int) -> Samples:
-    """At most ``limit`` of ``samples``, which nobody trained on, drawn by the run's seed."""
+def planted_in(partition: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
+    """int64 [K]: the rows of a run's training arrays that were planted among members only; of its ``partition.npz``.
+
+    Canaries, and both samples of a pair of duplicates: their labels alone would tell them from non-members.
+    """
+    copied = partition.get("train_duplicate_of", NONE)
+    copies = partition["train_index"][: len(copied)][copied >= 0]
+    return np.concatenate([partition.get("canary_index", NONE), copies, copied[copied >= 0]])
+
+
+def check_exchangeable(experiment: Experiment) -> None:
+    """Refuse a run in which a model that saw no sample of a node could tell members from non-members.
+
+    Raises:
+        InputError: its members were chosen among training samples by a score that held-out samples do not have.
+    """
+    if experiment.data.subset is not None:
+        what = "members are a coreset, chosen by scores that held-out samples do not have: they differ by themselves."
+        raise wrong("data.subset", what, "Audit a run on all of its training samples (data.subset=null).")
+
+
+def population_of(samples: Samples, limit: int | None, seed: int) -> Samples:
+    """At most ``limit`` of ``samples``, which nobody trained on, drawn by the run's seed; all if it is None."""
     chosen = generator(seed, "audit.population").permutation(len(samples))[:limit]
     return samples.subset(torch.from_numpy(np.sort(chosen)))
 

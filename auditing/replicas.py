@@ -9,7 +9,6 @@ r n + i of n a network. Samples for validation stay what they are.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from auditing.candidates import nothing_held_out
+from auditing.candidates import check_exchangeable, nothing_held_out
 from auditing.cost import cost
 from auditing.views.record import RunRecord
 from simulator.build import Simulation
@@ -29,6 +28,7 @@ from simulator.core.observer import Observer
 from simulator.core.recording import Recording
 from simulator.core.samples import Samples
 from simulator.core.seeding import generator
+from simulator.core.strict_json import dumps, loads
 from simulator.experiment import CheckpointSettings, EvaluateSettings, Experiment
 from simulator.launch import Run, carry_on
 from simulator.parsing import load_experiment
@@ -107,7 +107,8 @@ def train(run: Run, number: int, observers: Sequence[Observer] = ()) -> Replicas
     """The ``number`` replicas of ``run``: those that there are, or new ones; continued where it was stopped.
 
     Raises:
-        InputError: the run held no samples out, has not finished or has no rounds in step, or there are other replicas.
+        InputError: the run held no samples out, trained on a coreset, has not finished or has no rounds in step, or
+            there are other replicas.
         Interrupted: Ctrl-C; what was trained is kept.
         RunError: training could not go on.
     """
@@ -135,6 +136,7 @@ def _checked(run: Run) -> Experiment:
     experiment = load_experiment(run.directory.experiment, recorded=True)
     if experiment.data.held_out == 0:
         raise nothing_held_out()
+    check_exchangeable(experiment)
     if experiment.mode == "asynchronous":
         what = "an asynchronous run has no replicas: who meets whom, and when, depends on all nodes of a simulation."
         raise wrong("mode", what, "Audit it by attacks that need none, without --replicas.")
@@ -167,8 +169,8 @@ def _claim(path: Path, content: Mapping[str, Any]) -> None:
     file = path / "replicas.json"
     if not file.exists():
         path.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(content) + "\n")
-    found = json.loads(file.read_text())
+        file.write_text(dumps(content) + "\n")
+    found = loads(file.read_text())
     if found != content:
         same = found["experiment"] == content["experiment"]
         what = f"holds {found['replicas']} replicas{'' if same else ' of another experiment'}."

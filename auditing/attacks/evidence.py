@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import log, pi
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from simulator.core.errors import wrong
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -27,6 +29,11 @@ class Evidence:
         references: float64 [M, N], the candidates' signal in the same place of M replicas; None where there are none.
         member_of: bool [M, N], whether the candidate's node trained on it in that replica.
         population_references: float64 [M, P], the population's signal there; None where no attack asked for it.
+        node: int64 [N], whose pool each candidate is from; by default all are from one.
+
+    Raises:
+        InputError: a signal is not finite. A comparison with NaN is false, so such a sample would pass for an unlikely
+            member, or for a sure one.
     """
 
     signal: Floats
@@ -36,6 +43,21 @@ class Evidence:
     references: Floats | None = None
     member_of: Bools | None = None
     population_references: Floats | None = None
+    node: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, dtype=np.int64))
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "node", np.broadcast_to(self.node, self.signal.shape))
+        for name in ("signal", "population", "references", "population_references"):
+            if (values := getattr(self, name)) is not None:
+                _check_finite(name, values)
+
+    def at(self, rows: Bools) -> Evidence:
+        """The same of the candidates in ``rows``, bool [N]."""
+        of_references = {
+            name: values[:, rows] for name in ("references", "member_of") if (values := getattr(self, name)) is not None
+        }
+        of_candidates = {name: getattr(self, name)[rows] for name in ("signal", "labels", "node")}
+        return replace(self, **of_references, **of_candidates)
 
     @property
     def inside(self) -> References:
@@ -100,6 +122,16 @@ class References:
         )
         found: Floats = low + (place - np.floor(place)) * (high - low)
         return found
+
+
+def _check_finite(name: str, values: Floats) -> None:
+    """Refuse NaN and infinity, ``values`` being float64 [samples] or [references, samples]."""
+    if not np.isfinite(values).all():
+        *reference, sample = (int(place[0]) for place in np.nonzero(~np.isfinite(values)))
+        model = f"reference {reference[0]}" if reference else "the attacked model"
+        kind = "population sample" if name.startswith("population") else "candidate"
+        what = f"{kind} {sample} has the signal {values[*reference, sample]} in {model}."
+        raise wrong("--signal", what, "Audit an earlier round, or a run that did not diverge.")
 
 
 def log_density(x: Floats, mean: Floats, sd: Floats) -> Floats:

@@ -6,11 +6,12 @@ What an attack does not say of signals it can do with any of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from auditing.attacks import calibration, likelihood, lira, rmia
 from auditing.attacks.evidence import Evidence, Floats, Spread
+from auditing.attacks.rmia import RmiaSettings
 from auditing.attacks.signals import SIGNALS
 from auditing.attacks.threshold import class_threshold, threshold
 from simulator.core.errors import did_you_mean, wrong
@@ -60,6 +61,12 @@ ATTACKS: Mapping[str, Attack] = {
     "curvature_lr": Attack(likelihood.lr, replicas=2),
     "curvature_lr_released": Attack(partial(likelihood.lr, released=True), 2, variant=True),
 }
+
+
+def attacks_with(settings: RmiaSettings) -> Mapping[str, Attack]:
+    """`ATTACKS`, with what RMIA leaves open."""
+    settled = {"rmia": partial(rmia.offline, settings=settings), "rmia_online": partial(rmia.online, settings=settings)}
+    return {**ATTACKS, **{name: replace(ATTACKS[name], judge=judge) for name, judge in settled.items()}}
 
 
 def chosen(asked: Sequence[str], signals: Sequence[str], replicas: int) -> tuple[str, ...]:

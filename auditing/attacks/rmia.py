@@ -1,42 +1,164 @@
-"""The robust membership-inference attack (RMIA, Zarifzadeh et al. 2024, arXiv:2312.03262): pairwise ratios."""
+"""The robust membership-inference attack (RMIA, Zarifzadeh et al. 2024, arXiv:2312.03262): pairwise ratios.
+
+Signals are logarithms of the true label's probability. With p the probability in the attacked model and pr that in a
+model drawn at random, a candidate x dominates a sample z of the population if
+[p(x) / pr(x)] / [p(z) / pr(z)] >= gamma; its score is the share of the population that it dominates.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
+from pydantic import Field
+from scipy.special import logsumexp
 
-from auditing.attacks.evidence import Evidence, Floats, References
+from auditing.attacks.evidence import Bools, Evidence, Floats
+from auditing.metrics import Ranking
+from simulator.core.errors import wrong
+from simulator.core.registry import Settings
 
-GAMMA = 1.0  # a candidate dominates a population sample from this ratio on
-OFFLINE_A = 0.3  # how models that train on a sample raise its probability: p_in = a p_out + 1 - a
+GRID = tuple(tenth / 10 for tenth in range(11))  # the values of a that are tried, as in the paper
+USUAL_A = 0.3  # where no reference trained on some candidates and not on others: the released code's
+LogDrawn = Callable[[Floats, Bools], Floats]  # log pr, float64 [N], from signals and membership [M, N]
 
 
-def offline(evidence: Evidence) -> Floats:
-    """Share of the population that the candidate dominates, float64 [N], within [0, 1].
+class RmiaSettings(Settings):
+    """What RMIA leaves open.
 
-    Signals are logarithms of the true label's probability. With p the probability in the attacked model, the candidate
-    x dominates z if [p(x) / pr(x)] / [p(z) / pr(z)] > `GAMMA`, where pr, the probability in a model drawn at random, is
-    ((1 + a) p_out + 1 - a) / 2 with p_out the mean over references that did not train on the sample and a = `OFFLINE_A`
-    (sec. 3.3). For the population those are all.
+    Attributes:
+        a: how models that train on a sample raise its probability, p_in = a p_out + 1 - a; None: `tuned`.
+        gamma: by what factor a candidate's ratio must exceed that of a population sample to dominate it.
     """
-    return _dominated(evidence, _drawn(_mean(evidence.outside)))
+
+    a: float | None = Field(default=None, ge=0, le=1)
+    gamma: float = Field(default=1.0, gt=0)
 
 
-def online(evidence: Evidence) -> Floats:
-    """As `offline`, with pr(x) the mean of p_in and p_out. No replica trains on the population: its pr is as there."""
-    return _dominated(evidence, (_mean(evidence.inside) + _mean(evidence.outside)) / 2)
+USUAL = RmiaSettings()
 
 
-def _mean(references: References) -> Floats:
-    """Mean probability in the references, float64 [N]."""
-    return References(np.exp(references.values), references.chosen).mean
+def offline(evidence: Evidence, settings: RmiaSettings = USUAL) -> Floats:
+    """Share of the population dominated, with pr = ((1 + a) p_out + 1 - a) / 2 for candidates and population alike.
+
+    p_out is the mean over references that did not train on the sample (sec. 3.3); for the population those are all.
+    Each node's candidates are compared with a population of that node's mixture of classes. float64 [N], see
+    `dominated`.
+
+    Raises:
+        InputError: the population has no sample of any class of a node's candidates.
+    """
+    return _by_node(evidence, lambda own: _offline(own, tuned(own) if settings.a is None else settings.a, settings))
 
 
-def _drawn(outside: Floats) -> Floats:
-    return ((1 + OFFLINE_A) * outside + 1 - OFFLINE_A) / 2
+def online(evidence: Evidence, settings: RmiaSettings = USUAL) -> Floats:
+    """As `offline`, with pr the mean over references that trained on the sample and that did not, half each.
+
+    No replica trains on the population, so for it the mean is over all of them, without the formula of the offline
+    form.
+    """
+    return _by_node(evidence, lambda own: _score(own, _both_sides, settings.gamma))
 
 
-def _dominated(evidence: Evidence, drawn: Floats) -> Floats:
-    assert evidence.population_references is not None  # provided to attacks that judge probabilities
-    usual = _drawn(np.exp(evidence.population_references).mean(axis=0))
-    ratios, others = np.exp(evidence.signal) / drawn, np.sort(np.exp(evidence.population) / usual)
-    return np.searchsorted(others, ratios / GAMMA) / len(others)
+def tuned(evidence: Evidence) -> float:
+    """The a in `GRID` with which the offline attack finds each reference's own members best (ibid., appendix B).
+
+    Each reference is attacked with the others for references. The population plays no part: the score increases with
+    the candidate's ratio, and an AUC does not ask how. Of equal mean AUC the smaller a is taken.
+    """
+    assert evidence.references is not None  # an attack that needs them is refused where there are none
+    assert evidence.member_of is not None
+    found = []
+    for target, member in enumerate(evidence.member_of):
+        if member.any() and not member.all():
+            rest = np.arange(len(evidence.references)) != target
+            outside = _log_mean(evidence.references[rest], ~evidence.member_of[rest])
+            ratios = (evidence.references[target] - _raised(outside, a) for a in GRID)
+            found.append([Ranking(ratio, member).roc().auc for ratio in ratios])
+    return GRID[int(np.argmax(np.mean(found, axis=0)))] if found else USUAL_A
+
+
+def dominated(ratio: Floats, others: Floats, weights: Floats, gamma: float) -> Floats:
+    """Share of the population that each candidate dominates, plus less than half the smallest step for its own ratio.
+
+    Without the latter, all that dominate everything would share one score, and no threshold could tell them apart: the
+    score is an increasing function of the ratio.
+
+    Args:
+        ratio: float64 [N], log p / pr of the candidates.
+        others: float64 [P], of the population.
+        weights: float64 [P], how much each of the population counts; at least one is positive.
+        gamma: see `RmiaSettings`.
+
+    Returns:
+        float64 [N].
+    """
+    order = np.argsort(others, kind="stable")
+    share = np.append(0.0, np.cumsum(weights[order]) / weights.sum())
+    step = weights[weights > 0].min() / weights.sum()
+    own = ratio / (1 + np.abs(ratio))  # within (-1, 1) and increasing
+    return share[np.searchsorted(others[order], ratio - np.log(gamma), side="right")] + step * (1 + own) / 4
+
+
+def _by_node(evidence: Evidence, attack: Callable[[Evidence], Floats]) -> Floats:
+    found = np.empty(len(evidence.signal))
+    for node in np.unique(evidence.node):
+        own = evidence.node == node
+        found[own] = attack(evidence.at(own))
+    return found
+
+
+def _offline(evidence: Evidence, a: float, settings: RmiaSettings) -> Floats:
+    return _score(evidence, partial(_offline_drawn, a=a), settings.gamma)
+
+
+def _score(evidence: Evidence, drawn: LogDrawn, gamma: float) -> Floats:
+    """`dominated` with log pr as ``drawn`` says."""
+    usual = evidence.population_references
+    assert evidence.references is not None  # an attack that needs them is refused where there are none
+    assert evidence.member_of is not None
+    assert usual is not None  # provided to attacks that judge probabilities
+    ratio = evidence.signal - drawn(evidence.references, evidence.member_of)
+    others = evidence.population - drawn(usual, np.zeros(usual.shape, dtype=np.bool_))
+    return dominated(ratio, others, _weights(evidence), gamma)
+
+
+def _weights(evidence: Evidence) -> Floats:
+    """Of the population, so that its classes are mixed as those of the candidates are. float64 [P]."""
+    size = 1 + max(evidence.labels.max(), evidence.population_labels.max())
+    asked, usual = (np.bincount(labels, minlength=size) for labels in (evidence.labels, evidence.population_labels))
+    weights = (asked / np.maximum(usual, 1))[evidence.population_labels]
+    if not weights.any():
+        what = f"none of the {len(weights)} test samples is of a class that node {evidence.node[0]} holds."
+        raise wrong("--attack rmia", what, "Run it again with more test samples (data.test_samples).")
+    return weights
+
+
+def _offline_drawn(values: Floats, member_of: Bools, a: float) -> Floats:
+    return _raised(_log_mean(values, ~member_of), a)
+
+
+def _raised(outside: Floats, a: float) -> Floats:
+    """log pr of log p_out: half way from p_out to a p_out + 1 - a."""
+    with np.errstate(divide="ignore"):  # log 0 where a is 1
+        return np.logaddexp(np.log((1 + a) / 2) + outside, np.log((1 - a) / 2))
+
+
+def _both_sides(values: Floats, member_of: Bools) -> Floats:
+    """Where one side has no reference, the other stands for both."""
+    inside, outside = member_of.any(axis=0), (~member_of).any(axis=0)
+    p_in, p_out = (_log_mean(values, side) for side in (member_of, ~member_of))
+    return np.where(inside & outside, np.logaddexp(p_in, p_out) - np.log(2), np.where(inside, p_in, p_out))
+
+
+def _log_mean(values: Floats, chosen: Bools) -> Floats:
+    """Log of the mean probability in the ``chosen`` references, float64 [N]; as usual with others where there are none.
+
+    In logarithms, since probabilities underflow: e^-800 is 0, and 0 / 0 no ratio.
+    """
+    count = chosen.sum(axis=0)
+    with np.errstate(divide="ignore"):
+        mean: Floats = logsumexp(np.where(chosen, values, -np.inf), axis=0) - np.log(np.maximum(count, 1))
+    usual = logsumexp(mean[count > 0]) - np.log((count > 0).sum()) if (count > 0).any() else 0.0
+    return np.where(count > 0, mean, usual)

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 from pydantic import PositiveInt
+from rich.console import Console as Terminal
 
-from auditing.attacks.membership import ATTACKS, chosen
+from auditing.attacks.membership import ATTACKS, attacks_with, chosen
+from auditing.attacks.rmia import RmiaSettings
 from auditing.attacks.signals import SIGNALS
-from auditing.candidates import NONE, Candidates, labels_of, population_of
+from auditing.candidates import Candidates, check_exchangeable, labels_of, planted_in, population_of
 from auditing.membership.findings import Judged, findings
 from auditing.membership.overfitting import overfitting_gaps
 from auditing.membership.references import reference_signals
 from auditing.membership.report import section
 from auditing.membership.scoring import signals_of
+from auditing.membership.self_check import self_check, told
 from auditing.metrics import Resamples
 from auditing.replicas import train
 from auditing.views.positions import VIEWS, observe
 from auditing.views.record import RunRecord
 from simulator.core.audit import Audit
 from simulator.core.errors import check_known, wrong
+from simulator.core.node import Node
 from simulator.core.report import Section
+from simulator.core.samples import Samples
 from simulator.core.seeding import generator
+from simulator.core.strict_json import dumps, loads
 from simulator.launch import Run
+from simulator.parsing import load_experiment
 from simulator.results.console import Console
 from simulator.results.run_directory import RunDirectory
 
@@ -42,8 +48,10 @@ class MembershipAudit(Audit):
             attacks: names in `ATTACKS`; by default all that the replicas are enough for, without mere variants.
             signals: names in `SIGNALS`.
             views: names in `VIEWS`; by default all from which there is something to see in the run.
-            samples: at most this many members, and as many non-members, of each node, and as many test samples.
+            samples: at most this many members, and as many non-members, of each node. Attacks compare them with test
+                samples, with as many by signals that take long, and with all by signals that are probabilities.
             resamples: of the bootstrap that gives intervals.
+            rmia: what RMIA leaves open.
         """
 
         name: str = "membership"
@@ -51,6 +59,7 @@ class MembershipAudit(Audit):
         views: tuple[str, ...] = ()
         samples: PositiveInt = 1000
         resamples: PositiveInt = 500
+        rmia: RmiaSettings = RmiaSettings()
 
     config: Config
 
@@ -61,31 +70,41 @@ class MembershipAudit(Audit):
         check_known("--view", self.config.views, VIEWS)
         audited = Run(RunDirectory.open(run), "finished")
         _check_one_view(audited)
+        check_exchangeable(load_experiment(audited.directory.experiment))
         observed, unseen = observe(RunRecord.of(audited), audited.directory.topology, self.config.views)
-        canaries, first = audited.directory.partition().get("canary_index", NONE), audited.nodes[0]
-        asked = Candidates.of(audited.nodes, self.config.samples, canaries)
-        population = population_of(first.data.test, self.config.samples, first.seed)
+        first = audited.nodes[0]
+        asked = Candidates.of(audited.nodes, self.config.samples, planted_in(audited.directory.partition()))
+        resamples = Resamples(asked.strata, self.config.resamples, generator(first.seed, "audit.resamples"))
+        check = self_check(self.config.signals, audited, asked, resamples)
+        Terminal(stderr=True).print(told(check), markup=False, highlight=False, soft_wrap=True)
+        population = self._population(first)
         compared = any(ATTACKS[attack].replicas for attack in attacks)
         replicas = train(audited, self.config.replicas, [Console()]) if compared else None
         scored = self.config.signals, audited, observed, asked, population
-        judged = Judged(asked, observed, *signals_of(*scored), labels_of(population))
+        labels, settled = {name: labels_of(each) for name, each in population.items()}, attacks_with(self.config.rmia)
+        judged = Judged(asked, observed, *signals_of(*scored), labels, attacks=settled)
         if replicas:
             signals = reference_signals(self.config.signals, audited, replicas, *scored[2:], results / "references")
             judged = replace(judged, references=signals)
         names = [f"{s}, {a}" for s, a in product(self.config.signals, attacks) if ATTACKS[a].judges(s)]
-        resamples = Resamples(asked.strata, self.config.resamples, generator(first.seed, "audit.resamples"))
         result = {"settings": self.config.model_dump(mode="json"), "round": first.round, "nodes": len(audited.nodes)}
         result |= findings(judged, names, resamples) | {"gaps": overfitting_gaps(audited, asked)}
+        result |= {"check": check, "left": _left(audited)}
         result |= {"unseen": [f"{each.view}: {each.problems[0].what}" for each in unseen]}
         results.mkdir(parents=True, exist_ok=True)
         (results / "result.json").unlink(missing_ok=True)
         asked.save(results / "scores.npz", judged.signals, observed.names)
-        (results / "result.json").write_text(json.dumps(result) + "\n")
+        (results / "result.json").write_text(dumps(result) + "\n")
+
+    def _population(self, node: Node) -> dict[str, Samples]:
+        """By signal, what candidates are compared with: where that takes long, a part of the test samples."""
+        limits = {name: None if SIGNALS[name].log_probability else self.config.samples for name in self.config.signals}
+        return {name: population_of(node.data.test, limit, node.seed) for name, limit in limits.items()}
 
     @classmethod
     def metrics(cls, results: Path) -> Mapping[str, float]:
         """AUC and TPR at low FPR of each attack from each view: ``<view>/<signal>/<attack>/auc``."""
-        attacks = json.loads((results / "result.json").read_text())["attacks"]
+        attacks = loads((results / "result.json").read_text())["attacks"]
         return {
             f"{view}/{attack.replace(', ', '/')}/{name}".replace(" ", "_"): found[name]["value"]
             for attack, views in attacks.items()
@@ -98,7 +117,12 @@ class MembershipAudit(Audit):
     def sections(cls, results: Path) -> Sequence[Section]:
         """One section: tables of attacks and views, ROC curves, leakage by node, distance, round and victim."""
         topology = RunDirectory(results.parents[1]).topology
-        return [section(json.loads((results / "result.json").read_text()), topology)]
+        return [section(loads((results / "result.json").read_text()), topology)]
+
+
+def _left(run: Run) -> int:
+    """How many training samples, of all nodes, a method took out of training on the way."""
+    return sum(len(node.data.train) - len(node.training_set.private_positions) for node in run.nodes)
 
 
 def _check_one_view(run: Run) -> None:

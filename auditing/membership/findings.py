@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from auditing.attacks.membership import ATTACKS
+from auditing.attacks.membership import ATTACKS, Attack
 from auditing.candidates import Candidates
 from auditing.membership.leakage import Leakage, leakage, leakage_matrix, victim_aucs
 from auditing.membership.scoring import References, Scores, scores_of
@@ -30,24 +30,26 @@ class Judged:
         observed: what attackers hold.
         signals: float64 [models, N] by name.
         population: float64 [models, P] by name, of samples that no node trained on.
-        population_labels: int64 [P], their classes.
+        population_labels: int64 [P] by signal, their classes.
         references: what replicas have, by signal; empty where there are none.
+        attacks: that can be carried out, by name.
     """
 
     candidates: Candidates
     observed: Observed
     signals: Mapping[str, Floats]
     population: Mapping[str, Floats]
-    population_labels: NDArray[np.int64]
+    population_labels: Mapping[str, NDArray[np.int64]]
     references: Mapping[str, References] = field(default_factory=dict)
+    attacks: Mapping[str, Attack] = field(default_factory=lambda: ATTACKS)
 
     def scores(self, name: str, views: Iterable[View]) -> Scores:
         """Those of the attack ``name``, "signal, attack", for everything that is seen in ``views``."""
         signal, attack = name.split(", ")
-        population = self.population[signal], self.population_labels
+        population = self.population[signal], self.population_labels[signal]
         seen = dict.fromkeys(pair.observation for view in views for pair in view.pairs)
         references = self.references.get(signal)
-        return scores_of(ATTACKS[attack], self.signals[signal], self.candidates.labels, *population, seen, references)
+        return scores_of(self.attacks[attack], self.signals[signal], self.candidates, *population, seen, references)
 
 
 def findings(judged: Judged, names: Sequence[str], resamples: Resamples) -> dict[str, Any]:

@@ -49,19 +49,21 @@ def reference_signals(
     replicas: Replicas,
     observed: Observed,
     candidates: Candidates,
-    population: Samples,
+    population: Mapping[str, Samples],
     folder: Path,
 ) -> dict[str, ReferenceSignals]:
     """By signal, what each replica has in the place of the models of ``observed``, which is of ``run``.
 
     One replica's models are in memory at a time, and none are kept: what they give goes to ``folder``, two files a
-    signal. Models are probed as those of ``run`` are.
+    signal. Models are probed as those of ``run`` are; the population is that of each signal.
+
+    Raises:
+        InputError: a signal is not finite.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    asked, usual = (
-        {name: _file(folder / f"{name}-{kind}.npy", (replicas.number, len(observed.models), size)) for name in names}
-        for kind, size in (("candidates", len(candidates)), ("population", len(population)))
-    )
+    shape = replicas.number, len(observed.models)
+    asked = {name: _file(folder / f"{name}-candidates.npy", (*shape, len(candidates))) for name in names}
+    usual = {name: _file(folder / f"{name}-population.npy", (*shape, len(population[name]))) for name in names}
     for replica in range(replicas.number):
         theirs = replace(observed, record=replicas.record(replica))
         whose = f"replica {replica + 1} of {replicas.number}: "

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 
 from auditing.membership.figures import Result, figures, hops
+from auditing.membership.self_check import told
 from simulator.core.report import Section, Table
 from simulator.results.formatting import MISSING
 from topologies import Topology
@@ -53,6 +54,12 @@ def _paragraphs(result: Result) -> Iterator[str]:
         f"rests on the {(members + non_members) / result['nodes']:.0f} candidates of one node, and is the less certain "
         "for it."
     )
+    yield told(result["check"]) if "check" in result else "This audit was made before audits checked themselves."
+    if result.get("left"):
+        yield (
+            f"Of the members' nodes, {result['left']:,} training samples were taken out of training on the way, by a "
+            "method that chooses among them. They count as members, since their node trained on them or chose by them."
+        )
     if result["unseen"]:
         yield f"Not among the views: {'; '.join(result['unseen'])}"
 

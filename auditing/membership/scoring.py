@@ -16,6 +16,7 @@ from auditing.attacks.evidence import Evidence
 from auditing.attacks.membership import Attack
 from auditing.attacks.signals import SIGNALS
 from auditing.candidates import Candidates
+from auditing.finite import check_finite
 from auditing.progress import Countdown
 from auditing.views.view import Observation, Observed
 from simulator.backends.local import cores
@@ -29,9 +30,16 @@ Scores = Mapping[Observation, Floats]
 
 
 def signals_of(
-    names: Sequence[str], run: Run, observed: Observed, candidates: Candidates, population: Samples, whose: str = ""
+    names: Sequence[str],
+    run: Run,
+    observed: Observed,
+    candidates: Candidates,
+    population: Mapping[str, Samples],
+    whose: str = "",
 ) -> tuple[dict[str, Floats], dict[str, Floats]]:
     """Signals by name, high for members: of ``candidates``, float64 [models, N], and of ``population`` [models, P].
+
+    The population is that of each signal, by name.
 
     NaN where no attacker asks: in models of recorded rounds, of the candidates of nodes that are not their victims.
 
@@ -39,19 +47,24 @@ def signals_of(
     activations but keeps float32 parameters, so they are what attackers hold, and here nothing more is rounded. Each
     model has a thread and torch one thread in it, so the number of cores does not change results. Progress is told,
     with ``whose`` models these are in front.
+
+    Raises:
+        InputError: a signal is not finite.
     """
-    data, seed = run.nodes[0].data, run.nodes[0].seed
+    data, seed, models = run.nodes[0].data, run.nodes[0].seed, observed.names
     groups = [_groups(candidates, victims) for victims in observed.victims()]
-    costs = [float(len(population) + sum(map(len, rows))) for rows in groups]
+    tested = max(map(len, population.values()), default=0)
+    costs = [float(tested + sum(map(len, rows))) for rows in groups]
     asked = {name: np.full((len(groups), len(candidates)), np.nan) for name in names}
-    usual = {name: np.empty((len(groups), len(population))) for name in names}
+    usual = {name: np.empty((len(groups), len(population[name]))) for name in names}
 
     def measure(row: int, network: FlatModule) -> list[list[Floats]]:
         network.bind(observed.model(row))
-        sets = [population, *(candidates.samples.subset(torch.from_numpy(rows)) for rows in groups[row])]
-        return [[_measure(name, network, samples, data, seed) for samples in sets] for name in names]
+        sets, model = [candidates.samples.subset(torch.from_numpy(rows)) for rows in groups[row]], whose + models[row]
+        asked_of = ((name, (population[name], *sets)) for name in names)
+        return [[_measure(name, network, each, data, seed, model) for each in every] for name, every in asked_of]
 
-    samples = f"{len(candidates):,} candidates and {len(population):,} test samples"
+    samples = f"{len(candidates):,} candidates and {tested:,} test samples"
     countdown = Countdown(f"{whose}scoring {samples} in {len(costs)} models: {sum(costs):,.0f} x {len(names)} signals")
     with _threads(run) as each:
         for row, found in enumerate(countdown.over(each(measure, range(len(groups))), costs)):
@@ -72,7 +85,7 @@ class References(Protocol):
 def scores_of(
     attack: Attack,
     signals: Floats,
-    labels: NDArray[np.int64],
+    candidates: Candidates,
     population: Floats,
     population_labels: NDArray[np.int64],
     observations: Iterable[Observation],
@@ -83,18 +96,19 @@ def scores_of(
     Args:
         attack: one of `ATTACKS`.
         signals: float64 [models, N], of the candidates.
-        labels: int64 [N], their classes.
+        candidates: these N.
         population: float64 [models, P], of samples that no node trained on.
         population_labels: int64 [P], their classes.
         observations: what attackers judge by.
         references: the same signal in replicas, where there are any.
     """
-    found = {}
+    found, labels, node = {}, candidates.labels, candidates.node
     for observation in observations:
         signal, usual = observation.signal(signals), observation.signal(population)
         asked, score = ~np.isnan(signal), np.full(len(labels), np.nan)
         more = references.evidence(observation, asked) if references else {}
-        score[asked] = attack(Evidence(signal[asked], labels[asked], usual, population_labels, **more))
+        mine = {"node": node[asked], **more}
+        score[asked] = attack(Evidence(signal[asked], labels[asked], usual, population_labels, **mine))
         found[observation] = score
     return found
 
@@ -106,9 +120,11 @@ def _groups(candidates: Candidates, victims: Collection[int] | None) -> list[NDA
     return [np.flatnonzero(candidates.node == victim) for victim in sorted(victims)]
 
 
-def _measure(name: str, network: FlatModule, samples: Samples, data: NodeData, seed: int) -> Floats:
+def _measure(name: str, network: FlatModule, samples: Samples, data: NodeData, seed: int, model: str) -> Floats:
     rng = generator(seed, f"audit.signals.{name}")  # all models are probed alike
-    return SIGNALS[name].measure(network, samples, data.normalizer, rng)
+    found = SIGNALS[name].measure(network, samples, data.normalizer, rng)
+    check_finite(found, name, samples, model)
+    return found
 
 
 @contextmanager

@@ -48,7 +48,7 @@ def scores_of(run: Run, canaries: Candidates, signals: Sequence[str], known: int
     seen = [name for name in VIEWS if _is_seen(name, record, run)]
     observed, _ = observe(record, run.directory.topology, seen)
     nobody = population_of(first.data.test, 1, first.seed)  # these attacks compare with no population
-    values, _ = signals_of(signals, run, observed, canaries, nobody)
+    values, _ = signals_of(signals, run, observed, canaries, dict.fromkeys(signals, nobody))
     found = {"update regression": coefficients(run, record, canaries, known)} if "global" in seen else {}
     for name in signals:
         found |= {f"{name}, {view.name}": score for view, score in _viewed(observed, values[name], canaries)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +22,7 @@ from auditing.views.record import RunRecord
 from simulator.core.audit import Audit
 from simulator.core.errors import InputError, Problem, check_known, wrong
 from simulator.core.report import Section
+from simulator.core.strict_json import dumps, loads
 from simulator.launch import Run
 from simulator.results.run_directory import RunDirectory
 
@@ -80,7 +80,7 @@ class EmpiricalPrivacyAudit(Audit):
             "membership_auc": _membership(results.parent / "membership" / "result.json", len(promises)),
         }
         results.mkdir(parents=True, exist_ok=True)
-        (results / "result.json").write_text(json.dumps(result) + "\n")
+        (results / "result.json").write_text(dumps(result) + "\n")
 
     @classmethod
     def metrics(cls, results: Path) -> Mapping[str, float]:
@@ -89,7 +89,7 @@ class EmpiricalPrivacyAudit(Audit):
         ``perfect_attack`` is what the best one would show with the noise as promised, and ``recorded`` the share of
         the rounds that were.
         """
-        result = json.loads((results / "result.json").read_text())
+        result = loads((results / "result.json").read_text())
         pooled, recorded = next(iter(result["attacks"].values()))["pooled"], result["recorded"]
         perfect = {"perfect_attack": result["perfect_attack"]["pooled"]["typical"]} if result["perfect_attack"] else {}
         shown = {"lower_bound": pooled["epsilon"], "ceiling": pooled["ceiling"]}
@@ -98,7 +98,7 @@ class EmpiricalPrivacyAudit(Audit):
     @classmethod
     def sections(cls, results: Path) -> Sequence[Section]:
         """One section: promise, lower bound, attack and accuracy of each node, and what each attack shows."""
-        return [section(json.loads((results / "result.json").read_text()))]
+        return [section(loads((results / "result.json").read_text()))]
 
     def _check_recorded(self, record: RunRecord) -> None:
         """Refuse runs of which too little was recorded to show anything.
@@ -168,5 +168,5 @@ def _membership(path: Path, nodes: int) -> list[float | None]:
     """By node, the AUC of the strongest attack of the audit of membership from its first view; None where unknown."""
     if not path.exists():
         return [None] * nodes
-    victims: Mapping[str, list[float | None]] = json.loads(path.read_text())["victims"]
+    victims: Mapping[str, list[float | None]] = loads(path.read_text())["victims"]
     return next(iter(victims.values()))

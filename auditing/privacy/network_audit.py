@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +17,7 @@ from simulator.core.audit import Audit
 from simulator.core.errors import InputError, Problem
 from simulator.core.method import METHODS
 from simulator.core.report import Section
+from simulator.core.strict_json import dumps, loads
 from simulator.experiment import Experiment
 from simulator.parsing import load_experiment
 from simulator.results.run_directory import RunDirectory
@@ -61,12 +61,12 @@ class NetworkPrivacyAudit(Audit):
             raise InputError(*problems)
         result = self._result(experiment, noise_of(directory, experiment, self.config.noise_multiplier))
         results.mkdir(parents=True, exist_ok=True)
-        (results / "result.json").write_text(json.dumps(result) + "\n")
+        (results / "result.json").write_text(dumps(result) + "\n")
 
     @classmethod
     def sections(cls, results: Path) -> Sequence[Section]:
         """One section: epsilon by distance, beside the published formula and other graphs, and from node to node."""
-        return [section(json.loads((results / "result.json").read_text()))]
+        return [section(loads((results / "result.json").read_text()))]
 
     def _result(self, experiment: Experiment, declared: DeclaredNoise) -> dict[str, Any]:
         """The content of ``result.json``; null is a node against itself."""

@@ -58,8 +58,9 @@ class Corrupted:
 def corrupt(settings: Corruption, data: ImageData, nodes: Sequence[Rows], seed: int) -> Corrupted:
     """Make the nodes' labels noisy, and put duplicates into their training sets.
 
-    Noise hits round(rate n) of the n training samples of each node, as many of its held-out ones in proportion (were
-    non-members clean, an audit could tell them by their labels), and validation samples where ``validation: noisy``.
+    Noise hits round(rate n) of the n training samples of each node and the same share of its held-out ones (were
+    non-members cleaner, an audit could tell them by their labels; where that share is no whole number, a coin rounds
+    it, so that nodes together are right), and validation samples where ``validation: noisy``.
     Every row has its turn in one random order, so a higher rate hits the same samples and more. The test set stays
     clean.
 
@@ -95,10 +96,20 @@ def _noisy(settings: Corruption, data: ImageData, nodes: Sequence[Rows], seed: i
         raise error.under("data.corruption.labels") from error
     turn = generator(seed, "data.corruption.turn").permutation(len(labels))
     for node, rows in enumerate(nodes):
-        for split in (rows.train, rows.held_out, *((rows.validation,) if settings.validation == "noisy" else ())):
-            hit = split[np.argsort(turn[split])][: round(noise.config.at(node) * len(split))]
+        rate, coin = noise.config.at(node), generator(seed, "data.corruption.held_out", node=node)
+        hits = round(rate * len(rows.train))
+        of_held_out = _rounded(hits * len(rows.held_out), len(rows.train), coin)
+        validation = round(rate * len(rows.validation)) if settings.validation == "noisy" else 0
+        for split, count in zip(rows, (hits, validation, of_held_out), strict=True):
+            hit = split[np.argsort(turn[split])][:count]
             labels[hit] = instead[hit]
     return labels
+
+
+def _rounded(part: int, whole: int, coin: np.random.Generator) -> int:
+    """``part / whole``, up or down by chance where it is no whole number, so that it is right in the mean."""
+    count, rest = divmod(part, whole)
+    return count + int(coin.random() * whole < rest)
 
 
 def _pairs(count: int, rows: Indices, node: int, rng: np.random.Generator) -> tuple[Indices, Indices]:

@@ -198,6 +198,11 @@ def _verified(train: Samples, rows: VerifiedRows | None) -> VerifiedData | None:
 
 def _notes(settings: DataSettings, private: ImageData, drawn: Drawn, left_over: int) -> Iterator[str]:
     yield from private.notes
+    if settings.subset and settings.held_out:
+        yield (
+            "audits of membership will refuse this run: the coreset (data.subset) chooses among training samples only, "
+            "so held-out ones differ from members by themselves"
+        )
     for source, (data, _) in zip(settings.public, drawn, strict=True):
         if data is not private:
             yield from data.notes

@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import norm
 
 from auditing.attacks.evidence import Evidence, References
-from auditing.attacks.membership import ATTACKS, chosen
+from auditing.attacks.membership import ATTACKS, attacks_with, chosen
+from auditing.attacks.rmia import GRID, RmiaSettings, tuned
 from auditing.memorization.replicated import memorization
 from auditing.metrics import Ranking
 from simulator.core.errors import InputError
@@ -91,10 +92,11 @@ def test_neither_the_order_of_references_nor_the_scale_of_the_signal_matters(nam
 
 @pytest.mark.parametrize("name", OFFLINE)
 def test_offline_attacks_do_not_look_at_models_that_trained_on_the_candidate(name):
+    attacks = attacks_with(RmiaSettings(a=0.3))  # tuning it does look at what references know of their own members
     evidence, *_ = gaussian(60, 20)
     other = np.where(evidence.member_of, 99.0, evidence.references)
     blinded = replace(evidence, references=other)
-    np.testing.assert_array_equal(ATTACKS[name](blinded), ATTACKS[name](evidence))
+    np.testing.assert_array_equal(attacks[name](blinded), attacks[name](evidence))
 
 
 @pytest.mark.parametrize("name", WITH_REFERENCES)
@@ -128,18 +130,103 @@ def test_attack_r_and_calibration_by_hand():
     assert References(references, ~member_of).quantile(0.5).tolist() == [1.5, 7.5]
 
 
-def test_rmia_by_its_definition():
+@pytest.mark.parametrize(("a", "gamma"), [(0.3, 1.0), (0.0, 1.0), (1.0, 1.2), (0.6, 0.8)])
+def test_rmia_by_its_definition(a, gamma):
     evidence, *_ = gaussian(40, 12)
+    attacks = attacks_with(RmiaSettings(a=a, gamma=gamma))
     p = {k: np.exp(getattr(evidence, k)) for k in ("signal", "references", "population", "population_references")}
     for name in ("rmia", "rmia_online"):
-        expected = []
+        expected, usual = [], p["population_references"].mean(0)
         for n in range(40):
             inside = evidence.member_of[:, n]
             out = p["references"][~inside, n].mean()
-            drawn = (1.3 * out + 0.7) / 2 if name == "rmia" else (out + p["references"][inside, n].mean()) / 2
-            others = p["population"] / ((1.3 * p["population_references"].mean(0) + 0.7) / 2)
-            expected.append(np.mean(p["signal"][n] / drawn / others > 1))
-        np.testing.assert_allclose(ATTACKS[name](evidence), expected)
+            drawn = ((1 + a) * out + 1 - a) / 2 if name == "rmia" else (out + p["references"][inside, n].mean()) / 2
+            others = p["population"] / (((1 + a) * usual + 1 - a) / 2 if name == "rmia" else usual)
+            expected.append(np.mean(p["signal"][n] / drawn / others >= gamma))
+        above = attacks[name](evidence) - expected
+        assert ((above > 0) & (above < 0.5 / 100)).all()  # half of what one of the population counts
+
+
+def test_rmia_orders_candidates_by_their_own_ratio_where_all_dominate_the_population():
+    evidence, member, *_ = gaussian(4_000, 16, gap=3.0)
+    few = replace(
+        evidence, population=evidence.population[:5] - 3, population_labels=np.zeros(5, np.int64),
+        population_references=evidence.population_references[:, :5],
+    )  # fmt: skip
+    many = attacks_with(RmiaSettings(a=0.3))["rmia"](evidence)
+    scores = attacks_with(RmiaSettings(a=0.3))["rmia"](few)
+    assert (scores > 1).sum() > 0.2 * len(scores)  # dominate all five
+    assert len(np.unique(scores)) == len(scores)
+    np.testing.assert_array_equal(np.argsort(scores), np.argsort(many))
+    assert Ranking(scores, member).roc().tpr_at(0.001) > 0
+
+
+def test_the_a_of_rmia_that_is_tuned_is_the_one_that_made_the_references():
+    rng = np.random.default_rng(0)
+    outside = rng.uniform(0.02, 0.95, 2_000)
+    member_of, member = rng.random((8, 2_000)) < 0.5, np.arange(2_000) % 2 == 0
+    for a in (0.2, 0.8):
+
+        def model(inside, a=a):
+            p = np.where(inside, a * outside + 1 - a, outside)
+            return np.log(p) + rng.normal(0, 0.15, inside.shape)
+
+        references, signal, usual = model(member_of), model(member), model(np.zeros((9, 2_000), bool))
+        labels = np.zeros(2_000, np.int64)
+        evidence = Evidence(signal, labels, usual[0], labels, references, member_of, usual[1:])
+        found = {each: auc(attacks_with(RmiaSettings(a=each))["rmia"](evidence), member) for each in GRID}
+        assert found[tuned(evidence)] > max(found.values()) - 0.003
+        assert auc(ATTACKS["rmia"](evidence), member) == found[tuned(evidence)]
+
+
+def test_each_node_has_a_population_of_its_own_mixture_of_classes():
+    """Two nodes with a class each: alone, or together in one view, their candidates get the same scores."""
+    evidence, *_ = gaussian(40, 12)
+    node, population_labels = np.arange(40) // 20, np.arange(100) % 2
+    shift = np.where(population_labels == 1, -3.0, 0.0)  # the second class is harder
+    both = replace(
+        evidence, labels=node, node=node, population_labels=population_labels, population=evidence.population + shift,
+        population_references=evidence.population_references + shift,
+    )  # fmt: skip
+    for name in ("rmia", "rmia_online"):
+        scores = ATTACKS[name](both)
+        for each in range(2):
+            mine = population_labels == each
+            alone = replace(
+                both.at(node == each), population=both.population[mine], population_labels=np.full(50, each),
+                population_references=both.population_references[:, mine],
+            )  # fmt: skip
+            np.testing.assert_allclose(scores[node == each], ATTACKS[name](alone))
+    lacking = replace(both, population_labels=np.full(100, 7))
+    with pytest.raises(InputError, match="none of the 100 test samples is of a class that node 0 holds"):
+        ATTACKS["rmia"](lacking)
+
+
+def test_probabilities_too_small_for_a_float_still_have_ratios():
+    evidence, *_ = gaussian(40, 12)
+    tiny = replace(evidence, **{k: getattr(evidence, k) - 2_000 for k in ("signal", "references", "population",
+                                                                          "population_references")})  # fmt: skip
+    for name in ("rmia", "rmia_online"):
+        attack = attacks_with(RmiaSettings(a=1.0))[name]
+        np.testing.assert_allclose(attack(tiny), attack(evidence), atol=1e-9)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    ("field", "place", "what"),
+    [
+        ("signal", 3, "candidate 3 has the signal .* in the attacked model"),
+        ("references", (2, 5), "candidate 5 has the signal .* in reference 2"),
+        ("population", 7, "population sample 7 .* in the attacked model"),
+        ("population_references", (1, 0), "population sample 0 .* in reference 1"),
+    ],
+)
+def test_a_signal_that_is_no_number_is_refused_with_its_sample_and_model(field, place, what, value):
+    evidence, *_ = gaussian(10, 4)
+    values = getattr(evidence, field).copy()
+    values[place] = value
+    with pytest.raises(InputError, match=what):
+        replace(evidence, **{field: values})
 
 
 @pytest.mark.parametrize("name", WITH_REFERENCES)

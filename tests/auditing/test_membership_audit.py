@@ -224,8 +224,9 @@ def test_before_news_could_travel_there_is_nothing_to_see(overfitted):
     near, far = (View("", "", tuple(p for p in pairs if (hops[p[:2]] > 1) == distant)) for distant in (False, True))
     observed = Observed(record, tuple(scene.rows), (near, far), {})
     asked, population = Candidates.of(overfitted.nodes, 1000), overfitted.nodes[0].data.test
-    signals, usual = signals_of(["loss"], overfitted, observed, asked, population)
-    scores = Judged(asked, observed, signals, usual, labels_of(population)).scores("loss, threshold", [near, far])
+    signals, usual = signals_of(["loss"], overfitted, observed, asked, {"loss": population})
+    judged = Judged(asked, observed, signals, usual, {"loss": labels_of(population)})
+    scores = judged.scores("loss, threshold", [near, far])
     resamples = Resamples(asked.strata, 200, np.random.default_rng(0))
     close, distant = (leakage(scores, asked, view, resamples).estimates["auc"] for view in (near, far))
     assert close.low > 0.5
@@ -265,7 +266,7 @@ def test_the_command_line_takes_views_samples_and_resamples(overfitted, monkeypa
     result = json.loads((overfitted.path / "audit" / "membership" / "result.json").read_text())
     assert list(result["views"]) == ["message", "mixed"]
     assert (result["members"], result["settings"]["samples"], result["settings"]["resamples"]) == (60, 10, 20)
-    assert "10 test samples" in capsys.readouterr().err
+    assert "60 test samples" in capsys.readouterr().err
     assert "Leakage from node to node" not in (overfitted.path / "report.html").read_text()
 
 

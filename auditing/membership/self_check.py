@@ -1,0 +1,82 @@
+"""The audit's check of itself: what a network says of the candidates that has seen none of them.
+
+If it can tell members from non-members, these differ by themselves, and every figure of the audit is off by that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+
+from auditing.attacks.signals import SIGNALS
+from auditing.candidates import Candidates
+from auditing.finite import check_finite
+from auditing.metrics import Ranking, Resamples, estimates
+from auditing.threads import one_a_core
+from simulator.core.flat_module import FlatModule
+from simulator.core.samples import NodeData
+from simulator.core.seeding import generator
+from simulator.launch import Run
+
+STEPS, BATCH, RATE = 200, 32, 1e-3  # of Adam on test samples: enough to know classes, and what is labelled wrong
+OUTSIDER = "trained on test samples alone"
+
+
+def self_check(
+    names: Sequence[str], run: Run, candidates: Candidates, resamples: Resamples
+) -> dict[str, dict[str, Any]]:
+    """By signal, the AUC of one threshold on it in a network like the run's that was `trained` on test samples alone.
+
+    Returns:
+        Each an `Estimate` as plain data, and ``passed``: whether .5 lies within its interval. By chance it does not
+        once in twenty times.
+    """
+    data, seed = run.nodes[0].data, run.nodes[0].seed
+    with one_a_core() as pool:  # one thread, so that the number of cores does not change results
+        network = pool.submit(trained, FlatModule(run.blueprint.module().module, "fp64"), data, seed).result()
+        found = {name: pool.submit(_auc, name, network, candidates, data, seed, resamples) for name in names}
+        return {name: estimate.result() for name, estimate in found.items()}
+
+
+def trained(network: FlatModule, data: NodeData, seed: int) -> FlatModule:
+    """``network`` after some steps of Adam on the test samples, which are no node's."""
+    rng, optimizer = generator(seed, "audit.check.batches"), torch.optim.Adam(network.module.parameters(), RATE)
+    network.module.eval()
+    for _ in range(STEPS):
+        rows = torch.from_numpy(rng.integers(len(data.test), size=BATCH))
+        images = data.normalizer(data.test.images_at(rows), network.dtype)
+        network.differentiate(cross_entropy(network.module(images), data.test.labels_at(rows)))
+        optimizer.step()
+    return network
+
+
+def told(check: Mapping[str, Mapping[str, Any]]) -> str:
+    """One sentence on what `self_check` found, for people."""
+    shown = ", ".join(
+        f"{each['value']:.3f} [{each['low']:.3f}, {each['high']:.3f}] ({name})" for name, each in check.items()
+    )
+    failed = [name for name, each in check.items() if not each["passed"]]
+    verdict = "where .5 is right, within each interval"
+    if failed:
+        verdict = (
+            f"but .5 is not within the interval of {', '.join(failed)}: members seem to differ from non-members by "
+            "themselves, and the other AUCs are off by as much (by chance this happens once in twenty times)"
+        )
+    return f"Check: a network {OUTSIDER} tells members from non-members with an AUC of {shown}, {verdict}."
+
+
+def _auc(
+    name: str, network: FlatModule, candidates: Candidates, data: NodeData, seed: int, resamples: Resamples
+) -> dict[str, Any]:
+    rng = generator(seed, f"audit.signals.{name}")
+    signal = SIGNALS[name].measure(network, candidates.samples, data.normalizer, rng)
+    check_finite(signal, name, candidates.samples, OUTSIDER)
+    ranking = Ranking(signal, candidates.member)
+    resampled = resamples.rocs(ranking, np.arange(len(candidates)))
+    found = estimates(ranking.roc(), resampled, lambda roc: {"auc": roc.auc})["auc"]
+    return asdict(found) | {"passed": found.low <= 0.5 <= found.high}
