@@ -98,7 +98,9 @@ def dominated(ratio: Floats, others: Floats, weights: Floats, gamma: float) -> F
     share = np.append(0.0, np.cumsum(weights[order]) / weights.sum())
     step = weights[weights > 0].min() / weights.sum()
     own = ratio / (1 + np.abs(ratio))  # within (-1, 1) and increasing
-    return share[np.searchsorted(others[order], ratio - np.log(gamma), side="right")] + step * (1 + own) / 4
+    beaten = np.searchsorted(others[order], ratio - np.log(gamma), side="right")
+    found: Floats = share[beaten] + step * (1 + own) / 4
+    return found
 
 
 def _by_node(evidence: Evidence, attack: Callable[[Evidence], Floats]) -> Floats:
@@ -142,7 +144,8 @@ def _offline_drawn(values: Floats, member_of: Bools, a: float) -> Floats:
 def _raised(outside: Floats, a: float) -> Floats:
     """log pr of log p_out: half way from p_out to a p_out + 1 - a."""
     with np.errstate(divide="ignore"):  # log 0 where a is 1
-        return np.logaddexp(np.log((1 + a) / 2) + outside, np.log((1 - a) / 2))
+        drawn: Floats = np.logaddexp(np.log((1 + a) / 2) + outside, np.log((1 - a) / 2))
+    return drawn
 
 
 def _both_sides(values: Floats, member_of: Bools) -> Floats:

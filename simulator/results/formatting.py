@@ -45,7 +45,9 @@ def megabytes(count: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Hours, minutes and seconds."""
+    """Hours, minutes and seconds; a dash where they are not known."""
+    if not isfinite(seconds):
+        return MISSING
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
