@@ -66,7 +66,8 @@ class MemorizationAudit(Audit):
         check_known("--signal", self.config.signals, SIGNALS)
         audited = Run(RunDirectory.open(run), "finished")
         everything = self._scores(audited)
-        known = ~np.isnan(np.stack(list(everything.values()))).any(axis=0)  # others are finite: scores see to that
+        unknown = np.isnan(np.stack(list(everything.values())))  # infinity there is none: scores see to that
+        known: NDArray[np.bool_] = ~unknown.any(axis=0)
         samples = TrainingSamples.of(audited.directory.partition()).at(known)
         scores = {name: score[known] for name, score in everything.items()}
         shown = self._shown(audited, samples, next(iter(scores.values())))

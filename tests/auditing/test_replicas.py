@@ -125,12 +125,13 @@ def test_each_replica_has_a_consensus_of_its_own(tmp_path):
 
 
 def test_each_replica_trains_on_another_half_of_every_pool(plain, trained):
-    asked = Candidates.of(plain.nodes, 1000)
-    masks = np.concatenate([asked.member[None], trained.member_of(asked.samples)])
+    parts = [(node.id, samples) for node in plain.nodes for samples in (node.data.train, node.data.held_out)]
+    index, sizes = torch.cat([samples.index for _, samples in parts]), [len(samples) for _, samples in parts]
+    owner, member = np.repeat([node for node, _ in parts], sizes), np.repeat([True, False] * 4, sizes)
+    everyone = replace(plain.nodes[0].data.train, index=index)
+    masks = np.concatenate([member[None], trained.member_of(everyone)])
     for node in range(4):
-        pool = masks[:, asked.node == node]
-        assert set(pool.sum(axis=1)) == {len(plain.nodes[node].data.train)}
-        assert pool.shape[1] == len(plain.nodes[node].data.train) + len(plain.nodes[node].data.held_out)
+        assert set(masks[:, owner == node].sum(axis=1)) == {len(plain.nodes[node].data.train)}
     # Two independent masks with a share of 0.6 agree in 0.36 + 0.16 of the samples.
     agree = [np.mean(masks[a] == masks[b]) for a in range(4) for b in range(a)]
     assert np.abs(np.array(agree) - 0.52).max() < 0.12
