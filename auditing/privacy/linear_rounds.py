@@ -103,7 +103,8 @@ class Round:
         """float64 [k, n, columns]: what nodes hold after the round, from what `worked` gave."""
         mixed = self.links.weights @ work[-1]
         if self.maps.forgets:
-            return mixed[None]
+            alone: Floats = mixed[None]
+            return alone
         found: Floats = work[:-1] + np.outer(self.maps.mixed, self.links.active)[:, :, None] * mixed
         return found
 

@@ -16,8 +16,9 @@ import numpy as np
 from auditing.privacy.linear_rounds import Floats, Maps
 from simulator.core.errors import InputError, Problem
 from simulator.core.memory import GRADIENT, MIXED, PARAMETERS, SENT, SHARED, Change, Memory, Pace, overridden_since
-from simulator.core.method import METHODS
-from simulator.core.mixer import MIXERS
+from simulator.core.method import METHODS, Method
+from simulator.core.mixer import MIXERS, Mixer
+from simulator.core.registry import PartSettings
 from simulator.core.training import TrainingSettings
 from simulator.experiment import Experiment
 
@@ -63,11 +64,11 @@ def maps_of(experiment: Experiment, place: Place) -> list[Maps]:
 def undeclared(experiment: Experiment) -> Iterator[Problem]:
     """Parts of which nobody says how they carry updates from round to round."""
     pace = Pace(experiment.training.optimizer.lr, experiment.training.local_steps)
-    for where, registry, settings in (
-        ("mixer", MIXERS, experiment.mixer),
-        *(("methods", METHODS, settings) for settings in experiment.methods),
-    ):
-        part = registry.load(settings.name)
+    parts: list[tuple[str, type[Method] | type[Mixer], PartSettings]] = [
+        ("mixer", MIXERS.load(experiment.mixer.name), experiment.mixer),
+        *(("methods", METHODS.load(settings.name), settings) for settings in experiment.methods),
+    ]
+    for where, part, settings in parts:
         if part.memory(settings, pace) is None:
             what = f"{settings.name}, with these settings, declares no linear memory, so nobody can say by what ways "
             advice = "Run without it" if where == "methods" else "Run with mixer: gossip"

@@ -29,7 +29,7 @@ class CannotBeVectorisedError(Exception):
 def is_random(layer: nn.Module) -> bool:
     """Whether a layer of PyTorch draws random numbers while it is trained."""
     if isinstance(layer, nn.MultiheadAttention):
-        return layer.dropout > 0
+        return bool(layer.dropout > 0)
     return isinstance(layer, RANDOM_LAYERS) and getattr(layer, "p", 1.0) > 0
 
 
