@@ -67,7 +67,7 @@ class MemorizationAudit(Audit):
         audited = Run(RunDirectory.open(run), "finished")
         everything = self._scores(audited)
         unknown = np.isnan(np.stack(list(everything.values())))  # infinity there is none: scores see to that
-        known: NDArray[np.bool_] = ~unknown.any(axis=0)
+        known = np.asarray(~unknown.any(axis=0))
         samples = TrainingSamples.of(audited.directory.partition()).at(known)
         scores = {name: score[known] for name, score in everything.items()}
         shown = self._shown(audited, samples, next(iter(scores.values())))
