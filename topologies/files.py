@@ -1,7 +1,8 @@
 """Graphs from files: JSON (node-link, or a saved topology), GraphML and edge lists."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import ParseError
@@ -11,15 +12,20 @@ import networkx as nx
 from topologies.errors import TopologyError, require
 from topologies.labels import relabelled
 
+NOTES = "notes"  # the graph's attribute with what a user should know of how it was read
+_HEADINGS = {"source", "target", "from", "to", "src", "dst", "sender", "receiver", "node1", "node2"}
+
 
 def from_file(path: str | Path, nodes: int | None = None) -> nx.Graph:
     """Read a graph; the ending of the file's name tells the format.
 
     * `.json`: networkx node-link data, or a saved topology (only its graph is used, not its weights);
     * `.graphml`: GraphML;
-    * `.edges`, `.txt`: undirected edge list, two node names a line; further columns and what follows a # are ignored.
+    * `.edges`, `.txt`: undirected edge list, two node names a line, with spaces or a comma between; further columns are
+      ignored, and what follows a # or %.
 
-    Nodes are renamed to 0..n-1 in the natural order of their names; see `topologies.labels.relabelled`.
+    Weights are never taken from a file; what is ignored is told in the graph's attribute "notes". Nodes are renamed to
+    0..n-1 in the natural order of their names; see `topologies.labels.relabelled`.
 
     Args:
         path: the file; a leading ~ is the home directory.
@@ -28,18 +34,25 @@ def from_file(path: str | Path, nodes: int | None = None) -> nx.Graph:
     Raises:
         TopologyError: the file is missing, cannot be read, links a node to itself, or has another number of nodes.
     """
-    file = Path(path).expanduser().absolute()
+    try:
+        file = Path(path).expanduser().absolute()
+        found = file.is_file()
+    except (OSError, RuntimeError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error).rstrip(".")
+        raise TopologyError(f"{str(path)[:80]!r} cannot be used as a path: {why}.", "Correct it.", "path") from error
     read = _READERS.get(file.suffix.lower())
     if read is None:
         raise TopologyError(f"{file.name} is of no known format.", f"Use one of {', '.join(_READERS)}.", "path")
-    require(file.is_file(), f"There is no graph file at {file}.", "Correct the path.", "path")
+    require(found, f"There is no graph file at {file}.", "Correct the path.", "path")
     graph = read(file)
     for name in nx.nodes_with_selfloops(graph):
         raise TopologyError(f"{file.name} links node {name} to itself.", "Remove that edge.", "path")
     require(len(graph) > 0, f"{file.name} has no nodes.", "Give at least one edge.", "path")
     wrong = f"{file.name} has {len(graph)} nodes, not {nodes}."
     require(nodes in (None, len(graph)), wrong, f"Set nodes to {len(graph)} or leave it out.", "nodes")
-    return relabelled(graph)
+    renamed = relabelled(graph)
+    renamed.graph[NOTES] = graph.graph[NOTES]
+    return renamed
 
 
 def graph_from_json(data: Mapping[str, Any]) -> nx.Graph:
@@ -70,32 +83,65 @@ def graph_from_json(data: Mapping[str, Any]) -> nx.Graph:
 
 def _read_json(file: Path) -> nx.Graph:
     try:
-        return graph_from_json(json.loads(file.read_text(encoding="utf-8")))
+        data = json.loads(_text(file))
+        graph = graph_from_json(data)
     except json.JSONDecodeError as error:
         raise TopologyError(f"{file.name}, line {error.lineno}: {error.msg}.", "Make it valid JSON.", "path") from error
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         advice = "Write it with networkx.node_link_data or Topology.to_json."
         raise TopologyError(f"{file.name} is JSON, but not a graph ({error!r}).", advice, "path") from error
+    links = data["edges" if "edges" in data else "links"]
+    weighed = bool(data.get("weights")) or any(isinstance(link, Mapping) and "weight" in link for link in links)
+    return _noted(graph, [f"{file.name}: weights of links are ignored"] if weighed else [])
 
 
 def _read_graphml(file: Path) -> nx.Graph:
     try:
-        return nx.read_graphml(file)
+        graph = nx.read_graphml(file)
     except ParseError as error:
         where = f"{file.name}, line {error.position[0]}"
         raise TopologyError(f"{where}: {error}.", "Make it valid XML.", "path") from error
-    except (nx.NetworkXError, KeyError, ValueError) as error:
+    except (nx.NetworkXError, KeyError, ValueError, OSError, RecursionError) as error:
         raise TopologyError(f"{file.name} is no GraphML graph ({error!r}).", "Export it again.", "path") from error
+    carried = sorted({str(key) for _, _, data in graph.edges(data=True) for key in data if key != "id"})
+    notes = [f"{file.name}: what links carry is ignored: {', '.join(carried)}"] if carried else []
+    if parallel := graph.number_of_edges() - len(set(graph.edges())):
+        notes.append(f"{file.name}: parallel links count once, {parallel} are ignored")
+    return _noted(graph, notes)
 
 
 def _read_edge_list(file: Path) -> nx.Graph:
-    graph = nx.Graph()
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-        names = line.partition("#")[0].split()
-        wrong = f"{file.name}, line {number}: {line.strip()!r} is not an edge."
-        require(len(names) != 1, wrong, "Write two node names, with a space between.", "path")
+    graph, columns = nx.Graph(), 0
+    for number, line in enumerate(_text(file).splitlines(), start=1):
+        text = re.split("[#%]", line, maxsplit=1)[0].partition("{")[0]  # networkx writes attributes as {...}
+        where, shown = f"{file.name}, line {number}", repr(line.strip()[:40])
+        advice = "Write the links alone, one a line."
+        require(not line.startswith("%%MatrixMarket"), f"{where}: {shown} begins a matrix.", advice, "path")
+        names = [name.strip() for name in text.split(",")] if "," in text else text.split()
+        advice = "Write two node names, with a space or a comma between."
+        require(len(names) != 1 and all(names), f"{where}: {shown} is not an edge.", advice, "path")
+        heading = not graph and {name.strip("\"'").lower() for name in names[:2]} <= _HEADINGS
+        require(not (names and heading), f"{where}: {shown} looks like a heading.", "Remove this line.", "path")
         if names:
-            graph.add_edge(names[0], names[1])
+            graph.add_edge(*(name.strip("\"'") for name in names[:2]))
+            columns += len(names) > 2 or "{" in line
+    notes = [f"{file.name}: what stands behind the two nodes of a link is ignored, in {columns} lines"]
+    return _noted(graph, notes if columns else [])
+
+
+def _text(file: Path) -> str:
+    """UTF-8, with or without a byte order mark."""
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = file.read_bytes().count(b"\n", 0, error.start) + 1
+        raise TopologyError(f"{file.name}, line {line} is no UTF-8 text.", "Save it as UTF-8.", "path") from error
+    except OSError as error:
+        raise TopologyError(f"{file.name} cannot be read: {error.strerror}.", "Correct it.", "path") from error
+
+
+def _noted(graph: nx.Graph, notes: Sequence[str]) -> nx.Graph:
+    graph.graph[NOTES] = tuple(f"{note}; mixing weights come from `weights`" for note in notes)
     return graph
 
 

@@ -10,6 +10,7 @@ import networkx as nx
 from topologies.errors import TopologyError, require
 from topologies.files import from_file
 from topologies.lookup import checked_call, find
+from topologies.memory import check_room
 from topologies.random_graphs import erdos_renyi, random_regular, small_world
 from topologies.social_graphs import davis, florentine, karate
 from topologies.unions import side_by_side
@@ -91,6 +92,7 @@ def complete(nodes: int) -> nx.Graph:
     Raises:
         TopologyError: `nodes` is below 1.
     """
+    check_room(nodes, nodes**2 / 2)
     graph = _empty(nodes)
     graph.add_edges_from((i, j) for i in range(nodes) for j in range(i))
     return graph
@@ -160,6 +162,8 @@ def named(graph: str, options: Mapping[str, Any], seed: int) -> nx.Graph:
         TopologyError: the name or an option is unknown, missing or out of range.
     """
     function = find(graph, GRAPHS, "graph")
+    if isinstance(nodes := options.get("nodes"), int):
+        check_room(nodes)
     seeded = {"seed": seed} if "seed" in function.__annotations__ else {}
     return checked_call(function, {**options, **seeded})
 

@@ -45,7 +45,8 @@ def checked_call(function: Callable[..., T], options: Mapping[str, Any], what: s
             raise TopologyError(f"The {function.__name__} {what} has no option {name!r}.", advice, name)
         kind = int | float if hints[name] is float else _without_arguments(hints[name])
         wrong = f"{name} is {value!r}, which is not of type {getattr(kind, '__name__', kind)}."
-        require(isinstance(value, kind), wrong, f"Correct {name}.", name)
+        fits = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))  # to Python, True is an int
+        require(fits, wrong, f"Correct {name}.", name)
     for name, parameter in parameters.items():
         missing = parameter.default is Parameter.empty and name not in options
         require(not missing, f"The {function.__name__} {what} needs {name}.", f"Set {name}.", name)

@@ -7,6 +7,7 @@ import networkx as nx
 
 from topologies.errors import TopologyError, require
 from topologies.labels import relabelled
+from topologies.memory import check_room
 
 _MAX_DRAWS = 100
 
@@ -23,6 +24,7 @@ def random_regular(nodes: int, degree: int = 4, *, seed: int) -> nx.Graph:
         TopologyError: no such graph exists, or no draw is connected.
     """
     check_degree(nodes, degree)
+    check_room(nodes, nodes * degree / 2)
     advice = "Set degree to 3 or more." if degree < 3 else "Try another seed or a larger degree."
     return _connected(lambda random: nx.random_regular_graph(degree, nodes, random), seed, advice, "degree")
 
@@ -40,6 +42,7 @@ def erdos_renyi(nodes: int, probability: float = 0.3, *, seed: int) -> nx.Graph:
     """
     require(nodes >= 1, f"A graph cannot have {nodes} nodes.", "Set nodes to 1 or more.", "nodes")
     _require_share(probability, "probability")
+    check_room(nodes, probability * nodes**2 / 2)
     advice = "Raise the probability: connected graphs become likely above ln(nodes) / nodes."
     return _connected(lambda random: nx.gnp_random_graph(nodes, probability, random), seed, advice, "probability")
 
@@ -59,6 +62,7 @@ def small_world(nodes: int, degree: int = 4, rewiring: float = 0.1, *, seed: int
     wrong = f"A small world of {nodes} nodes cannot have degree {degree}."
     require(2 <= degree < nodes and degree % 2 == 0, wrong, "Set degree to an even number below nodes.", "degree")
     _require_share(rewiring, "rewiring")
+    check_room(nodes, nodes * degree / 2)
     advice = "Raise degree or lower rewiring."
     return _connected(lambda random: nx.watts_strogatz_graph(nodes, degree, rewiring, random), seed, advice, "degree")
 

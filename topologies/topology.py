@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topologies.errors import TopologyError, require
-from topologies.files import graph_from_json
+from topologies.files import NOTES, graph_from_json
 from topologies.graphs import named
 from topologies.labels import labels, relabelled
 from topologies.links import Links
 from topologies.lookup import find
+from topologies.memory import check_room
 from topologies.mixing import Mixing
 from topologies.unions import components, declared, parts, side_by_side
 from topologies.validation import check_graph, check_weights
@@ -91,6 +92,7 @@ class Topology(Mixing):
         try:
             graph = graph_from_json(data)
             number = int(data.get("components", 1))
+            check_room(len(graph))
             weights = np.zeros((graph.number_of_nodes(),) * 2)
             for i, j, weight in data["weights"]:
                 weights[i, j] = weight
@@ -122,18 +124,25 @@ class Topology(Mixing):
         tree.add_nodes_from(self.graph.nodes(data=True))
         for part in parts(self.graph):
             tree.add_edges_from(nx.bfs_edges(self.graph, part[0]))
+        tree.graph[NOTES] = self.notes
         name = f"{self.graph_name} spanning tree"
         return self._weighted(name, declared(tree, self.components), self.weights_name)
 
     @classmethod
     def _weighted(cls, name: str, graph: nx.Graph, weights: str) -> Self:
         check_graph(graph)
+        check_room(len(graph))
         return cls(name, graph, find(weights, WEIGHTS, "weights")(graph), weights)
 
     @property
     def components(self) -> int:
         """How many networks this is: 1, unless it is a declared union, such as what `copies` makes."""
         return components(self.graph)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of how the graph was read from a file."""
+        return tuple(self.graph.graph.get(NOTES, ()))
 
     @property
     def degrees(self) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import networkx as nx
 
 from topologies.errors import require
+from topologies.memory import check_room
 
 _DECLARED = "components"
 
@@ -40,6 +41,7 @@ def side_by_side(graph: nx.Graph, copies: int) -> nx.Graph:
         TopologyError: `copies` is below 1.
     """
     require(copies >= 1, f"A union cannot have {copies} copies.", "Set copies to 1 or more.", "copies")
+    check_room(copies * len(graph), copies * graph.number_of_edges())
     union, n = nx.DiGraph() if graph.is_directed() else nx.Graph(), len(graph)
     for first in range(0, copies * n, n):
         union.add_nodes_from((first + node, dict(data)) for node, data in graph.nodes(data=True))

@@ -63,7 +63,60 @@ def test_a_saved_topology_comes_back(tmp_path, graph, nodes, ending):
     np.testing.assert_array_equal(again.weights, topology.weights)
 
 
+EDGES = {(0, 1), (1, 0), (1, 2), (2, 1)}
+
+
+@pytest.mark.parametrize(
+    ("content", "ignored"),
+    [
+        (b"\xef\xbb\xbfa b\nb c\n", []),
+        (b"% konect\na b % one\n# more\nb c\n", []),
+        (b"a,b\nb , c\n", []),
+        (b'"a","b",3\n"b","c",4\n', ["2 lines"]),
+        (b"a b {'weight': 3, 'x': 1}\nb c\n", ["1 lines"]),
+        (b"a b 2.5\nb c\n", ["1 lines"]),
+    ],
+)
+def test_edge_lists_as_they_are_found(tmp_path, content, ignored):
+    path = tmp_path / "graph.edges"
+    path.write_bytes(content)
+    topology = build(path)
+    assert (topology.labels, set(topology.edges())) == (("a", "b", "c"), EDGES)
+    assert len(topology.notes) == len(ignored)
+    assert all(text in note for text, note in zip(ignored, topology.notes, strict=True))
+    assert topology.spanning_tree().notes == topology.notes
+
+
+@pytest.mark.parametrize("ending", ["graphml", "json"])
+def test_weights_that_are_ignored_are_told(tmp_path, ending):
+    graph, path = nx.cycle_graph(4), tmp_path / f"graph.{ending}"
+    nx.set_edge_attributes(graph, 2.5, "weight")
+    if ending == "json":
+        path.write_text(json.dumps(nx.node_link_data(graph)))
+    else:
+        nx.write_graphml_xml(graph, path)
+    (note,) = build(path).notes
+    assert "weight" in note
+    assert "ignored" in note
+
+
+def test_parallel_links_that_count_once_are_told(tmp_path):
+    graph, path = nx.MultiGraph([(0, 1), (0, 1), (1, 2)]), tmp_path / "graph.graphml"
+    nx.write_graphml_xml(graph, path)
+    assert "1 are ignored" in build(path).notes[0]
+
+
+@pytest.mark.parametrize("path", ["~nouser/graph.edges", f"{'x' * 300}.edges"])
+def test_paths_that_no_file_can_have_are_refused(path):
+    with pytest.raises(TopologyError, match="cannot be used as a path"):
+        build(path)
+
+
 REFUSED = [
+    ("graph.edges", "a b\nb,\n", "line 2: 'b,' is not an edge"),
+    ("graph.edges", "a b\n,b\n", "line 2: ',b' is not an edge"),
+    ("graph.edges", "source,target\na,b\n", "line 1: 'source,target' looks like a heading"),
+    ("graph.edges", "%%MatrixMarket matrix coordinate\n3 3 1\n1 2\n", "line 1"),
     ("graph.edges", "a b\nc d\n", "its 2 parts are {0, 1}, {2, 3}"),
     ("graph.edges", "a b\nb b\n", "links node b to itself"),
     ("graph.edges", "a b\n\nlonely\n", "line 3: 'lonely' is not an edge"),
@@ -88,6 +141,13 @@ def test_bad_files_are_refused(tmp_path, name, content, text):
         build(path)
     assert text in str(caught.value)
     assert caught.value.field == ("graph" if "parts" in text else "path")
+
+
+def test_what_is_no_text_is_refused_with_its_line(tmp_path):
+    path = tmp_path / "graph.edges"
+    path.write_bytes(b"a b\nb \xff\n")
+    with pytest.raises(TopologyError, match=r"graph\.edges, line 2"):
+        build(path)
 
 
 def test_a_missing_file_says_where_it_was_looked_for(tmp_path, monkeypatch):

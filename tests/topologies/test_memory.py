@@ -1,0 +1,35 @@
+"""Networks that cannot fit into memory are refused before anything is made."""
+
+import pytest
+
+from topologies import Topology, TopologyError, memory
+
+
+@pytest.mark.parametrize(
+    ("graph", "options"),
+    [
+        ("ring", {"nodes": 100_000}),
+        ("ring", {"nodes": 10**15}),
+        ("complete", {"nodes": 20_000}),
+        ("random_regular", {"nodes": 20_000, "degree": 19_998}),
+        ("erdos_renyi", {"nodes": 20_000, "probability": 1.0}),
+        ("small_world", {"nodes": 20_000, "degree": 19_998}),
+        ("disjoint_union", {"of": "karate", "copies": 10**9}),
+    ],
+)
+def test_a_network_too_large_is_refused_by_its_estimate(monkeypatch, graph, options):
+    monkeypatch.setattr(memory, "physical_memory", lambda: 24 * 2**30)
+    with pytest.raises(TopologyError, match=r"this machine has 24\.0 GiB") as caught:
+        Topology.build(graph, **options)
+    assert caught.value.field == "nodes"
+
+
+def test_the_estimate_of_100_000_nodes(monkeypatch):
+    monkeypatch.setattr(memory, "physical_memory", lambda: 24 * 2**30)
+    with pytest.raises(TopologyError, match=r"its mixing matrix takes 74\.5 GiB"):
+        Topology.build("ring", 100_000)
+
+
+def test_yes_is_no_number():
+    with pytest.raises(TopologyError, match="rows is True"):
+        Topology.build("torus", 4, rows=True)
