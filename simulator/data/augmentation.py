@@ -23,7 +23,7 @@ class Augmentation(Settings):
         flip: mirror each image left to right with probability one half; horizontal displacements turn their sign.
     """
 
-    crop: int = Field(default=0, ge=0)
+    crop: int = Field(default=0, ge=0, le=4096)
     flip: bool = False
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from simulator.core.errors import InputError, wrong
+from simulator.core.paths import located
 from simulator.core.registry import PartSettings
 from simulator.data.dataset import DATASETS, ImageData
 
@@ -15,9 +16,10 @@ def load(dataset: PartSettings, root: Path, where: str) -> ImageData:
     Raises:
         InputError: it cannot be loaded or its arrays do not fit together; placed under the setting ``where``.
     """
+    folder = located(root, where="data.root")
     try:
         part = DATASETS.build(dataset)
-        data = part.load(root.expanduser())
+        data = part.load(folder)
         data.validate()
     except InputError as error:
         raise error.under(where) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,7 @@ from pydantic import Field
 from sklearn.datasets import load_digits, load_sample_images
 from sklearn.model_selection import train_test_split
 
+from simulator.core.capacity import check_memory
 from simulator.core.registry import PartSettings
 from simulator.data.dataset import Dataset, ImageData
 
@@ -67,6 +69,8 @@ class PhotoPatches(Dataset):
 
     def load(self, root: Path) -> ImageData:
         """``count`` images of ``size`` x ``size`` x 3, no labels, no test set; ``root`` is not used."""
+        pixels = 3 * self.config.count * self.config.size**2
+        check_memory(pixels, f"{self.config.count:,} patches", "Ask for fewer.", "count")
         photos = [Image.fromarray(photo) for photo in load_sample_images().images]
         rng = np.random.default_rng(_FIXED_SEED)
         patches = [self._patch(photos[i % len(photos)], rng) for i in range(self.config.count)]
@@ -105,5 +109,6 @@ class UniformNoise(Dataset):
     def load(self, root: Path) -> ImageData:
         """``count`` images of ``size`` x ``size`` x ``channels``, no labels, no test set; ``root`` is not used."""
         shape = (self.config.count, self.config.size, self.config.size, self.config.channels)
+        check_memory(prod(shape), f"{self.config.count:,} images", "Ask for fewer or smaller ones.", "count")
         noise = np.random.default_rng(_FIXED_SEED).integers(0, 256, shape, dtype=np.uint8)
         return ImageData(noise, None, None, None, ())

@@ -9,6 +9,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from simulator.core.errors import did_you_mean, wrong
+from simulator.core.paths import located
 from simulator.data.content import Content
 from simulator.data.coreset import CCS, coreset
 from simulator.data.partition import Indices
@@ -35,7 +36,7 @@ def restricted(settings: SubsetSettings | None, content: Content, train: Sequenc
     """
     if settings is None:
         return list(train)
-    run = _run(settings.run.expanduser(), seed)
+    run = _run(located(settings.run, where=WHERE), seed)
     _check_content(run, content)
     chosen = np.concatenate([_of_node(file, settings) for file in _scores(run)])
     left = [rows[np.isin(rows, chosen)] for rows in train]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from simulator.core.acting import GIVEN, Acts, If
 from simulator.core.errors import wrong
+from simulator.core.paths import located
 from simulator.core.registry import PartSettings
 from simulator.data.compressed_video.cache import Cache
 from simulator.data.compressed_video.clips import ClipReader
@@ -65,14 +66,16 @@ class VideoFolder(Dataset):
             InputError: a folder, a list or a class has no clips, or a clip cannot be used.
         """
         config = self.config
-        folder = root / config.path.expanduser()
+        folder = located(config.path, root)
         if not folder.is_dir():
             raise wrong("path", f"there is no folder {folder}.", "Give an absolute path or one relative to data.root.")
         split = (
-            _by_folders(folder) if config.lists is None else read_split(root / config.lists.expanduser(), config.split)
+            _by_folders(folder)
+            if config.lists is None
+            else read_split(located(config.lists, root, "lists"), config.split)
         )
         classes = tuple(sorted({clip.parent.name for clip in split.train}))
-        cache = Cache(None if config.cache is None else root / config.cache.expanduser())
+        cache = Cache(None if config.cache is None else located(config.cache, root, "cache"))
         reader = ClipReader(config.views, cache, reencodes=config.reencode, skips=config.broken == "skip")
         x_train, train_rows = reader.samples([folder / clip for clip in split.train])
         x_test, test_rows = reader.samples([folder / clip for clip in split.test])

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from simulator.core.capacity import check_memory
+from simulator.core.paths import located
 from simulator.core.registry import PartSettings
 from simulator.core.seeding import generator
 from simulator.data.compressed_video.cache import Arrays, Cache
@@ -62,7 +64,10 @@ class MovingShapes(Dataset):
         Raises:
             InputError: the cache cannot be written to.
         """
-        cache = Cache(None if self.config.cache is None else root / self.config.cache.expanduser())
+        config, pixels = self.config, self.config.views.size**2 * len(self.config.views.channels)
+        clip, clips = 3 * config.frames * config.side**2, config.train + config.test
+        check_memory(clip + clips * pixels, f"{clips:,} clips", "Ask for fewer or smaller ones.")
+        cache = Cache(None if self.config.cache is None else located(self.config.cache, root, "cache"))
         settings = self.config.model_dump_json(exclude={"cache"}).encode()
         arrays = cache.arrays((settings,), self._compute)
         x_train, x_test = (cast(NDArray[np.uint8], arrays[name]) for name in ("x_train", "x_test"))

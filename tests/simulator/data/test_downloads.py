@@ -65,10 +65,11 @@ def test_idx_files_come_back(tmp_path: Path, shape: tuple[int, ...], zipped: boo
         (b"\0\0\x0d\x01\0\0\0\x01\0\0\0\0", "not an IDX file of unsigned bytes"),
         (b"", "not an IDX file"),
         (b"<html>not found</html>", "not an IDX file"),
-        (gzip.compress(bytes(1000), mtime=0)[:-9], "cannot be read"),
+        (gzip.compress(idx_bytes(np.zeros((3, 400), dtype=np.uint8)), mtime=0)[:-9], "cannot be read"),
+        (b"\0\0\x08\x02" + b"\xff" * 8, "which says that it holds"),
         (b"\x1f\x8bnonsense", "cannot be read"),
     ],
-    ids=["short", "shorter", "other type", "empty", "page", "broken gzip", "no gzip"],
+    ids=["short", "shorter", "other type", "empty", "page", "broken gzip", "bomb", "no gzip"],
 )
 def test_damaged_idx_files_are_named(tmp_path: Path, content: bytes, says: str) -> None:
     (tmp_path / "file").write_bytes(content)

@@ -143,3 +143,112 @@ def test_npz_files_that_cannot_be_read(tmp_path: Path) -> None:
         part.load(tmp_path)
     with pytest.raises(InputError, match="cannot be read: Object arrays"):
         npz_data(tmp_path, x_train=np.array([None, 1], dtype=object))
+
+
+def test_labels_that_are_not_counted_through_are_mapped_and_told(tmp_path: Path) -> None:
+    images = np.zeros((4, 2, 2), dtype=np.uint8)
+    labels, others = np.array([3, 7, 3, 10**12]), np.array([7, 5, 3, 3])
+    data = npz_data(
+        tmp_path, x_train=images, y_train=labels, y_train_worse=others, x_test=images[:1], y_test=labels[:1]
+    )
+    data.validate()
+    assert data.class_names == ("3", "7", "1000000000000")
+    assert data.y_train is not None
+    assert data.y_train.tolist() == [0, 1, 0, 2]
+    assert data.other_labels["worse"].tolist() == [1, -1, 0, 0]  # 5 is no class, which is refused where it is used
+    assert data.notes == ("data.npz: labels 3, 7, 1000000000000 are classes 0 to 2, in this order",)
+
+
+def test_labels_that_are_numbers_of_samples_are_refused(tmp_path: Path) -> None:
+    images = np.zeros((50_001, 1, 1), dtype=np.uint8)
+    with pytest.raises(InputError, match="50,001 different labels"):
+        npz_data(tmp_path, x_train=images, y_train=np.arange(50_001))
+
+
+def test_unsigned_labels_do_not_turn_negative(tmp_path: Path) -> None:
+    labels = np.array([0, 2**63 + 5], dtype=np.uint64)
+    data = npz_data(tmp_path, x_train=np.zeros((2, 1, 1), dtype=np.uint8), y_train=labels)
+    assert data.class_names == ("0", str(2**63 + 5))
+
+
+def test_an_archive_larger_than_memory_is_refused_before_it_is_unpacked(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("simulator.core.capacity.physical_memory", lambda: 10**6)
+    np.savez_compressed(tmp_path / "data.npz", x_train=np.zeros((2000, 32, 32), dtype=np.uint8))
+    with pytest.raises(InputError, match=r"data\.npz, unpacked, would take"):
+        Npz(Npz.Config(path=Path("data.npz"))).load(tmp_path)
+
+
+def test_hidden_files_and_folders_are_no_class_and_told(tmp_path: Path) -> None:
+    for name in (
+        "cat/a.png",
+        "dog/b.bmp",
+        ".ipynb_checkpoints/a.png",
+        "cat/.ipynb_checkpoints/a.png",
+        "__MACOSX/a.png",
+    ):
+        write_image(tmp_path / name, (1, 1, 1))
+    (tmp_path / "cat" / "._a.png").write_bytes(b"a resource fork")
+    (tmp_path / "cat" / "labels.csv").write_text("a")
+    data = folder_data(tmp_path, tmp_path)
+    assert data.class_names == ("cat", "dog")
+    assert len(data.x_train) == 2
+    assert data.notes == (f"{tmp_path.name}: 5 files are no pictures of a class and ignored: 1 .csv, 4 hidden",)
+
+
+def test_a_test_set_beside_the_classes_is_one(tmp_path: Path) -> None:
+    for name in ("cat/a.png", "dog/b.png", "test/cat/c.png"):
+        write_image(tmp_path / name, (1, 1, 1))
+    data = folder_data(tmp_path, tmp_path)
+    assert data.class_names == ("cat", "dog")
+    assert data.y_test is not None
+    assert data.y_test.tolist() == [0]
+
+
+@pytest.mark.parametrize("name", ["test/c.png", "test/bird/c.png", "Train/cat/c.png", "validation/cat/c.png"])
+def test_what_is_called_like_a_split_beside_the_classes_is_refused(tmp_path: Path, name: str) -> None:
+    for file in ("cat/a.png", "dog/b.png", name):
+        write_image(tmp_path / file, (1, 1, 1))
+    with pytest.raises(InputError, match="is called like a split"):
+        folder_data(tmp_path, tmp_path)
+
+
+def test_images_of_16_bits_keep_their_upper_8_and_that_is_told(tmp_path: Path) -> None:
+    for name in ("a.png", "b.tif"):
+        Image.fromarray(np.full((4, 4), 0x8012, dtype=np.uint16)).save(tmp_path / name)
+    data = folder_data(tmp_path, tmp_path)
+    assert (data.x_train == 0x80).all()
+    assert data.notes == (f"{tmp_path.name}: 2 images are of 16 bits a channel: their upper 8 are taken",)
+
+
+def test_transparency_that_is_dropped_is_told(tmp_path: Path) -> None:
+    Image.new("RGBA", (4, 4), (9, 9, 9, 0)).save(tmp_path / "a.png")
+    Image.new("RGBA", (4, 4), (9, 9, 9, 255)).save(tmp_path / "b.png")
+    (note,) = folder_data(tmp_path, tmp_path).notes
+    assert "1 images are transparent" in note
+
+
+def test_pictures_that_cannot_be_taken_as_they_are_are_named(tmp_path: Path) -> None:
+    bad, page = tmp_path / "bad.tif", Image.new("RGB", (4, 4))
+    Image.fromarray(np.full((4, 4), 0.5, dtype=np.float32)).save(bad)
+    with pytest.raises(InputError, match=r"bad\.tif has pixels that are fractions"):
+        folder_data(tmp_path, tmp_path)
+    Image.fromarray(np.full((4, 4), 10**6, dtype=np.int32)).save(bad)
+    with pytest.raises(InputError, match=r"bad\.tif has pixels from 1000000"):
+        folder_data(tmp_path, tmp_path)
+    page.save(bad, save_all=True, append_images=[page])
+    with pytest.raises(InputError, match=r"bad\.tif holds 2 pictures"):
+        folder_data(tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize("side", [10_000, 20_000])
+def test_a_bomb_among_the_images_is_refused_by_name(tmp_path: Path, side: int) -> None:
+    Image.new("1", (side, side)).save(tmp_path / "bomb.png")
+    with pytest.raises(InputError, match=r"bomb\.png is too large for a picture"):
+        folder_data(tmp_path, tmp_path)
+
+
+def test_more_pixels_than_memory_are_refused(tmp_path: Path) -> None:
+    write_image(tmp_path / "a.png", (1, 1, 1))
+    with pytest.raises(InputError, match="this machine has") as caught:
+        folder_data(tmp_path, tmp_path, size=10**7)
+    assert caught.value.problems[0].where == "size"
