@@ -15,6 +15,8 @@ from simulator.planning import plan_of
 from simulator.yaml_file import Location
 from topologies import Network, TopologyError
 
+MOST_RECORDED = 100_000  # rounds
+
 Found = Iterator[tuple[Location, Problem]]
 
 
@@ -84,6 +86,12 @@ def _modalities_in_vain(experiment: Experiment, nodes: int) -> Found:
 
 
 def _unknown_rounds(experiment: Experiment) -> Found:
+    every = experiment.record.every
+    if every and (count := experiment.rounds // every) > MOST_RECORDED:
+        yield (
+            ("record", "every"),
+            Problem("", f"{count:,} rounds would be recorded.", f"Take {MOST_RECORDED:,} at most."),
+        )
     for place, round in enumerate(experiment.record.rounds):
         if round > experiment.rounds:
             what = f"there is no round {round}."

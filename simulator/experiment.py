@@ -136,9 +136,9 @@ class Experiment(Settings):
         mode: "synchronous", or "asynchronous" for pairwise gossip on the simulated clock, without rounds in step.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=230)
     description: str = ""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**64)
     rounds: PositiveInt
     topology: TopologySettings
     data: DataSettings

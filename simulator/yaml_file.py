@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
+from simulator.core.errors import did_you_mean, wrong
+from simulator.core.paths import located
+from simulator.core.plain_yaml import LONGEST, Location, read_yaml
 
-from simulator.core.errors import InputError, Problem, did_you_mean, wrong
+__all__ = ["Location", "Source", "read_experiment", "read_value", "recipes"]
 
-Location = tuple[str | int, ...]
+STANDARD_INPUT = "-"
 
 
 @dataclass(frozen=True)
@@ -37,62 +40,44 @@ def recipes() -> dict[str, Path]:
 
 
 def read_experiment(path: str | Path) -> Source:
-    """Read an experiment file, or a recipe by its name.
+    """Read an experiment file (a pipe will do), a recipe by its name, or ``-`` for standard input.
 
     Raises:
-        InputError: no such file or recipe, not YAML, duplicate keys, or not a mapping.
+        InputError: no such file or recipe, or its content is not as `read_yaml` wants it, or not a mapping.
     """
-    known = recipes()
-    file = known.get(str(path), Path(path).expanduser())
-    if not file.is_file():
-        raise wrong(str(path), "is neither a file nor a recipe.", did_you_mean(str(path), list(known), "recipes"))
-    try:
-        root = yaml.compose(file.read_text(), Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise wrong(str(path), f"is not YAML: {error}.", "Check the indentation and the colons.") from error
-    if not isinstance(root, yaml.MappingNode):
-        raise wrong(
-            str(path),
-            "is not an experiment: it holds no settings.",
-            "See `rumormill list recipes` for complete examples.",
-        )
-    lines: dict[Location, int] = {}
-    duplicates: list[Problem] = []
-    _walk(root, (), file.name, lines, duplicates)
-    if duplicates:
-        raise InputError(*duplicates)
-    return Source(file.name, yaml.safe_load(file.read_text()), lines)
+    name, text = _text(str(path))
+    document = read_yaml(text, name)
+    if not isinstance(document.content, dict):
+        advice = "See `rumormill list recipes` for complete examples."
+        raise wrong(str(path), "is not an experiment: it holds no settings.", advice)
+    return Source(name, document.content, document.lines)
 
 
 def read_value(text: str, where: str) -> Any:
     """A single value written as YAML, as on the command line.
 
     Raises:
-        InputError: it is not YAML.
+        InputError: it is not YAML, or more than `read_yaml` allows.
     """
+    return read_yaml(text, where, numbered=False).content
+
+
+def _text(path: str) -> tuple[str, str]:
+    """The name of a file, for errors, and what is in it."""
+    known = recipes()
+    file = known.get(path) or located(Path(path), where=path[:80])
+    if path != STANDARD_INPUT and (file.is_dir() or not file.exists()):
+        raise wrong(path, "is neither a file nor a recipe.", did_you_mean(path, list(known), "recipes"))
+    name = "standard input" if path == STANDARD_INPUT else file.name
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise wrong(
-            where, f"the value is not YAML: {error}.", "Quote it for the shell, for example 'methods=[]'."
-        ) from error
-
-
-def _walk(node: yaml.Node, place: Location, name: str, lines: dict[Location, int], duplicates: list[Problem]) -> None:
-    lines.setdefault(place, node.start_mark.line + 1)
-    if isinstance(node, yaml.SequenceNode):
-        for number, item in enumerate(node.value):
-            _walk(item, (*place, number), name, lines, duplicates)
-    elif isinstance(node, yaml.MappingNode):
-        first: dict[str, int] = {}
-        for key_node, value_node in node.value:
-            key, line = key_node.value, key_node.start_mark.line + 1
-            if key in first:
-                duplicates.append(
-                    Problem(
-                        f"{name}:{line}: {key}", f"is set twice, first on line {first[key]}.", "Remove one of the two."
-                    )
-                )
-            first.setdefault(key, line)
-            lines[(*place, key)] = line
-            _walk(value_node, (*place, key), name, lines, duplicates)
+        if path == STANDARD_INPUT:
+            raw = sys.stdin.buffer.read(4 * LONGEST)
+        else:
+            with file.open("rb") as opened:
+                raw = opened.read(4 * LONGEST)  # enough to find it too long
+        return name, raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise wrong(f"{name}:{line}", "is not YAML: this is no UTF-8 text.", "Save the file as UTF-8.") from error
+    except OSError as error:
+        raise wrong(path, f"cannot be read: {error.strerror}.", "Correct its permissions.") from error

@@ -11,9 +11,10 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, ClassVar, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 from simulator.core.errors import did_you_mean, wrong
+from simulator.core.literal_values import check_literally
 from simulator.core.signatures import check_signatures
 
 
@@ -21,6 +22,12 @@ class Settings(BaseModel):
     """Base of every block of settings: frozen, and no unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_it_was_meant(cls, given: Any, info: ValidationInfo) -> Any:
+        check_literally(given, cls.model_fields[info.field_name or ""].annotation)
+        return given
 
 
 class PartSettings(Settings):

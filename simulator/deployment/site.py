@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from simulator.core.errors import wrong
+from simulator.core.errors import InputError, wrong
+from simulator.core.plain_yaml import read_yaml
 from simulator.deployment.terms import Terms, fingerprint, own_version
 
 if TYPE_CHECKING:
@@ -48,9 +47,10 @@ class Site:
             InputError: it is no node's folder.
         """
         try:
-            content = yaml.safe_load((folder / "node.yaml").read_text())
-            return cls(folder, **content)
-        except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
+            content = read_yaml((folder / "node.yaml").read_text(encoding="utf-8"), "node.yaml").content
+            others = {key: {int(node): text for node, text in content[key].items()} for key in ("neighbours", "keys")}
+            return cls(folder, **{**content, **others})
+        except (OSError, AttributeError, KeyError, TypeError, ValueError, InputError) as error:
             what = f"is not the folder of a node: {error}."
             raise wrong(str(folder), what, "Give a folder nodes/node-N that `rumormill deploy init` made.") from error
 

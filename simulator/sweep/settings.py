@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import inf
+from math import inf, prod
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,9 +19,11 @@ from pydantic import (
 )
 
 from simulator.core.errors import InputError, Problem, did_you_mean, wrong
+from simulator.core.paths import located
 from simulator.core.registry import Settings
-from simulator.yaml_file import Source, read_experiment
+from simulator.yaml_file import STANDARD_INPUT, Source, read_experiment
 
+MOST_RUNS = 10_000  # all are validated before the first one starts
 ADVICE = {
     "overrides": "Write a list such as [rounds=50, mixer=gossip], or a block of dotted paths and values.",
     "seeds": "Write a list of different whole numbers, for example [0, 1, 2].",
@@ -89,6 +91,13 @@ class SweepSettings(Settings):
         return grid
 
     @model_validator(mode="after")
+    def _can_be_carried_out(self) -> SweepSettings:
+        runs = prod(map(len, (self.seeds or [0], self.arms or [0], *self.grid.values())))
+        if runs > MOST_RUNS:
+            raise ValueError(f"seeds, arms and grid together are {runs:,} runs, more than {MOST_RUNS:,}")
+        return self
+
+    @model_validator(mode="after")
     def _grid_spares_the_arms(self) -> SweepSettings:
         for arm, overrides in self.arms.items():
             for path in (text.partition("=")[0] for text in overrides):
@@ -103,7 +112,7 @@ def read_sweep(what: str | Path | Mapping[str, Any]) -> SweepSettings:
     Raises:
         InputError: listing every problem found.
     """
-    source = None if isinstance(what, Mapping) else _source(Path(what).expanduser())
+    source = None if isinstance(what, Mapping) else _source(what)
     try:
         settings = SweepSettings.model_validate(source.content if source else what)
     except ValidationError as error:
@@ -111,16 +120,19 @@ def read_sweep(what: str | Path | Mapping[str, Any]) -> SweepSettings:
     return settings if isinstance(what, Mapping) else _beside(settings, Path(what).expanduser())
 
 
-def _source(path: Path) -> Source:
-    if not path.is_file():
+def _source(path: str | Path) -> Source:
+    file = located(Path(path), where="the sweep")
+    if str(path) == STANDARD_INPUT:
+        return read_experiment(path)
+    if file.is_dir() or not file.exists():
         raise wrong(str(path), "is not a file.", "Give a sweep file: an experiment, and seeds, grid or arms.")
-    return read_experiment(path)
+    return read_experiment(file.absolute())  # never a recipe of that name
 
 
 def _beside(settings: SweepSettings, path: Path) -> SweepSettings:
     """With the experiment's file looked up in the folder of the sweep file first."""
     given = settings.experiment
-    near = path.parent / given if isinstance(given, str) else None
+    near = located(path.parent / given, where="experiment") if isinstance(given, str) else None
     return settings.model_copy(update={"experiment": str(near)}) if near and near.is_file() else settings
 
 

@@ -1,5 +1,9 @@
 """Experiment files: what is accepted, and that every mistake is named with its place and its remedy."""
 
+import os
+from io import BytesIO, TextIOWrapper
+from threading import Thread
+
 import pytest
 from reference.experiments import SMALL
 
@@ -233,3 +237,62 @@ def test_every_slot_of_a_part_is_reached():
         for key in pattern:
             value = value[0] if key == "*" else value[key]
         assert value["name"]
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ("seed=010", "seed"),
+        ("seed=008", "seed"),
+        ("seed=yes", "seed"),
+        ("rounds=on", "rounds"),
+        ("training.optimizer.lr=true", "training.optimizer.lr"),
+        ("model.hidden=[010]", "model.hidden"),
+        ("model.hidden=[yes]", "model.hidden"),
+        ("training.nodes={010: {lr: 1}}", "training.nodes"),
+        ("topology.nodes=04", "topology.nodes"),
+        ("topology.schedule={name: random_regular, degree: 02}", "topology.degree"),
+        ('description="\\ud800"', "description"),
+        (f"name={'x' * 300}", "name"),
+        (f"seed={10**40}", "seed"),
+    ],
+)
+def test_values_that_hardly_mean_what_they_would_be_converted_to_are_refused(write, change, where):
+    assert the_problem(write(GOOD), [change]).where.endswith(where)
+
+
+def test_yes_is_true_and_leading_zeros_are_text_where_these_fit(write):
+    experiment = load_experiment(write(GOOD), ["training.optimizer.nesterov=no", "description=010"])
+    assert (experiment.training.optimizer.nesterov, experiment.description) == (False, "010")
+
+
+def test_a_pipe_and_standard_input_are_read(write, monkeypatch, tmp_path):
+    wanted = load_experiment(write(GOOD))
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = Thread(target=pipe.write_text, args=(GOOD,))
+    writer.start()
+    assert load_experiment(pipe) == wanted
+    writer.join()
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(b"\xef\xbb\xbf" + GOOD.encode())))
+    assert load_experiment("-") == wanted
+
+
+def test_problems_of_standard_input_have_lines(monkeypatch):
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(GOOD.replace("rounds: 3", "rounds: 03").encode())))
+    assert the_problem("-").where == "standard input:2: rounds"
+
+
+def test_a_file_that_is_no_text_is_refused_with_its_line(write):
+    file = write(GOOD)
+    file.write_bytes(b"name: a\nrounds: \xff\n")
+    assert the_problem(file).where == "experiment.yaml:2"
+
+
+@pytest.mark.parametrize("name", ["~nouser", "x" * 300, "\udcff"])
+def test_a_name_that_no_file_can_have_is_refused(name):
+    the_problem(name)
+
+
+def test_more_rounds_than_can_be_recorded_are_refused(write):
+    assert the_problem(write(GOOD), [f"rounds={10**18}", "record.every=1"]).where.endswith("record.every")
