@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from rich.console import Console as Terminal
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from simulator.results.formatting import duration
+from simulator.results.terminal import Terminal
 
 T = TypeVar("T")
 SILENCE = 10.0  # seconds between lines
@@ -24,9 +25,7 @@ class Countdown:
         clock: seconds that pass.
     """
 
-    def __init__(
-        self, what: str, terminal: Terminal | None = None, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, what: str, terminal: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._terminal, self._clock = terminal or Terminal(stderr=True), clock
         self._print(what)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console as Terminal
 from rich.table import Table
+from rich.text import Text
 
 from simulator.core.audit import AUDITS
 from simulator.core.backend import BACKENDS
@@ -19,6 +19,7 @@ from simulator.core.method import METHODS
 from simulator.core.mixer import MIXERS
 from simulator.core.model import MODELS
 from simulator.core.observer import Observer
+from simulator.core.paths import located
 from simulator.core.registry import Registry
 from simulator.data.dataset import DATASETS
 from simulator.data.label_noise import LABEL_NOISE
@@ -32,6 +33,7 @@ from simulator.parsing import load_experiment, load_part
 from simulator.results.comparison import as_markdown, compare, find_runs, show, write_html
 from simulator.results.console import Console, show_error
 from simulator.results.run_directory import RunDirectory
+from simulator.results.terminal import OutputLost, Terminal, guard_streams
 from simulator.results.trackers import TRACKERS, Tracker
 from simulator.sweep import load_sweep, run_sweep
 from simulator.yaml_file import read_experiment, read_value, recipes
@@ -42,13 +44,27 @@ from topologies.spectral import diameter, expected_rounds_to_halve, lambda_min, 
 
 HELP = "Simulate decentralized federated learning and measure what it leaks."
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
-deploy = typer.Typer(no_args_is_help=True, help="Run experiments on Flower's deployment engine.")
+# Click suggests the nearest command by itself.
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, suggest_commands=False, help=HELP
+)
+deploy = typer.Typer(
+    no_args_is_help=True, suggest_commands=False, help="Run experiments on Flower's deployment engine."
+)
 app.add_typer(deploy, name="deploy")
 stderr = Terminal(stderr=True)
 
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
-Out = Annotated[Path, typer.Option("--out", help="Where to make the run directory.")]
+
+def _located(param: typer.CallbackParam, given: Any) -> Any:
+    """A path of the command line, or several, or none."""
+    where = (param.opts[0] if param.opts[0].startswith("-") else param.human_readable_name).rstrip(".")
+    if isinstance(given, list | tuple):
+        return [located(path, where=where) for path in given]
+    return given if given is None else located(given, where=where)
+
+
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.", callback=_located)]
+Out = Annotated[Path, typer.Option("--out", help="Where to make the run directory.", callback=_located)]
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[PATH=VALUE]...", help="For example rounds=10 or methods.0.beta=0.5.")
 ]
@@ -66,7 +82,9 @@ RESNET20 = 272_474  # parameters, for 10 classes
 
 @app.command(name="run")
 def run_command(
-    experiment: Annotated[str, typer.Argument(metavar="RECIPE_OR_FILE", help="See `rumormill list recipes`.")],
+    experiment: Annotated[
+        str, typer.Argument(metavar="RECIPE_OR_FILE", help="See `rumormill list recipes`; - reads standard input.")
+    ],
     overrides: Overrides = None,
     out: Out = Path("runs"),
     track: Track = None,
@@ -93,7 +111,7 @@ def deploy_local_command(
 @deploy.command(name="init")
 def deploy_init_command(
     experiment: Annotated[str, typer.Argument(metavar="RECIPE_OR_FILE", help="See `rumormill list recipes`.")],
-    folder: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to make.")],
+    folder: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to make.", callback=_located)],
     overrides: Overrides = None,
     plane: Plane = None,
     superlink: Annotated[str, typer.Option("--superlink", help="Where the SuperLink listens.")] = "127.0.0.1:9443",
@@ -111,7 +129,9 @@ def deploy_init_command(
 
 @deploy.command(name="collect")
 def deploy_collect_command(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A deployment's, with the nodes' states in it.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A deployment's, with the nodes' states in it.", callback=_located)
+    ],
     out: Out = Path("runs"),
     track: Track = None,
 ) -> None:
@@ -148,8 +168,12 @@ def sweep_command(
 
 @app.command(name="compare")
 def compare_command(
-    paths: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories, or folders that hold some.")],
-    html: Annotated[Path | None, typer.Option("--html", help="Also write table and figures into this file.")] = None,
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Run directories, or folders of them.", callback=_located)
+    ],
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Also write table and figures into this file.", callback=_located)
+    ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
     metrics: Annotated[
         list[str] | None, typer.Option("--metric", help="A further metric to show at its end; repeatable.")
@@ -218,7 +242,7 @@ def list_command(
     for name in [kind] if kind else kinds:
         table = Table(title=name, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 2))
         for entry, text in kinds[name]().items():
-            table.add_row(f"[bold]{entry}[/bold]", text)
+            table.add_row(Text(entry, "bold"), Text(text))
         terminal.print(table)
 
 
@@ -232,7 +256,9 @@ def topology_command(
         list[str] | None, typer.Argument(metavar="[OPTION=VALUE]...", help="For example rows=4.")
     ] = None,
     parameters: Annotated[int, typer.Option("--parameters", help="Of the model, to count bytes for.")] = RESNET20,
-    draw: Annotated[Path | None, typer.Option("--draw", help="Draw the graph into this SVG file.")] = None,
+    draw: Annotated[
+        Path | None, typer.Option("--draw", help="Draw the graph into this SVG file.", callback=_located)
+    ] = None,
 ) -> None:
     """Show what a graph means for mixing and traffic: links, degrees, diameter, spectral gap, bytes."""
     pairs = [option.partition("=") for option in options or []]
@@ -245,8 +271,10 @@ def topology_command(
         raise wrong(f"topology.{error.field}", error.message, error.advice) from error
     table = Table(show_header=False, box=None)
     for name, value in (_facts(topology) | _traffic(topology, parameters)).items():
-        table.add_row(name, value)
+        table.add_row(Text(name), Text(value))
     Terminal().print(table)
+    for note in topology.notes:
+        stderr.print(f"note: {note}", soft_wrap=True)
     if draw:
         draw_topology(topology, draw)
         print(draw)
@@ -258,19 +286,24 @@ def doctor_command() -> None:
     healthy = True
     for check in examine():
         healthy &= check.passed
-        verdict = "[red]FAIL[/]" if not check.passed else "[yellow]note[/]" if check.note else "[green]ok[/]  "
-        stderr.print(f"{verdict} {check.name}: {check.found}{check.note and f'. {check.note}'}")
+        verdict = ("FAIL", "red") if not check.passed else ("note", "yellow") if check.note else ("ok  ", "green")
+        stderr.print(Text.assemble(verdict, f" {check.name}: {check.found}{check.note and f'. {check.note}'}"))
     if not healthy:
         raise typer.Exit(1)
 
 
 def main() -> None:
     """Run the command line: errors as where, what, what to do; exit code 2 for bad input, 1 for a failed run."""
+    guard_streams()
     try:
-        with blaming_parts():
-            app()
+        try:
+            with blaming_parts():
+                app()
+        finally:
+            sys.stdout.flush()
     except RumormillError as error:
-        show_error(error, stderr)
+        if not (isinstance(error, OutputLost) and error.closed):
+            show_error(error, stderr)
         sys.exit(error.exit_code)
 
 

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.console import Console as Terminal
+from rich.console import Console
 
 from simulator.core.errors import InputError, RumormillError, RunError, wrong
 from simulator.core.observer import Observer, RunInfo
 from simulator.launch import Run, branch, resume, run
 from simulator.results.checkpoint import Checkpoints
+from simulator.results.terminal import Terminal
 from simulator.sweep.earlier import Earlier, earlier_runs, label_run
 from simulator.sweep.plan import Sweep, SweepRun
 
@@ -39,7 +40,7 @@ def run_sweep(
     sweep: Sweep,
     out: str | Path = "runs",
     observers: Callable[[], Sequence[Observer]] = tuple,
-    terminal: Terminal | None = None,
+    terminal: Console | None = None,
 ) -> Outcome:
     """Carry out what ``out`` does not hold yet; a stopped sweep is continued by calling this again.
 
@@ -74,9 +75,7 @@ class _Label(Observer):
 
 
 class _Sweeping:
-    def __init__(
-        self, sweep: Sweep, out: Path, observers: Callable[[], Sequence[Observer]], terminal: Terminal
-    ) -> None:
+    def __init__(self, sweep: Sweep, out: Path, observers: Callable[[], Sequence[Observer]], terminal: Console) -> None:
         self._runs, self._out, self._observers, self._terminal = sweep.runs, out, observers, terminal
         self._shared_rounds, self._trunks = sweep.shared_rounds, dict[str, Path]()
         self._outcome = Outcome()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console as Terminal
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -13,7 +13,7 @@ from simulator.results.comparison.table import Comparison
 TEXT_COLUMNS = 2  # setting and seeds; numbers stand at the right
 
 
-def show(comparison: Comparison, terminal: Terminal) -> None:
+def show(comparison: Comparison, terminal: Console) -> None:
     """Print the table, and what is to be said of runs that did not finish."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     for place, (name, *cells) in enumerate(zip(comparison.header, *comparison.rows, strict=True)):
