@@ -21,6 +21,7 @@ from simulator.core.flat_module import FlatModule, check_trainable_by_gossip
 from simulator.core.method import METHODS
 from simulator.core.mixer import MIXERS, Mixer
 from simulator.core.model import MODELS
+from simulator.core.model_size import built, check_room_for_models
 from simulator.core.node import Node, Place, SharedSettings
 from simulator.core.observer import Observer, RunInfo
 from simulator.core.samples import Channel, NodeData, moved
@@ -81,6 +82,22 @@ class ExperimentNodes:
         _in_one_matrix(nodes)
         return nodes
 
+    def check_room(self) -> None:
+        """Refuse models that do not fit into memory: all nodes' in one process, or else one.
+
+        Raises:
+            InputError: they are such.
+        """
+        _, height, width, depth = self.data.nodes[0].train.images.shape
+        model, data = MODELS.build(self.experiment.model), self.data.nodes[0]
+        held = self.topology.num_nodes if self.experiment.backend.name == "local" else 1
+        with torch_seed(0, "model.size"):
+            check_room_for_models(
+                lambda: model.build((height, width, depth), data.classes, _seen(data)),
+                held,
+                8 if self.experiment.training.precision == "fp64" else 4,
+            )
+
     def module(self) -> FlatModule:
         """The experiment's network, initialised by the first seed, as its nodes are: the same at every call.
 
@@ -110,7 +127,8 @@ class ExperimentNodes:
         experiment, data = self.experiment, self.data.nodes[0]
         _, height, width, depth = data.train.images.shape
         with torch_seed(seed, "model.initialisation"):
-            network = MODELS.build(experiment.model).build((height, width, depth), data.classes, _seen(data))
+            model, seen = MODELS.build(experiment.model), _seen(data)
+            network = built(lambda: model.build((height, width, depth), data.classes, seen))
         if _by_sample(experiment):
             check_layers(network)
         check_trainable_by_gossip(network)
@@ -193,6 +211,7 @@ class Simulation:
             data, seeds = replace(data, nodes=tuple(chain.from_iterable(split))), list(replicas)
             network = network.copies(len(seeds))
         blueprint = ExperimentNodes(experiment, network.base, data, seeds)
+        blueprint.check_room()
         if _by_sample(experiment):
             check_samples_apart(blueprint.module(), data.nodes[0])
         experiment, figures = with_trainer(experiment, blueprint)
@@ -255,6 +274,7 @@ class Simulation:
             start_round=start_round,
             settings=experiment.to_dict(),
             notes=(
+                *self.network.base.notes,
                 *network_notes(experiment, self.network),
                 *self.data.notes,
                 *self._recording_notes(initial.nbytes),

@@ -24,7 +24,7 @@ from simulator.core.observer import Observer, Speed
 from simulator.core.report import Metric
 from simulator.mode import Mode, Work
 from simulator.results.checkpoint import Checkpoint, Checkpoints
-from simulator.training.evaluation import Alike, Score, consensus_distance, evaluate
+from simulator.training.evaluation import Alike, Score, consensus_distance, evaluate, majority_share
 
 Status = Literal["finished", "interrupted"]
 LOSSES = 3  # workers lost without a round finished in between, after which the run is given up
@@ -120,6 +120,7 @@ class Engine:
         self._mode, self._rhythm = mode, rhythm
         self._observers, self._checkpoints = list(observers), checkpoints
         self._module, self._alike = module, alike
+        self._majority = fmean(majority_share(each.test.labels_at(torch.arange(len(each.test)))) for each in alike)
         self._progress = Progress()
         self._start = 0
         self._under_way: deque[tuple[int, Callable[[], Work]]] = deque()
@@ -270,6 +271,7 @@ class Engine:
 
     def _of_network(self, found: Mapping[int, Evaluation]) -> Iterator[tuple[str, float]]:
         yield from self._of_models(found)
+        yield "test/majority", self._majority
         yield "bytes/sent", sum(self._progress.sent.values())
         yield "bytes/wire", sum(self._progress.wire.values())
         for name in dict.fromkeys(name for evaluation in found.values() for name in evaluation.variants):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import nan
 from typing import NamedTuple
 
-from rich.console import Console as Terminal
+from rich.console import Console as RichConsole
 from rich.console import Group
 from rich.live import Live
 from rich.panel import Panel
@@ -20,6 +20,7 @@ from simulator.core.message import Envelope
 from simulator.core.observer import Observer, RunInfo, Speed
 from simulator.core.report import Metric
 from simulator.results.formatting import duration, megabytes, percent, significant
+from simulator.results.terminal import Terminal
 
 ROWS = 10  # evaluations on the screen
 REFRESHES_PER_SECOND = 4
@@ -30,6 +31,7 @@ class Row(NamedTuple):
 
     round: str
     accuracy: str
+    majority: str
     consensus_model: str
     consensus_distance: str
     sent: str
@@ -47,7 +49,7 @@ class Console(Observer):
         clock: seconds that pass.
     """
 
-    def __init__(self, terminal: Terminal | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, terminal: RichConsole | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._terminal = terminal or Terminal(stderr=True)
         self._clock = clock
         self._live: Live | None = None
@@ -111,8 +113,8 @@ class Console(Observer):
 
     def _line(self, row: Row) -> str:
         return (
-            f"round {row.round}/{self._rounds}  accuracy {row.accuracy}  consensus model {row.consensus_model}  "
-            f"consensus distance {row.consensus_distance}  sent {row.sent}  "
+            f"round {row.round}/{self._rounds}  accuracy {row.accuracy}  majority class {row.majority}  "
+            f"consensus model {row.consensus_model}  consensus distance {row.consensus_distance}  sent {row.sent}  "
             + "".join(f"{name} {value}  " for name, value in row.largest.items())
             + f"{row.speed} node-steps/s  {row.pace} rounds/s  {row.workers} workers  time left {self._time_left()}"
         )
@@ -132,17 +134,18 @@ class Console(Observer):
         ):
             table.add_column(Text(name, "not bold dim"), justify="right")
         for row in self._rows:
-            table.add_row(*map(Text, (*row[:-1], *row.largest.values())))
+            table.add_row(*map(Text, (row.round, row.accuracy, *row[3:-1], *row.largest.values())))
         footer = Table.grid(padding=(0, 2, 0, 0))
         progress = ProgressBar(total=self._rounds, completed=self._done, width=30)
-        footer.add_row(progress, f"round {self._done}/{self._rounds}", f"time left {self._time_left()}")
+        majority = [f"majority class {self._rows[-1].majority}"] if self._rows else []  # the same all the time
+        footer.add_row(progress, f"round {self._done}/{self._rounds}", f"time left {self._time_left()}", *majority)
         return Group(table, footer)
 
     def _print(self, line: str) -> None:
         self._terminal.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def show_error(error: RumormillError, terminal: Terminal | None = None) -> None:
+def show_error(error: RumormillError, terminal: RichConsole | None = None) -> None:
     """Print ``error`` without a traceback: where, what, and what to do about it; framed on a terminal."""
     terminal = terminal or Terminal(stderr=True)
     if not terminal.is_interactive:
@@ -164,6 +167,7 @@ def _row(round: int, network: Mapping[str, float], speed: Speed) -> Row:
     return Row(
         round=str(round),
         accuracy=f"{mean} [{worst}, {best}]",
+        majority=percent(network["test/majority"]),
         consensus_model=percent(network["consensus/test/accuracy"]),
         consensus_distance=significant(network["consensus/distance"], 3),
         sent=megabytes(network["bytes/sent"]),

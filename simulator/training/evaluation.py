@@ -39,6 +39,11 @@ def score(logits: Tensor, labels: Tensor) -> Score:
     return Score(accuracy, cross_entropy(logits.double(), labels).item())
 
 
+def majority_share(labels: Tensor) -> float:
+    """The accuracy of always answering the most common class among ``labels`` (int64 [N])."""
+    return labels.bincount().max().item() / len(labels)
+
+
 def consensus_distance(parameters: Tensor) -> float:
     """Root mean square over nodes of ||x_i - mean x||, for float [nodes, parameters]."""
     rows = parameters.double()

@@ -79,13 +79,20 @@ class TestMeasurements:
         of_nodes = {"test/accuracy", "test/loss", "bytes/sent"} | ({"train/loss"} if round else set())
         of_network = {f"test/accuracy/{which}" for which in ("mean", "worst", "best")}
         of_network |= {"consensus/test/accuracy", "consensus/test/loss", "consensus/distance"}
-        of_network |= {"bytes/sent", "bytes/wire"}
+        of_network |= {"bytes/sent", "bytes/wire", "test/majority"}
         found = {}
         for metric in finished.metrics():
             if metric.round == round and not metric.name.startswith("idkd/"):
                 found.setdefault(metric.node, set()).add(metric.name)
 
         assert found == {**dict.fromkeys(range(4), of_nodes), None: of_network}
+
+    @pytest.mark.parametrize("round", [0, 3, 6, 7])
+    def test_majority_is_the_share_of_the_most_common_test_label(self, finished, round):
+        test = finished.nodes[0].data.test
+        shares = np.bincount(test.labels_at(torch.arange(len(test))).numpy()) / len(test)
+
+        assert network_value(finished, round, "test/majority") == shares.max()
 
     @pytest.mark.parametrize("round", [0, 3, 6, 7])
     def test_mean_worst_and_best_are_those_of_the_nodes(self, finished, round):

@@ -15,6 +15,7 @@ from simulator.results.run_directory import RunDirectory
 
 SECONDS = "clock/seconds"
 ACCURACIES = {"accuracy, %": MEAN, "worst node, %": WORST, "consensus model, %": "consensus/test/accuracy"}
+MAJORITY = "test/majority"  # what always answering one class would have
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ def estimate(group: Group, name: str) -> Estimate:
 def _results(groups: Sequence[Group]) -> dict[str, list[str]]:
     """What is shown of every comparison, by the column's name."""
     found = {name: [_percent(estimate(group, metric)) for group in groups] for name, metric in ACCURACIES.items()}
+    if any(_finals(group, MAJORITY) for group in groups):
+        found["majority class, %"] = [_percent(estimate(group, MAJORITY)) for group in groups]
     found["consensus distance"] = [estimate(group, "consensus/distance").text() for group in groups]
     found["sent by a node, MB"] = [significant(_megabytes(group), 3) for group in groups]
     if any(_finals(group, SECONDS) for group in groups):

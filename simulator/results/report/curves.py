@@ -30,6 +30,9 @@ def _accuracy(run: RunDirectory) -> Iterator[Picture]:
     if len(rounds):
         at, consensus = run.network_series("consensus/test/accuracy")
         series = {"nodes' mean": (rounds, 100 * mean), "consensus model": (at, 100 * consensus)}
+        constant = run.network_series("test/majority")
+        if len(constant[0]):  # runs of earlier versions have none
+            series["majority class"] = (constant[0], 100 * constant[1])
         band = Band("worst to best node", rounds, 100 * worst, 100 * best)
         yield lines("accuracy", _over_rounds("Test accuracy", "accuracy, %", series), band)
 

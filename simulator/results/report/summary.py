@@ -73,6 +73,8 @@ class Summary:
                 if self.nodes > 1
                 else f"After {self.round} rounds the only node has a test accuracy of {percent(mean)}."
             )
+        if isfinite(majority := self.value(MAJORITY)):
+            yield f"Always answering the most common class would have an accuracy of {percent(majority)}."
         if isfinite(consensus) and self.nodes > 1:
             gap = _gap(consensus - mean)
             yield f"The consensus model, the average of all nodes, has {percent(consensus)}: {gap} the nodes' mean."
@@ -89,12 +91,15 @@ class Summary:
         yield "worst node", percent(worst)
         yield "best node", percent(best)
         yield "consensus model", percent(consensus)
+        yield "majority class", percent(self.value(MAJORITY))
         yield "consensus distance", significant(self.value("consensus/distance"), 3)
         yield "sent in total", megabytes(self.bytes_sent)
         yield "node-steps / s", significant(self.node_steps_a_second, 3)
 
 
 ACCURACIES = ("test/accuracy/mean", "test/accuracy/worst", "test/accuracy/best", "consensus/test/accuracy")
+
+MAJORITY = "test/majority"
 
 
 def _gap(difference: float) -> str:

@@ -87,6 +87,7 @@ def _metrics(sketch: Sketch, round: int) -> list[dict[str, object]]:
         "test/accuracy/mean": sum(accuracy) / len(accuracy),
         "test/accuracy/worst": min(accuracy),
         "test/accuracy/best": max(accuracy),
+        "test/majority": 0.25,
         "consensus/test/accuracy": max(accuracy) - 0.02,
         "consensus/distance": 0.01 * round,
         "bytes/sent": sent,

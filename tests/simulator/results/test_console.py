@@ -26,6 +26,7 @@ def metrics(round: int) -> list[Metric]:
         "test/accuracy/mean": 0.5,
         "test/accuracy/worst": 0.25,
         "test/accuracy/best": 0.75,
+        "test/majority": 0.375,
         "consensus/test/accuracy": 0.625,
         "consensus/distance": 0.0123,
         "bytes/sent": 1_500_000,
@@ -58,7 +59,10 @@ def test_one_plain_line_an_evaluation() -> None:
     console.evaluated(10, metrics(10), Speed(10, 0.5, 10, 600, 1, 2))
     clock.now = 100.0
     console.finished("finished")
-    measured = "accuracy 50.0% [25.0%, 75.0%]  consensus model 62.5%  consensus distance 0.0123  sent 1.50 MB"
+    measured = (
+        "accuracy 50.0% [25.0%, 75.0%]  majority class 37.5%  consensus model 62.5%  consensus distance 0.0123  "
+        "sent 1.50 MB"
+    )
     assert out.getvalue().splitlines() == [
         "demo, seed 3: 4 nodes, 1,234 parameters each, 100 rounds",
         "note: something about the data",
@@ -114,6 +118,7 @@ def test_live_table_shows_the_last_evaluations_and_a_bar_that_moves_between_them
     shown = [int(line.split()[0]) for line in last.splitlines() if "25.0%" in line]
     assert shown == list(range(50 - 2 * ROWS, 50, 2))
     assert "round 60/100" in last
+    assert "majority class 37.5%" in last
     assert "time left 0:00:32" in last  # 48 seconds for 60 rounds
     assert last.rstrip().endswith("interrupted after 0:00:50")
 

@@ -75,6 +75,7 @@ def test_verdict_comes_first_with_numbers_worked_out_by_hand(html: str) -> None:
     # 2 rounds x 2 messages x 600 bytes of labels, make 642,400 bytes, which is 8030 for each of 4 nodes in 20 rounds.
     assert verdict(html) == (
         "After 20 rounds the 4 nodes have a test accuracy of 75.0% on average [worst 60.0%, best 90.0%]. "
+        "Always answering the most common class would have an accuracy of 25.0%. "
         "The consensus model, the average of all nodes, has 88.0%: 13.0 percentage points above the nodes' mean. "
         "The nodes sent 0.642 MB in total, 0.00803 MB per node and round. "
         "It worked. So did this."
@@ -96,6 +97,7 @@ def test_key_figures(html: str) -> None:
         "worst node": "60.0%",
         "best node": "90.0%",
         "consensus model": "88.0%",
+        "majority class": "25.0%",
         "consensus distance": "0.200",
         "sent in total": "0.642 MB",
         "node-steps / s": "450",  # 600 + 1200 steps in 4 seconds
@@ -268,7 +270,10 @@ def test_what_others_carried_is_told_beside_the_messages(write_run: WriteRun) ->
 
 def test_one_node_sends_nothing_and_has_no_neighbours_to_agree_with(write_run: WriteRun) -> None:
     html = html_of(write_run(nodes=1, classes=("only",)))
-    assert verdict(html) == "After 20 rounds the only node has a test accuracy of 60.0%. No messages were sent."
+    assert verdict(html) == (
+        "After 20 rounds the only node has a test accuracy of 60.0%. "
+        "Always answering the most common class would have an accuracy of 25.0%. No messages were sent."
+    )
     assert not rows(chapter(html, "Messages"))
 
 
