@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from simulator.core import atomic
 from simulator.core.errors import InputError, wrong
 from simulator.core.node import Node
 from simulator.core.samples import Samples
@@ -88,7 +89,8 @@ class Candidates:
         [models, N]; and ``model``, text [models].
         """
         about = {"node": self.node, "member": self.member, "index": self.samples.index.numpy()}
-        np.savez(path, **about, model=np.array(models), **signals)  # type: ignore[arg-type]
+        with atomic.drafted(path) as draft, draft.open("wb") as stream:
+            np.savez(stream, **about, model=np.array(models), **signals)  # type: ignore[arg-type]
 
     @property
     def strata(self) -> NDArray[np.int64]:

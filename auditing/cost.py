@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from simulator.launch import Run
-from simulator.parsing import load_experiment
+from simulator.launch import Run, experiment_of
 from simulator.results.formatting import duration, megabytes, significant
 
 
@@ -39,10 +38,7 @@ class Cost:
 
 def cost(run: Run, replicas: int) -> Cost:
     """What ``replicas`` of ``run`` will cost, by its own speed and its own last checkpoint."""
-    experiment, nodes = (
-        load_experiment(run.directory.experiment, recorded=True),
-        range(run.directory.topology.num_nodes),
-    )
+    experiment, nodes = experiment_of(run.directory), range(run.directory.topology.num_nodes)
     steps = experiment.rounds * sum(experiment.training.of(node).local_steps for node in nodes)
     saved = _size(max((run.path / "checkpoints").glob("round-*")))
     vectors = sum(node.parameters.nbytes for node in run.nodes)

@@ -13,28 +13,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from auditing.candidates import check_exchangeable, nothing_held_out
 from auditing.cost import cost
 from auditing.views.record import RunRecord
 from simulator.build import Simulation
+from simulator.core import atomic
+from simulator.core.damage import read_json
 from simulator.core.errors import Interrupted, wrong
 from simulator.core.observer import Observer
 from simulator.core.recording import Recording
 from simulator.core.samples import Samples
 from simulator.core.seeding import generator
-from simulator.core.strict_json import dumps, loads
+from simulator.core.strict_json import dumps
 from simulator.experiment import CheckpointSettings, EvaluateSettings, Experiment
-from simulator.launch import Run, carry_on
-from simulator.parsing import load_experiment
+from simulator.launch import Run, carry_on, experiment_of
 from simulator.results.checkpoint import Checkpoints
+from simulator.results.partition import read_partition
 from simulator.results.views import Views
 
+CLAIM: TypeAdapter[Any] = TypeAdapter(dict[Literal["replicas", "experiment"], int | str])
 FOLDER = Path("audit/replicas")  # of the audited run
 TIMES = 10  # that replicas are saved, and their accuracy shown, while they train
 SHOWN_ON = 200  # test samples, for that accuracy
@@ -84,11 +88,10 @@ class Replicas:
     @cached_property
     def _mask(self) -> NDArray[np.bool_]:
         """bool [M, rows of the training arrays]; pools do not overlap, so the row alone tells the node."""
-        with np.load(self.path / "partition.npz") as saved:
-            arrays = {name: saved[f"{name}_index"] for name in ("train", "validation", "held_out")}
-            node = saved["train_node"]
+        saved = read_partition(self.path / "partition.npz", self.number * self.nodes)
+        arrays = {name: saved[f"{name}_index"] for name in ("train", "validation", "held_out")}
         mask = np.zeros((self.number, 1 + max(int(rows.max(initial=0)) for rows in arrays.values())), dtype=np.bool_)
-        mask[node // self.nodes, arrays["train"]] = True
+        mask[saved["train_node"] // self.nodes, arrays["train"]] = True
         return mask
 
 
@@ -133,7 +136,7 @@ def seeds(seed: int, number: int) -> list[int]:
 
 def _checked(run: Run) -> Experiment:
     """The experiment of a run that replicas can be made of."""
-    experiment = load_experiment(run.directory.experiment, recorded=True)
+    experiment = experiment_of(run.directory)
     if experiment.data.held_out == 0:
         raise nothing_held_out()
     check_exchangeable(experiment)
@@ -169,8 +172,8 @@ def _claim(path: Path, content: Mapping[str, Any]) -> None:
     file = path / "replicas.json"
     if not file.exists():
         path.mkdir(parents=True, exist_ok=True)
-        file.write_text(dumps(content) + "\n")
-    found = loads(file.read_text())
+        atomic.write(file, dumps(content) + "\n")
+    found = read_json(file, CLAIM)
     if found != content:
         same = found["experiment"] == content["experiment"]
         what = f"holds {found['replicas']} replicas{'' if same else ' of another experiment'}."
@@ -179,4 +182,4 @@ def _claim(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def _checkpoints(path: Path, experiment: Experiment) -> Checkpoints:
-    return Checkpoints(path / "checkpoints", experiment.digest(), keep_all=False)
+    return Checkpoints(path / "checkpoints", experiment.digest(), keep=1)

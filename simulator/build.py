@@ -33,7 +33,7 @@ from simulator.experiment import Experiment
 from simulator.mode import Mode
 from simulator.planning import network_notes
 from simulator.results.checkpoint import Checkpoints
-from simulator.results.views import room_for_views
+from simulator.results.room import Room
 from simulator.synchronous import Synchronous
 from simulator.training.evaluation import Alike
 from simulator.training.hooks import overrides
@@ -277,15 +277,30 @@ class Simulation:
                 *self.network.base.notes,
                 *network_notes(experiment, self.network),
                 *self.data.notes,
-                *self._recording_notes(initial.nbytes),
+                *self.room().notes(),
+                *self._canary_notes(),
             ),
         )
 
-    def _recording_notes(self, model: int) -> Iterator[str]:
-        """What recording takes, and where it is too little for what was planted; ``model`` counts the bytes of one."""
+    def room(self) -> Room:
+        """How much disk it will take."""
+        experiment, (node,) = self.experiment, self.blueprint.nodes([0])
+        keep, rounds = experiment.checkpoint, range(1, experiment.rounds + 1)
+        saved = [round for round in rounds if rhythm(experiment).checkpoints(round)]
+        kept = saved if keep.keep == "all" else {*saved[-keep.keep :], *(set(saved) & set(keep.rounds))}
+        return Room(
+            nodes=self.network.base.num_nodes,
+            model=node.parameters.nbytes,
+            state=sum(tensor.nbytes for tensor in node.state_dict().values()),
+            checkpoints=len(kept),
+            recorded=len(experiment.record.among(experiment.rounds)),
+            left_out=len(set(experiment.record.without)),
+        )
+
+    def _canary_notes(self) -> Iterator[str]:
+        """Where too little is recorded for what was planted."""
         experiment = self.experiment
         recorded = len(experiment.record.among(experiment.rounds))
-        yield from room_for_views(recorded, self.network.base.num_nodes, model, experiment.record.without)
         if experiment.data.canaries and recorded < experiment.rounds and experiment.mode == "synchronous":
             yield (
                 f"canaries are planted and {recorded} of {experiment.rounds} rounds recorded: an audit of them sees no "

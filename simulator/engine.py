@@ -27,6 +27,8 @@ from simulator.results.checkpoint import Checkpoint, Checkpoints
 from simulator.training.evaluation import Alike, Score, consensus_distance, evaluate, majority_share
 
 Status = Literal["finished", "interrupted"]
+# A terminal that is closed sends SIGHUP, and a cluster's scheduler SIGUSR1 before the time is up.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 LOSSES = 3  # workers lost without a round finished in between, after which the run is given up
 
 
@@ -145,7 +147,7 @@ class Engine:
     def run(self) -> Status:
         """All rounds that are left.
 
-        Ctrl-C (or SIGTERM) checkpoints after the current round; a second one stops at once.
+        Ctrl-C (or another of `SIGNALS`) checkpoints after the current round; a second one stops at once.
 
         Raises:
             RunError: training diverged, or workers keep dying.
@@ -315,7 +317,8 @@ class Engine:
         self._mode.backend.revive()
         saved = self._checkpoints.rounds()
         if saved:
-            self.restore(self._checkpoints.load(saved[-1]))
+            with self._checkpoints.refusing(saved[-1]):
+                self.restore(self._checkpoints.load(saved[-1]))
         else:
             self._return_to(0, None, origin)
         for observer in self._observers:
@@ -337,7 +340,9 @@ class Engine:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.getsignal(number) for number in SIGNALS}
+        if before[signal.SIGHUP] == signal.SIG_IGN:  # started by nohup
+            del before[signal.SIGHUP]
 
         def stop(number: int, frame: FrameType | None) -> None:
             if self._stopping:

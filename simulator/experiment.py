@@ -95,9 +95,17 @@ class EvaluateSettings(Settings):
 
 
 class CheckpointSettings(Settings):
-    """How often the state of all nodes is saved, in rounds; always after the last."""
+    """How often the state of all nodes is saved, in rounds, always after the last; and how much of that is kept.
+
+    Attributes:
+        every: each round that it divides.
+        keep: so many of the last ones, or "all": audits of how a run went on need them.
+        rounds: of those that are saved, the ones that are kept whatever comes later.
+    """
 
     every: PositiveInt | None = None
+    keep: PositiveInt | Literal["all"] = 2
+    rounds: tuple[PositiveInt, ...] = ()
 
 
 class RecordSettings(Settings):

@@ -6,31 +6,33 @@ import json
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import torch
 from torch import Tensor
 
 from simulator.build import Simulation
 from simulator.choices import on_cpu
+from simulator.core import atomic
 from simulator.core.audit import AUDITS, Audit
 from simulator.core.backend import Backend, Blueprint
 from simulator.core.blame import blaming_parts
-from simulator.core.errors import InputError, RunError, wrong
+from simulator.core.damage import reading, understanding
+from simulator.core.errors import RunError, wrong
 from simulator.core.method import METHODS
 from simulator.core.node import Node
 from simulator.core.observer import Observer
 from simulator.core.report import Metric, Section
 from simulator.core.strict_json import dumps
 from simulator.engine import Engine
-from simulator.experiment import Experiment
+from simulator.experiment import CheckpointSettings, Experiment
 from simulator.parsing import load_experiment
 from simulator.results.checkpoint import Checkpoints
+from simulator.results.lock import locked
 from simulator.results.provenance import provenance
 from simulator.results.recorder import Recorder
 from simulator.results.run_directory import AUDIT_METRICS, RunDirectory
@@ -55,16 +57,14 @@ class Run:
         Raises:
             InputError: the data set is not there, or is another one by now.
         """
-        simulation = Simulation.of(on_cpu(load_experiment(self.directory.experiment, recorded=True)))
+        simulation = Simulation.of(on_cpu(experiment_of(self.directory)))
         _check_content(self.directory, simulation)
         return simulation.blueprint
 
     @cached_property
     def checkpoints(self) -> Checkpoints:
         """All that were kept."""
-        return Checkpoints(
-            self.path / "checkpoints", load_experiment(self.directory.experiment, recorded=True).digest()
-        )
+        return _checkpoints(self.directory, experiment_of(self.directory))
 
     def models(self, round: int) -> Tensor:
         """float [nodes, parameters]: the nodes' models at the checkpoint of ``round``.
@@ -96,6 +96,15 @@ class Run:
         return self.directory.metrics()
 
 
+def experiment_of(directory: RunDirectory) -> Experiment:
+    """What a run is of.
+
+    Raises:
+        InputError: its ``experiment.yaml`` is damaged, or of another version of the program.
+    """
+    return load_experiment(directory.path / "experiment.yaml", recorded=True)
+
+
 @blaming_parts()
 def run(experiment: Experiment, out: str | Path = "runs", observers: Sequence[Observer] = ()) -> Run:
     """Run ``experiment`` into a new directory under ``out``.
@@ -115,24 +124,39 @@ def run_simulation(simulation: Simulation, out: str | Path = "runs", observers: 
         InputError: it cannot be started, or the directory cannot be written; nothing was computed.
         RunError: the run could not go on; what it wrote stays readable.
     """
-    with simulation.started():
-        directory = _new_directory(simulation, Path(out))
-        checkpoints = Checkpoints(directory.path / "checkpoints", simulation.experiment.digest())
+    with simulation.started(), _new_directory(simulation, Path(out)) as directory:
+        checkpoints = _checkpoints(directory, simulation.experiment)
         return _run(simulation, directory, checkpoints, [Recorder(directory.path), *observers])
 
 
-def _new_directory(simulation: Simulation, out: Path) -> RunDirectory:
-    experiment = simulation.experiment
-    directory = RunDirectory.create(out, experiment.name, experiment.seed)
+@contextmanager
+def _new_directory(simulation: Simulation, out: Path) -> Iterator[RunDirectory]:
+    """A run directory that this process alone writes into; it is seen when all is there that a run begins with."""
+    draft = _drafted(simulation, out)
+    with locked(draft.path):
+        yield draft.named(simulation.experiment.name, simulation.experiment.seed)
+
+
+def _drafted(simulation: Simulation, out: Path) -> RunDirectory:
+    draft = RunDirectory.draft(out)
     try:
-        (directory.path / "experiment.yaml").write_text(experiment.to_yaml())
-        directory.write_json("topology.json", simulation.network.base.to_json())
-        simulation.data.save_partition(directory.path / "partition.npz")
+        simulation.room().check(draft.path)
+        atomic.write(draft.path / "experiment.yaml", simulation.experiment.to_yaml())
+        draft.write_json("topology.json", simulation.network.base.to_json())
+        simulation.data.save_partition(draft.path / "partition.npz")
     except OSError as error:
-        shutil.rmtree(directory.path, ignore_errors=True)
-        what = f"{directory.path} cannot be written: {error.strerror}."
+        what = f"{draft.path} cannot be written: {error.strerror}."
         raise wrong("--out", what, "Free some space, or choose another folder with --out.") from error
-    return directory
+    finally:
+        if not (draft.path / "partition.npz").exists():  # it is written last
+            shutil.rmtree(draft.path, ignore_errors=True)
+    return draft
+
+
+def _checkpoints(directory: RunDirectory, experiment: Experiment) -> Checkpoints:
+    settings = experiment.checkpoint
+    keep = None if settings.keep == "all" else settings.keep
+    return Checkpoints(directory.path / "checkpoints", experiment.digest(), keep, settings.rounds)
 
 
 @blaming_parts()
@@ -146,13 +170,16 @@ def resume(path: str | Path, round: int | None = None, observers: Sequence[Obser
         RunError: the run could not go on.
     """
     directory = RunDirectory.open(Path(path))
-    experiment = load_experiment(directory.experiment, recorded=True)
-    checkpoints = Checkpoints(directory.path / "checkpoints", experiment.digest())
-    chosen = checkpoints.choose(round)
-    simulation = Simulation.of(experiment)
-    _check_content(directory, simulation)
-    with simulation.started():
-        return _run(simulation, directory, checkpoints, [Recorder(directory.path), *observers], chosen)
+    experiment = experiment_of(directory)
+    if "keep" not in directory.experiment.get("checkpoint", {}):  # of an earlier version, which kept all
+        experiment = experiment.model_copy(update={"checkpoint": CheckpointSettings(keep="all")})
+    with locked(directory.path):
+        checkpoints = _checkpoints(directory, experiment)
+        chosen = checkpoints.choose(round)
+        simulation = Simulation.of(experiment)
+        _check_content(directory, simulation)
+        with simulation.started():
+            return _run(simulation, directory, checkpoints, [Recorder(directory.path), *observers], chosen)
 
 
 def carry_on(simulation: Simulation, path: Path, checkpoints: Checkpoints, observers: Sequence[Observer]) -> str:
@@ -182,7 +209,7 @@ def branch(
         RunError: the run could not go on.
     """
     trunk = RunDirectory.open(Path(path))
-    theirs = load_experiment(trunk.experiment, recorded=True)
+    theirs = experiment_of(trunk)
     if differing := sorted(set(_apart_from_methods(theirs)) ^ set(_apart_from_methods(experiment))):
         what = f"differs from {trunk.path} in {differing[0][0]}, so that it cannot share its first rounds."
         raise wrong("the experiment", what, "Let the two differ in their methods alone, or run it from the start.")
@@ -191,21 +218,18 @@ def branch(
         beginning = shared.load(round)
     simulation = Simulation.of(experiment)
     _check_content(trunk, simulation)
-    with simulation.started():
-        directory = _new_directory(simulation, Path(out))
+    with simulation.started(), _new_directory(simulation, Path(out)) as directory:
         directory.copy_records(trunk, round)
-        checkpoints = Checkpoints(directory.path / "checkpoints", simulation.experiment.digest())
+        checkpoints = _checkpoints(directory, simulation.experiment)
         checkpoints.save(beginning)
         return _run(simulation, directory, checkpoints, [Recorder(directory.path), *observers], round)
 
 
 def _check_content(directory: RunDirectory, simulation: Simulation) -> None:
     """What is taken over from a run must be about the data that it was about."""
-    try:
-        same = simulation.data.content.is_that_of(directory.partition())
-    except (OSError, ValueError, LookupError, BadZipFile) as error:
-        advice = "Copy it back, or start a new run."
-        raise wrong(str(directory.path / "partition.npz"), f"cannot be read: {error}.", advice) from error
+    partition = directory.partition()
+    with reading(directory.path / "partition.npz", "Copy it back, or start a new run."):
+        same = simulation.data.content.is_that_of(partition)
     if not same:
         what = f"{directory.path} was about other data: the images or labels are not those that it trained on."
         raise wrong("data.dataset", what, "Put the files that it read back into data.root, or start a new run.")
@@ -225,36 +249,41 @@ def audit(path: str | Path, settings: Audit.Config) -> Path:
     Raises:
         InputError: there is no run, it or what is asked cannot be audited, or the results cannot be written.
     """
-    run = RunDirectory.open(Path(path)).path
-    results = run / "audit" / settings.name
+    directory = RunDirectory.open(Path(path))
+    results = directory.path / "audit" / settings.name
     auditor = AUDITS.build(settings)
-    if (
-        not auditor.node_by_node
-        and load_experiment(RunDirectory.open(run).experiment, recorded=True).data.modality_by_node
-    ):
+    if not auditor.node_by_node and experiment_of(directory).data.modality_by_node:
         what = f"nodes hold one modality each, and {settings.name} shows samples of one node to the models of others."
         raise wrong("data.modality_by_node", what, "Audit a run in which every node holds all modalities.")
-    try:
-        auditor.conduct(run, results)
-        (results / AUDIT_METRICS).write_text(dumps(dict(auditor.metrics(results)), indent=1) + "\n")
-    except OSError as error:
-        raise wrong(
-            str(results), f"cannot be written: {error.strerror}.", "Free some space, or copy the run."
-        ) from error
+    with locked(directory.path):
+        try:
+            auditor.conduct(directory.path, results)
+            found = dumps(dict(auditor.metrics(results)), indent=1)
+            atomic.write(results / AUDIT_METRICS, found + "\n")
+        except OSError as error:
+            advice = "Free some space, or copy the run."
+            raise wrong(str(results), f"cannot be written: {error.strerror}.", advice) from error
     return results
 
 
 @blaming_parts()
 def write_run_report(directory: RunDirectory) -> Path:
-    """Write ``report.html`` of a run, with the sections of its methods and audits; returns its path."""
+    """Write ``report.html`` of a run, with the sections of its methods and audits; returns its path.
+
+    Raises:
+        InputError: a file of the run is damaged, or another process is writing into it.
+    """
     from simulator.results.report import write_report  # matplotlib takes half a second, and a run starts without it
 
-    sections: list[Section] = []
-    for settings in load_experiment(directory.experiment, recorded=True).methods:
-        sections += METHODS.load(settings.name).sections(settings, directory)
-    for result in sorted(directory.path.glob("audit/*/result.json")):
-        sections += AUDITS.load(result.parent.name).sections(result.parent)
-    return write_report(directory, sections)
+    with locked(directory.path):
+        sections: list[Section] = []
+        for settings in experiment_of(directory).methods:
+            with understanding(f"{directory.path}: what {settings.name} saved", directory.path.glob("artifacts/*.npz")):
+                sections += METHODS.load(settings.name).sections(settings, directory)
+        for result in sorted(directory.path.glob("audit/*/result.json")):
+            with understanding(f"{result.parent}", result.parent.glob("*.*")):
+                sections += AUDITS.load(result.parent.name).sections(result.parent)
+        return write_report(directory, sections)
 
 
 def _run(
@@ -278,9 +307,7 @@ def _run(
 
 def _choices(simulation: Simulation, directory: RunDirectory) -> dict[str, Any]:
     """What was measured to decide what the experiment leaves open; a resumed run keeps what was decided at first."""
-    first: dict[str, Any] = {}
-    with suppress(InputError):  # a new run has no provenance yet, and a damaged one is written anew
-        first = directory.read_json("provenance.json").get("choices", {})
+    first: dict[str, Any] = directory.provenance().get("choices", {})
     return {**first, **simulation.choices, **simulation.backend.choices}
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,8 +49,23 @@ def draw(
         figure = _figure(topology, values, label)
         figure.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})
     if path is not None:
-        Path(path).expanduser().write_text(text.getvalue(), encoding="utf-8")
+        _write(Path(path).expanduser(), text.getvalue())
     return text.getvalue()
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all, so that a full disk leaves no half of a picture in the place of an older one."""
+    if path.exists() and not path.is_file():  # such as /dev/stdout
+        path.write_text(text, encoding="utf-8")
+        return
+    target = path.resolve()
+    draft = target.with_name(f".{uuid4().hex[:12]}.draft")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(target)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 def _figure(topology: Topology, values: Sequence[float] | None, label: str) -> "Figure":

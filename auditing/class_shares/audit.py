@@ -15,13 +15,15 @@ from auditing.class_shares.report import section
 from auditing.finite import check_finite
 from auditing.progress import Countdown
 from auditing.views.record import RunRecord
+from simulator.core import atomic
 from simulator.core.audit import Audit
+from simulator.core.damage import read_json
 from simulator.core.errors import InputError, Problem
 from simulator.core.flat_module import FlatModule
 from simulator.core.node import Node
 from simulator.core.report import Section
 from simulator.core.soft_labels import SoftLabels
-from simulator.core.strict_json import dumps, loads
+from simulator.core.strict_json import dumps
 from simulator.launch import Run
 from simulator.results.run_directory import RunDirectory
 from simulator.results.views import Views
@@ -67,12 +69,12 @@ class ClassSharesAudit(Audit):
             },
         }
         results.mkdir(parents=True, exist_ok=True)
-        (results / "result.json").write_text(dumps(result) + "\n")
+        atomic.write(results / "result.json", dumps(result) + "\n")
 
     @classmethod
     def metrics(cls, results: Path) -> Mapping[str, float]:
         """``<attacker>/tv``, ``<attacker>/rank_correlation`` and ``<attacker>/largest_class``: means over nodes."""
-        attackers = loads((results / "result.json").read_text())["attackers"]
+        attackers = read_json(results / "result.json")["attackers"]
         return {
             f"{name}/{measure}".replace(" ", "_"): float(np.mean(known))
             for name, measured in attackers.items()
@@ -83,7 +85,7 @@ class ClassSharesAudit(Audit):
     @classmethod
     def sections(cls, results: Path) -> Sequence[Section]:
         """One section: how close each attacker comes, over all nodes and node by node."""
-        return [section(loads((results / "result.json").read_text()))]
+        return [section(read_json(results / "result.json"))]
 
     def _problems(self, run: Run) -> Iterator[Problem]:
         given = {"--attack": self.config.attacks, "--signal": self.config.signals, "--replicas": self.config.replicas}

@@ -24,13 +24,15 @@ from auditing.metrics import Resamples
 from auditing.replicas import train
 from auditing.views.positions import VIEWS, observe
 from auditing.views.record import RunRecord
+from simulator.core import atomic
 from simulator.core.audit import Audit
+from simulator.core.damage import read_json
 from simulator.core.errors import check_known, wrong
 from simulator.core.node import Node
 from simulator.core.report import Section
 from simulator.core.samples import Samples
 from simulator.core.seeding import generator
-from simulator.core.strict_json import dumps, loads
+from simulator.core.strict_json import dumps
 from simulator.launch import Run
 from simulator.parsing import load_experiment
 from simulator.results.console import Console
@@ -94,7 +96,7 @@ class MembershipAudit(Audit):
         results.mkdir(parents=True, exist_ok=True)
         (results / "result.json").unlink(missing_ok=True)
         asked.save(results / "scores.npz", judged.signals, observed.names)
-        (results / "result.json").write_text(dumps(result) + "\n")
+        atomic.write(results / "result.json", dumps(result) + "\n")
 
     def _population(self, node: Node) -> dict[str, Samples]:
         """By signal, what candidates are compared with: where that takes long, a part of the test samples."""
@@ -104,7 +106,7 @@ class MembershipAudit(Audit):
     @classmethod
     def metrics(cls, results: Path) -> Mapping[str, float]:
         """AUC and TPR at low FPR of each attack from each view: ``<view>/<signal>/<attack>/auc``."""
-        attacks = loads((results / "result.json").read_text())["attacks"]
+        attacks = read_json(results / "result.json")["attacks"]
         return {
             f"{view}/{attack.replace(', ', '/')}/{name}".replace(" ", "_"): found[name]["value"]
             for attack, views in attacks.items()
@@ -117,7 +119,7 @@ class MembershipAudit(Audit):
     def sections(cls, results: Path) -> Sequence[Section]:
         """One section: tables of attacks and views, ROC curves, leakage by node, distance, round and victim."""
         topology = RunDirectory(results.parents[1]).topology
-        return [section(loads((results / "result.json").read_text()), topology)]
+        return [section(read_json(results / "result.json"), topology)]
 
 
 def _left(run: Run) -> int:

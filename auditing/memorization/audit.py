@@ -21,12 +21,14 @@ from auditing.memorization.samples import TrainingSamples
 from auditing.memorization.scores import SCORES
 from auditing.memorization.shown import Shown
 from auditing.metrics import Resamples
+from simulator.core import atomic
 from simulator.core.acting import Acts, If
 from simulator.core.audit import Audit
+from simulator.core.damage import read_arrays, read_json
 from simulator.core.errors import check_known
 from simulator.core.report import Section
 from simulator.core.seeding import generator
-from simulator.core.strict_json import dumps, loads
+from simulator.core.strict_json import dumps
 from simulator.launch import Run
 from simulator.results.run_directory import RunDirectory
 
@@ -74,13 +76,14 @@ class MemorizationAudit(Audit):
         result = self._result(audited, samples, scores)
         results.mkdir(parents=True, exist_ok=True)
         (results / "result.json").unlink(missing_ok=True)
-        np.savez(results / "scores.npz", **_arrays(samples), **scores, **shown.arrays())  # type: ignore[arg-type]
-        (results / "result.json").write_text(dumps(result) + "\n")
+        with atomic.drafted(results / "scores.npz") as draft, draft.open("wb") as stream:
+            np.savez(stream, **_arrays(samples), **scores, **shown.arrays())  # type: ignore[arg-type]
+        atomic.write(results / "result.json", dumps(result) + "\n")
 
     @classmethod
     def metrics(cls, results: Path) -> Mapping[str, float]:
         """How well each score finds what was made wrong: ``<what>/<score>/auroc``."""
-        detection = loads((results / "result.json").read_text())["detection"]
+        detection = read_json(results / "result.json")["detection"]
         return {
             f"{what}/{score}/auroc".replace(" ", "_"): values["pooled"]["value"]
             for what, found in detection.items()
@@ -90,8 +93,7 @@ class MemorizationAudit(Audit):
     @classmethod
     def sections(cls, results: Path) -> Sequence[Section]:
         """One section: how well scores find wrong labels and agree, and the most memorized images."""
-        with np.load(results / "scores.npz") as arrays:
-            return [section(loads((results / "result.json").read_text()), dict(arrays))]
+        return [section(read_json(results / "result.json"), read_arrays(results / "scores.npz"))]
 
     def _scores(self, run: Run) -> dict[str, Floats]:
         found: dict[str, Floats] = {}

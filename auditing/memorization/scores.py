@@ -56,16 +56,18 @@ def averaged(run: Run, config: Audit.Config) -> dict[str, Floats]:
     that never stopped.
 
     Raises:
-        InputError: the run kept fewer than two checkpoints.
+        InputError: the run saved fewer than two checkpoints, or did not keep all of them.
     """
-    settings = run.directory.experiment
+    settings, saved = run.directory.experiment, run.checkpoints.rounds()
     rhythm = Rhythm(settings["rounds"], None, settings["checkpoint"]["every"])
-    rounds = [round for round in run.checkpoints.rounds() if rhythm.checkpoints(round)]
-    if len(rounds) < 2:
-        what = f"a mean over training needs at least 2 checkpoints, and this run kept {len(rounds)}."
-        every = max(1, settings["rounds"] // 10)
-        advice = f"Run it again with, for example, checkpoint.every={every}, or name other scores with --attack."
-        raise wrong("checkpoint.every", what, advice)
+    rounds = [round for round in range(max(saved) + 1) if rhythm.checkpoints(round)]
+    lost = len(set(rounds) - set(saved))
+    if len(rounds) < 2 or lost:
+        kept = f"saved {len(rounds)}" + (f", of which {lost} were not kept" if lost else "")
+        what = f"a mean over training needs all checkpoints, and at least 2, and this run {kept}."
+        every = settings["checkpoint"]["every"] or max(1, settings["rounds"] // 10)
+        advice = f"Run it again with checkpoint.every={every} checkpoint.keep=all, or name other scores with --attack."
+        raise wrong("checkpoint", what, advice)
     found: dict[str, Floats] = {}
     for name in config.signals:
         values = at_checkpoints(run, name, rounds)

@@ -19,10 +19,12 @@ from auditing.privacy.empirical_report import section
 from auditing.privacy.perfect_attack import Noise, reaches
 from auditing.privacy.promise import Promise, flags_of, promises_of
 from auditing.views.record import RunRecord
+from simulator.core import atomic
 from simulator.core.audit import Audit
+from simulator.core.damage import read_json, reading
 from simulator.core.errors import InputError, Problem, check_known, wrong
 from simulator.core.report import Section
-from simulator.core.strict_json import dumps, loads
+from simulator.core.strict_json import dumps
 from simulator.launch import Run
 from simulator.results.run_directory import RunDirectory
 
@@ -80,7 +82,7 @@ class EmpiricalPrivacyAudit(Audit):
             "membership_auc": _membership(results.parent / "membership" / "result.json", len(promises)),
         }
         results.mkdir(parents=True, exist_ok=True)
-        (results / "result.json").write_text(dumps(result) + "\n")
+        atomic.write(results / "result.json", dumps(result) + "\n")
 
     @classmethod
     def metrics(cls, results: Path) -> Mapping[str, float]:
@@ -89,7 +91,7 @@ class EmpiricalPrivacyAudit(Audit):
         ``perfect_attack`` is what the best one would show with the noise as promised, and ``recorded`` the share of
         the rounds that were.
         """
-        result = loads((results / "result.json").read_text())
+        result = read_json(results / "result.json")
         pooled, recorded = next(iter(result["attacks"].values()))["pooled"], result["recorded"]
         perfect = {"perfect_attack": result["perfect_attack"]["pooled"]["typical"]} if result["perfect_attack"] else {}
         shown = {"lower_bound": pooled["epsilon"], "ceiling": pooled["ceiling"]}
@@ -98,7 +100,7 @@ class EmpiricalPrivacyAudit(Audit):
     @classmethod
     def sections(cls, results: Path) -> Sequence[Section]:
         """One section: promise, lower bound, attack and accuracy of each node, and what each attack shows."""
-        return [section(loads((results / "result.json").read_text()))]
+        return [section(read_json(results / "result.json"))]
 
     def _check_recorded(self, record: RunRecord) -> None:
         """Refuse runs of which too little was recorded to show anything.
@@ -168,5 +170,9 @@ def _membership(path: Path, nodes: int) -> list[float | None]:
     """By node, the AUC of the strongest attack of the audit of membership from its first view; None where unknown."""
     if not path.exists():
         return [None] * nodes
-    victims: Mapping[str, list[float | None]] = loads(path.read_text())["victims"]
-    return next(iter(victims.values()))
+    with reading(path):
+        victims: Mapping[str, list[float | None]] = read_json(path)["victims"]
+        first = next(iter(victims.values()))
+        if len(first) != nodes or not all(auc is None or isinstance(auc, float) for auc in first):
+            raise ValueError("victims are no numbers, one a node")
+        return first

@@ -13,13 +13,15 @@ from auditing.privacy.account import Account, Summary, summary
 from auditing.privacy.declared_noise import DeclaredNoise, noise_of
 from auditing.privacy.linear_training import remembering, undeclared
 from auditing.privacy.network_report import section
+from simulator.core import atomic
 from simulator.core.audit import Audit
+from simulator.core.damage import read_json
 from simulator.core.errors import InputError, Problem
 from simulator.core.method import METHODS
 from simulator.core.report import Section
-from simulator.core.strict_json import dumps, loads
+from simulator.core.strict_json import dumps
 from simulator.experiment import Experiment
-from simulator.parsing import load_experiment
+from simulator.launch import experiment_of
 from simulator.results.run_directory import RunDirectory
 from topologies import Topology, TopologyError
 
@@ -55,18 +57,18 @@ class NetworkPrivacyAudit(Audit):
     def conduct(self, run: Path, results: Path) -> None:
         """Account for the noise that the experiment declares; see `Audit.conduct`."""
         directory = RunDirectory.open(run)
-        experiment = load_experiment(directory.experiment, recorded=True)
+        experiment = experiment_of(directory)
         problems = [*self._not_for_this_audit(), *_not_linear(experiment), *_unaccounted_parts(directory)]
         if problems:
             raise InputError(*problems)
         result = self._result(experiment, noise_of(directory, experiment, self.config.noise_multiplier))
         results.mkdir(parents=True, exist_ok=True)
-        (results / "result.json").write_text(dumps(result) + "\n")
+        atomic.write(results / "result.json", dumps(result) + "\n")
 
     @classmethod
     def sections(cls, results: Path) -> Sequence[Section]:
         """One section: epsilon by distance, beside the published formula and other graphs, and from node to node."""
-        return [section(loads((results / "result.json").read_text()))]
+        return [section(read_json(results / "result.json"))]
 
     def _result(self, experiment: Experiment, declared: DeclaredNoise) -> dict[str, Any]:
         """The content of ``result.json``; null is a node against itself."""

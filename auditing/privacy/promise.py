@@ -11,8 +11,7 @@ from auditing.privacy.accounting import GaussianSteps
 from auditing.privacy.budget import BudgetSettings
 from simulator.core.errors import wrong
 from simulator.core.method import METHODS
-from simulator.launch import Run
-from simulator.parsing import load_experiment
+from simulator.launch import Run, experiment_of
 from simulator.results.run_directory import RunDirectory
 
 
@@ -76,7 +75,7 @@ def flags_of(run: Run) -> Iterator[str]:
 
 
 def _budgets(run: RunDirectory) -> list[BudgetSettings]:
-    methods: Sequence[object] = load_experiment(run.experiment, recorded=True).methods
+    methods: Sequence[object] = experiment_of(run).methods
     return [settings for settings in methods if isinstance(settings, BudgetSettings)]
 
 

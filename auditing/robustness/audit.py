@@ -18,12 +18,14 @@ from auditing.robustness.report import section
 from auditing.robustness.settings import RobustnessSettings
 from auditing.robustness.threats import ATTACKS, CARRIED
 from auditing.robustness.transfer import Transfers
+from simulator.core import atomic
 from simulator.core.audit import Audit
+from simulator.core.damage import read_json
 from simulator.core.errors import InputError, Problem, check_known
 from simulator.core.flat_module import EVALUATION_BATCH, FlatModule
 from simulator.core.report import Section
 from simulator.core.samples import Samples
-from simulator.core.strict_json import dumps, loads
+from simulator.core.strict_json import dumps
 from simulator.launch import Run
 from simulator.results.run_directory import RunDirectory
 
@@ -59,12 +61,12 @@ class RobustnessAudit(Audit):
             "transfers": _plain(comparison.measured(test), self.config.eps),
         }
         results.mkdir(parents=True, exist_ok=True)
-        (results / "result.json").write_text(dumps(result) + "\n")
+        atomic.write(results / "result.json", dumps(result) + "\n")
 
     @classmethod
     def metrics(cls, results: Path) -> Mapping[str, float]:
         """``<ensemble>/clean``, ``<ensemble>/<attacker>``, ``<ensemble>/adaptive/<attack>``: accuracies, over hosts."""
-        hosts = [host["accuracies"] for host in loads((results / "result.json").read_text())["hosts"]]
+        hosts = [host["accuracies"] for host in read_json(results / "result.json")["hosts"]]
         return {
             f"{ensemble}/{attacker}".replace(": ", "/").replace(" ", "_"): float(
                 np.mean([host[ensemble][attacker] for host in hosts])
@@ -76,7 +78,7 @@ class RobustnessAudit(Audit):
     @classmethod
     def sections(cls, results: Path) -> Sequence[Section]:
         """One section: accuracies by ensemble and attacker, which attacks transfer, and how well the fits hold."""
-        return [section(loads((results / "result.json").read_text()))]
+        return [section(read_json(results / "result.json"))]
 
     def _problems(self, run: Run) -> Iterator[Problem]:
         for option, given in (("--signal", self.config.signals), ("--replicas", self.config.replicas)):

@@ -15,7 +15,9 @@ from auditing.wise.findings import BUDGETS, EQUAL, SINGLE, WISE, Measured, of_no
 from auditing.wise.flatness import Flatness, flatness
 from auditing.wise.ledger import costs
 from auditing.wise.report import section
+from simulator.core import atomic
 from simulator.core.audit import Audit
+from simulator.core.damage import read_json
 from simulator.core.errors import InputError, Problem, did_you_mean, wrong
 from simulator.core.flat_module import FlatModule
 from simulator.core.model import MODELS
@@ -23,9 +25,8 @@ from simulator.core.multi_exit import MultiExit, exit_logits, multi_exit
 from simulator.core.node import Node
 from simulator.core.report import Section
 from simulator.core.seeding import generator
-from simulator.core.strict_json import dumps, loads
-from simulator.launch import Run
-from simulator.parsing import load_experiment
+from simulator.core.strict_json import dumps
+from simulator.launch import Run, experiment_of
 from simulator.results.run_directory import RunDirectory
 
 
@@ -62,12 +63,12 @@ class WiseAudit(Audit):
         result = {"settings": self.config.model_dump(mode="json"), "round": audited.nodes[0].round}
         result |= self._result(audited, modalities)
         results.mkdir(parents=True, exist_ok=True)
-        (results / "result.json").write_text(dumps(result) + "\n")
+        atomic.write(results / "result.json", dumps(result) + "\n")
 
     @classmethod
     def metrics(cls, results: Path) -> Mapping[str, float]:
         """Accuracies, over nodes: ``internal``; ``<rule>/at_<share>``, at a share of the cost of running everything."""
-        result = loads((results / "result.json").read_text())
+        result = read_json(results / "result.json")
         exits = zip(result["exits"], result["found"]["exits"]["mean"], strict=True)
         last = max(stage for _, stage in result["exits"])
         rules = {rule: result["found"][f"{rule}/at"]["mean"] for rule in (WISE, EQUAL, SINGLE)}
@@ -81,7 +82,7 @@ class WiseAudit(Audit):
     @classmethod
     def sections(cls, results: Path) -> Sequence[Section]:
         """One section: exits, weights, accuracy against cost, flatness."""
-        return [section(loads((results / "result.json").read_text()))]
+        return [section(read_json(results / "result.json"))]
 
     def _result(self, run: Run, modalities: Sequence[str]) -> dict[str, Any]:
         """The content of ``result.json``."""
@@ -125,7 +126,7 @@ class WiseAudit(Audit):
 
 
 def _unsuitable(directory: RunDirectory) -> Iterator[Problem]:
-    experiment = load_experiment(directory.experiment, recorded=True)
+    experiment = experiment_of(directory)
     if not MODELS.load(experiment.model.name).has_exits:
         what = f"{experiment.model.name} has one exit only, so there is nothing to weigh."
         yield Problem("model", what, "Run with model: multi_exit_video.")

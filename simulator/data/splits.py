@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from simulator.core import atomic
 from simulator.core.errors import InputError, wrong
 from simulator.core.samples import NodeData, Samples, VerifiedData
 from simulator.core.seeding import generator
@@ -102,7 +103,8 @@ class NetworkData:
         arrays["classes"] = np.array(len(self.class_names))
         arrays[CONTENT] = self.content.digest
         arrays |= self.canaries.arrays()
-        np.savez(path, **arrays)  # type: ignore[arg-type]
+        with atomic.drafted(path) as draft, draft.open("wb") as stream:
+            np.savez(stream, **arrays)  # type: ignore[arg-type]
 
 
 def prepare(settings: DataSettings, nodes: int, seed: int) -> NetworkData:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
+from simulator.core.damage import read_arrays, reading
 from simulator.core.errors import did_you_mean, wrong
 from simulator.core.paths import located
 from simulator.data.content import Content
 from simulator.data.coreset import CCS, coreset
 from simulator.data.partition import Indices
 from simulator.data.settings import SubsetSettings
+from simulator.results.run_directory import runs_in
 
 WHERE = "data.subset.run"
 ADVICE = "Name the directory of a run with the method ltc, or a folder with one for each seed."
@@ -51,7 +52,7 @@ def _run(path: Path, seed: int) -> Path:
     """The run at ``path``, or that of this seed in the folder ``path``."""
     if (path / "experiment.yaml").is_file():
         return path
-    found = [file.parent for file in sorted(path.glob(f"*-s{seed}/experiment.yaml"))]
+    found = runs_in(path, f"*-s{seed}")
     if len(found) == 1:
         return found[0]
     how_many = f"{len(found)} runs" if found else "no run"
@@ -59,11 +60,10 @@ def _run(path: Path, seed: int) -> Path:
 
 
 def _check_content(run: Path, content: Content) -> None:
-    try:
-        with np.load(run / "partition.npz") as partition:
-            same = content.is_that_of(partition)
-    except (OSError, ValueError, LookupError, BadZipFile) as error:
-        raise wrong(WHERE, f"{run / 'partition.npz'} cannot be read: {error}.", ADVICE) from error
+    file = run / "partition.npz"
+    partition = read_arrays(file)
+    with reading(file):
+        same = content.is_that_of(partition)
     if not same:
         what = f"{run} is about another data set: its images or labels are not those of this one."
         raise wrong(WHERE, what, "Take a run on the same data set: the same settings, and the same files in data.root.")
@@ -78,14 +78,15 @@ def _scores(run: Path) -> list[Path]:
 
 def _of_node(file: Path, settings: SubsetSettings) -> Indices:
     """The rows that one node's samples are reduced to."""
-    with np.load(file) as arrays:
-        index, labels = arrays["index"], arrays["label"]
-        scores = {name.removeprefix("score/"): arrays[name] for name in arrays.files if name.startswith("score/")}
+    arrays = read_arrays(file)
+    index, labels = arrays["index"], arrays["label"]
+    scores = {name.removeprefix("score/"): arrays[name] for name in arrays if name.startswith("score/")}
     if settings.score not in (*scores, CCS):
         what = f"unknown score '{settings.score}'."
         raise wrong("data.subset.score", what, did_you_mean(settings.score, [*scores, CCS], "scores"))
     if settings.leading not in scores:
         what = f"ccs goes by the score {settings.leading}, which {file} does not have."
         raise wrong("data.subset.margin", what, "Score the samples again, or take the other margin.")
-    rows: Indices = index[coreset(scores, labels, settings)]
+    with reading(file):  # where arrays do not fit together
+        rows: Indices = index[coreset(scores, labels, settings)]
     return rows

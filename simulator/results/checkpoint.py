@@ -1,23 +1,31 @@
-"""Checkpoints: the state of all nodes and the engine after a round; a half-written one is never seen."""
+"""Checkpoints: the state of all nodes and the engine after a round; a half-written one is never seen.
+
+Beside the files lie their checksums, as ``sha256sum --check`` reads them.
+"""
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor
 
+from simulator.core.atomic import sync
+from simulator.core.damage import reading
 from simulator.core.errors import wrong
 from simulator.core.strict_json import dumps, loads
 
-FORMAT = 1
+FORMAT = 2
+WITHOUT_CHECKSUMS = 1  # a format of earlier versions
+CHECKSUMS = "SHA256SUMS"
+HEADER = "checkpoint.json"
 
 
 @dataclass(frozen=True)
@@ -35,11 +43,12 @@ class Checkpoints:
     Args:
         path: the folder.
         experiment: digest of the experiment it belongs to.
-        keep_all: whether older checkpoints stay when a new one is there.
+        keep: how many stay when a new one is there, the last ones; None: all.
+        always: rounds whose checkpoint stays all the same.
     """
 
-    def __init__(self, path: Path, experiment: str, keep_all: bool = True) -> None:
-        self._path, self._experiment, self._keep_all = path, experiment, keep_all
+    def __init__(self, path: Path, experiment: str, keep: int | None = None, always: Collection[int] = ()) -> None:
+        self._path, self._experiment, self._keep, self._always = path, experiment, keep, always
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write into a hidden folder, flush to disk, then rename: a crash leaves the older checkpoints as they were."""
@@ -47,23 +56,26 @@ class Checkpoints:
         draft = self._path / f".{final.name}"
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
-        for node, state in checkpoint.nodes.items():
-            (draft / f"node-{node:04}.safetensors").write_bytes(save(dict(state)))
         header = {
             "format": FORMAT,
             "round": checkpoint.round,
             "experiment": self._experiment,
             "nodes": len(checkpoint.nodes),
         }
-        (draft / "checkpoint.json").write_text(dumps(header | {"engine": checkpoint.engine}))
-        for file in draft.iterdir():
-            _sync(file)
+        sums = {HEADER: _write(draft / HEADER, dumps(header | {"engine": checkpoint.engine}).encode())}
+        for node, state in checkpoint.nodes.items():
+            sums[_name(node)] = _write(draft / _name(node), save(dict(state)))
+        _write(draft / CHECKSUMS, "".join(f"{digest}  {name}\n" for name, digest in sums.items()).encode())
+        sync(draft)
         shutil.rmtree(final, ignore_errors=True)
         draft.rename(final)
-        _sync(self._path)
-        for older in () if self._keep_all else self.rounds():
-            if older != checkpoint.round:
-                shutil.rmtree(self._folder(older))
+        sync(self._path)
+        self._forget_older(checkpoint.round)
+
+    def _forget_older(self, round: int) -> None:
+        others = [other for other in self.rounds() if other != round and other not in self._always]
+        for older in [] if self._keep is None else others[: max(0, len(others) + 1 - self._keep)]:
+            shutil.rmtree(self._folder(older))
 
     def rounds(self) -> list[int]:
         """Rounds that have a complete checkpoint, ascending."""
@@ -89,15 +101,22 @@ class Checkpoints:
 
         Raises:
             InputError: it belongs to another experiment.
+            ValueError: it is not what was written, as its checksums and its header tell.
         """
         folder = self._folder(round)
-        header = loads((folder / "checkpoint.json").read_text())
-        if header["format"] != FORMAT or header["experiment"] != self._experiment:
+        sums = _checksums(folder, self._instead_of(round))
+        header = loads(_read(folder / HEADER, sums))
+        known = header["format"] == FORMAT or (header["format"] == WITHOUT_CHECKSUMS and sums is None)
+        if not known or header["experiment"] != self._experiment:
             what = "belongs to another experiment or another version of the program."
             raise wrong(str(folder), what, self._instead_of(round))
+        if header["round"] != round:
+            raise ValueError(f"{HEADER} is of round {header['round']}")
+        if (files := len(list(folder.glob("node-*.safetensors")))) != header["nodes"]:
+            raise ValueError(f"there are {files} nodes, where {HEADER} has {header['nodes']}")
         wanted = range(header["nodes"]) if nodes is None else nodes
-        states = {node: load_file(folder / f"node-{node:04}.safetensors") for node in wanted}
-        return Checkpoint(header["round"], states, header["engine"])
+        states = {node: _state(folder / _name(node), sums) for node in wanted}
+        return Checkpoint(round, states, header["engine"])
 
     @contextmanager
     def refusing(self, round: int) -> Iterator[None]:
@@ -122,9 +141,36 @@ class Checkpoints:
         return f"Use another checkpoint: --round {others[-1]}" if others else "Start the run again."
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def _name(node: int) -> str:
+    return f"node-{node:04}.safetensors"
+
+
+def _write(file: Path, content: bytes) -> str:
+    """Write ``content``, flush it to the disk, and return its checksum."""
+    file.write_bytes(content)
+    sync(file)
+    return sha256(content).hexdigest()
+
+
+def _checksums(folder: Path, advice: str) -> dict[str, str] | None:
+    """By the name of a file; None where there are none."""
+    if not (folder / CHECKSUMS).exists():
+        return None
+    with reading(folder / CHECKSUMS, advice):
+        lines = [line.split("  ") for line in (folder / CHECKSUMS).read_text(encoding="utf-8").splitlines()]
+        return {name: digest for digest, name in lines}
+
+
+def _read(file: Path, sums: Mapping[str, str] | None) -> bytes:
+    content = file.read_bytes()
+    if sums is not None and sums.get(file.name) != sha256(content).hexdigest():
+        raise ValueError(f"{file.name} is not what was written, by its checksum in {CHECKSUMS}")
+    return content
+
+
+def _state(file: Path, sums: Mapping[str, str] | None) -> dict[str, Tensor]:
+    content = _read(file, sums)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return load(content)
+    except SafetensorError as error:
+        raise ValueError(f"{file.name}: {error}") from error

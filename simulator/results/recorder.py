@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from simulator.core import atomic
 from simulator.core.message import Envelope
 from simulator.core.observer import Observer, RunInfo, Speed
 from simulator.core.recording import Recording
@@ -55,15 +56,18 @@ class Recorder(Observer):
     def saved(self, name: str, artifact: Artifact) -> None:
         """One compressed file an artifact."""
         file = self._path / "artifacts" / f"{name}-round-{artifact.round:06}-node-{artifact.node:04}.npz"
-        np.savez_compressed(file, allow_pickle=False, **artifact.arrays)
+        with atomic.drafted(file) as draft, draft.open("wb") as stream:
+            np.savez_compressed(stream, allow_pickle=False, **artifact.arrays)
 
     def kept(self, recording: Recording) -> None:
         """One file a node and round."""
         Views(self._path / "views").save(recording)
 
     def state_dict(self) -> dict[str, Any]:
-        """How long each file is."""
+        """How long each file is; so much of it is on the disk when a checkpoint says so."""
         self._flush()
+        for file in self._files.values():
+            os.fsync(file.fileno())
         return {name: (self._path / name).stat().st_size for name in FILES}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

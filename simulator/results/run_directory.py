@@ -9,25 +9,35 @@
     messages.jsonl   {"round": 12, "sender": 0, "receiver": 1, "wire": 82104, "parts": {"parameters": 81960}}
     checkpoints/round-000050/    artifacts/    audit/<name>/    figures/    report.html
     views/round-000050/          what the nodes kept of that round for audits, where `record` asks for it
+    .lock                        see `simulator.results.lock`
+
+Every file is written whole or not at all, and one that cannot be read is an `InputError` that names it.
 """
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
-from simulator.core.errors import wrong
+from simulator.core import atomic
+from simulator.core.damage import Arrays, read_arrays, read_json, read_lines, reading
+from simulator.core.errors import InputError, wrong
 from simulator.core.report import Artifact, Metric
-from simulator.core.strict_json import dumps, loads
+from simulator.core.strict_json import dumps
+from simulator.results import records
+from simulator.results.partition import read_partition
+from simulator.yaml_file import read_experiment
 from topologies import Topology
 
 AUDIT_METRICS = "metrics.json"  # in the folder of an audit: what runs can be compared by
@@ -40,11 +50,11 @@ class RunDirectory:
     path: Path
 
     @classmethod
-    def create(cls, parent: Path, name: str, seed: int) -> RunDirectory:
-        """A fresh directory ``parent/<utc>-<name>-s<seed>``.
+    def draft(cls, parent: Path) -> RunDirectory:
+        """A hidden directory in ``parent``, which is no run until it is `named`.
 
         Raises:
-            InputError: ``parent`` is itself a run, the directory exists, or it cannot be made.
+            InputError: ``parent`` is itself a run, or the directory cannot be made.
         """
         if (parent / "experiment.yaml").exists():
             raise wrong(
@@ -52,18 +62,30 @@ class RunDirectory:
                 f"{parent} is itself a run directory.",
                 f"Choose another folder, or continue it: rumormill resume {parent}",
             )
-        path = parent / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{name}-s{seed}"
+        path = parent / atomic.draft_name()
         try:
             path.mkdir(parents=True)
-        except FileExistsError as error:
-            raise wrong(
-                "--out", f"{path} exists already.", "Choose another folder with --out, or wait a second."
-            ) from error
         except OSError as error:
-            raise wrong(
-                "--out", f"{path} cannot be made: {error.strerror}.", "Choose a folder you may write to with --out."
-            ) from error
+            raise _cannot_be_made(path, error) from error
         return cls(path)
+
+    def named(self, name: str, seed: int) -> RunDirectory:
+        """Move a draft to ``<utc>-<name>-s<seed>`` beside it; of runs that start in one second, the later say so.
+
+        Raises:
+            InputError: it cannot be moved.
+        """
+        now = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        for start in chain([now], (f"{now}.{number}" for number in count(2))):  # by name they are sorted by time
+            path = self.path.with_name(f"{start}-{name}-s{seed}")
+            try:
+                if not path.exists():  # an empty directory would be replaced
+                    self.path.rename(path)
+                    return RunDirectory(path)
+            except OSError as error:  # another process was faster
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                    raise _cannot_be_made(path, error) from error
+        raise AssertionError("there is no last number")
 
     @classmethod
     def open(cls, path: Path) -> RunDirectory:
@@ -97,37 +119,54 @@ class RunDirectory:
 
     def write_json(self, name: str, content: Any) -> None:
         """Write ``content`` as an indented JSON file."""
-        (self.path / name).write_text(dumps(content, indent=2) + "\n")
+        atomic.write(self.path / name, dumps(content, indent=2) + "\n")
 
-    def read_json(self, name: str) -> Any:
-        """The content of a JSON file.
+    def read_json(self, name: str, of: TypeAdapter[Any] | None = None) -> Any:
+        """The content of a JSON file, which is as ``of`` says.
 
         Raises:
             InputError: it is missing or damaged.
         """
-        try:
-            return loads((self.path / name).read_text())
-        except (OSError, ValueError) as error:
-            raise wrong(
-                str(self.path / name),
-                f"cannot be read: {error}.",
-                "The run directory is damaged or of another program.",
-            ) from error
+        return read_json(self.path / name, of)
 
     @cached_property
     def experiment(self) -> Mapping[str, Any]:
         """The resolved experiment, as plain data."""
-        content: Mapping[str, Any] = yaml.safe_load((self.path / "experiment.yaml").read_text())
+        file = self.path / "experiment.yaml"
+        content: Mapping[str, Any] = read_experiment(file).content
+        with reading(file):
+            if not isinstance(content["name"], str) or type(content["seed"]) is not int:
+                raise ValueError("name is no text, or seed no whole number")
+            dumps(content)  # what no experiment can hold, such as a date
         return content
+
+    def provenance(self) -> dict[str, Any]:
+        """Where the run comes from and how it ended; empty where it has not begun."""
+        return self._optional("provenance.json", records.PROVENANCE)
+
+    def sweep_label(self) -> dict[str, Any]:
+        """Which run of a sweep this is; empty where it is of none."""
+        return self._optional("sweep.json", records.SWEEP_LABEL)
+
+    def _optional(self, name: str, of: TypeAdapter[Any]) -> dict[str, Any]:
+        found: dict[str, Any] = self.read_json(name, of) if (self.path / name).exists() else {}
+        return found
 
     @cached_property
     def topology(self) -> Topology:
         """The graph and its mixing matrix."""
-        return Topology.from_json(self.read_json("topology.json"))
+        file, planned = self.path / "topology.json", self.experiment.get("topology")
+        content = self.read_json("topology.json")
+        with reading(file):
+            topology = Topology.from_json(content)
+            nodes = planned.get("nodes") if isinstance(planned, Mapping) else None
+            if nodes not in (None, topology.num_nodes):
+                raise ValueError(f"it has {topology.num_nodes} nodes, where the experiment has {nodes}")
+        return topology
 
     @cached_property
     def _metrics(self) -> list[Metric]:
-        return [Metric(**line) for line in read_lines(self.path / "metrics.jsonl")]
+        return [Metric(**line) for line in read_lines(self.path / "metrics.jsonl", records.METRIC)]
 
     def metrics(self) -> list[Metric]:
         """All metrics, in the order written."""
@@ -151,38 +190,38 @@ class RunDirectory:
 
     def audit_metrics(self) -> dict[str, float]:
         """What the run's audits found, as ``audit/<audit>/<name>``."""
-        found = {file.parent.name: loads(file.read_text()) for file in self.path.glob(f"audit/*/{AUDIT_METRICS}")}
-        return {f"audit/{audit}/{name}": value for audit in sorted(found) for name, value in found[audit].items()}
+        files = sorted(self.path.glob(f"audit/*/{AUDIT_METRICS}"))
+        found = {file.parent.name: read_json(file, records.AUDIT_METRICS) for file in files}
+        return {f"audit/{audit}/{name}": value for audit in found for name, value in found[audit].items()}
 
     def messages(self) -> Iterator[dict[str, Any]]:
         """All messages' sizes, in the order sent."""
-        return read_lines(self.path / "messages.jsonl")
+        return read_lines(self.path / "messages.jsonl", records.MESSAGE)
 
     def timing(self) -> list[dict[str, Any]]:
         """Seconds and node-steps between evaluations."""
-        return list(read_lines(self.path / "timing.jsonl"))
+        return list(read_lines(self.path / "timing.jsonl", records.TIMING))
 
     def artifacts(self, name: str) -> list[Artifact]:
         """Everything saved under ``name``, by round and node."""
         found = []
         for file in sorted((self.path / "artifacts").glob(f"{name}-round-*-node-*.npz")):
-            round, node = (int(part) for part in file.stem.removeprefix(f"{name}-round-").split("-node-"))
-            with np.load(file) as arrays:
-                found.append(Artifact(round, node, dict(arrays)))
+            with reading(file):
+                round, node = (int(part) for part in file.stem.removeprefix(f"{name}-round-").split("-node-"))
+            found.append(Artifact(round, node, read_arrays(file)))
         return found
 
-    def partition(self) -> dict[str, NDArray[Any]]:
+    def partition(self) -> Arrays:
         """``partition.npz``: which sample is where, and what is known of the public set."""
-        with np.load(self.path / "partition.npz") as arrays:
-            return dict(arrays)
+        return read_partition(self.path / "partition.npz", self.topology.num_nodes)
 
 
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a JSON-lines file; a last line cut short by a crash is left out."""
-    if not path.exists():
-        return
-    with path.open() as file:
-        for line in file:
-            if not line.endswith("\n"):
-                return
-            yield loads(line)
+def runs_in(folder: Path, pattern: str = "*") -> list[Path]:
+    """The run directories in ``folder`` whose names fit ``pattern``, sorted; drafts are none."""
+    files = sorted(folder.glob(f"{pattern}/experiment.yaml"))
+    return [file.parent for file in files if not file.parent.name.startswith(".")]
+
+
+def _cannot_be_made(path: Path, error: OSError) -> InputError:
+    advice = "Choose a folder you may write to with --out."
+    return wrong("--out", f"{path} cannot be made: {error.strerror}.", advice)

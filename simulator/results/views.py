@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from simulator.core.errors import wrong
+from simulator.core import atomic
+from simulator.core.damage import reading
 from simulator.core.recording import Recording
-from simulator.results.formatting import megabytes
 
-MODELS = 3  # of a recording: at the start, as sent, and mixed, where none is left out
+ADVICE = "Run it again, or resume it from an earlier round with --round."
 
 
 class Views:
@@ -26,11 +25,13 @@ class Views:
         """Write one file; what is in its place is the same, of a run that was stopped and resumed."""
         file = self._file(recording.round, recording.node)
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(save(dict(recording.tensors)))
+        place = {"round": str(recording.round), "node": str(recording.node)}
+        atomic.write(file, save(dict(recording.tensors), metadata=place))
 
     def rounds(self, nodes: int) -> tuple[int, ...]:
         """Rounds of which all of so many nodes have kept something, ascending."""
-        numbers = sorted(int(folder.name.removeprefix("round-")) for folder in self._path.glob("round-*"))
+        names = (folder.name.removeprefix("round-") for folder in self._path.glob("round-*"))
+        numbers = sorted(int(name) for name in names if name.isdigit())
         return tuple(number for number in numbers if all(self._file(number, node).is_file() for node in range(nodes)))
 
     def names(self, round: int, node: int) -> frozenset[str]:
@@ -61,23 +62,11 @@ class Views:
 
     def _read(self, round: int, node: int, name: str | None) -> tuple[frozenset[str], list[Tensor]]:
         file = self._file(round, node)
-        try:
-            with safe_open(file, "pt") as tensors:
-                return frozenset(tensors.keys()), [tensors.get_tensor(name)] if name else []
-        except (OSError, SafetensorError) as error:
-            advice = "Run it again, or resume it from an earlier round with --round."
-            raise wrong(str(file), f"cannot be read: {error}.", advice) from error
+        with reading(file, ADVICE), safe_open(file, "pt") as tensors:
+            place = tensors.metadata() or {}  # files from before there was any have none
+            if (place.get("round", str(round)), place.get("node", str(node))) != (str(round), str(node)):
+                raise ValueError(f"it is of node {place.get('node')} in round {place.get('round')}")
+            return frozenset(tensors.keys()), [tensors.get_tensor(name)] if name else []
 
     def _file(self, round: int, node: int) -> Path:
         return self._path / f"round-{round:06}" / f"node-{node:04}.safetensors"
-
-
-def room_for_views(rounds: int, nodes: int, model: int, without: Collection[str] = ()) -> Iterator[str]:
-    """A note on how much the views will take on disk, if any are recorded; ``model`` counts the bytes of one."""
-    if rounds:
-        models = MODELS - len(set(without))
-        size = megabytes(rounds * nodes * models * model)
-        yield (
-            f"recording {rounds} rounds of {nodes} nodes takes {size} on disk, {models} models each, and more where "
-            "neighbours get different messages or other parts than parameters"
-        )

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from simulator.core.errors import InputError
-from simulator.experiment import Experiment
-from simulator.parsing import load_experiment
+from simulator.launch import experiment_of
 from simulator.results.checkpoint import Checkpoints
-from simulator.results.comparison.groups import read
-from simulator.results.run_directory import RunDirectory
+from simulator.results.run_directory import RunDirectory, runs_in
 from simulator.sweep.plan import SweepRun, identity
 
 FILE = "sweep.json"
@@ -29,40 +26,39 @@ class Earlier:
     failure: str = ""
 
 
-def earlier_runs(out: Path) -> dict[str, Earlier]:
-    """By identity, the run in ``out`` that got furthest; of equals the latest."""
+def earlier_runs(out: Path) -> tuple[dict[str, Earlier], list[str]]:
+    """By identity, the run in ``out`` that got furthest, of equals the latest; and what is wrong with unusable ones."""
     found: dict[str, Earlier] = {}
-    for file in sorted(out.glob("*/experiment.yaml")):
-        with suppress(InputError):  # of another program or version: none of this sweep's
-            experiment = load_experiment(file, recorded=True)
-            run, key = _judged(file.parent, experiment), _asked_for(file.parent, experiment)
-            if run and (key not in found or _rank(run) >= _rank(found[key])):
-                found[key] = run
-    return found
+    unusable: list[str] = []
+    for path in runs_in(out):
+        try:
+            key, run = _judged(RunDirectory(path))
+        except InputError as error:  # damaged, or of another program or version
+            unusable.append(f"{path} is left out: {error}")
+            continue
+        if run and (key not in found or _rank(run) >= _rank(found[key])):
+            found[key] = run
+    return found, unusable
 
 
 def label_run(path: Path, run: SweepRun, failure: str = "") -> None:
     """Write ``sweep.json``: which run of the sweep this is, and why it failed if it did."""
     content = run.to_json() | ({"failure": failure} if failure else {})
-    if read(RunDirectory(path), FILE) != content:
+    if RunDirectory(path).sweep_label() != content:
         RunDirectory(path).write_json(FILE, content)
 
 
-def _asked_for(path: Path, experiment: Experiment) -> str:
-    """Identity of the experiment before what it left open, such as ``trainer: auto``, was decided."""
-    recorded = read(RunDirectory(path), FILE).get("identity")
-    return str(recorded) if recorded else identity(experiment)
-
-
-def _judged(path: Path, experiment: Experiment) -> Earlier | None:
-    directory = RunDirectory(path)
-    status, failure = read(directory, "provenance.json").get("status"), read(directory, FILE).get("failure", "")
+def _judged(run: RunDirectory) -> tuple[str, Earlier | None]:
+    """The identity of ``run`` before what it left open, such as ``trainer: auto``, was decided; and how far it got."""
+    experiment, label = experiment_of(run), run.sweep_label()
+    key, failure = label.get("identity") or identity(experiment), label.get("failure", "")
+    status = run.provenance().get("status")
     if status == "finished":
-        return Earlier(path, "finished")
+        return key, Earlier(run.path, "finished")
     if status == "failed" and failure:
-        return Earlier(path, "failed", failure)
-    has_checkpoint = bool(Checkpoints(path / "checkpoints", experiment.digest()).rounds())
-    return Earlier(path, "resumable") if has_checkpoint else None
+        return key, Earlier(run.path, "failed", failure)
+    has_checkpoint = bool(Checkpoints(run.path / "checkpoints", experiment.digest()).rounds())
+    return key, Earlier(run.path, "resumable") if has_checkpoint else None
 
 
 def _rank(run: Earlier) -> int:

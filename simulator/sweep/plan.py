@@ -124,7 +124,10 @@ def _experiment(settings: SweepSettings, combination: Combination) -> Experiment
     overrides += [] if combination.seed is None else [f"seed={combination.seed}"]
     experiment = load_experiment(settings.experiment, overrides)
     name = "-".join([experiment.name, *map(_slug, combination.parts)])
-    return experiment.model_copy(update={"name": name[:LONGEST_NAME]})
+    checkpoint = experiment.checkpoint  # others may start from the one after the shared rounds
+    kept = sorted({*checkpoint.rounds, *([settings.shared_rounds] if settings.shared_rounds else [])})
+    changes = {"name": name[:LONGEST_NAME], "checkpoint": checkpoint.model_copy(update={"rounds": tuple(kept)})}
+    return experiment.model_copy(update=changes)
 
 
 def _placed(problem: Problem, labels: Sequence[str], total: int) -> Problem:

@@ -13,6 +13,7 @@ from simulator.core.errors import InputError, RumormillError, RunError, wrong
 from simulator.core.observer import Observer, RunInfo
 from simulator.launch import Run, branch, resume, run
 from simulator.results.checkpoint import Checkpoints
+from simulator.results.lock import locked
 from simulator.results.terminal import Terminal
 from simulator.sweep.earlier import Earlier, earlier_runs, label_run
 from simulator.sweep.plan import Sweep, SweepRun
@@ -46,7 +47,7 @@ def run_sweep(
 
     A run finished in ``out`` is skipped, whatever it is called there; one that was stopped continues from its last
     checkpoint, or starts anew where it has none. A run that failed is not tried again, since it would fail in the same
-    way; remove its directory to have it tried. Two sweeps must not work in one folder at the same time.
+    way; remove its directory to have it tried. Two sweeps cannot work in one folder at the same time.
 
     Args:
         sweep: see `load_sweep`.
@@ -55,11 +56,12 @@ def run_sweep(
         terminal: where to tell how far it got; standard error unless given.
 
     Raises:
-        InputError: ``out`` cannot be used.
+        InputError: ``out`` cannot be used, or another sweep works in it.
         RunError: the disk is full or gone, so that the other runs would fail as well.
     """
     folder = _prepared(Path(out))
-    return _Sweeping(sweep, folder, observers, terminal or Terminal(stderr=True)).carry_out()
+    with locked(folder):
+        return _Sweeping(sweep, folder, observers, terminal or Terminal(stderr=True)).carry_out()
 
 
 class _Label(Observer):
@@ -82,7 +84,9 @@ class _Sweeping:
         self._seconds: list[float] = []
 
     def carry_out(self) -> Outcome:
-        earlier = earlier_runs(self._out)
+        earlier, unusable = earlier_runs(self._out)
+        for line in unusable:
+            self._say(line)
         to_do = []
         for number, item in enumerate(self._runs, 1):
             known = earlier.get(item.identity())
@@ -131,7 +135,10 @@ class _Sweeping:
             return resume(path, observers=observers)
         trunk = self._trunks.get(item.trunk)
         if trunk:
-            return branch(trunk, self._shared_rounds, item.experiment, self._out, observers)
+            try:
+                return branch(trunk, self._shared_rounds, item.experiment, self._out, observers)
+            except InputError as error:
+                self._say(f"starts from its first round, for it cannot share those of {trunk}: {error}")
         return run(item.experiment, self._out, observers)
 
     def _finished(self, item: SweepRun, path: Path) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import av
 import numpy as np
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from simulator.core import atomic
 from simulator.core.errors import wrong
 from simulator.data import conform
 
@@ -47,24 +46,12 @@ class Cache:
         except (FileNotFoundError, SafetensorError):  # not there yet, or damaged
             arrays = compute()
         try:
-            _write(path, save({name: np.asarray(array, order="C") for name, array in arrays.items()}))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            atomic.write(path, save({name: np.asarray(array, order="C") for name, array in arrays.items()}))
         except OSError as error:
             advice = "Name another folder, or set cache: null to compute everything anew at each run."
             raise wrong("cache", f"{self._folder} cannot be written to: {error.strerror}.", advice) from error
         return arrays
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all: readers never see a part of a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=path.parent, suffix=".draft", delete=False) as draft:
-        try:
-            draft.write(content)
-            draft.flush()
-            os.replace(draft.name, path)
-        except BaseException:
-            os.unlink(draft.name)
-            raise
 
 
 def _digest(*parts: bytes) -> str:

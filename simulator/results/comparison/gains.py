@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from simulator.core.errors import did_you_mean, wrong
 from simulator.results.comparison.estimate import Estimate
-from simulator.results.comparison.groups import Group, last, read, seed
+from simulator.results.comparison.groups import Group, last, seed
 from simulator.results.formatting import MISSING
 from simulator.results.run_directory import RunDirectory
 
@@ -44,9 +44,9 @@ class Gains:
 
 
 def _arm(run: RunDirectory) -> str:
-    return str(read(run, "sweep.json").get("arm") or "")
+    return str(run.sweep_label().get("arm") or "")
 
 
 def _point(run: RunDirectory) -> tuple[str, int]:
     """What a run has in common with those of other arms that it is compared with."""
-    return json.dumps(read(run, "sweep.json").get("grid"), sort_keys=True), seed(run)
+    return json.dumps(run.sweep_label().get("grid"), sort_keys=True), seed(run)

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from simulator.core.damage import reading
 from simulator.core.errors import InputError, wrong
 from simulator.results.comparison.labels import labels
-from simulator.results.run_directory import RunDirectory
+from simulator.results.run_directory import RunDirectory, runs_in
 
 # What an experiment is called, and where and how it is run, does not count.
 APART = ("name", "description", "seed", "backend", "checkpoint")
@@ -46,10 +47,36 @@ def find_runs(paths: Sequence[Path]) -> list[RunDirectory]:
     """
     found: dict[Path, RunDirectory] = {}
     for path in paths:
-        files = [path / "experiment.yaml"] if (path / "experiment.yaml").is_file() else _inside(path)
-        for file in files:
-            found.setdefault(file.parent.resolve(), RunDirectory(file.parent))
+        for run in [path] if (path / "experiment.yaml").exists() else _inside(path):
+            found.setdefault(run.resolve(), RunDirectory(run))
     return list(found.values())
+
+
+def readable(runs: Sequence[RunDirectory]) -> tuple[list[RunDirectory], list[InputError]]:
+    """Of ``runs`` those that can be compared, and what is wrong with the others."""
+    good, errors = list[RunDirectory](), list[InputError]()
+    for run in runs:
+        try:
+            _read(run)
+        except InputError as error:
+            errors.append(error)
+        else:
+            good.append(run)
+    return good, errors
+
+
+def _read(run: RunDirectory) -> None:
+    """See all that a comparison may need of ``run``.
+
+    Raises:
+        InputError: a file is damaged.
+    """
+    with reading(run.path / "experiment.yaml"):
+        json.dumps(_setting(run), sort_keys=True)
+        int(run.experiment["rounds"])
+    run.provenance(), run.sweep_label(), run.metrics(), run.audit_metrics()
+    if (run.path / "topology.json").exists() or status(run) == "finished":
+        assert run.topology
 
 
 def grouped(runs: Sequence[RunDirectory]) -> list[Group]:
@@ -67,16 +94,7 @@ def grouped(runs: Sequence[RunDirectory]) -> list[Group]:
 
 def status(run: RunDirectory) -> str:
     """How the run ended: "finished", "interrupted", "failed", or "running" where it has not."""
-    return str(read(run, "provenance.json").get("status", "running"))
-
-
-def read(run: RunDirectory, name: str) -> dict[str, Any]:
-    """An object of a JSON file, empty where there is none."""
-    try:
-        content = run.read_json(name)
-    except InputError:
-        return {}
-    return content if isinstance(content, dict) else {}
+    return str(run.provenance().get("status", "running"))
 
 
 def seed(run: RunDirectory) -> int:
@@ -95,10 +113,10 @@ def last(run: RunDirectory, name: str) -> list[float]:
 
 
 def _inside(folder: Path) -> list[Path]:
-    files = sorted(folder.glob("*/experiment.yaml"))
-    if not files:
+    found = runs_in(folder)
+    if not found:
         raise wrong(str(folder), "is not a run and holds none.", "Give run directories, or a folder such as runs/.")
-    return files
+    return found
 
 
 def _setting(run: RunDirectory) -> dict[str, Any]:
@@ -117,7 +135,7 @@ def _one_a_seed(runs: Sequence[RunDirectory]) -> Iterator[RunDirectory]:
 
 def _sweep_label(runs: Sequence[RunDirectory]) -> Mapping[str, Any]:
     """What the sweep that the runs are of says of them; empty if there was none."""
-    return next((found for run in runs if (found := read(run, "sweep.json"))), {})
+    return next((found for run in runs if (found := run.sweep_label())), {})
 
 
 def _group(label: str, setting: Mapping[str, Any], runs: Sequence[RunDirectory]) -> Group:

@@ -11,6 +11,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from simulator.core import atomic
 from simulator.core.errors import wrong
 from simulator.results.comparison.table import Comparison
 from simulator.results.comparison.text import TEXT_COLUMNS
@@ -43,7 +44,7 @@ def write_html(comparison: Comparison, path: Path) -> Path:
         style=Markup((files("simulator.results.report") / "style.css").read_text(encoding="utf-8")),
     )
     try:
-        path.write_text(page, encoding="utf-8")
+        atomic.write(path, page)
     except OSError as error:
         raise wrong(str(path), f"cannot be written: {error.strerror}.", "Choose another file with --html.") from error
     return path
@@ -64,7 +65,7 @@ def common(settings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _about(comparison: Comparison) -> str:
     finished = sum(len(group.finished) for group in comparison.groups)
-    missing = f", {len(comparison.notes)} not finished" if comparison.notes else ""
+    missing = f", {len(comparison.notes)} not finished or damaged" if comparison.notes else ""
     return f"settings: {len(comparison.groups)} · runs: {finished} finished{missing}"
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan
 
-from simulator.core.errors import wrong
+from simulator.core.errors import InputError, wrong
 from simulator.results.comparison.estimate import Estimate
 from simulator.results.comparison.gains import MEAN, WORST, Gains
-from simulator.results.comparison.groups import Group, grouped, last, read, seed, status
+from simulator.results.comparison.groups import Group, grouped, last, readable, seed, status
 from simulator.results.formatting import MEGABYTE, MISSING, significant
 from simulator.results.run_directory import RunDirectory
 
@@ -20,9 +20,9 @@ MAJORITY = "test/majority"  # what always answering one class would have
 
 @dataclass(frozen=True)
 class Comparison:
-    """Groups of runs and their results, as text ready to show; ``notes`` tell of runs that did not finish.
+    """Groups of runs and their results, as text ready to show.
 
-    ``metrics`` are those that were asked for beside the usual ones.
+    ``notes`` tell of runs that did not finish and of those that are damaged; ``metrics`` are those that were asked for beside the usual ones.
     """
 
     groups: tuple[Group, ...]
@@ -43,18 +43,22 @@ def compare(runs: Sequence[RunDirectory], metrics: Sequence[str] = (), against: 
             the same point of the grid and seed by seed, so that what the seed does to both cancels.
 
     Raises:
-        InputError: there are no runs, one of them is damaged, or there is no such metric or arm.
+        InputError: there are no runs, all of them are damaged, or there is no such metric or arm.
     """
     if not runs:
         raise wrong("", "there are no runs to compare.", "Give run directories, or folders that hold some.")
-    groups = tuple(grouped(runs))
+    good, errors = readable(runs)
+    if not good:
+        raise InputError(*(problem for error in errors for problem in error.problems))
+    groups = tuple(grouped(good))
     gains = Gains(groups, against) if against else None
     columns = [_results(groups), _further(groups, metrics), gains.columns(groups) if gains else {}]
     results = {name: column for some in columns for name, column in some.items()}
     header = ("setting", "seeds", *results)
     rows = tuple(zip((group.label for group in groups), map(_seeds, groups), *results.values(), strict=True))
-    notes = tuple(_note(group, run) for group in groups for run in group.unfinished)
-    return Comparison(groups, header, rows, notes, tuple(metrics))
+    notes = [f"left out: {error}" for error in errors]
+    notes += [_note(group, run) for group in groups for run in group.unfinished]
+    return Comparison(groups, header, rows, tuple(notes), tuple(metrics))
 
 
 def estimate(group: Group, name: str) -> Estimate:
@@ -109,7 +113,7 @@ def _seeds(group: Group) -> str:
 
 def _note(group: Group, run: RunDirectory) -> str:
     last = max((metric.round for metric in run.metrics()), default=0)
-    why, *_ = str(read(run, "sweep.json").get("failure", "")).splitlines() or [""]
+    why, *_ = str(run.sweep_label().get("failure", "")).splitlines() or [""]
     progress = f"last measured after {last} of {run.experiment['rounds']} rounds"
     text = f"{group.label}, seed {seed(run)}: {status(run)}, {progress}"
     return f"{text}: {why}" if why else f"{text}."

@@ -8,8 +8,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from simulator.core import atomic
 from simulator.core.report import Section
 from simulator.results.formatting import cells
+from simulator.results.records import PROVENANCE
 from simulator.results.report import chapters
 from simulator.results.report.chapters import Chapter
 from simulator.results.report.ledger import Ledger
@@ -30,7 +32,7 @@ def write_report(run: RunDirectory, sections: Sequence[Section]) -> Path:
     Raises:
         InputError: the run directory is damaged.
     """
-    ledger, provenance = Ledger.of(run.messages()), run.read_json("provenance.json")
+    ledger, provenance = Ledger.of(run.messages()), run.read_json("provenance.json", PROVENANCE)
     summary = Summary.of(run, ledger, provenance)
     verdict = [*summary.sentences(), *(section.verdict for section in sections if section.verdict)]
     content = [*_chapters(run, sections, ledger, summary, provenance), chapters.origin(provenance)]
@@ -44,7 +46,7 @@ def write_report(run: RunDirectory, sections: Sequence[Section]) -> Path:
         chapters=content,
     )
     path = run.path / "report.html"
-    path.write_text(page, encoding="utf-8")
+    atomic.write(path, page)
     return path
 
 
@@ -70,7 +72,7 @@ def _save_figures(folder: Path, content: Sequence[Chapter]) -> None:
     folder.mkdir(exist_ok=True)
     for chapter in content:
         for picture in chapter.pictures:
-            (folder / f"{picture.name}.svg").write_text(picture.svg, encoding="utf-8")
+            atomic.write(folder / f"{picture.name}.svg", picture.svg)
 
 
 def _template() -> Template:

@@ -1,0 +1,62 @@
+"""What stands in the files of a run directory, as far as it must be so for a run to be read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class _Record(BaseModel):
+    """Further keys are of no concern: later versions may add some."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class _Metric(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    round: Count
+    node: Count | None
+    name: str
+    value: float
+
+
+class _Timing(_Record):
+    round: Count
+    seconds: float
+    node_steps: Count
+
+
+class _Message(_Record):
+    round: Count
+    sender: Count
+    receiver: Count
+    wire: Count
+    parts: dict[str, Count]
+
+
+class _Provenance(_Record):
+    status: str
+    command: list[str] = []
+    choices: dict[str, Any] = {}
+    carried: dict[str, Count] = {}
+    ended_early: str = ""
+
+
+class _SweepLabel(_Record):
+    arm: str | None = None
+    grid: dict[str, Any] = {}
+    seed: int = 0
+    identity: str = ""
+    failure: str = ""
+
+
+METRIC: TypeAdapter[Any] = TypeAdapter(_Metric)
+TIMING: TypeAdapter[Any] = TypeAdapter(_Timing)
+MESSAGE: TypeAdapter[Any] = TypeAdapter(_Message)
+PROVENANCE: TypeAdapter[Any] = TypeAdapter(_Provenance)
+SWEEP_LABEL: TypeAdapter[Any] = TypeAdapter(_SweepLabel)
+AUDIT_METRICS: TypeAdapter[Any] = TypeAdapter(dict[str, float])
