@@ -12,6 +12,7 @@ from simulator.core import atomic
 from simulator.core.damage import reading
 from simulator.core.recording import Recording
 
+PLACE = "round/node"
 ADVICE = "Run it again, or resume it from an earlier round with --round."
 
 
@@ -25,7 +26,7 @@ class Views:
         """Write one file; what is in its place is the same, of a run that was stopped and resumed."""
         file = self._file(recording.round, recording.node)
         file.parent.mkdir(parents=True, exist_ok=True)
-        place = {"round": str(recording.round), "node": str(recording.node)}
+        place = {PLACE: f"{recording.round}/{recording.node}"}  # one entry: of several, the order is left to chance
         atomic.write(file, save(dict(recording.tensors), metadata=place))
 
     def rounds(self, nodes: int) -> tuple[int, ...]:
@@ -63,9 +64,9 @@ class Views:
     def _read(self, round: int, node: int, name: str | None) -> tuple[frozenset[str], list[Tensor]]:
         file = self._file(round, node)
         with reading(file, ADVICE), safe_open(file, "pt") as tensors:
-            place = tensors.metadata() or {}  # files from before there was any have none
-            if (place.get("round", str(round)), place.get("node", str(node))) != (str(round), str(node)):
-                raise ValueError(f"it is of node {place.get('node')} in round {place.get('round')}")
+            place = (tensors.metadata() or {}).get(PLACE)  # files from before there was any have none
+            if place not in (None, f"{round}/{node}"):
+                raise ValueError(f"it is of round/node {place}")
             return frozenset(tensors.keys()), [tensors.get_tensor(name)] if name else []
 
     def _file(self, round: int, node: int) -> Path:

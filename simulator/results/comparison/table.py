@@ -22,7 +22,8 @@ MAJORITY = "test/majority"  # what always answering one class would have
 class Comparison:
     """Groups of runs and their results, as text ready to show.
 
-    ``notes`` tell of runs that did not finish and of those that are damaged; ``metrics`` are those that were asked for beside the usual ones.
+    ``notes`` tell of runs that did not finish and of those that are damaged; ``metrics`` are those that were asked for
+    beside the usual ones.
     """
 
     groups: tuple[Group, ...]
