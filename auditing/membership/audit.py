@@ -33,8 +33,7 @@ from simulator.core.report import Section
 from simulator.core.samples import Samples
 from simulator.core.seeding import generator
 from simulator.core.strict_json import dumps
-from simulator.launch import Run
-from simulator.parsing import load_experiment
+from simulator.launch import Run, experiment_of
 from simulator.results.console import Console
 from simulator.results.run_directory import RunDirectory
 
@@ -72,7 +71,7 @@ class MembershipAudit(Audit):
         check_known("--view", self.config.views, VIEWS)
         audited = Run(RunDirectory.open(run), "finished")
         _check_one_view(audited)
-        check_exchangeable(load_experiment(audited.directory.experiment))
+        check_exchangeable(experiment_of(audited.directory))
         observed, unseen = observe(RunRecord.of(audited), audited.directory.topology, self.config.views)
         first = audited.nodes[0]
         asked = Candidates.of(audited.nodes, self.config.samples, planted_in(audited.directory.partition()))

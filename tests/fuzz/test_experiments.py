@@ -2,20 +2,18 @@
 
 import copy
 import random
-import signal
-from collections import Counter
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import pytest
 import yaml
 from reference.experiments import SMALL
+from reference.fuzzing import judge
 
 from simulator import load_experiment, run
-from simulator.core.errors import InputError, RumormillError
+from simulator.core.errors import InputError
 from simulator.core.registry import Registry
 from simulator.sweep import load_sweep
 
-SECONDS = 60  # that one example may take on a busy machine
 LIKELY = (None, True, False, 0, 1, 2, 3, 0.5, 0.1, 1.5)  # many a setting can have these
 STRANGE = (
     *(7, -1, -0.1, 1e-300, 1e300, float("nan"), float("inf"), 10**18, -(10**18)),
@@ -97,44 +95,6 @@ def garbled(text, rng):
         )
         text = text[:place] + new + text[place + rng.randint(0, 2) :]
     return text
-
-
-@contextmanager
-def within(seconds):
-    """Raise TimeoutError in the block if it takes longer."""
-
-    def late(number, frame):
-        raise TimeoutError(f"more than {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def outcome(action):
-    """``ran``, ``refused`` or ``failed`` (by name), or what should not have been raised."""
-    try:
-        with within(SECONDS):
-            action()
-    except InputError as error:
-        return "refused" if all(problem.what for problem in error.problems) else error
-    except RumormillError:
-        return "failed"
-    except Exception as error:
-        return error
-    return "ran"
-
-
-def judge(examples):
-    """Carry out (name, action) pairs; none may end otherwise than `outcome` allows."""
-    found = {name: outcome(action) for name, action in examples}
-    print(Counter(str(result) if isinstance(result, str) else "wrong" for result in found.values()))
-    wrong = {name: repr(result)[:300] for name, result in found.items() if not isinstance(result, str)}
-    assert not wrong, "\n".join(f"{name}\n    {result}" for name, result in wrong.items())
 
 
 few_or_many = pytest.mark.parametrize(
