@@ -298,11 +298,17 @@ def _run(
         with checkpoints.refusing(start_round):
             engine.restore(checkpoints.load(start_round))
         checkpoints.discard_after(start_round)
+    origin = provenance() | {"choices": _choices(simulation, directory)}
     for observer in observers:
         observer.started(simulation.info(directory.path, start_round))
-    origin = provenance() | {"choices": _choices(simulation, directory)}
     status = _carry_out(engine, simulation.backend, directory, observers, origin)
     return Run(RunDirectory(directory.path), status)
+
+
+def _told(error: OSError) -> str:
+    """What went wrong, and with which file where that is known."""
+    file = error.filename2 or error.filename
+    return f"{error.strerror or error}{f': {file}' if file else ''}"
 
 
 def _choices(simulation: Simulation, directory: RunDirectory) -> dict[str, Any]:
@@ -328,7 +334,7 @@ def _carry_out(
         status = "interrupted"
     except OSError as error:
         raise RunError(
-            f"writing the run directory failed in round {engine.round}: {error.strerror or error}.\n"
+            f"writing the run directory failed in round {engine.round}: {_told(error)}.\n"
             "    What was written stays readable. Free some space and continue with `rumormill resume`."
         ) from error
     finally:

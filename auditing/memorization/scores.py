@@ -60,7 +60,7 @@ def averaged(run: Run, config: Audit.Config) -> dict[str, Floats]:
     """
     settings, saved = run.directory.experiment, run.checkpoints.rounds()
     rhythm = Rhythm(settings["rounds"], None, settings["checkpoint"]["every"])
-    rounds = [round for round in range(max(saved) + 1) if rhythm.checkpoints(round)]
+    rounds = [round for round in range(max(saved, default=0) + 1) if rhythm.checkpoints(round)]
     lost = len(set(rounds) - set(saved))
     if len(rounds) < 2 or lost:
         kept = f"saved {len(rounds)}" + (f", of which {lost} were not kept" if lost else "")

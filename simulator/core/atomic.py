@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+SYSTEM = ("dev", "proc")  # where nothing can take the place of what is there
+
 
 def write(path: Path, content: str | bytes) -> None:
     """Write ``content``, text as UTF-8, in the place of what was at ``path``.
@@ -16,7 +18,7 @@ def write(path: Path, content: str | bytes) -> None:
         OSError: it cannot be written; what was there is as it was.
     """
     data = content.encode() if isinstance(content, str) else content
-    if path.exists() and not path.is_file():  # a terminal or a pipe, which nothing can take the place of
+    if path.exists() and not path.is_file() and path.resolve().parts[1] in SYSTEM:  # a terminal, or standard output
         path.write_bytes(data)
         return
     with drafted(path) as draft:

@@ -38,7 +38,7 @@ def mislabelled(*changes):
     """A ring of four nodes with 100 digits each, a tenth of them mislabelled."""
     noise = "data.corruption.labels={name: symmetric, rate: 0.1}"
     fixed = [noise, "data.partition=iid", "data.validation=0", "data.public=[]", "training.local_steps=10"]
-    return small(*fixed, "rounds=12", "checkpoint.every=4", "methods=[{name: trajectories}]", *changes)
+    return small(*fixed, "rounds=12", "checkpoint={every: 4, keep: all}", "methods=[{name: trajectories}]", *changes)
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +183,8 @@ def test_a_run_with_clean_labels_has_scores_and_no_detection(tmp_path):
     ("changes", "where", "advice"),
     [
         (["methods=[]"], "methods", "{name: trajectories}"),
-        (["checkpoint.every=null"], "checkpoint.every", "checkpoint.every=1"),
+        (["checkpoint.every=null"], "checkpoint", "checkpoint.every=1"),
+        (["checkpoint={every: 1, keep: 1}"], "checkpoint", "checkpoint.keep=all"),
     ],
 )
 def test_what_a_run_did_not_record_is_asked_for(tmp_path, changes, where, advice):

@@ -159,10 +159,13 @@ def test_rounds_between_checkpoints():
     assert [round for round in range(8) if rhythm.evaluates(round)] == [0, 3, 6, 7]
 
 
-def test_checkpoints_are_kept_at_the_rhythm_and_after_the_last_round(tmp_path):
-    done = run(small(rounds=5, checkpoint={"every": 2}), tmp_path)
+@pytest.mark.parametrize(
+    ("kept", "rounds"), [({}, [4, 5]), ({"keep": "all"}, [2, 4, 5]), ({"keep": 1, "rounds": [2]}, [2, 5])]
+)
+def test_checkpoints_are_saved_at_the_rhythm_and_after_the_last_round_and_the_last_are_kept(tmp_path, kept, rounds):
+    done = run(small(rounds=5, checkpoint={"every": 2, **kept}), tmp_path)
 
-    assert Checkpoints(done.path / "checkpoints", "").rounds() == [2, 4, 5]
+    assert Checkpoints(done.path / "checkpoints", "").rounds() == rounds
 
 
 def test_a_ring_forgets_disagreement_at_its_spectral_gap(tmp_path):

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ TESTS = Path(__file__).parents[1]
 CHANGES = {
     "rounds": 8,
     "methods": METHODS,
-    "checkpoint": {"every": 3},
+    "checkpoint": {"every": 3, "keep": "all"},
     "record": {"rounds": [1, 3, 4, 7, 8]},
     "training": {"batch_size": 16, "precision": "fp64", "optimizer": {"lr": 0.3, "weight_decay": 0.01}},
 }
@@ -64,6 +65,26 @@ def test_stopped_after_any_round_and_resumed(straight, tmp_path, last):
 
     assert second.status == "finished"
     assert results(first.path) == results(straight)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_other_signals_leave_a_checkpoint_too(straight, tmp_path, number):
+    """A closed terminal sends SIGHUP, a scheduler whose time runs out SIGUSR1."""
+    stopped = run(small(**CHANGES), tmp_path, [At(4, lambda: signal.raise_signal(number))])
+    assert stopped.status == "interrupted"
+    assert stopped.checkpoints.rounds() == [3, 5]
+    resume(stopped.path)
+
+    assert results(stopped.path) == results(straight)
+
+
+def test_a_hangup_that_is_ignored_as_by_nohup_stays_ignored(tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        done = run(small(**CHANGES), tmp_path, [At(4, lambda: signal.raise_signal(signal.SIGHUP))])
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert done.status == "finished"
 
 
 def test_stopped_twice(straight, tmp_path):
@@ -246,6 +267,24 @@ def of_another_size(tensors):
     tensors["parameters"] = tensors["parameters"][:-1].clone()
 
 
+def flip_a_bit(file):
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+
+
+def one_more_node(folder):
+    shutil.copy(folder / "node-0000.safetensors", folder / "node-0004.safetensors")
+
+
+def sealed(folder, damage):
+    """Damaged by someone who writes the checksums anew."""
+    damage(folder)
+    files = [file for file in sorted(folder.iterdir()) if file.name != "SHA256SUMS"]
+    sums = "".join(f"{sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files)
+    (folder / "SHA256SUMS").write_text(sums)
+
+
 DAMAGES = {
     "a truncated file": truncate,
     "a garbled file": garble,
@@ -254,6 +293,11 @@ DAMAGES = {
     "half a header": cut_the_header,
     "another experiment": edit_header(experiment="0" * 32),
     "another format": edit_header(format=99),
+    "another round": edit_header(round=7),
+    "another round, and checksums that agree": lambda folder: sealed(folder, edit_header(round=7)),
+    "a node too many, and checksums that agree": lambda folder: sealed(folder, one_more_node),
+    "another number, of the same size": lambda folder: flip_a_bit(folder / "node-0000.safetensors"),
+    "no checksums of a format that has them": lambda folder: (folder / "SHA256SUMS").unlink(),
     "too few nodes": edit_header(nodes=3),
     "no state of the engine": edit_header(engine={}),
     "no method's state": edit_tensors(without_buffer),

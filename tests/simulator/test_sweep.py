@@ -390,7 +390,7 @@ class TestSharedRounds:
 
 
 def test_a_run_branches_only_from_one_that_differs_in_its_methods(tmp_path):
-    trunk = run(small(checkpoint={"every": 2}), tmp_path)
+    trunk = run(small(checkpoint={"every": 2, "keep": "all"}), tmp_path)
 
     with pytest.raises(InputError, match=r"differs from .* in training, so that it cannot share"):
         branch(trunk.path, 2, small("training.optimizer.lr=0.1"), tmp_path / "branches")
@@ -400,7 +400,7 @@ def test_a_run_branches_only_from_one_that_differs_in_its_methods(tmp_path):
 
 
 def test_a_branch_has_the_views_of_a_whole_run(tmp_path):
-    changes = {"checkpoint": {"every": 2}, "record": {"rounds": [1, 2, 5]}}
+    changes = {"checkpoint": {"every": 2, "keep": "all"}, "record": {"rounds": [1, 2, 5]}}
     trunk = run(small(methods=[LATE], **changes), tmp_path)
     other = small(methods=[{**LATE, "threshold": "none"}], **changes)
     found = results(branch(trunk.path, 2, other, tmp_path / "branches").path)
