@@ -106,10 +106,11 @@ class Checkpoints:
         folder = self._folder(round)
         sums = _checksums(folder, self._instead_of(round))
         header = loads(_read(folder / HEADER, sums))
-        known = header["format"] == FORMAT or (header["format"] == WITHOUT_CHECKSUMS and sums is None)
-        if not known or header["experiment"] != self._experiment:
+        if header["format"] not in (FORMAT, WITHOUT_CHECKSUMS) or header["experiment"] != self._experiment:
             what = "belongs to another experiment or another version of the program."
             raise wrong(str(folder), what, self._instead_of(round))
+        if (header["format"] == FORMAT) != (sums is not None):
+            raise ValueError(f"{CHECKSUMS} is missing, or {HEADER} is of a version that had none")
         if header["round"] != round:
             raise ValueError(f"{HEADER} is of round {header['round']}")
         if (files := len(list(folder.glob("node-*.safetensors")))) != header["nodes"]:

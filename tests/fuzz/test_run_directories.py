@@ -15,17 +15,16 @@ import pytest
 from reference.experiments import small
 from reference.fuzzing import judge
 
-from auditing.membership.audit import MembershipAudit
 from auditing.memorization import MemorizationAudit
 from simulator import resume, run
 from simulator.core.errors import InputError, Problem, RumormillError
 from simulator.launch import audit, write_run_report
 from simulator.results.comparison import compare, find_runs
 from simulator.results.run_directory import RunDirectory
+from simulator.results.views import Views
 
 MEMORY = 6 * 2**30  # bytes that an example may ask for beyond what there is
 MEMORIZATION = MemorizationAudit.Config(resamples=5, top=2, shown_nodes=1)
-MEMBERSHIP = MembershipAudit.Config(name="membership", signals=["loss"], resamples=5)
 ODD = (None, True, -1, 7, 2**53, 2**70, 1.5, float("nan"), float("inf"), "", "x", "../x", "\n", [], [[]], {}, {"": {}})
 
 
@@ -36,7 +35,7 @@ def experiment(seed):
         "data.validation=0",
         "data.public=[]",
         "data.held_out=0.5",
-        "data.train_samples=160",
+        "data.train_samples=120",
         "data.corruption.labels={name: symmetric, rate: 0.1}",
         methods=[{"name": "trajectories"}],
         record={"every": 3},
@@ -60,7 +59,6 @@ def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     path, other = (run(experiment(seed), folder).path for seed in (0, 1))
     audit(path, MEMORIZATION)
-    audit(path, MEMBERSHIP)
     RunDirectory(path).write_json("sweep.json", {"arm": "a", "grid": {}, "seed": 0})
     return path.rename(folder / "damaged"), other.rename(folder / "other")
 
@@ -78,11 +76,21 @@ def compared(path):
         raise InputError(*(Problem("", note) for note in damaged))
 
 
+def viewed(path):
+    """As audits of membership and of privacy read them."""
+    views = Views(path / "views")
+    for round in views.rounds(4):
+        for node in range(4):
+            assert views.parts(round, node, (node + 1) % 4)
+            for name in views.names(round, node):
+                views.load(round, node, name)
+
+
 COMMANDS = {
     "resume": resumed,
     "report": lambda path: write_run_report(RunDirectory.open(path)),
     "memorization": lambda path: audit(path, MEMORIZATION),
-    "membership": lambda path: audit(path, MEMBERSHIP),
+    "views": viewed,
     "compare": compared,
 }
 
