@@ -102,7 +102,9 @@ def experiment_of(directory: RunDirectory) -> Experiment:
     Raises:
         InputError: its ``experiment.yaml`` is damaged, or of another version of the program.
     """
-    return load_experiment(directory.path / "experiment.yaml", recorded=True)
+    file = directory.path / "experiment.yaml"
+    with reading(file):
+        return load_experiment(file, recorded=True)
 
 
 @blaming_parts()

@@ -133,8 +133,8 @@ class RunDirectory:
     def experiment(self) -> Mapping[str, Any]:
         """The resolved experiment, as plain data."""
         file = self.path / "experiment.yaml"
-        content: Mapping[str, Any] = read_experiment(file).content
         with reading(file):
+            content: Mapping[str, Any] = read_experiment(file).content
             if not isinstance(content["name"], str) or type(content["seed"]) is not int:
                 raise ValueError("name is no text, or seed no whole number")
             dumps(content)  # what no experiment can hold, such as a date

@@ -75,7 +75,7 @@ def problems(content):
 def test_every_combination_has_its_run_directory_which_knows_what_it_is(done):
     out, outcome, carried, _ = done
     assert outcome.paths == carried.fresh
-    assert set(outcome.paths) == set(out.iterdir())
+    assert set(outcome.paths) == set(out.glob("[!.]*"))
     assert (outcome.failures, outcome.interrupted) == ([], False)
     recorded = [read(path, "sweep.json") for path in outcome.paths]
     assert [(run["arm"], run["grid"], run["seed"]) for run in recorded] == [
@@ -124,7 +124,7 @@ def test_interrupted_and_started_again_redoes_nothing_that_was_finished(done, tm
     assert len(carried.fresh) == 1
     assert stamps(first.paths[0]) | stamps(first.paths[1]) == before
     assert "run 3 of 4: plain, seed 1" in said
-    assert len(list(tmp_path.iterdir())) == 4
+    assert len(list(tmp_path.glob("[!.]*"))) == 4
     for mine, straight in zip(second.paths, done[1].paths, strict=True):
         assert (mine / "metrics.jsonl").read_bytes() == (straight / "metrics.jsonl").read_bytes()
 
@@ -172,8 +172,9 @@ def test_runs_of_other_programs_and_damaged_ones_do_not_disturb(tmp_path):
     for name, text in {"a": "{", "b": "rounds: 3", "c": "- 1"}.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "experiment.yaml").write_text(text)
-    outcome, _, _ = sweep({"experiment": QUICK, "overrides": ["rounds=1"]}, tmp_path)
+    outcome, _, said = sweep({"experiment": QUICK, "overrides": ["rounds=1"]}, tmp_path)
     assert len(outcome.paths) == 1
+    assert [f"{tmp_path / name} is left out: " in said for name in "abc"] == [True] * 3
 
 
 def test_a_failed_run_is_recorded_once_and_the_others_go_on(tmp_path):

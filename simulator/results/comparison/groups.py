@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from simulator.core.damage import reading
-from simulator.core.errors import InputError, wrong
+from simulator.core.errors import InputError, Problem, wrong
 from simulator.results.comparison.labels import labels
 from simulator.results.run_directory import RunDirectory, runs_in
 
@@ -53,16 +53,21 @@ def find_runs(paths: Sequence[Path]) -> list[RunDirectory]:
 
 
 def readable(runs: Sequence[RunDirectory]) -> tuple[list[RunDirectory], list[InputError]]:
-    """Of ``runs`` those that can be compared, and what is wrong with the others."""
+    """Of ``runs`` those that can be compared, and what is wrong with the others, each under the path of its run."""
     good, errors = list[RunDirectory](), list[InputError]()
     for run in runs:
         try:
             _read(run)
         except InputError as error:
-            errors.append(error)
+            known = str(run.path) in str(error)
+            errors.append(error if known else InputError(*(_under(run.path, each) for each in error.problems)))
         else:
             good.append(run)
     return good, errors
+
+
+def _under(run: Path, problem: Problem) -> Problem:
+    return Problem(f"{run}: {problem.where}", problem.what, problem.advice)
 
 
 def _read(run: RunDirectory) -> None:

@@ -78,8 +78,8 @@ def test_a_damaged_run_is_left_out_of_the_comparison_by_its_files_name(tmp_path)
     comparison = compare(find_runs([tmp_path]))
 
     assert [len(group.finished) for group in comparison.groups] == [1]
-    assert any("left out" in note and "metrics.jsonl:1" in note for note in comparison.notes)
-    assert any("left out" in note and "experiment.yaml" in note for note in comparison.notes)
+    assert any("left out" in note and f"{paths[1]}/metrics.jsonl:1" in note for note in comparison.notes)
+    assert any("left out" in note and str(paths[0]) in note and "experiment.yaml" in note for note in comparison.notes)
 
 
 def test_where_every_run_is_damaged_there_is_nothing_to_compare(tmp_path):
