@@ -52,7 +52,7 @@ def interrupting(number, round=1):
 
 
 def stamps(path):
-    return {file: file.stat().st_mtime_ns for file in path.rglob("*") if file.is_file()}
+    return {file: file.stat().st_mtime_ns for file in path.rglob("*") if file.is_file() and file.name != ".lock"}
 
 
 def read(path, name):
