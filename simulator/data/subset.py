@@ -14,7 +14,6 @@ from simulator.data.content import Content
 from simulator.data.coreset import CCS, coreset
 from simulator.data.partition import Indices
 from simulator.data.settings import SubsetSettings
-from simulator.results.run_directory import runs_in
 
 WHERE = "data.subset.run"
 ADVICE = "Name the directory of a run with the method ltc, or a folder with one for each seed."
@@ -52,7 +51,7 @@ def _run(path: Path, seed: int) -> Path:
     """The run at ``path``, or that of this seed in the folder ``path``."""
     if (path / "experiment.yaml").is_file():
         return path
-    found = runs_in(path, f"*-s{seed}")
+    found = [file.parent for file in sorted(path.glob(f"[!.]*-s{seed}/experiment.yaml"))]
     if len(found) == 1:
         return found[0]
     how_many = f"{len(found)} runs" if found else "no run"

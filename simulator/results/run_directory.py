@@ -33,11 +33,11 @@ from pydantic import TypeAdapter
 from simulator.core import atomic
 from simulator.core.damage import Arrays, read_arrays, read_json, read_lines, reading
 from simulator.core.errors import InputError, wrong
+from simulator.core.plain_yaml import read_yaml
 from simulator.core.report import Artifact, Metric
 from simulator.core.strict_json import dumps
 from simulator.results import records
 from simulator.results.partition import read_partition
-from simulator.yaml_file import read_experiment
 from topologies import Topology
 
 AUDIT_METRICS = "metrics.json"  # in the folder of an audit: what runs can be compared by
@@ -134,7 +134,9 @@ class RunDirectory:
         """The resolved experiment, as plain data."""
         file = self.path / "experiment.yaml"
         with reading(file):
-            content: Mapping[str, Any] = read_experiment(file).content
+            content: Mapping[str, Any] = read_yaml(file.read_text(encoding="utf-8"), str(file)).content
+            if not isinstance(content, dict):
+                raise TypeError("it holds no settings")
             if not isinstance(content["name"], str) or type(content["seed"]) is not int:
                 raise ValueError("name is no text, or seed no whole number")
             dumps(content)  # what no experiment can hold, such as a date
@@ -216,9 +218,9 @@ class RunDirectory:
         return read_partition(self.path / "partition.npz", self.topology.num_nodes)
 
 
-def runs_in(folder: Path, pattern: str = "*") -> list[Path]:
-    """The run directories in ``folder`` whose names fit ``pattern``, sorted; drafts are none."""
-    files = sorted(folder.glob(f"{pattern}/experiment.yaml"))
+def runs_in(folder: Path) -> list[Path]:
+    """The run directories in ``folder``, sorted; drafts are none."""
+    files = sorted(folder.glob("*/experiment.yaml"))
     return [file.parent for file in files if not file.parent.name.startswith(".")]
 
 
