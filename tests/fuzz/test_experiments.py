@@ -98,7 +98,9 @@ def garbled(text, rng):
 
 
 few_or_many = pytest.mark.parametrize(
-    ("first", "count"), [(0, 12), pytest.param(1000, 400, marks=pytest.mark.slow)], ids=["few", "many"]
+    ("first", "count"),
+    [(0, 12), pytest.param(1000, 400, marks=[pytest.mark.slow, pytest.mark.exhaustive])],
+    ids=["few", "many"],
 )
 
 

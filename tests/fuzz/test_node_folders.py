@@ -25,7 +25,7 @@ from simulator.deployment.collecting import Collection
 from simulator.deployment.site import finished_rounds
 from simulator.results.recorder import Recorder
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.exhaustive]
 
 DRAWS, SEED = int(os.environ.get("FUZZ", "200")), int(os.environ.get("FUZZ_SEED", "17"))
 ODD = [

@@ -19,7 +19,7 @@ from simulator.backends.flower.sealing import Seals, sealing_key
 from simulator.build import Simulation
 from simulator.core.message import Message
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.exhaustive]
 
 DRAWS, SEED = int(os.environ.get("FUZZ", "400")), int(os.environ.get("FUZZ_SEED", "17"))
 QGM, IDKD = METHODS

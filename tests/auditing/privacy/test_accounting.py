@@ -97,7 +97,7 @@ GRID = list(product((0.3, 1.0, 3.0, 10.0, 40.0, 60.0, 100.0), (1e-3, 1e-5), (0.0
     [
         *product(["rdp"], TARGETS),
         *(pytest.param("prv", target, marks=[pytest.mark.slow] if target[0] > 8 else []) for target in TARGETS[3:7]),
-        *(pytest.param(accountant, each, marks=pytest.mark.slow) for accountant, each in product(OPACUS, GRID)),
+        *(pytest.param(*each, marks=[pytest.mark.slow, pytest.mark.exhaustive]) for each in product(OPACUS, GRID)),
     ],
 )
 def test_the_noise_for_an_epsilon_costs_it_or_a_thousandth_less_by_the_accountant_that_reports(accountant, target):
