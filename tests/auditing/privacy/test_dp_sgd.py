@@ -304,7 +304,7 @@ REFUSED = {
         {"methods": [NOISE | {"noise_multiplier": 0.05, "accountant": "prv"}]},
         "dp_sgd.accountant: prv cannot count an epsilon as large as",
     ),
-    "twice": ({"methods": [NOISE, NOISE]}, r"methods\[\d\]: dp_sgd combines the gradients of single samples, and dp_s"),
+    "twice": ({"methods": [NOISE, NOISE]}, r"methods\[1\]: dp_sgd is named twice"),
     "labels": ({"methods": [NOISE, IDKD]}, r"methods\[0\]: idkd sends labels of public samples that its private val"),
     "batch norm": (
         {"methods": [NOISE], "model": BATCH_NORM},

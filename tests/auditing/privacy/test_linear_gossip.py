@@ -24,7 +24,7 @@ def networks(draw):
     schedule = draw(st.sampled_from(["static", "random_matching"])) if graph != "exponential" else "static"
     topology = Topology.build(graph, nodes, seed=seed, **({"probability": 0.7} if graph == "erdos_renyi" else {}))
     lost, away = draw(st.sampled_from([0.0, 0.3])), draw(st.sampled_from([0.0, 0.2]))
-    failures = Failures(links=lost, nodes=away, symmetric=draw(st.booleans()), seed=seed)
+    failures = Failures(links=lost, nodes=away, symmetric=not lost or draw(st.booleans()), seed=seed)
     return Network(build_schedule(schedule, topology, seed), failures)
 
 

@@ -261,7 +261,7 @@ def test_arms_that_choose_differently_share_the_rounds_before(mode, tmp_path):
         ({"use": "coreset", "after": 2}, r"checkpoints in 2 rounds: 2; for scores by ltc it takes 3"),
         ({"use": "coreset"}, r"methods\[0\].after: coreset happens after so many rounds"),
         ({"use": "drop", "after": 6}, r"methods\[0\].after: the choice would be made after 6 rounds"),
-        ({"after": 3}, r"methods\[0\].after: has no meaning with use: report"),
+        ({"after": 3}, r"methods\[0\].after: has no effect with use: report"),
         ({"use": "drop", "after": 4, "score": "el2n"}, r"methods\[0\].score: el2n does not tell conflicting"),
         ({"score": "loss"}, r"methods\[0\].score: input should be 'ltc', 'random'"),
         ({"share": 0.0}, r"methods\[0\].share: input should be greater than 0"),

@@ -260,7 +260,7 @@ def test_networks_that_cannot_be_corrected_are_refused_by_the_name_of_the_layer(
         ({"alphas": [0.0]}, r"methods\[0\].alphas\[0\]: input should be greater than 0"),
         ({"alphas": [-1.0]}, "greater than 0"),
         ({"use": "after_mixing"}, r"methods\[0\].every: after_mixing is done every so many rounds"),
-        ({"every": 2}, r"methods\[0\].every: has no meaning with use: copy"),
+        ({"every": 2}, r"methods\[0\].every: has no effect with use: copy"),
         ({"use": "before_mixing", "every": 7}, r"methods\[0\].every: the first correction would be after 7 rounds"),
     ],
 )
