@@ -14,7 +14,7 @@ from rich.text import Text
 from simulator.core.audit import AUDITS
 from simulator.core.backend import BACKENDS
 from simulator.core.blame import blaming_parts
-from simulator.core.errors import RumormillError, did_you_mean, wrong
+from simulator.core.errors import RumormillError, check_known, did_you_mean, wrong
 from simulator.core.method import METHODS
 from simulator.core.mixer import MIXERS
 from simulator.core.model import MODELS
@@ -211,6 +211,7 @@ def audit_command(
     ] = 0,
 ) -> None:
     """Measure what a run gives away, and add it to the report; prints the folder of the results."""
+    check_known("--audit", [name], AUDITS.names())
     asked = {"attacks": attacks, "signals": signals, "views": views, "replicas": replicas}
     given = {key: value for key, value in asked.items() if value}
     results = audit(path, load_part(AUDITS, {"name": name, **given}, overrides or []))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -37,6 +38,8 @@ SLOTS: Mapping[Location, Registry[Any]] = {
 OPTIONAL: frozenset[Location] = frozenset({("data", "corruption", "labels")})  # may be null
 # Stands where a part's own block is wrong, so that the rest can still be checked.
 PLACEHOLDER = PartSettings(name="invalid")
+
+KIND = re.compile(r"(constrained-)?(int|float|str|bool)|literal\[.*\]")  # how pydantic names one of several kinds
 
 
 def load_experiment(
@@ -159,9 +162,19 @@ def _translated(
     error: ValidationError, settings: type[BaseModel], place: Location, owner: str = ""
 ) -> list[tuple[Location, Problem]]:
     # pydantic marks a wrong key of a mapping by one more step, "[key]".
-    places = [tuple(key for key in detail["loc"] if key != "[key]") for detail in error.errors()]
-    problems = [_problem(dict(detail), settings, owner) for detail in error.errors()]
-    return [((*place, *below), problem) for below, problem in zip(places, problems, strict=True)]
+    # Of a setting that may be of several kinds, it says of each why it is not: by one more step, the kind.
+    found: dict[Location, list[dict[str, Any]]] = {}
+    for detail in error.errors():
+        below = tuple(key for key in detail["loc"] if key != "[key]")
+        of_kind = len(below) > 1 and bool(KIND.fullmatch(str(below[-1])))
+        found.setdefault(below[:-1] if of_kind else below, []).append(dict(detail))
+    return [((*place, *below), _problem(_joined(details), settings, owner)) for below, details in found.items()]
+
+
+def _joined(details: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One detail that says all of ``details``, which are about the same place."""
+    first, *others = details
+    return first | {"msg": ", or ".join([first["msg"], *(other["msg"].removeprefix("Input ") for other in others)])}
 
 
 def _problem(detail: Mapping[str, Any], settings: type[BaseModel], owner: str) -> Problem:
@@ -169,7 +182,9 @@ def _problem(detail: Mapping[str, Any], settings: type[BaseModel], owner: str) -
     if kind == "extra_forbidden":
         known = _fields_at(settings, place[:-1])
         return Problem(
-            "", f"{owner or 'there'} has no setting '{place[-1]}'.", did_you_mean(str(place[-1]), known, "settings")
+            "",
+            f"{owner + ' has' if owner else 'there is'} no setting '{place[-1]}'.",
+            did_you_mean(str(place[-1]), known, "settings"),
         )
     if kind == "missing":
         return Problem("", "is missing.", "Add it to the experiment.")

@@ -83,7 +83,8 @@ def read_arrays(file: Path) -> Arrays:
     Raises:
         InputError: it is missing or damaged.
     """
-    with reading(file), np.load(file, allow_pickle=False) as arrays:
+    # numpy does not close a file that it opened itself and then finds to be no archive
+    with reading(file), file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         return Arrays(file, {name: arrays[name] for name in arrays.files})
 
 

@@ -168,7 +168,12 @@ class RunDirectory:
 
     @cached_property
     def _metrics(self) -> list[Metric]:
-        return [Metric(**line) for line in read_lines(self.path / "metrics.jsonl", records.METRIC)]
+        file = self.path / "metrics.jsonl"
+        found = [Metric(**line) for line in read_lines(file, records.METRIC)]
+        with reading(file):
+            if not found and self.provenance().get("status") == "finished":
+                raise ValueError("it is empty, and the run has finished")
+        return found
 
     def metrics(self) -> list[Metric]:
         """All metrics, in the order written."""

@@ -54,6 +54,7 @@ def _judged(run: RunDirectory) -> tuple[str, Earlier | None]:
     key, failure = label.get("identity") or identity(experiment), label.get("failure", "")
     status = run.provenance().get("status")
     if status == "finished":
+        run.metrics()  # whoever compares the runs will want them
         return key, Earlier(run.path, "finished")
     if status == "failed" and failure:
         return key, Earlier(run.path, "failed", failure)

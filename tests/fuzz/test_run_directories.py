@@ -278,6 +278,7 @@ def test_of_a_damaged_file_commands_go_on_or_say_its_name(whole, tmp_path):
     assert judge(examples(whole, tmp_path, few))["refused"]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_of_every_damaged_file_every_command_goes_on_or_says_its_name(whole, tmp_path, capsys):
     """``FUZZ=N`` in the environment draws so many of them."""

@@ -86,6 +86,9 @@ def simulate(
     experiment: Experiment, path: Path, touch: Callable[[Node], None], observers: Iterable[Observer] = ()
 ) -> list[Node]:
     """Run in ``path`` after ``touch`` has changed every node, for example to add a method that watches it."""
+    if experiment.backend.name == "local":
+        # All nodes are rows of one matrix here, and autograd counts its changes as one: no two threads may train on it.
+        experiment = experiment.model_copy(update={"backend": experiment.backend.model_copy(update={"workers": 1})})
     simulation = Simulation.of(experiment)
     nodes = nodes_of(experiment)
     for node in nodes:

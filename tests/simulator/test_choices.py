@@ -64,7 +64,7 @@ def test_the_choice_is_part_of_the_run(tmp_path, measured):
 
 
 def test_a_resumed_run_keeps_the_first_choice(tmp_path, measured):
-    changes = {"checkpoint": {"every": 2}, "backend": {"name": "local", "workers": 1}}
+    changes = {"checkpoint": {"every": 2, "keep": "all"}, "backend": {"name": "local", "workers": 1}}
     measured(sequential=2.0, stacked=1.0)
     straight = results(run(automatic(**changes), tmp_path / "straight").path)
     stopped = run(automatic(**changes), tmp_path / "stopped")

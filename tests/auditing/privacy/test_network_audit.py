@@ -191,7 +191,7 @@ def test_what_nodes_remember_reaches_far(changes, expected, memory, tmp_path):
 def test_a_run_of_nodes_with_different_inputs_is_refused(plain, monkeypatch):
     held = load_experiment(plain.directory.experiment)
     apart = held.model_copy(update={"data": held.data.model_copy(update={"modality_by_node": ("a", "b") * 3})})
-    monkeypatch.setattr("auditing.privacy.network_audit.load_experiment", lambda path, **options: apart)
+    monkeypatch.setattr("auditing.privacy.network_audit.experiment_of", lambda path, **options: apart)
     with pytest.raises(InputError, match="different modalities"):
         audit(plain.path, NetworkPrivacyAudit.Config(noise_multiplier=1.0))
 

@@ -110,7 +110,7 @@ def test_a_node_that_has_nothing_to_pass_on_labels():
 @pytest.mark.parametrize("stop", [1, 2, 3, 4])
 def test_stopped_and_resumed_is_as_never_stopped(tmp_path, stop):
     method = {"name": "idkd", "start_round": 1, "every": 1, "threshold": 0.3, "labels": "forwarded"}
-    done = run(small(rounds=5, methods=[method], checkpoint={"every": 1}), tmp_path)
+    done = run(small(rounds=5, methods=[method], checkpoint={"every": 1, "keep": "all"}), tmp_path)
     before = results(done.path)
     resume(done.path, round=stop)
 

@@ -118,7 +118,7 @@ def test_what_was_forwarded_means_what_its_maker_meant(merge, form):
 @pytest.mark.parametrize("stop", [2, 3, 4, 5])
 def test_stopped_in_the_middle_of_an_exchange_and_resumed_is_as_never_stopped(tmp_path, stop):
     method = {"name": "idkd", "start_round": 1, "every": 4, "hops": 4, "threshold": 0.3, "merge": "official"}
-    experiment = small(rounds=5, methods=[method], checkpoint={"every": 1})
+    experiment = small(rounds=5, methods=[method], checkpoint={"every": 1, "keep": "all"})
     done = run(experiment, tmp_path)
     before = results(done.path)
     resume(done.path, round=stop)

@@ -60,7 +60,7 @@ def test_arms_share_the_rounds_before_distillation(tmp_path):
     ends = []
     for teachers in ([], ["iframe"]):
         method = {key: value for key, value in PKD.items() if teachers or key != "share"} | {"teachers": teachers}
-        done = run(clips("checkpoint.every=2", methods=[method]), tmp_path / str(len(teachers)))
+        done = run(clips("checkpoint={every: 2, keep: all}", methods=[method]), tmp_path / str(len(teachers)))
         ends.append(
             [(done.path / "checkpoints" / f"round-00000{k}" / "node-0000.safetensors").read_bytes() for k in (2, 4)]
         )

@@ -72,7 +72,7 @@ def test_what_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mo
 
     with pytest.raises(OSError, match="No space"):
         Cache(tmp_path).arrays((b"",), fail)
-    monkeypatch.setattr(module.os, "replace", fail)
+    monkeypatch.setattr("os.replace", fail)
     with pytest.raises(InputError, match="cannot be written to: No space left on device") as caught:
         Cache(tmp_path).arrays((b"",), Computing())
     assert "cache: null" in caught.value.problems[0].advice
