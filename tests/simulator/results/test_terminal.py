@@ -33,12 +33,14 @@ def test_a_run_that_nobody_sees_is_finished(tmp_path):
     assert (tmp_path / done.stdout.strip() / "report.html").is_file()
 
 
+@pytest.mark.slow
 def test_markup_in_a_name_is_text_and_the_nearest_command_is_named_once(tmp_path):
     done = shell(f"{COMMAND} rnu; {COMMAND} report '[/red]:smile:'", tmp_path)
     assert done.stderr.count("Did you mean") == 1
     assert "[/red]:smile:: is not a run directory" in done.stderr
 
 
+@pytest.mark.slow
 def test_paths_that_cannot_be_are_refused(tmp_path):
     for path in ("'~nouser'", "x" * 300, r"$'\xff'"):
         done = shell(f"{COMMAND} run quickstart --out {path}", tmp_path)
