@@ -25,7 +25,7 @@ DRAWS, SEED = int(os.environ.get("FUZZ", "400")), int(os.environ.get("FUZZ_SEED"
 QGM, IDKD = METHODS
 CHAIN = {"graph": "chain", "nodes": 4}
 PUSH = {"graph": "ring", "nodes": 4, "weights": "push"}
-LTC = {"name": "ltc", "every": 1, "after": 5, "share": 0.5}
+LTC = {"name": "ltc", "every": 1}
 
 
 def choco(**code):
@@ -71,6 +71,8 @@ def dtype(tensor, random):
 
 def order(tensor, random):
     """Rows change places, or one stands for another."""
+    if not tensor.ndim:
+        return tensor
     rows = torch.from_numpy(random.integers(max(1, len(tensor)), size=len(tensor)))
     return tensor[rows] if random.random() < 0.5 else tensor.flip(0)
 
