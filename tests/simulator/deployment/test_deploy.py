@@ -179,11 +179,11 @@ def test_a_killed_command_leaves_no_process_and_no_key(tmp_path):
     environment = {**os.environ, "TMPDIR": str(keys)}
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen([*command, "--out", str(tmp_path / "runs")], env=environment, stderr=log, stdout=log)
-        wait(lambda: len(deployed(tmp_path)) > 8 and list(keys.rglob("*-absorb.safetensors")), 120)
+        wait(lambda: len(deployed(tmp_path)) > 8 and list(keys.rglob("*-absorb.safetensors")), 400)
         assert list(keys.rglob("seal.key"))
         process.kill()
         process.wait()
-    wait(lambda: not deployed(tmp_path) and not list(keys.rglob("*.key")), 15)
+    wait(lambda: not deployed(tmp_path) and not list(keys.rglob("*.key")), 60)
 
 
 def wait(reached, seconds):
