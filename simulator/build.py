@@ -90,7 +90,8 @@ class ExperimentNodes:
         """
         _, height, width, depth = self.data.nodes[0].train.images.shape
         model, data = MODELS.build(self.experiment.model), self.data.nodes[0]
-        held = self.topology.num_nodes if self.experiment.backend.name == "local" else 1
+        together = BACKENDS.load(self.experiment.backend.name).in_one_process
+        held = self.topology.num_nodes if together else 1
         with torch_seed(0, "model.size"):
             check_room_for_models(
                 lambda: model.build((height, width, depth), data.classes, _seen(data)),

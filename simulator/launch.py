@@ -29,7 +29,7 @@ from simulator.core.observer import Observer
 from simulator.core.report import Metric, Section
 from simulator.core.strict_json import dumps
 from simulator.engine import Engine
-from simulator.experiment import CheckpointSettings, Experiment
+from simulator.experiment import Experiment
 from simulator.parsing import load_experiment
 from simulator.results.checkpoint import Checkpoints
 from simulator.results.lock import locked
@@ -174,7 +174,8 @@ def resume(path: str | Path, round: int | None = None, observers: Sequence[Obser
     directory = RunDirectory.open(Path(path))
     experiment = experiment_of(directory)
     if "keep" not in directory.experiment.get("checkpoint", {}):  # of an earlier version, which kept all
-        experiment = experiment.model_copy(update={"checkpoint": CheckpointSettings(keep="all")})
+        all_of_them = experiment.checkpoint.model_copy(update={"keep": "all"})
+        experiment = experiment.model_copy(update={"checkpoint": all_of_them})
     with locked(directory.path):
         checkpoints = _checkpoints(directory, experiment)
         chosen = checkpoints.choose(round)

@@ -48,12 +48,12 @@ class Maps:
 
     @property
     def slots(self) -> int:
-        """k."""
+        """k, how many vectors a node keeps from one round to the next."""
         return len(self.mixed)
 
     @property
     def injections(self) -> int:
-        """J."""
+        """J, how many vectors a node injects in a round."""
         return len(self.signals)
 
     @property

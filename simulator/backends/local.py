@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -36,6 +36,7 @@ class Local(Backend):
         workers: PositiveInt | Literal["auto"] = "auto"
 
     config: Config
+    in_one_process: ClassVar[bool] = True
 
     def start(self, blueprint: Blueprint) -> None:
         """Make the nodes and start the threads.

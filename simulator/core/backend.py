@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -129,9 +129,11 @@ class Backend(Part, ABC):
     Attributes:
         window: supersteps that may be under way before the first of them is collected.
         choices: what was measured at the start to decide what the settings leave open, by what was decided.
+        in_one_process: whether all nodes are in the memory of this process.
     """
 
     window: int = 1
+    in_one_process: ClassVar[bool] = False
     choices: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod

@@ -6,6 +6,7 @@
 import json
 import os
 import shutil
+import tempfile
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -25,6 +26,7 @@ from simulator.deployment.collecting import Collection
 from simulator.deployment.site import finished_rounds
 from simulator.results.recorder import Recorder
 
+OUTSIDE = Path(tempfile.gettempdir()) / "outside of every run"
 pytestmark = [pytest.mark.slow, pytest.mark.exhaustive]
 
 DRAWS, SEED = int(os.environ.get("FUZZ", "200")), int(os.environ.get("FUZZ_SEED", "17"))
@@ -43,7 +45,7 @@ ODD = [
     [],
     {},
     "../../../outside",
-    "/tmp/outside",
+    str(OUTSIDE),
     "a" * 5000,
     "\n",
 ]
@@ -199,7 +201,7 @@ def test_a_hostile_node_is_taken_over_as_itself_or_refused_by_its_file(deploymen
         except InputError as error:
             found["refused" if name in str(error) else f"refused without its name: {error}"] += 1
         assert {each for each in everything(place) - before if out not in each.parents} <= {out, copy}
-        assert not (Path("/tmp/outside")).exists()
+        assert not OUTSIDE.exists()
         shutil.rmtree(place)
     with capsys.disabled():
         print(f"\nnode folders: {dict(found)}")

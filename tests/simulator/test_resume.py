@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from reference.experiments import METHODS, At, results, small
 from safetensors.torch import load_file, save_file
 
-from simulator import resume, run
+from simulator import load_experiment, resume, run
 from simulator.core.errors import InputError
+from simulator.results.checkpoint import Checkpoints
 from simulator.results.run_directory import RunDirectory
 
 TESTS = Path(__file__).parents[1]
@@ -351,3 +353,15 @@ def test_a_run_without_checkpoints_cannot_be_resumed(stopped):
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(InputError, match="is not a run directory"):
         resume(tmp_path)
+
+
+def test_a_run_from_before_old_checkpoints_went_keeps_all_and_saves_as_often(tmp_path):
+    done = run(small(checkpoint={"every": 2, "keep": "all"}), tmp_path)
+    file = done.path / "experiment.yaml"
+    content = yaml.safe_load(file.read_text())
+    for setting in ("keep", "rounds"):
+        del content["checkpoint"][setting]
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
+    resume(done.path, round=2)
+
+    assert Checkpoints(done.path / "checkpoints", load_experiment(file).digest()).rounds() == [2, 4, 6]
