@@ -109,7 +109,7 @@ def test_workers_do_not_matter_when_links_change(tmp_path):
         ({"schedule": {"name": "random_regular", "seed": 3}}, "topology.schedule"),
         ({"failures": {"links": 1.0}}, "topology.links"),
         ({"failures": {"nodes": -0.1}}, "topology.nodes"),
-        ({"failures": {"away": [[9, 0, 1]]}}, "topology.away"),
+        ({"failures": {"away": [[9, 0, 1]]}}, "topology.failures.away"),
         ({"graph": "exponential", "spanning_tree": True}, "topology.graph"),
     ],
 )
