@@ -25,8 +25,7 @@ def inconsistencies(experiment: Experiment) -> Found:
     try:
         network = experiment.topology.build(experiment.seed)
     except TopologyError as error:
-        place = ("failures", error.field) if error.field == "away" else (error.field,)
-        yield ("topology", *place), Problem("", error.message, error.advice)
+        yield ("topology", *error.field.split(".")), Problem("", error.message, error.advice)
         yield from (*_unmet_needs(experiment), *_unknown_rounds(experiment))
         return
     yield from _refused_by_parts(experiment, network)

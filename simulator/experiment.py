@@ -14,7 +14,7 @@ from simulator.core.registry import PartSettings, Settings
 from simulator.core.training import TrainingSettings
 from simulator.data.splits import DataSettings
 from topologies import ALONG_LINKS, SCHEDULES, Failures, Network, Topology, build_schedule
-from topologies.errors import require
+from topologies.errors import TopologyError, require
 
 
 class ScheduleSettings(Settings):
@@ -85,7 +85,10 @@ class TopologySettings(Settings):
         if self.spanning_tree:
             topology = topology.spanning_tree()
         schedule = build_schedule(self.schedule.name, topology, seed, **(self.schedule.model_extra or {}))
-        return Network(schedule, Failures(**self.failures.model_dump(), seed=seed))
+        try:
+            return Network(schedule, Failures(**self.failures.model_dump(), seed=seed))
+        except TopologyError as error:
+            raise TopologyError(error.message, error.advice, f"failures.{error.field}") from error
 
 
 class EvaluateSettings(Settings):

@@ -191,8 +191,8 @@ REFUSED = [
         {"topology": {"graph": "ring", "nodes": 4, "spanning_tree": True, "schedule": "random_regular"}},
         "topology.spanning_tree",
     ),
-    ({"topology": {"graph": "ring", "nodes": 4, "failures": {"mean_absence": 2.0}}}, "topology.mean_absence"),
-    ({"topology": {"graph": "ring", "nodes": 4, "failures": {"symmetric": False}}}, "topology.symmetric"),
+    ({"topology": {"graph": "ring", "nodes": 4, "failures": {"mean_absence": 2.0}}}, "topology.failures.mean_absence"),
+    ({"topology": {"graph": "ring", "nodes": 4, "failures": {"symmetric": False}}}, "topology.failures.symmetric"),
     ({"topology": {"graph": "ring", "nodes": 4, "failures": {"away": [[1, 6, 9]]}}}, "topology.failures.away[0]"),
     ({"topology": {"graph": "chain", "nodes": 4, "weights": "lazy"}, "mixer": {"name": "relay_sum"}}, "mixer"),
     (
