@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from simulator.config.experiment import Experiment
 from simulator.core import atomic
 from simulator.core.errors import InputError, wrong
 from simulator.core.node import Node
 from simulator.core.samples import Samples
 from simulator.core.seeding import generator
-from simulator.experiment import Experiment
 
 NONE = np.empty(0, dtype=np.int64)
 

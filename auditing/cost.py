@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from simulator.launch import Run, experiment_of
 from simulator.results.formatting import duration, megabytes, significant
+from simulator.runs.run import Run, experiment_of
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from torch import Tensor
 from auditing.candidates import check_exchangeable, nothing_held_out
 from auditing.cost import cost
 from auditing.views.record import RunRecord
-from simulator.build import Simulation
+from simulator.config.experiment import CheckpointSettings, EvaluateSettings, Experiment
 from simulator.core import atomic
 from simulator.core.damage import read_json
 from simulator.core.errors import Interrupted, wrong
@@ -32,11 +32,12 @@ from simulator.core.recording import Recording
 from simulator.core.samples import Samples
 from simulator.core.seeding import generator
 from simulator.core.strict_json import dumps
-from simulator.experiment import CheckpointSettings, EvaluateSettings, Experiment
-from simulator.launch import Run, carry_on, experiment_of
 from simulator.results.checkpoint import Checkpoints
 from simulator.results.partition import read_partition
-from simulator.results.views import Views
+from simulator.results.recordings import Recordings
+from simulator.runs.build import Simulation
+from simulator.runs.launch import carry_on
+from simulator.runs.run import Run, experiment_of
 
 CLAIM: TypeAdapter[Any] = TypeAdapter(dict[Literal["replicas", "experiment"], int | str])
 FOLDER = Path("audit/replicas")  # of the audited run
@@ -77,9 +78,9 @@ class Replicas:
         Raises:
             InputError: it is damaged.
         """
-        views = Views(self.path / "views")
-        rounds, first = views.rounds(self.number * self.nodes), replica * self.nodes
-        return RunRecord(views, self.parameters(replica), rounds, self.experiment.rounds, first)
+        recordings = Recordings(self.path / "recordings")
+        rounds, first = recordings.rounds(self.number * self.nodes), replica * self.nodes
+        return RunRecord(recordings, self.parameters(replica), rounds, self.experiment.rounds, first)
 
     def member_of(self, samples: Samples) -> NDArray[np.bool_]:
         """bool [M, N]: whether each replica trained on a sample, at the node whose pool it is from."""
@@ -95,15 +96,15 @@ class Replicas:
         return mask
 
 
-class ViewsRecorder(Observer):
+class RecordingsKeeper(Observer):
     """Keeps what the replicas' nodes record, as the run did."""
 
     def __init__(self, path: Path) -> None:
-        self._views = Views(path / "views")
+        self._recordings = Recordings(path / "recordings")
 
     def kept(self, recording: Recording) -> None:
         """One file."""
-        self._views.save(recording)
+        self._recordings.save(recording)
 
 
 def train(run: Run, number: int, observers: Sequence[Observer] = ()) -> Replicas:
@@ -123,7 +124,7 @@ def train(run: Run, number: int, observers: Sequence[Observer] = ()) -> Replicas
         simulation = Simulation.of(ours, seeds(experiment.seed, number))
         simulation.data.save_partition(path / "partition.npz")
         simulation.data = replace(simulation.data, notes=(*simulation.data.notes, f"{cost(run, number)}"))
-        if carry_on(simulation, path, saved, [ViewsRecorder(path), *observers]) == "interrupted":
+        if carry_on(simulation, path, saved, [RecordingsKeeper(path), *observers]) == "interrupted":
             done = f"the replicas were stopped after round {max(saved.rounds(), default=0)} of {ours.rounds}."
             raise Interrupted(f"{done}\n    The same command goes on from there.")
     return Replicas(path, number, run.directory.topology.num_nodes, ours)

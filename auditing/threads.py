@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import torch
 
-from simulator.backends.local import cores
+from simulator.core.cores import cores
 
 
 @contextmanager

@@ -10,11 +10,11 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from simulator.core.memory import Memory, Pace
+from simulator.core.linear_memory import Memory, Pace
 from simulator.core.method import Method
 from simulator.core.node import Node
 from simulator.core.registry import PartSettings
-from simulator.core.report import RunRecord, Section
+from simulator.core.report import FinishedRun, Section
 from simulator.training.selection import Selection, select
 
 MEASURED = ("test/accuracy/mean", "consensus/test/accuracy")
@@ -59,7 +59,7 @@ class FinetuneVerified(Method):
         return Memory()
 
     @classmethod
-    def sections(cls, config: Any, record: RunRecord) -> Sequence[Section]:
+    def sections(cls, config: Any, record: FinishedRun) -> Sequence[Section]:
         """How good the tuned copies are; nothing under ``replace``, where they are the nodes' models."""
         last = max((metric.round for metric in record.metrics()), default=0)
         network = [metric for metric in record.metrics() if metric.round == last and metric.node is None]

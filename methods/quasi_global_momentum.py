@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from simulator.core.errors import Problem
-from simulator.core.memory import Memory, Pace
+from simulator.core.linear_memory import Memory, Pace
 from simulator.core.method import Method
 from simulator.core.node import Node
 from simulator.core.plan import Plan

@@ -6,13 +6,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from simulator.experiment import Experiment as Experiment
-    from simulator.launch import Run as Run
-    from simulator.launch import resume as resume
-    from simulator.launch import run as run
-    from simulator.parsing import load_experiment as load_experiment
+    from simulator.config.experiment import Experiment as Experiment
+    from simulator.config.parsing import load_experiment as load_experiment
+    from simulator.runs.launch import resume as resume
+    from simulator.runs.launch import run as run
+    from simulator.runs.run import Run as Run
 
-_HOME = {"Experiment": "experiment", "load_experiment": "parsing", "Run": "launch", "resume": "launch", "run": "launch"}
+_HOME = {
+    "Experiment": "config.experiment",
+    "load_experiment": "config.parsing",
+    "Run": "runs.run",
+    "resume": "runs.launch",
+    "run": "runs.launch",
+}
 __all__ = ["Experiment", "Run", "load_experiment", "resume", "run"]
 
 

@@ -11,7 +11,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from simulator.core.audit import AUDITS
+from simulator.config.parsing import load_experiment, load_part
+from simulator.config.yaml_file import read_experiment, read_value, recipes
 from simulator.core.backend import BACKENDS
 from simulator.core.blame import blaming_parts
 from simulator.core.errors import RumormillError, check_known, did_you_mean, wrong
@@ -28,15 +29,16 @@ from simulator.deployment.collect import collect
 from simulator.deployment.folder import Addresses, write_folder
 from simulator.deployment.plan import deployable, plan
 from simulator.doctor import examine
-from simulator.launch import Run, audit, resume, run, write_run_report
-from simulator.parsing import load_experiment, load_part
 from simulator.results.comparison import as_markdown, compare, find_runs, show, write_html
 from simulator.results.console import Console, show_error
 from simulator.results.run_directory import RunDirectory
 from simulator.results.terminal import OutputLost, Terminal, guard_streams
 from simulator.results.trackers import TRACKERS, Tracker
+from simulator.runs.audit import AUDITS, audit
+from simulator.runs.launch import resume, run
+from simulator.runs.report import write_run_report
+from simulator.runs.run import Run
 from simulator.sweep import load_sweep, run_sweep
-from simulator.yaml_file import read_experiment, read_value, recipes
 from topologies import GRAPHS, SCHEDULES, WEIGHTS, Topology, TopologyError
 from topologies.drawing import draw as draw_topology
 from topologies.graphs import is_random
@@ -122,8 +124,8 @@ def deploy_init_command(
 ) -> None:
     """Write a folder with all that a deployment needs: app, keys, settings, scripts, and what to type where."""
     ready = plan(deployable(load_experiment(experiment, overrides or []), **_given(plane=plane)))
-    addresses = Addresses.planned(superlink, hosts, ready.terms.nodes, port)
-    write_folder(folder, ready.experiment, ready.terms, ready.topology, addresses)
+    addresses = Addresses.planned(superlink, hosts, ready.manifest.nodes, port)
+    write_folder(folder, ready.experiment, ready.manifest, ready.topology, addresses)
     print(folder / "README.md")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from simulator import load_experiment, run
-from simulator.yaml_file import recipes
+from simulator.config.yaml_file import recipes
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -13,8 +13,8 @@ from auditing.membership.audit import MembershipAudit
 from auditing.robustness import RobustnessAudit
 from methods.idkd import IDKD
 from simulator import load_experiment, run
+from simulator.config.yaml_file import recipes
 from simulator.sweep.plan import load_sweep
-from simulator.yaml_file import recipes
 
 SWEEPS = sorted((Path(simulator.__file__).parent / "recipes" / "sweeps").glob("*.yaml"))
 BENCHMARKS = Path(__file__).parent / "benchmarks"

@@ -25,7 +25,7 @@ Shares = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Scene:
+class RecordedRound:
     """What there is to see in one recorded round.
 
     Attributes:
@@ -85,12 +85,12 @@ class Scene:
         return np.stack([unknown if shares is None else shares for shares in found])
 
 
-def nothing(scene: Scene) -> Shares:
+def nothing(scene: RecordedRound) -> Shares:
     """All classes alike."""
     return np.full((len(scene.nodes), scene.classes), 1 / scene.classes)
 
 
-def mean_model(scene: Scene) -> Shares:
+def mean_model(scene: RecordedRound) -> Shares:
     """The same for all nodes: what the mean of their models says of the public set."""
     models = [model for node in scene.nodes if (model := scene.sent(node)) is not None]
     if not models:
@@ -99,7 +99,7 @@ def mean_model(scene: Scene) -> Shares:
     return np.tile(shares, (len(scene.nodes), 1))
 
 
-def model(scene: Scene) -> Shares:
+def model(scene: RecordedRound) -> Shares:
     """What the model in the node's message says of the public set: a node leans towards the classes that it holds."""
 
     def estimate(node: Node) -> Shares | None:
@@ -109,7 +109,7 @@ def model(scene: Scene) -> Shares:
     return scene.each(estimate)
 
 
-def update(scene: Scene) -> Shares:
+def update(scene: RecordedRound) -> Shares:
     """How local training moved the biases of the last layer, from the least moved one upwards.
 
     The gradient of a bias is the mean over samples of softmax minus label, so it falls for a class that a node has many
@@ -129,7 +129,7 @@ def update(scene: Scene) -> Shares:
     return scene.each(estimate)
 
 
-def labels(scene: Scene) -> Shares:
+def labels(scene: RecordedRound) -> Shares:
     """The mean of the labels in the node's message: its detector let pass what looks like its own data."""
 
     def estimate(node: Node) -> Shares | None:
@@ -142,7 +142,7 @@ def labels(scene: Scene) -> Shares:
     return scene.each(estimate)
 
 
-def compared_labels(scene: Scene) -> Shares:
+def compared_labels(scene: RecordedRound) -> Shares:
     """As `labels`, with each class relative to its count in the labels of all nodes, which takes out the public set's.
 
     Counts are sums of labels, float64 [classes] a node.
@@ -160,7 +160,7 @@ def compared_labels(scene: Scene) -> Shares:
     return scene.each(estimate)
 
 
-def histogram(scene: Scene) -> Shares:
+def histogram(scene: RecordedRound) -> Shares:
     """The number of private samples of each class that the message names."""
 
     def estimate(node: Node) -> Shares | None:
@@ -177,7 +177,7 @@ def histogram(scene: Scene) -> Shares:
 class Attacker(NamedTuple):
     """One of them, and what it needs to know."""
 
-    estimate: Callable[[Scene], Shares]
+    estimate: Callable[[RecordedRound], Shares]
     knows: str
 
 

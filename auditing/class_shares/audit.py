@@ -10,13 +10,12 @@ import torch
 from pydantic import PositiveInt
 from scipy.stats import spearmanr
 
-from auditing.class_shares.attackers import ATTACKERS, Scene, Shares
+from auditing.class_shares.attackers import ATTACKERS, RecordedRound, Shares
 from auditing.class_shares.report import section
 from auditing.finite import check_finite
 from auditing.progress import Countdown
 from auditing.views.record import RunRecord
 from simulator.core import atomic
-from simulator.core.audit import Audit
 from simulator.core.damage import read_json
 from simulator.core.errors import InputError, Problem
 from simulator.core.flat_module import FlatModule
@@ -24,9 +23,10 @@ from simulator.core.node import Node
 from simulator.core.report import Section
 from simulator.core.soft_labels import SoftLabels
 from simulator.core.strict_json import dumps
-from simulator.launch import Run
+from simulator.results.recordings import Recordings
 from simulator.results.run_directory import RunDirectory
-from simulator.results.views import Views
+from simulator.runs.audit import Audit
+from simulator.runs.run import Run
 
 
 class ClassSharesAudit(Audit):
@@ -54,7 +54,9 @@ class ClassSharesAudit(Audit):
         record, network = RunRecord.of(audited), FlatModule(audited.blueprint.module().module, "fp32")
         rounds, truth = sorted(set(self.config.rounds)) or record.rounds, _true_shares(audited.nodes)
         countdown = Countdown(f"class shares: {len(rounds)} rounds of {len(audited.nodes)} models to try")
-        found = (Scene(record, each, audited.nodes, network, _told(audited, each)).estimates() for each in rounds)
+        found = (
+            RecordedRound(record, each, audited.nodes, network, _told(audited, each)).estimates() for each in rounds
+        )
         estimates = list(countdown.over(found, [1.0] * len(rounds)))
         result = {
             "settings": self.config.model_dump(mode="json"),
@@ -110,10 +112,10 @@ class ClassSharesAudit(Audit):
 
 def _told(run: Run, round: int) -> dict[int, SoftLabels]:
     """By node, its labels in the message that its first receiver got."""
-    views, found = Views(run.path / "views"), dict[int, SoftLabels]()
+    recordings, found = Recordings(run.path / "recordings"), dict[int, SoftLabels]()
     for node in run.nodes:
-        receivers: list[int] = views.load(round, node.id, "receivers").tolist()
-        parts = views.parts(round, node.id, receivers[0]) if receivers else {}
+        receivers: list[int] = recordings.load(round, node.id, "receivers").tolist()
+        parts = recordings.parts(round, node.id, receivers[0]) if receivers else {}
         labels = (type(method).labels_told(method.config, parts, node.id, node.data.classes) for method in node.methods)
         told = next((each for each in labels if each is not None), None)
         if told is not None:

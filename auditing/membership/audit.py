@@ -25,7 +25,6 @@ from auditing.replicas import train
 from auditing.views.positions import VIEWS, observe
 from auditing.views.record import RunRecord
 from simulator.core import atomic
-from simulator.core.audit import Audit
 from simulator.core.damage import read_json
 from simulator.core.errors import check_known, wrong
 from simulator.core.node import Node
@@ -33,9 +32,10 @@ from simulator.core.report import Section
 from simulator.core.samples import Samples
 from simulator.core.seeding import generator
 from simulator.core.strict_json import dumps
-from simulator.launch import Run, experiment_of
 from simulator.results.console import Console
 from simulator.results.run_directory import RunDirectory
+from simulator.runs.audit import Audit
+from simulator.runs.run import Run, experiment_of
 
 
 class MembershipAudit(Audit):

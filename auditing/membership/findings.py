@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from auditing.attacks.membership import ATTACKS, Attack
 from auditing.candidates import Candidates
 from auditing.membership.leakage import Leakage, leakage, leakage_matrix, victim_aucs
-from auditing.membership.scoring import References, Scores, scores_of
+from auditing.membership.scoring import ReferenceSignals, Scores, scores_of
 from auditing.metrics import Resamples
 from auditing.views.view import Observed, View
 
@@ -40,7 +40,7 @@ class Judged:
     signals: Mapping[str, Floats]
     population: Mapping[str, Floats]
     population_labels: Mapping[str, NDArray[np.int64]]
-    references: Mapping[str, References] = field(default_factory=dict)
+    references: Mapping[str, ReferenceSignals] = field(default_factory=dict)
     attacks: Mapping[str, Attack] = field(default_factory=lambda: ATTACKS)
 
     def scores(self, name: str, views: Iterable[View]) -> Scores:

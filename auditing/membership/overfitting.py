@@ -8,7 +8,7 @@ import torch
 from auditing.candidates import Candidates
 from simulator.core.flat_module import FlatModule
 from simulator.core.node import Node
-from simulator.launch import Run
+from simulator.runs.run import Run
 from simulator.training.evaluation import evaluate
 
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from auditing.candidates import Candidates
 from auditing.membership.scoring import signals_of
 from auditing.replicas import Replicas
-from auditing.views.view import Observation, Observed
+from auditing.views.view import Observed, SignalSum
 from simulator.core.samples import Samples
-from simulator.launch import Run
+from simulator.runs.run import Run
 
 Floats = NDArray[np.float64]
 
@@ -34,8 +34,8 @@ class ReferenceSignals:
     candidates: Floats
     population: Floats
 
-    def evidence(self, observation: Observation, asked: NDArray[np.bool_]) -> Mapping[str, Any]:
-        """The fields of `Evidence` that are about references; see `auditing.membership.scoring.References`."""
+    def evidence(self, observation: SignalSum, asked: NDArray[np.bool_]) -> Mapping[str, Any]:
+        """The fields of `Evidence` that are about references; see `auditing.membership.scoring.ReferenceSignals`."""
         return {
             "references": observation.signal(self.candidates.swapaxes(0, 1))[:, asked],
             "member_of": self.member_of[:, asked],

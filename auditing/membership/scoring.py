@@ -18,15 +18,15 @@ from auditing.attacks.signals import SIGNALS
 from auditing.candidates import Candidates
 from auditing.finite import check_finite
 from auditing.progress import Countdown
-from auditing.views.view import Observation, Observed
-from simulator.backends.local import cores
+from auditing.views.view import Observed, SignalSum
+from simulator.core.cores import cores
 from simulator.core.flat_module import FlatModule
 from simulator.core.samples import NodeData, Samples
 from simulator.core.seeding import generator
-from simulator.launch import Run
+from simulator.runs.run import Run
 
 Floats = NDArray[np.float64]
-Scores = Mapping[Observation, Floats]
+Scores = Mapping[SignalSum, Floats]
 
 
 def signals_of(
@@ -74,10 +74,10 @@ def signals_of(
     return asked, usual
 
 
-class References(Protocol):
+class ReferenceSignals(Protocol):
     """What reference networks have in the place of each of the models."""
 
-    def evidence(self, observation: Observation, asked: NDArray[np.bool_]) -> Mapping[str, Any]:
+    def evidence(self, observation: SignalSum, asked: NDArray[np.bool_]) -> Mapping[str, Any]:
         """The fields of `Evidence` that are about references, for those of the N candidates that are ``asked``."""
         ...
 
@@ -88,8 +88,8 @@ def scores_of(
     candidates: Candidates,
     population: Floats,
     population_labels: NDArray[np.int64],
-    observations: Iterable[Observation],
-    references: References | None = None,
+    observations: Iterable[SignalSum],
+    references: ReferenceSignals | None = None,
 ) -> Scores:
     """float64 [N] by observation: how sure an attacker is of each candidate, NaN where none is asked.
 

@@ -21,7 +21,7 @@ from auditing.threads import one_a_core
 from simulator.core.flat_module import FlatModule
 from simulator.core.samples import NodeData
 from simulator.core.seeding import generator
-from simulator.launch import Run
+from simulator.runs.run import Run
 
 STEPS, BATCH, RATE = 200, 32, 1e-3  # of Adam on test samples: enough to know classes, and what is labelled wrong
 OUTSIDER = "trained on test samples alone"

@@ -23,14 +23,14 @@ from auditing.memorization.shown import Shown
 from auditing.metrics import Resamples
 from simulator.core import atomic
 from simulator.core.acting import Acts, If
-from simulator.core.audit import Audit
 from simulator.core.damage import read_arrays, read_json
 from simulator.core.errors import check_known
 from simulator.core.report import Section
 from simulator.core.seeding import generator
 from simulator.core.strict_json import dumps
-from simulator.launch import Run
 from simulator.results.run_directory import RunDirectory
+from simulator.runs.audit import Audit
+from simulator.runs.run import Run
 
 Floats = NDArray[np.float64]
 TRIMMED = 0.05  # of the samples, the lowest and as many highest, that a trimmed mean leaves out

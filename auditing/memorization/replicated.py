@@ -11,10 +11,10 @@ from torch import Tensor
 
 from auditing.finite import check_finite
 from auditing.replicas import train
-from simulator.core.audit import Audit
 from simulator.core.samples import Samples
-from simulator.launch import Run
 from simulator.results.console import Console
+from simulator.runs.audit import Audit
+from simulator.runs.run import Run
 
 Floats = NDArray[np.float64]
 

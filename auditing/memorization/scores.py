@@ -15,13 +15,13 @@ from auditing.attacks.signals import SIGNALS
 from auditing.finite import check_finite
 from auditing.memorization.replicated import by_replicas
 from auditing.threads import one_a_core
-from simulator.core.audit import Audit
 from simulator.core.errors import wrong
 from simulator.core.flat_module import FlatModule
 from simulator.core.node import Node
+from simulator.core.run_schedule import RunSchedule
 from simulator.core.seeding import generator
-from simulator.engine import Rhythm
-from simulator.launch import Run
+from simulator.runs.audit import Audit
+from simulator.runs.run import Run
 from simulator.training.trajectories import suspicion
 
 Floats = NDArray[np.float64]
@@ -59,8 +59,8 @@ def averaged(run: Run, config: Audit.Config) -> dict[str, Floats]:
         InputError: the run saved fewer than two checkpoints, or did not keep all of them.
     """
     settings, saved = run.directory.experiment, run.checkpoints.rounds()
-    rhythm = Rhythm(settings["rounds"], None, settings["checkpoint"]["every"])
-    rounds = [round for round in range(max(saved, default=0) + 1) if rhythm.checkpoints(round)]
+    run_schedule = RunSchedule(settings["rounds"], None, settings["checkpoint"]["every"])
+    rounds = [round for round in range(max(saved, default=0) + 1) if run_schedule.checkpoints(round)]
     lost = len(set(rounds) - set(saved))
     if len(rounds) < 2 or lost:
         kept = f"saved {len(rounds)}" + (f", of which {lost} were not kept" if lost else "")

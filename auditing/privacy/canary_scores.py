@@ -17,7 +17,7 @@ from auditing.views.record import RunRecord
 from auditing.views.view import Observed, Unseen, View
 from simulator.core.errors import wrong
 from simulator.core.samples import Samples
-from simulator.launch import Run
+from simulator.runs.run import Run
 
 Floats = NDArray[np.float64]
 VIEWS = ("final_model", "message", "all_rounds", "global")

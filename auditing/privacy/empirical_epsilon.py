@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta, binom, norm
 
-from auditing.privacy.gaussian_dp import epsilon_of
 from simulator.core.errors import wrong
+from simulator.privacy.gaussian_dp import epsilon_of
 
 MOST = 100.0  # epsilons beyond this are not told apart
 

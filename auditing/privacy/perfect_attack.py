@@ -9,9 +9,9 @@ from math import log, log1p
 import numpy as np
 from numpy.typing import NDArray
 
-from auditing.privacy.accounting import GaussianSteps
 from auditing.privacy.empirical_epsilon import guessed_right, one_run_epsilon
 from simulator.core.seeding import generator
+from simulator.privacy.accounting import GaussianSteps
 
 Floats = NDArray[np.float64]
 TRIALS = 100
@@ -19,7 +19,7 @@ AT_ONCE = 2**22  # numbers drawn
 
 
 @dataclass(frozen=True)
-class Noise:
+class CanaryNoise:
     """What hides the canaries of a node: ``steps`` recorded steps of a mechanism."""
 
     mechanism: GaussianSteps
@@ -39,7 +39,7 @@ class Reach:
     most: float
 
 
-def scores(noise: Noise, included: NDArray[np.bool_], trials: int, rng: np.random.Generator) -> Floats:
+def scores(noise: CanaryNoise, included: NDArray[np.bool_], trials: int, rng: np.random.Generator) -> Floats:
     """float64 [trials, m]: the log-likelihood ratios of canaries, ``included`` (bool [m]) or not.
 
     A step shows the canary's clipped gradient, of norm 1 and orthogonal to all others, with probability q (the sample
@@ -58,7 +58,11 @@ def scores(noise: Noise, included: NDArray[np.bool_], trials: int, rng: np.rando
 
 
 def reaches(
-    noises: Sequence[Noise], coins: Sequence[NDArray[np.bool_]], guesses: Sequence[int], confidence: float, seed: int
+    noises: Sequence[CanaryNoise],
+    coins: Sequence[NDArray[np.bool_]],
+    guesses: Sequence[int],
+    confidence: float,
+    seed: int,
 ) -> tuple[list[Reach], Reach]:
     """Of each node, and of all their guesses together, what `one_run` shows by perfect scores.
 
@@ -81,7 +85,7 @@ def reaches(
     return each, _reach(np.sum(correct, axis=0), sum(map(len, coins)), sum(guesses), max(deltas), confidence)
 
 
-def _drawn(noise: Noise, included: NDArray[np.bool_], seed: int, node: int) -> Floats:
+def _drawn(noise: CanaryNoise, included: NDArray[np.bool_], seed: int, node: int) -> Floats:
     return scores(noise, included, TRIALS, generator(seed, "audit.perfect_attack", node=node))
 
 

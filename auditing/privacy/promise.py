@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Any
 
-from auditing.privacy.accounting import GaussianSteps
-from auditing.privacy.budget import BudgetSettings
 from simulator.core.errors import wrong
 from simulator.core.method import METHODS
-from simulator.launch import Run, experiment_of
+from simulator.privacy.accounting import GaussianSteps
+from simulator.privacy.budget_settings import BudgetSettings
 from simulator.results.run_directory import RunDirectory
+from simulator.runs.run import Run, experiment_of
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def _budgets(run: RunDirectory) -> list[BudgetSettings]:
 
 
 def _accounts(run: RunDirectory, settings: BudgetSettings) -> dict[int, dict[str, Any]]:
-    """Of each node, what `auditing.privacy.report.keep` saved."""
+    """Of each node, what `methods.differential_privacy.report.keep` saved."""
     found = {each.node: dict(each.arrays) for each in run.artifacts(settings.name)}
     if len(found) != run.topology.num_nodes:
         what = f"the nodes have not told what {settings.name} has spent: the run has not ended."

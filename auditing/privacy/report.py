@@ -1,55 +1,156 @@
-"""What the report says of training with differential privacy."""
+"""The section of a run's report that puts promises beside what attacks achieve."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterator, Mapping
+from math import isnan, nan
+from typing import Any
 
-from auditing.privacy.budget import Budget, BudgetSettings
-from simulator.core.node import Node
-from simulator.core.report import LineChart, RunRecord, Section, Table
+from auditing.views.record import recorded_rounds
+from simulator.core.report import BarChart, Section, Table
+from simulator.results.formatting import MISSING
 
-EPSILON = "privacy/epsilon"
-
-
-def keep(node: Node, name: str, budget: Budget) -> None:
-    """Save what the node has spent, and for what."""
-    mechanism = budget.mechanism
-    node.save(
-        name,
-        epsilon=np.array(budget.epsilon),
-        delta=np.array(mechanism.delta),
-        noise_multiplier=np.array(mechanism.noise_multiplier),
-        sample_rate=np.array(mechanism.sample_rate),
-        steps=np.array(budget.steps),
-    )
+Result = Mapping[str, Any]
+HEADER = ("node", "claimed epsilon", "empirical lower bound", "perfect attack", "ceiling", "attack AUC", "accuracy")
 
 
-def section(name: str, unit: str, config: BudgetSettings, record: RunRecord) -> Section:
-    """The promise, what it cost each node, and how the cost grew.
-
-    Args:
-        name: of the method, under which the nodes saved their accounts.
-        unit: what is protected.
-        config: how.
-        record: of the run.
-    """
-    columns = ("epsilon", "delta", "noise_multiplier", "sample_rate", "steps")
-    accounts = record.artifacts(name)
-    rows = [(str(each.node), *(each.arrays[column].item() for column in columns)) for each in accounts]
-    spent = [(metric.round, metric.value) for metric in record.metrics() if metric.name == f"{EPSILON}/max"]
-    rounds, values = np.array(spent, dtype=np.float64).reshape(-1, 2).T
-    promise = (
-        f"What is protected is {unit}, against anybody who sees all that the node sends: with it and without it, that "
-        f"differs by no more than the (epsilon, delta) below (add-or-remove neighbours). Clip {config.clip:g}, "
-        f"accountant {config.accountant}. What the simulation measures (accuracies; mean and deviation of pixels, by "
-        f"which images are normalised) is not covered."
-    )
+def section(result: Result) -> Section:
+    """The section on ``result``, the content of ``result.json``."""
     return Section(
-        title=f"Differential privacy: {name}",
-        paragraphs=(promise,),
-        verdict=f"Differential privacy ({name}): epsilon is at most {values[-1]:.3g} for {unit}."
-        if len(values)
-        else "",
-        tables=[Table(("node", *(column.replace("_", " ") for column in columns)), rows)] if rows else (),
-        charts=[LineChart("Epsilon spent, the largest over nodes", "round", "epsilon", {name: (rounds, values)})],
+        "Audit: privacy",
+        list(_paragraphs(result)),
+        _verdict(result),
+        [_table(result), _attacks(result)],
+        [_chart(result)],
     )
+
+
+def _verdict(result: Result) -> str:
+    found, claims = _chosen(result), _claims(result)
+    bounds = [*(each["epsilon"] for each in found["nodes"]), found["pooled"]["epsilon"]]
+    broken = [
+        f"{name} shows an epsilon of at least {bound:.3g}, where {claim:.3g} was promised"
+        for name, claim, bound in zip(_names(result), claims, bounds, strict=True)
+        if claim is not None and bound > claim
+    ]
+    flags = "".join(f" Flagged: {flag}" for flag in result["flags"])
+    if broken:
+        return f"A promise of privacy is broken: {'; '.join(broken)}.{flags}"
+    if any(claim is not None for claim in claims):
+        return f"No node's empirical epsilon exceeds its promise. {_limit(result)}{flags}"
+    shown = f"No privacy was promised; canaries show an epsilon of at least {bounds[-1]:.3g} over all nodes."
+    return f"{shown} {_limit(result)}"
+
+
+def _limit(result: Result) -> str:
+    """What the test could not have seen."""
+    ceiling, recorded = _chosen(result)["pooled"]["ceiling"], recorded_rounds(*result["recorded"].values())
+    whatever = f"This test could not have detected an epsilon above {ceiling:.3g}"
+    if result["perfect_attack"] is None:
+        return f"{whatever}, what faultless guesses would show ({recorded} recorded)."
+    most = result["perfect_attack"]["pooled"]["most"]
+    chance = f"{1 - result['settings']['confidence']:.2g}"
+    return (
+        f"{whatever} whatever the noise, nor one above {most:.3g} where the noise is as promised: a perfect attack on "
+        f"{recorded} exceeds that with a probability of at most {chance}."
+    )
+
+
+def _paragraphs(result: Result) -> Iterator[str]:
+    settings, attack = result["settings"], next(iter(result["attacks"]))
+    deltas = sorted({promise["delta"] for promise in result["promises"]})
+    yield (
+        f"{result['canaries']} training samples with wrong labels, canaries, were each trained on or not by a coin of "
+        f"its own ({result['included']} were). Guessed are the coins of {settings['guessed']:.0%} of each node's "
+        "canaries, a share fixed beforehand: those of the highest scores to be in, those of the lowest to be out. An "
+        "epsilon below the lower bound would allow so many right guesses with a probability of at most "
+        f"{1 - settings['confidence']:.2g} (Steinke, Nasr & Jagielski 2023; delta {' to '.join(_ends(deltas))}). The "
+        "ceiling is what faultless guesses would show; where it is below the promise, nothing could be refuted. Each "
+        "bound holds by itself; among many, chance may break a true promise."
+    )
+    recorded = result["recorded"]
+    yield (
+        f"{recorded['rounds']} of {recorded['of']} rounds were recorded. The perfect attack knows everything but coins "
+        "and noise, and sees every noisy step of the recorded rounds, with canaries that do not disturb each other. "
+        "Its column is what it would show in the median, with the noise as promised and these canaries and guesses; "
+        "by more than chance, no attack on these updates shows more."
+    )
+    yield (
+        f"Scores of the first table: {attack}, chosen because it comes first, not because it does best. The coins of "
+        "all canaries are independent, so the guesses about all nodes together bound the epsilon of the least "
+        "protected one against whoever sees what all nodes give away, as these attackers do."
+    )
+    yield (
+        "Claimed is the (epsilon, delta) of one sample that is there or not. A method that protects all data of a node "
+        "claims for it that of half its noise, as two data sets are twice as far apart as one and none. Attack AUC is "
+        "that of the audit of membership, the strongest attack on the node's final model, if that audit was made."
+    )
+    yield from result["flags"]
+
+
+def _ends(values: list[float]) -> list[str]:
+    """The first and the last, once if they are shown alike."""
+    return list(dict.fromkeys(f"{value:.2g}" for value in (values[0], values[-1])))
+
+
+def _table(result: Result) -> Table:
+    found = _chosen(result)
+    bounds = [*found["nodes"], found["pooled"]]
+    auc, accuracy = result["membership_auc"], result["accuracy"]
+    beside = [*zip(auc, accuracy, strict=True), (None, sum(accuracy) / len(accuracy))]
+    columns = _names(result), _claims(result), bounds, map(_known, _perfect(result)), beside
+    rows = [
+        (name, "no promise" if claim is None else claim, bound["epsilon"], best, bound["ceiling"], *map(_known, others))
+        for name, claim, bound, best, others in zip(*columns, strict=True)
+    ]
+    return Table(HEADER, rows)
+
+
+def _attacks(result: Result) -> Table:
+    rows = [
+        (name, of["pooled"]["correct"], of["pooled"]["guesses"], of["pooled"]["epsilon"])
+        for name, of in result["attacks"].items()
+    ]
+    return Table(("score, seen in", "right guesses", "of", "lower bound, all nodes"), rows)
+
+
+def _perfect(result: Result) -> list[float | None]:
+    """Of each node and of all, what a perfect attack would show."""
+    perfect = result["perfect_attack"]
+    if perfect is None:
+        return [None] * len(_names(result))
+    return [each["typical"] for each in (*perfect["nodes"], perfect["pooled"])]
+
+
+def _chart(result: Result) -> BarChart:
+    bounds = [*_chosen(result)["nodes"], _chosen(result)["pooled"]]
+    series = {
+        "promised": _claims(result),
+        "shown": [bound["epsilon"] for bound in bounds],
+        "perfect attack": _perfect(result),
+        "faultless guesses": [bound["ceiling"] for bound in bounds],
+    }
+    shown = {name: [nan if value is None else value for value in values] for name, values in series.items()}
+    title = "Epsilon: promised, shown, and what could have been"
+    known = {name: values for name, values in shown.items() if not all(map(isnan, values))}
+    return BarChart(title, _names(result), known, "epsilon")
+
+
+def _chosen(result: Result) -> Mapping[str, Any]:
+    """What the attack of the first table found."""
+    found: Mapping[str, Any] = next(iter(result["attacks"].values()))
+    return found
+
+
+def _claims(result: Result) -> list[float | None]:
+    """Of each node, and of the least protected one; None where nothing is promised."""
+    claims = [promise["epsilon"] for promise in result["promises"]]
+    return [*claims, None if None in claims else max(claims)]
+
+
+def _names(result: Result) -> list[str]:
+    return [*(f"node {node}" for node in range(len(result["promises"]))), "all nodes"]
+
+
+def _known(value: float | None) -> float | str:
+    return MISSING if value is None else value

@@ -18,7 +18,7 @@ from simulator.core.flat_module import EVALUATION_BATCH, FlatModule
 from simulator.core.node import Node
 from simulator.core.samples import Normalizer, Samples
 from simulator.core.seeding import generator
-from simulator.launch import Run
+from simulator.runs.run import Run
 
 RIDGE = 0.3  # the less, the more the noise of DP-SGD is amplified; the more, the less similar samples are told apart
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from auditing.robustness.ascent import gradient
-from auditing.robustness.budget import Budget
+from auditing.robustness.budget import PerturbationBudget
 from auditing.robustness.ensemble import Ensemble
 
 MOMENTUM = 0.75  # alpha: the share of the new step in a move
@@ -25,7 +25,9 @@ def margin(ensemble: Ensemble, images: Tensor, labels: Tensor) -> Tensor:
     return logs.scatter(1, labels[:, None], -torch.inf).amax(1) - logs.gather(1, labels[:, None])[:, 0]
 
 
-def apgd(ensemble: Ensemble, images: Tensor, labels: Tensor, budget: Budget, rng: np.random.Generator) -> Tensor:
+def apgd(
+    ensemble: Ensemble, images: Tensor, labels: Tensor, budget: PerturbationBudget, rng: np.random.Generator
+) -> Tensor:
     """On the margin, from random places; see `auditing.robustness.attacks`."""
     found = images.clone()
     for _ in range(budget.restarts):
@@ -35,7 +37,9 @@ def apgd(ensemble: Ensemble, images: Tensor, labels: Tensor, budget: Budget, rng
     return found
 
 
-def _run(ensemble: Ensemble, images: Tensor, labels: Tensor, budget: Budget, rng: np.random.Generator) -> Tensor:
+def _run(
+    ensemble: Ensemble, images: Tensor, labels: Tensor, budget: PerturbationBudget, rng: np.random.Generator
+) -> Tensor:
     place = before = best = budget.anywhere(images, rng)
     loss, slope = _climbed(ensemble, place, labels)
     fooled = _Fooled(ensemble, place, labels)

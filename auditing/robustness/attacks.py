@@ -13,16 +13,18 @@ import torch
 from torch import Tensor
 
 from auditing.robustness.ascent import Ascent, a_gd, d_ag, of_mean_softmax, u_gd
-from auditing.robustness.budget import Budget
+from auditing.robustness.budget import PerturbationBudget
 from auditing.robustness.ensemble import Ensemble
 
-Attack = Callable[[Ensemble, Tensor, Tensor, Budget, np.random.Generator], Tensor]
+Attack = Callable[[Ensemble, Tensor, Tensor, PerturbationBudget, np.random.Generator], Tensor]
 REACH = 2.5  # all steps together lead that many radii far (Madry et al. 2018, arXiv:1706.06083)
 DECAY = 1.0  # of momentum (Dong et al. 2018)
 LOOK = 5  # steps from one look at which images are answered wrongly to the next
 
 
-def fgsm(ensemble: Ensemble, images: Tensor, labels: Tensor, budget: Budget, rng: np.random.Generator) -> Tensor:
+def fgsm(
+    ensemble: Ensemble, images: Tensor, labels: Tensor, budget: PerturbationBudget, rng: np.random.Generator
+) -> Tensor:
     """One step to the edge of the ball (Goodfellow et al. 2015, arXiv:1412.6572)."""
     direction = of_mean_softmax(ensemble, images, labels).sign()
     return budget.within(images + budget.radius * direction, images)
@@ -33,7 +35,7 @@ def iterated(
     ensemble: Ensemble,
     images: Tensor,
     labels: Tensor,
-    budget: Budget,
+    budget: PerturbationBudget,
     rng: np.random.Generator,
     *,
     momentum: bool = False,
@@ -55,7 +57,7 @@ def _climb(
     ensemble: Ensemble,
     images: Tensor,
     labels: Tensor,
-    budget: Budget,
+    budget: PerturbationBudget,
     start: Tensor,
     momentum: bool,
 ) -> Tensor:

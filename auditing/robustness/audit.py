@@ -11,23 +11,23 @@ import torch
 
 from auditing.candidates import population_of
 from auditing.finite import check_finite
-from auditing.robustness.comparison import Comparison, pixels_of
-from auditing.robustness.ensemble import Model
+from auditing.robustness.comparison import EnsembleComparison, pixels_of
+from auditing.robustness.ensemble import AttackedModel
 from auditing.robustness.neighbourhood import Neighbourhood
 from auditing.robustness.report import section
 from auditing.robustness.settings import RobustnessSettings
 from auditing.robustness.threats import ATTACKS, CARRIED
 from auditing.robustness.transfer import Transfers
 from simulator.core import atomic
-from simulator.core.audit import Audit
 from simulator.core.damage import read_json
 from simulator.core.errors import InputError, Problem, check_known
 from simulator.core.flat_module import EVALUATION_BATCH, FlatModule
 from simulator.core.report import Section
 from simulator.core.samples import Samples
 from simulator.core.strict_json import dumps
-from simulator.launch import Run
 from simulator.results.run_directory import RunDirectory
+from simulator.runs.audit import Audit
+from simulator.runs.run import Run
 
 
 class RobustnessAudit(Audit):
@@ -48,7 +48,7 @@ class RobustnessAudit(Audit):
         places = [Neighbourhood.of(host, topology, self.config.hops, models) for host in self.config.hosts]
         for place in places:
             place.check(self.config.size)
-        comparison, test = Comparison(models, self.config, seed), population_of(nodes[0].data.test, limit, seed)
+        comparison, test = EnsembleComparison(models, self.config, seed), population_of(nodes[0].data.test, limit, seed)
         own = {place.host: population_of(nodes[place.host].data.validation, limit, seed) for place in places}
         for samples in (test, *own.values()):
             _check_answers(models, samples)
@@ -95,15 +95,15 @@ class RobustnessAudit(Audit):
                 yield Problem("data.validation", what, "Run it again with, for example, data.validation=0.1.")
 
 
-def models_of(run: Run) -> list[Model]:
+def models_of(run: Run) -> list[AttackedModel]:
     """Every node's model at the last checkpoint, in single precision."""
     network = FlatModule(run.blueprint.module().module, "fp32")
     network.module.eval()
-    return [Model(network, node.parameters.float(), node.data.normalizer) for node in run.nodes]
+    return [AttackedModel(network, node.parameters.float(), node.data.normalizer) for node in run.nodes]
 
 
 @torch.no_grad()
-def _check_answers(models: Sequence[Model], samples: Samples) -> None:
+def _check_answers(models: Sequence[AttackedModel], samples: Samples) -> None:
     """Refuse a model that has diverged: of logits that are NaN, the first would be its answer, and a right one."""
     images = torch.split(pixels_of(samples)[0], EVALUATION_BATCH)
     for node, model in enumerate(models):

@@ -12,7 +12,7 @@ WHITE = 255.0
 
 
 @dataclass(frozen=True)
-class Budget:
+class PerturbationBudget:
     """Of one attack.
 
     Attributes:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from auditing.progress import Countdown
-from auditing.robustness.ensemble import Ensemble, Model
+from auditing.robustness.ensemble import AttackedModel, Ensemble
 from auditing.robustness.neighbourhood import CHOSEN, Neighbourhood
 from auditing.robustness.selection import Members, mean_between
 from auditing.robustness.settings import RobustnessSettings
@@ -26,7 +26,7 @@ SINGLE = "best single member"
 
 
 @dataclass(frozen=True)
-class Comparison:
+class EnsembleComparison:
     """Of ensembles of ``models``.
 
     Attributes:
@@ -35,7 +35,7 @@ class Comparison:
         seed: the run's.
     """
 
-    models: Sequence[Model]
+    models: Sequence[AttackedModel]
     settings: RobustnessSettings
     seed: int
 

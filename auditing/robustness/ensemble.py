@@ -18,7 +18,7 @@ from simulator.core.samples import Normalizer
 
 
 @dataclass(frozen=True)
-class Model:
+class AttackedModel:
     """A node's network, with everything that the node does to an image before.
 
     Attributes:
@@ -56,7 +56,7 @@ class Ensemble:
         naive: whether gradients are the true ones, which quantizers make 0.
     """
 
-    members: Sequence[Model]
+    members: Sequence[AttackedModel]
     vote: bool = False
     naive: bool = False
 

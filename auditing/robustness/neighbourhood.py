@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import networkx as nx
 import numpy as np
 
-from auditing.robustness.ensemble import Model
+from auditing.robustness.ensemble import AttackedModel
 from auditing.robustness.selection import Members, at_random, best_clean, least_transferable
 from auditing.robustness.transfer import Transfers
 from simulator.core.errors import wrong
@@ -36,7 +36,7 @@ class Neighbourhood:
     unquantized: Sequence[int]
 
     @classmethod
-    def of(cls, host: int, topology: Topology, hops: int, models: Sequence[Model]) -> Neighbourhood:
+    def of(cls, host: int, topology: Topology, hops: int, models: Sequence[AttackedModel]) -> Neighbourhood:
         """The one of ``host``; a node that cannot be reached is farther than any other."""
         distance = nx.single_source_shortest_path_length(topology.graph, host)
         nearest = sorted(range(len(models)), key=lambda node: (distance.get(node, len(models)), node))

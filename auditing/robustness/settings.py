@@ -6,10 +6,10 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
-from auditing.robustness.budget import Budget
+from auditing.robustness.budget import PerturbationBudget
 from auditing.robustness.threats import ATTACKS
 from simulator.core.acting import Acts, If
-from simulator.core.audit import Audit
+from simulator.runs.audit import Audit
 
 
 class RobustnessSettings(Audit.Config):
@@ -58,6 +58,6 @@ class RobustnessSettings(Audit.Config):
         return strengths
 
     @property
-    def budget(self) -> Budget:
+    def budget(self) -> PerturbationBudget:
         """Of each attack."""
-        return Budget(self.eps, self.steps, self.restarts, self.queries)
+        return PerturbationBudget(self.eps, self.steps, self.restarts, self.queries)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from auditing.robustness.apgd import margin
-from auditing.robustness.budget import Budget
+from auditing.robustness.budget import PerturbationBudget
 from auditing.robustness.ensemble import Ensemble
 
 FIRST = 0.8  # the first squares' share of the image
@@ -18,7 +18,9 @@ HALVED = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)  # shares of the qu
 
 
 @torch.no_grad()
-def square(ensemble: Ensemble, images: Tensor, labels: Tensor, budget: Budget, rng: np.random.Generator) -> Tensor:
+def square(
+    ensemble: Ensemble, images: Tensor, labels: Tensor, budget: PerturbationBudget, rng: np.random.Generator
+) -> Tensor:
     """From vertical stripes on, until the answer is wrong; see `auditing.robustness.attacks`.
 
     The margin is that of the mean softmax. Where members vote it can be above 0 and the answer right, and the other way
@@ -45,7 +47,9 @@ def _right(ensemble: Ensemble, images: Tensor, labels: Tensor, margins: Tensor) 
     return ensemble.right(images, labels) if ensemble.vote else margins <= 0
 
 
-def _with_squares(found: Tensor, images: Tensor, budget: Budget, query: int, rng: np.random.Generator) -> Tensor:
+def _with_squares(
+    found: Tensor, images: Tensor, budget: PerturbationBudget, query: int, rng: np.random.Generator
+) -> Tensor:
     """Each image with one square of its own, pushed to the edge of the ball in a sign a channel."""
     count, height, width, channels = images.shape
     share = FIRST / 2 ** sum(query > share * budget.queries for share in HALVED)

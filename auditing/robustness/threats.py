@@ -23,8 +23,8 @@ from torch import Tensor
 
 from auditing.robustness import attacks
 from auditing.robustness.apgd import apgd
-from auditing.robustness.budget import Budget
-from auditing.robustness.ensemble import Ensemble, Model
+from auditing.robustness.budget import PerturbationBudget
+from auditing.robustness.ensemble import AttackedModel, Ensemble
 from auditing.robustness.square import square
 from simulator.core.seeding import generator
 
@@ -56,11 +56,11 @@ class Threats:
 
     images: Tensor
     labels: Tensor
-    budget: Budget
+    budget: PerturbationBudget
     names: Sequence[str]
     seed: int
 
-    def crafted(self, model: Model) -> list[Tensor]:
+    def crafted(self, model: AttackedModel) -> list[Tensor]:
         """The images, attacked on ``model`` by each attack that is carried over."""
         budget = replace(self.budget, patient=True)
         return [self._attacked(name, Ensemble([model]), budget) for name in CARRIED if name in self.names]
@@ -93,7 +93,7 @@ class Threats:
     def _survivors(self, name: str, ensemble: Ensemble) -> Tensor:
         return ensemble.right(self._attacked(name, ensemble, self.budget), self.labels)
 
-    def _attacked(self, name: str, ensemble: Ensemble, budget: Budget) -> Tensor:
+    def _attacked(self, name: str, ensemble: Ensemble, budget: PerturbationBudget) -> Tensor:
         rng = generator(self.seed, f"audit.robustness.{name}")  # all ensembles are attacked from the same places
         chunks = zip(torch.split(self.images, CHUNK), torch.split(self.labels, CHUNK), strict=True)
         return torch.cat([ATTACKS[name](ensemble, images, labels, budget, rng) for images, labels in chunks])

@@ -17,8 +17,8 @@ from scipy.optimize import least_squares
 from torch import Tensor
 
 from auditing.robustness.attacks import pgd
-from auditing.robustness.budget import Budget
-from auditing.robustness.ensemble import Ensemble, Model
+from auditing.robustness.budget import PerturbationBudget
+from auditing.robustness.ensemble import AttackedModel, Ensemble
 
 Floats = NDArray[np.float64]
 EXACT = 1e-14  # relative change at which fitting stops
@@ -83,11 +83,11 @@ class Transfers:
 
 
 def transfers(
-    models: Sequence[Model],
+    models: Sequence[AttackedModel],
     images: Tensor,
     labels: Tensor,
     strengths: Sequence[float],
-    budget: Budget,
+    budget: PerturbationBudget,
     rng: np.random.Generator,
 ) -> Transfers:
     """Attack every model by PGD and show the results to all."""

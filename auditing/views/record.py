@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from simulator.core.errors import InputError, wrong
-from simulator.launch import Run
-from simulator.results.views import Views
+from simulator.results.recordings import Recordings
+from simulator.runs.run import Run
 
 
 class Stored(NamedTuple):
@@ -42,7 +42,7 @@ class Record(Protocol):
         ...
 
     def keeps(self, kind: Literal["start", "mixed"]) -> bool:
-        """Whether recordings hold such models; see `simulator.experiment.RecordSettings`."""
+        """Whether recordings hold such models; see `simulator.config.experiment.RecordSettings`."""
         ...
 
     def receivers(self, round: int, node: int) -> tuple[int, ...]:
@@ -67,14 +67,14 @@ class RunRecord:
     """The `Record` of a run, or of one of several networks that were run as one and hear nothing from each other.
 
     Attributes:
-        views: what was recorded of all networks.
+        recordings: what was recorded of all networks.
         final: float [parameters] of each of its nodes, at the end.
         rounds: the recorded ones.
         lasted: how many there were.
         first: the node of the run that counts as 0 here.
     """
 
-    views: Views
+    recordings: Recordings
     final: Sequence[Tensor]
     rounds: tuple[int, ...]
     lasted: int
@@ -83,9 +83,9 @@ class RunRecord:
     @classmethod
     def of(cls, run: Run) -> RunRecord:
         """What ``run`` has kept; rounds after its last checkpoint belong to a past that was given up."""
-        views, nodes = Views(run.path / "views"), run.nodes
-        rounds = tuple(round for round in views.rounds(len(nodes)) if round <= nodes[0].round)
-        return cls(views, [node.parameters for node in nodes], rounds, nodes[0].round)
+        recordings, nodes = Recordings(run.path / "recordings"), run.nodes
+        rounds = tuple(round for round in recordings.rounds(len(nodes)) if round <= nodes[0].round)
+        return cls(recordings, [node.parameters for node in nodes], rounds, nodes[0].round)
 
     @property
     def nodes(self) -> int:
@@ -94,7 +94,7 @@ class RunRecord:
 
     def keeps(self, kind: Literal["start", "mixed"]) -> bool:
         """See `Record`; all recordings of a run are made alike."""
-        return bool(self.rounds) and kind in self.views.names(self.rounds[0], self.first)
+        return bool(self.rounds) and kind in self.recordings.names(self.rounds[0], self.first)
 
     def receivers(self, round: int, node: int) -> tuple[int, ...]:
         """See `Record`."""
@@ -102,16 +102,16 @@ class RunRecord:
 
     def message(self, round: int, node: int, receiver: int) -> Stored | None:
         """See `Record`."""
-        names = self.views.names(round, self.first + node)
+        names = self.recordings.names(round, self.first + node)
         alike = Stored("message", node, round)
         found = (each for each in (alike, alike._replace(receiver=receiver)) if names & set(self._names(each)))
         return next(found, None)
 
     def weights(self, round: int, node: int) -> Mapping[int, float] | None:
         """See `Record`."""
-        if "weights" not in self.views.names(round, self.first + node):
+        if "weights" not in self.recordings.names(round, self.first + node):
             return None
-        weights: list[float] = self.views.load(round, self.first + node, "weights").tolist()
+        weights: list[float] = self.recordings.load(round, self.first + node, "weights").tolist()
         return dict(zip(self._numbers(round, node, "heard"), weights, strict=True))
 
     def load(self, stored: Stored) -> Tensor:
@@ -119,9 +119,9 @@ class RunRecord:
         node, size = self.first + stored.node, self.final[0].shape
         if stored.kind == "final":
             return self.final[stored.node].to(torch.float64)
-        known = self.views.names(stored.round, node)
+        known = self.recordings.names(stored.round, node)
         name = next((name for name in self._names(stored) if name in known), stored.kind)
-        model = self.views.load(stored.round, node, name)
+        model = self.recordings.load(stored.round, node, name)
         if model.shape != size:
             raise self._damaged(stored.round, node, f"{model.numel()} parameters, where the model has {size[0]}")
         return model.to(torch.float64)
@@ -134,11 +134,11 @@ class RunRecord:
         return f"shown{end}", f"sent/parameters{end}"
 
     def _numbers(self, round: int, node: int, name: str) -> tuple[int, ...]:
-        numbers: list[int] = self.views.load(round, self.first + node, name).tolist()
+        numbers: list[int] = self.recordings.load(round, self.first + node, name).tolist()
         return tuple(number - self.first for number in numbers)
 
     def _damaged(self, round: int, node: int, what: str) -> InputError:
-        return wrong("views", f"of node {node} in round {round}: {what}.", "Run it again.")
+        return wrong("recordings", f"of node {node} in round {round}: {what}.", "Run it again.")
 
 
 def recorded_rounds(rounds: int, lasted: int) -> str:

@@ -35,13 +35,13 @@ class Unseen(InputError):
 
 
 @dataclass(frozen=True)
-class Observation:
+class SignalSum:
     """What an attacker judges samples by: the sum over ``terms`` (row of the models, weight) of weight times signal."""
 
     terms: Terms
 
     @classmethod
-    def mean(cls, sums: Sequence[Terms]) -> Observation:
+    def mean(cls, sums: Sequence[Terms]) -> SignalSum:
         """The mean of several such sums."""
         total: dict[int, float] = {}
         for row, weight in chain.from_iterable(sums):
@@ -57,12 +57,12 @@ class Observation:
         return found
 
 
-class Pair(NamedTuple):
+class VictimPair(NamedTuple):
     """Candidates of node ``victim`` are judged by ``observation``; ``observer`` is None where that is no one node."""
 
     victim: int
     observer: int | None
-    observation: Observation
+    observation: SignalSum
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,12 @@ class View:
 
     name: str
     holder: str
-    pairs: tuple[Pair, ...]
+    pairs: tuple[VictimPair, ...]
     distance: int | None = None
 
 
 @dataclass
-class Scene:
+class AttackScene:
     """The network as attackers find it, and the models they make use of, by the row that each has."""
 
     record: Record
@@ -94,9 +94,9 @@ class Scene:
         """The row of a weighted mean of kept models."""
         return self.rows.setdefault(model, len(self.rows))
 
-    def held(self, stored: Stored) -> Observation:
+    def held(self, stored: Stored) -> SignalSum:
         """The signal in a kept model."""
-        return Observation(((self.row((stored, 1.0)), 1.0),))
+        return SignalSum(((self.row((stored, 1.0)), 1.0),))
 
 
 @dataclass(frozen=True)

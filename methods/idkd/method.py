@@ -22,7 +22,7 @@ from simulator.core.message import Message
 from simulator.core.method import Method
 from simulator.core.node import Node
 from simulator.core.plan import Plan
-from simulator.core.report import RunRecord, Section
+from simulator.core.report import FinishedRun, Section
 from simulator.core.soft_labels import SoftLabels
 
 
@@ -75,7 +75,7 @@ class IDKD(Method):
         return schedule.problems(config, plan)
 
     @classmethod
-    def sections(cls, config: Any, record: RunRecord) -> Sequence[Section]:
+    def sections(cls, config: Any, record: FinishedRun) -> Sequence[Section]:
         """Who labelled what in the last exchange, how much of it was right, and what the messages reveal."""
         return report.sections(config, record)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from methods.idkd.settings import IDKDSettings
-from simulator.core.report import Artifact, BarChart, LineChart, RunRecord, Section, Table
+from simulator.core.report import Artifact, BarChart, FinishedRun, LineChart, Section, Table
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -40,7 +40,7 @@ DISCLOSURES = (
 )
 
 
-class Row(NamedTuple):
+class ExchangeRow(NamedTuple):
     """One node in the last exchange, as in the report's table; shares are NaN where they are not known."""
 
     node: int
@@ -62,7 +62,7 @@ HEADER = (
 )
 
 
-def sections(settings: IDKDSettings, record: RunRecord) -> Sequence[Section]:
+def sections(settings: IDKDSettings, record: FinishedRun) -> Sequence[Section]:
     """One section on the last exchange that was completed; none before."""
     artifacts = record.artifacts("idkd")
     if not artifacts:
@@ -97,11 +97,11 @@ def disclosed(settings: IDKDSettings) -> Table:
     return Table(("part of the messages", "what it reveals of a node", "to whom"), rows)
 
 
-def _row(artifact: Artifact, found: Mapping[tuple[int | None, str], float], partition: Arrays) -> Row:
+def _row(artifact: Artifact, found: Mapping[tuple[int | None, str], float], partition: Arrays) -> ExchangeRow:
     inside, truth = partition["public_in_distribution"], partition["public_labels"]
     labelled, trained_on = artifact.arrays["labelled"], artifact.arrays["trained_on"]
     known = truth[trained_on] >= 0
-    return Row(
+    return ExchangeRow(
         artifact.node,
         found.get((artifact.node, "idkd/threshold"), nan),
         found.get((artifact.node, "idkd/detector_auc"), nan),
@@ -137,7 +137,7 @@ def _paragraphs(settings: IDKDSettings, last: int) -> tuple[str, ...]:
     )
 
 
-def _verdict(rows: Sequence[Row], inside: NDArray[np.bool_]) -> str:
+def _verdict(rows: Sequence[ExchangeRow], inside: NDArray[np.bool_]) -> str:
     base, labelled = float(inside.mean()), sum(row.labelled for row in rows)
     text = f"IDKD: nodes labelled {labelled / len(rows):.0f} of {len(inside)} public samples each (mean)"
     if 0 < base < 1 and labelled:
@@ -147,7 +147,7 @@ def _verdict(rows: Sequence[Row], inside: NDArray[np.bool_]) -> str:
     return f"{text}; the classes that a node trains on went from {before:.2f} to {after:.2f} away from uniform (TV)."
 
 
-def _chart_of_labels(rows: Sequence[Row], last: int) -> BarChart:
+def _chart_of_labels(rows: Sequence[ExchangeRow], last: int) -> BarChart:
     series = {
         "in distribution": [row.labelled * row.labelled_inside if row.labelled else 0.0 for row in rows],
         "out of distribution": [row.labelled * (1 - row.labelled_inside) if row.labelled else 0.0 for row in rows],
@@ -156,7 +156,7 @@ def _chart_of_labels(rows: Sequence[Row], last: int) -> BarChart:
     return BarChart(title, [str(row.node) for row in rows], series, "samples")
 
 
-def _chart_of_distances(rows: Sequence[Row]) -> BarChart:
+def _chart_of_distances(rows: Sequence[ExchangeRow]) -> BarChart:
     return BarChart(
         "How far the classes that each node trains on are from uniform",
         [str(row.node) for row in rows],

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 
-class Source(IntEnum):
+class JudgedBy(IntEnum):
     """Whose validation samples a class is judged by."""
 
     UNDECIDED = -1
@@ -32,8 +32,8 @@ class ClassMeans:
 
     def __init__(self, labels: Tensor, classes: int) -> None:
         self._labels, self._sizes = labels, torch.bincount(labels, minlength=classes)
-        self.sources = torch.full((classes,), Source.UNDECIDED)
-        self.sources[self._sizes > 0] = Source.OWN
+        self.sources = torch.full((classes,), JudgedBy.UNDECIDED)
+        self.sources[self._sizes > 0] = JudgedBy.OWN
         self._overall = torch.tensor(torch.nan, dtype=torch.float64)
         self.own = torch.full((classes,), torch.nan, dtype=torch.float64)
         self._heard: list[Tensor] = []
@@ -52,9 +52,9 @@ class ClassMeans:
         """float64 [C]: the checkpoint's means, once the neighbours were heard."""
         nan = torch.full_like(self.own, torch.nan)
         told = torch.stack([nan, *self._heard]).nanmean(dim=0)
-        open_ones = self.sources == Source.UNDECIDED
-        self.sources[open_ones & ~told.isnan()] = Source.NEIGHBOURS
-        self.sources[open_ones & told.isnan()] = Source.NODE
+        open_ones = self.sources == JudgedBy.UNDECIDED
+        self.sources[open_ones & ~told.isnan()] = JudgedBy.NEIGHBOURS
+        self.sources[open_ones & told.isnan()] = JudgedBy.NODE
         candidates = torch.stack([self.own, told, self._overall.expand_as(told)])
         return candidates.gather(0, self.sources[None])[0]
 

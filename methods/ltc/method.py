@@ -16,12 +16,12 @@ from methods.ltc.settings import LTCSettings
 from methods.ltc.watch import Watch
 from simulator.core.declaration import Declared
 from simulator.core.errors import Problem, RunError
-from simulator.core.memory import Memory, Pace
+from simulator.core.linear_memory import Memory, Pace
 from simulator.core.message import Message
 from simulator.core.method import Method
 from simulator.core.node import Node
 from simulator.core.plan import Plan
-from simulator.core.report import RunRecord, Section
+from simulator.core.report import FinishedRun, Section
 from simulator.core.samples import Batch
 from simulator.data.coreset import coreset
 from simulator.training.observations import evaluated
@@ -92,7 +92,7 @@ class LTC(Method):
         return Memory() if config.use == "report" and not config.share_means else None
 
     @classmethod
-    def sections(cls, config: Any, record: RunRecord) -> Sequence[Section]:
+    def sections(cls, config: Any, record: FinishedRun) -> Sequence[Section]:
         """How far samples agree with the validation set, how much of that is noise, and what was kept."""
         return report.sections(config, record)
 

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from methods.ltc.class_means import Source
+from methods.ltc.class_means import JudgedBy
 from methods.ltc.correlation import noise_floor
 from methods.ltc.settings import LTCSettings
-from simulator.core.report import Artifact, Chart, HeatMap, ImageGrid, LineChart, RunRecord, Section, Table
+from simulator.core.report import Artifact, Chart, FinishedRun, HeatMap, ImageGrid, LineChart, Section, Table
 from simulator.core.samples import Samples
 from simulator.results.formatting import percent
 
@@ -25,7 +25,7 @@ SHOWN = 12  # images at either end
 HEADER = ("node", "samples", "points a score", "noise floor", "above the floor", "below minus the floor", "kept")
 
 
-class Row(NamedTuple):
+class CoresetRow(NamedTuple):
     """One node, as in the report's table."""
 
     node: int
@@ -37,7 +37,7 @@ class Row(NamedTuple):
     kept: float
 
 
-def sections(settings: LTCSettings, record: RunRecord) -> Sequence[Section]:
+def sections(settings: LTCSettings, record: FinishedRun) -> Sequence[Section]:
     """One section; none before there are scores."""
     nodes = record.artifacts("scores")
     if not nodes:
@@ -62,11 +62,11 @@ def shown(score: Floats, samples: Samples) -> dict[str, NDArray[Any]]:
     return {"shown": places, "shown_images": samples.images_at(torch.from_numpy(places)).cpu().numpy()}
 
 
-def _row(node: Artifact) -> Row:
+def _row(node: Artifact) -> CoresetRow:
     score, points = node.arrays["score/ltc"], float(node.arrays["points"].mean())
     floor = noise_floor(points) if points >= 2 else nan
     aligned, conflicting = float((score > floor).mean()), float((score < -floor).mean())
-    return Row(node.node, len(score), points, floor, aligned, conflicting, float(node.arrays["kept"].mean()))
+    return CoresetRow(node.node, len(score), points, floor, aligned, conflicting, float(node.arrays["kept"].mean()))
 
 
 def _paragraphs(settings: LTCSettings, nodes: Sequence[Artifact]) -> Iterator[str]:
@@ -97,7 +97,7 @@ def _flipped(score: Floats, partition: Arrays) -> Iterator[str]:
         yield f"Low scores find the {flipped.sum():,} wrong labels among these samples with an AUROC of {area:.3f}."
 
 
-def _verdict(settings: LTCSettings, rows: Sequence[Row], every: Arrays) -> str:
+def _verdict(settings: LTCSettings, rows: Sequence[CoresetRow], every: Arrays) -> str:
     floor = float(np.nanmean([row.floor for row in rows])) if any(row.points >= 2 for row in rows) else nan
     aligned, conflicting = (float((sign * every["score/ltc"] > floor).mean()) for sign in (1, -1))
     kept = {"report": "would keep", "coreset": "kept", "drop": "kept"}[settings.use]
@@ -113,13 +113,13 @@ def _fallbacks(nodes: Sequence[Artifact], names: Sequence[str]) -> Iterator[Tabl
     rows: list[tuple[str | int, ...]] = []
     for label, name in enumerate(names):
         sources = [node.arrays["sources"][label] for node in nodes if (node.arrays["label"] == label).any()]
-        by = [sources.count(source) for source in (Source.OWN, Source.NEIGHBOURS, Source.NODE)]
+        by = [sources.count(source) for source in (JudgedBy.OWN, JudgedBy.NEIGHBOURS, JudgedBy.NODE)]
         rows += [(name, *by)] if by[1] or by[2] else []
     if rows:
         yield Table(("class", "nodes with own validation samples", "by the neighbours'", "by all of the node's"), rows)
 
 
-def _histogram(score: Floats, rows: Sequence[Row]) -> LineChart:
+def _histogram(score: Floats, rows: Sequence[CoresetRow]) -> LineChart:
     """Of all samples, beside what unrelated trajectories would give."""
     edges = np.linspace(-1, 1, BINS + 1)
     middles = (edges[1:] + edges[:-1]) / 2

@@ -14,7 +14,7 @@ from torch import Tensor
 from methods.ltc.correlation import Correlation
 from methods.ltc.settings import LTCSettings
 from simulator.core.node import Node
-from simulator.training.observations import Observation, Passing, evaluated
+from simulator.training.observations import Passing, SampleStatistics, evaluated
 from simulator.training.trajectories import Trajectories, suspicion, visits
 
 AT_ONCE = 1024  # looks in passing that are summed up together
@@ -75,7 +75,7 @@ class Watch:
         if len(self.passing):
             self._add(*self.passing.take())
 
-    def _add(self, positions: Tensor, seen: Observation, rounds: Tensor) -> None:
+    def _add(self, positions: Tensor, seen: SampleStatistics, rounds: Tensor) -> None:
         self._seen.add(positions, seen, rounds)
         for rows in visits(positions):
             self._loss[positions[rows]] = seen.loss[rows]

@@ -15,13 +15,13 @@ from methods.pkd.schedule import OWN, PKDSettings, problems, teacher
 from methods.pkd.teachers import held, require
 from simulator.core.declaration import Declared
 from simulator.core.errors import Problem
-from simulator.core.memory import Memory, Pace
+from simulator.core.linear_memory import Memory, Pace
 from simulator.core.message import Message
 from simulator.core.method import Method
 from simulator.core.multi_exit import exit_logits, multi_exit
 from simulator.core.node import Node
 from simulator.core.plan import Plan
-from simulator.core.report import RunRecord, Section
+from simulator.core.report import FinishedRun, Section
 from simulator.core.samples import Batch
 
 
@@ -77,7 +77,7 @@ class PKD(Method):
         return Memory() if config.start_round is None else None
 
     @classmethod
-    def sections(cls, config: Any, record: RunRecord) -> Sequence[Section]:
+    def sections(cls, config: Any, record: FinishedRun) -> Sequence[Section]:
         """How accurate each exit is at the end."""
         return report.sections(config, record)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from methods.pkd.schedule import PKDSettings
-from simulator.core.report import BarChart, RunRecord, Section, Table
+from simulator.core.report import BarChart, FinishedRun, Section, Table
 
 PREFIX = "pkd/accuracy/"
 INTERNAL = f"{PREFIX}internal"
@@ -30,7 +30,7 @@ def metric(modality: str, stage: int) -> str:
     return f"{PREFIX}{modality}/{stage}"
 
 
-def sections(settings: PKDSettings, record: RunRecord) -> Sequence[Section]:
+def sections(settings: PKDSettings, record: FinishedRun) -> Sequence[Section]:
     """One section; none before the run has ended."""
     found: dict[str, list[float]] = {}
     for each in record.metrics():
@@ -70,7 +70,7 @@ def _table(found: Mapping[str, Sequence[float]]) -> Table:
     return Table(("modality", "exit", "test accuracy, %", "worst node, %", "best node, %"), rows)
 
 
-def _exchanged(record: RunRecord) -> Iterator[Table]:
+def _exchanged(record: FinishedRun) -> Iterator[Table]:
     """How many teachers nodes heard, and what messages reveal; nothing where no labels were sent."""
     heard: dict[int, list[float]] = {}
     for each in record.metrics():

@@ -12,12 +12,12 @@ from torch import Tensor
 from methods.trajectories import report
 from simulator.core.acting import Acts, If
 from simulator.core.errors import Problem
-from simulator.core.memory import Memory, Pace
+from simulator.core.linear_memory import Memory, Pace
 from simulator.core.method import Method
 from simulator.core.node import Node
 from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings
-from simulator.core.report import RunRecord, Section
+from simulator.core.report import FinishedRun, Section
 from simulator.core.samples import Batch, Samples
 from simulator.training.observations import Passing, evaluated
 from simulator.training.trajectories import Trajectories
@@ -81,7 +81,7 @@ class TrajectoryRecorder(Method):
             yield Problem("every", what, f"Take {plan.rounds} at most, or more rounds.")
 
     @classmethod
-    def sections(cls, config: Any, record: RunRecord) -> Sequence[Section]:
+    def sections(cls, config: Any, record: FinishedRun) -> Sequence[Section]:
         """How samples fared at each node, and whether that finds what was corrupted."""
         return report.sections(config.mode, record)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from simulator.core.report import Artifact, HeatMap, LineChart, RunRecord, Section, Table
+from simulator.core.report import Artifact, FinishedRun, HeatMap, LineChart, Section, Table
 from simulator.training.trajectories import NEVER, suspicion
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -34,7 +34,7 @@ class Target(NamedTuple):
     others: Mask
 
 
-def sections(mode: str, record: RunRecord) -> Sequence[Section]:
+def sections(mode: str, record: FinishedRun) -> Sequence[Section]:
     """One section, with a table for each kind of corruption; none before the run has ended."""
     artifacts, partition = record.artifacts("trajectories"), record.partition()
     if not artifacts:

@@ -11,11 +11,11 @@ from methods.trend import report
 from methods.trend.quantizers import Halftone, Uniform
 from simulator.core.errors import Problem
 from simulator.core.input_transform import InputTransform
-from simulator.core.memory import Memory, Pace
+from simulator.core.linear_memory import Memory, Pace
 from simulator.core.method import Method
 from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings
-from simulator.core.report import RunRecord, Section
+from simulator.core.report import FinishedRun, Section
 from simulator.mixers.gossip import Gossip
 
 
@@ -79,7 +79,7 @@ class Trend(Method):
         return Memory()
 
     @classmethod
-    def sections(cls, config: Any, record: RunRecord) -> Sequence[Section]:
+    def sections(cls, config: Any, record: FinishedRun) -> Sequence[Section]:
         """Accuracy by quantizer."""
         return report.sections(lambda number: str(quantizer(config, number) or "none"), record)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from simulator.core.report import RunRecord, Section, Table
+from simulator.core.report import FinishedRun, Section, Table
 from simulator.results.formatting import percent
 
 
-def sections(quantizer: Callable[[int], str], record: RunRecord) -> Sequence[Section]:
+def sections(quantizer: Callable[[int], str], record: FinishedRun) -> Sequence[Section]:
     """One section; none before the first evaluation. ``quantizer`` names that of a node."""
     metrics = [metric for metric in record.metrics() if metric.name == "test/accuracy" and metric.node is not None]
     found: dict[str, list[float]] = {}

@@ -14,11 +14,11 @@ from methods.verifix.activations import layer_inputs, layers
 from methods.verifix.projection import Spectrum, corrected, spectrum
 from methods.verifix.settings import VerifixSettings
 from simulator.core.errors import Problem, RunError
-from simulator.core.memory import Memory, Pace
+from simulator.core.linear_memory import Memory, Pace
 from simulator.core.method import Method
 from simulator.core.node import Node
 from simulator.core.plan import Plan
-from simulator.core.report import RunRecord, Section
+from simulator.core.report import FinishedRun, Section
 from simulator.training.selection import Selection, select
 
 
@@ -82,7 +82,7 @@ class Verifix(Method):
                 yield Problem("", what, "Take a network without shared weights, or remove the method.")
 
     @classmethod
-    def sections(cls, config: Any, record: RunRecord) -> Sequence[Section]:
+    def sections(cls, config: Any, record: FinishedRun) -> Sequence[Section]:
         """Accuracy before and after at each node and for the consensus model, alphas, and what the layers kept."""
         return report.sections(config, record)
 

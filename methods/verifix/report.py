@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from methods.verifix.projection import importance
 from methods.verifix.settings import VerifixSettings
-from simulator.core.report import Artifact, BarChart, HeatMap, RunRecord, Section, Table
+from simulator.core.report import Artifact, BarChart, FinishedRun, HeatMap, Section, Table
 
 SHARES, RANK = "shares/", "rank/"  # of a layer, in a node's artifact
 BINS = 20
@@ -20,7 +20,7 @@ BINS = 20
 Found = Mapping[tuple[int | None, str], float]
 
 
-class Row(NamedTuple):
+class CorrectionRow(NamedTuple):
     """One node at the last correction, as in the report's table; NaN where the copy was not evaluated."""
 
     node: int
@@ -39,7 +39,7 @@ HEADER = (
 LAYER_HEADER = ("layer", "inputs", "smallest rank", "nodes short of rank", "directions kept")
 
 
-def sections(settings: VerifixSettings, record: RunRecord) -> Sequence[Section]:
+def sections(settings: VerifixSettings, record: FinishedRun) -> Sequence[Section]:
     """One section on the last correction; none before."""
     artifacts = record.artifacts("verifix")
     if not artifacts:
@@ -60,9 +60,9 @@ def sections(settings: VerifixSettings, record: RunRecord) -> Sequence[Section]:
     ]
 
 
-def _row(artifact: Artifact, found: Found) -> Row:
+def _row(artifact: Artifact, found: Found) -> CorrectionRow:
     alpha, node = float(artifact.arrays["alpha"]), artifact.node
-    return Row(
+    return CorrectionRow(
         node,
         f"{alpha:g}" if isfinite(alpha) else "no correction",
         found[node, "verifix/select/accuracy/before"],
@@ -116,7 +116,7 @@ def _warnings(nodes: Sequence[Artifact]) -> Iterator[str]:
             )
 
 
-def _verdict(settings: VerifixSettings, rows: Sequence[Row], found: Found, times: int) -> str:
+def _verdict(settings: VerifixSettings, rows: Sequence[CorrectionRow], found: Found, times: int) -> str:
     kept = sum(row.alpha == "no correction" for row in rows)
     left = f"{kept} of {len(rows)} nodes found nothing better than their model as it was"
     if settings.use in ("copy", "probe"):
@@ -136,7 +136,7 @@ def _change(found: Found, name: str) -> str:
     return f"{found.get((None, name), nan):.1%} to {found.get((None, f'verifix/{name}'), nan):.1%}"
 
 
-def _accuracies(settings: VerifixSettings, rows: Sequence[Row], found: Found) -> BarChart:
+def _accuracies(settings: VerifixSettings, rows: Sequence[CorrectionRow], found: Found) -> BarChart:
     nodes = [str(row.node) for row in rows]
     if settings.use not in ("copy", "probe"):
         series = {"before": [row.select_before for row in rows], "after": [row.select_after for row in rows]}

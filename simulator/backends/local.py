@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar, Literal
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from simulator.backends.worker import Worker
 from simulator.core.backend import Backend, Blueprint, Order, Replies, Workers, too_many_workers
+from simulator.core.cores import cores
 from simulator.core.message import Message
 from simulator.core.registry import PartSettings
 from simulator.training.probe import milliseconds_a_node_step
@@ -63,7 +63,7 @@ class Local(Backend):
             return 1
         taken = milliseconds_a_node_step(node.training.trainer, blueprint)
         workers = cores() if taken > WORTH_A_THREAD else 1
-        self.choices = {"workers": {"chosen": workers, "cores": cores(), "milliseconds_a_node_step": round(taken, 4)}}
+        self.autotuned = {"workers": {"chosen": workers, "cores": cores(), "milliseconds_a_node_step": round(taken, 4)}}
         return workers
 
     def superstep(self, order: Order) -> Callable[[], Replies]:
@@ -95,8 +95,3 @@ class Local(Backend):
         """Stop the workers and give torch its threads back."""
         self._pool.shutdown()
         torch.set_num_threads(self._threads_before)
-
-
-def cores() -> int:
-    """How many processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -128,13 +128,13 @@ class Backend(Part, ABC):
 
     Attributes:
         window: supersteps that may be under way before the first of them is collected.
-        choices: what was measured at the start to decide what the settings leave open, by what was decided.
+        autotuned: what was measured at the start to decide what the settings leave open, by what was decided.
         in_one_process: whether all nodes are in the memory of this process.
     """
 
     window: int = 1
     in_one_process: ClassVar[bool] = False
-    choices: Mapping[str, Any] = MappingProxyType({})
+    autotuned: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod
     def start(self, blueprint: Blueprint) -> None:

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from simulator.core.declaration import Declared
 from simulator.core.errors import Problem
 from simulator.core.input_transform import InputTransform
-from simulator.core.memory import Memory, Pace
+from simulator.core.linear_memory import Memory, Pace
 from simulator.core.message import Message
 from simulator.core.plan import Plan
 from simulator.core.registry import Part, Registry
-from simulator.core.report import RunRecord, Section
+from simulator.core.report import FinishedRun, Section
 from simulator.core.samples import Batch
 from simulator.core.soft_labels import SoftLabels
 
@@ -110,7 +110,7 @@ class Method(Part):
         return ()
 
     @classmethod
-    def sections(cls, config: Any, record: RunRecord) -> Sequence[Section]:
+    def sections(cls, config: Any, record: FinishedRun) -> Sequence[Section]:
         """What this method has to say in the report of a finished run."""
         return ()
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from simulator.core.declaration import Declared
 from simulator.core.errors import Problem
-from simulator.core.memory import Memory, Pace
+from simulator.core.linear_memory import Memory, Pace
 from simulator.core.message import Message
 from simulator.core.plan import Plan
 from simulator.core.registry import Part, Registry

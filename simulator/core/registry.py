@@ -46,6 +46,7 @@ class Part:
 
 
 P = TypeVar("P", bound=Part)
+RENAMED = {("audits", "wise"): "early_exit"}
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,9 @@ class Registry(Generic[P]):
                 part whose hooks can be called.
         """
         known = _entry_points(self.group)
+        if (self.kind, name) in RENAMED and name not in known:
+            now = RENAMED[self.kind, name]
+            raise wrong("", f"'{name}' is called {now} now.", f"Write {now}.")
         if name not in known:
             raise wrong("", f"unknown name '{name}'.", did_you_mean(name, list(known), self.kind))
         if len(claims := sorted({point.value for point in known[name]})) > 1:

@@ -34,7 +34,7 @@ class Artifact(NamedTuple):
     arrays: Mapping[str, NDArray[Any]]
 
 
-class RunRecord(Protocol):
+class FinishedRun(Protocol):
     """A finished (or stopped) run, read from its directory."""
 
     def metrics(self) -> Sequence[Metric]:

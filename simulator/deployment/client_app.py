@@ -9,9 +9,9 @@ from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
 from simulator.core.errors import RunError, wrong
+from simulator.deployment.node_folder import NodeFolder
 from simulator.deployment.records import Misshapen, number, packed, sealed, unpacked, whole
-from simulator.deployment.site import Site
-from simulator.deployment.terms import Terms
+from simulator.deployment.run_manifest import RunManifest
 
 app = ClientApp()
 
@@ -19,7 +19,9 @@ app = ClientApp()
 @app.query("hello")
 def hello(message: Message, context: Context) -> Message:
     """Say which node this is, and of which experiment."""
-    return Message(packed(_site(context).introduction(Terms.read(context.run_config).run)), reply_to=message)
+    return Message(
+        packed(_node_folder(context).introduction(RunManifest.read(context.run_config).run)), reply_to=message
+    )
 
 
 @app.train("gossip")
@@ -32,14 +34,14 @@ def gossip(message: Message, context: Context) -> Message:
     """
     from simulator.deployment.phase import take_part
 
-    site, terms = _site(context), Terms.read(context.run_config)
-    site.check(terms)
+    node_folder, manifest = _node_folder(context), RunManifest.read(context.run_config)
+    node_folder.check(manifest)
     try:
         orders = unpacked(message)
-        until, left = whole(orders, "until", 0, terms.rounds), number(orders, "ends") - time.time()
+        until, left = whole(orders, "until", 0, manifest.rounds), number(orders, "ends") - time.time()
     except Misshapen as error:
-        raise _not_followed(site, error) from error
-    reached = take_part(site, terms, until, time.monotonic() + min(left, terms.phase_timeout))
+        raise _not_followed(node_folder, error) from error
+    reached = take_part(node_folder, manifest, until, time.monotonic() + min(left, manifest.phase_timeout))
     return Message(packed({"round": reached}), reply_to=message)
 
 
@@ -53,25 +55,25 @@ def relay(message: Message, context: Context) -> Message:
     """
     from simulator.deployment.relay import do_round
 
-    site, terms = _site(context), Terms.read(context.run_config)
-    site.check(terms)
+    node_folder, manifest = _node_folder(context), RunManifest.read(context.run_config)
+    node_folder.check(manifest)
     try:
         orders = unpacked(message)
-        round, mail = whole(orders, "round", 0, terms.rounds), sealed(orders, "from-")
+        round, mail = whole(orders, "round", 0, manifest.rounds), sealed(orders, "from-")
     except Misshapen as error:
-        raise _not_followed(site, error) from error
-    return Message(packed(do_round(site, terms, round, mail)), reply_to=message)
+        raise _not_followed(node_folder, error) from error
+    return Message(packed(do_round(node_folder, manifest, round, mail)), reply_to=message)
 
 
-def _not_followed(site: Site, error: Misshapen) -> RunError:
-    return RunError(f"node {site.node} does not follow an instruction of the ServerApp: it {error}.")
+def _not_followed(node_folder: NodeFolder, error: Misshapen) -> RunError:
+    return RunError(f"node {node_folder.node} does not follow an instruction of the ServerApp: it {error}.")
 
 
-def _site(context: Context) -> Site:
+def _node_folder(context: Context) -> NodeFolder:
     """A SuperNode is told its folder; a simulated one is told a number, and its run where all folders are."""
     if "folder" in context.node_config:
-        return Site.read(Path(str(context.node_config["folder"])))
+        return NodeFolder.read(Path(str(context.node_config["folder"])))
     if "partition-id" not in context.node_config:
         raise wrong("node-config", "names no folder.", "Start the SuperNode with start.sh in the node's folder.")
     name = f"node-{context.node_config['partition-id']}"
-    return Site.read(Path(str(context.run_config["folder"])) / "nodes" / name)
+    return NodeFolder.read(Path(str(context.run_config["folder"])) / "nodes" / name)

@@ -9,17 +9,18 @@ from pathlib import Path
 
 from torch import Tensor
 
-from simulator.backends.flower.certificates import name_of
-from simulator.build import ExperimentNodes, Simulation
+from simulator.config.parsing import load_experiment
 from simulator.core.backend import Backend, Blueprint, Order, Replies, Workers
 from simulator.core.errors import InputError, wrong
 from simulator.core.observer import Observer
 from simulator.core.registry import PartSettings
 from simulator.deployment.collecting import Collection
-from simulator.deployment.site import finished_rounds
-from simulator.deployment.terms import Terms
-from simulator.launch import Run, run_simulation
-from simulator.parsing import load_experiment
+from simulator.deployment.node_folder import finished_rounds
+from simulator.deployment.run_manifest import RunManifest
+from simulator.deployment.transport.certificates import name_of
+from simulator.runs.build import ExperimentNodes, Simulation
+from simulator.runs.launch import run_simulation
+from simulator.runs.run import Run
 
 
 class Collected(Backend):
@@ -36,11 +37,11 @@ class Collected(Backend):
             InputError: the folder is none of a deployment, or a node's part is missing.
         """
         assert isinstance(blueprint, ExperimentNodes)  # what Simulation.of makes
-        terms = _terms(self._folder)
-        folders = [self._folder / "nodes" / name_of(node) / "state" / terms.run for node in range(terms.nodes)]
+        manifest = _manifest(self._folder)
+        folders = [self._folder / "nodes" / name_of(node) / "state" / manifest.run for node in range(manifest.nodes)]
         for folder in folders:
-            if (rounds := finished_rounds(folder)) < terms.rounds:
-                raise _unfinished(folder, f"holds {rounds} of {terms.rounds} rounds of run {terms.run}.")
+            if (rounds := finished_rounds(folder)) < manifest.rounds:
+                raise _unfinished(folder, f"holds {rounds} of {manifest.rounds} rounds of run {manifest.run}.")
         self._collection = Collection.of(blueprint, folders, lambda: _gap(self._folder))
 
     def superstep(self, order: Order) -> Callable[[], Replies]:
@@ -62,14 +63,14 @@ def collect(folder: Path, out: str | Path = "runs", observers: Sequence[Observer
     Raises:
         InputError: the folder is none of a deployment, or a node's part is missing or not finished.
     """
-    _terms(folder)  # before the data is loaded
+    _manifest(folder)  # before the data is loaded
     simulation = Simulation.of(load_experiment(folder / "experiment.yaml", recorded=True))
     return run_simulation(replace(simulation, backend=Collected(simulation.backend.config, folder)), out, observers)
 
 
-def _terms(folder: Path) -> Terms:
+def _manifest(folder: Path) -> RunManifest:
     try:
-        return Terms.read(
+        return RunManifest.read(
             tomllib.loads((folder / "app" / "pyproject.toml").read_text())["tool"]["flwr"]["app"]["config"]
         )
     except (OSError, KeyError, tomllib.TOMLDecodeError) as error:

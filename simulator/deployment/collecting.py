@@ -7,14 +7,14 @@ from pathlib import Path
 
 from torch import Tensor
 
-from simulator.backends.flower.memory import Memory, Step
-from simulator.backends.flower.wire import joined
-from simulator.build import ExperimentNodes, rhythm
 from simulator.core.backend import Order, Replies, Reply
 from simulator.core.errors import wrong
 from simulator.core.node import Place
 from simulator.deployment.testimony import Testimony
-from simulator.synchronous import place
+from simulator.deployment.transport.saved_rounds import SavedRounds, Step
+from simulator.deployment.transport.wire import joined
+from simulator.rounds.synchronous import place
+from simulator.runs.build import ExperimentNodes, run_schedule
 
 
 class Collection:
@@ -36,7 +36,7 @@ class Collection:
         place: Callable[[int, int], Place],
         testimony: Testimony,
     ) -> None:
-        self.memories = [Memory(folder) for folder in folders]
+        self.memories = [SavedRounds(folder) for folder in folders]
         self._due, self._wait, self._place, self._testimony = due, wait, place, testimony
         self.round = 0
 
@@ -65,7 +65,7 @@ class Collection:
         network = experiment.topology.build(experiment.seed)
         names = frozenset(settings.name for settings in experiment.methods)
         testimony = Testimony(nodes.module().initial, names)
-        due = rhythm(experiment).due
+        due = run_schedule(experiment).due
         return cls(folders, due, wait, lambda round, node: place(network.at(round), node), testimony)
 
     def load(self, states: Mapping[int, Mapping[str, Tensor]]) -> None:
@@ -83,7 +83,7 @@ class Collection:
                 found[node] = joined(found[node], self._said(node, memory, round, step))
         return found
 
-    def _said(self, node: int, memory: Memory, round: int, step: Step) -> Reply:
+    def _said(self, node: int, memory: SavedRounds, round: int, step: Step) -> Reply:
         """What the node has said of the step, if it may have said that.
 
         Raises:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from simulator.backends.flower.certificates import name_of
 from simulator.core.backend import Workers
 from simulator.deployment.control import Control
 from simulator.deployment.folder import Addresses
 from simulator.deployment.instructions import SIMULATION
 from simulator.deployment.processes import Processes, wait_for_superlink
+from simulator.deployment.transport.certificates import name_of
 
 
 class DeploymentEngine:

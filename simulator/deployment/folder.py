@@ -11,11 +11,11 @@ from pathlib import Path
 
 import yaml
 
-from simulator.backends.flower.certificates import Authority, Identity, name_of, supernode_key
-from simulator.backends.flower.sealing import sealing_key
 from simulator.core.errors import wrong
 from simulator.deployment.instructions import app_project, connection, node_script, readme, superlink_script
-from simulator.deployment.terms import Terms
+from simulator.deployment.run_manifest import RunManifest
+from simulator.deployment.transport.certificates import Authority, Identity, name_of, supernode_key
+from simulator.deployment.transport.sealing import sealing_key
 from topologies import Topology
 
 SECRET = stat.S_IRUSR | stat.S_IWUSR
@@ -66,13 +66,13 @@ def _check_superlink(address: str) -> None:
         raise wrong("--superlink", what, "Give its host's number, or a longer name.")
 
 
-def write_folder(out: Path, experiment: str, terms: Terms, topology: Topology, addresses: Addresses) -> None:
+def write_folder(out: Path, experiment: str, manifest: RunManifest, topology: Topology, addresses: Addresses) -> None:
     """Write a deployment into the new folder ``out``.
 
     Args:
         out: the folder.
         experiment: the file that all nodes get.
-        terms: of the run.
+        manifest: of the run.
         topology: who is whose neighbour.
         addresses: where everything listens.
 
@@ -81,18 +81,18 @@ def write_folder(out: Path, experiment: str, terms: Terms, topology: Topology, a
     """
     try:
         out.mkdir(PRIVATE, parents=True)
-        _write_all(out, experiment, terms, topology, addresses)
+        _write_all(out, experiment, manifest, topology, addresses)
     except FileExistsError as error:
         raise wrong(str(out), "exists already.", "Choose another folder.") from error
     except OSError as error:
         raise wrong(str(out), f"cannot be written: {error.strerror}.", "Choose a folder you may write to.") from error
 
 
-def _write_all(out: Path, experiment: str, terms: Terms, topology: Topology, addresses: Addresses) -> None:
+def _write_all(out: Path, experiment: str, manifest: RunManifest, topology: Topology, addresses: Addresses) -> None:
     authority = Authority(out.name)
     _write(out / "experiment.yaml", experiment)
-    _write(out / "README.md", readme(terms, addresses.superlink, addresses.nodes))
-    _write(out / "app" / "pyproject.toml", app_project(terms))
+    _write(out / "README.md", readme(manifest, addresses.superlink, addresses.nodes))
+    _write(out / "app" / "pyproject.toml", app_project(manifest))
     _write(out / "app" / "README.md", "The app is part of the package rumormill; this is its configuration.\n")
     _write(out / "authority" / "ca.crt", authority.certificate)
     _write(out / "authority" / "ca.key", authority.key, secret=True)

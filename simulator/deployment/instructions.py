@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from simulator.deployment.terms import Terms
+from simulator.deployment.run_manifest import RunManifest
 
 CONNECTION = "deployment"  # what the command line calls the SuperLink
 QUIET = {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1"}  # else both ask servers outside
@@ -143,9 +143,9 @@ rumormill deploy collect . --out runs
 """
 
 
-def app_project(terms: Terms) -> str:
+def app_project(manifest: RunManifest) -> str:
     """The app's ``pyproject.toml``."""
-    lines = [f"{key} = {json.dumps(value)}" for key, value in terms.to_config().items()]
+    lines = [f"{key} = {json.dumps(value)}" for key, value in manifest.to_config().items()]
     return APP.format(config="\n".join(lines))
 
 
@@ -169,7 +169,7 @@ def node_script(superlink: str, runtime: int) -> str:
     return NODE.format(address=superlink, runtime=runtime, quiet=_exports())
 
 
-def readme(terms: Terms, superlink: str, nodes: Sequence[str]) -> str:
+def readme(manifest: RunManifest, superlink: str, nodes: Sequence[str]) -> str:
     """What to type on which host."""
     register = "\n".join(
         f"flwr supernode register nodes/node-{node}/supernode.pub {CONNECTION} --name node-{node}"
@@ -177,10 +177,10 @@ def readme(terms: Terms, superlink: str, nodes: Sequence[str]) -> str:
     )
     hosts = "\n".join(f"* node {node}, {address}: `node-{node}/start.sh`" for node, address in enumerate(nodes))
     return README.format(
-        nodes=terms.nodes,
-        plane=terms.plane,
-        version=terms.version,
-        join=terms.join_timeout,
+        nodes=manifest.nodes,
+        plane=manifest.plane,
+        version=manifest.version,
+        join=manifest.join_timeout,
         superlink=superlink,
         register=register,
         hosts=hosts,

@@ -15,8 +15,6 @@ from pathlib import Path
 
 from torch import Tensor
 
-from simulator.backends.flower.certificates import name_of
-from simulator.build import ExperimentNodes
 from simulator.core.backend import Backend, Blueprint, Order, Replies, Workers
 from simulator.core.errors import RunError
 from simulator.deployment.collecting import Collection
@@ -25,10 +23,12 @@ from simulator.deployment.engines import DeploymentEngine, SimulationEngine
 from simulator.deployment.folder import Addresses, write_folder
 from simulator.deployment.guard import guarded
 from simulator.deployment.instructions import QUIET
-from simulator.deployment.plan import Plan
+from simulator.deployment.plan import DeploymentPlan
 from simulator.deployment.processes import Processes
+from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.settings import FlowerSettings
-from simulator.deployment.terms import Terms
+from simulator.deployment.transport.certificates import name_of
+from simulator.runs.build import ExperimentNodes
 
 POLL = 0.02  # seconds between two looks at the nodes' disks
 ASK = 10.0  # seconds between two questions for the run's status, each of which starts a process
@@ -57,22 +57,22 @@ class Flower(Backend):
             RunError: Flower does not start.
         """
         assert isinstance(blueprint, ExperimentNodes)  # what Simulation.of makes
-        plan = Plan.of(blueprint, self.config)
+        plan = DeploymentPlan.of(blueprint, self.config)
         self._run: str | None = None
         self._asked = self._finished = 0.0
         with _ended_in_order(), ExitStack() as opened:
             temporary = tempfile.TemporaryDirectory(prefix="rumormill-deployment-", ignore_cleanup_errors=True)
             self.folder = Path(opened.enter_context(temporary)) / "deployment"
             opened.enter_context(guarded(self.folder))  # before there is a key or a process
-            addresses = loopback(plan.terms.nodes)
-            write_folder(self.folder, plan.experiment, plan.terms, plan.topology, addresses)
+            addresses = loopback(plan.manifest.nodes)
+            write_folder(self.folder, plan.experiment, plan.manifest, plan.topology, addresses)
             environment = _environment(self.folder, addresses)
             self.processes = Processes(self.folder, environment)
             self._control = Control(self.folder, self.processes.environment)
             opened.callback(self.processes.stop)
-            self._engine = self._engine_of(plan.terms, addresses)
+            self._engine = self._engine_of(plan.manifest, addresses)
             self._engine.start()
-            folders = [self._site(node) / "state" / plan.terms.run for node in range(plan.terms.nodes)]
+            folders = [self._node_folder(node) / "state" / plan.manifest.run for node in range(plan.manifest.nodes)]
             self._collection = Collection.of(blueprint, folders, self._wait)
             self._opened = opened.pop_all()
 
@@ -110,14 +110,14 @@ class Flower(Backend):
                 self._control.stop(self._run)
         self._opened.close()
 
-    def _site(self, node: int) -> Path:
+    def _node_folder(self, node: int) -> Path:
         return self.folder / "nodes" / name_of(node)
 
-    def _engine_of(self, terms: Terms, addresses: Addresses) -> DeploymentEngine | SimulationEngine:
+    def _engine_of(self, manifest: RunManifest, addresses: Addresses) -> DeploymentEngine | SimulationEngine:
         if self.config.engine == "deployment":
             return DeploymentEngine(self.folder, addresses, self._control, self.processes)
-        together = terms.nodes if terms.plane == "p2p" else 1
-        return SimulationEngine(self.folder, terms.nodes, together, self._control)
+        together = manifest.nodes if manifest.plane == "p2p" else 1
+        return SimulationEngine(self.folder, manifest.nodes, together, self._control)
 
     def _wait(self) -> None:
         """Some time passes; what has died is started again.

@@ -10,7 +10,7 @@ from flwr.app import Message
 from flwr.serverapp import Grid
 
 from simulator.deployment.records import Misshapen, packed, text, unpacked, whole
-from simulator.deployment.terms import Terms
+from simulator.deployment.run_manifest import RunManifest
 
 POLL = 0.5  # seconds
 SAY = 10.0  # seconds between two lines of the countdown
@@ -24,7 +24,7 @@ class Member(NamedTuple):
     rounds: int
 
 
-def gather(grid: Grid, terms: Terms) -> dict[int, Member]:
+def gather(grid: Grid, manifest: RunManifest) -> dict[int, Member]:
     """Wait until all nodes are there.
 
     Raises:
@@ -32,17 +32,19 @@ def gather(grid: Grid, terms: Terms) -> dict[int, Member]:
     """
     found: dict[int, Member] = {}
     asked: dict[int, str] = {}
-    deadline, said = time.monotonic() + terms.join_timeout, 0.0
-    while missing := sorted(set(range(terms.nodes)) - set(found)):
+    deadline, said = time.monotonic() + manifest.join_timeout, 0.0
+    while missing := sorted(set(range(manifest.nodes)) - set(found)):
         left = deadline - time.monotonic()
         names = ", ".join(map(str, missing))
         if left <= 0:
-            raise RuntimeError(f"of {terms.nodes} nodes, these have not joined in {terms.join_timeout:g} s: {names}")
+            raise RuntimeError(
+                f"of {manifest.nodes} nodes, these have not joined in {manifest.join_timeout:g} s: {names}"
+            )
         if time.monotonic() - said > SAY:
             print(f"waiting for nodes {names}: {left:.0f} s left", flush=True)
             said = time.monotonic()
         _ask(grid, asked)
-        _listen(grid, asked, found, terms)
+        _listen(grid, asked, found, manifest)
         time.sleep(POLL)
     return found
 
@@ -56,7 +58,7 @@ def _ask(grid: Grid, asked: dict[int, str]) -> None:
             asked[number] = message
 
 
-def _listen(grid: Grid, asked: dict[int, str], found: dict[int, Member], terms: Terms) -> None:
+def _listen(grid: Grid, asked: dict[int, str], found: dict[int, Member], manifest: RunManifest) -> None:
     number_of = {message: number for number, message in asked.items()}
     for reply in grid.pull_messages(list(asked.values())):
         number = number_of[reply.metadata.reply_to_message_id]
@@ -65,7 +67,7 @@ def _listen(grid: Grid, asked: dict[int, str], found: dict[int, Member], terms: 
             del asked[number]  # ask again: it may have been restarted
             continue
         try:
-            node, rounds = _introduced(unpacked(reply), terms)
+            node, rounds = _introduced(unpacked(reply), manifest)
         except Misshapen as error:
             raise RuntimeError(f"SuperNode {number} is refused: what it says {error}") from error
         if node in found and found[node].number != number:
@@ -73,11 +75,11 @@ def _listen(grid: Grid, asked: dict[int, str], found: dict[int, Member], terms: 
         found[node] = Member(number, rounds)
 
 
-def _introduced(hello: Mapping[str, Any], terms: Terms) -> tuple[int, int]:
+def _introduced(hello: Mapping[str, Any], manifest: RunManifest) -> tuple[int, int]:
     """Which node it is, and how many rounds it has finished."""
     node = whole(hello, "node", -MOST, MOST)
-    if (theirs := text(hello, "version")) != terms.version:
-        raise RuntimeError(f"node {node} is refused: it has rumormill {theirs[:40]}, not {terms.version}")
-    if text(hello, "fingerprint") != terms.fingerprint or node not in range(terms.nodes):
+    if (theirs := text(hello, "version")) != manifest.version:
+        raise RuntimeError(f"node {node} is refused: it has rumormill {theirs[:40]}, not {manifest.version}")
+    if text(hello, "fingerprint") != manifest.fingerprint or node not in range(manifest.nodes):
         raise RuntimeError(f"node {node} is refused: its experiment.yaml is not that of this run")
-    return node, whole(hello, "rounds", 0, terms.rounds)
+    return node, whole(hello, "rounds", 0, manifest.rounds)

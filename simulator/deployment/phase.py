@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from simulator.backends.flower.certificates import Identity, name_of
-from simulator.backends.flower.gossip import Neighbours, gossip
-from simulator.backends.flower.neighbour import Patience
-from simulator.backends.flower.outbox import Outbox
-from simulator.deployment.site import Site
-from simulator.deployment.terms import Terms
+from simulator.deployment.node_folder import NodeFolder
+from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.tolerance import bears_losses
+from simulator.deployment.transport.certificates import Identity, name_of
+from simulator.deployment.transport.gossip import Neighbours, gossip
+from simulator.deployment.transport.neighbour import Patience
+from simulator.deployment.transport.outbox import Outbox
 
 
-def take_part(site: Site, terms: Terms, until: int, deadline: float) -> int:
+def take_part(folder: NodeFolder, manifest: RunManifest, until: int, deadline: float) -> int:
     """Gossip until so many rounds are finished, or until the deadline on the monotonic clock.
 
     Returns:
@@ -21,14 +21,16 @@ def take_part(site: Site, terms: Terms, until: int, deadline: float) -> int:
         InputError: the node's keys or its address cannot be used.
         RunError: training diverged, or a neighbour whose messages are needed is silent.
     """
-    identity = Identity.read(site.folder)
-    identity.check(name_of(site.node))
-    patience = Patience(terms.join_timeout, terms.round_timeout, bears_losses(site.experiment()))
-    peer = site.peer(terms.run)
+    identity = Identity.read(folder.folder)
+    identity.check(name_of(folder.node))
+    patience = Patience(manifest.join_timeout, manifest.round_timeout, bears_losses(folder.experiment()))
+    peer = folder.peer(manifest.run)
     before = peer.resume()
     outbox = Outbox(peer.round, before)
-    expected = peer.expected(site.neighbours, terms.rounds)
-    neighbours = Neighbours(site.node, terms.run, outbox, site.listen, site.neighbours, identity, patience, expected)
+    expected = peer.expected(folder.neighbours, manifest.rounds)
+    neighbours = Neighbours(
+        folder.node, manifest.run, outbox, folder.listen, folder.neighbours, identity, patience, expected
+    )
     try:
         gossip(peer, neighbours, until, deadline)
     finally:

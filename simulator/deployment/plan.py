@@ -1,4 +1,4 @@
-"""From an experiment to the terms of a deployed run, or what keeps it from being deployed."""
+"""From an experiment to the manifest of a deployed run, or what keeps it from being deployed."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simulator.build import ExperimentNodes, Simulation, rhythm
+from simulator.config.experiment import Experiment
+from simulator.config.parsing import load_part
 from simulator.core.backend import BACKENDS
 from simulator.core.errors import wrong
+from simulator.deployment.run_manifest import RunManifest, fingerprint, own_version
 from simulator.deployment.settings import FlowerSettings
-from simulator.deployment.terms import Terms, fingerprint, own_version
-from simulator.experiment import Experiment
-from simulator.parsing import load_part
+from simulator.runs.build import ExperimentNodes, Simulation, run_schedule
 from topologies import Topology
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a deployment is made of: the file that all nodes get, the terms of the run, and all links."""
+class DeploymentPlan:
+    """What a deployment is made of: the file that all nodes get, the manifest of the run, and all links."""
 
     experiment: str
-    terms: Terms
+    manifest: RunManifest
     topology: Topology
 
     @classmethod
-    def of(cls, nodes: ExperimentNodes, settings: FlowerSettings) -> Plan:
+    def of(cls, nodes: ExperimentNodes, settings: FlowerSettings) -> DeploymentPlan:
         """The plan for the nodes of one experiment.
 
         Raises:
@@ -35,7 +35,7 @@ class Plan:
         experiment, topology = nodes.experiment, nodes.topology
         _check(experiment, len(nodes.seeds))
         text = _from_anywhere(experiment).to_yaml()
-        terms = Terms(
+        manifest = RunManifest(
             run=uuid.uuid4().hex,
             fingerprint=fingerprint(text.encode()),
             version=own_version(),
@@ -48,7 +48,7 @@ class Plan:
             phase_timeout=settings.phase_timeout,
             join_timeout=settings.join_timeout,
         )
-        return cls(text, terms, topology)
+        return cls(text, manifest, topology)
 
 
 def deployable(experiment: Experiment, **changes: Any) -> Experiment:
@@ -61,7 +61,7 @@ def deployable(experiment: Experiment, **changes: Any) -> Experiment:
     return experiment.model_copy(update={"backend": load_part(BACKENDS, {**own, **changes})})
 
 
-def plan(experiment: Experiment) -> Plan:
+def plan(experiment: Experiment) -> DeploymentPlan:
     """The plan of ``experiment``, whose backend is flower.
 
     Raises:
@@ -71,7 +71,7 @@ def plan(experiment: Experiment) -> Plan:
     assert isinstance(settings, FlowerSettings)  # see `deployable`
     nodes = Simulation.of(experiment).blueprint
     assert isinstance(nodes, ExperimentNodes)  # what Simulation.of makes
-    return Plan.of(nodes, settings)
+    return DeploymentPlan.of(nodes, settings)
 
 
 def _from_anywhere(experiment: Experiment) -> Experiment:
@@ -93,6 +93,6 @@ def _check(experiment: Experiment, networks: int) -> None:
     if networks > 1:
         what = "several networks run as one cannot be deployed."
         raise wrong("backend", what, "Choose backend: local for replicas.")
-    if rhythm(experiment).in_step:
+    if run_schedule(experiment).in_step:
         what = "a method may end the run early, which all nodes would have to know at once."
         raise wrong("methods", what, "Leave out what ends it, such as max_epsilon, or choose another backend.")

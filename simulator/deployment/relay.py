@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from simulator.backends.flower.inspection import Refused, refusal
-from simulator.backends.flower.peer import Peer
-from simulator.backends.flower.sealing import Seals
 from simulator.core.errors import RunError
 from simulator.core.message import Message
-from simulator.deployment.site import Site
-from simulator.deployment.terms import Terms
+from simulator.deployment.node_folder import NodeFolder
+from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.tolerance import bears_losses
+from simulator.deployment.transport.inspection import Refused, refusal
+from simulator.deployment.transport.peer import Peer
+from simulator.deployment.transport.sealing import Seals
 
 
-def do_round(site: Site, terms: Terms, round: int, mail: Mapping[int, bytes]) -> dict[str, Any]:
+def do_round(node_folder: NodeFolder, manifest: RunManifest, round: int, mail: Mapping[int, bytes]) -> dict[str, Any]:
     """Mix what the neighbours sent in the round before, train, and seal what goes to them.
 
     Args:
-        site: the node's.
-        terms: of the run.
+        node_folder: the node's.
+        manifest: of the run.
         round: how many are finished when this one begins.
         mail: what each neighbour has sealed in the round before.
 
@@ -31,12 +31,12 @@ def do_round(site: Site, terms: Terms, round: int, mail: Mapping[int, bytes]) ->
         InputError: the node's key is not there.
         RunError: training diverged, or a message that is needed is missing or refused.
     """
-    seals = Seals(terms.run, site.node, site.private_key(), site.public_keys)
-    peer = site.peer(terms.run)
+    seals = Seals(manifest.run, node_folder.node, node_folder.private_key(), node_folder.public_keys)
+    peer = node_folder.peer(manifest.run)
     if not peer.go_to(round):
-        _finish_round(peer, seals, round - 1, mail, bears_losses(site.experiment()))
+        _finish_round(peer, seals, round - 1, mail, bears_losses(node_folder.experiment()))
     peer.close()
-    messages = peer.work() if round < terms.rounds else []
+    messages = peer.work() if round < manifest.rounds else []
     return {"round": round, **{f"to-{message.receiver}": seals.seal(message) for message in messages}}
 
 

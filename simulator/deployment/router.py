@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from simulator.deployment.post import Office
+from simulator.deployment.messenger import Messenger
 from simulator.deployment.records import Misshapen, sealed
-from simulator.deployment.terms import Terms
+from simulator.deployment.run_manifest import RunManifest
 
 
-def relay(office: Office, terms: Terms, start: int) -> None:
+def relay(messenger: Messenger, manifest: RunManifest, start: int) -> None:
     """Take all nodes through the rounds from ``start`` on, in step.
 
     Raises:
         RuntimeError: a node cannot go on, or does not answer.
     """
     mail: dict[int, dict[str, Any]] = {}
-    for round in range(start, terms.rounds + 1):
-        contents = {node: {"round": round, **mail.get(node, {})} for node in office.nodes}
-        replies = office.ask("train.relay", contents, terms.phase_timeout)
-        mail = route(replies, terms.links)
-        print(f"all nodes have finished {round} of {terms.rounds} rounds", flush=True)
+    for round in range(start, manifest.rounds + 1):
+        contents = {node: {"round": round, **mail.get(node, {})} for node in messenger.nodes}
+        replies = messenger.ask("train.relay", contents, manifest.phase_timeout)
+        mail = route(replies, manifest.links)
+        print(f"all nodes have finished {round} of {manifest.rounds} rounds", flush=True)
 
 
 def route(replies: Mapping[int, Mapping[str, Any]], links: frozenset[tuple[int, int]]) -> dict[int, dict[str, Any]]:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from simulator.backends.flower.memory import Step
 from simulator.core.backend import Evaluation, Order, Reply
 from simulator.core.node import Place
 from simulator.core.recording import Recording
 from simulator.core.report import REFUSED, Artifact, Metric
 from simulator.deployment.records import NUMBER
+from simulator.deployment.transport.saved_rounds import Step
 
 ALONE = {"start", "mixed", "receivers", "heard", "weights"}  # of a `Recording`, what there is once
 ROOM = 2**30  # bytes for what methods keep of a step

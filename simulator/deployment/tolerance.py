@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from simulator.consistency import inconsistencies
-from simulator.experiment import Experiment
+from simulator.config.consistency import inconsistencies
+from simulator.config.experiment import Experiment
 
 
 def bears_losses(experiment: Experiment) -> bool:

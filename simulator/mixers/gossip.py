@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from simulator.core.errors import Problem
-from simulator.core.memory import Memory, Pace
+from simulator.core.linear_memory import Memory, Pace
 from simulator.core.message import Message
 from simulator.core.mixer import Mixer
 from simulator.core.node import Node

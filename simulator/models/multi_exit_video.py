@@ -53,7 +53,7 @@ class MultiExitVideo(Model):
         return Streams({band.modality: Stream(band, self.config.widths, classes) for band in bands(channels)})
 
 
-class Band(NamedTuple):
+class ModalityChannels(NamedTuple):
     """The channels of one modality: ``pictures`` of ``depth`` channels each, from channel ``start`` on."""
 
     modality: str
@@ -62,20 +62,20 @@ class Band(NamedTuple):
     depth: int
 
 
-def bands(channels: Sequence[Channel]) -> Iterator[Band]:
+def bands(channels: Sequence[Channel]) -> Iterator[ModalityChannels]:
     """One for each group of ``channels``."""
     start = 0
     for modality, group in groupby(channels, key=lambda channel: channel.group):
         members = list(group)
         pictures = len({channel.picture for channel in members})
-        yield Band(modality, start, pictures, len(members) // pictures)
+        yield ModalityChannels(modality, start, pictures, len(members) // pictures)
         start += len(members)
 
 
 class Stream(nn.Module):
     """Stages, each with a classifier, on every picture of one modality; see `MultiExit`."""
 
-    def __init__(self, band: Band, widths: Sequence[int], classes: int) -> None:
+    def __init__(self, band: ModalityChannels, widths: Sequence[int], classes: int) -> None:
         super().__init__()
         self.band = band
         self.stages = nn.ModuleList(_stage(*pair) for pair in pairwise((band.depth, *widths)))

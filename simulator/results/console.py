@@ -26,7 +26,7 @@ ROWS = 10  # evaluations on the screen
 REFRESHES_PER_SECOND = 4
 
 
-class Row(NamedTuple):
+class ConsoleRow(NamedTuple):
     """One evaluation, as text; ``largest`` over nodes is what methods measured, by its name."""
 
     round: str
@@ -53,7 +53,7 @@ class Console(Observer):
         self._terminal = terminal or Terminal(stderr=True)
         self._clock = clock
         self._live: Live | None = None
-        self._rows: tuple[Row, ...] = ()
+        self._rows: tuple[ConsoleRow, ...] = ()
         self._began: float | None = None
 
     def started(self, info: RunInfo) -> None:
@@ -111,7 +111,7 @@ class Console(Observer):
             return "unknown"
         return duration((self._clock() - self._since) / (self._done - self._first) * (self._rounds - self._done))
 
-    def _line(self, row: Row) -> str:
+    def _line(self, row: ConsoleRow) -> str:
         return (
             f"round {row.round}/{self._rounds}  accuracy {row.accuracy}  majority class {row.majority}  "
             f"consensus model {row.consensus_model}  consensus distance {row.consensus_distance}  sent {row.sent}  "
@@ -162,9 +162,9 @@ def _shown(problem: Problem) -> Text:
     return text.append(f"\n    {problem.advice}" if problem.advice else "", "not bold dim")
 
 
-def _row(round: int, network: Mapping[str, float], speed: Speed) -> Row:
+def _row(round: int, network: Mapping[str, float], speed: Speed) -> ConsoleRow:
     mean, worst, best = (percent(network[f"test/accuracy/{which}"]) for which in ("mean", "worst", "best"))
-    return Row(
+    return ConsoleRow(
         round=str(round),
         accuracy=f"{mean} [{worst}, {best}]",
         majority=percent(network["test/majority"]),

@@ -16,7 +16,7 @@ from simulator.core.observer import Observer, RunInfo, Speed
 from simulator.core.recording import Recording
 from simulator.core.report import Artifact, Metric
 from simulator.core.strict_json import dumps
-from simulator.results.views import Views
+from simulator.results.recordings import Recordings
 
 FILES = ("metrics.jsonl", "timing.jsonl", "messages.jsonl")
 
@@ -61,7 +61,7 @@ class Recorder(Observer):
 
     def kept(self, recording: Recording) -> None:
         """One file a node and round."""
-        Views(self._path / "views").save(recording)
+        Recordings(self._path / "recordings").save(recording)
 
     def state_dict(self) -> dict[str, Any]:
         """How long each file is; so much of it is on the disk when a checkpoint says so."""

@@ -41,7 +41,7 @@ class _Message(_Record):
 class _Provenance(_Record):
     status: str
     command: list[str] = []
-    choices: dict[str, Any] = {}
+    autotuned: dict[str, Any] = {}
     carried: dict[str, Count] = {}
     ended_early: str = ""
 

@@ -40,7 +40,7 @@ class Room:
         return MODELS - self.left_out
 
     @property
-    def of_views(self) -> int:
+    def of_recordings(self) -> int:
         """Bytes of all views."""
         return self.recorded * self.nodes * self.models * self.model
 
@@ -53,8 +53,8 @@ class Room:
         """What the user should know of it before the run."""
         if self.recorded:
             yield (
-                f"recording {self.recorded} rounds of {self.nodes} nodes takes {megabytes(self.of_views)} on disk, "
-                f"{self.models} models each, and more where neighbours get different messages or other "
+                f"recording {self.recorded} rounds of {self.nodes} nodes takes {megabytes(self.of_recordings)} on "
+                f"disk, {self.models} models each, and more where neighbours get different messages or other "
                 "parts than parameters"
             )
         if self.of_checkpoints > WORTH_TELLING:
@@ -69,7 +69,7 @@ class Room:
         Raises:
             InputError: there is not.
         """
-        free, needed = shutil.disk_usage(path).free, self.of_views + self.of_checkpoints
+        free, needed = shutil.disk_usage(path).free, self.of_recordings + self.of_checkpoints
         if needed > free:
             what = f"the run needs about {megabytes(needed)} on disk, and {megabytes(free)} are free."
             raise wrong(

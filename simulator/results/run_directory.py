@@ -113,9 +113,9 @@ class RunDirectory:
         for file in (other.path / "artifacts").glob("*-round-*-node-*.npz"):
             if int(file.stem.rsplit("-round-", 1)[1].split("-node-")[0]) <= round:
                 shutil.copy(file, self.path / "artifacts")
-        for folder in (other.path / "views").glob("round-*"):
+        for folder in (other.path / "recordings").glob("round-*"):
             if int(folder.name.removeprefix("round-")) <= round:
-                shutil.copytree(folder, self.path / "views" / folder.name)
+                shutil.copytree(folder, self.path / "recordings" / folder.name)
 
     def write_json(self, name: str, content: Any) -> None:
         """Write ``content`` as an indented JSON file."""

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from simulator.core.errors import InputError
-from simulator.launch import experiment_of
 from simulator.results.checkpoint import Checkpoints
 from simulator.results.run_directory import RunDirectory, runs_in
+from simulator.runs.run import experiment_of
 from simulator.sweep.plan import SweepRun, identity
 
 FILE = "sweep.json"

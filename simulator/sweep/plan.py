@@ -9,9 +9,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from simulator.config.experiment import Experiment
+from simulator.config.parsing import load_experiment
 from simulator.core.errors import InputError, Problem
-from simulator.experiment import Experiment
-from simulator.parsing import load_experiment
 from simulator.results.formatting import describe
 from simulator.sweep.settings import SweepSettings, override, read_sweep
 

@@ -11,10 +11,11 @@ from rich.console import Console
 
 from simulator.core.errors import InputError, RumormillError, RunError, wrong
 from simulator.core.observer import Observer, RunInfo
-from simulator.launch import Run, branch, resume, run
 from simulator.results.checkpoint import Checkpoints
 from simulator.results.lock import locked
 from simulator.results.terminal import Terminal
+from simulator.runs.launch import branch, resume, run
+from simulator.runs.run import Run
 from simulator.sweep.earlier import Earlier, earlier_runs, label_run
 from simulator.sweep.plan import Sweep, SweepRun
 

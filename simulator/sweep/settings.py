@@ -18,10 +18,10 @@ from pydantic import (
     model_validator,
 )
 
+from simulator.config.yaml_file import STANDARD_INPUT, Source, read_experiment
 from simulator.core.errors import InputError, Problem, did_you_mean, wrong
 from simulator.core.paths import located
 from simulator.core.registry import Settings
-from simulator.yaml_file import STANDARD_INPUT, Source, read_experiment
 
 MOST_RUNS = 10_000  # all are validated before the first one starts
 ADVICE = {
@@ -59,7 +59,7 @@ class SweepSettings(Settings):
         grid: values of each dotted path; all of them are combined.
         arms: named groups of overrides, each applied as a whole and before the grid.
         shared_rounds: runs that differ in their methods alone do nothing different in so many first rounds: the first
-            of them computes these for all; see `simulator.launch.branch`.
+            of them computes these for all; see `simulator.runs.launch.branch`.
     """
 
     experiment: Any

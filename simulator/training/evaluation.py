@@ -19,7 +19,7 @@ class Score(NamedTuple):
     loss: float
 
 
-class Alike(NamedTuple):
+class ConsensusGroup(NamedTuple):
     """Nodes whose average is a model, as they take part in one network on inputs of one kind; what it is tested on."""
 
     nodes: frozenset[int]

@@ -11,7 +11,7 @@ from simulator.core.node import Node
 from simulator.core.samples import Batch, Samples
 
 
-class Observation(NamedTuple):
+class SampleStatistics(NamedTuple):
     """Of B samples, on the CPU.
 
     Attributes:
@@ -31,17 +31,17 @@ class Observation(NamedTuple):
         """bool [B]: the label's logit is the largest, alone."""
         return self.margin > 0
 
-    def at(self, rows: Tensor) -> Observation:
+    def at(self, rows: Tensor) -> SampleStatistics:
         """Of the samples ``rows`` (int64 [b]) only."""
-        return Observation(*(values[rows] for values in self))
+        return SampleStatistics(*(values[rows] for values in self))
 
 
-def observe(logits: Tensor, labels: Tensor) -> Observation:
+def observe(logits: Tensor, labels: Tensor) -> SampleStatistics:
     """What ``logits`` (float [B, classes]) say of samples with these ``labels`` (int64 [B])."""
     logits, own = logits.detach().to("cpu", torch.float64), labels.cpu()[:, None]
     log_probabilities = logits.log_softmax(dim=1)
     probabilities = log_probabilities.exp()
-    return Observation(
+    return SampleStatistics(
         loss=-log_probabilities.gather(1, own)[:, 0],
         margin=_over_rivals(logits, own),
         probability_margin=_over_rivals(probabilities, own),
@@ -54,7 +54,7 @@ def _over_rivals(values: Tensor, own: Tensor) -> Tensor:
     return values.gather(1, own)[:, 0] - values.scatter(1, own, -torch.inf).amax(dim=1)
 
 
-def evaluated(node: Node, samples: Samples) -> Observation:
+def evaluated(node: Node, samples: Samples) -> SampleStatistics:
     """A forward pass of the node's current model over ``samples``: in evaluation mode, as they are, in their order."""
     return observe(node.logits(samples), samples.labels_at(torch.arange(len(samples))))
 
@@ -84,7 +84,7 @@ class Passing:
         self._positions.append(batch.positions)
         self._logits.append(logits.detach())
 
-    def take(self) -> tuple[Tensor, Observation, Tensor]:
+    def take(self) -> tuple[Tensor, SampleStatistics, Tensor]:
         """What has been noted since the last time, for `Trajectories.add`; public samples are left out.
 
         Returns:

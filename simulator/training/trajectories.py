@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from simulator.training.observations import Observation
+from simulator.training.observations import SampleStatistics
 
 NEVER = -1
 STATE = ("count", "forgotten", "loss", "margin", "probability_margin", "error", "correct", "learned")
@@ -36,7 +36,7 @@ class Trajectories:
         self._learned = torch.full((samples,), NEVER)
         self._losses = torch.empty(0, samples, dtype=torch.float64)
 
-    def add(self, positions: Tensor, seen: Observation, rounds: Tensor) -> None:
+    def add(self, positions: Tensor, seen: SampleStatistics, rounds: Tensor) -> None:
         """Take in observations.
 
         Args:
@@ -47,7 +47,7 @@ class Trajectories:
         for rows in visits(positions):
             self._add(positions[rows], seen.at(rows), rounds[rows])
 
-    def _add(self, at: Tensor, seen: Observation, rounds: Tensor) -> None:
+    def _add(self, at: Tensor, seen: SampleStatistics, rounds: Tensor) -> None:
         """Each sample once."""
         correct, count = seen.correct, self._count[at]
         self._loss[at] += seen.loss

@@ -9,17 +9,18 @@ from reference.experiments import small
 from torch.nn.functional import cross_entropy
 
 from auditing.class_shares import ClassSharesAudit
-from auditing.class_shares.attackers import ATTACKERS, Scene, compared_labels, histogram, labels, model, update
+from auditing.class_shares.attackers import ATTACKERS, RecordedRound, compared_labels, histogram, labels, model, update
 from auditing.class_shares.audit import largest_class, rank_correlation, total_variation
 from auditing.views.record import Stored
 from simulator import run
-from simulator.build import Simulation
 from simulator.core.errors import InputError
 from simulator.core.flat_module import FlatModule
 from simulator.core.soft_labels import SoftLabels
-from simulator.launch import audit, write_run_report
+from simulator.results.recordings import Recordings
 from simulator.results.run_directory import RunDirectory
-from simulator.results.views import Views
+from simulator.runs.audit import audit
+from simulator.runs.build import Simulation
+from simulator.runs.report import write_run_report
 
 ROUNDS = [1, 2, 4, 6]
 IDKD = {"name": "idkd", "start_round": 3, "every": 2, "threshold": 0.2}
@@ -61,7 +62,7 @@ def random_model(network, seed=0):
 def scene(world, sent=None, told=None):
     nodes, network = world
     start = {node.id: torch.zeros(network.num_parameters, dtype=torch.float64) for node in nodes}
-    return Scene(Kept(start, sent or {}), 1, nodes, network, told or {})
+    return RecordedRound(Kept(start, sent or {}), 1, nodes, network, told or {})
 
 
 class TestAttackers:
@@ -178,7 +179,7 @@ class TestAudit:
         told = [any(v is not None for v in each["tv"]) for each in result["attackers"]["labels"]["by_round"]]
         assert told == [False, False, True, True]
 
-        views = Views(finished / "views")
+        views = Recordings(finished / "recordings")
         for node in range(4):
             sent = views.parts(4, node, views.load(4, node, "receivers").tolist()[0])
             shares = sent["idkd.labels"].double().mean(0).numpy()

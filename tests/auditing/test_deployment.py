@@ -8,13 +8,13 @@ from reference.deployment import Deployment
 from reference.experiments import small
 
 from auditing.membership.audit import MembershipAudit
-from auditing.privacy.correlated_noise import CorrelatedNoise
-from auditing.privacy.empirical_audit import EmpiricalPrivacyAudit
+from auditing.privacy.audit import EmpiricalPrivacyAudit
+from methods.differential_privacy.correlated_noise import CorrelatedNoise
 from simulator import run
-from simulator.backends.flower.noise import noise_secrets
-from simulator.build import Simulation
-from simulator.launch import audit
+from simulator.deployment.transport.noise import noise_secrets
 from simulator.results.run_directory import RunDirectory
+from simulator.runs.audit import audit
+from simulator.runs.build import Simulation
 
 AUDITS = (
     MembershipAudit.Config(signals=("loss",), resamples=20, views=("final_model", "message")),
@@ -60,8 +60,8 @@ def test_correlated_noise_cancels_between_nodes_that_share_no_seed(tmp_path):
     deployment, noise = Deployment(experiment(settings), tmp_path), []
     blueprint = Simulation.of(deployment.experiment).blueprint
     for number in range(4):
-        site = deployment.site(number)
-        secrets = noise_secrets(deployment.terms.run, number, site.private_key(), site.public_keys)
+        node_folder = deployment.node_folder(number)
+        secrets = noise_secrets(deployment.manifest.run, number, node_folder.private_key(), node_folder.public_keys)
         (node,) = replace(blueprint, secrets=secrets).nodes([number])
         noise.append(CorrelatedNoise(CorrelatedNoise.Config(**settings)).noise(node))
     assert min(each.norm() for each in noise) > 1

@@ -12,10 +12,12 @@ from auditing.membership.self_check import self_check, told
 from auditing.metrics import Ranking, Resamples
 from auditing.replicas import train
 from simulator import run
-from simulator.build import Simulation
 from simulator.core.errors import InputError
-from simulator.launch import Run, audit, write_run_report
 from simulator.results.run_directory import RunDirectory
+from simulator.runs.audit import audit
+from simulator.runs.build import Simulation
+from simulator.runs.report import write_run_report
+from simulator.runs.run import Run
 
 HELD_OUT = ("data.held_out=0.5", "data.validation=0", "data.public=[]", "data.partition=iid", "rounds=1")
 PLAIN = MembershipAudit.Config(signals=("loss",), attacks=("threshold",), views=("final_model",), resamples=100)

@@ -6,15 +6,15 @@ from reference.experiments import METHODS, small
 from reference.multi_exit import PKD, clips
 
 from auditing.class_shares.audit import ClassSharesAudit
+from auditing.early_exit.audit import EarlyExitAudit
 from auditing.membership.audit import MembershipAudit
 from auditing.memorization import MemorizationAudit
 from auditing.metrics import Ranking
 from auditing.robustness import RobustnessAudit
-from auditing.wise.audit import WiseAudit
 from simulator import run
 from simulator.core.errors import InputError
-from simulator.launch import Run
-from simulator.results.views import Views
+from simulator.results.recordings import Recordings
+from simulator.runs.run import Run
 
 VALUES = [np.nan, np.inf]
 
@@ -65,17 +65,17 @@ def test_robustness(digits, tmp_path):
 
 def test_wise(tmp_path):
     done = spoilt(run(clips(methods=[PKD]), tmp_path), np.nan)
-    assert "in the model final of 1" in refused(WiseAudit, WiseAudit.Config(), done, tmp_path)
+    assert "in the model final of 1" in refused(EarlyExitAudit, EarlyExitAudit.Config(), done, tmp_path)
 
 
 def test_class_shares(tmp_path, monkeypatch):
     done = run(small("rounds=3", methods=METHODS, record={"rounds": [3]}), tmp_path)
-    load = Views.load
+    load = Recordings.load
 
     def spoiling(self, round, node, name):
         return load(self, round, node, name) * (np.nan if node == 2 and "parameters" in name else 1)
 
-    monkeypatch.setattr(Views, "load", spoiling)
+    monkeypatch.setattr(Recordings, "load", spoiling)
     assert "the model in the message of node 2 in round 3 is not finite" in refused(
         ClassSharesAudit, ClassSharesAudit.Config(), done, tmp_path
     )

@@ -18,14 +18,15 @@ from auditing.membership.scoring import signals_of
 from auditing.metrics import Ranking, Resamples
 from auditing.views.positions import observe
 from auditing.views.record import RunRecord, Stored
-from auditing.views.view import Observed, Pair, Scene, View
+from auditing.views.view import AttackScene, Observed, VictimPair, View
 from simulator import cli, load_experiment, run
-from simulator.core.audit import Audit
 from simulator.core.errors import InputError
 from simulator.core.flat_module import FlatModule
 from simulator.core.samples import Samples
-from simulator.launch import Run, audit, write_run_report
 from simulator.results.run_directory import RunDirectory
+from simulator.runs.audit import Audit, audit
+from simulator.runs.report import write_run_report
+from simulator.runs.run import Run
 from topologies import Topology, distances
 
 SIGNALS = ("loss", "curvature_trace")
@@ -219,8 +220,8 @@ def test_a_view_does_not_depend_on_which_others_are_asked_for(overfitted):
 def test_before_news_could_travel_there_is_nothing_to_see(overfitted):
     """After the first round, nodes two or more hops away have nothing of the victim's; neighbours do."""
     record, topology = RunRecord.of(overfitted), overfitted.directory.topology
-    scene, hops = Scene(record, topology), distances(topology.graph)
-    pairs = [Pair(v, u, scene.held(Stored("mixed", u, 1))) for v in range(6) for u in range(6) if v != u]
+    scene, hops = AttackScene(record, topology), distances(topology.graph)
+    pairs = [VictimPair(v, u, scene.held(Stored("mixed", u, 1))) for v in range(6) for u in range(6) if v != u]
     near, far = (View("", "", tuple(p for p in pairs if (hops[p[:2]] > 1) == distant)) for distant in (False, True))
     observed = Observed(record, tuple(scene.rows), (near, far), {})
     asked, population = Candidates.of(overfitted.nodes, 1000), overfitted.nodes[0].data.test

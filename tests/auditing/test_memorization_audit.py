@@ -22,8 +22,9 @@ from simulator import cli, run
 from simulator.core.errors import InputError
 from simulator.core.flat_module import FlatModule
 from simulator.core.seeding import generator
-from simulator.launch import Run, audit
 from simulator.results.run_directory import RunDirectory
+from simulator.runs.audit import audit
+from simulator.runs.run import Run
 
 KIND = "flipped labels"
 PLAIN = MemorizationAudit.Config(resamples=40, top=5, shown_nodes=2)

@@ -22,12 +22,15 @@ from auditing.replicas import FOLDER, seeds, train
 from auditing.views.positions import observe
 from auditing.views.record import RunRecord
 from simulator import load_experiment, run
-from simulator.build import ExperimentNodes, Simulation
 from simulator.core.errors import InputError, Interrupted
 from simulator.core.observer import Observer
-from simulator.launch import Run, audit, carry_on, write_run_report
 from simulator.results.checkpoint import Checkpoints
 from simulator.results.run_directory import RunDirectory
+from simulator.runs.audit import audit
+from simulator.runs.build import ExperimentNodes, Simulation
+from simulator.runs.launch import carry_on
+from simulator.runs.report import write_run_report
+from simulator.runs.run import Run
 
 HELD_OUT = ("data.held_out=0.4", "data.train_samples=240")
 VARIED = (

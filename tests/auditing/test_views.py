@@ -1,4 +1,4 @@
-"""Views of a network that was written by hand, and of small runs: who holds what, and what they make of it."""
+"""Recordings of a network that was written by hand, and of small runs: who holds what, and what they make of it."""
 
 from dataclasses import dataclass, field
 
@@ -9,11 +9,11 @@ from reference.experiments import small
 
 from auditing.views.positions import VIEWS, observe
 from auditing.views.record import RunRecord, Stored
-from auditing.views.view import Observation, Unseen
+from auditing.views.view import SignalSum, Unseen
 from simulator import run
 from simulator.core.errors import InputError
 from simulator.core.recording import Recording
-from simulator.results.views import Views
+from simulator.results.recordings import Recordings
 from topologies import Topology
 
 RECORDED = {"message", "mixed", "update", "guessed_update", "marginalized", "all_rounds", "coalition", "global"}
@@ -154,9 +154,9 @@ def test_what_was_not_recorded_is_refused_with_the_setting_to_add(name):
 
 def test_a_signal_is_summed_as_the_terms_say():
     values = np.random.default_rng(0).normal(size=(3, 2, 4))
-    observation = Observation.mean([((0, 1.0), (2, -1.0)), ((1, 1.0), (2, -1.0))])
+    observation = SignalSum.mean([((0, 1.0), (2, -1.0)), ((1, 1.0), (2, -1.0))])
     np.testing.assert_allclose(observation.signal(values), (values[0] + values[1]) / 2 - values[2])
-    assert np.array_equal(Observation(((1, 1.0),)).signal(values), values[1])
+    assert np.array_equal(SignalSum(((1, 1.0),)).signal(values), values[1])
 
 
 def test_candidates_of_recorded_models_are_those_of_their_victims():
@@ -187,7 +187,7 @@ def test_views_of_updates_are_refused_where_messages_hold_none(tmp_path, mixer, 
 
 def test_a_run_is_read_as_it_was_recorded(tmp_path):
     done = run(small("rounds=3", record={"rounds": [2, 3]}), tmp_path)
-    record, views = RunRecord.of(done), Views(done.path / "views")
+    record, views = RunRecord.of(done), Recordings(done.path / "recordings")
     assert (record.nodes, record.rounds) == (4, (2, 3))
     assert record.receivers(2, 0) == (1, 3)
     assert record.weights(2, 0) == done.directory.topology.row(0)
@@ -203,7 +203,7 @@ def test_a_run_is_read_as_it_was_recorded(tmp_path):
 
 def test_part_of_a_network_is_seen_as_a_network_of_its_own(tmp_path):
     """Two copies of a chain of three in one recording, with a message of its own for each receiver."""
-    views, rng = Views(tmp_path), np.random.default_rng(0)
+    views, rng = Recordings(tmp_path), np.random.default_rng(0)
     for node in range(6):
         others = [other for other in (node - 1, node + 1) if other // 3 == node // 3]
         models = {
@@ -229,7 +229,9 @@ def test_part_of_a_network_is_seen_as_a_network_of_its_own(tmp_path):
 
 def test_a_view_of_another_model_is_refused(tmp_path):
     done = run(small("rounds=1", record={"every": 1}), tmp_path)
-    Views(done.path / "views").save(Recording(1, 2, {"mixed": torch.zeros(3), "receivers": torch.tensor([1])}))
+    Recordings(done.path / "recordings").save(
+        Recording(1, 2, {"mixed": torch.zeros(3), "receivers": torch.tensor([1])})
+    )
     with pytest.raises(InputError, match="of node 2 in round 1: 3 parameters"):
         RunRecord.of(done).load(Stored("mixed", 2, 1))
 

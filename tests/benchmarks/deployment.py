@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from simulator import load_experiment, run
-from simulator.backends.flower.outbox import HEAD
-from simulator.backends.flower.sealing import LAYOUT, NONCE, TAG
-from simulator.build import Simulation
 from simulator.core.observer import Observer
 from simulator.deployment.plan import deployable
-from simulator.launch import Run, run_simulation
+from simulator.deployment.transport.outbox import HEAD
+from simulator.deployment.transport.sealing import LAYOUT, NONCE, TAG
+from simulator.runs.build import Simulation
+from simulator.runs.launch import run_simulation
+from simulator.runs.run import Run
 
 BESIDE = {"p2p": HEAD.size, "relay": LAYOUT.size + NONCE + TAG, "simulation": 0}  # bytes a message
 

@@ -12,7 +12,7 @@ import argparse
 import json
 import time
 
-from auditing.privacy.network_dp import by_distance, network_epsilon
+from auditing.network_privacy.network_dp import by_distance, network_epsilon
 from topologies import Topology, distances
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

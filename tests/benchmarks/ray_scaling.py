@@ -25,8 +25,8 @@ import numpy as np
 
 from simulator import load_experiment
 from simulator.backends.ray.session import connected
-from simulator.build import Simulation
 from simulator.core.backend import Backend, Order
+from simulator.runs.build import Simulation
 
 BATCH, TURNS = 32, 5
 CONTENDERS = {

@@ -26,8 +26,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from simulator import load_experiment
-from simulator.build import Simulation
 from simulator.core.node import Node
+from simulator.runs.build import Simulation
 from simulator.training.trainer import Trainer
 from simulator.training.trainers import TRAINERS
 

@@ -22,9 +22,9 @@ import torch
 
 from simulator import load_experiment
 from simulator.backends.worker import Worker
-from simulator.build import Simulation
+from simulator.config.experiment import Experiment
 from simulator.core.backend import Order
-from simulator.experiment import Experiment
+from simulator.runs.build import Simulation
 
 NODES, SAMPLES, VALIDATION, EPOCH = 4, 1250, 0.1, 18  # rounds an epoch, of two steps of 32
 MODELS = {"cnn": ({"name": "cnn", "width": 8}, (32, 32, 3)), "mlp": ({"name": "mlp", "hidden": [64]}, (8, 8, 1))}

@@ -19,12 +19,12 @@ from reference.deployment import Deployment
 from reference.experiments import METHODS, small
 from safetensors.torch import load, save
 
-from simulator.build import Simulation, rhythm
 from simulator.core.backend import Order
 from simulator.core.errors import InputError
 from simulator.deployment.collecting import Collection
-from simulator.deployment.site import finished_rounds
+from simulator.deployment.node_folder import finished_rounds
 from simulator.results.recorder import Recorder
+from simulator.runs.build import Simulation, run_schedule
 
 OUTSIDE = Path(tempfile.gettempdir()) / "outside of every run"
 pytestmark = [pytest.mark.slow, pytest.mark.exhaustive]
@@ -159,7 +159,11 @@ def collected(blueprint, folders, out):
     def gap():
         raise InputError()
 
-    collection, recorder, due = Collection.of(blueprint, folders, gap), Recorder(out), rhythm(blueprint.experiment).due
+    collection, recorder, due = (
+        Collection.of(blueprint, folders, gap),
+        Recorder(out),
+        run_schedule(blueprint.experiment).due,
+    )
     recorder.started(None)
     with closing(SimpleNamespace(close=lambda: recorder.finished("finished"))):
         unmixed = False
@@ -185,7 +189,7 @@ def collected(blueprint, folders, out):
 
 def test_a_hostile_node_is_taken_over_as_itself_or_refused_by_its_file(deployment, blueprint, tmp_path, capsys):
     random, found = np.random.default_rng(SEED), Counter()
-    honest = [deployment.site(node).state(deployment.terms.run) for node in range(4)]
+    honest = [deployment.node_folder(node).state(deployment.manifest.run) for node in range(4)]
     (tmp_path / "honest").mkdir()
     collected(blueprint, honest, tmp_path / "honest")
     for number in range(DRAWS):

@@ -13,11 +13,11 @@ import pytest
 import torch
 from reference.experiments import METHODS, nodes_of, small
 
-from simulator.backends.flower.inspection import Refused, inspect, received
-from simulator.backends.flower.outbox import Found
-from simulator.backends.flower.sealing import Seals, sealing_key
-from simulator.build import Simulation
 from simulator.core.message import Message
+from simulator.deployment.transport.inspection import Refused, inspect, received
+from simulator.deployment.transport.outbox import Found
+from simulator.deployment.transport.sealing import Seals, sealing_key
+from simulator.runs.build import Simulation
 
 pytestmark = [pytest.mark.slow, pytest.mark.exhaustive]
 

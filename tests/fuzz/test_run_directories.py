@@ -18,10 +18,11 @@ from reference.fuzzing import judge
 from auditing.memorization import MemorizationAudit
 from simulator import resume, run
 from simulator.core.errors import InputError, Problem, RumormillError
-from simulator.launch import audit, write_run_report
 from simulator.results.comparison import compare, find_runs
+from simulator.results.recordings import Recordings
 from simulator.results.run_directory import RunDirectory
-from simulator.results.views import Views
+from simulator.runs.audit import audit
+from simulator.runs.report import write_run_report
 
 MEMORY = 6 * 2**30  # bytes that an example may ask for beyond what there is
 MEMORIZATION = MemorizationAudit.Config(resamples=5, top=2, shown_nodes=1)
@@ -78,7 +79,7 @@ def compared(path):
 
 def viewed(path):
     """As audits of membership and of privacy read them."""
-    views = Views(path / "views")
+    views = Recordings(path / "recordings")
     for round in views.rounds(4):
         for node in range(4):
             assert views.parts(round, node, (node + 1) % 4)

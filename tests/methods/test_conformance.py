@@ -4,11 +4,11 @@ import pytest
 import torch
 from reference.conformance import check_method
 
+from simulator.config.experiment import Experiment
+from simulator.config.parsing import load_experiment
+from simulator.config.yaml_file import recipes
 from simulator.core.method import METHODS, Method
 from simulator.core.registry import PartSettings
-from simulator.experiment import Experiment
-from simulator.parsing import load_experiment
-from simulator.yaml_file import recipes
 
 # Settings under which the method changes training within six rounds; a method not named here runs with its defaults.
 ACTIVE = {

@@ -2,7 +2,7 @@
 
 import torch
 
-from auditing.privacy.dp_sgd import DPSGD, clipped_sum
+from methods.differential_privacy.dp_sgd import DPSGD, clipped_sum
 from simulator.training.feed import batch_length
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from simulator.deployment.collect import collect
 from simulator.deployment.folder import Addresses, write_folder
+from simulator.deployment.node_folder import NodeFolder
 from simulator.deployment.phase import take_part
 from simulator.deployment.plan import deployable, plan
 from simulator.deployment.records import sealed
 from simulator.deployment.relay import do_round
 from simulator.deployment.router import route
-from simulator.deployment.site import Site
 
 
 def free_addresses(count):
@@ -25,7 +25,7 @@ def free_addresses(count):
         return [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
 
 
-class OneAtATime(Site):
+class OneAtATime(NodeFolder):
     """In one process, nodes are made one after the other: torch has one random generator for what they begin with."""
 
     lock = threading.Lock()
@@ -42,24 +42,24 @@ class Deployment:
         self.folder = Path(path) / "deployment"
         self.experiment = deployable(experiment, **settings)
         ready = plan(self.experiment)
-        self.terms, self.links = ready.terms, ready.terms.links
-        addresses = Addresses("127.0.0.1:9443", free_addresses(ready.terms.nodes), range(ready.terms.nodes))
-        write_folder(self.folder, ready.experiment, self.terms, ready.topology, addresses)
+        self.manifest, self.links = ready.manifest, ready.manifest.links
+        addresses = Addresses("127.0.0.1:9443", free_addresses(ready.manifest.nodes), range(ready.manifest.nodes))
+        write_folder(self.folder, ready.experiment, self.manifest, ready.topology, addresses)
 
-    def site(self, node):
+    def node_folder(self, node):
         return OneAtATime.read(self.folder / "nodes" / f"node-{node}")
 
-    def p2p(self, until, nodes=None, seconds=20.0, **terms):
+    def p2p(self, until, nodes=None, seconds=20.0, **manifest):
         """A phase: `take_part` of all ``nodes`` at once; what each returned or raised, by node."""
         found, deadline = {}, time.monotonic() + seconds
 
         def node(number):
             try:
-                found[number] = take_part(self.site(number), replace(self.terms, **terms), until, deadline)
+                found[number] = take_part(self.node_folder(number), replace(self.manifest, **manifest), until, deadline)
             except Exception as error:
                 found[number] = error
 
-        every = range(self.terms.nodes) if nodes is None else nodes
+        every = range(self.manifest.nodes) if nodes is None else nodes
         threads = [threading.Thread(target=node, args=(number,)) for number in every]
         for thread in threads:
             thread.start()
@@ -71,9 +71,9 @@ class Deployment:
         """Rounds through a router; what it had in hand, by round."""
         mail, seen = {}, []
         for round in range(start, rounds + 1):
-            every = range(self.terms.nodes)
+            every = range(self.manifest.nodes)
             opened = {node: sealed(mail.get(node, {}), "from-") for node in every}
-            replies = {node: do_round(self.site(node), self.terms, round, opened[node]) for node in every}
+            replies = {node: do_round(self.node_folder(node), self.manifest, round, opened[node]) for node in every}
             mail = route(replies, self.links)
             seen.append(mail)
         return seen

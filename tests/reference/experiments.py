@@ -8,14 +8,14 @@ from typing import Any
 from reference.network import Existing
 
 from simulator import load_experiment
-from simulator.build import Simulation
+from simulator.config.experiment import Experiment
 from simulator.core.message import Envelope, Message
 from simulator.core.method import Method
 from simulator.core.node import Node
 from simulator.core.observer import Observer
-from simulator.experiment import Experiment
 from simulator.results.checkpoint import Checkpoints
 from simulator.results.recorder import Recorder
+from simulator.runs.build import Simulation
 
 PUBLIC = [
     {"dataset": "digits", "samples": 40},
@@ -117,5 +117,5 @@ def results(path: Path) -> dict[str, bytes]:
     last = sorted((path / "checkpoints").glob("round-*"))[-1]
     files = [path / "metrics.jsonl", path / "messages.jsonl", *sorted(last.glob("*.safetensors"))]
     files += sorted((path / "artifacts").glob("*"))
-    files += sorted((path / "views").glob("*/*"))
+    files += sorted((path / "recordings").glob("*/*"))
     return {str(file.relative_to(path)): file.read_bytes() for file in files}

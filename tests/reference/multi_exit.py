@@ -7,17 +7,17 @@ from typing import Any
 from torch import nn
 
 from simulator import load_experiment
+from simulator.config.experiment import Experiment
 from simulator.core.method import Method
 from simulator.core.samples import NodeData
-from simulator.data.compressed_video.views import Views
+from simulator.data.compressed_video.views import VideoViews
 from simulator.data.modalities import dealt
-from simulator.experiment import Experiment
 from simulator.models.multi_exit_video import MultiExitVideo
 from topologies import Topology
 
 from .network import Network, random_data, seeded, sgd
 
-CHANNELS = Views(segments=2).channels
+CHANNELS = VideoViews(segments=2).channels
 WIDTHS = (4, 6, 8)
 NETWORK = seeded(lambda: MultiExitVideo(MultiExitVideo.Config(widths=WIDTHS)).build((8, 8, 16), 3, CHANNELS))
 CLIPS = {

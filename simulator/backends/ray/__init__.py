@@ -62,7 +62,7 @@ class Ray(Backend):
             InputError: there are not as many nodes or GPUs, nothing answers at the address, or a node cannot be made.
             RunError: an actor keeps dying of it.
         """
-        from simulator.backends.ray.crew import Crew
+        from simulator.backends.ray.actor_pool import ActorPool
         from simulator.backends.ray.session import connected
 
         self._check(blueprint)
@@ -72,26 +72,26 @@ class Ray(Backend):
             check = opened.enter_context(connected(config.address))
             machines = self._machines(topology.num_nodes)
             parts = self._parts(topology, len(machines))
-            self._crew = Crew(blueprint, parts, machines, config.gpus_per_worker, check)
-            opened.callback(self._crew.dismiss)
-            self._crew.start()
+            self._actors = ActorPool(blueprint, parts, machines, config.gpus_per_worker, check)
+            opened.callback(self._actors.dismiss)
+            self._actors.start()
             self._opened = opened.pop_all()
 
     def superstep(self, order: Order) -> Callable[[], Replies]:
         """Tell the actors; what is returned waits for them."""
-        return self._crew.superstep(order)
+        return self._actors.superstep(order)
 
     def load(self, states: Mapping[int, Mapping[str, Tensor]]) -> None:
         """Restore the nodes' states."""
-        self._crew.load(states)
+        self._actors.load(states)
 
     def workers(self) -> Workers:
         """As of the replies collected last."""
-        return self._crew.workers()
+        return self._actors.workers()
 
     def revive(self) -> None:
         """Replace actors that died."""
-        self._crew.revive()
+        self._actors.revive()
 
     def close(self) -> None:
         """End the actors, and the connection to Ray if `start` made it."""

@@ -8,19 +8,19 @@ from itertools import chain
 import torch
 from torch import Tensor
 
-from simulator.backends.ray.parcel import Parcel
+from simulator.backends.ray.shared_tensors import SharedTensors
 from simulator.backends.worker import Worker
 from simulator.core.backend import Blueprint, Order, Reply
 from simulator.core.message import Message
 
-Outbox = Parcel[list[Message]]
+Outbox = SharedTensors[list[Message]]
 States = dict[int, dict[str, Tensor]]
 
 
 class Actor:
     """A `Worker` behind Ray's calls, with one torch thread: its results are those of a worker of `Local`."""
 
-    def make(self, blueprint: Parcel[Blueprint], ids: Sequence[int], worker_of: Sequence[int]) -> None:
+    def make(self, blueprint: SharedTensors[Blueprint], ids: Sequence[int], worker_of: Sequence[int]) -> None:
         """Make the nodes ``ids``; ``worker_of`` says for each node of the network which worker carries it.
 
         Raises:
@@ -34,7 +34,7 @@ class Actor:
         """Put the nodes back to their beginning and forget their mail."""
         self._worker.reset()
 
-    def load(self, states: Parcel[States]) -> None:
+    def load(self, states: SharedTensors[States]) -> None:
         """Restore the nodes' states; what has arrived cannot be written to, so the nodes get copies."""
         for state in states.content.values():
             for name, value in state.items():
@@ -43,7 +43,7 @@ class Actor:
 
     def superstep(
         self, order: Order, receivers: Sequence[int], *arrived: Outbox
-    ) -> Parcel[dict[int, Reply]] | tuple[Parcel[dict[int, Reply]] | Outbox, ...]:
+    ) -> SharedTensors[dict[int, Reply]] | tuple[SharedTensors[dict[int, Reply]] | Outbox, ...]:
         """Carry out ``order``.
 
         Args:
@@ -57,8 +57,8 @@ class Actor:
         inbox = chain.from_iterable(outbox.content for outbox in arrived)
         replies, sent = self._worker.superstep(order, inbox)
         if not receivers:
-            return Parcel(replies)
+            return SharedTensors(replies)
         outboxes: dict[int, list[Message]] = {worker: [] for worker in receivers}
         for message in sent:
             outboxes[self._worker_of[message.receiver]].append(message)
-        return Parcel(replies), *(Parcel(messages) for messages in outboxes.values())
+        return SharedTensors(replies), *(SharedTensors(messages) for messages in outboxes.values())

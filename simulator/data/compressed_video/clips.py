@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from simulator.data.compressed_video.cache import Arrays, Cache
 from simulator.data.compressed_video.encoder import reencode
 from simulator.data.compressed_video.reader import BrokenClip, Clip, UnsupportedCoding
-from simulator.data.compressed_video.views import Views
+from simulator.data.compressed_video.views import VideoViews
 
 
 class ClipReader:
-    """Reads clips as `Views` sees them, and remembers which were re-encoded or left out.
+    """Reads clips as `VideoViews` sees them, and remembers which were re-encoded or left out.
 
     Args:
         views: how a clip becomes a sample.
@@ -24,7 +24,7 @@ class ClipReader:
         skips: whether broken clips are left out, rather than refused.
     """
 
-    def __init__(self, views: Views, cache: Cache, *, reencodes: bool, skips: bool) -> None:
+    def __init__(self, views: VideoViews, cache: Cache, *, reencodes: bool, skips: bool) -> None:
         self._views, self._cache, self._reencodes, self._skips = views, cache, reencodes, skips
         self._read, self._reencoded = 0, 0
         self._left_out: list[Path] = []

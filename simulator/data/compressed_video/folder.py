@@ -16,7 +16,7 @@ from simulator.core.registry import PartSettings
 from simulator.data.compressed_video.cache import Cache
 from simulator.data.compressed_video.clips import ClipReader
 from simulator.data.compressed_video.split_lists import Split, read_split
-from simulator.data.compressed_video.views import Views
+from simulator.data.compressed_video.views import VideoViews
 from simulator.data.dataset import Dataset, ImageData
 
 _SUFFIXES = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"}
@@ -52,7 +52,7 @@ class VideoFolder(Dataset):
         path: Path
         lists: Path | None = None
         split: Literal[1, 2, 3] = 1
-        views: Views = Views()
+        views: VideoViews = VideoViews()
         reencode: bool = False
         broken: Literal["refuse", "skip"] = "refuse"
         cache: Path | None = Path("compressed_video_cache")

@@ -17,7 +17,7 @@ from simulator.data.compressed_video.cache import Arrays, Cache
 from simulator.data.compressed_video.encoder import Codec, encode
 from simulator.data.compressed_video.reader import Clip
 from simulator.data.compressed_video.scenes import ACTIONS, render
-from simulator.data.compressed_video.views import Views
+from simulator.data.compressed_video.views import VideoViews
 from simulator.data.dataset import Dataset, ImageData
 
 
@@ -52,7 +52,7 @@ class MovingShapes(Dataset):
         hint: float = Field(default=0.7, ge=0, le=1)
         nuisance: float = Field(default=1.0, ge=0)
         codec: Codec = "mpeg4"
-        views: Views = Views(size=32)
+        views: VideoViews = VideoViews(size=32)
         seed: int = Field(default=0, ge=0)
         cache: Path | None = Path("compressed_video_cache")
 

@@ -30,7 +30,7 @@ _CHANNELS: dict[Modality, Callable[[int], tuple[Channel, ...]]] = {
 }
 
 
-class Views(Settings):
+class VideoViews(Settings):
     """How a clip becomes a sample.
 
     Attributes:

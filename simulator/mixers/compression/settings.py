@@ -70,10 +70,10 @@ def compressor(settings: CompressionSettings) -> Compressor:
         return TopK(settings.keep) if settings.name == "top_k" else RandomK(settings.keep)
     if settings.bits is not None:
         return QSGD(settings.bits)
-    return Sign() if settings.name == "sign" else Identity()
+    return Sign() if settings.name == "sign" else NoCompression()
 
 
-class Identity:
+class NoCompression:
     """Everything, as it is."""
 
     def compress(self, vector: Tensor, random: np.random.Generator) -> Mapping[str, Tensor]:

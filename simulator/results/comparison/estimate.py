@@ -11,14 +11,14 @@ import numpy as np
 from simulator.results.formatting import fixed, significant
 
 
-class Estimate(NamedTuple):
+class MeanAndSpread(NamedTuple):
     """Mean and sample standard deviation over seeds; one seed has no spread."""
 
     mean: float
     spread: float | None
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> Estimate:
+    def of(cls, values: Sequence[float]) -> MeanAndSpread:
         """Of one value a seed; NaN where there is none."""
         known = np.array(values or [nan], dtype=np.float64)
         return cls(float(known.mean()), float(known.std(ddof=1)) if len(known) > 1 else None)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from simulator.core.errors import did_you_mean, wrong
-from simulator.results.comparison.estimate import Estimate
+from simulator.results.comparison.estimate import MeanAndSpread
 from simulator.results.comparison.groups import Group, last, seed
 from simulator.results.formatting import MISSING
 from simulator.results.run_directory import RunDirectory
@@ -40,7 +40,7 @@ class Gains:
     def _gain(self, group: Group, name: str) -> str:
         pairs = [(run, self._baseline.get(_point(run))) for run in group.finished if _arm(run) != self._against]
         gains = [100 * (last(run, name)[0] - last(other, name)[0]) for run, other in pairs if other]
-        return Estimate.of(gains).text(decimals=1) if gains else MISSING
+        return MeanAndSpread.of(gains).text(decimals=1) if gains else MISSING
 
 
 def _arm(run: RunDirectory) -> str:

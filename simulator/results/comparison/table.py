@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import nan
 
 from simulator.core.errors import InputError, wrong
-from simulator.results.comparison.estimate import Estimate
+from simulator.results.comparison.estimate import MeanAndSpread
 from simulator.results.comparison.gains import MEAN, WORST, Gains
 from simulator.results.comparison.groups import Group, grouped, last, readable, seed, status
 from simulator.results.formatting import MEGABYTE, MISSING, significant
@@ -62,9 +62,9 @@ def compare(runs: Sequence[RunDirectory], metrics: Sequence[str] = (), against: 
     return Comparison(groups, header, rows, tuple(notes), tuple(metrics))
 
 
-def estimate(group: Group, name: str) -> Estimate:
+def estimate(group: Group, name: str) -> MeanAndSpread:
     """Of a metric of the network, or of the nodes' mean, at the end of the finished runs of ``group``."""
-    return Estimate.of(_finals(group, name))
+    return MeanAndSpread.of(_finals(group, name))
 
 
 def _results(groups: Sequence[Group]) -> dict[str, list[str]]:
@@ -88,9 +88,9 @@ def _further(groups: Sequence[Group], metrics: Sequence[str]) -> dict[str, list[
     return found
 
 
-def _percent(share: Estimate) -> str:
+def _percent(share: MeanAndSpread) -> str:
     mean, spread = share
-    return Estimate(100 * mean, None if spread is None else 100 * spread).text(decimals=1)
+    return MeanAndSpread(100 * mean, None if spread is None else 100 * spread).text(decimals=1)
 
 
 def _megabytes(group: Group) -> float:

@@ -17,7 +17,7 @@ from simulator.results.formatting import describe, duration, significant
 from simulator.results.report.charts import chart_picture, heat_map
 from simulator.results.report.curves import curves
 from simulator.results.report.figures import Picture
-from simulator.results.report.ledger import Ledger
+from simulator.results.report.ledger import TrafficCount
 from simulator.results.run_directory import RunDirectory
 from topologies import Failures, diameter, draw, expected_rounds_to_halve, spectral_gap
 
@@ -90,7 +90,7 @@ def _mixing(run: RunDirectory) -> dict[str, str]:
     return {"spectral gap": significant(gap), "rounds to halve disagreement": halve}
 
 
-def failures(run: RunDirectory, ledger: Ledger) -> Iterator[Chapter]:
+def failures(run: RunDirectory, ledger: TrafficCount) -> Iterator[Chapter]:
     """How much of the network failed, where anything could."""
     rounds, lost = run.network_series("network/links_lost")
     _, away = run.network_series("network/away")
@@ -166,7 +166,7 @@ def _corruption(partition: Mapping[str, NDArray[Any]]) -> Iterator[str]:
         )
 
 
-def traffic(ledger: Ledger, carried: Mapping[str, int]) -> Chapter:
+def traffic(ledger: TrafficCount, carried: Mapping[str, int]) -> Chapter:
     """What was sent, by part and by link, and the bytes that others ``carried``."""
     others = tuple(f"{number:,} bytes in all went through {who}." for who, number in carried.items())
     if not ledger.messages:
@@ -176,7 +176,7 @@ def traffic(ledger: Ledger, carried: Mapping[str, int]) -> Chapter:
     return Chapter("Messages", (text, *others), tables=[ledger.part_table()], details=[edges])
 
 
-def nodes(run: RunDirectory, accuracies: Sequence[float], ledger: Ledger) -> Chapter:
+def nodes(run: RunDirectory, accuracies: Sequence[float], ledger: TrafficCount) -> Chapter:
     """One row for each node."""
     topology, sent = run.topology, ledger.by_sender()
     samples = np.bincount(run.partition()["train_node"], minlength=topology.num_nodes)

@@ -12,7 +12,7 @@ from simulator.core.report import Table
 
 
 @dataclass
-class Ledger:
+class TrafficCount:
     """Messages and bytes, counted in one pass over ``messages.jsonl``.
 
     Attributes:
@@ -30,7 +30,7 @@ class Ledger:
     rounds: int = 0
 
     @classmethod
-    def of(cls, messages: Iterable[Mapping[str, Any]]) -> Ledger:
+    def of(cls, messages: Iterable[Mapping[str, Any]]) -> TrafficCount:
         """Count ``messages``."""
         ledger = cls()
         for message in messages:

@@ -14,7 +14,7 @@ from simulator.results.formatting import cells
 from simulator.results.records import PROVENANCE
 from simulator.results.report import chapters
 from simulator.results.report.chapters import Chapter
-from simulator.results.report.ledger import Ledger
+from simulator.results.report.ledger import TrafficCount
 from simulator.results.report.summary import Summary
 from simulator.results.run_directory import RunDirectory
 
@@ -32,7 +32,7 @@ def write_report(run: RunDirectory, sections: Sequence[Section]) -> Path:
     Raises:
         InputError: the run directory is damaged.
     """
-    ledger, provenance = Ledger.of(run.messages()), run.read_json("provenance.json", PROVENANCE)
+    ledger, provenance = TrafficCount.of(run.messages()), run.read_json("provenance.json", PROVENANCE)
     summary = Summary.of(run, ledger, provenance)
     verdict = [*summary.sentences(), *(section.verdict for section in sections if section.verdict)]
     content = [*_chapters(run, sections, ledger, summary, provenance), chapters.origin(provenance)]
@@ -51,7 +51,11 @@ def write_report(run: RunDirectory, sections: Sequence[Section]) -> Path:
 
 
 def _chapters(
-    run: RunDirectory, sections: Sequence[Section], ledger: Ledger, summary: Summary, provenance: Mapping[str, Any]
+    run: RunDirectory,
+    sections: Sequence[Section],
+    ledger: TrafficCount,
+    summary: Summary,
+    provenance: Mapping[str, Any],
 ) -> list[Chapter]:
     accuracies = chapters.final(run, "test/accuracy")
     return [

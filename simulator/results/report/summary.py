@@ -8,7 +8,7 @@ from math import isfinite, nan
 from typing import Any
 
 from simulator.results.formatting import megabytes, percent, significant
-from simulator.results.report.ledger import Ledger
+from simulator.results.report.ledger import TrafficCount
 from simulator.results.run_directory import RunDirectory
 
 
@@ -37,7 +37,7 @@ class Summary:
     node_steps_a_second: float
 
     @classmethod
-    def of(cls, run: RunDirectory, ledger: Ledger, provenance: Mapping[str, Any]) -> Summary:
+    def of(cls, run: RunDirectory, ledger: TrafficCount, provenance: Mapping[str, Any]) -> Summary:
         """Sum up ``run``."""
         network = [metric for metric in run.metrics() if metric.node is None]
         last = max((metric.round for metric in network), default=0)

@@ -14,8 +14,8 @@ from auditing.privacy.empirical_epsilon import (
     one_run_p_value,
     upper_limit,
 )
-from auditing.privacy.gaussian_dp import epsilon_of
 from simulator.core.errors import InputError
+from simulator.privacy.gaussian_dp import epsilon_of
 
 AUDITS = 600
 # That no more than 5 % of the bounds are wrong is refuted, at a level of 1e-6, by more than this many of `AUDITS`.

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from auditing.privacy.accounting import GaussianSteps
 from auditing.privacy.empirical_epsilon import one_run_epsilon
-from auditing.privacy.perfect_attack import Noise, reaches, scores
+from auditing.privacy.perfect_attack import CanaryNoise, reaches, scores
+from simulator.privacy.accounting import GaussianSteps
 
 
 def drawn(sigma, rate, steps, included, trials=400):
-    noise = Noise(GaussianSteps(sigma, rate, 1e-4, "rdp"), steps)
+    noise = CanaryNoise(GaussianSteps(sigma, rate, 1e-4, "rdp"), steps)
     return scores(noise, np.array(included), trials, np.random.default_rng(0))
 
 
@@ -35,7 +35,7 @@ def test_the_area_under_the_curve_of_dp_sgd_at_an_epsilon_of_8():
 def test_three_of_sixty_rounds_show_next_to_nothing(steps, typical):
     """16 nodes, 40 canaries each, half of them guessed, with noise for an epsilon of 8 in 60 rounds of 5 steps."""
     coins = [np.random.default_rng(node).random(40) < 0.5 for node in range(16)]
-    noise = Noise(GaussianSteps(0.663, 0.032, 1e-4, "rdp"), steps)
+    noise = CanaryNoise(GaussianSteps(0.663, 0.032, 1e-4, "rdp"), steps)
     nodes, pooled = reaches([noise] * 16, coins, [20] * 16, 0.95, seed=0)
     assert pooled.typical == pytest.approx(typical, abs=0.1)
     assert pooled.typical < pooled.most < one_run_epsilon(640, 320, 320, 1e-4)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from auditing.robustness.ensemble import Model
+from auditing.robustness.ensemble import AttackedModel
 from simulator.core.flat_module import FlatModule
 from simulator.core.samples import Normalizer
 
@@ -25,7 +25,7 @@ def linear():
     def build(weight, transform=None):
         network = FlatModule(Linear(weight.shape[1], weight.shape[0]))
         network.module.eval()
-        return Model(network, weight.float().flatten(), Normalizer(torch.zeros(1), torch.ones(1), transform))
+        return AttackedModel(network, weight.float().flatten(), Normalizer(torch.zeros(1), torch.ones(1), transform))
 
     return build
 

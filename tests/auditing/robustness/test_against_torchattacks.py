@@ -8,8 +8,8 @@ from torch import nn
 from auditing.robustness import attacks
 from auditing.robustness.apgd import apgd
 from auditing.robustness.ascent import of_mean_softmax
-from auditing.robustness.budget import Budget
-from auditing.robustness.ensemble import Ensemble, Model
+from auditing.robustness.budget import PerturbationBudget
+from auditing.robustness.ensemble import AttackedModel, Ensemble
 from auditing.robustness.square import square
 from simulator.core.flat_module import FlatModule
 from simulator.core.samples import Normalizer
@@ -46,7 +46,7 @@ def trained():
         network.differentiate(nn.functional.cross_entropy(network.module(normalizer.of_pixels(images)), labels))
         parameters.sub_(0.1 * network.gradient)
     network.module.eval()
-    ensemble = Ensemble([Model(network, parameters, normalizer)])
+    ensemble = Ensemble([AttackedModel(network, parameters, normalizer)])
     assert ensemble.right(images, labels).double().mean() > 0.9
     return ensemble, images, labels
 
@@ -61,7 +61,7 @@ def accuracy(ensemble, images, labels):
 
 def test_fgsm_and_pgd_give_their_images(trained):
     ensemble, images, labels = trained
-    budget, model = Budget(EPS, STEPS, patient=True), OfShares(ensemble)
+    budget, model = PerturbationBudget(EPS, STEPS, patient=True), OfShares(ensemble)
     fgsm = attacks.fgsm(ensemble, images, labels, budget, np.random.default_rng(0))
     start = attacks._climb(of_mean_softmax, ensemble, images, labels, budget, images, False)
     alpha = attacks.REACH * EPS / STEPS
@@ -74,7 +74,7 @@ def test_fgsm_and_pgd_give_their_images(trained):
 
 def test_apgd_and_square_are_as_strong(trained):
     ensemble, images, labels = trained
-    budget, model = Budget(EPS, STEPS, queries=300), OfShares(ensemble)
+    budget, model = PerturbationBudget(EPS, STEPS, queries=300), OfShares(ensemble)
     ours = apgd(ensemble, images, labels, budget, np.random.default_rng(0))
     library = theirs(torchattacks.APGD(model, eps=EPS, steps=STEPS, loss="ce", seed=0), images, labels)
     assert accuracy(ensemble, ours, labels) <= accuracy(ensemble, library, labels) + 0.05

@@ -9,12 +9,12 @@ from torch.nn.functional import nll_loss
 
 from auditing.robustness.apgd import apgd, margin
 from auditing.robustness.ascent import a_gd, d_ag, of_mean_softmax, u_gd
-from auditing.robustness.budget import Budget
+from auditing.robustness.budget import PerturbationBudget
 from auditing.robustness.ensemble import Ensemble
 from auditing.robustness.threats import ATTACKS
 from simulator.core.input_transform import InputTransform
 
-BUDGET = Budget(eps=8 / 255, steps=20, queries=200)
+BUDGET = PerturbationBudget(eps=8 / 255, steps=20, queries=200)
 
 
 class Coarse(InputTransform):

@@ -8,10 +8,10 @@ from reference.experiments import small
 
 from auditing.robustness import RobustnessAudit
 from simulator import run
-from simulator.core.audit import AUDITS
+from simulator.config.parsing import load_part
 from simulator.core.errors import InputError
-from simulator.launch import audit, write_run_report
-from simulator.parsing import load_part
+from simulator.runs.audit import AUDITS, audit
+from simulator.runs.report import write_run_report
 
 QUICK = {
     "samples": 16,

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditing.robustness.budget import Budget
+from auditing.robustness.budget import PerturbationBudget
 from auditing.robustness.transfer import Fit, Transfers, transfers
 
 STRENGTHS = (0.02, 0.04, 0.06, 0.08)
@@ -44,7 +44,7 @@ def test_equal_models_transfer_everything_and_opposite_ones_nothing(linear, imag
     weight = torch.randn(2, 16, generator=torch.Generator().manual_seed(3))
     models = [linear(weight), linear(weight), linear(-weight)]
     labels = (images.flatten(1) @ weight.T).argmax(1)
-    found = transfers(models, images, labels, (0.1, 0.3), Budget(0.1, 20), np.random.default_rng(0))
+    found = transfers(models, images, labels, (0.1, 0.3), PerturbationBudget(0.1, 20), np.random.default_rng(0))
 
     assert found.clean.tolist() == [1, 1, 0]
     assert found.counts[1, 0, 0] > 0

@@ -12,7 +12,7 @@ from methods.idkd import IDKD
 from methods.idkd.report import disclosed
 from methods.idkd.wire import HISTOGRAM, LABELS, POSITIONS
 from simulator import resume, run
-from simulator.launch import write_run_report
+from simulator.runs.report import write_run_report
 from topologies import Topology
 
 GRAPHS = {

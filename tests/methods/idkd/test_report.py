@@ -8,7 +8,7 @@ from methods.idkd import IDKD
 from methods.idkd.report import HEADER, disclosed
 from methods.idkd.wire import HISTOGRAM, ORIGINS
 from simulator import run
-from simulator.launch import write_run_report
+from simulator.runs.report import write_run_report
 
 METHOD = {"name": "idkd", "start_round": 1, "every": 3, "hops": 2, "threshold": "youden"}
 

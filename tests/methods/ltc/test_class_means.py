@@ -5,7 +5,7 @@ from math import nan
 import pytest
 import torch
 
-from methods.ltc.class_means import ClassMeans, Source
+from methods.ltc.class_means import ClassMeans, JudgedBy
 
 LABELS = torch.tensor([0, 0, 2])  # of the classes 0 to 3
 
@@ -30,7 +30,7 @@ def test_own_samples_come_first_then_neighbours_then_all_of_the_nodes():
     found = at_checkpoint(subject, [1.0, 2.0, 6.0], told(9, 4, 9, nan), told(9, 8, nan, nan))
 
     assert found == [1.5, 6.0, 6.0, 3.0]
-    assert subject.sources.tolist() == [Source.OWN, Source.NEIGHBOURS, Source.OWN, Source.NODE]
+    assert subject.sources.tolist() == [JudgedBy.OWN, JudgedBy.NEIGHBOURS, JudgedBy.OWN, JudgedBy.NODE]
 
 
 def test_what_is_told_are_own_means_alone():

@@ -12,11 +12,11 @@ from reference.network import Network, random_data, sgd
 from torch.nn.functional import cross_entropy
 
 from methods.ltc import LTC
-from methods.ltc.class_means import Source
+from methods.ltc.class_means import JudgedBy
 from simulator import load_experiment, resume, run
 from simulator.core.errors import InputError, RunError
 from simulator.core.method import Method
-from simulator.launch import branch
+from simulator.runs.launch import branch
 from topologies import Topology
 
 MODES = {
@@ -125,14 +125,14 @@ def test_a_class_without_validation_samples_is_judged_by_the_neighbours():
     network.run(8)
 
     sources = [saved(network, node)["sources"].tolist() for node in range(4)]
-    assert sources[0] == [Source.NEIGHBOURS, Source.OWN, Source.OWN]
-    assert sources[1] == [Source.NEIGHBOURS, Source.NEIGHBOURS, Source.OWN]
-    assert sources[2] == [Source.OWN, Source.NODE, Source.OWN]  # its neighbours 1 and 3 lack class 1 as well
+    assert sources[0] == [JudgedBy.NEIGHBOURS, JudgedBy.OWN, JudgedBy.OWN]
+    assert sources[1] == [JudgedBy.NEIGHBOURS, JudgedBy.NEIGHBOURS, JudgedBy.OWN]
+    assert sources[2] == [JudgedBy.OWN, JudgedBy.NODE, JudgedBy.OWN]  # its neighbours 1 and 3 lack class 1 as well
     assert all(np.isfinite(saved(network, node)["score/ltc"]).all() for node in range(4))
 
     alone, _ = ring(data, share_means=False)
     alone.run(8)
-    assert saved(alone)["sources"].tolist() == [Source.NODE, Source.OWN, Source.OWN]
+    assert saved(alone)["sources"].tolist() == [JudgedBy.NODE, JudgedBy.OWN, JudgedBy.OWN]
     assert (saved(alone)["score/ltc"] != saved(network)["score/ltc"]).any()
 
 

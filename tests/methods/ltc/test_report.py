@@ -8,7 +8,7 @@ from methods.ltc import LTC
 from methods.ltc.report import SHOWN, _grids, shown
 from simulator import run
 from simulator.core.report import HeatMap, ImageGrid
-from simulator.launch import write_run_report
+from simulator.runs.report import write_run_report
 
 NOISE = "data.corruption.labels={name: symmetric, rate: 0.2}"
 

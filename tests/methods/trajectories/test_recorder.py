@@ -15,7 +15,7 @@ from methods.trajectories.report import area
 from simulator import resume, run
 from simulator.core.errors import InputError
 from simulator.core.method import Method
-from simulator.launch import write_run_report
+from simulator.runs.report import write_run_report
 from simulator.training.trajectories import suspicion
 from topologies import Topology
 

@@ -9,13 +9,13 @@ from reference.experiments import small
 from reference.network import Network, random_data, seeded, sgd
 
 from auditing.membership.audit import MembershipAudit
-from auditing.privacy.network_audit import NetworkPrivacyAudit
+from auditing.network_privacy.audit import NetworkPrivacyAudit
 from methods.trend import Trend
 from methods.trend.quantizers import Uniform
 from simulator import run
 from simulator.core.errors import InputError
-from simulator.launch import write_run_report
 from simulator.models.small import MLP
+from simulator.runs.report import write_run_report
 from topologies import Topology
 
 MODEL = seeded(lambda: MLP(MLP.Config(hidden=(7,))).build((8, 8, 1), 3))

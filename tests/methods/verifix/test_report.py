@@ -6,7 +6,7 @@ import pytest
 from methods.verifix import Verifix
 from methods.verifix.report import HEADER, LAYER_HEADER
 from simulator import run
-from simulator.launch import write_run_report
+from simulator.runs.report import write_run_report
 
 METHOD = {"alphas": [1.0, 10.0, 100.0]}
 

@@ -12,12 +12,12 @@ from reference.experiments import METHODS, results, small
 from simulator import load_experiment, run
 from simulator.backends.local import Local
 from simulator.backends.ray import Ray
-from simulator.build import Simulation
+from simulator.config.yaml_file import recipes
 from simulator.core.backend import Order, Workers
 from simulator.core.errors import InputError, RunError, wrong
 from simulator.core.node import Place
 from simulator.core.samples import Samples
-from simulator.yaml_file import recipes
+from simulator.runs.build import Simulation
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("shared_ray")]
 

@@ -13,10 +13,10 @@ from reference.experiments import METHODS, At, results, small
 
 from simulator import resume, run
 from simulator.backends.ray import Ray
-from simulator.build import Simulation
 from simulator.core.backend import Order, WorkerLost, Workers
 from simulator.core.errors import RunError
 from simulator.core.observer import Observer
+from simulator.runs.build import Simulation
 
 pytestmark = pytest.mark.ray
 

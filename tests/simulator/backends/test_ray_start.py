@@ -14,8 +14,8 @@ from reference.network import Existing
 
 from simulator import run
 from simulator.backends.ray import Ray, session
-from simulator.build import Simulation
 from simulator.core.errors import InputError
+from simulator.runs.build import Simulation
 
 pytestmark = pytest.mark.ray
 

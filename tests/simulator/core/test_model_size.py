@@ -3,8 +3,8 @@
 import pytest
 from reference.experiments import small
 
-from simulator.build import Simulation
 from simulator.core.errors import InputError
+from simulator.runs.build import Simulation
 
 TOO_LARGE = [
     {"hidden": [10**18]},

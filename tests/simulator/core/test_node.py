@@ -4,9 +4,9 @@ import pytest
 import torch
 from reference.experiments import small
 
-from simulator.build import Simulation
 from simulator.core.method import Method
 from simulator.core.registry import PartSettings
+from simulator.runs.build import Simulation
 
 
 @pytest.fixture

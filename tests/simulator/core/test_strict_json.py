@@ -10,10 +10,10 @@ from simulator import run
 from simulator.core.observer import Speed
 from simulator.core.report import Metric
 from simulator.core.strict_json import dumps, loads
-from simulator.launch import write_run_report
 from simulator.results.comparison import as_markdown, compare, find_runs
 from simulator.results.recorder import Recorder
 from simulator.results.run_directory import RunDirectory
+from simulator.runs.report import write_run_report
 
 
 def strict(text):

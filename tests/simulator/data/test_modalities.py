@@ -7,14 +7,14 @@ import pytest
 import torch
 from reference.multi_exit import CHANNELS, ONE_EACH, clips, one_modality, samples
 
+from auditing.early_exit.audit import EarlyExitAudit
 from auditing.membership.audit import MembershipAudit
-from auditing.wise.audit import WiseAudit
 from simulator import run
-from simulator.build import Simulation
 from simulator.core.errors import InputError
 from simulator.core.samples import Samples, VerifiedData
 from simulator.data.modalities import dealt
-from simulator.launch import audit
+from simulator.runs.audit import audit
+from simulator.runs.build import Simulation
 from simulator.training.evaluation import evaluate
 from topologies import Topology
 
@@ -128,7 +128,7 @@ def test_audits_that_show_a_node_the_samples_of_others_are_refused(tmp_path):
     done = run(clips("data.held_out=0.3", data=ONE_EACH, rounds=1), tmp_path)
     with pytest.raises(InputError, match=r"data\.modality_by_node: nodes hold one modality each, and membership shows"):
         audit(done.path, MembershipAudit.Config(name="membership"))
-    assert (audit(done.path, WiseAudit.Config()) / "result.json").exists()
+    assert (audit(done.path, EarlyExitAudit.Config()) / "result.json").exists()
 
 
 @pytest.mark.parametrize(

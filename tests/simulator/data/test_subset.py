@@ -9,7 +9,8 @@ from simulator.core.errors import InputError
 from simulator.data.content import Content
 from simulator.data.coreset import CoresetChoice, coreset
 from simulator.data.dataset import ImageData
-from simulator.launch import Run, branch, resume
+from simulator.runs.launch import branch, resume
+from simulator.runs.run import Run
 
 
 @pytest.fixture(scope="module")

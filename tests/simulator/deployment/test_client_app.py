@@ -9,7 +9,7 @@ from reference.experiments import small
 
 from simulator.core.errors import InputError
 from simulator.deployment import client_app, phase
-from simulator.deployment.client_app import _site
+from simulator.deployment.client_app import _node_folder
 from simulator.deployment.records import packed
 
 
@@ -23,27 +23,29 @@ def folder(deployment):
     return deployment.folder
 
 
-def site(node_config, run_config):
-    return _site(SimpleNamespace(node_config=node_config, run_config=run_config))
+def node_folder(node_config, run_config):
+    return _node_folder(SimpleNamespace(node_config=node_config, run_config=run_config))
 
 
 def test_a_supernode_is_the_node_of_its_folder_whatever_the_run_says(folder):
     own = {"folder": str(folder / "nodes" / "node-2"), "partition-id": 1}
-    assert site(own, {"folder": "/elsewhere"}).node == 2
-    assert site({"partition-id": 1}, {"folder": str(folder)}).node == 1
+    assert node_folder(own, {"folder": "/elsewhere"}).node == 2
+    assert node_folder({"partition-id": 1}, {"folder": str(folder)}).node == 1
 
 
 def test_a_supernode_without_a_folder_is_told_how_to_start():
     with pytest.raises(InputError, match=r"node-config: names no folder(.|\n)*start.sh"):
-        site({}, {"folder": ""})
+        node_folder({}, {"folder": ""})
 
 
 def test_a_phase_ends_at_the_time_of_day_that_all_were_given(deployment, monkeypatch):
     asked = []
-    monkeypatch.setattr(phase, "take_part", lambda site, terms, until, deadline: asked.append((until, deadline)) or 5)
+    monkeypatch.setattr(
+        phase, "take_part", lambda folder, manifest, until, deadline: asked.append((until, deadline)) or 5
+    )
     monkeypatch.setattr(client_app, "Message", lambda content, reply_to: content)  # Flower's needs a run
     context = SimpleNamespace(
-        node_config={"folder": str(deployment.site(0).folder)}, run_config=deployment.terms.to_config()
+        node_config={"folder": str(deployment.node_folder(0).folder)}, run_config=deployment.manifest.to_config()
     )
     message = SimpleNamespace(content=packed({"until": 6, "ends": time.time() + 40.0}))
     assert client_app.gossip(message, context)["content"]["round"] == 5

@@ -15,12 +15,12 @@ import pytest
 from reference.experiments import METHODS, results, small
 
 from simulator import run
-from simulator.build import Simulation
 from simulator.core.errors import RunError
 from simulator.core.observer import Observer
 from simulator.deployment.guard import MARK
 from simulator.deployment.plan import deployable
-from simulator.launch import run_simulation
+from simulator.runs.build import Simulation
+from simulator.runs.launch import run_simulation
 
 pytestmark = [pytest.mark.flower, pytest.mark.slow]
 
@@ -93,7 +93,7 @@ def test_relay_gives_the_bytes_of_local_and_the_superlink_stores_none_of_them(ca
     *database, name = stored
     text = b"".join(database)
     assert name in text  # the label of sealed messages, and of the run
-    for file in (done.path / "views").rglob("*.safetensors"):
+    for file in (done.path / "recordings").rglob("*.safetensors"):
         data = file.read_bytes()
         pieces = [data[start : start + 16] for start in range(1024, len(data) - 16, 512)]
         assert not any(piece in text for piece in pieces if piece.count(0) < 4)

@@ -8,14 +8,14 @@ import yaml
 from reference.deployment import Deployment
 from reference.experiments import small
 
-from simulator.backends.flower.certificates import Identity
 from simulator.core.errors import InputError
 from simulator.deployment.collect import collect
 from simulator.deployment.folder import Addresses
+from simulator.deployment.node_folder import NodeFolder
 from simulator.deployment.plan import deployable, plan
-from simulator.deployment.site import Site
-from simulator.deployment.terms import Terms
+from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.tolerance import bears_losses
+from simulator.deployment.transport.certificates import Identity
 
 CLOCK = {"step_seconds": 0.01}
 
@@ -28,10 +28,10 @@ def deployment(tmp_path_factory):
 def test_every_node_gets_its_own_part_and_nobody_elses(deployment):
     secrets = {}
     for node in range(4):
-        site = deployment.site(node)
-        Identity.read(site.folder).check(f"node-{node}")
-        assert set(site.neighbours) == set(site.keys) == {(node - 1) % 4, (node + 1) % 4}
-        secrets[node] = [(site.folder / name).read_bytes() for name in ("node.key", "seal.key", "supernode")]
+        node_folder = deployment.node_folder(node)
+        Identity.read(node_folder.folder).check(f"node-{node}")
+        assert set(node_folder.neighbours) == set(node_folder.keys) == {(node - 1) % 4, (node + 1) % 4}
+        secrets[node] = [(node_folder.folder / name).read_bytes() for name in ("node.key", "seal.key", "supernode")]
     assert len({secret for own in secrets.values() for secret in own}) == 12
     for file in deployment.folder.rglob("*"):
         secret = file.suffix == ".key" or file.name in ("supernode", "superexec.secret")
@@ -46,7 +46,7 @@ def test_the_app_holds_the_terms_and_flower_takes_it(deployment):
     from flwr.supercore.object_ref import validate
 
     flwr = tomllib.loads((deployment.folder / "app" / "pyproject.toml").read_text())["tool"]["flwr"]["app"]
-    assert Terms.read(flwr["config"]) == deployment.terms
+    assert RunManifest.read(flwr["config"]) == deployment.manifest
     for component in flwr["components"].values():
         assert validate(component, project_dir=deployment.folder / "app") == (True, None)
 
@@ -55,7 +55,7 @@ def test_the_readme_has_a_command_for_every_host(deployment):
     text = (deployment.folder / "README.md").read_text()
     for node in range(4):
         assert f"register nodes/node-{node}/supernode.pub" in text
-        assert f"node {node}, {deployment.site(node).listen}" in text
+        assert f"node {node}, {deployment.node_folder(node).listen}" in text
     assert "{" not in text.replace("location /v1/fleet/ {", "").replace("location = /health  {", "").replace(
         "location /          {", ""
     )
@@ -94,7 +94,7 @@ def test_bad_input_is_refused_by_name(deployment, tmp_path):
     with pytest.raises(InputError, match="exists already"):
         Deployment(small(), deployment.folder.parent)
     with pytest.raises(InputError, match="is not the folder of a node"):
-        Site.read(tmp_path)
+        NodeFolder.read(tmp_path)
     with pytest.raises(InputError, match="is not the folder of a deployment"):
         collect(tmp_path)
     with pytest.raises(InputError, match=r"holds 0 of 6 rounds"):

@@ -10,10 +10,10 @@ import torch
 from reference.deployment import Deployment
 from reference.experiments import small
 
-from simulator.backends.flower.memory import Memory
 from simulator.core.errors import InputError
 from simulator.core.message import Envelope
 from simulator.core.report import Artifact, Metric
+from simulator.deployment.transport.saved_rounds import SavedRounds
 
 ONES = {"found": np.ones(2)}
 
@@ -30,10 +30,10 @@ def collected(done, tmp_path):
     """``collected(change)``: what comes of it when ``change(memory)`` was at node 1's folder before."""
 
     def collect(change):
-        state = done.site(1).state(done.terms.run)
+        state = done.node_folder(1).state(done.manifest.run)
         shutil.copytree(state, tmp_path / "kept")
         try:
-            change(Memory(state))
+            change(SavedRounds(state))
             return done.collected(tmp_path / "runs")
         finally:
             shutil.rmtree(state)

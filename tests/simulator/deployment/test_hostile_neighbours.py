@@ -7,8 +7,8 @@ import torch
 from reference.deployment import Deployment
 from reference.experiments import METHODS, small
 
-from simulator.backends.flower.memory import Memory
 from simulator.core.node import Node
+from simulator.deployment.transport.saved_rounds import SavedRounds
 from simulator.results.report.page import write_report
 from simulator.results.run_directory import RunDirectory
 
@@ -45,7 +45,7 @@ def disks(deployment):
     """Of the honest nodes: all parameters that are on their disks, and what they have refused."""
     models, refused = [], []
     for node in (0, 2, 3):
-        memory = Memory(deployment.site(node).state(deployment.terms.run))
+        memory = SavedRounds(deployment.node_folder(node).state(deployment.manifest.run))
         models += [memory.load(round)[0]["parameters"] for round in memory.rounds()]
         replies = [memory.reply(round, "absorb") for round in range(ROUNDS)]
         refused += [(m.node, m.name, m.round) for reply in replies for m in reply.metrics if "refused" in m.name]

@@ -85,7 +85,7 @@ def shell(tmp_path):
 @pytest.mark.slow
 def test_following_the_readme_gives_the_bytes_of_local(shell, tmp_path):
     ready = plan(deployable(small(rounds=4)))
-    write_folder(shell.folder, ready.experiment, ready.terms, ready.topology, loopback(4))
+    write_folder(shell.folder, ready.experiment, ready.manifest, ready.topology, loopback(4))
     text = (shell.folder / "README.md").read_text()
     (link, start) = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)[:2]
     (serve, connect, *register) = link.strip().splitlines()

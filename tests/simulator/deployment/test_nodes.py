@@ -8,10 +8,10 @@ from reference.deployment import Deployment
 from reference.experiments import METHODS, results, small
 
 from simulator import run
-from simulator.backends.flower.memory import Memory
 from simulator.core.errors import InputError, RunError
 from simulator.deployment.records import sealed
 from simulator.deployment.relay import do_round
+from simulator.deployment.transport.saved_rounds import SavedRounds
 
 QGM, IDKD = METHODS
 PUSH = {"graph": "exponential", "nodes": 4, "weights": "push", "schedule": "one_peer_exponential"}
@@ -57,7 +57,7 @@ def test_relay_gives_the_bytes_of_local_and_the_router_sees_none_of_them(case, t
 
 
 def recordings(deployment, rounds):
-    memories = [Memory(deployment.site(node).state(deployment.terms.run)) for node in range(4)]
+    memories = [SavedRounds(deployment.node_folder(node).state(deployment.manifest.run)) for node in range(4)]
     return [
         found for memory in memories for round in range(rounds) for found in memory.reply(round, "absorb").recordings
     ]
@@ -77,7 +77,7 @@ def test_the_search_for_plaintext_finds_it_where_it_is():
 
 def test_a_node_broken_off_at_any_point_goes_on_from_its_disk(tmp_path, monkeypatch):
     """Node 1 dies in the middle of every other write, and is started again."""
-    deployment, write = Deployment(experiment("idkd"), tmp_path, round_timeout=60), Memory._write
+    deployment, write = Deployment(experiment("idkd"), tmp_path, round_timeout=60), SavedRounds._write
     deaths = []
 
     def dying(memory, file, data):
@@ -87,7 +87,7 @@ def test_a_node_broken_off_at_any_point_goes_on_from_its_disk(tmp_path, monkeypa
             raise KeyboardInterrupt
         write(memory, file, data)
 
-    monkeypatch.setattr(Memory, "_write", dying)
+    monkeypatch.setattr(SavedRounds, "_write", dying)
     restart_until_done(deployment, monkeypatch)
     assert len(deaths) == 6
     assert results(deployment.collected(tmp_path / "deployed")) == expected(experiment("idkd"), tmp_path)
@@ -98,10 +98,10 @@ def restart_until_done(deployment, monkeypatch):
 
     once = module.take_part
 
-    def again(site, terms, until, deadline):
+    def again(node_folder, manifest, until, deadline):
         while True:
             try:
-                return once(site, terms, until, deadline)
+                return once(node_folder, manifest, until, deadline)
             except KeyboardInterrupt:
                 continue
 
@@ -123,7 +123,7 @@ def test_a_node_that_comes_late_sits_out_what_it_has_missed(tmp_path):
     deployment = Deployment(experiment("d-psgd", rounds=8), tmp_path)
     deployment.p2p(4, nodes=[0, 1, 2], join_timeout=1.0)
     assert deployment.p2p(8, join_timeout=20.0, round_timeout=3.0) == dict.fromkeys(range(4), 8)
-    memory = Memory(deployment.site(3).state(deployment.terms.run))
+    memory = SavedRounds(deployment.node_folder(3).state(deployment.manifest.run))
     steps = [memory.reply(round, "work").steps for round in range(8)]
     assert steps[1:3] == [0, 0]
     assert steps[5:] == [1, 1, 1]
@@ -156,14 +156,14 @@ def relayed_to_node_0(path, case, capsys):
     """``refused(mail)``: what node 0 says when it is given ``mail`` of the first round; and mail of two rounds."""
     deployment = Deployment(experiment(case), path, plane="relay")
     seen = [{node: sealed(letters, "from-") for node, letters in mail.items()} for mail in deployment.relay(2)[:2]]
-    site, terms = deployment.site(0), deployment.terms
+    node_folder, manifest = deployment.node_folder(0), deployment.manifest
 
     def refused(mail):
-        shutil.rmtree(site.state(terms.run))
-        do_round(site, terms, 0, {})
+        shutil.rmtree(node_folder.state(manifest.run))
+        do_round(node_folder, manifest, 0, {})
         capsys.readouterr()
-        do_round(site, terms, 1, mail)
-        metrics = Memory(site.state(terms.run)).reply(0, "absorb").metrics
+        do_round(node_folder, manifest, 1, mail)
+        metrics = SavedRounds(node_folder.state(manifest.run)).reply(0, "absorb").metrics
         return capsys.readouterr().out, sorted(m.name for m in metrics if m.name.startswith("refused/"))
 
     return refused, seen
@@ -201,8 +201,8 @@ def test_on_the_relay_too_parts_that_need_every_message_get_it_or_an_error(tmp_p
 
 def test_a_node_of_another_experiment_or_version_takes_no_part(tmp_path):
     deployment, other = Deployment(experiment("d-psgd"), tmp_path / "a"), Deployment(experiment("qgm"), tmp_path / "b")
-    deployment.site(0).check(deployment.terms)
+    deployment.node_folder(0).check(deployment.manifest)
     with pytest.raises(InputError, match=r"experiment.yaml: is not the experiment of this run, as node 0 sees it"):
-        deployment.site(0).check(other.terms)
+        deployment.node_folder(0).check(other.manifest)
     with pytest.raises(InputError, match=r"node 0 has rumormill .*, and the run wants 9.9"):
-        deployment.site(0).check(other.terms.__class__(**{**vars(deployment.terms), "version": "9.9"}))
+        deployment.node_folder(0).check(other.manifest.__class__(**{**vars(deployment.manifest), "version": "9.9"}))

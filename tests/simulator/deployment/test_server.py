@@ -8,14 +8,14 @@ import pytest
 from flwr.app import ConfigRecord, RecordDict
 
 from simulator.core.errors import InputError
-from simulator.deployment import members, post, server_app
+from simulator.deployment import members, messenger, server_app
 from simulator.deployment.members import gather
-from simulator.deployment.post import Office
+from simulator.deployment.messenger import Messenger
 from simulator.deployment.records import packed
 from simulator.deployment.router import route
-from simulator.deployment.terms import Terms
+from simulator.deployment.run_manifest import RunManifest
 
-TERMS = Terms("run", "print", "1.0", "p2p", 2, "0>1 1>0", 10, 5, 1.0, 1.0, join_timeout=0.3)
+MANIFEST = RunManifest("run", "print", "1.0", "p2p", 2, "0>1 1>0", 10, 5, 1.0, 1.0, join_timeout=0.3)
 
 
 class Grid:
@@ -63,19 +63,19 @@ def letter(content, dst_node_id, message_type, ttl=None):
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch):
     monkeypatch.setattr(members, "Message", letter)
-    monkeypatch.setattr(post, "Message", letter)
+    monkeypatch.setattr(messenger, "Message", letter)
     monkeypatch.setattr(members, "POLL", 0.01)
-    monkeypatch.setattr(post, "POLL", 0.01)
-    monkeypatch.setattr(post, "RETRY", 0.0)
+    monkeypatch.setattr(messenger, "POLL", 0.01)
+    monkeypatch.setattr(messenger, "RETRY", 0.0)
 
 
 def test_all_nodes_are_found_whatever_flower_calls_them():
-    assert gather(Grid({77: [hello(1)], 55: [(5, "gone"), hello(0)]}), TERMS) == {0: (55, 3), 1: (77, 3)}
+    assert gather(Grid({77: [hello(1)], 55: [(5, "gone"), hello(0)]}), MANIFEST) == {0: (55, 3), 1: (77, 3)}
 
 
 def test_those_who_are_missing_are_named_and_waited_for(capsys):
     with pytest.raises(RuntimeError, match=r"of 2 nodes, these have not joined in 0.3 s: 1"):
-        gather(Grid({55: [hello(0)]}), TERMS)
+        gather(Grid({55: [hello(0)]}), MANIFEST)
     assert "waiting for nodes 0, 1: 0 s left" in capsys.readouterr().out
 
 
@@ -91,31 +91,31 @@ def test_those_who_are_missing_are_named_and_waited_for(capsys):
 )
 def test_those_who_do_not_fit_are_refused(said, refusal):
     with pytest.raises(RuntimeError, match=refusal):
-        gather(Grid({55: [hello(0)], 77: [said]}), TERMS)
+        gather(Grid({55: [hello(0)], 77: [said]}), MANIFEST)
 
 
 def test_what_a_lost_supernode_was_asked_is_asked_again(capsys):
-    office = Office(
+    messenger = Messenger(
         Grid({55: [(5, "Node Unavailable"), (8, "stopped responding"), {"round": 4}], 77: [{"round": 5}]}),
         {0: 55, 1: 77},
     )
-    assert office.ask("train.gossip", {0: {"until": 5}, 1: {"until": 5}}, 1.0) == {0: {"round": 4}, 1: {"round": 5}}
+    assert messenger.ask("train.gossip", {0: {"until": 5}, 1: {"until": 5}}, 1.0) == {0: {"round": 4}, 1: {"round": 5}}
     assert capsys.readouterr().out.count("sending again") == 2
 
 
 def test_what_a_node_cannot_do_ends_the_run():
     with pytest.raises(RuntimeError, match="node 0: training diverged"):
-        Office(Grid({55: [(2, "training diverged")]}), {0: 55}).ask("train.gossip", {0: {}}, 1.0)
+        Messenger(Grid({55: [(2, "training diverged")]}), {0: 55}).ask("train.gossip", {0: {}}, 1.0)
 
 
 def test_a_node_that_never_answers_is_named(monkeypatch):
-    monkeypatch.setattr(post, "GRACE", 0.1)
+    monkeypatch.setattr(messenger, "GRACE", 0.1)
     with pytest.raises(RuntimeError, match="no answer from nodes 0 "):
-        Office(Grid({55: []}), {0: 55}).ask("train.gossip", {0: {}}, 0.1)
+        Messenger(Grid({55: []}), {0: 55}).ask("train.gossip", {0: {}}, 0.1)
 
 
 class Reports:
-    """An `Office` whose nodes report ``reached``, a phase after the other, and that keeps what they were asked."""
+    """An `Messenger` whose nodes report ``reached``, a phase after the other, and that keeps what they were asked."""
 
     nodes = (0, 1)
 
@@ -128,23 +128,23 @@ class Reports:
 
 
 def test_phases_end_at_the_same_rounds_wherever_they_begin():
-    office = Reports((5, 5), (8, 7), (10, 10))
-    server_app._phases(office, TERMS, finished=3)
-    assert [asked[0]["until"] for asked in office.asked] == [5, 10, 10]
+    messenger = Reports((5, 5), (8, 7), (10, 10))
+    server_app._phases(messenger, MANIFEST, finished=3)
+    assert [asked[0]["until"] for asked in messenger.asked] == [5, 10, 10]
 
 
 def test_all_nodes_have_the_same_deadline():
     """Also one that is sent its orders again: it must not go on alone when its neighbours have broken off."""
-    office, now = Reports((10, 10)), time.time()
-    server_app._phases(office, TERMS, finished=9)
-    (asked,) = office.asked
+    messenger, now = Reports((10, 10)), time.time()
+    server_app._phases(messenger, MANIFEST, finished=9)
+    (asked,) = messenger.asked
     assert asked[0] == asked[1]
-    assert asked[0]["ends"] == pytest.approx(now + TERMS.phase_timeout, abs=1.0)
+    assert asked[0]["ends"] == pytest.approx(now + MANIFEST.phase_timeout, abs=1.0)
 
 
 def test_a_phase_in_which_a_node_has_finished_no_round_ends_the_run():
     with pytest.raises(RuntimeError, match=r"no round was finished within 1 s: raise backend.phase_timeout"):
-        server_app._phases(Reports((5, 3)), TERMS, finished=3)
+        server_app._phases(Reports((5, 3)), MANIFEST, finished=3)
 
 
 def test_mail_goes_along_links_only(capsys):
@@ -168,7 +168,7 @@ def test_what_is_no_mail_is_not_delivered_and_its_sender_named(bad, capsys):
 @pytest.mark.parametrize("reached", [None, "5", 5.0, -1, 11, 2**62, True], ids=str)
 def test_a_node_cannot_have_reached_what_is_no_round(reached):
     with pytest.raises(RuntimeError, match="node 1: its reply has"):
-        server_app._phases(Reports((5, reached)), TERMS, finished=3)
+        server_app._phases(Reports((5, reached)), MANIFEST, finished=3)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_a_node_cannot_have_reached_what_is_no_round(reached):
 )
 def test_what_is_no_introduction_is_refused(changes):
     with pytest.raises(RuntimeError, match=r"is refused"):
-        gather(Grid({55: [hello(0)], 77: [hello(1) | changes]}), TERMS)
+        gather(Grid({55: [hello(0)], 77: [hello(1) | changes]}), MANIFEST)
 
 
 def test_a_reply_without_this_apps_record_is_refused_by_name():
@@ -191,7 +191,7 @@ def test_a_reply_without_this_apps_record_is_refused_by_name():
     grid = Grid({55: [{}]})
     grid.pull_messages = lambda numbers: [empty]
     with pytest.raises(RuntimeError, match="node 0: its reply holds no record of this app"):
-        Office(grid, {0: 55}).ask("train.gossip", {0: {}}, 1.0)
+        Messenger(grid, {0: 55}).ask("train.gossip", {0: {}}, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -205,17 +205,17 @@ def test_a_reply_without_this_apps_record_is_refused_by_name():
 def test_terms_that_cannot_be_are_refused_by_name(changes):
     (name,) = changes
     with pytest.raises(InputError, match=name.replace("_", "-")):
-        Terms.read(TERMS.to_config() | {name.replace("_", "-"): changes[name]})
+        RunManifest.read(MANIFEST.to_config() | {name.replace("_", "-"): changes[name]})
 
 
 @pytest.mark.parametrize("run", ["", "..", "../../elsewhere", "a/b", "x" * 33, "ü", "a\n"])
 def test_what_cannot_name_a_run_is_refused(run):
     with pytest.raises(InputError, match=r"run: (.|\n)* is no name of a run"):
-        Terms.read(replace(TERMS, run=run).to_config())
+        RunManifest.read(replace(MANIFEST, run=run).to_config())
 
 
 def test_terms_survive_the_apps_configuration():
-    assert Terms.read(TERMS.to_config()) == TERMS
-    assert TERMS.links == {(0, 1), (1, 0)}
-    assert all(isinstance(value, (str, int, float)) for value in TERMS.to_config().values())
-    RecordDict({"config": ConfigRecord(TERMS.to_config())})
+    assert RunManifest.read(MANIFEST.to_config()) == MANIFEST
+    assert MANIFEST.links == {(0, 1), (1, 0)}
+    assert all(isinstance(value, (str, int, float)) for value in MANIFEST.to_config().values())
+    RecordDict({"config": ConfigRecord(MANIFEST.to_config())})

@@ -17,7 +17,7 @@ from simulator.core.errors import InputError
 from simulator.results.comparison import as_markdown, compare, find_runs, show, write_html
 from simulator.results.comparison.figures import pictures
 from simulator.results.comparison.labels import differences, labels
-from simulator.results.comparison.table import Estimate
+from simulator.results.comparison.estimate import MeanAndSpread
 from simulator.results.formatting import MISSING
 from simulator.results.report.figures import COLOURS
 from topologies import Topology
@@ -132,7 +132,7 @@ def test_means_and_standard_deviations_over_seeds(two_groups):
     ],
 )
 def test_estimates_as_text(values, decimals, text):
-    assert Estimate.of(values).text(decimals) == text
+    assert MeanAndSpread.of(values).text(decimals) == text
 
 
 def test_runs_that_did_not_finish_are_told_with_the_reason(two_groups):

@@ -4,7 +4,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.results.report.ledger import Ledger
+from simulator.results.report.ledger import TrafficCount
 
 ids = st.integers(0, 4)
 parts = st.dictionaries(st.sampled_from(["parameters", "labels", "tracker"]), st.integers(0, 10**9), max_size=3)
@@ -19,7 +19,7 @@ def messages(draw: st.DrawFn) -> dict[str, Any]:
 
 @given(st.lists(messages(), max_size=30))
 def test_every_byte_is_in_every_view_once(sent: list[dict[str, Any]]) -> None:
-    ledger = Ledger.of(iter(sent))  # an iterator: one pass has to do
+    ledger = TrafficCount.of(iter(sent))  # an iterator: one pass has to do
     total = sum(sum(message["parts"].values()) for message in sent)
     assert ledger.total == total
     assert ledger.by_part().total() == ledger.by_sender().total() == total
@@ -37,7 +37,7 @@ def test_every_byte_is_in_every_view_once(sent: list[dict[str, Any]]) -> None:
 def test_parts_count_the_messages_that_carry_them_and_rounds_count_from_one() -> None:
     plain = {"round": 0, "sender": 0, "receiver": 1, "wire": 90, "parts": {"parameters": 60}}
     rich = {"round": 4, "sender": 1, "receiver": 0, "wire": 130, "parts": {"parameters": 60, "labels": 40}}
-    ledger = Ledger.of([plain, rich])
+    ledger = TrafficCount.of([plain, rich])
     assert ledger.rounds == 5
     assert ledger.part_table().rows == [
         ("parameters", 2, 120, 75.0),

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 import pytest
 from reference.experiments import SMALL, At, small
 
-from auditing.wise.audit import WiseAudit
+from auditing.early_exit.audit import EarlyExitAudit
 from simulator import resume, run
 from simulator.core.errors import InputError
-from simulator.launch import audit, write_run_report
 from simulator.results.lock import FILE, locked
 from simulator.results.run_directory import RunDirectory
+from simulator.runs.audit import audit
+from simulator.runs.report import write_run_report
 from simulator.sweep import load_sweep, run_sweep
 
 
@@ -48,7 +49,7 @@ def test_while_another_process_writes_a_run_it_is_neither_resumed_nor_audited_no
     with holder(finished) as process:
         for action in (
             lambda: resume(finished),
-            lambda: audit(finished, WiseAudit.Config(name="wise")),
+            lambda: audit(finished, EarlyExitAudit.Config(name="early_exit")),
             lambda: write_run_report(RunDirectory.open(finished)),
         ):
             with pytest.raises(InputError, match=rf"is being written by process {process.pid} on .*\n.*Wait"):

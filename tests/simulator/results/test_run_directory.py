@@ -13,12 +13,12 @@ import pytest
 from reference.experiments import small
 
 from simulator import run
-from simulator.build import Simulation
 from simulator.core import atomic
 from simulator.core.errors import InputError
 from simulator.results import run_directory
 from simulator.results.comparison import compare, find_runs
 from simulator.results.run_directory import RunDirectory
+from simulator.runs.build import Simulation
 
 TESTS = Path(__file__).parents[2]
 
@@ -103,7 +103,7 @@ def test_a_run_that_the_disk_has_no_room_for_is_refused_before_it_starts(tmp_pat
     experiment = small(record={"every": 1}, checkpoint={"every": 2, "keep": "all"})
     room = Simulation.of(experiment).room()
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, room.of_views + room.of_checkpoints - 1))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, room.of_recordings + room.of_checkpoints - 1))
     with pytest.raises(InputError, match=r"needs about .* on disk, and .* are free"):
         run(experiment, tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -113,6 +113,6 @@ def test_the_room_is_what_a_run_takes(tmp_path):
     experiment = small("model.hidden=[256]", record={"every": 2}, checkpoint={"every": 2, "keep": 2})
     room = Simulation.of(experiment).room()
     path = run(experiment, tmp_path).path
-    for folder, expected in (("views", room.of_views), ("checkpoints", room.of_checkpoints * 2 / 3)):
+    for folder, expected in (("recordings", room.of_recordings), ("checkpoints", room.of_checkpoints * 2 / 3)):
         size = sum(file.stat().st_size for file in (path / folder).rglob("*") if file.is_file())
         assert size == pytest.approx(expected, rel=0.2)

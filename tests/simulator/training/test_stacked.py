@@ -270,4 +270,4 @@ def test_what_cannot_be_stacked_is_refused_before_the_run_or_left_alone(what, re
 
     done = trained(tmp_path, "auto", rounds=1, **changes)
     assert done.directory.experiment["training"]["trainer"] == "sequential"
-    assert reason in done.directory.read_json("provenance.json")["choices"]["trainer"]["because"]
+    assert reason in done.directory.read_json("provenance.json")["autotuned"]["trainer"]["because"]

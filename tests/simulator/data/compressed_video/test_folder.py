@@ -10,7 +10,7 @@ from reference.videos import coded, square
 from simulator.core.errors import InputError
 from simulator.data.compressed_video.encoder import encode
 from simulator.data.compressed_video.folder import VideoFolder
-from simulator.data.compressed_video.views import Views
+from simulator.data.compressed_video.views import VideoViews
 from simulator.data.dataset import ImageData
 
 SOUND, WITH_B_FRAMES = encode(square(6)), coded(square(6), "mpeg4", "avi", bf="2")
@@ -24,7 +24,7 @@ def put(root: Path, name: str, content: bytes = SOUND) -> None:
 
 
 def load(root: Path, **settings: Any) -> ImageData:
-    views = Views(size=8, segments=1)
+    views = VideoViews(size=8, segments=1)
     data = VideoFolder(VideoFolder.Config.model_validate({"path": "clips", "views": views} | settings)).load(root)
     data.validate()
     return data
@@ -59,7 +59,7 @@ def test_a_cache_hit_equals_a_miss_and_needs_no_decoding(tmp_path: Path, monkeyp
     put(tmp_path, "train/run/e.avi", WITH_B_FRAMES)
     fresh = load(tmp_path, reencode=True, cache=None)
     missed = load(tmp_path, reencode=True)
-    monkeypatch.setattr(Views, "sample", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(VideoViews, "sample", lambda *_: pytest.fail("decoded again"))
     hit = load(tmp_path, reencode=True)
     for data in (missed, hit):
         assert np.array_equal(data.x_train, fresh.x_train)

@@ -9,13 +9,13 @@ from reference.videos import STEP_X, STEP_Y, coded, inside, square
 
 from simulator.data.compressed_video.encoder import encode
 from simulator.data.compressed_video.reader import BrokenClip, Clip, UnsupportedCoding
-from simulator.data.compressed_video.views import Views, choose
+from simulator.data.compressed_video.views import VideoViews, choose
 
 CLIP = Clip("square", encode(square(12, 128, 128)))  # one I-frame, eleven P-frames
 
 
 def test_channels_lie_group_after_group_and_frame_after_frame() -> None:
-    views = Views(segments=2, size=16)
+    views = VideoViews(segments=2, size=16)
     layout = [(channel.group, channel.picture) for channel in views.channels]
     assert layout == [
         *(("mv", n) for n in (0, 0, 1, 1)),
@@ -28,17 +28,17 @@ def test_channels_lie_group_after_group_and_frame_after_frame() -> None:
 
 
 def test_each_modality_alone_is_its_part_of_the_whole() -> None:
-    whole = Views(modalities=("iframe", "step_mv", "residual", "mv"), size=20)
+    whole = VideoViews(modalities=("iframe", "step_mv", "residual", "mv"), size=20)
     sample = whole.sample(CLIP)
     for group in whole.modalities:
-        alone = Views(modalities=(group,), size=20).sample(CLIP)
+        alone = VideoViews(modalities=(group,), size=20).sample(CLIP)
         assert np.array_equal(alone, sample[..., [channel.group == group for channel in whole.channels]])
 
 
 @pytest.mark.parametrize("size", [128, 64])
 def test_motion_shrinks_with_the_picture(size: int) -> None:
     """The middle frame is the sixth: the square has moved by 5 or 6 steps, of which `reach` makes 127."""
-    views = Views(modalities=("mv", "step_mv"), segments=1, size=size, reach=32)
+    views = VideoViews(modalities=("mv", "step_mv"), segments=1, size=size, reach=32)
     rows, columns = (slice(side.start * size // 128, side.stop * size // 128) for side in inside(5))
     across, down, step_across, step_down = views.sample(CLIP)[rows, columns].reshape(-1, 4).T
     scale = size / 128 * 127 / 32
@@ -49,13 +49,13 @@ def test_motion_shrinks_with_the_picture(size: int) -> None:
 
 
 def test_motion_beyond_reach_is_cut_off() -> None:
-    views = Views(modalities=("mv",), segments=1, size=128, reach=2)
+    views = VideoViews(modalities=("mv",), segments=1, size=128, reach=2)
     assert (views.sample(CLIP)[inside(5)] == 255).all()
 
 
 def test_a_still_clip_is_nothing_but_its_iframe() -> None:
     pictures = np.full((6, 32, 32, 3), 77, dtype=np.uint8)
-    sample = Views(size=8, segments=2).sample(Clip("still", encode(pictures)))
+    sample = VideoViews(size=8, segments=2).sample(Clip("still", encode(pictures)))
     assert (sample[..., :10] == 128).all()
     assert np.abs(sample[..., 10:].astype(int) - 77).max() <= 2
 
@@ -82,12 +82,12 @@ def test_before_the_next_iframe_motion_is_longest() -> None:
 
 def test_clips_without_motion_are_refused() -> None:
     with pytest.raises(BrokenClip, match="holds a single frame"):
-        Views().sample(Clip("one", encode(square(1))))
+        VideoViews().sample(Clip("one", encode(square(1))))
     with pytest.raises(UnsupportedCoding, match="has I-frames only"):
-        Views().sample(Clip("still", coded(square(3), "mpeg4", g="1")))
+        VideoViews().sample(Clip("still", coded(square(3), "mpeg4", g="1")))
 
 
 @pytest.mark.parametrize("modalities", [(), ("mv", "mv"), ("flow",)])
 def test_modalities_are_known_and_listed_once(modalities: tuple[str, ...]) -> None:
     with pytest.raises(ValidationError):
-        Views.model_validate({"modalities": modalities})
+        VideoViews.model_validate({"modalities": modalities})

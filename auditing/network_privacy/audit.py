@@ -1,0 +1,139 @@
+"""The audit of what a run's noise promises: epsilon of each node's contributions against each other node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field, PositiveInt
+
+from auditing.network_privacy.account import Account, Summary, summary
+from auditing.network_privacy.declared_noise import DeclaredNoise, noise_of
+from auditing.network_privacy.linear_training import remembering, undeclared
+from auditing.network_privacy.report import section
+from simulator.config.experiment import Experiment
+from simulator.core import atomic
+from simulator.core.damage import read_json
+from simulator.core.errors import InputError, Problem
+from simulator.core.method import METHODS
+from simulator.core.report import Section
+from simulator.core.strict_json import dumps
+from simulator.results.run_directory import RunDirectory
+from simulator.runs.audit import Audit
+from simulator.runs.run import experiment_of
+from topologies import Topology, TopologyError
+
+EXACT = 60_000  # injections times nodes squared that are accounted exactly; 32 nodes and 50 rounds are
+
+
+class NetworkPrivacyAudit(Audit):
+    """What noise promises: epsilon of each node's contributions against each other node; an account, no attack."""
+
+    class Config(Audit.Config):
+        """Settings of `NetworkPrivacyAudit`.
+
+        Attributes:
+            name: the audit's.
+            noise_multiplier: standard deviation of a node's noise in a round over its clipping norm; for runs whose
+                methods declare none.
+            delta: of (epsilon, delta).
+            relation: whether neighbouring runs differ by a node that contributes or not, or by what it contributes.
+            block: rounds after which all models are told to the observer, to save time (`network_dp.pairwise`); by
+                default as many as are quickly accounted exactly.
+            graphs: to compare with, of as many nodes.
+        """
+
+        name: str = "network_privacy"
+        noise_multiplier: float | None = Field(None, gt=0)
+        delta: float = Field(1e-5, gt=0, lt=1)
+        relation: Literal["add_remove", "replace"] = "add_remove"
+        block: PositiveInt | None = None
+        graphs: tuple[str, ...] = ("ring", "torus", "random_regular", "complete")
+
+    config: Config
+
+    def conduct(self, run: Path, results: Path) -> None:
+        """Account for the noise that the experiment declares; see `Audit.conduct`."""
+        directory = RunDirectory.open(run)
+        experiment = experiment_of(directory)
+        problems = [*self._not_for_this_audit(), *_not_linear(experiment), *_unaccounted_parts(directory)]
+        if problems:
+            raise InputError(*problems)
+        result = self._result(experiment, noise_of(directory, experiment, self.config.noise_multiplier))
+        results.mkdir(parents=True, exist_ok=True)
+        atomic.write(results / "result.json", dumps(result) + "\n")
+
+    @classmethod
+    def sections(cls, results: Path) -> Sequence[Section]:
+        """One section: epsilon by distance, beside the published formula and other graphs, and from node to node."""
+        return [section(read_json(results / "result.json"))]
+
+    def _result(self, experiment: Experiment, declared: DeclaredNoise) -> dict[str, Any]:
+        """The content of ``result.json``; null is a node against itself."""
+        network = experiment.topology.build(experiment.seed)
+        injections = declared.maps[0].injections
+        block = self.config.block or max(1, EXACT // (network.base.num_nodes**2 * injections))
+        account = Account(declared, {"add_remove": 1.0, "replace": 2.0}[self.config.relation], self.config.delta, block)
+        epsilon, published = account.between_nodes(network), account.published(network)
+        graphs, left_out = self._others(account, network.base.num_nodes, experiment.seed)
+        return {
+            "settings": self.config.model_dump(mode="json"),
+            "noise": {
+                "source": declared.source,
+                "noise_multipliers": np.unique(declared.noise.independent).tolist(),
+                "correlated_multiplier": declared.noise.correlated,
+                "clip": declared.clip,
+                "steps": declared.steps,
+            },
+            "memory": [] if all(maps.is_plain for maps in declared.maps) else remembering(experiment),
+            "rounds": experiment.rounds,
+            "block": block if block < experiment.rounds else None,
+            "all_messages": account.all_messages(network),
+            "epsilon": [[None if np.isnan(value) else value for value in row] for row in epsilon.tolist()],
+            "by_distance": summary(epsilon, network.base),
+            "published": None if published is None else summary(published, network.base),
+            "graphs": graphs,
+            "left_out": left_out,
+        }
+
+    def _others(self, account: Account, nodes: int, seed: int) -> tuple[dict[str, Summary], list[str]]:
+        """Epsilon by distance on the graphs to compare with, and those that have no form with so many nodes."""
+        found, left_out = {}, []
+        for name in self.config.graphs:
+            try:
+                topology = Topology.build(name, nodes, seed=seed)
+            except TopologyError as error:
+                left_out.append(f"{name}: {error.message}")
+            else:
+                found[name] = summary(account.between_nodes(topology), topology)
+        return found, left_out
+
+    def _not_for_this_audit(self) -> Iterator[Problem]:
+        given = {"--attack": self.config.attacks, "--signal": self.config.signals, "--replicas": self.config.replicas}
+        for option, value in given.items():
+            if value:
+                yield Problem(option, "network_privacy carries out no attack.", "Leave the option out.")
+
+
+def _not_linear(experiment: Experiment) -> Iterator[Problem]:
+    """What keeps the messages from being those of `linear_gossip`."""
+    if experiment.mode != "synchronous":
+        yield Problem("mode", "only synchronous rounds can be accounted.", "Run with mode: synchronous.")
+        return
+    yield from undeclared(experiment)
+    if experiment.data.modality_by_node:
+        what = "nodes of different modalities exchange no parameters, and all links are accounted."
+        yield Problem("data.modality_by_node", what, "Leave it out.")
+    for settings in experiment.methods:
+        if METHODS.load(settings.name).keeps_apart(settings):
+            what = f"{settings.name} keeps parameters from travelling over some links, and all of them are accounted."
+            yield Problem("methods", what, "Run without it, or let it share everything.")
+
+
+def _unaccounted_parts(directory: RunDirectory) -> Iterator[Problem]:
+    parts = {part for message in directory.messages() for part in message["parts"]} - {"parameters"}
+    if parts:
+        what = f"messages carry {', '.join(sorted(parts))} beside the parameters, which is not accounted."
+        yield Problem("methods", what, "Run without the method that sends it.")

@@ -1,0 +1,93 @@
+"""The Gaussian noise that a run trained with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditing.network_privacy.linear_gossip import Noise
+from auditing.network_privacy.linear_rounds import Maps
+from auditing.network_privacy.linear_training import NoisePlace, maps_of
+from simulator.config.experiment import Experiment
+from simulator.core.errors import InputError, Problem, wrong
+from simulator.core.method import METHODS
+from simulator.results.run_directory import RunDirectory
+
+
+@dataclass(frozen=True)
+class DeclaredNoise:
+    """The noise on what nodes add to their models in a round, over the clipping norm.
+
+    Attributes:
+        source: the method that adds it, or "" where it is assumed.
+        noise: its standard deviations.
+        steps: noisy steps in a round. Signals of k steps, each clipped and noisy by itself, are together sqrt(k) times
+            as large beside their noise as that of one.
+        clip: the clipping norm, where it is known.
+        maps: what nodes do in each round, and how it adds to that.
+    """
+
+    source: str
+    noise: Noise
+    steps: int
+    clip: float | None
+    maps: tuple[Maps, ...]
+
+
+def noise_of(run: RunDirectory, experiment: Experiment, assumed: float | None) -> DeclaredNoise:
+    """The noise of the method that has a ``noise_multiplier`` among its settings, or else the ``assumed`` multiplier.
+
+    Assumed noise is added, with a signal of bounded norm, to what a node's local steps make of its model in a round.
+
+    If the setting is None, each node's multiplier is in what the method saved: artifacts of its name. Noise is taken to
+    be on the gradient of every local step, unless the method's class says ``noisy_updates = True``.
+
+    Raises:
+        InputError: there is no noise, or noise that cannot be accounted.
+    """
+    settings = {method.name: method.model_dump() for method in experiment.methods}
+    noisy = [name for name, values in settings.items() if "noise_multiplier" in values]
+    if len(noisy) > 1:
+        what = f"{' and '.join(noisy)} both add noise, which is not accounted together."
+        raise wrong("methods", what, "Audit a run with one of them.")
+    if noisy and assumed is not None:
+        raise wrong("noise_multiplier", f"the run trained with {noisy[0]}'s own noise.", "Leave the setting out.")
+    name = noisy[0] if noisy else ""
+    values = settings.get(name, {"noise_multiplier": assumed})
+    noise = Noise(_multiplier(run, name, values), values.get("correlated_multiplier", 0.0))
+    if not name or getattr(METHODS.load(name), "noisy_updates", False):
+        place = NoisePlace(method=list(settings).index(name)) if name else NoisePlace()
+        return DeclaredNoise(name, noise, 1, values.get("clip"), tuple(maps_of(experiment, place)))
+    problems = list(_unequal_steps(run, experiment))
+    if problems:
+        raise InputError(*problems)
+    maps = tuple(maps_of(experiment, NoisePlace(every_step=True)))
+    return DeclaredNoise(name, noise, experiment.training.local_steps, values.get("clip"), maps)
+
+
+def _multiplier(run: RunDirectory, name: str, settings: Mapping[str, Any]) -> float | NDArray[np.float64]:
+    found: Any = settings["noise_multiplier"]
+    if found is None and name:
+        saved = {each.node: each.arrays["noise_multiplier"].item() for each in run.artifacts(name)}
+        found = np.array([saved[node] for node in sorted(saved)])
+        if len(found) != run.topology.num_nodes:
+            what = f"the nodes have not told how much noise {name} gave them: the run has not ended."
+            raise wrong(f"methods.{name}", what, f"Finish it: rumormill resume {run.path}")
+    if found is None or np.min(found) == 0:
+        what = "the run trained without noise of a known size, so nothing is promised."
+        raise wrong("noise_multiplier", what, "To see what it would promise, give one: noise_multiplier=1.0.")
+    return found if name else float(found)
+
+
+def _unequal_steps(run: RunDirectory, experiment: Experiment) -> Iterator[Problem]:
+    """What makes noise on gradients reach the models of nodes, or of rounds, in other sizes than those accounted."""
+    training = experiment.training
+    holds = "Epsilon against all messages, of the node's own accountant, holds anyway."
+    samples = np.bincount(run.partition()["train_node"], minlength=run.topology.num_nodes)
+    if training.nodes or len(np.unique(samples.clip(max=training.batch_size))) > 1:
+        what = "nodes whose steps or batches differ add noise of different sizes, which is not accounted."
+        yield Problem("training", what, f"Give all nodes the same, and a batch size that all can fill. {holds}")

@@ -1,0 +1,178 @@
+"""The audit that puts a promise next to what an attack achieves: claimed epsilons beside empirical lower bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, NonNegativeInt
+
+from auditing.attacks.signals import SIGNALS
+from auditing.candidates import Candidates
+from auditing.privacy.canary_scores import canaries_of, scores_of
+from auditing.privacy.empirical_epsilon import LowerBound, one_run, one_run_epsilon
+from auditing.privacy.perfect_attack import CanaryNoise, reaches
+from auditing.privacy.promise import Promise, flags_of, promises_of
+from auditing.privacy.report import section
+from auditing.views.record import RunRecord
+from simulator.core import atomic
+from simulator.core.damage import read_json, reading
+from simulator.core.errors import InputError, Problem, check_known, wrong
+from simulator.core.report import Section
+from simulator.core.strict_json import dumps
+from simulator.results.run_directory import RunDirectory
+from simulator.runs.audit import Audit
+from simulator.runs.run import Run
+
+
+class EmpiricalPrivacyAudit(Audit):
+    """How much privacy a run's canaries show to be lost, beside what its methods promise: node by node and pooled."""
+
+    class Config(Audit.Config):
+        """Settings of `EmpiricalPrivacyAudit`.
+
+        Attributes:
+            name: the audit's.
+            signals: names in `SIGNALS`, by which canaries are scored in models, beside `update_regression`.
+            known: see `update_regression.coefficients`; it takes memory for the gradients of so many samples.
+            recorded: least share of the rounds that must have been recorded; fewer show little of what nodes send, even
+                to a perfect attack. With 0 final models may be audited alone.
+            guessed: share of each node's canaries whose coins are guessed, fixed before anything is scored. The fewer,
+                the surer the guesses, and the lower what faultless ones could show.
+            delta: of (epsilon, delta) where the run promises nothing; else it is the promise's.
+            confidence: with which each bound by itself holds.
+        """
+
+        name: str = "privacy"
+        signals: tuple[str, ...] = ("loss",)
+        known: NonNegativeInt = 300
+        recorded: float = Field(0.5, ge=0, le=1)
+        guessed: float = Field(0.5, gt=0, le=1)
+        delta: float = Field(1e-5, gt=0, lt=1)
+        confidence: float = Field(0.95, gt=0, lt=1)
+
+    config: Config
+
+    def conduct(self, run: Path, results: Path) -> None:
+        """Score the canaries, guess their coins, and bound epsilon from below; see `Audit.conduct`."""
+        problems = list(self._not_for_this_audit())
+        if problems:
+            raise InputError(*problems)
+        check_known("--signal", self.config.signals, SIGNALS)
+        audited = Run(RunDirectory.open(run), "finished")
+        canaries, promises = canaries_of(audited), promises_of(audited.directory, self.config.delta)
+        record = RunRecord.of(audited)
+        self._check_recorded(record)
+        scores = scores_of(audited, canaries, self.config.signals, self.config.known)
+        result = {
+            "settings": self.config.model_dump(mode="json"),
+            "round": audited.nodes[0].round,
+            "canaries": len(canaries),
+            "included": int(canaries.member.sum()),
+            "recorded": {"rounds": len(record.rounds), "of": record.lasted},
+            "promises": [{"epsilon": promise.epsilon, "delta": promise.delta} for promise in promises],
+            "perfect_attack": self._perfect(canaries, promises, record, audited.nodes[0].seed),
+            "flags": list(flags_of(audited)),
+            "attacks": {name: self._bounds(each, canaries, promises) for name, each in scores.items()},
+            "accuracy": _last(audited.directory, "test/accuracy"),
+            "membership_auc": _membership(results.parent / "membership" / "result.json", len(promises)),
+        }
+        results.mkdir(parents=True, exist_ok=True)
+        atomic.write(results / "result.json", dumps(result) + "\n")
+
+    @classmethod
+    def metrics(cls, results: Path) -> Mapping[str, float]:
+        """Of all nodes, by the first attack: ``lower_bound`` on epsilon, and the ``ceiling`` that it can reach.
+
+        ``perfect_attack`` is what the best one would show with the noise as promised, and ``recorded`` the share of
+        the rounds that were.
+        """
+        result = read_json(results / "result.json")
+        pooled, recorded = next(iter(result["attacks"].values()))["pooled"], result["recorded"]
+        perfect = {"perfect_attack": result["perfect_attack"]["pooled"]["typical"]} if result["perfect_attack"] else {}
+        shown = {"lower_bound": pooled["epsilon"], "ceiling": pooled["ceiling"]}
+        return shown | perfect | {"recorded": recorded["rounds"] / recorded["of"]}
+
+    @classmethod
+    def sections(cls, results: Path) -> Sequence[Section]:
+        """One section: promise, lower bound, attack and accuracy of each node, and what each attack shows."""
+        return [section(read_json(results / "result.json"))]
+
+    def _check_recorded(self, record: RunRecord) -> None:
+        """Refuse runs of which too little was recorded to show anything.
+
+        Raises:
+            InputError: naming how much was, and how to record all.
+        """
+        if len(record.rounds) < self.config.recorded * record.lasted:
+            what = (
+                f"{len(record.rounds)} of {record.lasted} rounds were recorded, so that even a perfect attack on what "
+                f"nodes send would see little; {self.config.recorded:.0%} must be."
+            )
+            advice = "Run it again with record.every=1 record.without=[mixed], or audit final models with recorded=0."
+            raise wrong("record", what, advice)
+
+    def _perfect(
+        self, canaries: Candidates, promises: Sequence[Promise], record: RunRecord, seed: int
+    ) -> dict[str, Any] | None:
+        """What the best attack on recorded updates would show if the noise is as promised; None where none is."""
+        noises = [
+            CanaryNoise(promise.mechanism, -(-promise.steps * len(record.rounds) // record.lasted))
+            for promise in promises
+            if promise.mechanism
+        ]
+        if len(noises) < len(promises):
+            return None
+        coins = [canaries.member[canaries.node == node] for node in range(len(promises))]
+        nodes, pooled = reaches(noises, coins, [self._guesses(len(own)) for own in coins], self.config.confidence, seed)
+        return {"nodes": [asdict(each) for each in nodes], "pooled": asdict(pooled)}
+
+    def _bounds(self, scores: NDArray[np.float64], canaries: Candidates, promises: Sequence[Promise]) -> dict[str, Any]:
+        """Of each node, and of all: the guesses about each node's canaries taken together."""
+        whose = [canaries.node == node for node in range(len(promises))]
+        nodes = [
+            self._node(scores[mine], canaries.member[mine], promise.delta)
+            for mine, promise in zip(whose, promises, strict=True)
+        ]
+        correct, guesses = (sum(getattr(each, what) for each in nodes) for what in ("correct", "guesses"))
+        about = len(scores), guesses
+        delta = max(promise.delta for promise in promises)
+        found, ceiling = (one_run_epsilon(*about, v, delta, self.config.confidence) for v in (correct, guesses))
+        return {
+            "nodes": [asdict(each) for each in nodes],
+            "pooled": asdict(LowerBound(found, ceiling, correct, guesses)),
+        }
+
+    def _node(self, scores: NDArray[np.float64], included: NDArray[np.bool_], delta: float) -> LowerBound:
+        return one_run(scores, included, self._guesses(len(scores)), delta, self.config.confidence)
+
+    def _guesses(self, canaries: int) -> int:
+        return max(1, round(self.config.guessed * canaries))
+
+    def _not_for_this_audit(self) -> Iterator[Problem]:
+        if self.config.attacks:
+            yield Problem("--attack", "privacy carries out attacks of its own.", "Leave the option out.")
+        if self.config.replicas:
+            yield Problem("--replicas", "privacy needs one run alone.", "Leave the option out.")
+
+
+def _last(run: RunDirectory, metric: str) -> list[float]:
+    """By node, the last value."""
+    values: list[float] = run.series(metric)[1][-1].tolist()
+    return values
+
+
+def _membership(path: Path, nodes: int) -> list[float | None]:
+    """By node, the AUC of the strongest attack of the audit of membership from its first view; None where unknown."""
+    if not path.exists():
+        return [None] * nodes
+    with reading(path):
+        victims: Mapping[str, list[float | None]] = read_json(path)["victims"]
+        first = next(iter(victims.values()))
+        if len(first) != nodes or not all(auc is None or isinstance(auc, float) for auc in first):
+            raise ValueError("victims are no numbers, one a node")
+        return first

@@ -1,0 +1,101 @@
+"""A node's privacy budget: how much noise, what it has cost so far, and when it is spent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from simulator.core.errors import wrong
+from simulator.core.node import Node
+from simulator.privacy.accounting import LARGEST, GaussianSteps, noise_multiplier_for
+from simulator.privacy.budget_settings import BudgetSettings
+
+
+@dataclass
+class Budget:
+    """What a node may spend and has spent.
+
+    Attributes:
+        steps: Gaussian steps taken.
+        a_round: steps that a round takes.
+        affordable: steps that keep within ``max_epsilon``; None where there is none.
+    """
+
+    mechanism: GaussianSteps
+    a_round: int
+    affordable: int | None
+    steps: int = 0
+
+    @classmethod
+    def of(cls, config: BudgetSettings, node: Node, sample_rate: float, a_round: int) -> Budget:
+        """The budget of ``node``, unspent.
+
+        Args:
+            config: how much noise, and what it may cost.
+            node: whose training set and rounds are counted.
+            sample_rate: with which probability a step looks at what is protected.
+            a_round: steps a round.
+
+        Raises:
+            InputError: the promise would be empty, or cannot be kept.
+        """
+        delta, planned = _delta(config, node), a_round * node.rounds
+        sigma = _noise_multiplier(config, delta, sample_rate, planned)
+        mechanism = GaussianSteps(sigma, sample_rate, delta, config.accountant)
+        _check_size(config, mechanism, planned)
+        affordable = None
+        if config.max_epsilon is not None:
+            affordable = mechanism.affordable(config.max_epsilon, planned)
+            if affordable < a_round:
+                what = (
+                    f"one round costs an epsilon of {mechanism.epsilon(a_round):.3g}, more than {config.max_epsilon:g}."
+                )
+                raise wrong(f"{config.name}.max_epsilon", what, "Allow more, add noise, or take fewer local steps.")
+        return cls(mechanism, a_round, affordable)
+
+    @property
+    def epsilon(self) -> float:
+        """What the steps taken cost."""
+        return self.mechanism.epsilon(self.steps)
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether one more round would cost too much."""
+        return self.affordable is not None and self.steps + self.a_round > self.affordable
+
+    def end_round(self, node: Node) -> None:
+        """Ask for the end of the run once the budget is spent."""
+        if self.is_spent and node.round + 1 < node.rounds:
+            node.stop(
+                f"its privacy budget is spent: epsilon is {self.epsilon:.4g}, and one more round would exceed it."
+            )
+
+
+def _delta(config: BudgetSettings, node: Node) -> float:
+    samples = len(node.data.train)
+    delta = 0.1 / samples if config.delta is None else config.delta
+    if delta >= 1 / samples:
+        what = f"{delta:g} of {samples} training samples promises nothing: one sample may be given away as it is."
+        raise wrong(f"{config.name}.delta", what, f"Choose a delta below {1 / samples:.2g}, or leave it out.")
+    return delta
+
+
+def _noise_multiplier(config: BudgetSettings, delta: float, sample_rate: float, steps: int) -> float:
+    if config.target_epsilon is None:
+        assert config.noise_multiplier is not None  # one of the two is given
+        return config.noise_multiplier
+    try:
+        return noise_multiplier_for(config.target_epsilon, delta, sample_rate, steps, config.accountant)
+    except ValueError as error:
+        what = f"no noise is enough for {config.target_epsilon:g}: {config.accountant} cannot show so little."
+        other = "accountant: prv" if config.accountant == "rdp" else "a larger target_epsilon"
+        raise wrong(f"{config.name}.target_epsilon", what, f"Set {other}, or a larger delta.") from error
+
+
+def _check_size(config: BudgetSettings, mechanism: GaussianSteps, steps: int) -> None:
+    """The tight accountant needs memory that grows with epsilon."""
+    if mechanism.accountant == "rdp" or mechanism.noise_multiplier == 0:
+        return
+    bound = GaussianSteps(mechanism.noise_multiplier, mechanism.sample_rate, mechanism.delta, "rdp").epsilon(steps)
+    if bound > 2 * LARGEST:
+        what = f"prv cannot count an epsilon as large as this noise leads to, about {bound:.3g}."
+        raise wrong(f"{config.name}.accountant", what, "Set accountant: rdp, or add noise.")

@@ -1,0 +1,120 @@
+"""DP-SGD (Abadi et al. 2016, arXiv:1607.00133) at every node of a network, accounted for node by node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import sqrt
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from methods.differential_privacy.budget import Budget
+from methods.differential_privacy.private_method import PrivateMethod
+from simulator.core.errors import Problem
+from simulator.core.linear_memory import Memory, Pace
+from simulator.core.method import METHODS
+from simulator.core.node import Node
+from simulator.core.plan import Plan
+from simulator.core.samples import Batch
+from simulator.privacy.budget_settings import BudgetSettings
+from simulator.training.feed import batch_length
+
+UNDERFLOW = 1e-6  # added to norms, as in Opacus
+
+
+class DPSGD(PrivateMethod):
+    """What a node sends hardly depends on any single sample of its training set.
+
+    Every local step, with C the clip, sigma the noise multiplier, n the node's training samples and B the batch size::
+
+        each sample is in the batch with probability q = min(1, B / n), independently
+        g = (sum_i g_i min(1, C / |g_i|) + N(0, (sigma C)^2)) / (q n)     # q n samples are expected, however many came
+
+    An empty batch gives noise alone, and counts. Weight decay, momentum, other methods and mixing come after and cost
+    nothing more. With ``clipping: per_layer``, each of the K parameter tensors is clipped to C / sqrt(K) (McMahan et
+    al. 2018, arXiv:1710.06963), so that the noise is the same.
+
+    The promise: unit one training sample of this node; neighbours, data sets with and without it; observer, anybody,
+    also one who sees every message of the node. It covers the parameters; not what a simulation measures, nor the mean
+    and deviation of pixels that it normalises images by, which come from everybody's training samples. Each node has
+    its own sigma, where ``target_epsilon`` asks for it, and its own epsilon, measured as ``privacy/epsilon``. Batches
+    and noise are drawn from generators of the node alone, keyed by the experiment's seed: that seed stands for a secret
+    of every node, so who attacks may know a run's messages, and not its seed. A deployment keys them by real secrets.
+
+    No settings are neutral: batches that are drawn independently are others than shuffled ones. Where the batch is the
+    whole set, no gradient is clipped and there is no noise, this is plain SGD up to rounding.
+    """
+
+    class Config(BudgetSettings):
+        """Settings of `DPSGD`, beside those of a budget."""
+
+        name: str = "dp_sgd"
+        clipping: Literal["flat", "per_layer"] = "flat"
+
+    config: Config
+    unit: ClassVar[str] = "one training sample of the node"
+    neutral: ClassVar[Mapping[str, Any] | None] = None
+
+    @classmethod
+    def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
+        """Nothing may leave a node that its gradients have not paid for."""
+        for settings in plan.methods:
+            way = METHODS.load(settings.name).beside_gradients
+            if way:
+                what = f"{settings.name} {way}: {config.name} neither protects nor counts that."
+                yield Problem("", what, f"Remove {settings.name} or {config.name}.")
+
+    @classmethod
+    def memory(cls, config: Any, pace: Pace) -> Memory | None:
+        """Nothing: only the gradient is changed."""
+        return Memory()
+
+    def setup(self, node: Node) -> None:
+        """Nothing is spent.
+
+        Raises:
+            InputError: the promise would be empty, or cannot be kept.
+        """
+        self.sample(node)
+        rate = node.training_set.rate(node.training.batch_size)
+        self.budget = Budget.of(self.config, node, rate, node.training.local_steps)
+
+    def sample(self, node: Node) -> None:
+        """Let batches be what the accountant takes them for."""
+        node.training_set.sample_independently()
+
+    def before_round(self, node: Node) -> None:
+        """Noise for all steps of the round."""
+        self._rng = node.rng("dp_sgd.noise")
+
+    def combine_gradients(self, node: Node, batch: Batch, gradients: Tensor) -> None:
+        """Clip, add up, blur, and divide by the expected number of samples."""
+        total = self.clipped_sum(node, gradients) + self.noise(node)
+        node.gradient.copy_(total).div_(batch_length(node))
+        self.budget.steps += 1
+
+    def clipped_sum(self, node: Node, gradients: Tensor) -> Tensor:
+        """float [parameters]: the sum over samples (rows), none of which moves it by more than the clip."""
+        if self.config.clipping == "flat":
+            return clipped_sum(gradients, self.config.clip)
+        total = gradients.new_empty(gradients.shape[1])
+        layers, sums = node.model.views(gradients), node.model.views(total)
+        for layer, summed in zip(layers, sums, strict=True):
+            summed.copy_(clipped_sum(layer.flatten(1), self.config.clip / sqrt(len(layers))).view(summed.shape))
+        return total
+
+    def noise(self, node: Node) -> Tensor:
+        """float [parameters], with standard deviation sigma C."""
+        scale = self.budget.mechanism.noise_multiplier * self.config.clip
+        return torch.from_numpy(self._rng.standard_normal(len(node.parameters))).to(node.parameters) * scale
+
+    def after_local_training(self, node: Node) -> None:
+        """See whether another round can be afforded."""
+        self.budget.end_round(node)
+
+
+def clipped_sum(rows: Tensor, clip: float) -> Tensor:
+    """float [d]: sum_i r_i min(1, clip / |r_i|) over the rows of float [B, d]."""
+    factors: Tensor = (clip / (rows.norm(dim=1) + UNDERFLOW)).clamp(max=1.0)
+    return factors @ rows

@@ -1,0 +1,56 @@
+"""What the report says of training with differential privacy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from methods.differential_privacy.budget import Budget
+from simulator.core.node import Node
+from simulator.core.report import FinishedRun, LineChart, Section, Table
+from simulator.privacy.budget_settings import BudgetSettings
+
+EPSILON = "privacy/epsilon"
+
+
+def keep(node: Node, name: str, budget: Budget) -> None:
+    """Save what the node has spent, and for what."""
+    mechanism = budget.mechanism
+    node.save(
+        name,
+        epsilon=np.array(budget.epsilon),
+        delta=np.array(mechanism.delta),
+        noise_multiplier=np.array(mechanism.noise_multiplier),
+        sample_rate=np.array(mechanism.sample_rate),
+        steps=np.array(budget.steps),
+    )
+
+
+def section(name: str, unit: str, config: BudgetSettings, record: FinishedRun) -> Section:
+    """The promise, what it cost each node, and how the cost grew.
+
+    Args:
+        name: of the method, under which the nodes saved their accounts.
+        unit: what is protected.
+        config: how.
+        record: of the run.
+    """
+    columns = ("epsilon", "delta", "noise_multiplier", "sample_rate", "steps")
+    accounts = record.artifacts(name)
+    rows = [(str(each.node), *(each.arrays[column].item() for column in columns)) for each in accounts]
+    spent = [(metric.round, metric.value) for metric in record.metrics() if metric.name == f"{EPSILON}/max"]
+    rounds, values = np.array(spent, dtype=np.float64).reshape(-1, 2).T
+    promise = (
+        f"What is protected is {unit}, against anybody who sees all that the node sends: with it and without it, that "
+        f"differs by no more than the (epsilon, delta) below (add-or-remove neighbours). Clip {config.clip:g}, "
+        f"accountant {config.accountant}. What the simulation measures (accuracies; mean and deviation of pixels, by "
+        f"which images are normalised) is not covered."
+    )
+    return Section(
+        title=f"Differential privacy: {name}",
+        paragraphs=(promise,),
+        verdict=f"Differential privacy ({name}): epsilon is at most {values[-1]:.3g} for {unit}."
+        if len(values)
+        else "",
+        tables=[Table(("node", *(column.replace("_", " ") for column in columns)), rows)] if rows else (),
+        charts=[LineChart("Epsilon spent, the largest over nodes", "round", "epsilon", {name: (rounds, values)})],
+    )

@@ -1,0 +1,1 @@
+"""Experiments: what a user writes, read, checked, and held against itself before anything runs."""

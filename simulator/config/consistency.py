@@ -1,0 +1,138 @@
+"""Settings that are fine one by one and do not go together: every problem, with its place and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from simulator.config.experiment import Experiment
+from simulator.config.method_pairs import at_odds
+from simulator.config.planning import plan_of
+from simulator.config.yaml_file import Location
+from simulator.core.errors import Problem
+from simulator.core.method import METHODS, NEEDS
+from simulator.core.mixer import MIXERS
+from simulator.core.model import MODELS
+from simulator.data.label_noise import LabelNoise
+from topologies import Network, TopologyError
+
+MOST_RECORDED = 100_000  # rounds
+
+Found = Iterator[tuple[Location, Problem]]
+
+
+def inconsistencies(experiment: Experiment) -> Found:
+    """Problems between the settings of ``experiment``, with the places of the settings to change."""
+    try:
+        network = experiment.topology.build(experiment.seed)
+    except TopologyError as error:
+        yield ("topology", *error.field.split(".")), Problem("", error.message, error.advice)
+        yield from (*_unmet_needs(experiment), *_unknown_rounds(experiment))
+        return
+    yield from _refused_by_parts(experiment, network)
+    yield from _unmet_needs(experiment)
+    yield from at_odds(experiment)
+    yield from _unknown_nodes(experiment, network.base.num_nodes)
+    yield from _modalities_in_vain(experiment, network.base.num_nodes)
+    yield from _unknown_rounds(experiment)
+    yield from _absences_in_vain(experiment)
+    if experiment.mode == "asynchronous":
+        yield from _bound_to_rounds(experiment, network)
+
+
+def _refused_by_parts(experiment: Experiment, network: Network) -> Found:
+    plan = plan_of(experiment, network)
+    parts = {("mixer",): experiment.mixer} | {("methods", k): method for k, method in enumerate(experiment.methods)}
+    for place, settings in parts.items():
+        registry = MIXERS if place == ("mixer",) else METHODS
+        for problem in registry.load(settings.name).check(settings, plan):
+            keys = tuple(problem.where.split(".")) if problem.where else ()
+            yield (*place, *keys), Problem("", problem.what, problem.advice)
+
+
+def _unmet_needs(experiment: Experiment) -> Found:
+    data = experiment.data
+    offered = {
+        "public_data": bool(data.public),
+        "validation_data": data.validation > 0,
+        "verified_data": data.verified is not None,
+        "exits": MODELS.load(experiment.model.name).has_exits,
+    }
+    for number, settings in enumerate(experiment.methods):
+        for need in sorted(METHODS.load(settings.name).needs(settings)):
+            if not offered[need]:
+                what = f"{settings.name} needs {need.replace('_', ' ')}, and there is none."
+                yield ("methods", number), Problem("", what, NEEDS[need])
+
+
+def _unknown_nodes(experiment: Experiment, nodes: int) -> Found:
+    by_node: dict[Location, list[int]] = {("training", "nodes"): list(experiment.training.nodes)}
+    if experiment.clock:
+        by_node["clock", "speeds"] = list(experiment.clock.speeds)
+    if isinstance(noise := experiment.data.corruption.labels, LabelNoise.Config):
+        by_node["data", "corruption", "labels", "nodes"] = list(noise.nodes)
+    for place, numbers in by_node.items():
+        for number in numbers:
+            if number >= nodes:
+                yield (*place, str(number)), Problem("", f"there is no node {number}.", f"Count from 0 to {nodes - 1}.")
+
+
+def _modalities_in_vain(experiment: Experiment, nodes: int) -> Found:
+    held, place = experiment.data.modality_by_node, ("data", "modality_by_node")
+    if len(held) > nodes:
+        what = f"there are {nodes} nodes, and this says what {len(held)} hold."
+        yield place, Problem("", what, f"Name {nodes} at most.")
+    if held and experiment.mixer.name != "gossip":
+        what = f"nodes of different modalities exchange no parameters, and {experiment.mixer.name} needs every link."
+        yield place, Problem("", what, "Set mixer: gossip, or leave it out.")
+
+
+def _unknown_rounds(experiment: Experiment) -> Found:
+    every = experiment.record.every
+    if every and (count := experiment.rounds // every) > MOST_RECORDED:
+        yield (
+            ("record", "every"),
+            Problem("", f"{count:,} rounds would be recorded.", f"Take {MOST_RECORDED:,} at most."),
+        )
+    for place, round in enumerate(experiment.record.rounds):
+        if round > experiment.rounds:
+            what = f"there is no round {round}."
+            yield ("record", "rounds", place), Problem("", what, f"Count from 1 to {experiment.rounds}, the last one.")
+
+
+def _absences_in_vain(experiment: Experiment) -> Found:
+    for place, (node, first, _) in enumerate(experiment.topology.failures.away):
+        if first >= experiment.rounds:
+            what = f"node {node} would be away from round {first} on, and the last one is {experiment.rounds - 1}."
+            yield ("topology", "failures", "away", place), Problem("", what, "Count rounds from 0, or remove it.")
+
+
+def _bound_to_rounds(experiment: Experiment, network: Network) -> Found:
+    """What has no meaning where nodes do not go through rounds in step."""
+    if experiment.clock is None:
+        what = "asynchronous mode runs on a simulated clock, and there is none."
+        yield ("clock",), Problem("", what, "Say how long things take, for example clock: {step_seconds: 0.01}.")
+    if network.base.graph.is_directed() or network.base.degrees.min() < 1:
+        what = "in asynchronous mode, nodes average in pairs, over links that go both ways."
+        yield ("topology", "graph"), Problem("", what, "Choose an undirected graph of at least two nodes.")
+    if experiment.topology.schedule.name != "static":
+        yield ("topology", "schedule"), _needs_rounds("a schedule of links", "Set topology.schedule: static")
+    if experiment.topology.weights != "metropolis_hastings":
+        yield ("topology", "weights"), _needs_rounds("a choice of weights", "Remove topology.weights")
+    if network.fails:
+        yield ("topology", "failures"), _needs_rounds("failures", "Remove topology.failures")
+    if experiment.mixer != MIXERS.load("gossip").Config.model_validate({"name": "gossip"}):
+        yield ("mixer",), _needs_rounds("a mixer other than plain gossip", "Set mixer: gossip, without settings")
+    if experiment.record.among(experiment.rounds):
+        yield ("record",), _needs_rounds("recording what nodes send", "Remove record")
+    if experiment.data.modality_by_node:
+        yield ("data", "modality_by_node"), _needs_rounds("a modality for each node", "Remove it")
+    for number, method in enumerate(experiment.methods):
+        yield ("methods", number), _needs_rounds(method.name, "Remove it")
+
+
+def _needs_rounds(what: str, advice: str) -> Problem:
+    return Problem(
+        "",
+        f"{what} needs rounds in step, and there are none in asynchronous mode.",
+        f"{advice}, or set mode: synchronous.",
+    )

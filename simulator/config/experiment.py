@@ -1,0 +1,179 @@
+"""The experiment: everything that decides a run's results, as one frozen, validated tree of settings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+import yaml
+from pydantic import ConfigDict, Field, PositiveInt, SerializeAsAny, model_validator
+
+from simulator.core.registry import PartSettings, Settings
+from simulator.core.training import TrainingSettings
+from simulator.data.splits import DataSettings
+from simulator.rounds.clock import ClockSettings
+from topologies import ALONG_LINKS, SCHEDULES, Failures, Network, Topology, build_schedule
+from topologies.errors import TopologyError, require
+
+
+class LinkScheduleSettings(Settings):
+    """How links change over time; further keys are the schedule's own options, such as ``degree``."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str = "static"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, content: Any) -> Any:
+        return {"name": content} if isinstance(content, str) else content
+
+    @model_validator(mode="after")
+    def _seed_is_the_experiments(self) -> LinkScheduleSettings:
+        if "seed" in (self.model_extra or {}):
+            raise ValueError("a schedule is drawn with the experiment's seed")
+        return self
+
+
+class FailureSettings(Settings):
+    """What goes wrong in a round, as in `topologies.Failures`.
+
+    Attributes:
+        links: probability that a link loses what it carries.
+        nodes: expected share of nodes away.
+        mean_absence: expected number of rounds a node stays away; by default, rounds are independent.
+        away: further absences (node, first round, last round); a node that joins late is away from round 0.
+        symmetric: whether both directions of a link are lost together.
+    """
+
+    links: float = 0.0
+    nodes: float = 0.0
+    mean_absence: float | None = None
+    away: tuple[tuple[int, int, int], ...] = ()
+    symmetric: bool = True
+
+
+class TopologySettings(Settings):
+    """The graph and its mixing matrix; further keys are the graph's own options, such as ``rows`` of a torus.
+
+    Attributes:
+        spanning_tree: keep only the links of a breadth-first spanning tree from node 0.
+        schedule: how the links change over time.
+        failures: what goes wrong.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    graph: str
+    nodes: PositiveInt | None = None
+    weights: str = "metropolis_hastings"
+    spanning_tree: bool = False
+    schedule: LinkScheduleSettings = LinkScheduleSettings()
+    failures: FailureSettings = FailureSettings()
+
+    def build(self, seed: int) -> Network:
+        """The links of every round; ``seed`` is for what is random.
+
+        Raises:
+            TopologyError: the settings do not describe a valid network.
+        """
+        topology = Topology.build(self.graph, self.nodes, self.weights, seed, **(self.model_extra or {}))
+        own = f"The schedule {self.schedule.name} brings its own links, and would use none of a spanning tree."
+        along = not self.spanning_tree or self.schedule.name in ALONG_LINKS or self.schedule.name not in SCHEDULES
+        require(along, own, f"Remove spanning_tree, or choose one of {', '.join(ALONG_LINKS)}.", "spanning_tree")
+        if self.spanning_tree:
+            topology = topology.spanning_tree()
+        schedule = build_schedule(self.schedule.name, topology, seed, **(self.schedule.model_extra or {}))
+        try:
+            return Network(schedule, Failures(**self.failures.model_dump(), seed=seed))
+        except TopologyError as error:
+            raise TopologyError(error.message, error.advice, f"failures.{error.field}") from error
+
+
+class EvaluateSettings(Settings):
+    """How often every node is measured on the test set, in rounds; always before the first and after the last."""
+
+    every: PositiveInt | None = None
+
+
+class CheckpointSettings(Settings):
+    """How often the state of all nodes is saved, in rounds, always after the last; and how much of that is kept.
+
+    Attributes:
+        every: each round that it divides.
+        keep: so many of the last ones, or "all": audits of how a run went on need them.
+        rounds: of those that are saved, the ones that are kept whatever comes later.
+    """
+
+    every: PositiveInt | None = None
+    keep: PositiveInt | Literal["all"] = 2
+    rounds: tuple[PositiveInt, ...] = ()
+
+
+class RecordSettings(Settings):
+    """The rounds of which every node keeps what it sent and its model before and after, for audits; none by default.
+
+    Attributes:
+        every: each round that it divides, and the last.
+        rounds: these ones; the first is round 1.
+        without: models that are not kept, to save disk: of its ``start`` or after mixing, ``mixed``. The audit of
+            privacy reads no mixed ones.
+    """
+
+    every: PositiveInt | None = None
+    rounds: tuple[PositiveInt, ...] = ()
+    without: tuple[Literal["start", "mixed"], ...] = ()
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> RecordSettings:
+        if self.every and self.rounds:
+            raise ValueError("give either every or rounds")
+        if self.without and not (self.every or self.rounds):
+            raise ValueError("nothing is recorded that could be left out: give every or rounds, too")
+        return self
+
+    def among(self, rounds: int) -> frozenset[int]:
+        """The rounds to record of a run that has ``rounds``."""
+        every = (*range(self.every, rounds, self.every), rounds) if self.every else ()
+        return frozenset({*every, *self.rounds})
+
+
+class Experiment(Settings):
+    """One experiment; `simulator.load_experiment` makes one and reports every problem at once.
+
+    Attributes:
+        clock: how fast nodes and links are; None: no simulated time.
+        mode: "synchronous", or "asynchronous" for pairwise gossip on the simulated clock, without rounds in step.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=230)
+    description: str = ""
+    seed: int = Field(0, ge=0, lt=2**64)
+    rounds: PositiveInt
+    topology: TopologySettings
+    data: DataSettings
+    model: SerializeAsAny[PartSettings]
+    training: TrainingSettings = TrainingSettings()
+    mixer: SerializeAsAny[PartSettings]
+    methods: tuple[SerializeAsAny[PartSettings], ...] = ()
+    mode: Literal["synchronous", "asynchronous"] = "synchronous"
+    clock: ClockSettings | None = None
+    backend: SerializeAsAny[PartSettings]
+    evaluate: EvaluateSettings = EvaluateSettings()
+    checkpoint: CheckpointSettings = CheckpointSettings()
+    record: RecordSettings = RecordSettings()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The resolved experiment as plain data; `simulator.load_experiment` gives it back."""
+        return self.model_dump(mode="json")
+
+    def to_yaml(self) -> str:
+        """The resolved experiment as YAML."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+
+    def digest(self) -> str:
+        """Identifies what decides the results; where and how it is run does not count."""
+        without = ("backend", "description", "checkpoint", "record")
+        content = {key: value for key, value in self.to_dict().items() if key not in without}
+        return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,36 @@
+"""The plan that mixers and methods judge an experiment by, and what its owner should know of its network first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from simulator.config.experiment import Experiment
+from simulator.core.method import METHODS
+from simulator.core.mixer import MIXERS
+from simulator.core.plan import Plan
+from topologies import ALONG_LINKS, Network
+
+
+def plan_of(experiment: Experiment, network: Network) -> Plan:
+    """The run of ``experiment`` on its ``network``, as its parts shall see it."""
+    methods = [(METHODS.load(settings.name), settings) for settings in experiment.methods]
+    return Plan(
+        rounds=experiment.rounds,
+        training=experiment.training,
+        network=network,
+        mixer=experiment.mixer,
+        steps_differ=experiment.training.steps_differ or any(m.changes_steps(settings) for m, settings in methods),
+        methods=experiment.methods,
+        apart=bool(experiment.data.modality_by_node) or any(m.keeps_apart(settings) for m, settings in methods),
+    )
+
+
+def network_notes(experiment: Experiment, network: Network) -> Iterator[str]:
+    """What is allowed on the network of ``experiment``, and may surprise."""
+    topology, schedule = experiment.topology, network.schedule
+    if schedule.name not in ALONG_LINKS and topology.graph != network.base.graph_name:
+        yield f"the schedule {schedule.name} brings its own links: of graph {topology.graph} only the nodes are used"
+    if topology.failures.links and topology.failures.symmetric and not schedule.laws.two_way:
+        yield "links of this network go one way: each is lost alone, whatever topology.failures.symmetric says"
+    if experiment.mode == "synchronous":
+        yield from MIXERS.load(experiment.mixer.name).notes(experiment.mixer, plan_of(experiment, network))

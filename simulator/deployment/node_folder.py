@@ -1,0 +1,142 @@
+"""A node's own folder: what it is told of the deployment, its keys, and what it needs to take part in a run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simulator.core.errors import InputError, wrong
+from simulator.core.plain_yaml import read_yaml
+from simulator.deployment.run_manifest import RunManifest, fingerprint, own_version
+
+if TYPE_CHECKING:
+    from simulator.config.experiment import Experiment
+    from simulator.core.secrets import Secrets
+    from simulator.deployment.transport.peer import Peer
+
+
+STATE = re.compile(r"state-([0-9]{6,9})\.safetensors")  # as `SavedRounds` names them, which is slow to import
+
+
+@dataclass(frozen=True)
+class NodeFolder:
+    """What ``node.yaml`` says.
+
+    Attributes:
+        folder: where it stands, with the experiment and the node's keys; the node's state goes below ``state/``.
+        node: the node's number.
+        listen: the address at which neighbours can fetch messages.
+        neighbours: their addresses.
+        keys: their public keys for sealing, as hexadecimal numbers.
+    """
+
+    folder: Path
+    node: int
+    listen: str
+    neighbours: Mapping[int, str]
+    keys: Mapping[int, str]
+
+    @classmethod
+    def read(cls, folder: Path) -> NodeFolder:
+        """From ``folder``.
+
+        Raises:
+            InputError: it is no node's folder.
+        """
+        try:
+            content = read_yaml((folder / "node.yaml").read_text(encoding="utf-8"), "node.yaml").content
+            others = {key: {int(node): text for node, text in content[key].items()} for key in ("neighbours", "keys")}
+            return cls(folder, **{**content, **others})
+        except (OSError, AttributeError, KeyError, TypeError, ValueError, InputError) as error:
+            what = f"is not the folder of a node: {error}."
+            raise wrong(str(folder), what, "Give a folder nodes/node-N that `rumormill deploy init` made.") from error
+
+    def introduction(self, run: str) -> dict[str, Any]:
+        """What the node tells the ServerApp of itself: also how many rounds of ``run`` it has on its disk."""
+        rounds = finished_rounds(self.state(run))
+        return {"node": self.node, "fingerprint": self._fingerprint, "version": own_version(), "rounds": rounds}
+
+    def check(self, manifest: RunManifest) -> None:
+        """Refuse a run of another experiment or another version of this package.
+
+        Raises:
+            InputError: it is one.
+        """
+        if manifest.fingerprint != self._fingerprint:
+            what = f"is not the experiment of this run, as node {self.node} sees it."
+            raise wrong(str(self.folder / "experiment.yaml"), what, "Give every node the same deployment's folder.")
+        if manifest.version != own_version():
+            what = f"node {self.node} has rumormill {own_version()}, and the run wants {manifest.version}."
+            raise wrong("version", what, "Install the same version everywhere.")
+
+    @property
+    def _fingerprint(self) -> str:
+        return fingerprint((self.folder / "experiment.yaml").read_bytes())
+
+    def state(self, run: str) -> Path:
+        """Where the node keeps what it must not forget of ``run``."""
+        return self.folder / "state" / run
+
+    @property
+    def public_keys(self) -> dict[int, bytes]:
+        """The neighbours'."""
+        return {node: bytes.fromhex(key) for node, key in self.keys.items()}
+
+    def private_key(self) -> bytes:
+        """The node's, for sealing, and for what its noise is drawn from.
+
+        Raises:
+            InputError: it is not there.
+        """
+        file = self.folder / "seal.key"
+        try:
+            return file.read_bytes()
+        except OSError as error:
+            what = f"cannot be read: {error.strerror}."
+            raise wrong(str(file), what, "It comes with `rumormill deploy init`.") from error
+
+    def peer(self, run: str) -> Peer:
+        """The node, at its beginning; it may be the node of a run that has begun, so let it resume.
+
+        Raises:
+            InputError: the data or the node's key is not there, or the node cannot be made.
+        """
+        import torch
+
+        from simulator.backends.worker import Worker
+        from simulator.deployment.transport.peer import Peer
+        from simulator.deployment.transport.saved_rounds import SavedRounds
+        from simulator.rounds.synchronous import place
+        from simulator.runs.build import ExperimentNodes, Simulation, protects, run_schedule
+
+        torch.set_num_threads(1)  # as in every other backend, so that sums run in the same order
+        simulation = Simulation.of(self.experiment())
+        network, blueprint = simulation.network, simulation.blueprint
+        assert isinstance(blueprint, ExperimentNodes)  # what Simulation.of makes
+        if protects(simulation.experiment):
+            blueprint = replace(blueprint, secrets=self._secrets(run))
+        worker = Worker(blueprint, [self.node])
+        due = run_schedule(simulation.experiment).due
+        return Peer(
+            self.node, worker, SavedRounds(self.state(run)), due, lambda round: place(network.at(round), self.node)
+        )
+
+    def _secrets(self, run: str) -> Secrets:
+        from simulator.deployment.transport.noise import noise_secrets
+
+        return noise_secrets(run, self.node, self.private_key(), self.public_keys)
+
+    def experiment(self) -> Experiment:
+        """The experiment."""
+        from simulator.config.parsing import load_experiment
+
+        return load_experiment(self.folder / "experiment.yaml", recorded=True)
+
+
+def finished_rounds(state: Path) -> int:
+    """How many rounds a node has finished that keeps its state in ``state``; 0 where it has not begun."""
+    found = (STATE.fullmatch(file.name) for file in state.glob("state-*.safetensors"))
+    return max((int(match[1]) for match in found if match), default=0)

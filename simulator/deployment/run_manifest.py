@@ -1,0 +1,91 @@
+"""What all parties of a deployed run have agreed on, as it stands in the app's configuration; light to import."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from importlib.metadata import version
+from typing import Any, Self
+
+from simulator.core.errors import wrong
+
+EDGES = re.compile(r"([0-9]{1,9}>[0-9]{1,9}( [0-9]{1,9}>[0-9]{1,9})*)?")
+MOST = 10**9  # of any number in the manifest
+RUN = re.compile(r"[A-Za-z0-9_-]{1,32}")  # it names a folder at the nodes, and labels messages
+
+
+@dataclass(frozen=True)
+class RunManifest:
+    """A run as the ServerApp knows it: of models and data, nothing.
+
+    Attributes:
+        run: identifies it at the nodes, 1 to 32 letters, digits, - or _; a run submitted again under the same name goes
+            on where they stopped.
+        fingerprint: of the experiment file that every node must have.
+        version: of this package, which every node must have.
+        plane: "p2p" or "relay".
+        nodes: how many.
+        edges: who sends to whom, as "0>1 1>0".
+        rounds: how many.
+        phase: rounds that a node does in one message of Flower's.
+        round_timeout: seconds that a node waits for a neighbour before it suspects it.
+        phase_timeout: seconds after which a phase is broken off, to be continued by another message.
+        join_timeout: seconds to wait for all nodes at the start, and for a neighbour at the start of a phase.
+    """
+
+    run: str
+    fingerprint: str
+    version: str
+    plane: str
+    nodes: int
+    edges: str
+    rounds: int
+    phase: int
+    round_timeout: float
+    phase_timeout: float
+    join_timeout: float
+
+    @classmethod
+    def read(cls, config: Mapping[str, Any]) -> Self:
+        """From the configuration of Flower's run.
+
+        Raises:
+            InputError: its name is none, or a value is missing or none that can be there.
+        """
+        found: dict[str, Any] = {field.name: config.get(field.name.replace("_", "-")) for field in fields(cls)}
+        for field in fields(cls):
+            if not _can_be(field.name, str(field.type), found[field.name]):
+                what = f"{found[field.name]!r:.60} cannot be there in the manifest of a run."
+                raise wrong(field.name.replace("_", "-"), what, "Take app/pyproject.toml as `deploy init` wrote it.")
+        manifest = cls(**found)
+        if not RUN.fullmatch(manifest.run):
+            raise wrong("run", f"'{manifest.run}' is no name of a run.", "Write 1 to 32 letters, digits, - or _.")
+        return manifest
+
+    def to_config(self) -> dict[str, str | int | float]:
+        """What `read` was given."""
+        return {field.name.replace("_", "-"): getattr(self, field.name) for field in fields(self)}
+
+    @property
+    def links(self) -> frozenset[tuple[int, int]]:
+        """Pairs (sender, receiver)."""
+        pairs = (edge.split(">") for edge in self.edges.split())
+        return frozenset((int(sender), int(receiver)) for sender, receiver in pairs)
+
+
+def _can_be(name: str, kind: str, value: Any) -> bool:
+    if kind == "str":
+        return type(value) is str and (name != "edges" or EDGES.fullmatch(value) is not None)
+    return type(value) in ((int,) if kind == "int" else (int, float)) and 0 < value < MOST
+
+
+def fingerprint(experiment: bytes) -> str:
+    """Identifies an experiment file."""
+    return hashlib.blake2b(experiment, digest_size=16).hexdigest()
+
+
+def own_version() -> str:
+    """Of this package."""
+    return version("rumormill")

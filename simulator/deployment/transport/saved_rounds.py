@@ -1,0 +1,101 @@
+"""A node's own disk: its last two states and what it has to report of every step; half-written files are never seen."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from simulator.core.backend import Reply
+from simulator.core.errors import wrong
+from simulator.deployment.transport.wire import decode, encode
+
+Step = Literal["work", "absorb", "close"]
+CLOSED = "closed"  # beside the node's own tensors: whether what was due after the round has been done
+KEPT = 2  # states: the last one, and that of the round before, whose messages a neighbour may still ask for
+STATE = re.compile(r"state-([0-9]{6,9})\.safetensors")
+LARGEST = 2**40  # bytes of a file that is one's own
+
+
+class SavedRounds:
+    """The folder of one run at one node.
+
+    Survives the death of the process at any point; against a failure of power the file system has to help.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.mkdir(parents=True, exist_ok=True)
+
+    def rounds(self) -> list[int]:
+        """After how many rounds there is a state, ascending."""
+        found = (STATE.fullmatch(file.name) for file in self._path.glob("state-*.safetensors"))
+        return sorted(int(match[1]) for match in found if match)
+
+    def save(self, round: int, state: Mapping[str, Tensor], closed: bool = False) -> None:
+        """Keep the state after ``round`` finished rounds."""
+        self._write(self._state(round), save({**state, CLOSED: torch.tensor(closed)}))
+        for older in self.rounds()[:-KEPT]:
+            self._state(older).unlink()
+
+    def load(self, round: int) -> tuple[dict[str, Tensor], bool]:
+        """The state after ``round`` rounds, and whether what was due then has been done."""
+        state = load_file(self._state(round))
+        closed = bool(state.pop(CLOSED))
+        return state, closed
+
+    def keep(self, round: int, step: Step, reply: Reply) -> None:
+        """Keep what the node has to say of a step of ``round``; said again, it is the same."""
+        self._write(self.file(round, step), encode(reply))
+
+    def has(self, round: int, step: Step) -> bool:
+        """Whether the node has done the step."""
+        return os.path.lexists(self.file(round, step))
+
+    def reply(self, round: int, step: Step, largest: int = LARGEST) -> Reply:
+        """What it said of it.
+
+        Raises:
+            InputError: the file is damaged, no ordinary one, or of more than ``largest`` bytes.
+        """
+        file = self.file(round, step)
+        try:
+            return decode(_content(file, largest))
+        except (OSError, ValueError) as error:
+            advice = "Bring the folder over from its host again; what another node's host gives is not to be trusted."
+            raise wrong(str(file), f"cannot be used: {error}.", advice) from error
+
+    def _state(self, round: int) -> Path:
+        return self._path / f"state-{round:06}.safetensors"
+
+    def file(self, round: int, step: Step) -> Path:
+        """Where the node keeps what it says of a step."""
+        return self._path / f"{round:06}-{step}.safetensors"
+
+    def _write(self, file: Path, data: bytes) -> None:
+        draft = file.with_name(f".{file.name}")
+        draft.write_bytes(data)
+        os.replace(draft, file)
+
+
+def _content(file: Path, largest: int) -> bytes:
+    """Of an ordinary file: a link may lead anywhere, and a pipe has no end.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is none, or too large.
+    """
+    with open(os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as opened:
+        about = os.fstat(opened.fileno())
+        if not stat.S_ISREG(about.st_mode):
+            raise ValueError("it is no ordinary file")
+        if about.st_size > largest:
+            raise ValueError(f"it has {about.st_size:,} bytes, and a reply of this experiment at most {largest:,}")
+        return opened.read()

@@ -1,0 +1,1 @@
+"""Accounts of differential privacy: what Gaussian noise costs and buys, for methods and audits alike."""

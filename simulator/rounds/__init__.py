@@ -1,0 +1,1 @@
+"""Rounds: who trains, sends and mixes when, by the wall or by a simulated clock."""

@@ -1,0 +1,340 @@
+"""The rounds: work, observe, evaluate, checkpoint. Knows no method, mixer, backend or mode by name."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from statistics import fmean
+from types import FrameType
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from simulator.core.backend import Evaluation, Order, Replies, Reply, WorkerLost
+from simulator.core.errors import RunError
+from simulator.core.flat_module import FlatModule
+from simulator.core.message import Envelope
+from simulator.core.observer import Observer, Speed
+from simulator.core.report import Metric
+from simulator.core.run_schedule import RunSchedule
+from simulator.results.checkpoint import Checkpoint, Checkpoints
+from simulator.rounds.mode import Mode, Work
+from simulator.training.evaluation import ConsensusGroup, Score, consensus_distance, evaluate, majority_share
+
+Status = Literal["finished", "interrupted"]
+# A terminal that is closed sends SIGHUP, and a cluster's scheduler SIGUSR1 before the time is up.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+LOSSES = 3  # workers lost without a round finished in between, after which the run is given up
+
+
+class Ending(NamedTuple):
+    """An end before all rounds are done, when ``round`` rounds are: a node has asked for it."""
+
+    round: int
+    reason: str
+
+
+@dataclass
+class Progress:
+    """What the engine itself must remember between rounds.
+
+    ``sent`` and ``wire`` count the bytes each node has sent so far, as tensors and as encoded messages.
+    """
+
+    round: int = 0
+    sent: dict[int, int] = field(default_factory=dict)
+    wire: dict[int, int] = field(default_factory=dict)
+    ending: Ending | None = None
+
+    def count(self, messages: Sequence[Envelope]) -> None:
+        """Add a round's messages."""
+        for message in messages:
+            self.sent[message.sender] = self.sent.get(message.sender, 0) + sum(message.bytes_by_part.values())
+            self.wire[message.sender] = self.wire.get(message.sender, 0) + message.wire_bytes
+
+
+@dataclass
+class WorkerDeaths:
+    """Workers lost since a round was finished that had not been finished before."""
+
+    count: int = 0
+    furthest: int = -1
+
+    def add(self, round: int, reason: str) -> None:
+        """One more, after ``round`` finished rounds.
+
+        Raises:
+            RunError: it makes no sense to go on.
+        """
+        self.count = self.count + 1 if round <= self.furthest else 1
+        self.furthest = max(self.furthest, round)
+        if self.count >= LOSSES:
+            raise RunError(
+                f"{self.count} workers in a row died in round {round}: {reason}.\n"
+                "    Give each more memory, by fewer nodes a worker or a smaller batch, and continue with "
+                "`rumormill resume`."
+            )
+
+
+class Engine:
+    """Runs one experiment in one mode, from its first round or from a checkpoint."""
+
+    def __init__(
+        self,
+        mode: Mode,
+        run_schedule: RunSchedule,
+        observers: Sequence[Observer],
+        checkpoints: Checkpoints,
+        module: FlatModule,
+        groups: Sequence[ConsensusGroup],
+    ) -> None:
+        self._mode, self._run_schedule = mode, run_schedule
+        self._observers, self._checkpoints = list(observers), checkpoints
+        self._module, self._groups = module, groups
+        self._majority = fmean(majority_share(each.test.labels_at(torch.arange(len(each.test)))) for each in groups)
+        self._progress = Progress()
+        self._start = 0
+        self._under_way: deque[tuple[int, Callable[[], Work]]] = deque()
+        self._work_seconds, self._rounds_done, self._steps_done = 0.0, 0, 0
+        self._stopping = False
+
+    @property
+    def round(self) -> int:
+        """How many rounds are finished."""
+        return self._progress.round
+
+    @property
+    def ended_early(self) -> str | None:
+        """Why the run is over although rounds are left; None if it is not."""
+        ending = self._progress.ending
+        return ending.reason if ending and ending.round <= self.round < self._run_schedule.rounds else None
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Continue from ``checkpoint``."""
+        self._return_to(checkpoint.round, checkpoint.nodes, checkpoint.engine)
+
+    def run(self) -> Status:
+        """All rounds that are left.
+
+        Ctrl-C (or another of `SIGNALS`) checkpoints after the current round; a second one stops at once.
+
+        Raises:
+            RunError: training diverged, or workers keep dying.
+            OSError: an observer could not write.
+        """
+        origin, losses = self._state(), WorkerDeaths()
+        with self._stop_on_signal():
+            while True:
+                try:
+                    return self._rounds()
+                except WorkerLost as lost:
+                    losses.add(self._progress.round, str(lost))
+                    self._recover(origin, str(lost))
+
+    def _rounds(self) -> Status:
+        for round in range(self._start, self._run_schedule.rounds + 1):
+            order = self._closing_order(round)
+            if order.evaluate or order.snapshot:
+                self._wait(at_most=0)
+                self._close(round, order)
+            if self._is_last(round):
+                break
+            if self._stopping and order.snapshot:
+                return "interrupted"
+            self._work(round)
+            self._wait(at_most=0 if self._run_schedule.in_step else self._mode.backend.window - 1)
+        return "finished"
+
+    def _is_last(self, round: int) -> bool:
+        """Whether the run is over when ``round`` rounds are finished."""
+        ending = self._progress.ending
+        return round == self._run_schedule.rounds or (ending is not None and round >= ending.round)
+
+    def _closing_order(self, round: int) -> Order:
+        """What is due when ``round`` rounds are finished. A resumed run has done all that before its checkpoint."""
+        if round == self._start and round > 0:
+            return Order()
+        due, last = self._run_schedule.due(round), self._is_last(round)
+        return Order(finalize=last, evaluate=last or due.evaluate, snapshot=last or due.snapshot or self._stopping)
+
+    def _close(self, round: int, order: Order) -> None:
+        began = time.perf_counter()
+        replies = self._mode.close(order)
+        self._work_seconds += 0.0 if order.evaluate else time.perf_counter() - began
+        self._record(replies.values())
+        self._hear(replies.values(), last=round + 1)
+        if order.evaluate:
+            self._report_evaluation(
+                round, {node: reply.evaluation for node, reply in replies.items() if reply.evaluation}
+            )
+        if order.snapshot:
+            self._save(round, replies)
+
+    def _work(self, round: int) -> None:
+        began = time.perf_counter()
+        self._under_way.append((round, self._mode.work(round)))
+        self._work_seconds += time.perf_counter() - began
+
+    def _wait(self, at_most: int) -> None:
+        """Take in what was done, round by round, until ``at_most`` rounds are under way."""
+        while len(self._under_way) > at_most:
+            round, collect = self._under_way[0]
+            began = time.perf_counter()
+            work = collect()
+            self._under_way.popleft()
+            self._work_seconds += time.perf_counter() - began
+            self._report_work(round, work)
+
+    def _report_work(self, round: int, work: Work) -> None:
+        self._progress.round = round + 1
+        self._rounds_done, self._steps_done = self._rounds_done + 1, self._steps_done + work.node_steps
+        self._record(work.replies)
+        self._hear(work.replies, last=round + 1)
+        self._progress.count(work.messages)
+        for observer in self._observers:
+            if work.metrics:
+                observer.recorded(work.metrics)
+            observer.sent(round, work.messages)
+
+    def _record(self, replies: Collection[Reply]) -> None:
+        # In this order, whether or not an evaluation or a checkpoint came between mixing and training.
+        metrics = sorted((m for r in replies for m in r.metrics), key=lambda metric: metric.round)
+        for observer in self._observers:
+            if metrics:
+                observer.recorded(metrics)
+            for reply in replies:
+                for name, artifact in reply.artifacts:
+                    observer.saved(name, artifact)
+                for recording in reply.recordings:
+                    observer.kept(recording)
+
+    def _hear(self, replies: Collection[Reply], last: int) -> None:
+        """Let the run end after ``last`` rounds if a node asks for it; the first one's reason counts."""
+        reasons = [reply.stop for reply in replies if reply.stop is not None]
+        if reasons and self._progress.ending is None and last < self._run_schedule.rounds:
+            self._progress.ending = Ending(last, reasons[0])
+            for observer in self._observers:
+                observer.ended(last, reasons[0])
+
+    def _report_evaluation(self, round: int, found: Mapping[int, Evaluation]) -> None:
+        metrics = [
+            Metric(round, node, name, value) for node, e in found.items() for name, value in self._of_node(node, e)
+        ]
+        metrics += [Metric(round, None, name, value) for name, value in self._of_network(found)]
+        metrics += [Metric(round, None, name, value) for name, value in _largest(found.values())]
+        metrics += [Metric(round, None, name, value) for name, value in self._mode.take_metrics()]
+        workers = self._mode.backend.workers()
+        speed = Speed(round, self._work_seconds, self._rounds_done, self._steps_done, *workers)
+        self._work_seconds, self._rounds_done, self._steps_done = 0.0, 0, 0
+        for observer in self._observers:
+            observer.evaluated(round, metrics, speed)
+
+    def _of_node(self, node: int, evaluation: Evaluation) -> Iterator[tuple[str, float]]:
+        yield "test/accuracy", evaluation.accuracy
+        yield "test/loss", evaluation.loss
+        if evaluation.training_loss is not None:
+            yield "train/loss", evaluation.training_loss
+        yield "bytes/sent", self._progress.sent.get(node, 0)
+        yield from evaluation.by_methods.items()
+        for name, variant in evaluation.variants.items():
+            yield f"{name}/test/accuracy", variant.accuracy
+            yield f"{name}/test/loss", variant.loss
+
+    def _of_network(self, found: Mapping[int, Evaluation]) -> Iterator[tuple[str, float]]:
+        yield from self._of_models(found)
+        yield "test/majority", self._majority
+        yield "bytes/sent", sum(self._progress.sent.values())
+        yield "bytes/wire", sum(self._progress.wire.values())
+        for name in dict.fromkeys(name for evaluation in found.values() for name in evaluation.variants):
+            variants = {node: found[node].variants[name] for node in found if name in found[node].variants}
+            for metric, value in self._of_models(variants):
+                yield f"{name}/{metric}", value
+
+    def _of_models(self, found: Mapping[int, Evaluation]) -> Iterator[tuple[str, float]]:
+        """Figures of consensus are means over those that are alike: each of them has a consensus model of its own."""
+        scores, distances = list[Score](), list[float]()
+        for group in self._groups:
+            if own := [evaluation.parameters for node, evaluation in found.items() if node in group.nodes]:
+                parameters = torch.stack(own)
+                scores.append(evaluate(self._module, parameters.mean(dim=0), group.test, group.normalizer))
+                distances.append(consensus_distance(parameters))
+        accuracies = [evaluation.accuracy for evaluation in found.values()]
+        yield "test/accuracy/mean", sum(accuracies) / len(accuracies)
+        yield "test/accuracy/worst", min(accuracies)
+        yield "test/accuracy/best", max(accuracies)
+        yield "consensus/test/accuracy", fmean(score.accuracy for score in scores)
+        yield "consensus/test/loss", fmean(score.loss for score in scores)
+        yield "consensus/distance", fmean(distances)
+
+    def _save(self, round: int, replies: Replies) -> None:
+        states = {node: reply.state for node, reply in replies.items() if reply.state is not None}
+        self._checkpoints.save(Checkpoint(round, states, self._state()))
+
+    def _state(self) -> dict[str, Any]:
+        """What must survive a stop beside the nodes, as JSON."""
+        return {
+            "sent": dict(self._progress.sent),
+            "wire": dict(self._progress.wire),
+            "ending": self._progress.ending,
+            "mode": self._mode.state_dict(),
+            "observers": [observer.state_dict() for observer in self._observers],
+        }
+
+    def _recover(self, origin: Mapping[str, Any], reason: str) -> None:
+        """Go back to the last checkpoint, or else to the beginning."""
+        self._under_way.clear()
+        self._mode.backend.revive()
+        saved = self._checkpoints.rounds()
+        if saved:
+            with self._checkpoints.refusing(saved[-1]):
+                self.restore(self._checkpoints.load(saved[-1]))
+        else:
+            self._return_to(0, None, origin)
+        for observer in self._observers:
+            observer.recovered(self._start, reason)
+
+    def _return_to(
+        self, round: int, nodes: Mapping[int, Mapping[str, Tensor]] | None, state: Mapping[str, Any]
+    ) -> None:
+        self._start = round
+        self._mode.restore(nodes, state["mode"])
+        sent, wire = ({int(node): count for node, count in state[kind].items()} for kind in ("sent", "wire"))
+        ending = state.get("ending")  # checkpoints from before there was one have none
+        self._progress = Progress(round, sent, wire, Ending(*ending) if ending else None)
+        for observer, saved in zip(self._observers, state["observers"], strict=False):
+            observer.load_state_dict(saved)
+
+    @contextmanager
+    def _stop_on_signal(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.getsignal(number) for number in SIGNALS}
+        if before[signal.SIGHUP] == signal.SIG_IGN:  # started by nohup
+            del before[signal.SIGHUP]
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            if self._stopping:
+                raise KeyboardInterrupt
+            self._stopping = True
+
+        for number in before:
+            signal.signal(number, stop)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _largest(found: Collection[Evaluation]) -> Iterator[tuple[str, float]]:
+    """Of what methods measured, the largest value over nodes."""
+    names = dict.fromkeys(name for evaluation in found for name in evaluation.by_methods)
+    for name in names:
+        yield f"{name}/max", max(each.by_methods[name] for each in found if name in each.by_methods)

@@ -1,0 +1,86 @@
+"""Synchronous rounds: all nodes train, all messages travel, all nodes mix; nobody goes on before all are done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from simulator.core.backend import Backend, Order, Replies
+from simulator.core.node import Place
+from simulator.core.report import Metric
+from simulator.rounds.clock import Clock
+from simulator.rounds.mode import Mode, Work
+from topologies import Links, Network
+
+
+class Synchronous(Mode):
+    """One superstep a round, and another one where the network is evaluated or saved.
+
+    Args:
+        backend: holds the nodes.
+        network: the links of every round.
+        clock: counts simulated seconds, if they are asked for.
+    """
+
+    def __init__(self, backend: Backend, network: Network, clock: Clock | None = None) -> None:
+        super().__init__(backend)
+        self._network, self._clock = network, clock
+        self._unmixed = False
+        self._seconds = 0.0
+
+    def work(self, round: int) -> Callable[[], Work]:
+        """Mix what has not been mixed yet, then train and send."""
+        collect = self.backend.superstep(Order(absorb=self._unmixed, work=True, places=self._places(round)))
+        self._unmixed = True
+        return lambda: self._done(round, collect())
+
+    def _done(self, round: int, replies: Replies) -> Work:
+        messages = [envelope for reply in replies.values() for envelope in reply.sent]
+        steps = {node: replies[node].steps for node in self._active(round)}
+        if self._clock:
+            self._seconds += self._clock.round_seconds(round, steps, messages)
+        return Work(list(replies.values()), messages, sum(steps.values()), list(self._failures(round, len(steps))))
+
+    def close(self, order: Order) -> Replies:
+        """Mix, then carry out ``order``."""
+        collect = self.backend.superstep(replace(order, absorb=self._unmixed))
+        self._unmixed = False
+        return collect()
+
+    def take_metrics(self) -> Iterator[tuple[str, float]]:
+        """Simulated seconds since the start."""
+        if self._clock:
+            yield "clock/seconds", self._seconds
+
+    def state_dict(self) -> dict[str, Any]:
+        """The time; all messages have been mixed."""
+        return {"seconds": self._seconds}
+
+    def restore(self, nodes: Mapping[int, Mapping[str, Tensor]] | None, state: Mapping[str, Any]) -> None:
+        """Continue from the nodes' states at that time."""
+        super().restore(nodes, state)
+        self._unmixed = False
+        self._seconds = state["seconds"]
+
+    def _active(self, round: int) -> Sequence[int]:
+        return [node for node, active in enumerate(self._network.at(round).active.tolist()) if active]
+
+    def _places(self, round: int) -> dict[int, Place] | None:
+        """Where the nodes stand in a round, if that ever changes."""
+        if not self._network.varies:
+            return None
+        links = self._network.at(round)
+        return {node: place(links, node) for node in range(links.num_nodes)}
+
+    def _failures(self, round: int, active: int) -> Iterator[Metric]:
+        if self._network.fails:
+            yield Metric(round + 1, None, "network/away", self._network.base.num_nodes - active)
+            yield Metric(round + 1, None, "network/links_lost", self._network.lost(round))
+
+
+def place(links: Links, node: int) -> Place:
+    """Where ``node`` stands in a round that has these links."""
+    return Place(node, links.row(node), links.out_neighbours(node), bool(links.active[node]))

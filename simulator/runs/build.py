@@ -1,0 +1,311 @@
+"""From an experiment to running parts: the one place where they are put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from simulator.config.experiment import Experiment
+from simulator.config.planning import network_notes
+from simulator.core.backend import BACKENDS, Backend, Blueprint
+from simulator.core.errors import InputError
+from simulator.core.flat_module import FlatModule, check_trainable_by_gossip
+from simulator.core.method import METHODS
+from simulator.core.mixer import MIXERS, Mixer
+from simulator.core.model import MODELS
+from simulator.core.model_size import built, check_room_for_models
+from simulator.core.node import Node, Place, SharedSettings
+from simulator.core.observer import Observer, RunInfo
+from simulator.core.run_schedule import RunSchedule
+from simulator.core.samples import Channel, NodeData, moved
+from simulator.core.secrets import Secrets
+from simulator.core.seeding import torch_seed
+from simulator.data.splits import NetworkData, prepare
+from simulator.mixers.pair_average import PairAverage
+from simulator.results.checkpoint import Checkpoints
+from simulator.results.room import Room
+from simulator.rounds.asynchronous import Asynchronous
+from simulator.rounds.clock import Clock
+from simulator.rounds.engine import Engine
+from simulator.rounds.mode import Mode
+from simulator.rounds.synchronous import Synchronous
+from simulator.runs.autotune import Figures, with_device, with_trainer
+from simulator.training.evaluation import ConsensusGroup
+from simulator.training.hooks import overrides
+from simulator.training.separable import check_layers, check_samples_apart
+from topologies import Network, Topology
+
+
+@dataclass(frozen=True)
+class ExperimentNodes:
+    """The `Blueprint` of an experiment: its nodes, on ``data``, once for each of ``seeds``.
+
+    Several seeds are several networks run as one: node r n + i is node i of network r, which consists of n nodes and
+    does what it would do by itself under its own seed.
+
+    Attributes:
+        experiment: the settings; of its seed no use is made here.
+        topology: of all networks, side by side.
+        data: of all their nodes.
+        seeds: one a network, for initial parameters and the order of batches.
+        secrets: of the only node that is made here, in a deployment; see `Secrets`.
+    """
+
+    experiment: Experiment
+    topology: Topology
+    data: NetworkData
+    seeds: Sequence[int]
+    secrets: Secrets | None = None
+
+    def nodes(self, ids: Sequence[int]) -> list[Node]:
+        """The nodes ``ids``; those of a network have the same initial parameters, and all are rows of one matrix.
+
+        Raises:
+            InputError: a method cannot work at a node.
+        """
+        n = self.topology.num_nodes // len(self.seeds)
+        initial = {network: self._module(self.seeds[network]).initial for network in {id // n for id in ids}}
+        matrix = torch.stack([initial[id // n] for id in ids])
+        held, nodes = moved([self.data.nodes[id] for id in ids], matrix.device), []
+        for id, parameters, data in zip(ids, matrix, held, strict=True):
+            place = Place(id, self.topology.row(id), self.topology.out_neighbours(id))
+            methods = [METHODS.build(settings) for settings in self.experiment.methods]
+            try:
+                nodes.append(Node(place, self._shared(n, *divmod(id, n)), data, parameters, self._mixer(), methods))
+            except InputError as error:
+                raise error.under(f"node {id}") from error
+        _in_one_matrix(nodes)
+        return nodes
+
+    def check_room(self) -> None:
+        """Refuse models that do not fit into memory: all nodes' in one process, or else one.
+
+        Raises:
+            InputError: they are such.
+        """
+        _, height, width, depth = self.data.nodes[0].train.images.shape
+        model, data = MODELS.build(self.experiment.model), self.data.nodes[0]
+        together = BACKENDS.load(self.experiment.backend.name).in_one_process
+        held = self.topology.num_nodes if together else 1
+        with torch_seed(0, "model.size"):
+            check_room_for_models(
+                lambda: model.build((height, width, depth), data.classes, _seen(data)),
+                held,
+                8 if self.experiment.training.precision == "fp64" else 4,
+            )
+
+    def module(self) -> FlatModule:
+        """The experiment's network, initialised by the first seed, as its nodes are: the same at every call.
+
+        Raises:
+            InputError: the network cannot be mixed, a method cannot work with it, or it mixes samples where a method
+                needs a gradient of each.
+        """
+        return self._module(self.seeds[0])
+
+    def _shared(self, n: int, network: int, node: int) -> SharedSettings:
+        experiment = self.experiment
+        augmentation, channels = experiment.data.augment, self.data.nodes[network * n + node].channels
+        augment = partial(augmentation, channels=channels) if augmentation.is_on else None
+        return SharedSettings(
+            seed=self.seeds[network],
+            nodes=n,
+            rounds=experiment.rounds,
+            training=experiment.training.of(node),
+            augment=augment,
+            recorded=experiment.record.among(experiment.rounds),
+            unrecorded=experiment.record.without,
+            first=network * n,
+            secrets=self.secrets,
+        )
+
+    def _module(self, seed: int) -> FlatModule:
+        experiment, data = self.experiment, self.data.nodes[0]
+        _, height, width, depth = data.train.images.shape
+        with torch_seed(seed, "model.initialisation"):
+            model, seen = MODELS.build(experiment.model), _seen(data)
+            network = built(lambda: model.build((height, width, depth), data.classes, seen))
+        if _by_sample(experiment):
+            check_layers(network)
+        check_trainable_by_gossip(network)
+        self._check_methods(network)
+        return FlatModule(network, experiment.training.precision, experiment.training.device)
+
+    def _check_methods(self, network: nn.Module) -> None:
+        for number, settings in enumerate(self.experiment.methods):
+            if problems := list(METHODS.load(settings.name).check_network(settings, network)):
+                raise InputError(*problems).under(f"methods[{number}]")
+
+    def _mixer(self) -> Mixer:
+        return MIXERS.build(self.experiment.mixer) if self.experiment.mode == "synchronous" else PairAverage()
+
+
+def run_schedule(experiment: Experiment) -> RunSchedule:
+    """How many rounds it has, and what is done between them."""
+    may_stop = any(METHODS.load(settings.name).may_stop(settings) for settings in experiment.methods)
+    return RunSchedule(experiment.rounds, experiment.evaluate.every, experiment.checkpoint.every, in_step=may_stop)
+
+
+def protects(experiment: Experiment) -> bool:
+    """Whether a method's random numbers protect the nodes, so that nobody else may be able to draw them."""
+    return any(METHODS.load(settings.name).protects for settings in experiment.methods)
+
+
+def _by_sample(experiment: Experiment) -> bool:
+    return any(overrides(METHODS.load(settings.name), "combine_gradients") for settings in experiment.methods)
+
+
+def _seen(data: NodeData) -> Sequence[Channel]:
+    """The channels of a network's input; where each node holds one modality, its ``own``."""
+    return [replace(channel, group="own") for channel in data.channels] if data.modalities else data.channels
+
+
+def _in_one_matrix(nodes: Sequence[Node]) -> None:
+    """Let the nodes' momenta be rows of one matrix, as their parameters are."""
+    momenta = [node.momentum for node in nodes if node.momentum is not None]
+    for node, row in zip(nodes, torch.stack(momenta) if momenta else (), strict=False):
+        node.momentum = row
+
+
+@dataclass
+class Simulation:
+    """All parts of an experiment, ready to run.
+
+    Attributes:
+        experiment: with what was left open decided.
+        seeds: one for each network of it that is run.
+        autotuned: what was measured to decide it, by what was decided.
+    """
+
+    experiment: Experiment
+    seeds: Sequence[int]
+    network: Network
+    data: NetworkData
+    blueprint: Blueprint
+    backend: Backend
+    autotuned: Mapping[str, Figures]
+
+    @classmethod
+    def of(cls, experiment: Experiment, replicas: Sequence[int] = ()) -> Simulation:
+        """Load the data, decide what is left open, and put the parts together.
+
+        Args:
+            experiment: what to simulate.
+            replicas: seeds of networks to run as one, in place of the experiment's own. Each has the same links, pools
+                and settings; with its seed it divides the pools anew into what is trained on and what is held out,
+                draws initial parameters, and orders batches.
+
+        Raises:
+            InputError: the data set is not there, a node would be left without samples, there is no such device, or the
+                network cannot be trained in the way asked for.
+        """
+        experiment = with_device(experiment)
+        network = experiment.topology.build(experiment.seed)
+        data, seeds = prepare(experiment.data, network.base.num_nodes, experiment.seed), [experiment.seed]
+        if replicas:
+            split = (data.resplit(seed).nodes for seed in replicas)
+            data, seeds = replace(data, nodes=tuple(chain.from_iterable(split))), list(replicas)
+            network = network.copies(len(seeds))
+        blueprint = ExperimentNodes(experiment, network.base, data, seeds)
+        blueprint.check_room()
+        if _by_sample(experiment):
+            check_samples_apart(blueprint.module(), data.nodes[0])
+        experiment, figures = with_trainer(experiment, blueprint)
+        blueprint = replace(blueprint, experiment=experiment)
+        autotuned = {"trainer": figures} if figures else {}
+        return cls(experiment, seeds, network, data, blueprint, BACKENDS.build(experiment.backend), autotuned)
+
+    @contextmanager
+    def started(self) -> Iterator[None]:
+        """Make the nodes and keep the workers for as long as the block lasts.
+
+        Raises:
+            InputError: the network cannot be mixed, a node cannot be made, or there is not what the backend asks for.
+        """
+        self.backend.start(self.blueprint)
+        try:
+            yield
+        finally:
+            self.backend.close()
+
+    def engine(self, checkpoints: Checkpoints, observers: Sequence[Observer]) -> Engine:
+        """The rounds of this simulation."""
+        module = self.blueprint.module()
+        groups = self._consensus_groups(module.device)
+        return Engine(self._mode(), run_schedule(self.experiment), observers, checkpoints, module, groups)
+
+    def _consensus_groups(self, device: torch.device) -> list[ConsensusGroup]:
+        """The nodes of each network and modality."""
+        size, members = len(self.data.nodes) // len(self.seeds), dict[tuple[int, str], list[int]]()
+        for id, node in enumerate(self.data.nodes):
+            network, number = divmod(id, size)
+            members.setdefault((network, node.modalities[number] if node.modalities else ""), []).append(id)
+        firsts = moved([self.data.nodes[ids[0]] for ids in members.values()], device)
+        return [
+            ConsensusGroup(frozenset(ids), data.test, data.normalizer)
+            for ids, data in zip(members.values(), firsts, strict=True)
+        ]
+
+    def _mode(self) -> Mode:
+        experiment, training = self.experiment, self.experiment.training
+        nodes = self.network.base.num_nodes
+        clock = Clock(experiment.clock, experiment.seed, nodes) if experiment.clock else None
+        if experiment.mode == "synchronous":
+            return Synchronous(self.backend, self.network, clock)
+        assert clock is not None  # the experiment was checked when it was read
+        steps = [training.of(node).local_steps for node in range(nodes)]
+        return Asynchronous(self.backend, self.network.base, steps, clock, experiment.seed)
+
+    def info(self, path: Path, start_round: int) -> RunInfo:
+        """What observers are told at the start of a run in ``path``."""
+        experiment, nodes = self.experiment, self.network.base.num_nodes
+        initial = self.blueprint.module().initial
+        return RunInfo(
+            path=path,
+            name=experiment.name,
+            seed=experiment.seed,
+            rounds=experiment.rounds,
+            nodes=nodes,
+            parameters=len(initial),
+            start_round=start_round,
+            settings=experiment.to_dict(),
+            notes=(
+                *self.network.base.notes,
+                *network_notes(experiment, self.network),
+                *self.data.notes,
+                *self.room().notes(),
+                *self._canary_notes(),
+            ),
+        )
+
+    def room(self) -> Room:
+        """How much disk it will take."""
+        experiment, (node,) = self.experiment, self.blueprint.nodes([0])
+        keep, rounds = experiment.checkpoint, range(1, experiment.rounds + 1)
+        saved = [round for round in rounds if run_schedule(experiment).checkpoints(round)]
+        kept = saved if keep.keep == "all" else {*saved[-keep.keep :], *(set(saved) & set(keep.rounds))}
+        return Room(
+            nodes=self.network.base.num_nodes,
+            model=node.parameters.nbytes,
+            state=sum(tensor.nbytes for tensor in node.state_dict().values()),
+            checkpoints=len(kept),
+            recorded=len(experiment.record.among(experiment.rounds)),
+            left_out=len(set(experiment.record.without)),
+        )
+
+    def _canary_notes(self) -> Iterator[str]:
+        """Where too little is recorded for what was planted."""
+        experiment = self.experiment
+        recorded = len(experiment.record.among(experiment.rounds))
+        if experiment.data.canaries and recorded < experiment.rounds and experiment.mode == "synchronous":
+            yield (
+                f"canaries are planted and {recorded} of {experiment.rounds} rounds recorded: an audit of them sees no "
+                "more of what nodes send; to keep all that it reads, set record.every=1 record.without=[mixed]"
+            )

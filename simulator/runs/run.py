@@ -1,0 +1,112 @@
+"""Runs that are over, read back from their directories: experiment, metrics, nodes and models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from simulator.config.experiment import Experiment
+from simulator.config.parsing import load_experiment
+from simulator.core.backend import Blueprint
+from simulator.core.damage import reading
+from simulator.core.errors import wrong
+from simulator.core.node import Node
+from simulator.core.report import Metric
+from simulator.results.checkpoint import Checkpoints
+from simulator.results.run_directory import RunDirectory
+from simulator.runs.autotune import on_cpu
+from simulator.runs.build import Simulation
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has ended: "finished" or "interrupted"."""
+
+    directory: RunDirectory
+    status: str
+
+    @property
+    def path(self) -> Path:
+        """Its directory."""
+        return self.directory.path
+
+    @cached_property
+    def blueprint(self) -> Blueprint:
+        """Makes its nodes, as they were at the beginning, and their network; on the CPU.
+
+        Raises:
+            InputError: the data set is not there, or is another one by now.
+        """
+        simulation = Simulation.of(on_cpu(experiment_of(self.directory)))
+        check_content(self.directory, simulation)
+        return simulation.blueprint
+
+    @cached_property
+    def checkpoints(self) -> Checkpoints:
+        """All that were kept."""
+        return checkpoints_of(self.directory, experiment_of(self.directory))
+
+    def models(self, round: int) -> Tensor:
+        """float [nodes, parameters]: the nodes' models at the checkpoint of ``round``.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        with self.checkpoints.refusing(round):
+            states = self.checkpoints.load(round).nodes
+            return torch.stack([states[node]["parameters"] for node in sorted(states)])
+
+    @cached_property
+    def nodes(self) -> list[Node]:
+        """All nodes, as they were at the last checkpoint: when the run ended, unless it failed.
+
+        Raises:
+            InputError: there is no checkpoint, or it is damaged.
+        """
+        last = self.checkpoints.choose()
+        with self.checkpoints.refusing(last):
+            states = self.checkpoints.load(last).nodes
+            nodes = self.blueprint.nodes(sorted(states))
+            for node in nodes:
+                node.load_state_dict(states[node.id])
+        return nodes
+
+    def metrics(self) -> list[Metric]:
+        """All metrics, in the order written."""
+        return self.directory.metrics()
+
+
+def experiment_of(directory: RunDirectory) -> Experiment:
+    """What a run is of.
+
+    Raises:
+        InputError: its ``experiment.yaml`` is damaged, or of another version of the program.
+    """
+    file = directory.path / "experiment.yaml"
+    with reading(file):
+        return load_experiment(file, recorded=True)
+
+
+def checkpoints_of(directory: RunDirectory, experiment: Experiment) -> Checkpoints:
+    """The folder of the checkpoints of a run of ``experiment``."""
+    settings = experiment.checkpoint
+    keep = None if settings.keep == "all" else settings.keep
+    return Checkpoints(directory.path / "checkpoints", experiment.digest(), keep, settings.rounds)
+
+
+def check_content(directory: RunDirectory, simulation: Simulation) -> None:
+    """What is taken over from a run must be about the data that it was about.
+
+    Raises:
+        InputError: the simulation has loaded other images or labels.
+    """
+    partition = directory.partition()
+    with reading(directory.path / "partition.npz", "Copy it back, or start a new run."):
+        same = simulation.data.content.is_that_of(partition)
+    if not same:
+        what = f"{directory.path} was about other data: the images or labels are not those that it trained on."
+        raise wrong("data.dataset", what, "Put the files that it read back into data.root, or start a new run.")

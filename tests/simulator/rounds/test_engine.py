@@ -1,0 +1,462 @@
+"""The rounds: what is measured when, that one seed gives one result, and how a run fails."""
+
+import errno
+import json
+import signal
+import subprocess
+import sys
+from math import cos, pi
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from reference.experiments import METHODS, At, Messages, results, small
+from reference.network import Existing, Point, quadratics, random_data, sgd
+
+from simulator import resume, run
+from simulator.backends.local import Local
+from simulator.core.errors import InputError, RunError
+from simulator.core.flat_module import FlatModule
+from simulator.core.method import Method
+from simulator.core.observer import Observer
+from simulator.core.registry import PartSettings
+from simulator.core.run_schedule import RunSchedule
+from simulator.core.seeding import torch_seed
+from simulator.results.checkpoint import Checkpoints
+from simulator.results.recorder import Recorder
+from simulator.results.run_directory import RunDirectory
+from simulator.rounds.engine import Engine
+from simulator.rounds.synchronous import Synchronous
+from simulator.runs.build import Simulation
+from simulator.training.evaluation import ConsensusGroup, consensus_distance, evaluate
+from topologies import Failures, Network, Topology, build_schedule
+
+TESTS = Path(__file__).parents[2]
+
+
+class Evaluations(Observer):
+    """Keeps metrics by (round, node, name), and the rounds in which something was measured."""
+
+    def __init__(self):
+        self.metrics, self.rounds, self.speeds = {}, [], []
+
+    def evaluated(self, round, metrics, speed):
+        self.rounds.append(round)
+        self.speeds.append(speed)
+        self.metrics |= {(m.round, m.node, m.name): m.value for m in metrics}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run of seven rounds with both methods, measured every three."""
+    return run(small(rounds=7, methods=METHODS, evaluate={"every": 3}), tmp_path_factory.mktemp("finished"))
+
+
+def values(done, round, name):
+    """Of all nodes, in order."""
+    return [m.value for m in done.metrics() if (m.round, m.name) == (round, name) and m.node is not None]
+
+
+def network_value(done, round, name):
+    (value,) = [m.value for m in done.metrics() if (m.round, m.node, m.name) == (round, None, name)]
+    return value
+
+
+class TestMeasurements:
+    def test_happen_before_the_first_round_at_the_rhythm_and_after_the_last(self, finished):
+        rounds, _ = finished.directory.network_series("test/accuracy/mean")
+
+        assert rounds.tolist() == [0, 3, 6, 7]
+
+    def test_happen_at_both_ends_without_a_rhythm(self, tmp_path):
+        seen = Evaluations()
+        run(small(rounds=3, evaluate={}), tmp_path, [seen])
+
+        assert seen.rounds == [0, 3]
+
+    @pytest.mark.parametrize("round", [0, 3, 6, 7])
+    def test_cover_every_node_and_the_network(self, finished, round):
+        of_nodes = {"test/accuracy", "test/loss", "bytes/sent"} | ({"train/loss"} if round else set())
+        of_network = {f"test/accuracy/{which}" for which in ("mean", "worst", "best")}
+        of_network |= {"consensus/test/accuracy", "consensus/test/loss", "consensus/distance"}
+        of_network |= {"bytes/sent", "bytes/wire", "test/majority"}
+        found = {}
+        for metric in finished.metrics():
+            if metric.round == round and not metric.name.startswith("idkd/"):
+                found.setdefault(metric.node, set()).add(metric.name)
+
+        assert found == {**dict.fromkeys(range(4), of_nodes), None: of_network}
+
+    @pytest.mark.parametrize("round", [0, 3, 6, 7])
+    def test_majority_is_the_share_of_the_most_common_test_label(self, finished, round):
+        test = finished.nodes[0].data.test
+        shares = np.bincount(test.labels_at(torch.arange(len(test))).numpy()) / len(test)
+
+        assert network_value(finished, round, "test/majority") == shares.max()
+
+    @pytest.mark.parametrize("round", [0, 3, 6, 7])
+    def test_mean_worst_and_best_are_those_of_the_nodes(self, finished, round):
+        accuracies = values(finished, round, "test/accuracy")
+
+        assert network_value(finished, round, "test/accuracy/mean") == pytest.approx(np.mean(accuracies), rel=1e-15)
+        assert network_value(finished, round, "test/accuracy/worst") == min(accuracies)
+        assert network_value(finished, round, "test/accuracy/best") == max(accuracies)
+
+    def test_of_the_last_round_describe_the_models_that_are_returned(self, finished):
+        experiment = small(rounds=7, methods=METHODS)
+        module, data = Simulation.of(experiment).blueprint.module(), finished.nodes[0].data
+        rows = torch.stack([node.parameters for node in finished.nodes])
+        found = [evaluate(module, row, data.test, data.normalizer) for row in rows]
+        consensus = evaluate(module, rows.mean(0), data.test, data.normalizer)
+
+        assert values(finished, 7, "test/accuracy") == [score.accuracy for score in found]
+        assert values(finished, 7, "test/loss") == pytest.approx([score.loss for score in found], rel=1e-14)
+        assert network_value(finished, 7, "consensus/test/accuracy") == consensus.accuracy
+        assert network_value(finished, 7, "consensus/test/loss") == pytest.approx(consensus.loss, rel=1e-14)
+        assert network_value(finished, 7, "consensus/distance") == pytest.approx(consensus_distance(rows), rel=1e-14)
+
+    def test_before_the_first_round_all_nodes_agree(self, finished):
+        assert network_value(finished, 0, "consensus/distance") == 0
+        assert len(set(values(finished, 0, "test/loss"))) == 1
+        assert values(finished, 0, "bytes/sent") == [0] * 4
+
+    def test_change_nothing(self, tmp_path):
+        often = run(small(evaluate={"every": 1}), tmp_path / "often")
+        never = run(small(evaluate={}), tmp_path / "never")
+
+        for one, other in zip(often.nodes, never.nodes, strict=True):
+            assert torch.equal(one.parameters, other.parameters)
+
+    def test_training_loss_is_the_mean_since_the_last_one(self, tmp_path):
+        every = run(small(evaluate={"every": 1}), tmp_path / "every")
+        once = run(small(evaluate={}), tmp_path / "once")
+        means = np.mean([values(every, round, "train/loss") for round in range(1, 7)], axis=0)
+
+        assert values(once, 6, "train/loss") == pytest.approx(means, rel=1e-12)
+
+    def test_count_the_bytes_of_all_messages_so_far(self, finished, tmp_path):
+        seen, found = Messages(), Evaluations()
+        run(small(rounds=4, methods=METHODS), tmp_path, [seen, found])
+        for round in found.rounds:
+            before = [message for message in seen.all if message.round < round]
+            for node in range(4):
+                sent = sum(sum(m.bytes_by_part.values()) for m in before if m.sender == node)
+                assert found.metrics[round, node, "bytes/sent"] == sent
+            assert found.metrics[round, None, "bytes/wire"] == sum(message.wire_bytes for message in before)
+
+    def test_report_the_node_steps_since_the_last_one(self, tmp_path):
+        found = Evaluations()
+        training = {"local_steps": 2, "batch_size": 16, "optimizer": {"lr": 0.1}}
+        run(small(rounds=5, evaluate={"every": 2}, training=training), tmp_path, [found])
+
+        assert [speed.node_steps for speed in found.speeds] == [0, 16, 16, 8]  # 4 nodes, 2 steps a round
+
+
+def test_rounds_between_checkpoints():
+    run_schedule = RunSchedule(rounds=7, evaluate_every=3, checkpoint_every=2)
+
+    assert [round for round in range(8) if run_schedule.checkpoints(round)] == [2, 4, 6, 7]
+    assert [round for round in range(8) if run_schedule.evaluates(round)] == [0, 3, 6, 7]
+
+
+@pytest.mark.parametrize(
+    ("kept", "rounds"), [({}, [4, 5]), ({"keep": "all"}, [2, 4, 5]), ({"keep": 1, "rounds": [2]}, [2, 5])]
+)
+def test_checkpoints_are_saved_at_the_rhythm_and_after_the_last_round_and_the_last_are_kept(tmp_path, kept, rounds):
+    done = run(small(rounds=5, checkpoint={"every": 2, **kept}), tmp_path)
+
+    assert Checkpoints(done.path / "checkpoints", "").rounds() == rounds
+
+
+def test_a_ring_forgets_disagreement_at_its_spectral_gap(tmp_path):
+    """Nodes that begin apart and learn nothing: per round, the engine's consensus distance shrinks by lambda_2.
+
+    (1 + 2 cos(2 pi / 8)) / 3 = 0.80474 on a ring of eight.
+    """
+    topology, rng = Topology.build("ring", 8), np.random.default_rng(0)
+    network = quadratics(
+        topology, np.zeros((8, 5)), rng.normal(size=(8, 5)), sgd(0.1), curvature=np.zeros(8), rounds=40
+    )
+    backend, found, data = Local(Local.Config()), Evaluations(), random_data(2, (1, 1, 1), 2)
+    backend.start(Existing(topology, lambda: FlatModule(Point(), "fp64"), network.nodes))
+    try:
+        alike = [ConsensusGroup(frozenset(range(8)), data.test, data.normalizer)]
+        mode = Synchronous(backend, Network(build_schedule("static", topology), Failures()))
+        module = FlatModule(Point(), "fp64")
+        Engine(mode, RunSchedule(40, 1, None), [found], Checkpoints(tmp_path, ""), module, alike).run()
+    finally:
+        backend.close()
+    distance = [found.metrics[round, None, "consensus/distance"] for round in range(41)]
+
+    assert distance[40] / distance[39] == pytest.approx((1 + 2 * cos(pi / 4)) / 3, rel=1e-9)
+
+
+class TestDeterminism:
+    def test_one_seed_gives_one_result_to_the_last_byte(self, finished, tmp_path):
+        again = run(small(rounds=7, methods=METHODS, evaluate={"every": 3}), tmp_path)
+
+        assert results(again.path) == results(finished.path)
+
+    def test_another_seed_gives_another(self, finished, tmp_path):
+        other = run(small(rounds=7, seed=1, methods=METHODS, evaluate={"every": 3}), tmp_path)
+
+        assert not torch.equal(other.nodes[0].parameters, finished.nodes[0].parameters)
+
+    def test_torchs_global_seed_plays_no_part(self, finished, tmp_path):
+        with torch_seed(9, "something else"):
+            again = run(small(rounds=7, methods=METHODS, evaluate={"every": 3}), tmp_path)
+
+        assert results(again.path) == results(finished.path)
+
+    @pytest.mark.parametrize("every", [1, 2])
+    def test_how_often_checkpoints_are_saved_does_not_show(self, tmp_path, every):
+        """Not even in the order of lines, when a method reports both before and after mixing."""
+        idkd = [{"name": "idkd", "start_round": 1, "every": every, "threshold": 0.4}]
+        found = [
+            results(run(small(methods=idkd, checkpoint=checkpoint), tmp_path / str(number)).path)
+            for number, checkpoint in enumerate(({}, {"every": 1}, {"every": 3}))
+        ]
+
+        assert found[0]["metrics.jsonl"] == found[1]["metrics.jsonl"] == found[2]["metrics.jsonl"]
+        assert found[0] == found[1] == found[2]
+
+    def test_messages_are_seen_in_order_of_sender_and_receiver(self, tmp_path):
+        seen = Messages()
+        run(small(rounds=3, backend={"name": "local", "workers": 2}), tmp_path, [seen])
+        keys = [(message.round, message.sender, message.receiver) for message in seen.all]
+
+        assert keys == sorted(keys)
+        assert len(set(keys)) == 3 * 8
+
+
+def provenance(path):
+    return json.loads((path / "provenance.json").read_text())
+
+
+def only_run(out):
+    (path,) = out.iterdir()
+    return RunDirectory.open(path)
+
+
+class TestDivergence:
+    def test_names_its_cause_and_keeps_what_was_measured(self, tmp_path):
+        training = {"optimizer": {"lr": 1e30}, "batch_size": 16}
+        with pytest.raises(
+            RunError, match=r"diverged: in round \d+ .* node \d .*not finite.*\n.*training\.optimizer\.lr"
+        ):
+            run(small(training=training), tmp_path)
+        directory = only_run(tmp_path)
+
+        assert directory.network_series("test/accuracy/mean")[0].tolist() == [0]
+        assert provenance(directory.path)["status"] == "failed"
+
+    @pytest.mark.parametrize("threshold", ["youden", 0.9])
+    def test_is_told_apart_from_a_bug_when_a_method_meets_it_first(self, tmp_path, threshold):
+        methods = [{"name": "idkd", "start_round": 4, "threshold": threshold}]
+        with pytest.raises(RunError, match="diverged"):
+            run(small(methods=methods, evaluate={}, training={"optimizer": {"lr": 1e30}}), tmp_path)
+
+
+class TestFullDisk:
+    @pytest.mark.parametrize("when", ["sent", "evaluated", "recorded", "saved", "state_dict"])
+    def test_fails_the_run_and_leaves_what_was_written(self, tmp_path, monkeypatch, when):
+        """The disk fills up in the third round or later."""
+        original = getattr(Recorder, when)
+        calls = []
+
+        def full(self, *arguments):
+            calls.append(when)
+            if getattr(self, "_seen", 0) >= 2:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return original(self, *arguments)
+
+        sent = Recorder.sent
+
+        def count(self, round, messages):
+            self._seen = round
+            return sent(self, round, messages)
+
+        if when == "sent":
+            original = count
+        else:
+            monkeypatch.setattr(Recorder, "sent", count)
+        monkeypatch.setattr(Recorder, when, full)
+        with pytest.raises(RunError, match=r"No space left on device.*\n.*rumormill resume"):
+            run(small(methods=METHODS, evaluate={"every": 1}, checkpoint={"every": 4}), tmp_path)
+        directory = only_run(tmp_path)
+
+        assert calls
+        assert directory.network_series("test/accuracy/mean")[0].tolist()[:2] == [0, 1]
+
+    @pytest.mark.parametrize("place", ["metrics", "checkpoint"])
+    def test_is_told_as_such_by_the_real_thing(self, small_files, place):
+        """The kernel refuses to let files grow: the metrics, or with a larger model the checkpoints."""
+        path, told = small_files
+        kind, text = told[place]
+        directory = only_run(path / place)
+
+        assert (kind, text[:40]) == ("RunError", "writing the run directory failed in roun")
+        assert directory.network_series("test/accuracy/mean")[0].tolist()[0] == 0
+
+    def test_before_the_first_round_is_wrong_input(self, small_files):
+        _, told = small_files
+        kind, text = told["start"]
+
+        assert kind in ("InputError", "RunError"), text
+
+
+FULL_DISKS = f"""
+import json, resource, sys
+sys.path.insert(0, {str(TESTS)!r})
+from reference.experiments import small
+from simulator import resume, run
+
+_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+for name, size, changes in (
+    ("start", 4_000, {{}}),
+    ("metrics", 20_000, {{"rounds": 40, "evaluate": {{"every": 1}}}}),
+    ("checkpoint", 30_000, {{"model": {{"name": "mlp", "hidden": [96]}}, "checkpoint": {{"every": 2}}}}),
+):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        run(small(**changes), sys.argv[1] + "/" + name)
+        told = ("nothing", "")
+    except Exception as error:
+        told = (type(error).__name__, str(error))
+    print(json.dumps([name, told]))
+"""
+
+
+@pytest.fixture(scope="module")
+def small_files(tmp_path_factory):
+    """Runs in a process whose files may not exceed some size: where they are, and for each how it ended."""
+    path = tmp_path_factory.mktemp("full")
+    command = [sys.executable, "-c", FULL_DISKS, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return path, dict(json.loads(line) for line in done.stdout.splitlines())
+
+
+class TestBeforeTheRun:
+    @pytest.mark.parametrize(
+        ("changes", "where"),
+        [
+            ({"data.partition": "{name: quantity_skew, alpha: 1.0, min_samples: 500}"}, "data.partition"),
+            ({"data.public.0.samples": "100000"}, r"data.public\[0\].samples"),
+            ({"data.dataset": "{name: npz, path: /nowhere.npz}"}, "data.dataset"),
+            ({"model": "{name: resnet20, norm: batch}"}, "model.norm"),
+        ],
+        ids=["too few samples", "too few public images", "no such file", "batch norm"],
+    )
+    def test_wrong_input_makes_no_directory(self, tmp_path, changes, where):
+        experiment = small(*(f"{key}={value}" for key, value in changes.items()))
+
+        with pytest.raises(InputError, match=where):
+            run(experiment, tmp_path / "runs")
+        assert not (tmp_path / "runs").exists()
+
+    def test_a_run_inside_a_run_is_refused(self, finished):
+        with pytest.raises(InputError, match="is itself a run directory"):
+            run(small(), finished.path)
+
+    def test_a_place_that_cannot_be_written_to_is_refused(self, tmp_path):
+        (tmp_path / "file").touch()
+
+        with pytest.raises(InputError, match="cannot be made"):
+            run(small(), tmp_path / "file" / "runs")
+
+
+class TestStopping:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_signal_saves_after_the_round_and_ends(self, tmp_path, number):
+        done = run(small(), tmp_path, [At(3, lambda: signal.raise_signal(number))])
+
+        assert done.status == "interrupted"
+        assert Checkpoints(done.path / "checkpoints", "").rounds() == [4]
+        assert provenance(done.path)["status"] == "interrupted"
+
+    def test_a_second_signal_ends_at_once(self, tmp_path):
+        def twice():
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+
+        done = run(small(), tmp_path, [At(3, twice)])
+
+        assert done.status == "interrupted"
+        assert Checkpoints(done.path / "checkpoints", "").rounds() == []
+
+    def test_in_the_last_round_the_run_is_finished(self, tmp_path):
+        done = run(small(), tmp_path, [At(5, lambda: signal.raise_signal(signal.SIGINT))])
+
+        assert done.status == "finished"
+
+    def test_handlers_are_as_they_were_afterwards(self, tmp_path):
+        before = signal.getsignal(signal.SIGINT)
+        run(small(rounds=1), tmp_path)
+
+        assert signal.getsignal(signal.SIGINT) is before
+
+
+class Stopping(Method):
+    """Asks for the end of the run at one hook, in one round, at node 2."""
+
+    class Config(PartSettings):
+        name: str = "stopping"
+        hook: str = "after_local_training"
+        round: int = 3
+
+    @classmethod
+    def may_stop(cls, config):
+        return True
+
+    def _ask(self, node, hook):
+        if (node.id, node.round, hook) == (2, self.config.round, self.config.hook):
+            node.stop("it has had enough.")
+
+    def before_round(self, node):
+        self._ask(node, "before_round")
+
+    def after_local_training(self, node):
+        self._ask(node, "after_local_training")
+
+    def after_mixing(self, node):
+        self._ask(node, "after_mixing")
+
+    def measure(self, node):
+        return {"stopping/round": node.round}
+
+    def finalize(self, node):
+        node.save("stopping", rounds=np.array(node.rounds))
+
+
+class TestAnEarlyEnd:
+    def stopped(self, register, path, observers=(), **settings):
+        register("methods", "stopping", Stopping)
+        experiment = small(rounds=9, methods=[{"name": "stopping", **settings}], evaluate={"every": 2})
+        return run(experiment, path, observers)
+
+    @pytest.mark.parametrize(("hook", "last"), [("before_round", 4), ("after_local_training", 4), ("after_mixing", 5)])
+    def test_comes_after_the_round_in_which_a_node_asks_for_it(self, register, tmp_path, hook, last):
+        done = self.stopped(register, tmp_path, hook=hook)
+        rounds, largest = done.directory.network_series("stopping/round/max")
+
+        assert rounds.tolist() == largest.tolist() == sorted({0, 2, 4, last})
+        assert done.directory.read_json("provenance.json")["ended_early"] == "node 2: it has had enough."
+        assert {node.round for node in done.nodes} == {last}
+        assert [(a.round, int(a.arrays["rounds"])) for a in done.directory.artifacts("stopping")] == [(last, last)] * 4
+
+    @pytest.mark.parametrize("hook", ["after_local_training", "after_mixing"])
+    @pytest.mark.parametrize("last", [1, 2, 3])
+    def test_is_the_same_after_a_stop_on_the_way(self, register, tmp_path, hook, last):
+        whole = self.stopped(register, tmp_path / "whole", hook=hook)
+        stopped = self.stopped(register, tmp_path, [At(last, lambda: signal.raise_signal(signal.SIGINT))], hook=hook)
+        resume(stopped.path)
+
+        assert results(stopped.path) == results(whole.path)
+
+    def test_is_not_early_in_the_last_round(self, register, tmp_path):
+        done = self.stopped(register, tmp_path, round=8)
+
+        assert {node.round for node in done.nodes} == {9}
+        assert "ended_early" not in done.directory.read_json("provenance.json")
