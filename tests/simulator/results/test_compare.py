@@ -15,9 +15,9 @@ from rich.console import Console
 import simulator
 from simulator.core.errors import InputError
 from simulator.results.comparison import as_markdown, compare, find_runs, show, write_html
+from simulator.results.comparison.estimate import MeanAndSpread
 from simulator.results.comparison.figures import pictures
 from simulator.results.comparison.labels import differences, labels
-from simulator.results.comparison.estimate import MeanAndSpread
 from simulator.results.formatting import MISSING
 from simulator.results.report.figures import COLOURS
 from topologies import Topology
