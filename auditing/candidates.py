@@ -5,9 +5,8 @@ Were non-members taken from elsewhere, such as the test set, an attack could win
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,13 +14,17 @@ import torch
 from numpy.typing import NDArray
 
 from simulator.config.experiment import Experiment
-from simulator.core import atomic
-from simulator.core.errors import InputError, wrong
+from simulator.core.errors import InputError, Problem
 from simulator.core.node import Node
 from simulator.core.samples import Samples
 from simulator.core.seeding import generator
 
 NONE = np.empty(0, dtype=np.int64)
+NOTHING_HELD_OUT = Problem(
+    "data.held_out",
+    "no samples were held out in this run, so there are no non-members to compare with.",
+    "Run it again with, for example, data.held_out=0.5.",
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Candidates:
 
     @classmethod
     def of(cls, nodes: Sequence[Node], limit: int, planted: NDArray[np.int64] = NONE) -> Candidates:
-        """Of each node at most ``limit`` training samples and as many held-out ones, drawn by the run's seed.
+        """The candidates of each node: at most ``limit`` training samples and as many held-out ones, by the run's seed.
 
         As many of one kind as of the other, lest nodes with few non-members weigh more among members than among
         non-members: then whoever tells nodes apart would tell members, too.
@@ -65,7 +68,7 @@ class Candidates:
                 chosen = np.sort(rng.permutation(len(index))[:size])
                 parts.append((node.id, member, index[torch.from_numpy(chosen)]))
         if not all(len(index) for _, _, index in parts):
-            raise nothing_held_out()
+            raise InputError(NOTHING_HELD_OUT)
         sizes = [len(index) for _, _, index in parts]
         train = nodes[0].data.train
         return cls(
@@ -79,27 +82,21 @@ class Candidates:
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """int64 [N], their classes."""
+        """The class of each candidate, int64 [N]."""
         return labels_of(self.samples)
 
-    def save(self, path: Path, signals: Mapping[str, NDArray[np.float64]], models: Sequence[str]) -> None:
-        """Write an ``.npz`` file.
-
-        It holds ``node``, ``member`` and ``index`` (rows of the training arrays), all [N]; ``signals`` by name,
-        [models, N]; and ``model``, text [models].
-        """
-        about = {"node": self.node, "member": self.member, "index": self.samples.index.numpy()}
-        with atomic.drafted(path) as draft, draft.open("wb") as stream:
-            np.savez(stream, **about, model=np.array(models), **signals)  # type: ignore[arg-type]
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What a file says of them: ``node``, ``member`` and ``index`` (rows of the training arrays), all [N]."""
+        return {"node": self.node, "member": self.member, "index": self.samples.index.numpy()}
 
     @property
     def strata(self) -> NDArray[np.int64]:
-        """int64 [N]: the same number for candidates of the same node and membership."""
+        """The stratum of each candidate, int64 [N]: the same for candidates of the same node and membership."""
         return 2 * self.node + self.member
 
 
 def planted_in(partition: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
-    """int64 [K]: the rows of a run's training arrays that were planted among members only; of its ``partition.npz``.
+    """The rows of a run's training arrays that were planted among members only, int64 [K], from its ``partition.npz``.
 
     Canaries, and both samples of a pair of duplicates: their labels alone would tell them from non-members.
     """
@@ -108,29 +105,25 @@ def planted_in(partition: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
     return np.concatenate([partition.get("canary_index", NONE), copies, copied[copied >= 0]])
 
 
-def check_exchangeable(experiment: Experiment) -> None:
-    """Refuse a run in which a model that saw no sample of a node could tell members from non-members.
+def not_comparable(experiment: Experiment) -> Iterator[Problem]:
+    """What keeps members and non-members of a run from being compared.
 
-    Raises:
-        InputError: its members were chosen among training samples by a score that held-out samples do not have.
+    There may be no non-members; or members were chosen among training samples by a score that held-out samples do not
+    have, so that a model that saw no sample of a node could tell them apart.
     """
+    if experiment.data.held_out == 0:
+        yield NOTHING_HELD_OUT
     if experiment.data.subset is not None:
         what = "members are a coreset, chosen by scores that held-out samples do not have: they differ by themselves."
-        raise wrong("data.subset", what, "Audit a run on all of its training samples (data.subset=null).")
+        yield Problem("data.subset", what, "Audit a run on all of its training samples (data.subset=null).")
 
 
 def population_of(samples: Samples, limit: int | None, seed: int) -> Samples:
-    """At most ``limit`` of ``samples``, which nobody trained on, drawn by the run's seed; all if it is None."""
+    """A population: at most ``limit`` of ``samples``, which nobody trained on, by the run's seed; all if it is None."""
     chosen = generator(seed, "audit.population").permutation(len(samples))[:limit]
     return samples.subset(torch.from_numpy(np.sort(chosen)))
 
 
-def nothing_held_out() -> InputError:
-    """What is wrong with a run without non-members."""
-    what = "no samples were held out in this run, so there are no non-members to compare with."
-    return wrong("data.held_out", what, "Run it again with, for example, data.held_out=0.5.")
-
-
 def labels_of(samples: Samples) -> NDArray[np.int64]:
-    """int64 [N], the classes of ``samples``."""
+    """The class of each of the N ``samples``, int64 [N]."""
     return samples.labels_at(torch.arange(len(samples))).numpy()

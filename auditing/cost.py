@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simulator.results.formatting import duration, megabytes, significant
-from simulator.runs.run import Run, experiment_of
+from simulator.runs.run import Run
 
 
 @dataclass(frozen=True)
 class Cost:
-    """An estimate.
+    """An estimate of what replicas take.
 
     Attributes:
         node_steps: local steps of all nodes of all replicas.
@@ -37,8 +37,8 @@ class Cost:
 
 
 def cost(run: Run, replicas: int) -> Cost:
-    """What ``replicas`` of ``run`` will cost, by its own speed and its own last checkpoint."""
-    experiment, nodes = experiment_of(run.directory), range(run.directory.topology.num_nodes)
+    """What so many ``replicas`` of ``run`` will cost, by its own speed and its own last checkpoint."""
+    experiment, nodes = run.experiment, range(run.directory.topology.num_nodes)
     steps = experiment.rounds * sum(experiment.training.of(node).local_steps for node in nodes)
     saved = _size(max((run.path / "checkpoints").glob("round-*")))
     vectors = sum(node.parameters.nbytes for node in run.nodes)

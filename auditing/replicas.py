@@ -9,8 +9,8 @@ r n + i of n a network. Samples for validation stay what they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from auditing.candidates import check_exchangeable, nothing_held_out
+from auditing.candidates import not_comparable
 from auditing.cost import cost
 from auditing.views.record import RunRecord
 from simulator.config.experiment import CheckpointSettings, EvaluateSettings, Experiment
 from simulator.core import atomic
 from simulator.core.damage import read_json
-from simulator.core.errors import Interrupted, wrong
+from simulator.core.errors import InputError, Interrupted, Problem, wrong
 from simulator.core.observer import Observer
 from simulator.core.recording import Recording
 from simulator.core.samples import Samples
@@ -35,9 +35,8 @@ from simulator.core.strict_json import dumps
 from simulator.results.checkpoint import Checkpoints
 from simulator.results.partition import read_partition
 from simulator.results.recordings import Recordings
-from simulator.runs.build import Simulation
-from simulator.runs.launch import carry_on
-from simulator.runs.run import Run, experiment_of
+from simulator.runs.launch import run_networks
+from simulator.runs.run import Run
 
 CLAIM: TypeAdapter[Any] = TypeAdapter(dict[Literal["replicas", "experiment"], int | str])
 FOLDER = Path("audit/replicas")  # of the audited run
@@ -50,10 +49,10 @@ class Replicas:
     """Trained replicas of a run, on disk.
 
     Attributes:
-        path: their folder.
-        number: of replicas, M.
-        nodes: of each, n.
-        experiment: theirs.
+        path: the folder that they lie in.
+        number: how many there are, M.
+        nodes: how many nodes each has, n.
+        experiment: what each was run with.
     """
 
     path: Path
@@ -62,7 +61,7 @@ class Replicas:
     experiment: Experiment
 
     def parameters(self, replica: int) -> list[Tensor]:
-        """float [parameters] of each node of a replica, after the last round; only these are read.
+        """The parameters of each node of a replica after the last round, float [parameters]; only these are read.
 
         Raises:
             InputError: they are damaged.
@@ -83,7 +82,7 @@ class Replicas:
         return RunRecord(recordings, self.parameters(replica), rounds, self.experiment.rounds, first)
 
     def member_of(self, samples: Samples) -> NDArray[np.bool_]:
-        """bool [M, N]: whether each replica trained on a sample, at the node whose pool it is from."""
+        """Whether each replica trained on a sample, at the node whose pool it is from; bool [M, N]."""
         return self._mask[:, samples.index.numpy()]
 
     @cached_property
@@ -103,7 +102,7 @@ class RecordingsKeeper(Observer):
         self._recordings = Recordings(path / "recordings")
 
     def kept(self, recording: Recording) -> None:
-        """One file."""
+        """Save what a node recorded in a round."""
         self._recordings.save(recording)
 
 
@@ -116,38 +115,35 @@ def train(run: Run, number: int, observers: Sequence[Observer] = ()) -> Replicas
         Interrupted: Ctrl-C; what was trained is kept.
         RunError: training could not go on.
     """
-    experiment = _checked(run)
+    if problems := list(not_replicable(run)):
+        raise InputError(*problems)
+    experiment = run.experiment
     path, ours = run.path / FOLDER, _experiment(experiment, number)
     _claim(path, {"replicas": number, "experiment": experiment.digest()})
     saved = _checkpoints(path, ours)
     if ours.rounds not in saved.rounds():
-        simulation = Simulation.of(ours, seeds(experiment.seed, number))
-        simulation.data.save_partition(path / "partition.npz")
-        simulation.data = replace(simulation.data, notes=(*simulation.data.notes, f"{cost(run, number)}"))
-        if carry_on(simulation, path, saved, [RecordingsKeeper(path), *observers]) == "interrupted":
+        watching, note = [RecordingsKeeper(path), *observers], f"{cost(run, number)}"
+        if run_networks(ours, seeds(experiment.seed, number), path, saved, watching, [note]) == "interrupted":
             done = f"the replicas were stopped after round {max(saved.rounds(), default=0)} of {ours.rounds}."
             raise Interrupted(f"{done}\n    The same command goes on from there.")
     return Replicas(path, number, run.directory.topology.num_nodes, ours)
 
 
 def seeds(seed: int, number: int) -> list[int]:
-    """Of each replica of a run with ``seed``, for all that is its own."""
+    """The seed of each replica of a run with ``seed``, for all that is its own."""
     return [int(generator(seed, "audit.replicas", round=replica).integers(2**63)) for replica in range(number)]
 
 
-def _checked(run: Run) -> Experiment:
-    """The experiment of a run that replicas can be made of."""
-    experiment = experiment_of(run.directory)
-    if experiment.data.held_out == 0:
-        raise nothing_held_out()
-    check_exchangeable(experiment)
+def not_replicable(run: Run) -> Iterator[Problem]:
+    """What keeps ``run`` from having replicas."""
+    experiment = run.experiment
+    yield from not_comparable(experiment)
     if experiment.mode == "asynchronous":
         what = "an asynchronous run has no replicas: who meets whom, and when, depends on all nodes of a simulation."
-        raise wrong("mode", what, "Audit it by attacks that need none, without --replicas.")
+        yield Problem("mode", what, "Audit it by attacks that need none, without --replicas.")
     if run.nodes[0].round < experiment.rounds:
         what = f"stopped after round {run.nodes[0].round} of {experiment.rounds}; its replicas would not."
-        raise wrong(str(run.path), what, f"Finish it first: rumormill resume {run.path}")
-    return experiment
+        yield Problem(str(run.path), what, f"Finish it first: rumormill resume {run.path}")
 
 
 def _experiment(experiment: Experiment, number: int) -> Experiment:

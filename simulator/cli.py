@@ -11,11 +11,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from simulator.config.parsing import load_experiment, load_part
+from simulator.config.parsing import load_experiment
 from simulator.config.yaml_file import read_experiment, read_value, recipes
 from simulator.core.backend import BACKENDS
 from simulator.core.blame import blaming_parts
-from simulator.core.errors import RumormillError, check_known, did_you_mean, wrong
+from simulator.core.errors import RumormillError, did_you_mean, wrong
 from simulator.core.method import METHODS
 from simulator.core.mixer import MIXERS
 from simulator.core.model import MODELS
@@ -34,7 +34,7 @@ from simulator.results.console import Console, show_error
 from simulator.results.run_directory import RunDirectory
 from simulator.results.terminal import OutputLost, Terminal, guard_streams
 from simulator.results.trackers import TRACKERS, Tracker
-from simulator.runs.audit import AUDITS, audit
+from simulator.runs.audit import AUDITS, audit, audit_settings
 from simulator.runs.launch import resume, run
 from simulator.runs.report import write_run_report
 from simulator.runs.run import Run
@@ -77,7 +77,7 @@ Track = Annotated[list[str] | None, typer.Option("--track", help="Also log to te
 PARTS: dict[str, Registry[Any]] = {
     registry.kind: registry
     for registry in (METHODS, MIXERS, MODELS, DATASETS, PARTITIONS, LABEL_NOISE, BACKENDS, AUDITS, TRACKERS)
-}
+} | {kind: Registry(kind) for kind in ("views", "signals", "attacks", "memorization_scores")}  # which audits bring
 INTERRUPTED = 130
 RESNET20 = 272_474  # parameters, for 10 classes
 
@@ -213,10 +213,9 @@ def audit_command(
     ] = 0,
 ) -> None:
     """Measure what a run gives away, and add it to the report; prints the folder of the results."""
-    check_known("--audit", [name], AUDITS.names())
-    asked = {"attacks": attacks, "signals": signals, "views": views, "replicas": replicas}
-    given = {key: value for key, value in asked.items() if value}
-    results = audit(path, load_part(AUDITS, {"name": name, **given}, overrides or []))
+    options = {"attacks": attacks, "signals": signals, "views": views, "replicas": replicas}
+    given = {setting: value for setting, value in options.items() if value}
+    results = audit(path, audit_settings(name, given, overrides or []))
     stderr.print(f"Report: {write_run_report(RunDirectory.open(path))}", soft_wrap=True)
     print(results)
 

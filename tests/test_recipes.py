@@ -14,6 +14,7 @@ from auditing.robustness import RobustnessAudit
 from methods.idkd import IDKD
 from simulator import load_experiment, run
 from simulator.config.yaml_file import recipes
+from simulator.runs.audit import audit
 from simulator.sweep.plan import load_sweep
 
 SWEEPS = sorted((Path(simulator.__file__).parent / "recipes" / "sweeps").glob("*.yaml"))
@@ -81,8 +82,7 @@ def test_in_the_quickstart_the_detector_beats_labelling_everything(seed, tmp_pat
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_in_audit_ring_final_models_leak_more_than_those_of_distant_nodes(seed, tmp_path):
     done = run(load_experiment("audit-ring", [f"seed={seed}"]), tmp_path)
-    MembershipAudit(MembershipAudit.Config(signals=("loss",))).conduct(done.path, tmp_path / "audit")
-    result = json.loads((tmp_path / "audit" / "result.json").read_text())
+    result = json.loads((audit(done.path, MembershipAudit.Config(signals=("loss",))) / "result.json").read_text())
     auc = {view: found["auc"] for view, found in result["attacks"]["loss, threshold"].items()}
     assert auc["final model"]["low"] > 0.52
     assert auc["distance 4"]["value"] < auc["final model"]["value"]
@@ -92,8 +92,7 @@ def test_in_audit_ring_final_models_leak_more_than_those_of_distant_nodes(seed, 
 def test_in_trend_ring_attacks_transfer_less_between_different_quantizers(tmp_path):
     done = run(load_experiment("trend-ring"), tmp_path)
     config = RobustnessAudit.Config(eps=0.15, samples=100, steps=20, queries=50, draws=1, attacks=("pgd", "square"))
-    RobustnessAudit(config).conduct(done.path, tmp_path / "audit")
-    result = json.loads((tmp_path / "audit" / "result.json").read_text())
+    result = json.loads((audit(done.path, config) / "result.json").read_text())
     metric, plain, coarse = np.array(result["transfers"]["metric"]), [0, 1, 4, 5], [2, 3]
     alike = metric[np.ix_(plain, plain)][~np.eye(4, dtype=bool)]
 

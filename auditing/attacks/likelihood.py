@@ -12,8 +12,11 @@ which orders candidates alike and does not underflow.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
+from auditing.attacks.attack import Attack
 from auditing.attacks.evidence import Evidence, Floats, References, log_density
 
 GUARD = 1e-22
@@ -38,3 +41,39 @@ def _scale(references: References, released: bool) -> Floats:
     """Standard deviations; as released, variances in their place."""
     sd = references.sd("per_example")
     return sd**2 if released else sd
+
+
+class Nll(Attack):
+    """Difference of the signal's likelihoods at one variance (Curvature Clues, 2024)."""
+
+    replicas: ClassVar[int] = 2
+    released: ClassVar[bool] = False
+
+    def judge(self, evidence: Evidence) -> Floats:
+        """NLL of each candidate; see `nll`."""
+        return nll(evidence, self.released)
+
+
+class ReleasedNll(Nll):
+    """The difference of likelihoods with variances for standard deviations, as in the released code."""
+
+    released: ClassVar[bool] = True
+    variant: ClassVar[bool] = True
+
+
+class Lr(Attack):
+    """Ratio of the signal's likelihoods at their own variances (Curvature Clues, 2024)."""
+
+    replicas: ClassVar[int] = 2
+    released: ClassVar[bool] = False
+
+    def judge(self, evidence: Evidence) -> Floats:
+        """LR of each candidate; see `lr`."""
+        return lr(evidence, self.released)
+
+
+class ReleasedLr(Lr):
+    """The ratio of likelihoods with variances for standard deviations, as in the released code."""
+
+    released: ClassVar[bool] = True
+    variant: ClassVar[bool] = True

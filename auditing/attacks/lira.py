@@ -1,12 +1,15 @@
 """The likelihood-ratio attack (LiRA, Carlini et al. 2022, arXiv:2112.03570, algorithm 1), online and offline.
 
 A candidate's signal is taken as Gaussian among models that trained on it, and among those that did not. The signal
-meant for it is `logit_margin`; any other will do that is nearly Gaussian. Means are plain ones, as in the paper, where
+meant for it is logit_margin; any other will do that is nearly Gaussian. Means are plain ones, as in the paper, where
 the authors' code takes medians.
 """
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from auditing.attacks.attack import Attack
 from auditing.attacks.evidence import Evidence, Floats, References, Spread, log_density
 
 ENOUGH = 64  # replicas, half of which trained on a candidate, that tell each candidate's own spread
@@ -36,3 +39,67 @@ def usual(evidence: Evidence) -> Spread:
 
 def _log_density(evidence: Evidence, references: References, spread: Spread) -> Floats:
     return log_density(evidence.signal, references.mean, references.sd(spread))
+
+
+class Online(Attack):
+    """Ratio of the signal's likelihoods in references that trained on the candidate and that did not (LiRA, online)."""
+
+    replicas: ClassVar[int] = 2
+    spread: ClassVar[Spread | None] = None
+
+    def judge(self, evidence: Evidence) -> Floats:
+        """The logarithm of that ratio; see `online`."""
+        return online(evidence, self.spread)
+
+
+class OnlinePerExample(Online):
+    """Online LiRA with each candidate's own spread."""
+
+    spread: ClassVar[Spread | None] = "per_example"
+    variant: ClassVar[bool] = True
+
+
+class OnlineGlobal(Online):
+    """Online LiRA with the spread within candidates, the same for all."""
+
+    spread: ClassVar[Spread | None] = "global"
+    variant: ClassVar[bool] = True
+
+
+class OnlineFixed(Online):
+    """Online LiRA with the spread of all candidates together."""
+
+    spread: ClassVar[Spread | None] = "fixed"
+    variant: ClassVar[bool] = True
+
+
+class Offline(Attack):
+    """How unlikely the signal is in references that did not train on the candidate (LiRA, offline)."""
+
+    replicas: ClassVar[int] = 2
+    spread: ClassVar[Spread | None] = None
+
+    def judge(self, evidence: Evidence) -> Floats:
+        """How many standard deviations the signal lies above their mean; see `offline`."""
+        return offline(evidence, self.spread)
+
+
+class OfflinePerExample(Offline):
+    """Offline LiRA with each candidate's own spread."""
+
+    spread: ClassVar[Spread | None] = "per_example"
+    variant: ClassVar[bool] = True
+
+
+class OfflineGlobal(Offline):
+    """Offline LiRA with the spread within candidates, the same for all."""
+
+    spread: ClassVar[Spread | None] = "global"
+    variant: ClassVar[bool] = True
+
+
+class OfflineFixed(Offline):
+    """Offline LiRA with the spread of all candidates together."""
+
+    spread: ClassVar[Spread | None] = "fixed"
+    variant: ClassVar[bool] = True

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
 from scipy.special import logsumexp
 
+from auditing.attacks.attack import Attack
 from auditing.attacks.evidence import Bools, Evidence, Floats
 from auditing.metrics import Ranking
 from simulator.core.errors import wrong
-from simulator.core.registry import Settings
+from simulator.core.registry import PartSettings, Settings
 
 GRID = tuple(tenth / 10 for tenth in range(11))  # the values of a that are tried, as in the paper
 USUAL_A = 0.3  # where no reference trained on some candidates and not on others: the released code's
@@ -165,3 +167,37 @@ def _log_mean(values: Floats, chosen: Bools) -> Floats:
         mean: Floats = logsumexp(np.where(chosen, values, -np.inf), axis=0) - np.log(np.maximum(count, 1))
     usual = logsumexp(mean[count > 0]) - np.log((count > 0).sum()) if (count > 0).any() else 0.0
     return np.where(count > 0, mean, usual)
+
+
+class Rmia(Attack):
+    """How many of a population the candidate dominates in ratios of probabilities (RMIA, 2024)."""
+
+    class Config(PartSettings):
+        """The part of RMIA's settings that the audit hands on."""
+
+        name: str = "rmia"
+        rmia: RmiaSettings = USUAL
+
+    config: Config
+    replicas: ClassVar[int] = 2
+    probability: ClassVar[bool] = True
+
+    def judge(self, evidence: Evidence) -> Floats:
+        """The share of the population that each candidate dominates; see `offline`."""
+        return offline(evidence, self.config.rmia)
+
+
+class RmiaOnline(Rmia):
+    """RMIA with references that trained on the candidate as well."""
+
+    class Config(Rmia.Config):
+        """The part of RMIA's settings that the audit hands on."""
+
+        name: str = "rmia_online"
+
+    config: Config
+    variant: ClassVar[bool] = True
+
+    def judge(self, evidence: Evidence) -> Floats:
+        """The share of the population that each candidate dominates; see `online`."""
+        return online(evidence, self.config.rmia)

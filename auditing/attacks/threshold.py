@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 
+from auditing.attacks.attack import Attack
 from auditing.attacks.evidence import Evidence, Floats
 
 
-def threshold(evidence: Evidence) -> Floats:
-    """The signal itself: one threshold for all candidates (Yeom et al. 2018). float64 [N]."""
-    return evidence.signal
+class Threshold(Attack):
+    """One threshold on the signal for all candidates (Yeom et al. 2018)."""
+
+    def judge(self, evidence: Evidence) -> Floats:
+        """The signal itself, float64 [N]."""
+        return evidence.signal
 
 
-def class_threshold(evidence: Evidence) -> Floats:
-    """The signal above the median of its class in the population: a threshold a class (Song and Mittal 2021, sec. 3).
+class ClassThreshold(Attack):
+    """A threshold for each class (Song and Mittal 2021, sec. 3)."""
 
-    They choose thresholds with shadow models; here, samples that nobody trained on say how hard a class is. A class
-    that the population lacks gets the median of all of it. float64 [N].
-    """
-    usual = np.full(int(evidence.labels.max()) + 1, np.median(evidence.population))
-    for label in np.intersect1d(evidence.labels, evidence.population_labels):
-        usual[label] = np.median(evidence.population[evidence.population_labels == label])
-    return evidence.signal - usual[evidence.labels]
+    def judge(self, evidence: Evidence) -> Floats:
+        """The signal above the median of its class in the population, float64 [N].
+
+        They choose thresholds with shadow models; here, samples that nobody trained on say how hard a class is. A class
+        that the population lacks gets the median of all of it.
+        """
+        usual = np.full(int(evidence.labels.max()) + 1, np.median(evidence.population))
+        for label in np.intersect1d(evidence.labels, evidence.population_labels):
+            usual[label] = np.median(evidence.population[evidence.population_labels == label])
+        return evidence.signal - usual[evidence.labels]

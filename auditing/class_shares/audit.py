@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,16 +15,14 @@ from auditing.class_shares.report import section
 from auditing.finite import check_finite
 from auditing.progress import Countdown
 from auditing.views.record import RunRecord
-from simulator.core import atomic
-from simulator.core.damage import read_json
-from simulator.core.errors import InputError, Problem
+from simulator.core.errors import Problem
 from simulator.core.flat_module import FlatModule
 from simulator.core.node import Node
+from simulator.core.registry import PartSettings
 from simulator.core.report import Section
 from simulator.core.soft_labels import SoftLabels
-from simulator.core.strict_json import dumps
+from simulator.results.audit_folder import AuditFolder
 from simulator.results.recordings import Recordings
-from simulator.results.run_directory import RunDirectory
 from simulator.runs.audit import Audit
 from simulator.runs.run import Run
 
@@ -32,8 +30,8 @@ from simulator.runs.run import Run
 class ClassSharesAudit(Audit):
     """Estimates which classes a node holds from its labels, its model and its updates, and compares with the truth."""
 
-    class Config(Audit.Config):
-        """Settings of `ClassSharesAudit`.
+    class Config(PartSettings):
+        """Which messages are read.
 
         Attributes:
             name: the audit's.
@@ -45,21 +43,30 @@ class ClassSharesAudit(Audit):
 
     config: Config
 
-    def conduct(self, run: Path, results: Path) -> None:
-        """Read the messages of recorded rounds, each for itself and all together; see `Audit.conduct`."""
-        audited = Run(RunDirectory.open(run), "finished")
-        problems = list(self._problems(audited))
-        if problems:
-            raise InputError(*problems)
-        record, network = RunRecord.of(audited), FlatModule(audited.blueprint.module().module, "fp32")
-        rounds, truth = sorted(set(self.config.rounds)) or record.rounds, _true_shares(audited.nodes)
-        countdown = Countdown(f"class shares: {len(rounds)} rounds of {len(audited.nodes)} models to try")
-        found = (
-            RecordedRound(record, each, audited.nodes, network, _told(audited, each)).estimates() for each in rounds
-        )
+    def objections(self, run: Run) -> Iterator[Problem]:
+        """Runs without a public set or recorded messages, and rounds that were not recorded."""
+        if run.nodes[0].data.public is None:
+            what = "attackers try models on public samples, and this run has none."
+            yield Problem("data.public", what, "Run with a public set, for example photo_patches.")
+        record = RunRecord.of(run)
+        if not record.rounds:
+            what = "this run has kept no messages."
+            yield Problem("record", what, "Run it again with, for example, record.every=10.")
+        elif unknown := sorted(set(self.config.rounds) - set(record.rounds)):
+            shown = ", ".join(map(str, record.rounds[:10])) + (" ..." if len(record.rounds) > 10 else "")
+            yield Problem("rounds", f"round {unknown[0]} was not recorded.", f"Choose among {shown}.")
+        elif not record.keeps("start"):
+            what = "updates are measured from the models that rounds began with, and this run left these out."
+            yield Problem("record.without", what, "Run it again without start in record.without.")
+
+    def conduct(self, run: Run, folder: AuditFolder) -> dict[str, Any]:
+        """Read the messages of recorded rounds, each for itself and all together."""
+        record, network = RunRecord.of(run), FlatModule(run.blueprint.module().module, "fp32")
+        rounds, truth = sorted(set(self.config.rounds)) or record.rounds, _true_shares(run.nodes)
+        countdown = Countdown(f"class shares: {len(rounds)} rounds of {len(run.nodes)} models to try")
+        found = (RecordedRound(record, each, run.nodes, network, _told(run, each)).estimates() for each in rounds)
         estimates = list(countdown.over(found, [1.0] * len(rounds)))
-        result = {
-            "settings": self.config.model_dump(mode="json"),
+        return {
             "rounds": list(rounds),
             "truth": truth.tolist(),
             "attackers": {
@@ -70,44 +77,21 @@ class ClassSharesAudit(Audit):
                 for name in ATTACKERS
             },
         }
-        results.mkdir(parents=True, exist_ok=True)
-        atomic.write(results / "result.json", dumps(result) + "\n")
 
     @classmethod
-    def metrics(cls, results: Path) -> Mapping[str, float]:
+    def metrics(cls, result: Mapping[str, Any]) -> dict[str, float]:
         """``<attacker>/tv``, ``<attacker>/rank_correlation`` and ``<attacker>/largest_class``: means over nodes."""
-        attackers = read_json(results / "result.json")["attackers"]
         return {
             f"{name}/{measure}".replace(" ", "_"): float(np.mean(known))
-            for name, measured in attackers.items()
+            for name, measured in result["attackers"].items()
             for measure in MEASURES
             if (known := [value for value in measured["all"][measure] if value is not None])
         }
 
     @classmethod
-    def sections(cls, results: Path) -> Sequence[Section]:
+    def sections(cls, folder: AuditFolder) -> Sequence[Section]:
         """One section: how close each attacker comes, over all nodes and node by node."""
-        return [section(read_json(results / "result.json"))]
-
-    def _problems(self, run: Run) -> Iterator[Problem]:
-        given = {"--attack": self.config.attacks, "--signal": self.config.signals, "--replicas": self.config.replicas}
-        for option, value in given.items():
-            if value:
-                yield Problem(option, "class_shares has no use for it.", "Leave the option out.")
-        if run.nodes[0].data.public is None:
-            what = "attackers try models on public samples, and this run has none."
-            yield Problem("data.public", what, "Run with a public set, for example photo_patches.")
-        record = RunRecord.of(run)
-        recorded = record.rounds
-        if not recorded:
-            what = "this run has kept no messages."
-            yield Problem("record", what, "Run it again with, for example, record.every=10.")
-        elif unknown := sorted(set(self.config.rounds) - set(recorded)):
-            shown = ", ".join(map(str, recorded[:10])) + (" ..." if len(recorded) > 10 else "")
-            yield Problem("rounds", f"round {unknown[0]} was not recorded.", f"Choose among {shown}.")
-        elif not record.keeps("start"):
-            what = "updates are measured from the models that rounds began with, and this run left these out."
-            yield Problem("record.without", what, "Run it again without start in record.without.")
+        return [section(folder.result())]
 
 
 def _told(run: Run, round: int) -> dict[int, SoftLabels]:
@@ -127,14 +111,14 @@ def _told(run: Run, round: int) -> dict[int, SoftLabels]:
 
 
 def _true_shares(nodes: Sequence[Node]) -> Shares:
-    """float64 [nodes, classes], of the labels that the nodes train with."""
+    """The class shares of the labels that the nodes train with, float64 [nodes, classes]."""
     train, classes = [node.data.train for node in nodes], nodes[0].data.classes
     counts = [np.bincount(each.labels_at(torch.arange(len(each))).numpy(), minlength=classes) for each in train]
     return np.array([each / each.sum() for each in counts])
 
 
 def _mean(estimates: Sequence[Shares]) -> Shares:
-    """Of the rounds in which something is known of a node; NaN where nothing ever is."""
+    """The mean over the rounds in which something is known of a node; NaN where nothing ever is."""
     known = [~np.isnan(each) for each in estimates]
     total = np.sum([np.where(there, each, 0.0) for there, each in zip(known, estimates, strict=True)], axis=0)
     count = np.sum(known, axis=0)
@@ -159,7 +143,7 @@ def total_variation(guess: Shares, truth: Shares) -> float:
 
 
 def rank_correlation(guess: Shares, truth: Shares) -> float:
-    """Spearman's, over classes; NaN where all classes are guessed alike."""
+    """Spearman's rank correlation over classes; NaN where all classes are guessed alike."""
     return float(spearmanr(guess, truth).statistic) if np.ptp(guess) > 0 < np.ptp(truth) else np.nan
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,26 +14,24 @@ from auditing.early_exit.flatness import Flatness, flatness
 from auditing.early_exit.ledger import costs
 from auditing.early_exit.report import section
 from auditing.finite import check_finite
-from simulator.core import atomic
-from simulator.core.damage import read_json
-from simulator.core.errors import InputError, Problem, did_you_mean, wrong
+from simulator.core.errors import Problem, did_you_mean
 from simulator.core.flat_module import FlatModule
 from simulator.core.model import MODELS
 from simulator.core.multi_exit import MultiExit, exit_logits, multi_exit
 from simulator.core.node import Node
+from simulator.core.registry import PartSettings
 from simulator.core.report import Section
 from simulator.core.seeding import generator
-from simulator.core.strict_json import dumps
-from simulator.results.run_directory import RunDirectory
+from simulator.results.audit_folder import AuditFolder
 from simulator.runs.audit import Audit
-from simulator.runs.run import Run, experiment_of
+from simulator.runs.run import Run
 
 
 class EarlyExitAudit(Audit):
     """Weighs the exits of multi-exit networks, leaves early, counts the cost, and measures how flat minima are."""
 
-    class Config(Audit.Config):
-        """Settings of `EarlyExitAudit`.
+    class Config(PartSettings):
+        """How exits are weighed, and how flatness is measured.
 
         Attributes:
             name: the audit's.
@@ -52,23 +49,48 @@ class EarlyExitAudit(Audit):
     config: Config
     node_by_node: ClassVar[bool] = True
 
-    def conduct(self, run: Path, results: Path) -> None:
-        """Fit weights on each node's validation samples, and try them on the test set; see `Audit.conduct`."""
-        problems = [*self._not_for_this_audit(), *_unsuitable(RunDirectory.open(run))]
-        if problems:
-            raise InputError(*problems)
-        audited = Run(RunDirectory.open(run), "finished")
-        network = multi_exit(audited.blueprint.module())
-        modalities = self._chosen(network)
-        result = {"settings": self.config.model_dump(mode="json"), "round": audited.nodes[0].round}
-        result |= self._result(audited, modalities)
-        results.mkdir(parents=True, exist_ok=True)
-        atomic.write(results / "result.json", dumps(result) + "\n")
+    def objections(self, run: Run) -> Iterator[Problem]:
+        """Networks with one exit or without a stream that is asked for, and runs without validation samples."""
+        if not MODELS.load(run.experiment.model.name).has_exits:
+            what = f"{run.experiment.model.name} has one exit only, so there is nothing to weigh."
+            yield Problem("model", what, "Run with model: multi_exit_video.")
+        else:
+            streams = multi_exit(run.blueprint.module()).modalities
+            for name in self.config.modalities:
+                if name not in streams:
+                    what = f"the network has no stream '{name}'."
+                    yield Problem("modalities", what, did_you_mean(name, streams, "streams"))
+        if not run.experiment.data.validation:
+            what = "there are no validation samples to fit the weights on."
+            advice = "Run with a share of each node's pool, for example data.validation: 0.2."
+            yield Problem("data.validation", what, advice)
+
+    def conduct(self, run: Run, folder: AuditFolder) -> dict[str, Any]:
+        """Fit weights on each node's validation samples, and try them on the test set."""
+        modalities = self._chosen(multi_exit(run.blueprint.module()))
+        model = FlatModule(run.blueprint.module().module, "fp64")
+        network, first = multi_exit(model), run.nodes[0]
+        image = first.data.normalizer(first.data.test.images_at(torch.zeros(1, dtype=torch.int64)), model.dtype)
+        priced = costs(network.eval(), image, modalities)
+        found, flat = [], list[dict[str, Flatness]]()
+        for node in run.nodes:
+            model.bind(node.parameters.double())
+            found.append(of_node(_measured(model, node, modalities), priced, self.config.l1))
+            flat.append({each: self._flatness(model, node, each) for each in modalities})
+        return {
+            "round": first.round,
+            "nodes": len(run.nodes),
+            "exits": [[each, stage] for each in modalities for stage in range(1, network.stages + 1)],
+            "macs": {"passed": priced.passed.tolist(), "alone": priced.alone.tolist()},
+            "budgets": BUDGETS,
+            "validation": [len(node.data.validation) for node in run.nodes],
+            "found": over_nodes(found),
+            "flatness": {each: np.mean([by[each] for by in flat], axis=0).tolist() for each in modalities},
+        }
 
     @classmethod
-    def metrics(cls, results: Path) -> Mapping[str, float]:
+    def metrics(cls, result: Mapping[str, Any]) -> dict[str, float]:
         """Accuracies, over nodes: ``internal``; ``<rule>/at_<share>``, at a share of the cost of running everything."""
-        result = read_json(results / "result.json")
         exits = zip(result["exits"], result["found"]["exits"]["mean"], strict=True)
         last = max(stage for _, stage in result["exits"])
         rules = {rule: result["found"][f"{rule}/at"]["mean"] for rule in (WISE, EQUAL, SINGLE)}
@@ -80,30 +102,9 @@ class EarlyExitAudit(Audit):
         }
 
     @classmethod
-    def sections(cls, results: Path) -> Sequence[Section]:
+    def sections(cls, folder: AuditFolder) -> Sequence[Section]:
         """One section: exits, weights, accuracy against cost, flatness."""
-        return [section(read_json(results / "result.json"))]
-
-    def _result(self, run: Run, modalities: Sequence[str]) -> dict[str, Any]:
-        """The content of ``result.json``."""
-        model = FlatModule(run.blueprint.module().module, "fp64")
-        network, first = multi_exit(model), run.nodes[0]
-        image = first.data.normalizer(first.data.test.images_at(torch.zeros(1, dtype=torch.int64)), model.dtype)
-        priced = costs(network.eval(), image, modalities)
-        found, flat = [], list[dict[str, Flatness]]()
-        for node in run.nodes:
-            model.bind(node.parameters.double())
-            found.append(of_node(_measured(model, node, modalities), priced, self.config.l1))
-            flat.append({each: self._flatness(model, node, each) for each in modalities})
-        return {
-            "nodes": len(run.nodes),
-            "exits": [[each, stage] for each in modalities for stage in range(1, network.stages + 1)],
-            "macs": {"passed": priced.passed.tolist(), "alone": priced.alone.tolist()},
-            "budgets": BUDGETS,
-            "validation": [len(node.data.validation) for node in run.nodes],
-            "found": over_nodes(found),
-            "flatness": {each: np.mean([by[each] for by in flat], axis=0).tolist() for each in modalities},
-        }
+        return [section(folder.result())]
 
     def _flatness(self, model: FlatModule, node: Node, modality: str) -> Flatness:
         rows = torch.arange(min(self.config.samples, len(node.data.train)))
@@ -112,29 +113,7 @@ class EarlyExitAudit(Audit):
         return flatness(multi_exit(model), modality, images, node.data.train.labels_at(rows), rng)
 
     def _chosen(self, network: MultiExit) -> Sequence[str]:
-        for name in self.config.modalities:
-            if name not in network.modalities:
-                what = f"the network has no stream '{name}'."
-                raise wrong("modalities", what, did_you_mean(name, network.modalities, "streams"))
         return tuple(dict.fromkeys(self.config.modalities)) or network.modalities
-
-    def _not_for_this_audit(self) -> Iterator[Problem]:
-        given = {"--attack": self.config.attacks, "--signal": self.config.signals, "--replicas": self.config.replicas}
-        for option, value in given.items():
-            if value:
-                yield Problem(option, "early_exit carries out no attack.", "Leave the option out.")
-
-
-def _unsuitable(directory: RunDirectory) -> Iterator[Problem]:
-    experiment = experiment_of(directory)
-    if not MODELS.load(experiment.model.name).has_exits:
-        what = f"{experiment.model.name} has one exit only, so there is nothing to weigh."
-        yield Problem("model", what, "Run with model: multi_exit_video.")
-    if not experiment.data.validation:
-        what = "there are no validation samples to fit the weights on."
-        yield Problem(
-            "data.validation", what, "Run with a share of each node's pool, for example data.validation: 0.2."
-        )
 
 
 def _measured(model: FlatModule, node: Node, modalities: Sequence[str]) -> Measured:

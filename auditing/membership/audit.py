@@ -2,53 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
-from pathlib import Path
+from typing import Any, ClassVar
 
-from pydantic import PositiveInt
-from rich.console import Console as Terminal
+import numpy as np
+from pydantic import NonNegativeInt, PositiveInt
 
-from auditing.attacks.membership import ATTACKS, attacks_with, chosen
+from auditing.attacks.attack import ATTACKS, attacks_named, lacking, usual_attacks
 from auditing.attacks.rmia import RmiaSettings
-from auditing.attacks.signals import SIGNALS
-from auditing.candidates import Candidates, check_exchangeable, labels_of, planted_in, population_of
-from auditing.membership.findings import Judged, findings
+from auditing.attacks.signal import SIGNALS, Signal, signals_named
+from auditing.candidates import Candidates, labels_of, not_comparable, planted_in, population_of
+from auditing.membership.findings import Judged, SignalAttack, findings
+from auditing.membership.measurement import Measurement
 from auditing.membership.overfitting import overfitting_gaps
 from auditing.membership.references import reference_signals
 from auditing.membership.report import section
-from auditing.membership.scoring import signals_of
 from auditing.membership.self_check import self_check, told
 from auditing.metrics import Resamples
-from auditing.replicas import train
-from auditing.views.positions import VIEWS, observe
+from auditing.replicas import not_replicable, train
+from auditing.views.observe import observe
 from auditing.views.record import RunRecord
-from simulator.core import atomic
-from simulator.core.damage import read_json
-from simulator.core.errors import check_known, wrong
+from auditing.views.view import VIEWS, Unseen
+from simulator.core.errors import Problem
 from simulator.core.node import Node
+from simulator.core.registry import PartSettings, Registry
 from simulator.core.report import Section
 from simulator.core.samples import Samples
 from simulator.core.seeding import generator
-from simulator.core.strict_json import dumps
+from simulator.results.audit_folder import AuditFolder
 from simulator.results.console import Console
-from simulator.results.run_directory import RunDirectory
+from simulator.results.terminal import Terminal
 from simulator.runs.audit import Audit
-from simulator.runs.run import Run, experiment_of
+from simulator.runs.run import Run
 
 
 class MembershipAudit(Audit):
     """Who can tell that a sample was in a node's training set, from what they see of the run or get at its end."""
 
-    class Config(Audit.Config):
-        """Settings of `MembershipAudit`.
+    class Config(PartSettings):
+        """What is attacked, from where, by what, and how surely it is to be known.
 
         Attributes:
             name: the audit's.
-            attacks: names in `ATTACKS`; by default all that the replicas are enough for, without mere variants.
-            signals: names in `SIGNALS`.
-            views: names in `VIEWS`; by default all from which there is something to see in the run.
+            attacks: names of attacks; by default all that the replicas are enough for, without mere variants.
+            signals: names of signals, that attacks judge by.
+            replicas: how many reference networks to train, each on other halves of the nodes' pools.
+            views: names of views; by default all from which there is something to see in the run.
             samples: at most this many members, and as many non-members, of each node. Attacks compare them with test
                 samples, with as many by signals that take long, and with all by signals that are probabilities.
             resamples: of the bootstrap that gives intervals.
@@ -56,69 +57,89 @@ class MembershipAudit(Audit):
         """
 
         name: str = "membership"
+        attacks: tuple[str, ...] = ()
         signals: tuple[str, ...] = ("loss", "logit_margin", "modified_entropy", "gradient_norm", "curvature_hvp")
+        replicas: NonNegativeInt = 0
         views: tuple[str, ...] = ()
         samples: PositiveInt = 1000
         resamples: PositiveInt = 500
         rmia: RmiaSettings = RmiaSettings()
 
     config: Config
+    names: ClassVar[Mapping[str, Registry[Any] | Collection[str]]] = {
+        "attacks": ATTACKS,
+        "signals": SIGNALS,
+        "views": VIEWS,
+    }
 
-    def conduct(self, run: Path, results: Path) -> None:
-        """Score the candidates by what each attacker holds, in double precision; see `Audit.conduct`."""
-        check_known("--signal", self.config.signals, SIGNALS)
-        attacks = chosen(self.config.attacks, self.config.signals, self.config.replicas)
-        check_known("--view", self.config.views, VIEWS)
-        audited = Run(RunDirectory.open(run), "finished")
-        _check_one_view(audited)
-        check_exchangeable(experiment_of(audited.directory))
-        observed, unseen = observe(RunRecord.of(audited), audited.directory.topology, self.config.views)
-        first = audited.nodes[0]
-        asked = Candidates.of(audited.nodes, self.config.samples, planted_in(audited.directory.partition()))
+    def objections(self, run: Run) -> Iterator[Problem]:
+        """Attacks that lack something, runs in which members cannot be told by others, views with nothing to see."""
+        yield from lacking(self.config.attacks, self.config.signals, self.config.replicas)
+        yield from not_comparable(run.experiment)
+        if self._needs_replicas:
+            yield from not_replicable(run)
+        yield from _different_transforms(run)
+        yield from _nothing_to_see(run, self.config.views)
+
+    def conduct(self, run: Run, folder: AuditFolder) -> dict[str, Any]:
+        """Score the candidates by what each attacker holds, in double precision."""
+        signals = signals_named(self.config.signals)
+        observed, unseen = observe(RunRecord.of(run), run.directory.topology, self.config.views)
+        first = run.nodes[0]
+        asked = Candidates.of(run.nodes, self.config.samples, planted_in(run.directory.partition()))
         resamples = Resamples(asked.strata, self.config.resamples, generator(first.seed, "audit.resamples"))
-        check = self_check(self.config.signals, audited, asked, resamples)
-        Terminal(stderr=True).print(told(check), markup=False, highlight=False, soft_wrap=True)
-        population = self._population(first)
-        compared = any(ATTACKS[attack].replicas for attack in attacks)
-        replicas = train(audited, self.config.replicas, [Console()]) if compared else None
-        scored = self.config.signals, audited, observed, asked, population
-        labels, settled = {name: labels_of(each) for name, each in population.items()}, attacks_with(self.config.rmia)
-        judged = Judged(asked, observed, *signals_of(*scored), labels, attacks=settled)
+        check = self_check(signals, run, asked, resamples)
+        Terminal(stderr=True).print(told(check), soft_wrap=True)
+        replicas = train(run, self.config.replicas, [Console()]) if self._needs_replicas else None
+        population = self._population(first, signals)
+        measurement = Measurement(run, signals, asked, population)
+        labels = {name: labels_of(each) for name, each in population.items()}
+        attacks = attacks_named(self._attacks, rmia=self.config.rmia)
+        judged = Judged(asked, observed, measurement.of(observed), labels, attacks)
         if replicas:
-            signals = reference_signals(self.config.signals, audited, replicas, *scored[2:], results / "references")
-            judged = replace(judged, references=signals)
-        names = [f"{s}, {a}" for s, a in product(self.config.signals, attacks) if ATTACKS[a].judges(s)]
-        result = {"settings": self.config.model_dump(mode="json"), "round": first.round, "nodes": len(audited.nodes)}
-        result |= findings(judged, names, resamples) | {"gaps": overfitting_gaps(audited, asked)}
-        result |= {"check": check, "left": _left(audited)}
-        result |= {"unseen": [f"{each.view}: {each.problems[0].what}" for each in unseen]}
-        results.mkdir(parents=True, exist_ok=True)
-        (results / "result.json").unlink(missing_ok=True)
-        asked.save(results / "scores.npz", judged.signals, observed.names)
-        atomic.write(results / "result.json", dumps(result) + "\n")
+            references = reference_signals(measurement, observed, replicas, folder.subfolder("references"))
+            judged = replace(judged, references=references)
+        pairs = product(signals, attacks)
+        able = [SignalAttack(signal, attack) for signal, attack in pairs if attacks[attack].judges(signals[signal])]
+        folder.save_arrays({**asked.arrays(), "model": np.array(observed.names), **judged.measured.candidates})
+        return {
+            "round": first.round,
+            "nodes": len(run.nodes),
+            **findings(judged, able, resamples),
+            "gaps": overfitting_gaps(run, asked),
+            "check": check,
+            "left": _left(run),
+            "unseen": [f"{each.view}: {each.problems[0].what}" for each in unseen],
+        }
 
-    def _population(self, node: Node) -> dict[str, Samples]:
+    @property
+    def _attacks(self) -> Sequence[str]:
+        return self.config.attacks or usual_attacks(self.config.replicas)
+
+    @property
+    def _needs_replicas(self) -> bool:
+        return any(ATTACKS.load(name).replicas for name in self._attacks)
+
+    def _population(self, node: Node, signals: Mapping[str, Signal]) -> dict[str, Samples]:
         """By signal, what candidates are compared with: where that takes long, a part of the test samples."""
-        limits = {name: None if SIGNALS[name].log_probability else self.config.samples for name in self.config.signals}
+        limits = {name: None if signal.log_probability else self.config.samples for name, signal in signals.items()}
         return {name: population_of(node.data.test, limit, node.seed) for name, limit in limits.items()}
 
     @classmethod
-    def metrics(cls, results: Path) -> Mapping[str, float]:
+    def metrics(cls, result: Mapping[str, Any]) -> dict[str, float]:
         """AUC and TPR at low FPR of each attack from each view: ``<view>/<signal>/<attack>/auc``."""
-        attacks = read_json(results / "result.json")["attacks"]
         return {
             f"{view}/{attack.replace(', ', '/')}/{name}".replace(" ", "_"): found[name]["value"]
-            for attack, views in attacks.items()
+            for attack, views in result["attacks"].items()
             for view, found in views.items()
             for name in ("auc", "tpr_at_0.01", "tpr_at_0.001")
             if found[name]
         }
 
     @classmethod
-    def sections(cls, results: Path) -> Sequence[Section]:
+    def sections(cls, folder: AuditFolder) -> Sequence[Section]:
         """One section: tables of attacks and views, ROC curves, leakage by node, distance, round and victim."""
-        topology = RunDirectory(results.parents[1]).topology
-        return [section(read_json(results / "result.json"), topology)]
+        return [section(folder.result(), folder.run.topology)]
 
 
 def _left(run: Run) -> int:
@@ -126,12 +147,18 @@ def _left(run: Run) -> int:
     return sum(len(node.data.train) - len(node.training_set.private_positions) for node in run.nodes)
 
 
-def _check_one_view(run: Run) -> None:
-    """Refuse nodes that see the same image differently: signals look at all models through one normalizer.
-
-    Raises:
-        InputError: they do.
-    """
+def _different_transforms(run: Run) -> Iterator[Problem]:
+    """Nodes that see the same image differently: signals look at all models through one normalizer."""
     if len({node.data.normalizer.transform for node in run.nodes}) > 1:
         what = "nodes see images through different input transforms, and mixed models have no image of their own."
-        raise wrong("methods", what, "Audit a run in which all nodes have the same, or none.")
+        yield Problem("methods", what, "Audit a run in which all nodes have the same, or none.")
+
+
+def _nothing_to_see(run: Run, views: Sequence[str]) -> Iterator[Problem]:
+    """Those of the ``views`` asked for from which there is nothing to see."""
+    record, topology = RunRecord.of(run), run.directory.topology
+    for view in views:
+        try:
+            observe(record, topology, [view])
+        except Unseen as error:
+            yield from error.problems

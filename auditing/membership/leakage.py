@@ -10,32 +10,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditing.candidates import Candidates
-from auditing.membership.scoring import Scores
 from auditing.metrics import UNKNOWN, Estimate, Ranking, Resamples, Roc, estimates, resolvable
-from auditing.views.view import View
+from auditing.views.position import Position, SignalSum
 
 Floats = NDArray[np.float64]
+Scores = Mapping[SignalSum, Floats]  # by what attackers judge by, how sure they are of each candidate, float64 [N]
 LOW_RATES = (0.01, 0.001)
 
 
 @dataclass(frozen=True)
 class Leakage:
-    """What an attack learns from a view: the candidates of all its pairs judged by one threshold.
+    """What an attack learns from a position: the candidates of all its pairs judged by one threshold.
 
     Attributes:
-        view: the view.
+        position: where the attackers stand.
         roc: the curve over all pairs.
         estimates: "auc", "balanced_accuracy", and "tpr_at_0.01" and "tpr_at_0.001" (FPR).
     """
 
-    view: View
+    position: Position
     roc: Roc
     estimates: Mapping[str, Estimate]
 
 
-def leakage(scores: Scores, candidates: Candidates, view: View, resamples: Resamples) -> Leakage:
-    """The leakage through ``view`` under an attack with ``scores``; observers who see the same count once."""
-    seen = list(dict.fromkeys((victim, observation) for victim, _, observation in view.pairs))
+def leakage(scores: Scores, candidates: Candidates, position: Position, resamples: Resamples) -> Leakage:
+    """The leakage through ``position`` under an attack with ``scores``; observers who see the same count once."""
+    seen = list(dict.fromkeys((victim, observation) for victim, _, observation in position.pairs))
     rows = [np.flatnonzero(candidates.node == victim) for victim, _ in seen]
     judged = np.concatenate([scores[each][row] for row, (_, each) in zip(rows, seen, strict=True)])
     asked = np.concatenate(rows)
@@ -44,7 +44,7 @@ def leakage(scores: Scores, candidates: Candidates, view: View, resamples: Resam
     # Seen by many observers, a non-member is still one.
     non_members = len(np.unique(asked[~candidates.member[asked]]))
     unknown = {f"tpr_at_{rate}": UNKNOWN for rate in LOW_RATES if not resolvable(rate, non_members)}
-    return Leakage(view, ranking.roc(), {**found, **unknown})
+    return Leakage(position, ranking.roc(), {**found, **unknown})
 
 
 def _statistics(roc: Roc) -> dict[str, float]:
@@ -52,21 +52,21 @@ def _statistics(roc: Roc) -> dict[str, float]:
     return {"auc": roc.auc, "balanced_accuracy": roc.balanced_accuracy, **low}
 
 
-def victim_aucs(scores: Scores, candidates: Candidates, view: View, nodes: int) -> Floats:
-    """AUC, float64 [nodes]: of each victim alone through ``view``; NaN of a node that is none of its victims."""
+def victim_aucs(scores: Scores, candidates: Candidates, position: Position, nodes: int) -> Floats:
+    """AUC, float64 [nodes]: of each victim alone through ``position``; NaN of a node that is none of its victims."""
     found = np.full(nodes, np.nan)
-    for victim in {victim for victim, _, _ in view.pairs}:
-        seen = dict.fromkeys(observation for v, _, observation in view.pairs if v == victim)
+    for victim in {victim for victim, _, _ in position.pairs}:
+        seen = dict.fromkeys(observation for v, _, observation in position.pairs if v == victim)
         row = candidates.node == victim
         judged = np.concatenate([scores[each][row] for each in seen])
         found[victim] = Ranking(judged, np.tile(candidates.member[row], len(seen))).roc().auc
     return found
 
 
-def leakage_matrix(scores: Scores, candidates: Candidates, views: Sequence[View], nodes: int) -> Floats:
-    """AUC, float64 [victim, observer], of the pairs of ``views``; NaN where there is no such pair."""
+def leakage_matrix(scores: Scores, candidates: Candidates, positions: Sequence[Position], nodes: int) -> Floats:
+    """AUC, float64 [victim, observer], of the pairs of ``positions``; NaN where there is no such pair."""
     matrix = np.full((nodes, nodes), np.nan)
-    for victim, observer, observation in chain.from_iterable(view.pairs for view in views):
+    for victim, observer, observation in chain.from_iterable(position.pairs for position in positions):
         if observer is not None:
             row = candidates.node == victim
             matrix[victim, observer] = Ranking(scores[observation][row], candidates.member[row]).roc().auc

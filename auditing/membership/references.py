@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from auditing.candidates import Candidates
-from auditing.membership.scoring import signals_of
+from auditing.membership.measurement import Measurement
 from auditing.replicas import Replicas
-from auditing.views.view import Observed, SignalSum
-from simulator.core.samples import Samples
-from simulator.runs.run import Run
+from auditing.views.observe import Observed
+from auditing.views.position import SignalSum
 
 Floats = NDArray[np.float64]
 
@@ -35,7 +33,7 @@ class ReferenceSignals:
     population: Floats
 
     def evidence(self, observation: SignalSum, asked: NDArray[np.bool_]) -> Mapping[str, Any]:
-        """The fields of `Evidence` that are about references; see `auditing.membership.scoring.ReferenceSignals`."""
+        """The fields of `Evidence` that are about references, for those of the N candidates that are ``asked``."""
         return {
             "references": observation.signal(self.candidates.swapaxes(0, 1))[:, asked],
             "member_of": self.member_of[:, asked],
@@ -44,34 +42,29 @@ class ReferenceSignals:
 
 
 def reference_signals(
-    names: Sequence[str],
-    run: Run,
-    replicas: Replicas,
-    observed: Observed,
-    candidates: Candidates,
-    population: Mapping[str, Samples],
-    folder: Path,
+    measurement: Measurement, observed: Observed, replicas: Replicas, folder: Path
 ) -> dict[str, ReferenceSignals]:
-    """By signal, what each replica has in the place of the models of ``observed``, which is of ``run``.
+    """By signal, what each replica has in the place of the models of ``observed``.
 
     One replica's models are in memory at a time, and none are kept: what they give goes to ``folder``, two files a
-    signal. Models are probed as those of ``run`` are; the population is that of each signal.
+    signal. Models are probed as those of the run are.
 
     Raises:
         InputError: a signal is not finite.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    shape = replicas.number, len(observed.models)
-    asked = {name: _file(folder / f"{name}-candidates.npy", (*shape, len(candidates))) for name in names}
-    usual = {name: _file(folder / f"{name}-population.npy", (*shape, len(population[name]))) for name in names}
+    shape, candidates = (replicas.number, len(observed.models)), measurement.candidates
+    asked = {name: _file(folder / f"{name}-candidates.npy", (*shape, len(candidates))) for name in measurement.signals}
+    usual = {
+        name: _file(folder / f"{name}-population.npy", (*shape, len(measurement.population[name])))
+        for name in measurement.signals
+    }
     for replica in range(replicas.number):
         theirs = replace(observed, record=replicas.record(replica))
-        whose = f"replica {replica + 1} of {replicas.number}: "
-        found = signals_of(names, run, theirs, candidates, population, whose)
-        for name in names:
-            asked[name][replica], usual[name][replica] = found[0][name], found[1][name]
+        found = measurement.of(theirs, f"replica {replica + 1} of {replicas.number}: ")
+        for name in measurement.signals:
+            asked[name][replica], usual[name][replica] = found.candidates[name], found.population[name]
     member_of = replicas.member_of(candidates.samples)
-    return {name: ReferenceSignals(member_of, asked[name], usual[name]) for name in names}
+    return {name: ReferenceSignals(member_of, asked[name], usual[name]) for name in measurement.signals}
 
 
 def _file(path: Path, shape: tuple[int, ...]) -> Floats:

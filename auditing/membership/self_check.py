@@ -5,7 +5,7 @@ If it can tell members from non-members, these differ by themselves, and every f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from auditing.attacks.signals import SIGNALS
+from auditing.attacks.signal import Signal
 from auditing.candidates import Candidates
 from auditing.finite import check_finite
 from auditing.metrics import Ranking, Resamples, estimates
@@ -28,7 +28,7 @@ OUTSIDER = "trained on test samples alone"
 
 
 def self_check(
-    names: Sequence[str], run: Run, candidates: Candidates, resamples: Resamples
+    signals: Mapping[str, Signal], run: Run, candidates: Candidates, resamples: Resamples
 ) -> dict[str, dict[str, Any]]:
     """By signal, the AUC of one threshold on it in a network like the run's that was `trained` on test samples alone.
 
@@ -39,7 +39,10 @@ def self_check(
     data, seed = run.nodes[0].data, run.nodes[0].seed
     with one_a_core() as pool:  # one thread, so that the number of cores does not change results
         network = pool.submit(trained, FlatModule(run.blueprint.module().module, "fp64"), data, seed).result()
-        found = {name: pool.submit(_auc, name, network, candidates, data, seed, resamples) for name in names}
+        found = {
+            name: pool.submit(_auc, name, signal, network, candidates, data, seed, resamples)
+            for name, signal in signals.items()
+        }
         return {name: estimate.result() for name, estimate in found.items()}
 
 
@@ -71,12 +74,17 @@ def told(check: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _auc(
-    name: str, network: FlatModule, candidates: Candidates, data: NodeData, seed: int, resamples: Resamples
+    name: str,
+    signal: Signal,
+    network: FlatModule,
+    candidates: Candidates,
+    data: NodeData,
+    seed: int,
+    resamples: Resamples,
 ) -> dict[str, Any]:
-    rng = generator(seed, f"audit.signals.{name}")
-    signal = SIGNALS[name].measure(network, candidates.samples, data.normalizer, rng)
-    check_finite(signal, name, candidates.samples, OUTSIDER)
-    ranking = Ranking(signal, candidates.member)
+    values = signal.measure(network, candidates.samples, data.normalizer, generator(seed, f"audit.signals.{name}"))
+    check_finite(values, name, candidates.samples, OUTSIDER)
+    ranking = Ranking(values, candidates.member)
     resampled = resamples.rocs(ranking, np.arange(len(candidates)))
     found = estimates(ranking.roc(), resampled, lambda roc: {"auc": roc.auc})["auc"]
     return asdict(found) | {"passed": found.low <= 0.5 <= found.high}

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from math import isfinite
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import PositiveInt
+from pydantic import NonNegativeInt, PositiveInt
 from scipy.stats import trim_mean
 
-from auditing.attacks.signals import SIGNALS
+from auditing.attacks.signal import SIGNALS
 from auditing.memorization.agreement import agreement
 from auditing.memorization.detection import detection
 from auditing.memorization.report import section
 from auditing.memorization.samples import TrainingSamples
-from auditing.memorization.scores import SCORES
+from auditing.memorization.score import MEMORIZATION_SCORES, ORDER, scores_named
 from auditing.memorization.shown import Shown
 from auditing.metrics import Resamples
-from simulator.core import atomic
 from simulator.core.acting import Acts, If
-from simulator.core.damage import read_arrays, read_json
-from simulator.core.errors import check_known
+from simulator.core.errors import Problem
+from simulator.core.registry import PartSettings, Registry
 from simulator.core.report import Section
 from simulator.core.seeding import generator
-from simulator.core.strict_json import dumps
-from simulator.results.run_directory import RunDirectory
+from simulator.results.audit_folder import AuditFolder
 from simulator.runs.audit import Audit
 from simulator.runs.run import Run
 
@@ -39,13 +36,14 @@ TRIMMED = 0.05  # of the samples, the lowest and as many highest, that a trimmed
 class MemorizationAudit(Audit):
     """Which training samples the nodes' models know by heart, and whether those are the mislabelled ones."""
 
-    class Config(Audit.Config):
-        """Settings of `MemorizationAudit`.
+    class Config(PartSettings):
+        """By what samples are scored, and what the report shows.
 
         Attributes:
             name: the audit's.
-            attacks: names in `SCORES`, families of scores of memorization.
-            signals: names in `SIGNALS`, estimators of curvature as a rule, that "curvature" averages over training.
+            attacks: names of scores of memorization.
+            signals: names of signals, estimators of curvature as a rule, that "curvature" averages over training.
+            replicas: how many networks like the run's "replicas" trains, each on other halves of the nodes' pools.
             top: how many of the most memorized samples the report shows, of all nodes and of each node shown.
             shown_nodes: for how many nodes, the first ones, it does.
             resamples: of the bootstrap that gives intervals.
@@ -54,61 +52,58 @@ class MemorizationAudit(Audit):
         acts: ClassVar[Acts] = {"signals": If(attacks="curvature"), "replicas": If(attacks="replicas")}
 
         name: str = "memorization"
-        attacks: tuple[str, ...] = tuple(SCORES)
+        attacks: tuple[str, ...] = ORDER
         signals: tuple[str, ...] = ("curvature_fd",)
+        replicas: NonNegativeInt = 0
         top: PositiveInt = 12
         shown_nodes: int = 3
         resamples: PositiveInt = 200
 
     config: Config
+    names: ClassVar[Mapping[str, Registry[Any] | Collection[str]]] = {
+        "attacks": MEMORIZATION_SCORES,
+        "signals": SIGNALS,
+    }
 
-    def conduct(self, run: Path, results: Path) -> None:
-        """Score every training sample; see `Audit.conduct`."""
-        check_known("--attack", self.config.attacks, SCORES)
-        check_known("--signal", self.config.signals, SIGNALS)
-        audited = Run(RunDirectory.open(run), "finished")
-        everything = self._scores(audited)
+    def objections(self, run: Run) -> Iterator[Problem]:
+        """What the run lacks for the scores that are asked for."""
+        for score in scores_named(self.config.attacks):
+            yield from score.lacking(run, self.config)
+
+    def conduct(self, run: Run, folder: AuditFolder) -> dict[str, Any]:
+        """Score every training sample."""
+        everything: dict[str, Floats] = {}
+        for score in scores_named(self.config.attacks):
+            everything |= score.scores(run, self.config)
         unknown = np.isnan(np.stack(list(everything.values())))  # infinity there is none: scores see to that
         known = np.asarray(~unknown.any(axis=0))
-        samples = TrainingSamples.of(audited.directory.partition()).at(known)
+        samples = TrainingSamples.of(run.directory.partition()).at(known)
         scores = {name: score[known] for name, score in everything.items()}
-        shown = self._shown(audited, samples, next(iter(scores.values())))
-        result = self._result(audited, samples, scores)
-        results.mkdir(parents=True, exist_ok=True)
-        (results / "result.json").unlink(missing_ok=True)
-        with atomic.drafted(results / "scores.npz") as draft, draft.open("wb") as stream:
-            np.savez(stream, **_arrays(samples), **scores, **shown.arrays())  # type: ignore[arg-type]
-        atomic.write(results / "result.json", dumps(result) + "\n")
+        shown = self._shown(run, samples, next(iter(scores.values())))
+        folder.save_arrays({**_arrays(samples), **scores, **shown.arrays()})
+        return self._result(run, samples, scores)
 
     @classmethod
-    def metrics(cls, results: Path) -> Mapping[str, float]:
+    def metrics(cls, result: Mapping[str, Any]) -> dict[str, float]:
         """How well each score finds what was made wrong: ``<what>/<score>/auroc``."""
-        detection = read_json(results / "result.json")["detection"]
         return {
             f"{what}/{score}/auroc".replace(" ", "_"): values["pooled"]["value"]
-            for what, found in detection.items()
+            for what, found in result["detection"].items()
             for score, values in found["scores"].items()
         }
 
     @classmethod
-    def sections(cls, results: Path) -> Sequence[Section]:
+    def sections(cls, folder: AuditFolder) -> Sequence[Section]:
         """One section: how well scores find wrong labels and agree, and the most memorized images."""
-        return [section(read_json(results / "result.json"), read_arrays(results / "scores.npz"))]
-
-    def _scores(self, run: Run) -> dict[str, Floats]:
-        found: dict[str, Floats] = {}
-        for name, family in SCORES.items():  # in an order in which whatever a run lacks shows before long work
-            found |= family(run, self.config) if name in self.config.attacks else {}
-        return found
+        return [section(folder.result(), folder.arrays())]
 
     def _shown(self, run: Run, samples: TrainingSamples, score: Floats) -> Shown:
         pool = run.nodes[0].data.train
         return Shown.of(score, samples.node, self.config.shown_nodes, self.config.top, pool, samples.index)
 
     def _result(self, run: Run, samples: TrainingSamples, scores: Mapping[str, Floats]) -> dict[str, Any]:
-        """The content of ``result.json``; in JSON there is no NaN, so what is not known is null."""
+        """What is found; in JSON there is no NaN, so what is not known is null."""
         return {
-            "settings": self.config.model_dump(mode="json"),
             "round": run.nodes[0].round,
             "nodes": len(run.nodes),
             "samples": len(samples),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from auditing.finite import check_finite
-from auditing.replicas import train
+from auditing.memorization.score import MemorizationScore, ScoreSettings
+from auditing.replicas import not_replicable, train
+from simulator.core.errors import Problem
 from simulator.core.samples import Samples
 from simulator.results.console import Console
-from simulator.runs.audit import Audit
 from simulator.runs.run import Run
 
 Floats = NDArray[np.float64]
@@ -33,23 +34,27 @@ def memorization(correct: NDArray[np.bool_], member_of: NDArray[np.bool_]) -> Fl
     return inside - outside
 
 
-def by_replicas(run: Run, config: Audit.Config) -> dict[str, Floats]:
-    """`memorization` by ``config.replicas`` networks like the run's; nothing where there are to be none.
+class Replicated(MemorizationScore):
+    """How much a model's prediction of a sample depends on having been trained on it, by networks like the run's."""
 
-    Raises:
-        InputError: the run cannot have replicas, or one of them has diverged.
-    """
-    if not config.replicas:
-        return {}
-    trained, everyone = train(run, config.replicas, [Console()]), [node.data.train for node in run.nodes]
-    asked = Samples(everyone[0].images, everyone[0].labels, torch.cat([samples.index for samples in everyone]))
-    models = ((trained.parameters(each), f"replica {each + 1}: ") for each in range(trained.number))
-    correct = np.stack([_correct(run, parameters, whose) for parameters, whose in models])
-    return {"replica memorization": memorization(correct, trained.member_of(asked))}
+    def lacking(self, run: Run, settings: ScoreSettings) -> Iterator[Problem]:
+        """What keeps a run from having replicas, where there are to be any."""
+        if settings.replicas:
+            yield from not_replicable(run)
+
+    def scores(self, run: Run, settings: ScoreSettings) -> dict[str, Floats]:
+        """``replica memorization``, which is `memorization`; nothing where there are to be no replicas."""
+        if not settings.replicas:
+            return {}
+        trained, everyone = train(run, settings.replicas, [Console()]), [node.data.train for node in run.nodes]
+        asked = Samples(everyone[0].images, everyone[0].labels, torch.cat([samples.index for samples in everyone]))
+        models = ((trained.parameters(each), f"replica {each + 1}: ") for each in range(trained.number))
+        correct = np.stack([_correct(run, parameters, whose) for parameters, whose in models])
+        return {"replica memorization": memorization(correct, trained.member_of(asked))}
 
 
 def _correct(run: Run, models: Sequence[Tensor], whose: str) -> NDArray[np.bool_]:
-    """bool [N]: whether each training sample is classified as labelled by the model in its own node's place.
+    """Whether each training sample is classified as labelled by the model in its own node's place, bool [N].
 
     Of logits that are NaN, the first would be the largest: they are refused.
     """

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, PositiveInt
 
 from auditing.network_privacy.account import Account, Summary, summary
-from auditing.network_privacy.declared_noise import DeclaredNoise, noise_of
+from auditing.network_privacy.declared_noise import noise_of
 from auditing.network_privacy.linear_training import remembering, undeclared
 from auditing.network_privacy.report import section
 from simulator.config.experiment import Experiment
-from simulator.core import atomic
-from simulator.core.damage import read_json
-from simulator.core.errors import InputError, Problem
+from simulator.core.errors import Problem
 from simulator.core.method import METHODS
+from simulator.core.registry import PartSettings
 from simulator.core.report import Section
-from simulator.core.strict_json import dumps
+from simulator.results.audit_folder import AuditFolder
 from simulator.results.run_directory import RunDirectory
 from simulator.runs.audit import Audit
-from simulator.runs.run import experiment_of
+from simulator.runs.run import Run
 from topologies import Topology, TopologyError
 
 EXACT = 60_000  # injections times nodes squared that are accounted exactly; 32 nodes and 50 rounds are
@@ -31,8 +29,8 @@ EXACT = 60_000  # injections times nodes squared that are accounted exactly; 32 
 class NetworkPrivacyAudit(Audit):
     """What noise promises: epsilon of each node's contributions against each other node; an account, no attack."""
 
-    class Config(Audit.Config):
-        """Settings of `NetworkPrivacyAudit`.
+    class Config(PartSettings):
+        """The promise that is worked out, and what it is compared with.
 
         Attributes:
             name: the audit's.
@@ -53,25 +51,16 @@ class NetworkPrivacyAudit(Audit):
         graphs: tuple[str, ...] = ("ring", "torus", "random_regular", "complete")
 
     config: Config
+    node_by_node: ClassVar[bool] = True  # no model meets any sample
 
-    def conduct(self, run: Path, results: Path) -> None:
-        """Account for the noise that the experiment declares; see `Audit.conduct`."""
-        directory = RunDirectory.open(run)
-        experiment = experiment_of(directory)
-        problems = [*self._not_for_this_audit(), *_not_linear(experiment), *_unaccounted_parts(directory)]
-        if problems:
-            raise InputError(*problems)
-        result = self._result(experiment, noise_of(directory, experiment, self.config.noise_multiplier))
-        results.mkdir(parents=True, exist_ok=True)
-        atomic.write(results / "result.json", dumps(result) + "\n")
+    def objections(self, run: Run) -> Iterable[Problem]:
+        """Messages that are no linear functions of noisy updates, or carry more than parameters."""
+        return [*_not_linear(run.experiment), *_unaccounted_parts(run.directory)]
 
-    @classmethod
-    def sections(cls, results: Path) -> Sequence[Section]:
-        """One section: epsilon by distance, beside the published formula and other graphs, and from node to node."""
-        return [section(read_json(results / "result.json"))]
-
-    def _result(self, experiment: Experiment, declared: DeclaredNoise) -> dict[str, Any]:
-        """The content of ``result.json``; null is a node against itself."""
+    def conduct(self, run: Run, folder: AuditFolder) -> dict[str, Any]:
+        """Account for the noise that the experiment declares; null is a node against itself."""
+        experiment = run.experiment
+        declared = noise_of(run.directory, experiment, self.config.noise_multiplier)
         network = experiment.topology.build(experiment.seed)
         injections = declared.maps[0].injections
         block = self.config.block or max(1, EXACT // (network.base.num_nodes**2 * injections))
@@ -79,7 +68,6 @@ class NetworkPrivacyAudit(Audit):
         epsilon, published = account.between_nodes(network), account.published(network)
         graphs, left_out = self._others(account, network.base.num_nodes, experiment.seed)
         return {
-            "settings": self.config.model_dump(mode="json"),
             "noise": {
                 "source": declared.source,
                 "noise_multipliers": np.unique(declared.noise.independent).tolist(),
@@ -98,6 +86,11 @@ class NetworkPrivacyAudit(Audit):
             "left_out": left_out,
         }
 
+    @classmethod
+    def sections(cls, folder: AuditFolder) -> Sequence[Section]:
+        """One section: epsilon by distance, beside the published formula and other graphs, and from node to node."""
+        return [section(folder.result())]
+
     def _others(self, account: Account, nodes: int, seed: int) -> tuple[dict[str, Summary], list[str]]:
         """Epsilon by distance on the graphs to compare with, and those that have no form with so many nodes."""
         found, left_out = {}, []
@@ -109,12 +102,6 @@ class NetworkPrivacyAudit(Audit):
             else:
                 found[name] = summary(account.between_nodes(topology), topology)
         return found, left_out
-
-    def _not_for_this_audit(self) -> Iterator[Problem]:
-        given = {"--attack": self.config.attacks, "--signal": self.config.signals, "--replicas": self.config.replicas}
-        for option, value in given.items():
-            if value:
-                yield Problem(option, "network_privacy carries out no attack.", "Leave the option out.")
 
 
 def _not_linear(experiment: Experiment) -> Iterator[Problem]:

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt
 
-from auditing.attacks.signals import SIGNALS
+from auditing.attacks.signal import SIGNALS, signals_named
 from auditing.candidates import Candidates
-from auditing.privacy.canary_scores import canaries_of, scores_of
+from auditing.privacy.canary_scores import NO_CANARIES, canaries_of, has_canaries, scores_of
 from auditing.privacy.empirical_epsilon import LowerBound, one_run, one_run_epsilon
 from auditing.privacy.perfect_attack import CanaryNoise, reaches
 from auditing.privacy.promise import Promise, flags_of, promises_of
 from auditing.privacy.report import section
 from auditing.views.record import RunRecord
-from simulator.core import atomic
-from simulator.core.damage import read_json, reading
-from simulator.core.errors import InputError, Problem, check_known, wrong
+from simulator.core.damage import reading
+from simulator.core.errors import Problem
+from simulator.core.registry import PartSettings, Registry
 from simulator.core.report import Section
-from simulator.core.strict_json import dumps
+from simulator.results.audit_folder import RESULT, AuditFolder
 from simulator.results.run_directory import RunDirectory
 from simulator.runs.audit import Audit
 from simulator.runs.run import Run
@@ -32,12 +31,12 @@ from simulator.runs.run import Run
 class EmpiricalPrivacyAudit(Audit):
     """How much privacy a run's canaries show to be lost, beside what its methods promise: node by node and pooled."""
 
-    class Config(Audit.Config):
-        """Settings of `EmpiricalPrivacyAudit`.
+    class Config(PartSettings):
+        """How canaries are scored and guessed, and what the bounds claim.
 
         Attributes:
             name: the audit's.
-            signals: names in `SIGNALS`, by which canaries are scored in models, beside `update_regression`.
+            signals: names of signals, by which canaries are scored in models, beside `update_regression`.
             known: see `update_regression.coefficients`; it takes memory for the gradients of so many samples.
             recorded: least share of the rounds that must have been recorded; fewer show little of what nodes send, even
                 to a perfect attack. With 0 final models may be audited alone.
@@ -56,65 +55,56 @@ class EmpiricalPrivacyAudit(Audit):
         confidence: float = Field(0.95, gt=0, lt=1)
 
     config: Config
+    names: ClassVar[Mapping[str, Registry[Any] | Collection[str]]] = {"signals": SIGNALS}
 
-    def conduct(self, run: Path, results: Path) -> None:
-        """Score the canaries, guess their coins, and bound epsilon from below; see `Audit.conduct`."""
-        problems = list(self._not_for_this_audit())
-        if problems:
-            raise InputError(*problems)
-        check_known("--signal", self.config.signals, SIGNALS)
-        audited = Run(RunDirectory.open(run), "finished")
-        canaries, promises = canaries_of(audited), promises_of(audited.directory, self.config.delta)
-        record = RunRecord.of(audited)
-        self._check_recorded(record)
-        scores = scores_of(audited, canaries, self.config.signals, self.config.known)
-        result = {
-            "settings": self.config.model_dump(mode="json"),
-            "round": audited.nodes[0].round,
-            "canaries": len(canaries),
-            "included": int(canaries.member.sum()),
-            "recorded": {"rounds": len(record.rounds), "of": record.lasted},
-            "promises": [{"epsilon": promise.epsilon, "delta": promise.delta} for promise in promises],
-            "perfect_attack": self._perfect(canaries, promises, record, audited.nodes[0].seed),
-            "flags": list(flags_of(audited)),
-            "attacks": {name: self._bounds(each, canaries, promises) for name, each in scores.items()},
-            "accuracy": _last(audited.directory, "test/accuracy"),
-            "membership_auc": _membership(results.parent / "membership" / "result.json", len(promises)),
-        }
-        results.mkdir(parents=True, exist_ok=True)
-        atomic.write(results / "result.json", dumps(result) + "\n")
-
-    @classmethod
-    def metrics(cls, results: Path) -> Mapping[str, float]:
-        """Of all nodes, by the first attack: ``lower_bound`` on epsilon, and the ``ceiling`` that it can reach.
-
-        ``perfect_attack`` is what the best one would show with the noise as promised, and ``recorded`` the share of
-        the rounds that were.
-        """
-        result = read_json(results / "result.json")
-        pooled, recorded = next(iter(result["attacks"].values()))["pooled"], result["recorded"]
-        perfect = {"perfect_attack": result["perfect_attack"]["pooled"]["typical"]} if result["perfect_attack"] else {}
-        shown = {"lower_bound": pooled["epsilon"], "ceiling": pooled["ceiling"]}
-        return shown | perfect | {"recorded": recorded["rounds"] / recorded["of"]}
-
-    @classmethod
-    def sections(cls, results: Path) -> Sequence[Section]:
-        """One section: promise, lower bound, attack and accuracy of each node, and what each attack shows."""
-        return [section(read_json(results / "result.json"))]
-
-    def _check_recorded(self, record: RunRecord) -> None:
-        """Refuse runs of which too little was recorded to show anything.
-
-        Raises:
-            InputError: naming how much was, and how to record all.
-        """
+    def objections(self, run: Run) -> Iterator[Problem]:
+        """Runs without canaries, or of which too little was recorded to show anything."""
+        if not has_canaries(run):
+            yield NO_CANARIES
+        record = RunRecord.of(run)
         if len(record.rounds) < self.config.recorded * record.lasted:
             what = (
                 f"{len(record.rounds)} of {record.lasted} rounds were recorded, so that even a perfect attack on what "
                 f"nodes send would see little; {self.config.recorded:.0%} must be."
             )
             advice = "Run it again with record.every=1 record.without=[mixed], or audit final models with recorded=0."
-            raise wrong("record", what, advice)
+            yield Problem("record", what, advice)
+
+    def conduct(self, run: Run, folder: AuditFolder) -> dict[str, Any]:
+        """Score the canaries, guess their coins, and bound epsilon from below."""
+        canaries, promises = canaries_of(run), promises_of(run.directory, self.config.delta)
+        record = RunRecord.of(run)
+        scores = scores_of(run, canaries, signals_named(self.config.signals), self.config.known)
+        membership = AuditFolder(folder.path.with_name("membership"))
+        return {
+            "round": run.nodes[0].round,
+            "canaries": len(canaries),
+            "included": int(canaries.member.sum()),
+            "recorded": {"rounds": len(record.rounds), "of": record.lasted},
+            "promises": [{"epsilon": promise.epsilon, "delta": promise.delta} for promise in promises],
+            "perfect_attack": self._perfect(canaries, promises, record, run.nodes[0].seed),
+            "flags": list(flags_of(run)),
+            "attacks": {name: self._bounds(each, canaries, promises) for name, each in scores.items()},
+            "accuracy": _last(run.directory, "test/accuracy"),
+            "membership_auc": _membership(membership, len(promises)),
+        }
+
+    @classmethod
+    def metrics(cls, result: Mapping[str, Any]) -> dict[str, float]:
+        """What the first attack shows of all nodes: ``lower_bound`` on epsilon, and the ``ceiling`` that it can reach.
+
+        ``perfect_attack`` is what the best one would show with the noise as promised, and ``recorded`` the share of
+        the rounds that were.
+        """
+        pooled, recorded = next(iter(result["attacks"].values()))["pooled"], result["recorded"]
+        perfect = {"perfect_attack": result["perfect_attack"]["pooled"]["typical"]} if result["perfect_attack"] else {}
+        shown = {"lower_bound": pooled["epsilon"], "ceiling": pooled["ceiling"]}
+        return shown | perfect | {"recorded": recorded["rounds"] / recorded["of"]}
+
+    @classmethod
+    def sections(cls, folder: AuditFolder) -> Sequence[Section]:
+        """One section: promise, lower bound, attack and accuracy of each node, and what each attack shows."""
+        return [section(folder.result())]
 
     def _perfect(
         self, canaries: Candidates, promises: Sequence[Promise], record: RunRecord, seed: int
@@ -132,16 +122,17 @@ class EmpiricalPrivacyAudit(Audit):
         return {"nodes": [asdict(each) for each in nodes], "pooled": asdict(pooled)}
 
     def _bounds(self, scores: NDArray[np.float64], canaries: Candidates, promises: Sequence[Promise]) -> dict[str, Any]:
-        """Of each node, and of all: the guesses about each node's canaries taken together."""
+        """The lower bound of each node, and of all: the guesses about each node's canaries taken together."""
         whose = [canaries.node == node for node in range(len(promises))]
         nodes = [
             self._node(scores[mine], canaries.member[mine], promise.delta)
             for mine, promise in zip(whose, promises, strict=True)
         ]
         correct, guesses = (sum(getattr(each, what) for each in nodes) for what in ("correct", "guesses"))
-        about = len(scores), guesses
         delta = max(promise.delta for promise in promises)
-        found, ceiling = (one_run_epsilon(*about, v, delta, self.config.confidence) for v in (correct, guesses))
+        found, ceiling = (
+            one_run_epsilon(len(scores), guesses, right, delta, self.config.confidence) for right in (correct, guesses)
+        )
         return {
             "nodes": [asdict(each) for each in nodes],
             "pooled": asdict(LowerBound(found, ceiling, correct, guesses)),
@@ -153,25 +144,20 @@ class EmpiricalPrivacyAudit(Audit):
     def _guesses(self, canaries: int) -> int:
         return max(1, round(self.config.guessed * canaries))
 
-    def _not_for_this_audit(self) -> Iterator[Problem]:
-        if self.config.attacks:
-            yield Problem("--attack", "privacy carries out attacks of its own.", "Leave the option out.")
-        if self.config.replicas:
-            yield Problem("--replicas", "privacy needs one run alone.", "Leave the option out.")
-
 
 def _last(run: RunDirectory, metric: str) -> list[float]:
-    """By node, the last value."""
+    """The last value of ``metric`` at each node."""
     values: list[float] = run.series(metric)[1][-1].tolist()
     return values
 
 
-def _membership(path: Path, nodes: int) -> list[float | None]:
+def _membership(folder: AuditFolder, nodes: int) -> list[float | None]:
     """By node, the AUC of the strongest attack of the audit of membership from its first view; None where unknown."""
-    if not path.exists():
+    file = folder.path / RESULT
+    if not file.exists():
         return [None] * nodes
-    with reading(path):
-        victims: Mapping[str, list[float | None]] = read_json(path)["victims"]
+    with reading(file):
+        victims: Mapping[str, list[float | None]] = folder.result()["victims"]
         first = next(iter(victims.values()))
         if len(first) != nodes or not all(auc is None or isinstance(auc, float) for auc in first):
             raise ValueError("victims are no numbers, one a node")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -18,14 +17,12 @@ from auditing.robustness.report import section
 from auditing.robustness.settings import RobustnessSettings
 from auditing.robustness.threats import ATTACKS, CARRIED
 from auditing.robustness.transfer import Transfers
-from simulator.core import atomic
-from simulator.core.damage import read_json
-from simulator.core.errors import InputError, Problem, check_known
+from simulator.core.errors import Problem
 from simulator.core.flat_module import EVALUATION_BATCH, FlatModule
+from simulator.core.registry import Registry
 from simulator.core.report import Section
 from simulator.core.samples import Samples
-from simulator.core.strict_json import dumps
-from simulator.results.run_directory import RunDirectory
+from simulator.results.audit_folder import AuditFolder
 from simulator.runs.audit import Audit
 from simulator.runs.run import Run
 
@@ -35,38 +32,44 @@ class RobustnessAudit(Audit):
 
     Config = RobustnessSettings
     config: RobustnessSettings
+    names: ClassVar[Mapping[str, Registry[Any] | Collection[str]]] = {"attacks": ATTACKS}
 
-    def conduct(self, run: Path, results: Path) -> None:
-        """Measure transferability on validation images, choose, and attack on test images; see `Audit.conduct`."""
-        check_known("--attack", self.config.attacks, ATTACKS)
-        audited = Run(RunDirectory.open(run), "finished")
-        problems = list(self._problems(audited))
-        if problems:
-            raise InputError(*problems)
-        nodes, limit, models = audited.nodes, self.config.samples, models_of(audited)
-        seed, topology = nodes[0].seed, audited.directory.topology
+    def objections(self, run: Run) -> Iterator[Problem]:
+        """Attacks none of which can be carried over, and nodes that are not there or cannot choose an ensemble."""
+        if not set(CARRIED) & set(self.config.attacks):
+            what = "no attack is asked for that can be carried from one model to another."
+            yield Problem("--attack", what, f"Add one of {', '.join(CARRIED)}.")
+        models, topology = models_of(run), run.directory.topology
+        for host in self.config.hosts:
+            if host >= len(run.nodes):
+                yield Problem("hosts", f"there is no node {host}.", f"Count from 0 to {len(run.nodes) - 1}.")
+                continue
+            if len(run.nodes[host].data.validation) == 0:
+                what = f"node {host} has no validation images to choose its ensemble by."
+                yield Problem("data.validation", what, "Run it again with, for example, data.validation=0.1.")
+            yield from Neighbourhood.of(host, topology, self.config.hops, models).lacking(self.config.size)
+
+    def conduct(self, run: Run, folder: AuditFolder) -> dict[str, Any]:
+        """Measure transferability on validation images, choose, and attack on test images."""
+        nodes, limit, models = run.nodes, self.config.samples, models_of(run)
+        seed, topology = nodes[0].seed, run.directory.topology
         places = [Neighbourhood.of(host, topology, self.config.hops, models) for host in self.config.hosts]
-        for place in places:
-            place.check(self.config.size)
         comparison, test = EnsembleComparison(models, self.config, seed), population_of(nodes[0].data.test, limit, seed)
         own = {place.host: population_of(nodes[place.host].data.validation, limit, seed) for place in places}
         for samples in (test, *own.values()):
             _check_answers(models, samples)
-        result = {
-            "settings": self.config.model_dump(mode="json"),
+        return {
             "round": nodes[0].round,
             "images": len(test),
             "quantizers": [str(model.normalizer.transform or "none") for model in models],
             "hosts": [comparison.around(place, own[place.host], test) for place in places],
             "transfers": _plain(comparison.measured(test), self.config.eps),
         }
-        results.mkdir(parents=True, exist_ok=True)
-        atomic.write(results / "result.json", dumps(result) + "\n")
 
     @classmethod
-    def metrics(cls, results: Path) -> Mapping[str, float]:
+    def metrics(cls, result: Mapping[str, Any]) -> dict[str, float]:
         """``<ensemble>/clean``, ``<ensemble>/<attacker>``, ``<ensemble>/adaptive/<attack>``: accuracies, over hosts."""
-        hosts = [host["accuracies"] for host in read_json(results / "result.json")["hosts"]]
+        hosts = [host["accuracies"] for host in result["hosts"]]
         return {
             f"{ensemble}/{attacker}".replace(": ", "/").replace(" ", "_"): float(
                 np.mean([host[ensemble][attacker] for host in hosts])
@@ -76,23 +79,9 @@ class RobustnessAudit(Audit):
         }
 
     @classmethod
-    def sections(cls, results: Path) -> Sequence[Section]:
+    def sections(cls, folder: AuditFolder) -> Sequence[Section]:
         """One section: accuracies by ensemble and attacker, which attacks transfer, and how well the fits hold."""
-        return [section(read_json(results / "result.json"))]
-
-    def _problems(self, run: Run) -> Iterator[Problem]:
-        for option, given in (("--signal", self.config.signals), ("--replicas", self.config.replicas)):
-            if given:
-                yield Problem(option, "robustness has no use for it.", "Leave the option out.")
-        if not set(CARRIED) & set(self.config.attacks):
-            what = "no attack is asked for that can be carried from one model to another."
-            yield Problem("--attack", what, f"Add one of {', '.join(CARRIED)}.")
-        for host in self.config.hosts:
-            if host >= len(run.nodes):
-                yield Problem("hosts", f"there is no node {host}.", f"Count from 0 to {len(run.nodes) - 1}.")
-            elif len(run.nodes[host].data.validation) == 0:
-                what = f"node {host} has no validation images to choose its ensemble by."
-                yield Problem("data.validation", what, "Run it again with, for example, data.validation=0.1.")
+        return [section(folder.result())]
 
 
 def models_of(run: Run) -> list[AttackedModel]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import networkx as nx
@@ -11,7 +11,7 @@ import numpy as np
 from auditing.robustness.ensemble import AttackedModel
 from auditing.robustness.selection import Members, at_random, best_clean, least_transferable
 from auditing.robustness.transfer import Transfers
-from simulator.core.errors import wrong
+from simulator.core.errors import Problem
 from topologies import Topology
 
 CHOSEN = "least transferable"
@@ -19,7 +19,7 @@ CHOSEN = "least transferable"
 
 @dataclass(frozen=True)
 class Neighbourhood:
-    """Of a node that asks several for their answer.
+    """The surroundings of a node that asks several for their answer.
 
     Attributes:
         host: the node.
@@ -37,7 +37,7 @@ class Neighbourhood:
 
     @classmethod
     def of(cls, host: int, topology: Topology, hops: int, models: Sequence[AttackedModel]) -> Neighbourhood:
-        """The one of ``host``; a node that cannot be reached is farther than any other."""
+        """The neighbourhood of ``host``; a node that cannot be reached is farther than any other."""
         distance = nx.single_source_shortest_path_length(topology.graph, host)
         nearest = sorted(range(len(models)), key=lambda node: (distance.get(node, len(models)), node))
         return cls(
@@ -48,18 +48,14 @@ class Neighbourhood:
             [node for node in nearest if not models[node].is_quantized],
         )
 
-    def check(self, size: int) -> None:
-        """Refuse ensembles that cannot be had, and attackers that are not there.
-
-        Raises:
-            InputError: too few candidates, nobody outside, or no neighbour.
-        """
+    def lacking(self, size: int) -> Iterator[Problem]:
+        """What is missing for ensembles of ``size`` and their attackers: candidates, somebody outside, a neighbour."""
         if len(self.candidates) < size:
             what = f"node {self.host} can ask {len(self.candidates)} nodes, and {size} are wanted."
-            raise wrong("size", what, "Ask for fewer, or set hops higher.")
+            yield Problem("size", what, "Ask for fewer, or set hops higher.")
         if not self.outsiders or not self.insiders:
             what = f"every node is a candidate of node {self.host}, or it has no neighbour: nobody is left to attack."
-            raise wrong("hops", what, "Set hops lower, or use a larger network.")
+            yield Problem("hops", what, "Set hops lower, or use a larger network.")
 
     @property
     def surrogate(self) -> int:
@@ -70,7 +66,7 @@ class Neighbourhood:
     def ensembles(
         self, size: int, measured: Transfers, eps: float, slack: float, draws: int, rng: np.random.Generator
     ) -> Mapping[str, Sequence[Members]]:
-        """Members by the rule that chose them, of ``size`` each; of some rules several, to be averaged over."""
+        """Ensembles of ``size`` members by the rule that chose them; of some rules several, to be averaged over."""
         metric = measured.metric(eps)
         plain = [node for node in self.unquantized if node != self.surrogate][:size]
         found: dict[str, Sequence[Members]] = {

@@ -9,11 +9,11 @@ from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 from auditing.robustness.budget import PerturbationBudget
 from auditing.robustness.threats import ATTACKS
 from simulator.core.acting import Acts, If
-from simulator.runs.audit import Audit
+from simulator.core.registry import PartSettings
 
 
-class RobustnessSettings(Audit.Config):
-    """Settings of `RobustnessAudit`.
+class RobustnessSettings(PartSettings):
+    """Who attacks which ensembles, and how hard.
 
     Attributes:
         name: the audit's.
@@ -59,5 +59,5 @@ class RobustnessSettings(Audit.Config):
 
     @property
     def budget(self) -> PerturbationBudget:
-        """Of each attack."""
+        """What each attack may spend."""
         return PerturbationBudget(self.eps, self.steps, self.restarts, self.queries)

@@ -2,91 +2,171 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from pydantic import NonNegativeInt
-
-from simulator.core import atomic
+from simulator.config.parsing import load_part
 from simulator.core.blame import blaming_parts
-from simulator.core.errors import wrong
+from simulator.core.damage import understanding
+from simulator.core.errors import InputError, Problem, RunError, did_you_mean, wrong
 from simulator.core.registry import Part, PartSettings, Registry
 from simulator.core.report import Section
-from simulator.core.strict_json import dumps
+from simulator.results.audit_folder import AuditFolder
+from simulator.results.formatting import duration
 from simulator.results.lock import locked
-from simulator.results.run_directory import AUDIT_METRICS, RunDirectory
-from simulator.runs.run import experiment_of
+from simulator.results.terminal import Terminal
+from simulator.runs.run import Run
+
+OPTIONS = {"attacks": "--attack", "signals": "--signal", "views": "--view", "replicas": "--replicas"}
+# In every ``result.json``, with nothing in them where an audit has no such setting.
+RECORDED: Mapping[str, Any] = {"attacks": [], "signals": [], "replicas": 0}
+OWN = ("audit", "figures", "report.html", ".lock")  # what is written about a run, and no audit reads
 
 
 class Audit(Part, ABC):
-    """Audits runs; override `conduct` and `sections`. What it finds lies in ``audit/<name>/`` of the run directory.
+    """Audits runs: override `conduct` and `sections`, and where they apply `objections` and `metrics`.
+
+    `audit` opens the run, asks for objections, calls `conduct` and writes what it returns. An audit reads what the run
+    has left; networks like it are trained by `simulator.runs.launch` alone.
 
     Attributes:
+        names: what the names in a setting may be, by setting: parts of a registry, or one of a few.
         node_by_node: whether each model meets its own node's samples only. Others refuse runs whose nodes hold one
             modality each.
     """
 
-    class Config(PartSettings):
-        """Settings that audits have in common.
-
-        Attributes:
-            attacks: to carry out.
-            signals: that they judge by.
-            replicas: how many reference networks to train, each on other halves of the nodes' pools.
-        """
-
-        attacks: tuple[str, ...] = ()
-        signals: tuple[str, ...] = ()
-        replicas: NonNegativeInt = 0
-
-    config: Config
+    names: ClassVar[Mapping[str, Registry[Any] | Collection[str]]] = {}
     node_by_node: ClassVar[bool] = False
 
-    @abstractmethod
-    def conduct(self, run: Path, results: Path) -> None:
-        """Audit the run in directory ``run`` and write what is found into the folder ``results``.
+    def objections(self, run: Run) -> Iterable[Problem]:
+        """All that keeps ``run`` from being audited with these settings; asked for before any long work."""
+        return ()
 
-        ``result.json`` is written last: without it, an audit has not ended. The same run gives the same bytes.
+    @abstractmethod
+    def conduct(self, run: Run, folder: AuditFolder) -> Mapping[str, Any]:
+        """Audit ``run``, to which there are no objections; the same run gives the same bytes.
+
+        Args:
+            run: what is audited.
+            folder: writes arrays, if there are any.
+
+        Returns:
+            The content of ``result.json`` but for the settings: numbers, text, lists and mappings with text keys.
 
         Raises:
-            InputError: this run, or what is asked, cannot be audited; nothing was written.
+            InputError: this run, or what is asked, cannot be audited after all.
         """
 
     @classmethod
-    def metrics(cls, results: Path) -> Mapping[str, float]:
-        """Figures that runs can be compared by, by name: `rumormill compare --metric audit/<audit>/<name>`."""
+    def metrics(cls, result: Mapping[str, Any]) -> Mapping[str, float]:
+        """Figures that runs can be compared by, by name: `rumormill compare --metric audit/<audit>/<name>`.
+
+        Args:
+            result: the content of ``result.json``.
+        """
         return {}
 
     @classmethod
     @abstractmethod
-    def sections(cls, results: Path) -> Sequence[Section]:
-        """What the report of the run has to say on the audit whose results lie in ``results``."""
+    def sections(cls, folder: AuditFolder) -> Sequence[Section]:
+        """What the report of the run has to say on the audit whose results lie in ``folder``."""
 
 
 AUDITS: Registry[Audit] = Registry("audits")
 
 
+def audit_settings(name: str, options: Mapping[str, Any], overrides: Sequence[str] = ()) -> PartSettings:
+    """The settings of the audit called ``name``.
+
+    Args:
+        name: the audit's.
+        options: values of the command line's `OPTIONS` that were given, by setting.
+        overrides: further settings, such as ``"samples=200"``.
+
+    Raises:
+        InputError: there is no such audit, it has no use for an option, or a value is wrong.
+    """
+    try:
+        known = AUDITS.load(name).Config.model_fields
+    except InputError as error:
+        raise error.under("--audit") from error
+    if useless := [OPTIONS[setting] for setting in options if setting not in known]:
+        usable = [option for setting, option in OPTIONS.items() if setting in known]
+        advice = f"Leave the option out; it has {', '.join(usable)}." if usable else "Leave the option out."
+        raise InputError(*(Problem(option, f"{name} has no use for it.", advice) for option in useless))
+    settings: PartSettings = load_part(AUDITS, {"name": name, **options}, overrides)
+    return settings
+
+
 @blaming_parts()
-def audit(path: str | Path, settings: Audit.Config) -> Path:
+def audit(path: str | Path, settings: PartSettings) -> Path:
     """Audit the run at ``path``, in place of an earlier audit of that name; returns the folder of the results.
 
     Raises:
-        InputError: there is no run, it or what is asked cannot be audited, or the results cannot be written.
+        InputError: there is no run, it or what is asked cannot be audited, a file of it is damaged, or the results
+            cannot be written.
     """
-    directory = RunDirectory.open(Path(path))
-    results = directory.path / "audit" / settings.name
-    auditor = AUDITS.build(settings)
-    if not auditor.node_by_node and experiment_of(directory).data.modality_by_node:
-        what = f"nodes hold one modality each, and {settings.name} shows samples of one node to the models of others."
-        raise wrong("data.modality_by_node", what, "Audit a run in which every node holds all modalities.")
-    with locked(directory.path):
+    began, run, auditor = time.perf_counter(), Run.open(Path(path)), AUDITS.build(settings)
+    folder, terminal = AuditFolder(run.path / "audit" / settings.name), Terminal(stderr=True)
+    if unknown := list(_unknown_names(auditor)):
+        raise InputError(*unknown)
+    with locked(run.path), _told(run, folder):
+        if problems := list(_unfit(auditor, run)) or list(dict.fromkeys(auditor.objections(run))):
+            raise InputError(*problems)
+        if note := _unfinished(run):
+            terminal.print(note, soft_wrap=True)
+        recorded = {"name": settings.name, **RECORDED, **settings.model_dump(mode="json")}
+        result = folder.plain({"settings": recorded, **auditor.conduct(run, folder)})
+        folder.save_metrics(auditor.metrics(result))
+        folder.save_result(result)
+    terminal.print(f"{settings.name}: audited in {duration(time.perf_counter() - began)}", soft_wrap=True)
+    return folder.path
+
+
+def _unknown_names(auditor: Audit) -> Iterator[Problem]:
+    """Names in the settings that are none, with the nearest known ones."""
+    for setting, known in auditor.names.items():
+        for name in getattr(auditor.config, setting):
+            if isinstance(known, Registry):
+                try:
+                    known.load(name)
+                except InputError as error:
+                    yield from error.under(OPTIONS.get(setting, setting)).problems
+            elif name not in known:
+                advice = did_you_mean(name, list(known), setting)
+                yield Problem(OPTIONS.get(setting, setting), f"unknown name '{name}'.", advice)
+
+
+def _unfit(auditor: Audit, run: Run) -> Iterator[Problem]:
+    """What no audit of this kind can do with, whatever its settings."""
+    if not auditor.node_by_node and run.experiment.data.modality_by_node:
+        name = auditor.config.name
+        what = f"nodes hold one modality each, and {name} shows samples of one node to the models of others."
+        yield Problem("data.modality_by_node", what, "Audit a run in which every node holds all modalities.")
+
+
+def _unfinished(run: Run) -> str:
+    """What to tell of a run that has not reached its end."""
+    if run.status == "finished":
+        return ""
+    last, rounds = max(run.checkpoints.rounds(), default=0), run.experiment.rounds
+    how = {"running": "was cut off", "interrupted": "was interrupted"}.get(run.status, run.status)
+    return f"note: this run {how}; audited is its last checkpoint, after round {last} of {rounds}"
+
+
+@contextmanager
+def _told(run: Run, folder: AuditFolder) -> Iterator[None]:
+    """What goes wrong is told as damage of the run's files, by their names, unless it is known to be something else."""
+    files = (file for file in run.path.iterdir() if file.name not in OWN)
+    with understanding(f"{run.path}, as {folder.path.name} reads it", files), blaming_parts():
         try:
-            auditor.conduct(directory.path, results)
-            found = dumps(dict(auditor.metrics(results)), indent=1)
-            atomic.write(results / AUDIT_METRICS, found + "\n")
+            yield
         except OSError as error:
             advice = "Free some space, or copy the run."
-            raise wrong(str(results), f"cannot be written: {error.strerror}.", advice) from error
-    return results
+            raise wrong(str(folder.path), f"cannot be written: {error.strerror}.", advice) from error
+        except MemoryError as error:
+            raise RunError(f"there is not enough memory for the audit {folder.path.name}: {error}") from error

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,29 @@ def resume(path: str | Path, round: int | None = None, observers: Sequence[Obser
         check_content(directory, simulation)
         with simulation.started():
             return _run(simulation, directory, checkpoints, [Recorder(directory.path), *observers], chosen)
+
+
+def run_networks(
+    experiment: Experiment,
+    seeds: Sequence[int],
+    path: Path,
+    checkpoints: Checkpoints,
+    observers: Sequence[Observer],
+    notes: Sequence[str] = (),
+) -> str:
+    """Run ``experiment`` once for each of ``seeds``, all networks as one simulation, as `carry_on` does.
+
+    ``partition.npz`` in the folder ``path`` tells which sample is where, and observers are told ``notes``. Returns how
+    it ended.
+
+    Raises:
+        InputError: it cannot be started, or the checkpoint cannot be used.
+        RunError: the run could not go on.
+    """
+    simulation = Simulation.of(experiment, seeds)
+    simulation.data.save_partition(path / "partition.npz")
+    simulation.data = replace(simulation.data, notes=(*simulation.data.notes, *notes))
+    return carry_on(simulation, path, checkpoints, observers)
 
 
 def carry_on(simulation: Simulation, path: Path, checkpoints: Checkpoints, observers: Sequence[Observer]) -> str:

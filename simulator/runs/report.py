@@ -8,6 +8,7 @@ from simulator.core.blame import blaming_parts
 from simulator.core.damage import understanding
 from simulator.core.method import METHODS
 from simulator.core.report import Section
+from simulator.results.audit_folder import AuditFolder
 from simulator.results.lock import locked
 from simulator.results.run_directory import RunDirectory
 from simulator.runs.audit import AUDITS
@@ -30,5 +31,5 @@ def write_run_report(directory: RunDirectory) -> Path:
                 sections += METHODS.load(settings.name).sections(settings, directory)
         for result in sorted(directory.path.glob("audit/*/result.json")):
             with understanding(f"{result.parent}", result.parent.glob("*.*")):
-                sections += AUDITS.load(result.parent.name).sections(result.parent)
+                sections += AUDITS.load(result.parent.name).sections(AuditFolder(result.parent))
         return write_report(directory, sections)

@@ -24,15 +24,39 @@ from simulator.runs.build import Simulation
 
 @dataclass(frozen=True)
 class Run:
-    """A run that has ended: "finished" or "interrupted"."""
+    """A run that is over.
+
+    Attributes:
+        directory: where it lies.
+        status: how it ended, "finished", "interrupted" or "failed"; "running" where it was cut off.
+    """
 
     directory: RunDirectory
     status: str
 
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """The run at ``path``, with the status that it has written down.
+
+        Raises:
+            InputError: there is no run there, or its ``provenance.json`` is damaged.
+        """
+        directory = RunDirectory.open(path)
+        return cls(directory, directory.provenance().get("status", "running"))
+
     @property
     def path(self) -> Path:
-        """Its directory."""
+        """The path of its directory."""
         return self.directory.path
+
+    @cached_property
+    def experiment(self) -> Experiment:
+        """What it is a run of.
+
+        Raises:
+            InputError: its ``experiment.yaml`` is damaged, or of another version of the program.
+        """
+        return experiment_of(self.directory)
 
     @cached_property
     def blueprint(self) -> Blueprint:
@@ -41,14 +65,14 @@ class Run:
         Raises:
             InputError: the data set is not there, or is another one by now.
         """
-        simulation = Simulation.of(on_cpu(experiment_of(self.directory)))
+        simulation = Simulation.of(on_cpu(self.experiment))
         check_content(self.directory, simulation)
         return simulation.blueprint
 
     @cached_property
     def checkpoints(self) -> Checkpoints:
-        """All that were kept."""
-        return checkpoints_of(self.directory, experiment_of(self.directory))
+        """The checkpoints that were kept."""
+        return checkpoints_of(self.directory, self.experiment)
 
     def models(self, round: int) -> Tensor:
         """float [nodes, parameters]: the nodes' models at the checkpoint of ``round``.

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from auditing.attacks.attack import ATTACKS, attacks_named, lacking, usual_attacks
 from auditing.attacks.evidence import Evidence, References
-from auditing.attacks.membership import ATTACKS, attacks_with, chosen
 from auditing.attacks.rmia import GRID, RmiaSettings, tuned
 from auditing.memorization.replicated import memorization
 from auditing.metrics import Ranking
 from simulator.core.errors import InputError
 
-WITH_REFERENCES = [name for name, attack in ATTACKS.items() if attack.replicas]
+KNOWN = attacks_named(ATTACKS.names())
+WITH_REFERENCES = [name for name, attack in KNOWN.items() if attack.replicas]
 OFFLINE = [name for name in WITH_REFERENCES if name.startswith(("calibrated", "attack_r", "lira_offline"))] + ["rmia"]
 
 
@@ -45,23 +46,23 @@ def gaussian(candidates=400, references=64, gap=1.0, seed=0, spread=(0.0, 0.0)):
 def test_online_lira_is_the_log_likelihood_ratio_where_it_is_known():
     evidence, _, outside, sd_in, sd_out = gaussian(50, 40_000, spread=(0.3, 0.3))
     known = norm.logpdf(evidence.signal, outside + 1, sd_in) - norm.logpdf(evidence.signal, outside, sd_out)
-    np.testing.assert_allclose(ATTACKS["lira_online_per_example"](evidence), known, rtol=0.03, atol=0.15)
+    np.testing.assert_allclose(KNOWN["lira_online_per_example"].judge(evidence), known, rtol=0.03, atol=0.15)
     above = norm.cdf(evidence.signal, outside, sd_out)
-    np.testing.assert_allclose(norm.cdf(ATTACKS["lira_offline_per_example"](evidence)), above, atol=0.01)
+    np.testing.assert_allclose(norm.cdf(KNOWN["lira_offline_per_example"].judge(evidence)), above, atol=0.01)
 
 
 def test_one_spread_for_all_is_the_log_likelihood_ratio_where_there_is_one():
     evidence, _, outside, *_ = gaussian(400, 4_000)
     known = norm.logpdf(evidence.signal, outside + 1) - norm.logpdf(evidence.signal, outside)
-    np.testing.assert_allclose(ATTACKS["lira_online_global"](evidence), known, atol=0.3)
+    np.testing.assert_allclose(KNOWN["lira_online_global"].judge(evidence), known, atol=0.3)
     # "fixed" counts what candidates differ by as spread too: sqrt(2^2 + 1^2), in and out alike.
-    ratio = ATTACKS["lira_online_global"](evidence) / 5
-    np.testing.assert_allclose(ATTACKS["lira_online_fixed"](evidence), ratio, atol=0.15)
+    ratio = KNOWN["lira_online_global"].judge(evidence) / 5
+    np.testing.assert_allclose(KNOWN["lira_online_fixed"].judge(evidence), ratio, atol=0.15)
 
 
 def test_references_beat_a_threshold_and_own_spreads_one_for_all():
     evidence, member, *_ = gaussian(2_000, 64, spread=(1.0, 1.0))
-    found = {name: auc(ATTACKS[name](evidence), member) for name in ATTACKS}
+    found = {name: auc(KNOWN[name].judge(evidence), member) for name in KNOWN}
     assert found["threshold"] < 0.65
     assert found["calibrated"] > found["threshold"] + 0.05
     assert found["lira_offline_per_example"] > found["threshold"] + 0.05
@@ -74,7 +75,7 @@ def test_few_references_share_one_spread(replicas):
     evidence, *_ = gaussian(50, replicas, spread=(1.0, 1.0))
     spread = "per_example" if replicas >= 64 else "fixed"
     for kind in ("online", "offline"):
-        usual, meant = (ATTACKS[f"lira_{kind}{suffix}"](evidence) for suffix in ("", f"_{spread}"))
+        usual, meant = (KNOWN[f"lira_{kind}{suffix}"].judge(evidence) for suffix in ("", f"_{spread}"))
         np.testing.assert_array_equal(usual, meant)
 
 
@@ -83,26 +84,28 @@ def test_neither_the_order_of_references_nor_the_scale_of_the_signal_matters(nam
     evidence, *_ = gaussian(60, 20)
     order = np.random.default_rng(1).permutation(20)
     shuffled = replace(evidence, references=evidence.references[order], member_of=evidence.member_of[order])
-    np.testing.assert_allclose(ATTACKS[name](shuffled), ATTACKS[name](evidence))
+    np.testing.assert_allclose(KNOWN[name].judge(shuffled), KNOWN[name].judge(evidence))
     scaled = replace(evidence, signal=3 * evidence.signal - 2, references=3 * evidence.references - 2)
-    ranks = [np.argsort(np.argsort(ATTACKS[name](each))) for each in (evidence, scaled)]
+    ranks = [np.argsort(np.argsort(KNOWN[name].judge(each))) for each in (evidence, scaled)]
     if not name.endswith("released") and name != "curvature_lr":  # which do depend on the unit; LR by its guard
         np.testing.assert_array_equal(*ranks)
 
 
 @pytest.mark.parametrize("name", OFFLINE)
 def test_offline_attacks_do_not_look_at_models_that_trained_on_the_candidate(name):
-    attacks = attacks_with(RmiaSettings(a=0.3))  # tuning it does look at what references know of their own members
+    attacks = attacks_named(
+        ATTACKS.names(), rmia=RmiaSettings(a=0.3)
+    )  # tuning it does look at what references know of their own members
     evidence, *_ = gaussian(60, 20)
     other = np.where(evidence.member_of, 99.0, evidence.references)
     blinded = replace(evidence, references=other)
-    np.testing.assert_array_equal(attacks[name](blinded), attacks[name](evidence))
+    np.testing.assert_array_equal(attacks[name].judge(blinded), attacks[name].judge(evidence))
 
 
 @pytest.mark.parametrize("name", WITH_REFERENCES)
 def test_signals_that_know_nothing_give_chance(name):
     evidence, member, *_ = gaussian(4_000, 16, gap=0.0)
-    assert auc(ATTACKS[name](evidence), member) == pytest.approx(0.5, abs=0.035)
+    assert auc(KNOWN[name].judge(evidence), member) == pytest.approx(0.5, abs=0.035)
 
 
 def test_released_statistics_are_the_formulas_with_variances_for_standard_deviations():
@@ -112,12 +115,12 @@ def test_released_statistics_are_the_formulas_with_variances_for_standard_deviat
     rows = np.where(evidence.member_of, np.nan, evidence.references)
     mu_out, var_out = np.nanmean(rows, 0), np.nanvar(rows, 0)
     nll = ((s - mu_out) ** 2 - (s - mu_in) ** 2) / (2 * var_in**2)
-    np.testing.assert_allclose(ATTACKS["curvature_nll_released"](evidence), nll)
-    np.testing.assert_allclose(ATTACKS["curvature_nll"](evidence), nll * var_in)
+    np.testing.assert_allclose(KNOWN["curvature_nll_released"].judge(evidence), nll)
+    np.testing.assert_allclose(KNOWN["curvature_nll"].judge(evidence), nll * var_in)
     lr = norm.pdf(s, mu_in, var_in) / (norm.pdf(s, mu_out, var_out) + 1e-22)
-    np.testing.assert_allclose(np.exp(ATTACKS["curvature_lr_released"](evidence)), lr)
+    np.testing.assert_allclose(np.exp(KNOWN["curvature_lr_released"].judge(evidence)), lr)
     lr = norm.pdf(s, mu_in, np.sqrt(var_in)) / (norm.pdf(s, mu_out, np.sqrt(var_out)) + 1e-22)
-    np.testing.assert_allclose(np.exp(ATTACKS["curvature_lr"](evidence)), lr)
+    np.testing.assert_allclose(np.exp(KNOWN["curvature_lr"].judge(evidence)), lr)
 
 
 def test_attack_r_and_calibration_by_hand():
@@ -125,15 +128,15 @@ def test_attack_r_and_calibration_by_hand():
     member_of = np.array([[False, True], [False, False], [True, False]])
     two, one = np.array([3.0, 7.0]), np.zeros(2, np.int64)
     evidence = Evidence(two, one, two, one, references, member_of)
-    assert ATTACKS["calibrated"](evidence).tolist() == [3 - 1.5, 7 - 7.5]
-    np.testing.assert_allclose(ATTACKS["attack_r"](evidence), [3 - 2, 7 - 9], atol=1e-3)
+    assert KNOWN["calibrated"].judge(evidence).tolist() == [3 - 1.5, 7 - 7.5]
+    np.testing.assert_allclose(KNOWN["attack_r"].judge(evidence), [3 - 2, 7 - 9], atol=1e-3)
     assert References(references, ~member_of).quantile(0.5).tolist() == [1.5, 7.5]
 
 
 @pytest.mark.parametrize(("a", "gamma"), [(0.3, 1.0), (0.0, 1.0), (1.0, 1.2), (0.6, 0.8)])
 def test_rmia_by_its_definition(a, gamma):
     evidence, *_ = gaussian(40, 12)
-    attacks = attacks_with(RmiaSettings(a=a, gamma=gamma))
+    attacks = attacks_named(ATTACKS.names(), rmia=RmiaSettings(a=a, gamma=gamma))
     p = {k: np.exp(getattr(evidence, k)) for k in ("signal", "references", "population", "population_references")}
     for name in ("rmia", "rmia_online"):
         expected, usual = [], p["population_references"].mean(0)
@@ -143,7 +146,7 @@ def test_rmia_by_its_definition(a, gamma):
             drawn = ((1 + a) * out + 1 - a) / 2 if name == "rmia" else (out + p["references"][inside, n].mean()) / 2
             others = p["population"] / (((1 + a) * usual + 1 - a) / 2 if name == "rmia" else usual)
             expected.append(np.mean(p["signal"][n] / drawn / others >= gamma))
-        above = attacks[name](evidence) - expected
+        above = attacks[name].judge(evidence) - expected
         assert ((above > 0) & (above < 0.5 / 100)).all()  # half of what one of the population counts
 
 
@@ -153,8 +156,8 @@ def test_rmia_orders_candidates_by_their_own_ratio_where_all_dominate_the_popula
         evidence, population=evidence.population[:5] - 3, population_labels=np.zeros(5, np.int64),
         population_references=evidence.population_references[:, :5],
     )  # fmt: skip
-    many = attacks_with(RmiaSettings(a=0.3))["rmia"](evidence)
-    scores = attacks_with(RmiaSettings(a=0.3))["rmia"](few)
+    many = attacks_named(["rmia"], rmia=RmiaSettings(a=0.3))["rmia"].judge(evidence)
+    scores = attacks_named(["rmia"], rmia=RmiaSettings(a=0.3))["rmia"].judge(few)
     assert (scores > 1).sum() > 0.2 * len(scores)  # dominate all five
     assert len(np.unique(scores)) == len(scores)
     np.testing.assert_array_equal(np.argsort(scores), np.argsort(many))
@@ -174,9 +177,12 @@ def test_the_a_of_rmia_that_is_tuned_is_the_one_that_made_the_references():
         references, signal, usual = model(member_of), model(member), model(np.zeros((9, 2_000), bool))
         labels = np.zeros(2_000, np.int64)
         evidence = Evidence(signal, labels, usual[0], labels, references, member_of, usual[1:])
-        found = {each: auc(attacks_with(RmiaSettings(a=each))["rmia"](evidence), member) for each in GRID}
+        found = {
+            each: auc(attacks_named(["rmia"], rmia=RmiaSettings(a=each))["rmia"].judge(evidence), member)
+            for each in GRID
+        }
         assert found[tuned(evidence)] > max(found.values()) - 0.003
-        assert auc(ATTACKS["rmia"](evidence), member) == found[tuned(evidence)]
+        assert auc(KNOWN["rmia"].judge(evidence), member) == found[tuned(evidence)]
 
 
 def test_each_node_has_a_population_of_its_own_mixture_of_classes():
@@ -189,17 +195,17 @@ def test_each_node_has_a_population_of_its_own_mixture_of_classes():
         population_references=evidence.population_references + shift,
     )  # fmt: skip
     for name in ("rmia", "rmia_online"):
-        scores = ATTACKS[name](both)
+        scores = KNOWN[name].judge(both)
         for each in range(2):
             mine = population_labels == each
             alone = replace(
                 both.at(node == each), population=both.population[mine], population_labels=np.full(50, each),
                 population_references=both.population_references[:, mine],
             )  # fmt: skip
-            np.testing.assert_allclose(scores[node == each], ATTACKS[name](alone))
+            np.testing.assert_allclose(scores[node == each], KNOWN[name].judge(alone))
     lacking = replace(both, population_labels=np.full(100, 7))
     with pytest.raises(InputError, match="none of the 100 test samples is of a class that node 0 holds"):
-        ATTACKS["rmia"](lacking)
+        KNOWN["rmia"].judge(lacking)
 
 
 def test_probabilities_too_small_for_a_float_still_have_ratios():
@@ -207,8 +213,8 @@ def test_probabilities_too_small_for_a_float_still_have_ratios():
     tiny = replace(evidence, **{k: getattr(evidence, k) - 2_000 for k in ("signal", "references", "population",
                                                                           "population_references")})  # fmt: skip
     for name in ("rmia", "rmia_online"):
-        attack = attacks_with(RmiaSettings(a=1.0))[name]
-        np.testing.assert_allclose(attack(tiny), attack(evidence), atol=1e-9)
+        attack = attacks_named([name], rmia=RmiaSettings(a=1.0))[name]
+        np.testing.assert_allclose(attack.judge(tiny), attack.judge(evidence), atol=1e-9)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -237,9 +243,9 @@ def test_references_that_agree_or_are_missing_give_finite_scores(name):
     member_of[:, 1], member_of[:, 2] = True, False  # one side empty
     member_of[:, 3] = np.arange(6) == 0  # one reference on a side
     odd = replace(evidence, references=references, member_of=member_of)
-    assert np.isfinite(ATTACKS[name](odd)).all()
+    assert np.isfinite(KNOWN[name].judge(odd)).all()
     constant = replace(evidence, references=np.full_like(references, -1.0), signal=np.full(40, -1.0))
-    assert np.ptp(ATTACKS[name](constant)) == 0
+    assert np.ptp(KNOWN[name].judge(constant)) == 0
 
 
 @pytest.mark.parametrize(
@@ -248,22 +254,19 @@ def test_references_that_agree_or_are_missing_give_finite_scores(name):
         (("lira_online",), ("loss",), 0, "--attack", "at least 2 replicas, and there are to be 0"),
         (("curvature_nll",), ("loss",), 1, "--attack", "--replicas 16"),
         (("rmia",), ("logit_margin",), 4, "--attack", "--signal loss"),
-        (("lira",), ("loss",), 4, "--attack", "Known attacks"),
+        (("threshold",), ("loss",), 4, "--replicas", "compares with none"),
     ],
 )
 def test_attacks_that_lack_something_are_refused(attacks, signals, replicas, where, advice):
-    with pytest.raises(InputError) as refused:
-        chosen(attacks, signals, replicas)
-    (problem,) = refused.value.problems
+    (problem,) = lacking(attacks, signals, replicas)
     assert problem.where == where
     assert advice in str(problem)
 
 
 def test_by_default_whatever_can_be_done_is():
-    assert chosen((), ("loss",), 0) == ("threshold", "class_threshold")
-    assert {"lira_online", "rmia", "curvature_nll"} < set(chosen((), ("loss",), 2))
-    assert not any(ATTACKS[name].variant for name in chosen((), ("loss",), 2))
-    assert chosen(("rmia",), ("loss", "logit_margin"), 2) == ("rmia",)
+    assert usual_attacks(0) == ("threshold", "class_threshold")
+    assert {"lira_online", "rmia", "curvature_nll"} < set(usual_attacks(2))
+    assert not any(KNOWN[name].variant for name in usual_attacks(2))
 
 
 def test_memorization_is_the_difference_that_training_on_a_sample_makes():

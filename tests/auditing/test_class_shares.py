@@ -214,6 +214,6 @@ class TestAudit:
             audit(finished, ClassSharesAudit.Config(rounds=(1, 3)))
         bare = run(small("data.public=[]", rounds=1), tmp_path).path
         with pytest.raises(InputError) as caught:
-            audit(bare, ClassSharesAudit.Config(replicas=1, signals=("loss",)))
-        assert [p.where for p in caught.value.problems] == ["--signal", "--replicas", "data.public", "record"]
+            audit(bare, ClassSharesAudit.Config())
+        assert [p.where for p in caught.value.problems] == ["data.public", "record"]
         assert not (bare / "audit").exists()

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from auditing.attacks import curvature
-from auditing.attacks.signals import SIGNALS
+from auditing.attacks.signal import SIGNALS
 from simulator.core.errors import InputError
 from simulator.core.flat_module import FlatModule
 
@@ -112,4 +112,4 @@ def test_a_kink_within_a_step_swamps_the_mean_of_finite_differences_and_not_thei
     assert found.mean() > 10 * exact.mean()
     assert found.median() == pytest.approx(exact.median().item(), rel=0.3)
     for name in ("curvature_fd", "curvature_zo", "curvature_zo_trace"):
-        assert SIGNALS[name].kinks
+        assert SIGNALS.load(name).kinks

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from reference.experiments import small
 
+from auditing.attacks.signal import signals_named
 from auditing.candidates import Candidates, planted_in
 from auditing.membership.audit import MembershipAudit
 from auditing.membership.self_check import self_check, told
@@ -107,7 +108,7 @@ def test_the_check_fails_where_members_differ_by_themselves(tmp_path):
     """Broken on purpose: duplicates among the candidates; then one class among members only."""
     done = Run(corrupted(tmp_path, "data.corruption.duplicates=60").directory, "finished")
     asked = Candidates.of(done.nodes, 1000)
-    found = self_check(["loss"], done, asked, Resamples(asked.strata, 100, np.random.default_rng(0)))
+    found = self_check(signals_named(["loss"]), done, asked, Resamples(asked.strata, 100, np.random.default_rng(0)))
     assert found["loss"]["high"] < 0.45
     assert "members seem to differ from non-members by themselves" in told(found)
 

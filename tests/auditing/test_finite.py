@@ -14,6 +14,7 @@ from auditing.robustness import RobustnessAudit
 from simulator import run
 from simulator.core.errors import InputError
 from simulator.results.recordings import Recordings
+from simulator.runs.audit import audit
 from simulator.runs.run import Run
 
 VALUES = [np.nan, np.inf]
@@ -34,38 +35,38 @@ def digits(request, tmp_path_factory):
     return spoilt(run(small(*changes), tmp_path_factory.mktemp("runs")), request.param)
 
 
-def refused(audit, config, run, tmp_path):
+def refused(run, config):
     with pytest.raises(InputError) as caught:
-        audit(config).conduct(run.path, tmp_path / "results")
-    assert not (tmp_path / "results" / "result.json").exists()
+        audit(run.path, config)
+    assert not (run.path / "audit" / config.name / "result.json").exists()
     return str(caught.value)
 
 
 @pytest.mark.parametrize("signal", ["loss", "logit_margin", "modified_entropy", "gradient_norm", "curvature_zo"])
-def test_membership(digits, tmp_path, signal):
+def test_membership(digits, signal):
     config = MembershipAudit.Config(signals=(signal,), samples=5, resamples=5, views=("final_model",))
-    told = refused(MembershipAudit, config, digits, tmp_path)
+    told = refused(digits, config)
     assert f"audit: the {signal} of sample " in told
     assert "in the model +1 final of 1" in told
 
 
-def test_memorization(digits, tmp_path):
+def test_memorization(digits):
     config = MemorizationAudit.Config(attacks=("final_loss",))
-    told = refused(MemorizationAudit, config, digits, tmp_path)
+    told = refused(digits, config)
     assert "the loss of sample " in told
     assert "in the model of node 1 after round 2" in told
 
 
-def test_robustness(digits, tmp_path):
+def test_robustness(digits):
     config = RobustnessAudit.Config(samples=8, steps=1, queries=1, size=2, hops=1)
-    told = refused(RobustnessAudit, config, digits, tmp_path)
+    told = refused(digits, config)
     assert "the logits of sample " in told
     assert "final of 1" in told
 
 
 def test_wise(tmp_path):
     done = spoilt(run(clips(methods=[PKD]), tmp_path), np.nan)
-    assert "in the model final of 1" in refused(EarlyExitAudit, EarlyExitAudit.Config(), done, tmp_path)
+    assert "in the model final of 1" in refused(done, EarlyExitAudit.Config())
 
 
 def test_class_shares(tmp_path, monkeypatch):
@@ -76,9 +77,7 @@ def test_class_shares(tmp_path, monkeypatch):
         return load(self, round, node, name) * (np.nan if node == 2 and "parameters" in name else 1)
 
     monkeypatch.setattr(Recordings, "load", spoiling)
-    assert "the model in the message of node 2 in round 3 is not finite" in refused(
-        ClassSharesAudit, ClassSharesAudit.Config(), done, tmp_path
-    )
+    assert "the model in the message of node 2 in round 3 is not finite" in refused(done, ClassSharesAudit.Config())
 
 
 def test_a_score_that_is_nan_has_no_rank():

@@ -8,17 +8,18 @@ import pytest
 import torch
 from reference.experiments import small
 
-from auditing.attacks.signals import SIGNALS as SIGNALS_BY_NAME
+from auditing.attacks.attack import attacks_named
+from auditing.attacks.signal import signals_named
 from auditing.candidates import Candidates, labels_of
 from auditing.membership.audit import MembershipAudit
 from auditing.membership.figures import figures
-from auditing.membership.findings import Judged
+from auditing.membership.findings import Judged, SignalAttack
 from auditing.membership.leakage import leakage
-from auditing.membership.scoring import signals_of
+from auditing.membership.measurement import Measurement
 from auditing.metrics import Ranking, Resamples
-from auditing.views.positions import observe
+from auditing.views.observe import Observed, observe
+from auditing.views.position import AttackScene, Position, VictimPair
 from auditing.views.record import RunRecord, Stored
-from auditing.views.view import AttackScene, Observed, VictimPair, View
 from simulator import cli, load_experiment, run
 from simulator.core.errors import InputError
 from simulator.core.flat_module import FlatModule
@@ -122,7 +123,7 @@ def test_random_scores_and_permuted_members_are_at_chance(overfitted):
     nodes = overfitted.nodes
     asked, rng = Candidates.of(nodes, 1000), np.random.default_rng(5)
     resamples = Resamples(asked.strata, 200, rng)
-    for view in seen(overfitted, *FINAL).views:
+    for view in seen(overfitted, *FINAL).positions:
         values = rng.normal(size=(7, 360))
         scores = {pair.observation: pair.observation.signal(values) for pair in view.pairs}
         auc = leakage(scores, asked, view, resamples).estimates["auc"]
@@ -222,12 +223,12 @@ def test_before_news_could_travel_there_is_nothing_to_see(overfitted):
     record, topology = RunRecord.of(overfitted), overfitted.directory.topology
     scene, hops = AttackScene(record, topology), distances(topology.graph)
     pairs = [VictimPair(v, u, scene.held(Stored("mixed", u, 1))) for v in range(6) for u in range(6) if v != u]
-    near, far = (View("", "", tuple(p for p in pairs if (hops[p[:2]] > 1) == distant)) for distant in (False, True))
+    near, far = (Position("", "", tuple(p for p in pairs if (hops[p[:2]] > 1) == distant)) for distant in (False, True))
     observed = Observed(record, tuple(scene.rows), (near, far), {})
     asked, population = Candidates.of(overfitted.nodes, 1000), overfitted.nodes[0].data.test
-    signals, usual = signals_of(["loss"], overfitted, observed, asked, {"loss": population})
-    judged = Judged(asked, observed, signals, usual, {"loss": labels_of(population)})
-    scores = judged.scores("loss, threshold", [near, far])
+    measured = Measurement(overfitted, signals_named(["loss"]), asked, {"loss": population}).of(observed)
+    judged = Judged(asked, observed, measured, {"loss": labels_of(population)}, attacks_named(["threshold"]))
+    scores = judged.scores(SignalAttack("loss", "threshold"), [near, far])
     resamples = Resamples(asked.strata, 200, np.random.default_rng(0))
     close, distant = (leakage(scores, asked, view, resamples).estimates["auc"] for view in (near, far))
     assert close.low > 0.5
@@ -289,7 +290,8 @@ def test_a_run_in_bf16_is_scored_by_its_parameters_in_double_precision(tmp_path)
     assert node.parameters.dtype == torch.float32
     network.bind(node.parameters.double())
     samples = Samples(node.data.train.images, node.data.train.labels, index)
-    expected = SIGNALS_BY_NAME["curvature_trace"].measure(network, samples, node.data.normalizer, None)
+    (trace,) = signals_named(["curvature_trace"]).values()
+    expected = trace.measure(network, samples, node.data.normalizer, None)
     np.testing.assert_array_equal(found, expected)
     assert np.isfinite(found).all()
 

@@ -16,12 +16,13 @@ from auditing.memorization import MemorizationAudit
 from auditing.memorization.agreement import agreement
 from auditing.memorization.detection import detection
 from auditing.memorization.samples import TrainingSamples
-from auditing.memorization.scores import averaged
+from auditing.memorization.score import scores_named
 from auditing.metrics import Resamples
 from simulator import cli, run
 from simulator.core.errors import InputError
 from simulator.core.flat_module import FlatModule
 from simulator.core.seeding import generator
+from simulator.results.audit_folder import AuditFolder
 from simulator.results.run_directory import RunDirectory
 from simulator.runs.audit import audit
 from simulator.runs.run import Run
@@ -50,8 +51,7 @@ def noisy(tmp_path_factory):
 @pytest.fixture(scope="module")
 def found(noisy):
     """The result, and the arrays beside it."""
-    folder = noisy.path / "audit" / "memorization"
-    MemorizationAudit(PLAIN).conduct(noisy.path, folder)
+    folder = audit(noisy.path, PLAIN)
     with np.load(folder / "scores.npz") as arrays:
         return json.loads((folder / "result.json").read_text()), dict(arrays)
 
@@ -107,7 +107,8 @@ def test_the_checkpoint_of_an_interruption_changes_no_score(noisy, found, tmp_pa
     run = Run(RunDirectory.open(tmp_path / "run"), "finished")
     run.checkpoints.save(replace(run.checkpoints.load(8), round=9))
     assert run.checkpoints.rounds() == [4, 8, 9, 12]
-    np.testing.assert_array_equal(averaged(run, PLAIN)["mean curvature_fd"], found[1]["mean curvature_fd"])
+    (curvature,) = scores_named(["curvature"])
+    np.testing.assert_array_equal(curvature.scores(run, PLAIN)["mean curvature_fd"], found[1]["mean curvature_fd"])
 
 
 def test_the_final_loss_is_that_of_the_last_model(noisy, found):
@@ -149,7 +150,7 @@ def test_duplicates_with_different_labels_are_told_apart_from_flipped_ones(tmp_p
     settings = MemorizationAudit.Config(attacks=("trajectories",), resamples=40)
     result = json.loads((audit(done.path, settings) / "result.json").read_text())
     assert result["detection"]["duplicates with different labels"]["scores"]["cumulative loss"]["pooled"]["low"] > 0.7
-    (section,) = MemorizationAudit.sections(done.path / "audit" / "memorization")
+    (section,) = MemorizationAudit.sections(AuditFolder(done.path / "audit" / "memorization"))
     headers = [table.header for table in section.tables]
     assert ("score", f"AUROC, {KIND}", "AUROC, duplicates with different labels") in headers
 
@@ -174,7 +175,7 @@ def test_a_run_with_clean_labels_has_scores_and_no_detection(tmp_path):
     done = run(mislabelled("data.corruption.labels=null", "rounds=4", "checkpoint.every=2"), tmp_path)
     result = json.loads((audit(done.path, PLAIN) / "result.json").read_text())
     assert result["detection"] == {}
-    (section,) = MemorizationAudit.sections(done.path / "audit" / "memorization")
+    (section,) = MemorizationAudit.sections(AuditFolder(done.path / "audit" / "memorization"))
     assert section.verdict == ""
     assert [table.header[0] for table in section.tables] == [
         "score, over samples",
@@ -197,8 +198,7 @@ def test_what_a_run_did_not_record_is_asked_for(tmp_path, changes, where, advice
     done = run(mislabelled("rounds=2", *changes), tmp_path)
     with pytest.raises(InputError) as refused:
         audit(done.path, PLAIN)
-    (problem,) = refused.value.problems
-    assert problem.where == where
+    (problem,) = (each for each in refused.value.problems if each.where == where)
     assert advice in problem.advice
     assert not (done.path / "audit").exists()
     without = MemorizationAudit.Config(attacks=("final_loss",), resamples=10)
@@ -217,7 +217,7 @@ def test_samples_that_were_never_seen_are_left_out(tmp_path):
     done = run(mislabelled("rounds=2", "training.local_steps=2", "checkpoint.every=1"), tmp_path)
     result = json.loads((audit(done.path, PLAIN) / "result.json").read_text())
     assert result["unknown"] == 400 - result["samples"] > 0
-    (section,) = MemorizationAudit.sections(done.path / "audit" / "memorization")
+    (section,) = MemorizationAudit.sections(AuditFolder(done.path / "audit" / "memorization"))
     assert any("never seen in training" in text for text in section.paragraphs)
 
 

@@ -11,15 +11,15 @@ import torch
 from reference.experiments import METHODS, At, small
 from sklearn.datasets import load_digits
 
+from auditing.attacks.attack import attacks_named
 from auditing.attacks.evidence import Evidence
-from auditing.attacks.membership import ATTACKS
 from auditing.candidates import Candidates
 from auditing.cost import cost
 from auditing.membership.audit import MembershipAudit
 from auditing.membership.leakage import leakage
 from auditing.metrics import Ranking, Resamples
 from auditing.replicas import FOLDER, seeds, train
-from auditing.views.positions import observe
+from auditing.views.observe import observe
 from auditing.views.record import RunRecord
 from simulator import load_experiment, run
 from simulator.core.errors import InputError, Interrupted
@@ -257,7 +257,7 @@ def test_members_shuffled_within_a_node_are_at_chance(apart):
         member[asked.node == node] = rng.permutation(member[asked.node == node])
     shuffled = replace(asked, member=member)
     observed, _ = observe(RunRecord.of(apart), apart.directory.topology, ["final_model"])
-    (view,) = observed.views
+    (view,) = observed.positions
     scores = {pair.observation: pair.observation.signal(signal) for pair in view.pairs}
     auc = leakage(scores, shuffled, view, Resamples(shuffled.strata, 200, rng)).estimates["auc"]
     assert auc.low < 0.5 < auc.high
@@ -287,9 +287,8 @@ def test_a_mislabelled_sample_known_by_heart_is_found_among_others_as_hard(tmp_p
     member_of = train(done, 8).member_of(Candidates.of(done.nodes, 1000).samples)
     evidence = Evidence(signal, np.zeros_like(node), signal, np.zeros_like(node), references, member_of)
     asked = ~member | hard
-    auc = {
-        name: Ranking(ATTACKS[name](evidence)[asked], member[asked]).roc().auc for name in ("threshold", "lira_online")
-    }
+    attacks = attacks_named(["threshold", "lira_online"])
+    auc = {name: Ranking(each.judge(evidence)[asked], member[asked]).roc().auc for name, each in attacks.items()}
     assert auc["threshold"] < 0.5
     assert auc["lira_online"] > 0.95
 

@@ -1,18 +1,19 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from auditing.attacks.attack import attacks_named
+from auditing.attacks.curvature_signals import Hvp
 from auditing.attacks.evidence import Evidence
-from auditing.attacks.membership import ATTACKS
-from auditing.attacks.signals import SIGNALS
+from auditing.attacks.signal import SIGNALS, signals_named
 from simulator.core.errors import InputError
 from simulator.core.flat_module import FlatModule
+from simulator.core.registry import PartSettings
 from simulator.core.samples import Normalizer, Samples
 
 CLASSES, SIDE = 4, 3
+NAMES = SIGNALS.names()
 NORMALIZER = Normalizer(torch.tensor([0.4]), torch.tensor([0.3]))
 
 
@@ -32,7 +33,7 @@ def network(scale=1.0):
 
 def measure(name, net=None, of=None):
     rng = np.random.default_rng(0)
-    return SIGNALS[name].measure(net or network(), of or samples(), NORMALIZER, rng)
+    return signals_named([name])[name].measure(net or network(), of or samples(), NORMALIZER, rng)
 
 
 def probabilities(net):
@@ -53,14 +54,18 @@ def test_output_signals_are_those_of_their_formulas():
 
 
 def test_signals_stay_finite_where_probabilities_round_to_one():
-    for name in SIGNALS:
+    for name in NAMES:
         assert np.isfinite(measure(name, network(100.0))).all(), name
 
 
 def test_an_estimate_below_zero_still_has_a_logarithm():
-    estimated = replace(
-        SIGNALS["curvature_hvp"], on_batch=lambda net, images, labels, rng: torch.full((len(images),), -1.0)
-    )
+    class Negative(Hvp):
+        logarithm = True
+
+        def on_batch(self, network, images, labels, rng):
+            return torch.full((len(images),), -1.0)
+
+    estimated = Negative(PartSettings(name="negative"))
     assert np.isfinite(estimated.measure(network(), samples(), NORMALIZER, np.random.default_rng(0))).all()
 
 
@@ -82,13 +87,14 @@ def test_a_signal_of_a_sample_does_not_depend_on_the_others(name):
 def test_class_thresholds_take_away_how_hard_a_class_is():
     signal, labels = np.array([1.0, 5.0, 2.0, 7.0]), np.array([0, 1, 0, 2])
     evidence = Evidence(signal, labels, np.array([1.0, 3.0, 4.0, 6.0]), np.array([0, 0, 1, 1]))
-    assert ATTACKS["threshold"](evidence).tolist() == signal.tolist()
+    attacks = attacks_named(["threshold", "class_threshold"])
+    assert attacks["threshold"].judge(evidence).tolist() == signal.tolist()
     # Medians: 2 of class 0, 5 of class 1; class 2 is not there and gets 3.5, that of all.
-    assert ATTACKS["class_threshold"](evidence).tolist() == [-1.0, 0.0, 0.0, 3.5]
+    assert attacks["class_threshold"].judge(evidence).tolist() == [-1.0, 0.0, 0.0, 3.5]
 
 
-@pytest.mark.parametrize("name", [name for name in SIGNALS if name.startswith("curvature")])
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("curvature")])
 def test_curvature_in_bf16_is_refused(name):
     net = FlatModule(nn.Sequential(nn.Flatten(), nn.Linear(9, CLASSES)), "bf16")
     with pytest.raises(InputError, match=r"precision: curvature cannot be measured in bf16[\s\S]*fp64"):
-        SIGNALS[name].measure(net, None, None, np.random.default_rng(0))
+        signals_named([name])[name].measure(net, None, None, np.random.default_rng(0))

@@ -7,9 +7,10 @@ import pytest
 import torch
 from reference.experiments import small
 
-from auditing.views.positions import VIEWS, observe
+from auditing.views.observe import observe
+from auditing.views.position import SignalSum
 from auditing.views.record import RunRecord, Stored
-from auditing.views.view import SignalSum, Unseen
+from auditing.views.view import ORDER, Unseen, view_names
 from simulator import run
 from simulator.core.errors import InputError
 from simulator.core.recording import Recording
@@ -57,7 +58,7 @@ class Gossip:
 
 def pairs(found, name):
     """By victim and observer: what each sees, as models and weights."""
-    (view,) = [view for view in found.views if view.name == name]
+    (view,) = [position for position in found.positions if position.name == name]
     return {
         (victim, observer): [(found.models[row], weight) for row, weight in observation.terms]
         for victim, observer, observation in view.pairs
@@ -74,7 +75,7 @@ def test_final_models_are_seen_by_distance_along_the_links_that_messages_take():
     assert set(pairs(found, "distance 1")) == {(0, 1), (1, 0), (1, 2), (2, 1)}
     assert pairs(found, "distance 2")[0, 2] == [(alone("final", 2), 1.0)]
     assert set(pairs(found, "consensus")) == {(0, None), (1, None), (2, None)}
-    assert [view.distance for view in found.views] == [0, 1, 2, None]
+    assert [position.distance for position in found.positions] == [0, 1, 2, None]
     assert {reason.view for reason in unseen} == RECORDED
     assert len(found.models) == 4
     mean = torch.stack([found.record.load(Stored("final", v)) for v in range(3)]).mean(0)
@@ -102,8 +103,8 @@ def test_what_each_watcher_of_recorded_rounds_judges_by():
 def test_without_all_that_others_put_in_a_mixed_model_is_the_message(graph, nodes):
     topology = Topology.build(graph, nodes)
     found, _ = observe(Gossip(topology), topology, ["marginalized"])
-    assert {(victim, observer) for victim, observer, _ in found.views[0].pairs} == set(topology.edges())
-    for victim, _, observation in found.views[0].pairs:
+    assert {(victim, observer) for victim, observer, _ in found.positions[0].pairs} == set(topology.edges())
+    for victim, _, observation in found.positions[0].pairs:
         ((row, weight),) = observation.terms
         assert weight == 1
         sent = found.record.load(Stored("message", victim, 2))
@@ -117,7 +118,7 @@ def test_what_a_neighbour_does_not_know_stays_in():
     ((model, _),) = pairs(found, "marginalized")[0, 1]
     assert dict(model) == {Stored("mixed", 0, 2): 1.0, Stored("message", 1, 2): -topology.weights[0, 1]}
     left = sum(record.load(Stored("message", j, 2)) for j in (0, 4)) / 2
-    row = found.views[0].pairs[0].observation.terms[0][0]
+    row = found.positions[0].pairs[0].observation.terms[0][0]
     torch.testing.assert_close(found.model(row), left, rtol=0, atol=1e-12)
 
 
@@ -198,7 +199,7 @@ def test_a_run_is_read_as_it_was_recorded(tmp_path):
     assert torch.equal(record.load(Stored("mixed", 1, 2)), record.load(Stored("start", 1, 3)))
     assert torch.equal(record.load(Stored("mixed", 1, 3)), record.load(Stored("final", 1)))
     found, _ = observe(record, done.directory.topology, ["marginalized"])
-    assert len(found.views[0].pairs) == 8
+    assert len(found.positions[0].pairs) == 8
 
 
 def test_part_of_a_network_is_seen_as_a_network_of_its_own(tmp_path):
@@ -220,7 +221,7 @@ def test_part_of_a_network_is_seen_as_a_network_of_its_own(tmp_path):
     chain = Topology.build("chain", 3)
     first, found = (observe(RunRecord(views, final[start : start + 3], (1,), 3, start), chain)[0] for start in (0, 3))
     assert first.models == found.models
-    assert first.views == found.views
+    assert first.positions == found.positions
     kinds = [Stored("final", 2), Stored("start", 1, 1), Stored("message", 1, 1, 2), Stored("mixed", 0, 1)]
     for stored in kinds:
         shifted = stored._replace(node=stored.node + 3, receiver=stored.receiver and stored.receiver + 3)
@@ -237,7 +238,8 @@ def test_a_view_of_another_model_is_refused(tmp_path):
 
 
 def test_views_have_names_for_the_command_line():
-    assert set(VIEWS) == RECORDED | {"final_model", "distance", "consensus"}
+    assert view_names() == [*ORDER]
+    assert set(ORDER) == RECORDED | {"final_model", "distance", "consensus"}
 
 
 @pytest.mark.parametrize(
@@ -253,5 +255,5 @@ def test_views_of_models_that_were_left_out_are_refused(left_out, views):
 
 def test_whoever_remembers_recorded_rounds_is_told_how_many_there_were():
     record = Gossip(Topology.build("ring", 5), lasted=60)
-    views = observe(record, record.topology, ["all_rounds", "coalition", "global"])[0].views
-    assert all(view.holder.endswith("over the 2 recorded of 60 rounds") for view in views)
+    positions = observe(record, record.topology, ["all_rounds", "coalition", "global"])[0].positions
+    assert all(position.holder.endswith("over the 2 recorded of 60 rounds") for position in positions)

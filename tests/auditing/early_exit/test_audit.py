@@ -8,6 +8,7 @@ from reference.multi_exit import PKD, clips
 from auditing.early_exit.audit import EarlyExitAudit
 from simulator import run
 from simulator.core.errors import InputError
+from simulator.results.audit_folder import AuditFolder
 from simulator.results.run_directory import RunDirectory
 from simulator.runs.audit import audit
 from simulator.runs.report import write_run_report
@@ -55,20 +56,20 @@ def test_the_order_of_streams_can_be_chosen(finished):
 
 
 def test_a_price_that_leaves_no_exit_a_weight_is_said(finished):
-    (said,) = EarlyExitAudit.sections(audit(finished, EarlyExitAudit.Config(l1=1e6)))
+    (said,) = EarlyExitAudit.sections(AuditFolder(audit(finished, EarlyExitAudit.Config(l1=1e6))))
 
     assert "leaves no exit a weight at 100.0% of the nodes" in said.verdict
     assert any("Set l1 lower" in paragraph for paragraph in said.paragraphs)
-    (said,) = EarlyExitAudit.sections(audit(finished, EarlyExitAudit.Config(l1=1e-6)))
+    (said,) = EarlyExitAudit.sections(AuditFolder(audit(finished, EarlyExitAudit.Config(l1=1e-6))))
     assert not any("Set l1 lower" in paragraph for paragraph in said.paragraphs)
 
 
 def test_a_run_without_validation_samples_or_exits_is_refused(tmp_path):
     done = run(clips("data.validation=0", "model=mlp", rounds=1), tmp_path)
     with pytest.raises(InputError) as caught:
-        audit(done.path, EarlyExitAudit.Config(replicas=1))
+        audit(done.path, EarlyExitAudit.Config())
     where = [problem.where for problem in caught.value.problems]
-    assert where == ["--replicas", "model", "data.validation"]
+    assert where == ["model", "data.validation"]
     assert not (done.path / "audit").exists()
 
 

@@ -1,7 +1,5 @@
 """The audit on a run: what it writes, that it can be repeated, what the report says, and what it refuses."""
 
-import json
-
 import numpy as np
 import pytest
 from reference.experiments import small
@@ -10,6 +8,7 @@ from auditing.robustness import RobustnessAudit
 from simulator import run
 from simulator.config.parsing import load_part
 from simulator.core.errors import InputError
+from simulator.results.audit_folder import AuditFolder
 from simulator.runs.audit import AUDITS, audit
 from simulator.runs.report import write_run_report
 
@@ -33,13 +32,12 @@ def done(tmp_path_factory):
     return run(experiment, tmp_path_factory.mktemp("robustness"))
 
 
-def conducted(done, folder, **settings):
-    RobustnessAudit(RobustnessAudit.Config(**{**QUICK, **settings})).conduct(done.path, folder)
-    return json.loads((folder / "result.json").read_text())
+def conducted(done, **settings):
+    return AuditFolder(audit(done.path, RobustnessAudit.Config(**{**QUICK, **settings}))).result()
 
 
-def test_the_result_holds_together(done, tmp_path):
-    result = conducted(done, tmp_path / "one", hosts=(0, 2))
+def test_the_result_holds_together(done):
+    result = conducted(done, hosts=(0, 2))
 
     assert result["quantizers"] == ["none", "none", "1 bit", "2 bits", "none", "none"]
     host = result["hosts"][0]
@@ -52,7 +50,7 @@ def test_the_result_holds_together(done, tmp_path):
         assert accuracies["adaptive"] <= min(attacks) <= max(attacks) <= accuracies["clean"]
     for rule in ("random", "best clean", "unquantized"):
         assert all(np.isfinite(value) for value in host["accuracies"][rule].values())
-    compared = RobustnessAudit.metrics(tmp_path / "one")
+    compared = RobustnessAudit.metrics(result)
     both = [host["accuracies"]["least transferable"]["adaptive: pgd"] for host in result["hosts"]]
     assert compared["least_transferable/adaptive/pgd"] == np.mean(both)
     metric = np.array(result["transfers"]["metric"])
@@ -60,15 +58,14 @@ def test_the_result_holds_together(done, tmp_path):
     assert ((np.diag(metric) == 1) | (np.diag(metric) == 0)).all()
 
 
-def test_the_same_run_gives_the_same_bytes(done, tmp_path):
-    for folder in ("one", "other"):
-        conducted(done, tmp_path / folder)
+def test_the_same_run_gives_the_same_bytes(done):
+    one, other = ((audit(done.path, RobustnessAudit.Config(**QUICK)) / "result.json").read_bytes() for _ in range(2))
 
-    assert (tmp_path / "one" / "result.json").read_bytes() == (tmp_path / "other" / "result.json").read_bytes()
+    assert one == other
 
 
-def test_an_attacker_without_strength_changes_nothing(done, tmp_path):
-    (host,) = conducted(done, tmp_path / "none", eps=0.0)["hosts"]
+def test_an_attacker_without_strength_changes_nothing(done):
+    (host,) = conducted(done, eps=0.0)["hosts"]
 
     for accuracies in host["accuracies"].values():
         assert len(set(accuracies.values())) == 1
@@ -84,7 +81,7 @@ def test_the_report_has_a_section_with_tables_and_figures(done):
 
 def test_a_run_without_quantizers_can_be_audited(tmp_path):
     plain = run(small("rounds=2", topology={"graph": "ring", "nodes": 6}, data=DATA, methods=[]), tmp_path)
-    result = conducted(plain, tmp_path / "audit")
+    result = conducted(plain)
 
     assert set(result["quantizers"]) == {"none"}
     for accuracies in result["hosts"][0]["accuracies"].values():
@@ -110,17 +107,16 @@ def test_settings_are_checked_before_anything(settings, complaint):
     [
         ({"attacks": ("pdg",)}, "--attack: unknown name 'pdg'"),
         ({"attacks": ("square",)}, "--attack: no attack is asked for"),
-        ({"signals": ("loss",)}, "--signal: robustness has no use"),
-        ({"replicas": 2}, "--replicas: robustness has no use"),
         ({"hosts": (6,)}, "hosts: there is no node 6"),
         ({"size": 4}, "size: node 0 can ask 3 nodes"),
         ({"hops": 3}, "hops: every node"),
     ],
 )
-def test_what_cannot_be_measured_is_refused_and_nothing_is_written(settings, complaint, done, tmp_path):
+def test_what_cannot_be_measured_is_refused_and_nothing_is_written(settings, complaint, done):
+    before = sorted((file, file.stat().st_mtime_ns) for file in done.path.glob("audit/*/*"))
     with pytest.raises(InputError, match=complaint):
-        conducted(done, tmp_path / "no", **settings)
-    assert not (tmp_path / "no").exists()
+        conducted(done, **settings)
+    assert sorted((file, file.stat().st_mtime_ns) for file in done.path.glob("audit/*/*")) == before
 
 
 def test_without_validation_images_there_is_nothing_to_choose_by(tmp_path):
@@ -128,4 +124,4 @@ def test_without_validation_images_there_is_nothing_to_choose_by(tmp_path):
     bare = run(small("rounds=1", topology={"graph": "ring", "nodes": 6}, data=data, methods=[]), tmp_path)
 
     with pytest.raises(InputError, match=r"data\.validation: node 0"):
-        conducted(bare, tmp_path / "no")
+        conducted(bare)

@@ -15,6 +15,7 @@ from methods.trend.quantizers import Uniform
 from simulator import run
 from simulator.core.errors import InputError
 from simulator.models.small import MLP
+from simulator.runs.audit import audit
 from simulator.runs.report import write_run_report
 from topologies import Topology
 
@@ -114,10 +115,9 @@ def test_messages_can_be_recorded_where_some_carry_no_parameters(tmp_path):
 @pytest.mark.parametrize(("bits", "refused"), [((None, 1), True), ((2,), False)])
 def test_membership_is_not_judged_through_another_nodes_quantizer(bits, refused, tmp_path):
     done = run(small("data.held_out=0.3", methods=[{"name": "trend", "bits": bits}]), tmp_path)
-    audit = MembershipAudit(MembershipAudit.Config(signals=("loss",), resamples=2))
 
     with pytest.raises(InputError, match="different input transforms") if refused else nullcontext():
-        audit.conduct(done.path, tmp_path / "audit")
+        audit(done.path, MembershipAudit.Config(signals=("loss",), resamples=2))
 
 
 def test_links_without_parameters_are_not_accounted_as_if_they_had_them(tmp_path):
@@ -125,7 +125,7 @@ def test_links_without_parameters_are_not_accounted_as_if_they_had_them(tmp_path
     done = run(small(methods=methods, topology={"graph": "ring", "nodes": 4}), tmp_path)
 
     with pytest.raises(InputError, match="keeps parameters from travelling"):
-        NetworkPrivacyAudit(NetworkPrivacyAudit.Config()).conduct(done.path, tmp_path / "audit")
+        audit(done.path, NetworkPrivacyAudit.Config())
 
 
 def test_the_report_tells_accuracy_by_quantizer(tmp_path):

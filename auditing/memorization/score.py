@@ -1,0 +1,64 @@
+"""What a score of memorization is: one number for each training sample, from the models of the node that trains on it.
+
+All scores are high for samples with which others help little: a model learns them by heart, or not at all.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditing.order import in_order
+from simulator.core.errors import Problem
+from simulator.core.registry import Part, PartSettings, Registry
+from simulator.runs.run import Run
+
+Floats = NDArray[np.float64]
+# In this order they are worked out and stand in results, the long work last; those of other packages come after.
+ORDER = ("trajectories", "curvature", "final_loss", "replicas")
+
+
+class ScoreSettings(Protocol):
+    """What scores have to know of the audit's settings."""
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """Names of the signals to average over training."""
+        ...
+
+    @property
+    def replicas(self) -> int:
+        """How many networks like the run's to train and compare with."""
+        ...
+
+
+class MemorizationScore(Part, ABC):
+    """A score of memorization, or a family of them; override `scores`, and `lacking` where a run may not have it."""
+
+    def lacking(self, run: Run, settings: ScoreSettings) -> Iterable[Problem]:
+        """What ``run`` lacks to be scored."""
+        return ()
+
+    @abstractmethod
+    def scores(self, run: Run, settings: ScoreSettings) -> Mapping[str, Floats]:
+        """Scores by name, float64 [N] of all nodes' training samples, node by node; NaN where one is not known.
+
+        Raises:
+            InputError: a score is not finite.
+        """
+
+
+MEMORIZATION_SCORES: Registry[MemorizationScore] = Registry("memorization_scores")
+
+
+def scores_named(names: Sequence[str]) -> list[MemorizationScore]:
+    """The scores called ``names``, in the order of results.
+
+    Raises:
+        InputError: there is no such score.
+    """
+    return [MEMORIZATION_SCORES.build(PartSettings(name=name)) for name in in_order(set(names), ORDER)]

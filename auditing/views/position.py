@@ -1,0 +1,88 @@
+"""Positions: what attackers make of the models they hold, who ask whether a sample was in a victim's training set.
+
+They never need more than sums: a model that they work out is a weighted mean of models that the run has kept, and what
+they judge a sample by is a weighted sum of a signal's values in such models. So the same position can be taken in any
+network that kept the same models, such as a replica.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditing.views.record import Record, Stored
+from topologies import Topology
+
+Floats = NDArray[np.float64]
+Model = tuple[tuple[Stored, float], ...]  # (model, weight): the weighted sum, over the sum of the weights
+Terms = tuple[tuple[int, float], ...]  # (row of the models, weight): the weighted sum of a signal
+
+
+@dataclass(frozen=True)
+class SignalSum:
+    """What an attacker judges samples by: the sum over ``terms`` (row of the models, weight) of weight times signal."""
+
+    terms: Terms
+
+    @classmethod
+    def mean(cls, sums: Sequence[Terms]) -> SignalSum:
+        """The mean of several such sums."""
+        total: dict[int, float] = {}
+        for row, weight in chain.from_iterable(sums):
+            total[row] = total.get(row, 0.0) + weight / len(sums)
+        return cls(tuple(total.items()))
+
+    def signal(self, signals: Floats) -> Floats:
+        """The sum for each sample, float64 [..., N], of ``signals`` in each of the models, float64 [models, ..., N]."""
+        (first, weight), *others = self.terms
+        found: Floats = weight * signals[first]
+        for row, weight in others:
+            found = found + weight * signals[row]
+        return found
+
+
+class VictimPair(NamedTuple):
+    """Candidates of node ``victim`` are judged by ``observation``; ``observer`` is None where that is no one node."""
+
+    victim: int
+    observer: int | None
+    observation: SignalSum
+
+
+@dataclass(frozen=True)
+class Position:
+    """Attackers who stand alike.
+
+    Attributes:
+        name: of what they hold, in results and reports.
+        holder: who they are and what they know, for the report.
+        pairs: whom they attack, and by what.
+        distance: of observers who hold nothing but their own final model, the hops from the victim to them.
+    """
+
+    name: str
+    holder: str
+    pairs: tuple[VictimPair, ...]
+    distance: int | None = None
+
+
+@dataclass
+class AttackScene:
+    """The network as attackers find it, and the models they make use of, by the row that each has."""
+
+    record: Record
+    topology: Topology
+    rows: dict[Model, int] = field(default_factory=dict)
+
+    def row(self, *model: tuple[Stored, float]) -> int:
+        """The row of a weighted mean of kept models."""
+        return self.rows.setdefault(model, len(self.rows))
+
+    def held(self, stored: Stored) -> SignalSum:
+        """The signal in a kept model."""
+        return SignalSum(((self.row((stored, 1.0)), 1.0),))

@@ -1,0 +1,107 @@
+"""What views of recorded rounds have in common.
+
+In a recorded round node v starts from the model s_v, trains, and shows m_v to its receivers; after mixing it has x_v.
+Where mixing is not a weighted sum of what nodes have just trained, m_v - s_v is no update and x_v holds no message that
+could be taken out, so views of updates are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Literal, NamedTuple
+
+from auditing.views.position import AttackScene, Position, SignalSum, Terms, VictimPair
+from auditing.views.record import Stored, recorded_rounds
+from auditing.views.view import View
+
+OTHERWISE = "Record other rounds, and run it again."
+
+
+class Sent(NamedTuple):
+    """A message that shows a model."""
+
+    round: int
+    sender: int
+    receiver: int
+    model: Stored
+
+
+class RecordedView(View):
+    """Base of views that need recorded rounds.
+
+    Attributes:
+        needs: the models that recordings must hold beside messages.
+    """
+
+    needs: ClassVar[tuple[Literal["start", "mixed"], ...]] = ()
+
+    def last_round(self, scene: AttackScene) -> int:
+        """The last recorded round.
+
+        Raises:
+            Unseen: nothing was recorded, or not what this view needs.
+        """
+        if not scene.record.rounds:
+            what = "this run recorded nothing of what its nodes sent and had."
+            raise self.unseen(what, "Run it again with, for example, record.every=50.")
+        for kind in self.needs:
+            if not scene.record.keeps(kind):
+                what = f"this run left {kind} models out of what it recorded."
+                raise self.unseen(what, f"Run it again without {kind} in record.without.")
+        return scene.record.rounds[-1]
+
+    def sent(self, scene: AttackScene, rounds: Sequence[int]) -> list[Sent]:
+        """All that was sent in ``rounds``.
+
+        Raises:
+            Unseen: nothing was sent, or messages show no models.
+        """
+        record = scene.record
+        links = [(round, v, u) for round in rounds for v in range(record.nodes) for u in record.receivers(round, v)]
+        if not links:
+            raise self.unseen(f"no node sent anything in {_named(rounds)}.", OTHERWISE)
+        found = [Sent(*link, model) for link in links if (model := record.message(*link))]
+        if not found:
+            what = "what this mixer sends shows no model."
+            raise self.unseen(what, "Ask for the view mixed, or use mixer: gossip.")
+        return found
+
+    def updates(self, scene: AttackScene, rounds: Sequence[int]) -> list[Sent]:
+        """All that was sent in ``rounds``, which is what senders have just trained.
+
+        Raises:
+            Unseen: it is not, nothing was sent, or messages show no models.
+        """
+        sent = self.sent(scene, rounds)
+        if not all(scene.record.weights(each.round, each.sender) for each in sent):
+            what = (
+                "this mixer does not average what the nodes have just trained, so messages and models hold no updates."
+            )
+            raise self.unseen(what, "Ask for the views message and mixed, or use gossip, adapt_then_combine.")
+        return sent
+
+
+def position_of(
+    name: str, holder: str, sent: Sequence[Sent], terms: Callable[[Sent], Terms], together: bool = False
+) -> Position:
+    """Attackers who judge by the mean of ``terms`` over what each receiver, or all ``together``, got of each sender."""
+    groups: dict[tuple[int, int | None], list[Terms]] = {}
+    for each in sent:
+        groups.setdefault((each.sender, None if together else each.receiver), []).append(terms(each))
+    pairs = (VictimPair(victim, observer, SignalSum.mean(group)) for (victim, observer), group in groups.items())
+    return Position(name, holder, tuple(pairs))
+
+
+def change(scene: AttackScene, sent: Sent, node: int) -> Terms:
+    """By how much a message's signal is above that of the model from which ``node`` started."""
+    before = scene.row((Stored("start", node, sent.round), 1.0))
+    return ((scene.row((sent.model, 1.0)), 1.0), (before, -1.0))
+
+
+def all_recorded(scene: AttackScene) -> str:
+    """How much of the run was recorded, in words."""
+    return recorded_rounds(len(scene.record.rounds), scene.record.lasted)
+
+
+def _named(rounds: Sequence[int]) -> str:
+    return f"round {rounds[0]}" if len(rounds) == 1 else "any recorded round"
