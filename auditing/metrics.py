@@ -27,7 +27,7 @@ class Roc:
 
     @property
     def balanced_accuracy(self) -> float:
-        """At the best threshold, chosen in hindsight: max (TPR + 1 - FPR) / 2."""
+        """The balanced accuracy at the best threshold, chosen in hindsight: max (TPR + 1 - FPR) / 2."""
         return float((self.tpr + 1 - self.fpr).max() / 2)
 
     def tpr_at(self, fpr: float) -> float:
@@ -58,7 +58,8 @@ class Ranking:
         """The curve, each candidate counted ``weights`` times (int64 [N], default once)."""
         counts = np.ones(len(self._order)) if weights is None else weights[self._order]
         positives, negatives = np.cumsum(counts * self._member), np.cumsum(counts * ~self._member)
-        return Roc(*(np.append(0.0, sums[self._ends] / sums[-1]) for sums in (negatives, positives)))
+        fpr, tpr = (np.append(0.0, sums[self._ends] / sums[-1]) for sums in (negatives, positives))
+        return Roc(fpr, tpr)
 
 
 @dataclass(frozen=True)

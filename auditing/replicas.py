@@ -87,7 +87,7 @@ class Replicas:
 
     @cached_property
     def _mask(self) -> NDArray[np.bool_]:
-        """bool [M, rows of the training arrays]; pools do not overlap, so the row alone tells the node."""
+        """Who trained on what, bool [M, rows of the training arrays]; pools do not overlap, so rows tell nodes."""
         saved = read_partition(self.path / "partition.npz", self.number * self.nodes)
         arrays = {name: saved[f"{name}_index"] for name in ("train", "validation", "held_out")}
         mask = np.zeros((self.number, 1 + max(int(rows.max(initial=0)) for rows in arrays.values())), dtype=np.bool_)

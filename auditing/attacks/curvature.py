@@ -115,7 +115,7 @@ def _signs(like: Tensor, rng: np.random.Generator, probes: int = PROBES) -> list
 
 
 def _jacobian(network: FlatModule, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Of the logits, float [B, classes, inputs]; and the probabilities, float [B, classes]."""
+    """The Jacobian of the logits, float [B, classes, inputs]; and the probabilities, float [B, classes]."""
     _check_piecewise_linear(network, images[:2])
     x = images.detach().requires_grad_()
     logits = network.module(x)
@@ -137,7 +137,7 @@ def _check_piecewise_linear(network: FlatModule, images: Tensor) -> None:
 
 
 def _gradient(values: Tensor, x: Tensor, create_graph: bool = False) -> Tensor:
-    """Of each sample's value in its own input; samples do not depend on each other."""
+    """The gradient of each sample's value in its own input; samples do not depend on each other."""
     total = values.sum()
     (found,) = torch.autograd.grad(total, x, create_graph=create_graph, retain_graph=True, allow_unused=True)
     if found is None:
@@ -150,7 +150,7 @@ def _gradient(values: Tensor, x: Tensor, create_graph: bool = False) -> Tensor:
 
 
 def _derivative(values: Tensor, x: Tensor) -> Tensor:
-    """Gradient of the sum of ``values`` in ``x``, 0 where they do not depend on it."""
+    """The gradient of the sum of ``values`` in ``x``, 0 where they do not depend on it."""
     found: Tensor = torch.autograd.grad(values.sum(), x, retain_graph=True, materialize_grads=True)[0]
     return found
 

@@ -52,7 +52,7 @@ class Evidence:
                 _check_finite(name, values)
 
     def at(self, rows: Bools) -> Evidence:
-        """The same of the candidates in ``rows``, bool [N]."""
+        """The evidence about the candidates in ``rows`` alone, bool [N]."""
         of_references = {
             name: values[:, rows] for name in ("references", "member_of") if (values := getattr(self, name)) is not None
         }
@@ -87,13 +87,15 @@ class References:
 
     @property
     def mean(self) -> Floats:
-        """Of each candidate, float64 [N]."""
+        """The mean signal of each candidate, float64 [N]."""
         count, total = self.chosen.sum(axis=0), np.where(self.chosen, self.values, 0.0).sum(axis=0)
         mean = total / np.maximum(count, 1)
         return np.where(count > 0, mean, mean[count > 0].mean() if (count > 0).any() else 0.0)
 
     def sd(self, spread: Spread) -> Floats:
-        """Standard deviation, float64 [N], at least `FLOOR` of the one within candidates; 1 where that is 0.
+        """The standard deviation of each candidate, float64 [N].
+
+        It is at least `FLOOR` of the one within candidates, and 1 where that is 0.
 
         Args:
             spread: ``per_example``: of the candidate's own references; ``global``: within candidates, the same for all;
@@ -112,7 +114,7 @@ class References:
         return np.where(found > 0, found, 1.0)
 
     def quantile(self, q: float) -> Floats:
-        """Of each candidate's references, float64 [N], linear between two of them."""
+        """The quantile of each candidate's references, float64 [N], linear between two of them."""
         empty, values = ~self.chosen.any(axis=0), np.where(self.chosen, self.values, np.nan)
         values[:, empty] = self.mean[empty]
         ordered = np.sort(values, axis=0)  # NaN comes last
@@ -135,5 +137,5 @@ def _check_finite(name: str, values: Floats) -> None:
 
 
 def log_density(x: Floats, mean: Floats, sd: Floats) -> Floats:
-    """log N(x; mean, sd^2)."""
+    """The logarithm of the normal density, log N(x; mean, sd^2)."""
     return -(((x - mean) / sd) ** 2) / 2 - np.log(sd) - log(2 * pi) / 2

@@ -55,10 +55,10 @@ def offline(evidence: Evidence, settings: RmiaSettings = USUAL) -> Floats:
 
 
 def online(evidence: Evidence, settings: RmiaSettings = USUAL) -> Floats:
-    """As `offline`, with pr the mean over references that trained on the sample and that did not, half each.
+    """Share of the population dominated, with pr the mean over references of both sides, half each. float64 [N].
 
-    No replica trains on the population, so for it the mean is over all of them, without the formula of the offline
-    form.
+    Both sides are those that trained on the sample and those that did not. No replica trains on the population, so for
+    it the mean is over all of them, without the formula of the offline form.
     """
     return _by_node(evidence, lambda own: _score(own, _both_sides, settings.gamma))
 
@@ -129,7 +129,7 @@ def _score(evidence: Evidence, drawn: LogDrawn, gamma: float) -> Floats:
 
 
 def _weights(evidence: Evidence) -> Floats:
-    """Of the population, so that its classes are mixed as those of the candidates are. float64 [P]."""
+    """How much each of the population counts, float64 [P]: so that its classes are mixed as the candidates' are."""
     size = 1 + max(evidence.labels.max(), evidence.population_labels.max())
     asked, usual = (np.bincount(labels, minlength=size) for labels in (evidence.labels, evidence.population_labels))
     weights = (asked / np.maximum(usual, 1))[evidence.population_labels]

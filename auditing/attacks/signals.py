@@ -33,7 +33,7 @@ class LogitMargin(Signal):
 
     @torch.no_grad()
     def on_batch(self, network: FlatModule, images: Tensor, labels: Tensor, rng: np.random.Generator) -> Tensor:
-        """log p_y - log sum_{k != y} p_k with y the true label."""
+        """The margin log p_y - log sum_{k != y} p_k with y the true label."""
         logits = network.module(images)
         others = logits.scatter(1, labels[:, None], -torch.inf).logsumexp(1)
         margin: Tensor = logits.gather(1, labels[:, None])[:, 0] - others

@@ -26,7 +26,7 @@ Shares = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class RecordedRound:
-    """What there is to see in one recorded round.
+    """What there is to see in a recorded round.
 
     Attributes:
         record: of the run.
@@ -44,17 +44,17 @@ class RecordedRound:
 
     @property
     def classes(self) -> int:
-        """How many there are."""
+        """How many classes there are."""
         return self.nodes[0].data.classes
 
     def sent(self, node: Node) -> Tensor | None:
-        """float64 [parameters]: the model that the node's first receiver is shown; None where there is none."""
+        """The model that the node's first receiver is shown, float64 [parameters]; None where there is none."""
         receivers = self.record.receivers(self.round, node.id)
         stored = self.record.message(self.round, node.id, receivers[0]) if receivers else None
         return self.finite(stored, node) if stored else None
 
     def finite(self, stored: Stored, node: Node) -> Tensor:
-        """float64 [parameters]: a kept model.
+        """A kept model, float64 [parameters].
 
         Raises:
             InputError: it is not finite, so nothing can be told from it.
@@ -66,7 +66,7 @@ class RecordedRound:
         return model
 
     def outputs(self, model: Tensor, node: Node) -> Shares:
-        """float64 [classes]: mean softmax of a model (float64 [parameters]) on the public set."""
+        """The mean softmax, float64 [classes], of a model (float64 [parameters]) on the public set."""
         assert node.data.public is not None  # the audit saw to it
         self.network.bind(model.to(self.network.dtype).contiguous())
         logits = self.network.logits(node.data.public, node.data.normalizer).double()
@@ -75,7 +75,7 @@ class RecordedRound:
         return mean
 
     def estimates(self) -> dict[str, Shares]:
-        """Of each attacker."""
+        """The estimate of each attacker, by name."""
         return {name: attacker.estimate(self) for name, attacker in ATTACKERS.items()}
 
     def each(self, estimate: Callable[[Node], Shares | None]) -> Shares:
@@ -86,12 +86,12 @@ class RecordedRound:
 
 
 def nothing(scene: RecordedRound) -> Shares:
-    """All classes alike."""
+    """Takes all classes to have equal shares."""
     return np.full((len(scene.nodes), scene.classes), 1 / scene.classes)
 
 
 def mean_model(scene: RecordedRound) -> Shares:
-    """The same for all nodes: what the mean of their models says of the public set."""
+    """Takes all nodes to have the shares that the mean of their models gives the public set."""
     models = [model for node in scene.nodes if (model := scene.sent(node)) is not None]
     if not models:
         return np.full((len(scene.nodes), scene.classes), np.nan)
@@ -175,7 +175,7 @@ def histogram(scene: RecordedRound) -> Shares:
 
 
 class Attacker(NamedTuple):
-    """One of them, and what it needs to know."""
+    """An attacker, and what it needs to know."""
 
     estimate: Callable[[RecordedRound], Shares]
     knows: str

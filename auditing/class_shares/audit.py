@@ -95,7 +95,7 @@ class ClassSharesAudit(Audit):
 
 
 def _told(run: Run, round: int) -> dict[int, SoftLabels]:
-    """By node, its labels in the message that its first receiver got."""
+    """The labels in the message that a node's first receiver got, by node."""
     recordings, found = Recordings(run.path / "recordings"), dict[int, SoftLabels]()
     for node in run.nodes:
         receivers: list[int] = recordings.load(round, node.id, "receivers").tolist()

@@ -7,8 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
+from auditing.candidates import labels_of
 from auditing.early_exit.findings import BUDGETS, EQUAL, SINGLE, WISE, Measured, of_node, over_nodes
 from auditing.early_exit.flatness import Flatness, flatness
 from auditing.early_exit.ledger import costs
@@ -21,6 +23,7 @@ from simulator.core.multi_exit import MultiExit, exit_logits, multi_exit
 from simulator.core.node import Node
 from simulator.core.registry import PartSettings
 from simulator.core.report import Section
+from simulator.core.samples import Samples
 from simulator.core.seeding import generator
 from simulator.results.audit_folder import AuditFolder
 from simulator.runs.audit import Audit
@@ -117,9 +120,10 @@ class EarlyExitAudit(Audit):
 
 
 def _measured(model: FlatModule, node: Node, modalities: Sequence[str]) -> Measured:
-    data, parts = node.data, []
-    for samples in (data.validation, data.test):
-        logits = exit_logits(model, samples, data.normalizer, modalities)
-        check_finite(logits.numpy().swapaxes(0, 1), "logits", samples, f"final of {node.id}")
-        parts += [logits.numpy(), samples.labels_at(torch.arange(len(samples))).numpy()]
-    return Measured(*parts)
+    def logits(samples: Samples) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = exit_logits(model, samples, node.data.normalizer, modalities).numpy()
+        check_finite(found.swapaxes(0, 1), "logits", samples, f"final of {node.id}")
+        return found
+
+    validation, test = node.data.validation, node.data.test
+    return Measured(logits(validation), labels_of(validation), logits(test), labels_of(test))

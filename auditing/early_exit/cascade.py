@@ -12,13 +12,13 @@ THRESHOLDS = np.concatenate([np.linspace(0, 0.9, 37), 1 - np.geomspace(0.1, 1e-6
 
 
 def combined(weights: Floats, logits: Floats) -> Floats:
-    """float64 [exits, N, classes]: at exit j, the sum of ``logits`` weighted by row j of ``weights``."""
+    """The sum of ``logits`` at each exit j, weighted by row j of ``weights``. float64 [exits, N, classes]."""
     found: Floats = np.tensordot(weights, logits, axes=1)
     return found
 
 
 def leave(logits: Floats, threshold: float) -> NDArray[np.int64]:
-    """int64 [N]: the first exit at which the largest probability is at least ``threshold``, else the last.
+    """The first exit at which the largest probability is at least ``threshold``, else the last. int64 [N].
 
     Args:
         logits: float64 [exits, N, classes], as `combined`.

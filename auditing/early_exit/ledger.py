@@ -34,12 +34,12 @@ class Costs:
 
     @property
     def passed(self) -> Integers:
-        """Of a sample that leaves here, having been tried at every exit before."""
+        """The MACs of a sample that leaves here, having been tried at every exit before."""
         return np.cumsum(self.backbone + self.classifier)
 
     @property
     def alone(self) -> Integers:
-        """Of a sample that is run to this exit, in this stream alone, with no other classifier."""
+        """The MACs of a sample that is run to this exit, in this stream alone, with no other classifier."""
         return np.cumsum(self.backbone.reshape(-1, self.stages), axis=1).ravel() + self.classifier
 
 

@@ -11,7 +11,7 @@ Floats = NDArray[np.float64]
 
 
 def fit(logits: Floats, labels: NDArray[np.int64], l1: float) -> Floats:
-    """float64 [exits]: the w that minimises mean cross-entropy of sum_i w_i logits_i plus ``l1`` times sum_i |w_i|.
+    """The w, float64 [exits], that minimises mean cross-entropy of sum_i w_i logits_i plus ``l1`` times sum_i |w_i|.
 
     The problem is convex; it is solved as a smooth one in the positive and negative parts of w, so that zeros are exact
     (the released code takes 500 steps of SGD).
@@ -38,11 +38,11 @@ def fit(logits: Floats, labels: NDArray[np.int64], l1: float) -> Floats:
 
 
 def fit_prefixes(logits: Floats, labels: NDArray[np.int64], l1: float) -> Floats:
-    """float64 [exits, exits]: in row j the weights of exits 0 to j, fitted for leaving there; 0 for later ones."""
+    """In row j the weights of exits 0 to j, fitted for leaving there, 0 for later ones. float64 [exits, exits]."""
     rows = [fit(logits[: last + 1], labels, l1) for last in range(len(logits))]
     return np.stack([np.pad(row, (0, len(logits) - len(row))) for row in rows])
 
 
 def equal(exits: int) -> Floats:
-    """float64 [exits, exits]: in row j the mean of exits 0 to j."""
+    """In row j the weights of a mean of exits 0 to j. float64 [exits, exits]."""
     return np.tril(np.ones((exits, exits))) / np.arange(1, exits + 1)[:, None]

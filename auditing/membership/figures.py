@@ -16,7 +16,7 @@ NEIGHBOURS = ("message", "distance 1")  # what a neighbour has, the most telling
 
 
 def figures(result: Result, topology: Topology) -> Iterator[Chart]:
-    """Those for which ``result``, the content of ``result.json``, has something to show."""
+    """The figures for which ``result``, the content of ``result.json``, has something to show."""
     best = result["attacks"][result["strongest"]]
     yield _roc(result, best)
     if hops(best):

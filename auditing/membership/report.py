@@ -69,7 +69,7 @@ def _views(result: Result) -> Table:
 
 
 def _tables(result: Result) -> Iterator[Table]:
-    """Of each statistic: a row for each attack, a column for each view; as many tables as make them fit the page."""
+    """Tables of each statistic, with a row for each attack and a column for each view; as many as fit the page."""
     attacks, views = result["attacks"], list(result["views"])
     parts = [views[start : start + COLUMNS] for start in range(0, len(views), COLUMNS)]
     for (statistic, title), part in product(STATISTICS.items(), parts):

@@ -34,6 +34,6 @@ MEASURES: Mapping[str, Callable[[Floats], Floats]] = {"spearman": spearman, "pea
 
 
 def agreement(scores: Mapping[str, Floats]) -> dict[str, Sequence[Sequence[float]]]:
-    """By measure, one row and one column a score, in their order."""
+    """The agreement of each pair of ``scores`` by measure: a row and a column for each score, in their order."""
     rows = np.stack(list(scores.values()))
     return {name: measure(rows).tolist() for name, measure in MEASURES.items()}

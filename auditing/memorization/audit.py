@@ -37,7 +37,7 @@ class MemorizationAudit(Audit):
     """Which training samples the nodes' models know by heart, and whether those are the mislabelled ones."""
 
     class Config(PartSettings):
-        """By what samples are scored, and what the report shows.
+        """How samples are scored, and what the report shows.
 
         Attributes:
             name: the audit's.

@@ -37,7 +37,7 @@ class TrainingSamples:
 
     @classmethod
     def of(cls, partition: Arrays) -> TrainingSamples:
-        """Those of a run, from its ``partition.npz``."""
+        """The training samples of a run, from its ``partition.npz``."""
         node, index, label = (partition[f"train_{name}"] for name in ("node", "index", "label"))
         wrong = {kind: mask for kind, mask in _wrong(partition, index).items() if mask.any()}
         return cls(node, index, label, partition.get("train_true_label", label), wrong, partition["class_names"])
@@ -46,14 +46,14 @@ class TrainingSamples:
         return len(self.node)
 
     def at(self, rows: Bools) -> TrainingSamples:
-        """Those of ``rows``, bool [N]."""
+        """The samples of ``rows``, bool [N]."""
         wrong = {kind: mask[rows] for kind, mask in self.wrong.items() if mask[rows].any()}
         label, true_label = self.label[rows], self.true_label[rows]
         return TrainingSamples(self.node[rows], self.index[rows], label, true_label, wrong, self.class_names)
 
     @property
     def clean(self) -> Bools:
-        """bool [N], with which nothing is known to be wrong."""
+        """The samples with which nothing is known to be wrong, bool [N]."""
         found = np.ones(len(self), dtype=bool)
         for mask in self.wrong.values():
             found &= ~mask

@@ -79,7 +79,7 @@ class FinalLoss(MemorizationScore):
 
 
 def _recorded(run: Run) -> Recorded:
-    """By node, what the method trajectories saved last."""
+    """What the method trajectories saved last, by node."""
     return {artifact.node: artifact.arrays for artifact in run.directory.artifacts("trajectories")}
 
 

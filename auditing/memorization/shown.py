@@ -56,5 +56,5 @@ class Shown:
 
     @classmethod
     def read(cls, arrays: Mapping[str, NDArray[Any]]) -> Shown:
-        """What `arrays` gave."""
+        """The samples of which `arrays` gave these ``arrays``."""
         return cls(arrays["shown_group"], arrays["shown_position"], arrays["shown_images"])

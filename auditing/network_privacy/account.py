@@ -37,7 +37,7 @@ class Account:
     block: int
 
     def between_nodes(self, network: Network | Topology) -> Floats:
-        """Of each node against each, float64 [victim, observer]; NaN against itself."""
+        """Epsilon of each node against each, float64 [victim, observer]; NaN against itself."""
         return epsilons_of(
             pairwise(self._rounds(network), self.declared.noise, None, self._sensitivity, self.block), self.delta
         )
@@ -55,7 +55,7 @@ class Account:
         return float(np.nanmax(epsilons_of(seen, self.delta)))
 
     def published(self, network: Network) -> Floats | None:
-        """By the published formula, as `between_nodes`; None where it does not apply."""
+        """Epsilon by the published formula, as `between_nodes`; None where it does not apply."""
         maps = self.declared.maps
         alike = np.ptp(self.declared.noise.independent) == 0 and maps[0].is_plain and len(set(maps)) == 1
         if network.varies or self.declared.noise.correlated or not alike:

@@ -67,7 +67,7 @@ class Maps:
         return self.forgets and self.before[1] == (1.0,) and self.injections == 1
 
     def columns(self) -> Floats:
-        """float64 [k + 1, J]: ``injected``."""
+        """The vectors ``injected``, float64 [k + 1, J]."""
         return np.array(self.injected, dtype=np.float64).reshape(self.slots + 1, self.injections)
 
 
@@ -82,7 +82,7 @@ class Round:
     maps: Maps
 
     def worked(self, held: Floats, factor: Floats, begun: int) -> Floats:
-        """float64 [k + 1, n, columns]: what nodes keep and, last, what they send; that alone where they keep nothing.
+        """What nodes keep and, last, what they send, float64 [k + 1, n, columns]; that alone where they keep nothing.
 
         Args:
             held: before the round.
@@ -100,7 +100,7 @@ class Round:
         return work
 
     def mixed(self, work: Floats) -> Floats:
-        """float64 [k, n, columns]: what nodes hold after the round, from what `worked` gave."""
+        """What nodes hold after the round, float64 [k, n, columns], from what `worked` gave."""
         mixed = self.links.weights @ work[-1]
         if self.maps.forgets:
             alone: Floats = mixed[None]

@@ -17,13 +17,16 @@ Floats = NDArray[np.float64]
 
 
 def one_injection(weights: Floats, steps: int) -> Floats:
-    """float64 [n, n], u by v: sum over t < ``steps`` and w in N(v) of (W^t)[w, u]^2 / |(W^t)[w, :]|^2, at most 1."""
+    """What v hears of one injection of u, float64 [n, n], u by v, at most 1.
+
+    It is the sum over t < ``steps`` and w in N(v) of (W^t)[w, u]^2 / |(W^t)[w, :]|^2.
+    """
     total: Floats = np.minimum(np.sum(_messages(weights, steps), axis=0), 1.0)
     return total
 
 
 def every_round(weights: Floats, rounds: int, squared: bool = True) -> Floats:
-    """float64 [n, n], u by v, of one injection before each step, at most ``rounds``.
+    """What v hears of one injection of u before each step, float64 [n, n], u by v, at most ``rounds``.
 
     What is injected in a round is in the messages of all later ones: sum over s < T of (T - s) times the term of s.
     ``squared=False`` is a later form of the theorem, with (W^s)[w, u] in the numerator.
@@ -34,7 +37,7 @@ def every_round(weights: Floats, rounds: int, squared: bool = True) -> Floats:
 
 
 def _messages(weights: Floats, steps: int, squared: bool = True) -> Floats:
-    """float64 [steps, u, v]: what the messages that v receives in a step say of u, one by one."""
+    """What the messages that v receives in a step say of u, one by one. float64 [steps, u, v]."""
     heard = (weights > 0) & ~np.eye(len(weights), dtype=np.bool_)
     power, terms = np.eye(len(weights)), []
     for _ in range(steps):

@@ -91,7 +91,7 @@ def pairwise(
 
 
 def _contributions(rounds: Sequence[Round], noise: Noise, observer: Adversary, block: int | None) -> Floats:
-    """float64 [n]: `every_round` of what the observer learns, block by block; equal blocks are worked out once."""
+    """What the observer learns in `every_round`, float64 [n], block by block; equal blocks are worked out once."""
     known: dict[tuple[tuple[Round, ...], bool], Floats] = {}
     total = np.zeros(rounds[0].links.num_nodes)
     length = block or len(rounds)

@@ -67,7 +67,7 @@ def _is_seen(name: str, record: RunRecord, run: Run) -> bool:
 
 
 def _viewed(observed: Observed, values: Floats, canaries: Candidates) -> Iterator[tuple[Position, Floats]]:
-    """Of each position, float64 [m]: the mean over all who look on; 0 of a node that nobody looks on."""
+    """The score from each position, float64 [m]: the mean over its observers; 0 of a node that has none."""
     for position in observed.positions:
         score = np.zeros(len(canaries))
         for victim in {pair.victim for pair in position.pairs}:

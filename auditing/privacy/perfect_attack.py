@@ -40,7 +40,7 @@ class Reach:
 
 
 def scores(noise: CanaryNoise, included: NDArray[np.bool_], trials: int, rng: np.random.Generator) -> Floats:
-    """float64 [trials, m]: the log-likelihood ratios of canaries, ``included`` (bool [m]) or not.
+    """The log-likelihood ratios of canaries, ``included`` (bool [m]) or not. float64 [trials, m].
 
     A step shows the canary's clipped gradient, of norm 1 and orthogonal to all others, with probability q (the sample
     rate), and noise: s = Bernoulli(q) + N(0, sigma^2) if it is in, s = N(0, sigma^2) if not. No attack is better than
@@ -64,7 +64,7 @@ def reaches(
     confidence: float,
     seed: int,
 ) -> tuple[list[Reach], Reach]:
-    """Of each node, and of all their guesses together, what `one_run` shows by perfect scores.
+    """What `one_run` shows by perfect scores, of each node and of all their guesses together.
 
     Args:
         noises: of each node.
@@ -91,5 +91,7 @@ def _drawn(noise: CanaryNoise, included: NDArray[np.bool_], seed: int, node: int
 
 def _reach(correct: NDArray[np.int64], canaries: int, guesses: int, delta: float, confidence: float) -> Reach:
     typical, most = (int(np.quantile(correct, level, method="higher")) for level in (0.5, confidence))
-    found = (one_run_epsilon(canaries, guesses, right, delta, confidence) for right in (typical, most))
-    return Reach(*found)
+    return Reach(
+        one_run_epsilon(canaries, guesses, typical, delta, confidence),
+        one_run_epsilon(canaries, guesses, most, delta, confidence),
+    )

@@ -44,15 +44,16 @@ def _verdict(result: Result) -> str:
 
 def _limit(result: Result) -> str:
     """What the test could not have seen."""
-    ceiling, recorded = _chosen(result)["pooled"]["ceiling"], recorded_rounds(*result["recorded"].values())
+    ceiling, recorded = _chosen(result)["pooled"]["ceiling"], result["recorded"]
+    shown = recorded_rounds(recorded["rounds"], recorded["of"])
     whatever = f"This test could not have detected an epsilon above {ceiling:.3g}"
     if result["perfect_attack"] is None:
-        return f"{whatever}, what faultless guesses would show ({recorded} recorded)."
+        return f"{whatever}, what faultless guesses would show ({shown} recorded)."
     most = result["perfect_attack"]["pooled"]["most"]
     chance = f"{1 - result['settings']['confidence']:.2g}"
     return (
         f"{whatever} whatever the noise, nor one above {most:.3g} where the noise is as promised: a perfect attack on "
-        f"{recorded} exceeds that with a probability of at most {chance}."
+        f"{shown} exceeds that with a probability of at most {chance}."
     )
 
 
@@ -115,7 +116,7 @@ def _attacks(result: Result) -> Table:
 
 
 def _perfect(result: Result) -> list[float | None]:
-    """Of each node and of all, what a perfect attack would show."""
+    """What a perfect attack would show of each node and of all."""
     perfect = result["perfect_attack"]
     if perfect is None:
         return [None] * len(_names(result))
@@ -143,7 +144,7 @@ def _chosen(result: Result) -> Mapping[str, Any]:
 
 
 def _claims(result: Result) -> list[float | None]:
-    """Of each node, and of the least protected one; None where nothing is promised."""
+    """The promise to each node, and to the least protected one; None where nothing is promised."""
     claims = [promise["epsilon"] for promise in result["promises"]]
     return [*claims, None if None in claims else max(claims)]
 

@@ -24,7 +24,7 @@ RIDGE = 0.3  # the less, the more the noise of DP-SGD is amplified; the more, th
 
 
 def coefficients(run: Run, record: RunRecord, canaries: Candidates, known: int) -> NDArray[np.float64]:
-    """float64 [m]: how much of its node's updates each canary explains; the b_i of the canaries in ::
+    """How much of its node's updates each canary explains, float64 [m]; the b_i of the canaries in ::
 
         min_b  sum_t |s_t - m_t - sum_i b_i g_ti / |g_ti||^2  +  RIDGE T sum_i b_i^2
 
@@ -64,7 +64,7 @@ def coefficients(run: Run, record: RunRecord, canaries: Candidates, known: int) 
 
 
 def _others(node: Node, canaries: Samples, known: int) -> Tensor:
-    """int64 [at most known], rows of the node's training samples that are no canaries."""
+    """Rows of the node's training samples that are no canaries, int64 [at most known]."""
     index = node.data.train.index
     index = index[~torch.isin(index, canaries.index)]
     chosen = generator(node.seed, "audit.known", node=node.id).permutation(len(index))[:known]
@@ -81,7 +81,7 @@ def _steps(record: RunRecord, node: int) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def _gradients(network: FlatModule, parameters: Tensor, samples: Samples, normalizer: Normalizer) -> Tensor:
-    """float64 [N, parameters]: of the loss, sample by sample."""
+    """The gradients of the loss, sample by sample, float64 [N, parameters]."""
 
     def loss(flat: Tensor, image: Tensor, label: Tensor) -> Tensor:
         logits = functional_call(network.module, network.named_views(flat), (image[None],))

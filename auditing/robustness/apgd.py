@@ -17,7 +17,7 @@ RISING = 0.75  # rho: the share of steps between two looks that must raise the l
 
 
 def margin(ensemble: Ensemble, images: Tensor, labels: Tensor) -> Tensor:
-    """float [B]: log of the mean softmax of the best other class over that of the label (the loss of Carlini-Wagner).
+    """The log of the mean softmax of the best other class over that of the label (the loss of Carlini-Wagner).
 
     Above 0, the answer by mean softmax is wrong.
     """

@@ -40,13 +40,13 @@ def u_gd(ensemble: Ensemble, images: Tensor, labels: Tensor) -> Tensor:
 
 
 def _of_members(ensemble: Ensemble, images: Tensor, labels: Tensor) -> Tensor:
-    """float [members, B, height, width, channels]: gradients of each member's own cross-entropy."""
+    """The gradients of each member's own cross-entropy, float [members, B, height, width, channels]."""
     images = images.detach().requires_grad_()
     losses = (cross_entropy(logits, labels, reduction="sum") for logits in ensemble.logits(images))
     return torch.stack([gradient(loss, images) for loss in losses])
 
 
 def gradient(loss: Tensor, images: Tensor) -> Tensor:
-    """That of ``loss`` in ``images``; 0 where it does not depend on them, as far as autograd knows."""
+    """The gradient of ``loss`` in ``images``; 0 where it does not depend on them, as far as autograd knows."""
     found = torch.autograd.grad(loss, images, allow_unused=True)[0] if loss.requires_grad else None
     return torch.zeros_like(images) if found is None else found

@@ -27,7 +27,7 @@ SINGLE = "best single member"
 
 @dataclass(frozen=True)
 class EnsembleComparison:
-    """Of ensembles of ``models``.
+    """Ensembles of ``models`` under the same attacks.
 
     Attributes:
         models: of all nodes.
@@ -43,7 +43,8 @@ class EnsembleComparison:
         """What transfers between all nodes, on ``samples``."""
         rng = generator(self.seed, "audit.robustness.transfers")
         strengths = [strength * self.settings.eps for strength in self.settings.strengths]
-        return transfers(self.models, *pixels_of(samples), strengths, self.settings.budget, rng)
+        images, labels = pixels_of(samples)
+        return transfers(self.models, images, labels, strengths, self.settings.budget, rng)
 
     def around(self, place: Neighbourhood, own: Samples, test: Samples) -> dict[str, Any]:
         """For ``result.json``: whom the node can ask, and how its ensembles do.
@@ -71,8 +72,9 @@ class EnsembleComparison:
     def _accuracies(
         self, place: Neighbourhood, rules: Mapping[str, Sequence[Members]], test: Samples
     ) -> dict[str, Accuracies]:
-        """By rule, averaged over its ensembles; and the best single member of the chosen one, figure by figure."""
-        threats = Threats(*pixels_of(test), self.settings.budget, self.settings.attacks, self.seed)
+        """Accuracies by rule, averaged over its ensembles; and of the best single member chosen, figure by figure."""
+        images, labels = pixels_of(test)
+        threats = Threats(images, labels, self.settings.budget, self.settings.attacks, self.seed)
         crafted = {node: threats.crafted(self.models[node]) for node in (place.surrogate, *place.insiders)}
         insiders = [crafted[node] for node in place.insiders]
         singles = [(node,) for node in rules[CHOSEN][0]]
@@ -88,7 +90,7 @@ class EnsembleComparison:
 
 
 def pixels_of(samples: Samples) -> tuple[Tensor, Tensor]:
-    """float [N, height, width, channels] from 0 to 255, and int64 [N] labels."""
+    """The pixels, float [N, height, width, channels] from 0 to 255, and the labels, int64 [N]."""
     everything = torch.arange(len(samples))
     return samples.images_at(everything).float(), samples.labels_at(everything)
 

@@ -37,7 +37,7 @@ class AttackedModel:
         return self.normalizer.transform is not None
 
     def logits(self, images: Tensor, *, naive: bool = False) -> Tensor:
-        """float [B, classes]; gradients go through a quantizer's stand-in (BPDA) unless ``naive``."""
+        """Logits, float [B, classes]; gradients go through a quantizer's stand-in (BPDA) unless ``naive``."""
         views = self.network.named_views(self.parameters)
         seen = self.normalizer.of_pixels(images, smooth=not naive)
         logits: Tensor = functional_call(self.network.module, views, (seen,))
@@ -61,17 +61,17 @@ class Ensemble:
     naive: bool = False
 
     def logits(self, images: Tensor) -> Iterator[Tensor]:
-        """float [B, classes] of each member."""
+        """The logits of each member, float [B, classes]."""
         return (member.logits(images, naive=self.naive) for member in self.members)
 
     def log_probabilities(self, images: Tensor) -> Tensor:
-        """float [B, classes]: log of the members' mean softmax, the smooth face of either way of answering."""
+        """The log of the members' mean softmax, float [B, classes]: the smooth face of either way of answering."""
         logs = torch.stack([logits.log_softmax(1) for logits in self.logits(images)])
         return logs.logsumexp(0) - torch.tensor(float(len(self.members))).log()
 
     @torch.no_grad()
     def answers(self, images: Tensor) -> Tensor:
-        """int64 [B], the classes it names."""
+        """The classes that the ensemble names, int64 [B]."""
         probabilities = torch.stack([logits.softmax(1) for logits in self.logits(images)])
         mean, classes = probabilities.mean(0), probabilities.shape[2]
         if not self.vote:
@@ -79,5 +79,5 @@ class Ensemble:
         return (one_hot(probabilities.argmax(2), classes).sum(0) + mean / 2).argmax(1)
 
     def right(self, images: Tensor, labels: Tensor) -> Tensor:
-        """bool [B]: where it names the label."""
+        """Where the ensemble names the label, bool [B]."""
         return self.answers(images) == labels

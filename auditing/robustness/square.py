@@ -43,7 +43,7 @@ def square(
 
 
 def _right(ensemble: Ensemble, images: Tensor, labels: Tensor, margins: Tensor) -> Tensor:
-    """bool [B]: where the answer is right, which without a vote the margins tell."""
+    """Where the answer is right, bool [B], which without a vote the margins tell."""
     return ensemble.right(images, labels) if ensemble.vote else margins <= 0
 
 
@@ -61,7 +61,7 @@ def _with_squares(
 
 
 def _within(length: int, side: int, count: int, rng: np.random.Generator) -> Tensor:
-    """bool [count, length]: ``side`` neighbours somewhere in each row."""
+    """A mask of ``side`` neighbours somewhere in each row, bool [count, length]."""
     start = torch.from_numpy(rng.integers(0, length - side + 1, count))[:, None]
     places = torch.arange(length)
     return (places >= start) & (places < start + side)

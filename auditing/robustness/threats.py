@@ -87,7 +87,7 @@ class Threats:
         return found | {"insider": min(_share(clean & self._withstands(ensemble, each)) for each in insiders)}
 
     def _withstands(self, ensemble: Ensemble, crafted: Sequence[Tensor]) -> Tensor:
-        """bool [N]: where no attack of the kind fools it."""
+        """Where no attack of the kind fools ``ensemble``, bool [N]."""
         return torch.stack([ensemble.right(images, self.labels) for images in crafted]).all(0)
 
     def _survivors(self, name: str, ensemble: Ensemble) -> Tensor:

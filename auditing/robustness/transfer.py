@@ -33,7 +33,7 @@ class Fit:
     b: float
 
     def __call__(self, eps: float | Floats) -> Floats:
-        """N."""
+        """N at ``eps``, a number of images."""
         return np.asarray(self.a * -np.expm1(self.b * np.asarray(eps)))
 
     @classmethod
@@ -54,7 +54,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Transfers:
-    """Counts at several strengths.
+    """What fooled which nodes at several strengths.
 
     Attributes:
         strengths: E of them, as shares of white.
@@ -70,11 +70,11 @@ class Transfers:
     images: int
 
     def fit(self, source: int, target: int) -> Fit:
-        """Over strengths."""
+        """The fit over strengths of what is made for ``source`` and shown to ``target``."""
         return Fit.of(self.strengths, self.counts[:, source, target], self.images)
 
     def metric(self, eps: float) -> Floats:
-        """float64 [nodes, nodes]: N_st / N_ss at ``eps`` by the fits; 0 where nothing fools s."""
+        """Transferability N_st / N_ss at ``eps`` by the fits, float64 [nodes, nodes]; 0 where nothing fools s."""
         nodes = len(self.clean)
         fitted = np.array([[self.fit(s, t)(eps) for t in range(nodes)] for s in range(nodes)])
         own = np.diag(fitted)[:, None]

@@ -15,7 +15,7 @@ class FinalModel(View):
     """Whoever is given the victim's final model."""
 
     def positions(self, scene: AttackScene) -> Iterator[Position]:
-        """One position: everybody's own final model."""
+        """One position, judged by everybody's own final model."""
         pairs = (VictimPair(v, v, scene.held(Stored("final", v))) for v in range(scene.record.nodes))
         yield Position("final model", "whoever is given a node's final model", tuple(pairs), 0)
 
@@ -43,7 +43,7 @@ class Consensus(View):
     """Whoever is given the mean of all final models."""
 
     def positions(self, scene: AttackScene) -> Iterator[Position]:
-        """One position: the same mean for all victims."""
+        """One position, judged by the same mean for all victims."""
         nodes = range(scene.record.nodes)
         mean = SignalSum(((scene.row(*((Stored("final", v), 1.0) for v in nodes)), 1.0),))
         pairs = (VictimPair(v, None, mean) for v in nodes)

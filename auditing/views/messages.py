@@ -14,11 +14,11 @@ class Message(RecordedView):
     """A neighbour, or whoever listens on a link, by what the node sent in the last recorded round."""
 
     def positions(self, scene: AttackScene) -> Iterator[Position]:
-        """One position: signal(m_v)."""
+        """One position, judged by signal(m_v)."""
         yield self.in_round(scene, self.last_round(scene))
 
     def in_round(self, scene: AttackScene, round: int) -> Position:
-        """The same of another recorded round."""
+        """The position of somebody who heard the node in ``round``."""
         sent, holder = self.sent(scene, [round]), f"a neighbour, by what the node sent in round {round}"
         return position_of("message", holder, sent, lambda m: scene.held(m.model).terms)
 
@@ -29,11 +29,11 @@ class Mixed(RecordedView):
     needs: ClassVar[tuple[Literal["start", "mixed"], ...]] = ("mixed",)
 
     def positions(self, scene: AttackScene) -> Iterator[Position]:
-        """One position: signal(x_v)."""
+        """One position, judged by signal(x_v)."""
         yield self.in_round(scene, self.last_round(scene))
 
     def in_round(self, scene: AttackScene, round: int) -> Position:
-        """The same of another recorded round."""
+        """The position of somebody who is given models after ``round``."""
         pairs = (VictimPair(v, None, scene.held(Stored("mixed", v, round))) for v in range(scene.record.nodes))
         return Position("mixed", f"whoever is given a node's model after mixing in round {round}", tuple(pairs))
 
@@ -42,7 +42,7 @@ class AllRounds(RecordedView):
     """A curious neighbour with a memory, by all that it heard of the victim in recorded rounds."""
 
     def positions(self, scene: AttackScene) -> Iterator[Position]:
-        """One position: the mean of signal(m_v) over the recorded rounds in which the neighbour heard v."""
+        """One position, judged by the mean of signal(m_v) over the recorded rounds in which the neighbour heard v."""
         self.last_round(scene)
         if len(scene.record.rounds) == 1:
             advice = "Ask for the view message, or record more rounds."

@@ -19,7 +19,7 @@ from topologies import Topology
 
 @dataclass(frozen=True)
 class Observed:
-    """All that the attackers of some views need.
+    """What the attackers of some views need.
 
     Attributes:
         record: what the network has kept.
@@ -41,11 +41,11 @@ class Observed:
 
     @property
     def names(self) -> list[str]:
-        """Of each row, what was kept and with which weight, in words."""
+        """The model of each row in words: what was kept, and with which weight."""
         return [" ".join(f"{weight:+.6g} {_named(stored)}" for stored, weight in model) for model in self.models]
 
     def victims(self) -> Sequence[frozenset[int] | None]:
-        """Of each row, the nodes whose candidates it is asked about; None: those of all nodes."""
+        """The nodes about whose candidates the model of each row is asked; None where about those of all nodes."""
         asked: list[set[int]] = [set() for _ in self.models]
         in_rounds = chain.from_iterable(rounds.values() for rounds in self.by_round.values())
         for position in (*self.positions, *in_rounds):

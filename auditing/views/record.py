@@ -28,12 +28,12 @@ class Record(Protocol):
 
     @property
     def nodes(self) -> int:
-        """How many there are."""
+        """How many nodes there are."""
         ...
 
     @property
     def rounds(self) -> tuple[int, ...]:
-        """The recorded ones, ascending."""
+        """The recorded rounds, ascending."""
         ...
 
     @property
@@ -58,7 +58,7 @@ class Record(Protocol):
         ...
 
     def load(self, stored: Stored) -> Tensor:
-        """float64 [parameters]."""
+        """The parameters of a kept model, float64 [parameters]."""
         ...
 
 
@@ -89,33 +89,37 @@ class RunRecord:
 
     @property
     def nodes(self) -> int:
-        """How many there are."""
+        """How many nodes there are."""
         return len(self.final)
 
     def keeps(self, kind: Literal["start", "mixed"]) -> bool:
-        """See `Record`; all recordings of a run are made alike."""
+        """Whether recordings hold such models; all of a run are made alike, so the first one tells."""
         return bool(self.rounds) and kind in self.recordings.names(self.rounds[0], self.first)
 
     def receivers(self, round: int, node: int) -> tuple[int, ...]:
-        """See `Record`."""
+        """Whom ``node`` sent to, numbered from 0 within its network."""
         return self._numbers(round, node, "receivers")
 
     def message(self, round: int, node: int, receiver: int) -> Stored | None:
-        """See `Record`."""
+        """The model that the message shows, by whichever name it was recorded; None where it shows none."""
         names = self.recordings.names(round, self.first + node)
         alike = Stored("message", node, round)
         found = (each for each in (alike, alike._replace(receiver=receiver)) if names & set(self._names(each)))
         return next(found, None)
 
     def weights(self, round: int, node: int) -> Mapping[int, float] | None:
-        """See `Record`."""
+        """Weights with which ``node`` summed what it heard, by node; None where mixing is no such sum."""
         if "weights" not in self.recordings.names(round, self.first + node):
             return None
         weights: list[float] = self.recordings.load(round, self.first + node, "weights").tolist()
         return dict(zip(self._numbers(round, node, "heard"), weights, strict=True))
 
     def load(self, stored: Stored) -> Tensor:
-        """See `Record`."""
+        """The parameters of a kept model, float64 [parameters].
+
+        Raises:
+            InputError: it is missing, damaged, or of another network.
+        """
         node, size = self.first + stored.node, self.final[0].shape
         if stored.kind == "final":
             return self.final[stored.node].to(torch.float64)
@@ -127,7 +131,7 @@ class RunRecord:
         return model.to(torch.float64)
 
     def _names(self, stored: Stored) -> tuple[str, ...]:
-        """The tensors that may hold it, the first that there is."""
+        """The names of the tensors that may hold a model; the first that there is does."""
         if stored.kind != "message":
             return (stored.kind,)
         end = "" if stored.receiver is None else f"/{self.first + stored.receiver}"

@@ -18,7 +18,7 @@ class Update(RecordedView):
     needs: ClassVar[tuple[Literal["start", "mixed"], ...]] = ("start",)
 
     def positions(self, scene: AttackScene) -> Iterator[Position]:
-        """One position: signal(m_v) - signal(s_v), as those know who see all that v hears."""
+        """One position, judged by signal(m_v) - signal(s_v), as those know who see all that v hears."""
         sent = self.updates(scene, [self.last_round(scene)])
         holder = "whoever sees all messages, by what the node's training changed in the last recorded round"
         yield position_of("update", holder, sent, lambda m: change(scene, m, m.sender))
@@ -30,7 +30,7 @@ class GuessedUpdate(RecordedView):
     needs: ClassVar[tuple[Literal["start", "mixed"], ...]] = ("start",)
 
     def positions(self, scene: AttackScene) -> Iterator[Position]:
-        """One position: signal(m_v) - signal(s_u), with u the neighbour."""
+        """One position, judged by signal(m_v) - signal(s_u), with u the neighbour."""
         sent = self.updates(scene, [self.last_round(scene)])
         holder = "a neighbour, by what the node sent against what it had itself when the round began"
         yield position_of("guessed update", holder, sent, lambda m: change(scene, m, m.receiver))
@@ -42,7 +42,7 @@ class Marginalized(RecordedView):
     needs: ClassVar[tuple[Literal["start", "mixed"], ...]] = ("mixed",)
 
     def positions(self, scene: AttackScene) -> Iterator[Position]:
-        """One position: signal((x_v - sum_k w_vk m_k) / (1 - sum_k w_vk)).
+        """One position, judged by signal((x_v - sum_k w_vk m_k) / (1 - sum_k w_vk)).
 
         Here k are the neighbour u, and the others that both v and u hear. Where that is all that v hears, m_v is left.
         After the functionally marginalized model of arXiv:2205.08443.
@@ -63,7 +63,7 @@ class Coalition(RecordedView):
     needs: ClassVar[tuple[Literal["start", "mixed"], ...]] = ("start",)
 
     def positions(self, scene: AttackScene) -> Iterator[Position]:
-        """One position: the mean of signal(m_v) - signal(s_u) over neighbours u and recorded rounds.
+        """One position, judged by the mean of signal(m_v) - signal(s_u) over neighbours u and recorded rounds.
 
         They pool what they have and solve for nothing. Did they also keep books on all that v hears, they would know
         s_v, and with it as much as `Global`.
@@ -80,7 +80,7 @@ class Global(RecordedView):
     needs: ClassVar[tuple[Literal["start", "mixed"], ...]] = ("start",)
 
     def positions(self, scene: AttackScene) -> Iterator[Position]:
-        """One position: the mean of signal(m_v) - signal(s_v) over recorded rounds.
+        """One position, judged by the mean of signal(m_v) - signal(s_v) over recorded rounds.
 
         All that v's data does to the network, it does by what v sends; so there is nothing to add of other nodes.
         """
