@@ -155,7 +155,7 @@ def _unfinished(run: Run) -> str:
         return ""
     last, rounds = max(run.checkpoints.rounds(), default=0), run.experiment.rounds
     how = {"running": "was cut off", "interrupted": "was interrupted"}.get(run.status, run.status)
-    return f"note: this run {how}; audited is its last checkpoint, after round {last} of {rounds}"
+    return f"note: this run {how}; its last checkpoint is that after round {last} of {rounds}"
 
 
 @contextmanager

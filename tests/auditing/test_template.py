@@ -93,9 +93,7 @@ def test_a_run_that_was_stopped_is_told_and_audited_where_it_is(tmp_path, capsys
     stop = At(1, lambda: signal.raise_signal(signal.SIGINT))
     path = run(small("rounds=4", "data.public=[]"), tmp_path, [stop]).path
     assert AuditFolder(audit(path, Mean.Config())).result()["round"] == 2
-    assert (
-        "note: this run was interrupted; audited is its last checkpoint, after round 2 of 4" in capsys.readouterr().err
-    )
+    assert "note: this run was interrupted; its last checkpoint is that after round 2 of 4" in capsys.readouterr().err
     file, told = path / "provenance.json", json.loads((path / "provenance.json").read_text())
     for status, words in (("failed", "this run failed;"), ("running", "this run was cut off;")):
         file.write_text(json.dumps({**told, "status": status}))
