@@ -1,6 +1,7 @@
 """What all audits have in common: the run is opened and checked once, everything is told, the result comes last."""
 
 import json
+import shutil
 import signal
 import sys
 from typing import ClassVar
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from reference.experiments import At, small
 
+from auditing.memorization import MemorizationAudit
 from simulator import cli, resume, run
 from simulator.core.errors import InputError, Problem, RunError
 from simulator.core.registry import PartSettings
@@ -112,12 +114,13 @@ def raising(error):
     return conduct
 
 
-def test_what_a_damaged_file_does_to_our_code_is_told_by_the_files_names(finished, monkeypatch):
-    monkeypatch.setattr(Run, "models", lambda self, round: {}[round])
-    monkeypatch.setattr(Mean, "__module__", "auditing.mean")  # as if it were ours
-    monkeypatch.setattr(Mean, "conduct", lambda self, run, folder: run.models(2))
-    with pytest.raises(InputError, match=r"as mean reads it: cannot be understood: there is no 2[^$]*partition.npz"):
-        audit(finished, Mean.Config())
+def test_a_file_of_another_run_is_told_by_its_name(finished, tmp_path):
+    """It can be read, and is of the same data; only that it does not fit shows in the midst of the audit."""
+    other = run(small("rounds=1", "data.public=[]", "data.train_samples=200"), tmp_path).path
+    shutil.copy(finished / "partition.npz", other)
+    with pytest.raises(InputError, match=r"as memorization reads it: cannot be understood: [^$]*partition.npz"):
+        audit(other, MemorizationAudit.Config(attacks=("final_loss",)))
+    assert not (other / "audit").exists()
 
 
 @pytest.mark.parametrize(
