@@ -312,7 +312,7 @@ def test_replicas_record_what_the_run_recorded_and_are_judged_by_it(tmp_path):
             row for row, model in enumerate(observed.models) if model[0][0][:3] == ("message", 0, 2) and len(model) == 1
         }
         sent = record.load(observed.models[row][0][0])
-        assert torch.equal(sent, record.views.load(2, 4 * replica, "sent/parameters"))
+        assert torch.equal(sent, record.recordings.load(2, 4 * replica, "sent/parameters"))
         module.bind(sent)
         logits = module.logits(asked.samples, done.nodes[0].data.normalizer)
         loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(asked.labels), reduction="none")
