@@ -11,35 +11,28 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from simulator.config.parsing import load_experiment
-from simulator.config.yaml_file import read_experiment, read_value, recipes
-from simulator.core.backend import BACKENDS
+from simulator.config.parsing import load_experiment, load_part
+from simulator.config.yaml_file import read_value
 from simulator.core.blame import blaming_parts
 from simulator.core.errors import RumormillError, did_you_mean, wrong
-from simulator.core.method import METHODS
-from simulator.core.mixer import MIXERS
-from simulator.core.model import MODELS
 from simulator.core.observer import Observer
 from simulator.core.paths import located
-from simulator.core.registry import Registry
-from simulator.data.dataset import DATASETS
-from simulator.data.label_noise import LABEL_NOISE
-from simulator.data.partition import PARTITIONS
 from simulator.deployment.collect import collect
 from simulator.deployment.folder import Addresses, write_folder
 from simulator.deployment.plan import deployable, plan
 from simulator.doctor import examine
+from simulator.part_kinds import descriptions
 from simulator.results.comparison import as_markdown, compare, find_runs, show, write_html
 from simulator.results.console import Console, show_error
 from simulator.results.run_directory import RunDirectory
 from simulator.results.terminal import OutputLost, Terminal, guard_streams
 from simulator.results.trackers import TRACKERS, Tracker
-from simulator.runs.audit import AUDITS, audit, audit_settings
+from simulator.runs.audit import audit, audit_settings
 from simulator.runs.launch import resume, run
 from simulator.runs.report import write_run_report
 from simulator.runs.run import Run
 from simulator.sweep import load_sweep, run_sweep
-from topologies import GRAPHS, SCHEDULES, WEIGHTS, Topology, TopologyError
+from topologies import Topology, TopologyError
 from topologies.drawing import draw as draw_topology
 from topologies.graphs import is_random
 from topologies.spectral import diameter, expected_rounds_to_halve, lambda_min, spectral_gap
@@ -74,10 +67,6 @@ Plane = Annotated[str | None, typer.Option("--plane", help="p2p or relay; defaul
 Engine = Annotated[str | None, typer.Option("--engine", help="deployment or simulation, of Flower's engines.")]
 Track = Annotated[list[str] | None, typer.Option("--track", help="Also log to tensorboard or wandb; repeatable.")]
 
-PARTS: dict[str, Registry[Any]] = {
-    registry.kind: registry
-    for registry in (METHODS, MIXERS, MODELS, DATASETS, PARTITIONS, LABEL_NOISE, BACKENDS, AUDITS, TRACKERS)
-} | {kind: Registry(kind) for kind in ("views", "signals", "attacks", "memorization_scores")}  # which audits bring
 INTERRUPTED = 130
 RESNET20 = 272_474  # parameters, for 10 classes
 
@@ -125,7 +114,7 @@ def deploy_init_command(
     """Write a folder with all that a deployment needs: app, keys, settings, scripts, and what to type where."""
     ready = plan(deployable(load_experiment(experiment, overrides or []), **_given(plane=plane)))
     addresses = Addresses.planned(superlink, hosts, ready.manifest.nodes, port)
-    write_folder(folder, ready.experiment, ready.manifest, ready.topology, addresses)
+    write_folder(folder, ready.experiment, ready.manifest, ready.topology, addresses, ready.files)
     print(folder / "README.md")
 
 
@@ -231,13 +220,7 @@ def list_command(
     kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help="recipes, graphs, methods, models, ...")] = None,
 ) -> None:
     """List what can be named in an experiment."""
-    kinds: dict[str, Callable[[], dict[str, str]]] = {
-        "recipes": lambda: {name: _description(file) for name, file in recipes().items()},
-        "graphs": lambda: {name: _summary(function) for name, function in sorted(GRAPHS.items())},
-        "weights": lambda: {name: _summary(function) for name, function in sorted(WEIGHTS.items())},
-        "schedules": lambda: {name: _summary(function) for name, function in sorted(SCHEDULES.items())},
-    }
-    kinds |= {name: _registry_lister(registry) for name, registry in PARTS.items()}
+    kinds = descriptions()
     if kind is not None and kind not in kinds:
         raise wrong("list", f"there is no kind '{kind}'.", did_you_mean(kind, list(kinds), "kinds"))
     terminal = Terminal()
@@ -326,7 +309,7 @@ def _given(**settings: Any) -> dict[str, Any]:
 
 
 def _tracker(name: str) -> Tracker:
-    tracker = TRACKERS.build(TRACKERS.load(name).Config(name=name))
+    tracker = TRACKERS.build(load_part(TRACKERS, {"name": name}))
     tracker.require()
     return tracker
 
@@ -352,15 +335,3 @@ def _traffic(topology: Topology, parameters: int) -> dict[str, str]:
     size = 4 * parameters / 1e6
     text = f"{total * size:.4g} MB in all, {busiest * size:.4g} MB by the busiest node"
     return {"bytes a round": f"{text} ({parameters:,} float32 parameters, gossip)"}
-
-
-def _registry_lister(registry: Registry[Any]) -> Callable[[], dict[str, str]]:
-    return lambda: {name: _summary(registry.load(name)) for name in registry.names()}
-
-
-def _summary(thing: object) -> str:
-    return (thing.__doc__ or "").strip().splitlines()[0]
-
-
-def _description(recipe: Path) -> str:
-    return str(read_experiment(recipe).content.get("description", ""))

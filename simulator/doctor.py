@@ -16,16 +16,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from simulator.core.backend import BACKENDS
-from simulator.core.method import METHODS
-from simulator.core.mixer import MIXERS
-from simulator.core.model import MODELS
 from simulator.core.registry import Registry
-from simulator.data.dataset import DATASETS
-from simulator.data.label_noise import LABEL_NOISE
-from simulator.data.partition import PARTITIONS
 from simulator.data.torchvision_import import import_torchvision
-from simulator.results.trackers import TRACKERS
+from simulator.part_kinds import REGISTRIES
 
 REQUIRED = (
     "torch",
@@ -40,7 +33,6 @@ REQUIRED = (
     "safetensors",
     "av",
 )
-REGISTRIES: tuple[Registry[Any], ...] = (METHODS, MIXERS, MODELS, DATASETS, PARTITIONS, LABEL_NOISE, BACKENDS, TRACKERS)
 
 
 class Check(NamedTuple):
@@ -57,7 +49,7 @@ def examine() -> Iterator[Check]:
     yield Check("python", True, f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     for package in REQUIRED:
         yield _attempt(package, partial(version, package))
-    for registry in REGISTRIES:
+    for registry in REGISTRIES.values():
         yield _attempt(registry.kind, partial(_all_load, registry))
     yield _attempt("torch computes", _train_step)
     yield _torchvision(_attempt("torchvision loads", lambda: str(import_torchvision().__version__)))

@@ -1,12 +1,14 @@
 """Shared by all tests: one torch thread, a small experiment that runs in a second, and the golden numbers' switch."""
 
+import sys
+
 import hypothesis
 import pytest
 import torch
 from reference.experiments import small
 from reference.golden import Golden
 
-from simulator.core import registry
+from simulator.part_kinds import REGISTRIES
 
 # The same examples at every run, however slow the machine is.
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True)
@@ -39,29 +41,31 @@ def experiment():
 
 
 @pytest.fixture
-def register(monkeypatch):
-    """``register("methods", name, part_class)``: a part that a stranger's package would bring."""
-    brought = {}
-    installed = registry._entry_points
-
-    def known(group):
-        return installed(group) | brought.get(group, {})
-
-    monkeypatch.setattr(registry, "_entry_points", known)
+def register():
+    """``register("methods", name, part_class)``: a part that this process knows until the test is over."""
+    brought = []
 
     def bring(kind, name, part):
-        brought.setdefault(f"rumormill.{kind}", {})[name] = [EntryPoint(name, part)]
+        REGISTRIES[kind].add(name, part)
+        brought.append((REGISTRIES[kind], name))
 
-    return bring
+    yield bring
+    for registry, name in brought:
+        registry.remove(name)
 
 
-class EntryPoint:
-    """Stands for an installed entry point."""
+@pytest.fixture
+def declare(monkeypatch, tmp_path_factory):
+    """``declare("methods", name, code)``: a part, ``Thing`` in ``code``, that a stranger's package has installed."""
 
-    def __init__(self, name, part):
-        self.name, self.part, self.value = name, part, f"stranger.package:{getattr(part, '__name__', 'Missing')}"
+    def install(kind, name, code, module="stranger_package"):
+        site = tmp_path_factory.mktemp("site")
+        (site / f"{module}.py").write_text(code)
+        (site / f"{module}-1.dist-info").mkdir()
+        (site / f"{module}-1.dist-info" / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1\n")
+        declared = f"[rumormill.{kind}]\n{name} = {module}:Thing\n"
+        (site / f"{module}-1.dist-info" / "entry_points.txt").write_text(declared)
+        monkeypatch.syspath_prepend(site)
+        monkeypatch.delitem(sys.modules, module, raising=False)
 
-    def load(self):
-        if isinstance(self.part, Exception):
-            raise self.part
-        return self.part
+    return install

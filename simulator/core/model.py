@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -32,4 +32,17 @@ class Model(Part, ABC):
         """
 
 
-MODELS: Registry[Model] = Registry("models")
+class ModelRegistry(Registry[Model]):
+    """Models, and plain networks in the place of such; see `simulator.core.plain_network`."""
+
+    or_else: ClassVar[str] = ", or from torch.nn.Module"
+
+    def as_part(self, thing: Any) -> Any:
+        """``thing``, or the model that builds it if it is the class of a plain network."""
+        from simulator.core.plain_network import model_of  # which is a model itself
+
+        is_network = isinstance(thing, type) and issubclass(thing, nn.Module)
+        return model_of(thing) if is_network else thing
+
+
+MODELS: Registry[Model] = ModelRegistry("models")

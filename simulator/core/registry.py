@@ -1,21 +1,30 @@
-"""Parts found by name through entry points: ours and a stranger's package come in by the same door.
+"""Parts by name: of installed packages, of a user's files, and such as were handed over from Python.
 
 A part is a class with a nested pydantic ``Config``; its block in the experiment file is validated by that ``Config``
-and handed to the constructor, which stores it and does nothing else.
+and handed to the constructor, which stores it and does nothing else. Packages declare theirs as entry points, ours and
+a stranger's alike.
 """
 
 from __future__ import annotations
 
+import re
+import sys
+from abc import ABCMeta
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, ClassVar, Generic, TypeVar
+from inspect import signature
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 from simulator.core.errors import did_you_mean, wrong
 from simulator.core.literal_values import check_literally
 from simulator.core.signatures import check_signatures
+from simulator.core.user_code import names, objects
+from simulator.core.user_code.modules import file_of
 
 
 class Settings(BaseModel):
@@ -36,76 +45,181 @@ class PartSettings(Settings):
     name: str
 
 
-class Part:
+class PartType(ABCMeta):
+    """Lets a part be made of single settings as well as of a ``Config``: ``Mine(mu=0.1)``."""
+
+    def __call__(cls, *given: Any, **settings: Any) -> Any:
+        """A part; without a ``Config``, of one with ``settings``."""
+        own = cls.__init__  # type: ignore[misc]  # of the class itself, and not of its instances
+        if given or "config" in settings or "config" not in signature(own).parameters:
+            return super().__call__(*given, **settings)
+        config: type[PartSettings] = cls.Config  # type: ignore[attr-defined]
+        named = {} if isinstance(config.model_fields["name"].default, str) else {"name": cls.__name__}
+        return super().__call__(config(**named | settings))
+
+
+class Part(metaclass=PartType):
     """Base of everything that is chosen by name."""
 
     Config: ClassVar[type[PartSettings]] = PartSettings
 
-    def __init__(self, config: Any) -> None:
+    def __init__(self, config: Any = None, **settings: Any) -> None:
         self.config = config
 
 
 P = TypeVar("P", bound=Part)
 RENAMED = {("audits", "wise"): "early_exit"}
+NAME = re.compile(r"[A-Za-z]\w*")
+_ADDED: defaultdict[str, dict[str, Any]] = defaultdict(dict)  # by kind
 
 
 @dataclass(frozen=True)
 class Registry(Generic[P]):
-    """The parts of one kind, for example ``Registry("methods")`` for the entry points ``rumormill.methods``."""
+    """The parts of one kind, for example ``Registry("methods")`` for the entry points ``rumormill.methods``.
+
+    Attributes:
+        kind: what its parts are, in the plural.
+    """
 
     kind: str
+    or_else: ClassVar[str] = ""  # what else its parts may be derived from, as the end of a sentence
+
+    @property
+    def added(self) -> dict[str, type[P]]:
+        """Classes that are known in this process alone, by name."""
+        return _ADDED[self.kind]
 
     @property
     def group(self) -> str:
         """The entry-point group a package declares its parts in."""
         return f"rumormill.{self.kind}"
 
+    @property
+    def base(self) -> type[Part]:
+        """What its parts are derived from: of the classes directly below `Part`, the one that is called like it."""
+        own = {each.__name__.lower(): each for each in Part.__subclasses__() if objects.is_ours(each.__module__)}
+        return own.get(self.kind.replace("_", "").removesuffix("s"), Part)
+
     def names(self) -> list[str]:
-        """All known names, sorted."""
-        return sorted(_entry_points(self.group))
+        """All known names, sorted; without those of files, packages' classes and objects."""
+        return sorted({*_entry_points(self.group, tuple(sys.path)), *(name for name in self.added if ":" not in name)})
 
     def load(self, name: str) -> type[P]:
-        """The class called ``name``.
+        """The class called ``name``: a known name, ``my_file.py:Class`` or ``package.module:Class``.
 
         Raises:
             InputError: no such name (with the nearest one), two packages claim it, it cannot be imported, or it is no
-                part whose hooks can be called.
+                part of this kind whose hooks can be called.
         """
-        known = _entry_points(self.group)
+        known = _entry_points(self.group, tuple(sys.path))
+        if name in self.added:
+            return self.added[name]
+        if ":" in name:
+            return self.checked(names.load(name), name)
         if (self.kind, name) in RENAMED and name not in known:
             now = RENAMED[self.kind, name]
             raise wrong("", f"'{name}' is called {now} now.", f"Write {now}.")
         if name not in known:
-            raise wrong("", f"unknown name '{name}'.", did_you_mean(name, list(known), self.kind))
+            advice = did_you_mean(name, self.names(), self.kind)
+            raise wrong("", f"unknown name '{name}'.", f"{advice} A class of your own: my_file.py:Class.")
         if len(claims := sorted({point.value for point in known[name]})) > 1:
             what = f"'{name}' is declared by several packages: as {' and as '.join(claims)}."
             raise wrong("", what, "Rename one, or uninstall its package.")
-        part: type[P] = _loaded(known[name][0])
-        return part
+        return self.checked(_loaded(known[name][0]), name, f"is declared as {known[name][0].value}, which ")
 
     def build(self, config: PartSettings) -> P:
         """The part that ``config`` describes."""
         return self.load(config.name)(config)
 
+    def add(self, name: str, part: type) -> None:
+        """Make ``part`` known as ``name`` in this process, and to the workers of its runs.
+
+        A class that was defined anew, as by running a notebook's cell again, takes the place of the one before.
+
+        Raises:
+            InputError: it is no part of this kind, ``name`` is none, or another class has it.
+        """
+        if not NAME.fullmatch(name):
+            raise wrong("", f"'{name}' is no name.", "Write letters, digits and _, and begin with a letter.")
+        checked = self.checked(part, name)
+        if name in _entry_points(self.group, tuple(sys.path)):
+            if self.load(name) is checked:
+                return
+            raise wrong("", f"'{name}' is the name of an installed part.", "Choose another name.")
+        before = self.added.get(name)
+        if before and (before.__module__, before.__qualname__) != (part.__module__, part.__qualname__):
+            what = f"two classes claim the name '{name}': {_described(before)} and {_described(part)}."
+            raise wrong("", what, f"Choose another name, or take the first one away: {self.kind.upper()}.remove.")
+        objects.note_local(part)
+        self.added[name] = checked
+
+    def remove(self, name: str) -> None:
+        """Forget what was added as ``name``; nothing happens where nothing was."""
+        self.added.pop(name, None)
+
+    def adopt(self, part: type) -> str:
+        """A name for the class ``part`` by which an experiment can speak of it: the one that it has, or a new one.
+
+        What is not installed and in no file gets ``module@hash:Class``, with the hash of its text.
+
+        Raises:
+            InputError: it is no part of this kind.
+        """
+        checked = self.checked(part, getattr(part, "__name__", str(part)))
+        usual = checked.Config.model_fields["name"].default
+        for name, known in self.added.items():
+            if known is checked:
+                return name
+        if isinstance(usual, str) and usual in self.names() and self.load(usual) is checked:
+            return usual
+        if (file := file_of(part.__module__)) and objects.is_reached(part):
+            return f"{file.shown}:{part.__qualname__}"
+        if objects.is_installed(part.__module__) and objects.is_reached(part):
+            return f"{part.__module__}:{part.__qualname__}"
+        objects.note_local(part)
+        name = objects.name_of(part)
+        self.added[name] = checked
+        return name
+
+    def checked(self, thing: Any, name: str, declared: str = "") -> type[P]:
+        """``thing``, which is called ``name``, as the class of a part of this kind.
+
+        Raises:
+            InputError: it is none; ``declared`` says where it comes from.
+        """
+        part: Any = self.as_part(thing)
+        derive = f"Derive it from {self.base.__module__}.{self.base.__name__}{self.or_else}."
+        if not (isinstance(part, type) and issubclass(part, Part)):
+            raise wrong("", f"'{name}' {declared}is no class of a part.", derive)
+        if not issubclass(part, self.base):
+            kind = next((each.__name__ for each in part.__mro__ if Part in each.__bases__), "Part")
+            raise wrong("", f"'{name}' {declared}is a {kind}, and no {self.base.__name__}.", derive)
+        check_signatures(part, Part)
+        return cast(type[P], part)
+
+    def as_part(self, thing: Any) -> Any:
+        """``thing``, or the part that it stands for."""
+        return thing
+
 
 @cache
-def _entry_points(group: str) -> dict[str, list[EntryPoint]]:
+def _entry_points(group: str, path: tuple[str, ...]) -> Mapping[str, list[EntryPoint]]:
+    """The declarations of installed packages, by name; ``path`` is where packages are looked for, `sys.path`."""
     found: dict[str, list[EntryPoint]] = {}
     for point in entry_points(group=group):
         found.setdefault(point.name, []).append(point)
     return found
 
 
-def _loaded(point: EntryPoint) -> type[Any]:
+def _loaded(point: EntryPoint) -> Any:
     """What ``point`` stands for; the code of a stranger's module can raise anything."""
     try:
-        part = point.load()
+        return point.load()
     except Exception as error:
         kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
         what = f"'{point.name}' cannot be imported: {kind}{error}."
         raise wrong("", what, f"It is declared as {point.value}.") from error
-    if not (isinstance(part, type) and issubclass(part, Part)):
-        what = f"'{point.name}' is declared as {point.value}, which is no class of a part."
-        raise wrong("", what, "Derive it from the base class of its kind, for example simulator.core.method.Method.")
-    check_signatures(part, Part)
-    return part
+
+
+def _described(part: type) -> str:
+    return f"{part.__module__}:{part.__qualname__}"

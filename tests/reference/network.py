@@ -1,7 +1,6 @@
-"""Node programs stepped by hand: nodes on a topology, without engine, registry or files."""
+"""Networks of nodes with losses whose answer is known, and what `simulator.testing` steps nodes by hand with."""
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -9,15 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from simulator.core.flat_module import FlatModule
-from simulator.core.message import Message
 from simulator.core.method import Method
-from simulator.core.node import Node, Place, SharedSettings
-from simulator.core.samples import NodeData, Normalizer, Samples, VerifiedData
+from simulator.core.node import Node
 from simulator.core.training import TrainingSettings
-from simulator.mixers.gossip import Gossip
-from simulator.training.sequential import Sequential
-from topologies import Network as LinksOverTime
+from simulator.testing.network import Network, random_data, seeded, sgd
 from topologies import Topology
+
+__all__ = ["Existing", "Network", "Point", "Quadratic", "quadratics", "random_data", "seeded", "sgd"]
 
 
 class Existing:
@@ -28,117 +25,6 @@ class Existing:
 
     def nodes(self, ids: Sequence[int]) -> list[Node]:
         return [self._nodes[id] for id in ids]
-
-
-class Network:
-    """All nodes of a topology; the messages of a round are delivered in an order of one's choice.
-
-    Args:
-        topology: the graph and W.
-        model: builds the network; called once.
-        data: what each node holds, or one `NodeData` for all.
-        training: precision fp64 unless it says otherwise.
-        methods: called with a node's id, gives that node's methods.
-        mixer: gives a mixer.
-        start: float [nodes, parameters], where the nodes begin; the model's own initialisation by default.
-    """
-
-    def __init__(
-        self,
-        topology: Topology,
-        model: Callable[[], nn.Module],
-        data: NodeData | Sequence[NodeData],
-        training: TrainingSettings,
-        *,
-        methods: Callable[[int], list[Method]] = lambda node: [],
-        mixer: Callable[[], Any] = lambda: Gossip(Gossip.Config()),
-        start: np.ndarray | None = None,
-        seed: int = 0,
-        rounds: int = 1000,
-    ) -> None:
-        self.topology = topology
-        self.module = FlatModule(model(), training.precision)
-        self.trainer = Sequential(self.module)
-        n = topology.num_nodes
-        held = [data] * n if isinstance(data, NodeData) else list(data)
-        rows = self.module.initial.repeat(n, 1)
-        if start is not None:
-            rows = torch.tensor(start, dtype=rows.dtype)
-        schedule = SharedSettings(seed, topology.num_nodes, rounds, training)
-        self.nodes = [
-            Node(
-                Place(i, topology.row(i), topology.out_neighbours(i)),
-                schedule,
-                held[i],
-                rows[i],
-                mixer(),
-                methods(i),
-            )
-            for i in range(n)
-        ]
-
-    @property
-    def parameters(self) -> np.ndarray:
-        """float [nodes, parameters], a copy."""
-        return np.stack([node.parameters.numpy().copy() for node in self.nodes])
-
-    def work(self) -> list[Message]:
-        """Every node trains; all messages, by sender."""
-        return [message for node in self.nodes for message in self._with_model(node, self._work)]
-
-    def absorb(self, messages: Sequence[Message]) -> None:
-        """Every node takes in what is meant for it."""
-        for node in self.nodes:
-            inbox = [message for message in messages if message.receiver == node.id]
-            self._with_model(node, lambda n, inbox=inbox: n.absorb(inbox))
-
-    def round(self) -> list[Message]:
-        """One round; returns what was sent."""
-        messages = self.work()
-        self.absorb(messages)
-        return messages
-
-    def run(self, rounds: int) -> np.ndarray:
-        """float [rounds + 1, nodes, parameters]: where the nodes stood before and after each round."""
-        path = [self.parameters]
-        for _ in range(rounds):
-            self.round()
-            path.append(self.parameters)
-        return np.stack(path)
-
-    def run_over(self, links: LinksOverTime, rounds: int) -> np.ndarray:
-        """As `run`, each round on its own links and without the nodes that are away in it."""
-        path = [self.parameters]
-        for round in range(rounds):
-            now = links.at(round)
-            for node in self.nodes:
-                node.weights, node.receivers = now.row(node.id), now.out_neighbours(node.id)
-                node.active = bool(now.active[node.id])
-            self.round()
-            path.append(self.parameters)
-        return np.stack(path)
-
-    def states(self) -> list[dict[str, Tensor]]:
-        """Of all nodes."""
-        return [node.state_dict() for node in self.nodes]
-
-    def load(self, states: Sequence[dict[str, Tensor]]) -> None:
-        """Restore what `states` gave."""
-        for node, state in zip(self.nodes, states, strict=True):
-            node.load_state_dict(state)
-
-    def _work(self, node: Node) -> list[Message]:
-        node.begin()
-        if not node.active:
-            return []
-        self.trainer.train([node])
-        with node.using(self.module):
-            return node.finish()
-
-    def _with_model(self, node: Node, action: Callable[[Node], Any]) -> Any:
-        with ExitStack() as stack:
-            stack.enter_context(node.using(self.module))
-            return action(node)
 
 
 class Point(nn.Module):
@@ -187,45 +73,3 @@ def quadratics(
         start=start,
         **options,
     )
-
-
-def sgd(lr: float, **settings: Any) -> TrainingSettings:
-    """Double precision SGD; ``local_steps``, ``batch_size`` and ``schedule`` apart from the optimizer's settings."""
-    outer = {key: settings.pop(key) for key in ("local_steps", "batch_size", "schedule") if key in settings}
-    return TrainingSettings(precision="fp64", optimizer={"lr": lr, **settings}, **outer)
-
-
-def random_data(
-    samples: int = 24, shape: tuple[int, int, int] = (8, 8, 1), classes: int = 3, public: int = 0, seed: int = 0
-) -> NodeData:
-    """Random images with random labels: a training set, 12 validation, 4 held-out, 10 test, and public images.
-
-    The validation samples are the verified ones too, 6 to fit by and 6 to select by.
-    """
-    rng = np.random.default_rng(seed)
-    images = torch.from_numpy(rng.integers(0, 256, (samples + 26, *shape), dtype=np.uint8))
-    labels = torch.from_numpy(rng.integers(0, classes, samples + 26))
-    cuts = torch.split(torch.arange(samples + 26), [samples, 12, 4, 10])
-    train, validation, held_out, test = (Samples(images, labels, cut) for cut in cuts)
-    common = np.random.default_rng(99).integers(0, 256, (public, *shape), dtype=np.uint8)  # the same at every node
-    return NodeData(
-        train=train,
-        validation=validation,
-        held_out=held_out,
-        test=test,
-        public=Samples(torch.from_numpy(common), None, torch.arange(public)) if public else None,
-        normalizer=Normalizer(torch.full((shape[2],), 0.5), torch.full((shape[2],), 0.25)),
-        classes=classes,
-        verified=VerifiedData(validation.subset(torch.arange(6)), validation.subset(torch.arange(6, 12))),
-    )
-
-
-def seeded(build: Callable[[], nn.Module], seed: int = 0) -> Callable[[], nn.Module]:
-    """``build`` with the same initial values at every call, torch's generator left as it was."""
-
-    def built() -> nn.Module:
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            return build()
-
-    return built

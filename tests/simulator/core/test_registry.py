@@ -1,19 +1,16 @@
 """Parts by name: found through entry points, wrong names answered with the nearest."""
 
-from importlib.metadata import EntryPoint
-
 import pytest
 
-from simulator.core import registry
 from simulator.core.errors import InputError
-from simulator.core.method import METHODS
+from simulator.core.method import METHODS, Method
 from simulator.core.mixer import MIXERS
 from simulator.core.model import MODELS
-from simulator.core.registry import Part, PartSettings, Registry
+from simulator.core.registry import PartSettings, Registry
 from simulator.mixers.gossip import Gossip
 
 
-class Stranger(Part):
+class Stranger(Method):
     """From another package."""
 
     class Config(PartSettings):
@@ -64,42 +61,75 @@ def test_a_kind_without_parts_says_so():
         Registry("gadgets").load("lever")
 
 
-def test_a_part_that_cannot_be_imported_names_its_package(register):
-    register("methods", "broken", ImportError("No module named 'stranger'"))
+def test_a_part_of_an_installed_package_is_found_by_its_declaration(declare):
+    declare("methods", "installed", "from simulator.core.method import Method\nclass Thing(Method): pass")
 
-    with pytest.raises(InputError, match=r"'broken' cannot be imported: No module named 'stranger'") as caught:
+    assert "installed" in METHODS.names()
+    assert METHODS.load("installed").__module__ == "stranger_package"
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("import gone_from_here", "No module named 'gone_from_here'"),
+        ("tensor", "NameError: name 'tensor' is not defined"),
+        ("1 +", "SyntaxError: invalid syntax"),
+    ],
+)
+def test_whatever_a_strangers_module_raises_is_told_with_its_package(declare, code, told):
+    declare("methods", "broken", code)
+
+    with pytest.raises(InputError, match=rf"'broken' cannot be imported: {told}") as caught:
         METHODS.load("broken")
-    assert "stranger.package" in caught.value.problems[0].advice
+    assert "stranger_package" in caught.value.problems[0].advice
 
 
-@pytest.mark.parametrize("error", [NameError("name 'tensor' is not defined"), SyntaxError("invalid syntax")])
-def test_whatever_a_strangers_module_raises_is_told_with_its_kind(register, error):
-    register("methods", "broken", error)
+@pytest.mark.parametrize("thing", ["object", "print", "3"])
+def test_what_is_no_part_is_refused(declare, thing):
+    declare("methods", "thing", f"Thing = {thing}")
 
-    with pytest.raises(InputError, match=rf"'broken' cannot be imported: {type(error).__name__}: {error}"):
-        METHODS.load("broken")
-
-
-@pytest.mark.parametrize("thing", [object, print, 3])
-def test_what_is_no_part_is_refused(register, thing):
-    register("methods", "thing", thing)
-
-    with pytest.raises(InputError, match=r"'thing' is declared as stranger\.package:.*, which is no class of a part"):
+    with pytest.raises(InputError, match=r"'thing' is declared as stranger_package:Thing, which is no class of a part"):
         METHODS.load("thing")
+    with pytest.raises(InputError, match=r"'thing' is no class of a part"):
+        METHODS.add("thing", eval(thing))
 
 
-def test_a_name_that_two_packages_claim_is_refused_and_not_guessed(monkeypatch):
-    claims = [EntryPoint("gossip", value, "rumormill.mixers") for value in ("mine:Gossip", "yours:Gossip")]
-    monkeypatch.setattr(registry, "_entry_points", lambda group: {"gossip": claims})
+def test_a_part_of_another_kind_is_refused(declare):
+    declare("methods", "thing", "from simulator.mixers.gossip import Gossip as Thing")
+
+    with pytest.raises(InputError, match=r"which is a Mixer, and no Method") as caught:
+        METHODS.load("thing")
+    assert "simulator.core.method.Method" in caught.value.problems[0].advice
+
+
+def test_a_name_that_two_packages_claim_is_refused_and_not_guessed(declare):
+    declare("mixers", "gossip", "", module="theirs")
 
     with pytest.raises(
-        InputError, match="'gossip' is declared by several packages: as mine:Gossip and as yours:Gossip"
+        InputError, match=r"'gossip' is declared by several packages: as simulator.*:Gossip and as theirs"
     ):
         MIXERS.load("gossip")
 
 
-def test_a_package_that_is_installed_twice_claims_a_name_once(monkeypatch):
-    (installed,) = registry._entry_points("rumormill.mixers")["gossip"]
-    monkeypatch.setattr(registry, "_entry_points", lambda group: {"gossip": [installed, installed]})
+def test_a_package_that_is_installed_twice_claims_a_name_once(declare):
+    for _ in range(2):
+        declare("mixers", "twice", "from simulator.mixers.gossip import Gossip as Thing")
 
-    assert MIXERS.load("gossip").__name__ == "Gossip"
+    assert MIXERS.load("twice").__name__ == "Gossip"
+
+
+def test_two_classes_that_claim_a_name_are_refused(register):
+    register("methods", "mine", Stranger)
+    register("methods", "mine", type("Stranger", (Method,), {"__module__": __name__}))  # the same class, defined anew
+
+    with pytest.raises(InputError, match=r"two classes claim the name 'mine': .*:Stranger and .*:Other"):
+        METHODS.add("mine", type("Other", (Method,), {}))
+    with pytest.raises(InputError, match="'idkd' is the name of an installed part"):
+        METHODS.add("idkd", Stranger)
+    with pytest.raises(InputError, match="'my method' is no name"):
+        METHODS.add("my method", Stranger)
+
+
+def test_a_part_is_made_of_single_settings_too():
+    assert Stranger(strength=2).config == Stranger.Config(strength=2.0)
+    assert Gossip(rate=0.5).config == Gossip.Config(rate=0.5)

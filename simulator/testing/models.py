@@ -1,0 +1,69 @@
+"""The laws of models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from simulator.core.flat_module import check_trainable_by_gossip
+from simulator.core.model import MODELS
+from simulator.core.multi_exit import MultiExit
+from simulator.core.registry import PartSettings
+from simulator.core.samples import Channel
+from simulator.testing import laws
+from simulator.testing.given import class_and_settings
+from simulator.testing.network import seeded
+
+
+def check_model(
+    model: Any,
+    config: PartSettings | None = None,
+    *,
+    shape: tuple[int, int, int] = (32, 32, 3),
+    classes: int = 5,
+    channels: Sequence[Channel] = (),
+) -> None:
+    """All laws of a model, or of a plain `torch.nn.Module` class in the place of one.
+
+    Args:
+        model: its class, a name as in an experiment file, settings with a name, or an object: ``Mine(width=8)``.
+        config: the settings, where the class or a name is given; its defaults unless given.
+        shape: (height, width, channels) of the images to build it for.
+        classes: the number of outputs.
+        channels: what the images' channels hold, where it is not gray or RGB.
+
+    Raises:
+        AssertionError: a law is broken; the text says which.
+        InputError: there is no such model, or its network cannot be averaged with others.
+    """
+    part, config = class_and_settings(MODELS, model, config)
+    laws.keeps_only_its_config(part, config)
+    laws.settings_can_be_written_out(config)
+    build = seeded(lambda: part(config).build(shape, classes, channels))
+    begins_as_the_seed_says(build)
+    network = build()
+    check_trainable_by_gossip(network)
+    height, width, depth = shape
+    predicts_each_sample(network, torch.rand(4, depth, height, width), classes)
+
+
+def begins_as_the_seed_says(build: Any) -> None:
+    """Built twice under the same seed of torch, it begins with the same parameters; no other generator counts."""
+    before = laws.global_states()[1:]
+    first, second = (list(build().parameters()) for _ in range(2))
+    assert first, "the network has no parameters"
+    assert all(map(torch.equal, first, second)), "initial parameters differ at every call"
+    assert laws.global_states()[1:] == before, "a generator of numpy or random was drawn from; use torch's"
+
+
+def predicts_each_sample(network: nn.Module, images: torch.Tensor, classes: int) -> None:
+    """Float images [B, channels, height, width] give finite float outputs [B, classes], and gradients to parameters."""
+    outputs = network(images)
+    assert outputs.shape == (len(images), classes), f"outputs are {list(outputs.shape)}, not {[len(images), classes]}"
+    assert outputs.isfinite().all(), "outputs are not finite"
+    outputs.square().sum().backward()
+    idle = [name for name, parameter in network.named_parameters() if parameter.grad is None]
+    assert isinstance(network, MultiExit) or not idle, f"outputs do not depend on {', '.join(idle)}"

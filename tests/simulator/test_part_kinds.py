@@ -1,0 +1,25 @@
+"""One list of what is chosen by name: the same kinds in it, in pyproject.toml and on the command line."""
+
+import tomllib
+from pathlib import Path
+
+from simulator.part_kinds import REGISTRIES, descriptions
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_kind_has_its_entry_points_and_no_other_has_any():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+
+    assert set(declared) == {registry.group for registry in REGISTRIES.values()}
+    for registry in REGISTRIES.values():
+        assert set(declared[registry.group]) == set(registry.names())
+        registry.load(registry.names()[0])  # then the package that has the kind is there, too
+        assert registry.base.__name__.lower() == registry.kind.replace("_", "").removesuffix("s")
+
+
+def test_every_name_has_a_line_that_describes_it():
+    for kind, names in descriptions().items():
+        lines = names()
+        assert lines, kind
+        assert all(lines.values()), kind

@@ -1,0 +1,71 @@
+"""Our models and data sets hold the published laws, and each law catches who breaks it."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from simulator.core.model import MODELS, Model
+from simulator.data.dataset import Dataset, ImageData
+from simulator.testing import check_dataset, check_model
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS.names() if name != "multi_exit_video"])
+def test_our_models_hold_the_laws(name):
+    check_model(name, shape=(16, 16, 1))
+
+
+@pytest.mark.parametrize("name", ["digits", "photo_patches", "uniform_noise"])
+def test_our_data_sets_hold_the_laws(name, tmp_path):
+    check_dataset(name, root=tmp_path)
+
+
+class Net(nn.Module):
+    def __init__(self, classes, shape):
+        super().__init__()
+        self.layer = nn.Linear(int(np.prod(shape)), classes)
+
+    def forward(self, images):
+        return self.layer(images.flatten(1))
+
+
+class Transposed(Net):
+    def forward(self, images):
+        return super().forward(images).T
+
+
+class WithIdleLayer(Net):
+    def __init__(self, classes, shape):
+        super().__init__(classes, shape)
+        self.idle = nn.Linear(2, 2)
+
+
+class Unseeded(Model):
+    def build(self, shape, classes, channels=()):
+        net = Net(classes, shape)
+        nn.init.constant_(net.layer.bias, float(np.random.rand()))  # noqa: NPY002
+        return net
+
+
+def test_a_plain_network_holds_the_laws_of_models():
+    check_model(Net)
+
+
+@pytest.mark.parametrize(
+    ("model", "complaint"),
+    [(Transposed, r"outputs are \[5, 4\]"), (WithIdleLayer, "idle.weight"), (Unseeded, "differ at every call")],
+)
+def test_a_broken_model_is_caught(model, complaint):
+    with pytest.raises(AssertionError, match=complaint):
+        check_model(model)
+
+
+class Noise(Dataset):
+    def load(self, root):
+        images = torch.randint(0, 255, (4, 2, 2, 1)).to(torch.uint8).numpy()
+        return ImageData(images, np.zeros(4, dtype=np.int64), None, None, ("one",))
+
+
+def test_a_data_set_that_draws_from_a_global_generator_is_caught(tmp_path):
+    with pytest.raises(AssertionError, match="global random generator"):
+        check_dataset(Noise, root=tmp_path)
