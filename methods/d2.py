@@ -10,11 +10,12 @@ from pydantic import Field
 from torch import Tensor
 
 from simulator.core.errors import Problem
-from simulator.core.linear_memory import Memory, Pace
+from simulator.core.linear_memory import Memory
 from simulator.core.method import Method
 from simulator.core.node import Node
 from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings
+from simulator.core.traits import Traits
 from simulator.mixers.gossip import Gossip
 from topologies import Links, lambda_min
 
@@ -43,13 +44,25 @@ class D2(Method):
     """
 
     class Config(PartSettings):
-        """Settings of `D2`."""
+        """How much of the correction is applied: 0 is plain gossip, 1 is D2."""
 
         name: str = "d2"
         strength: float = Field(1.0, ge=0, le=1)
 
     config: Config
     neutral: ClassVar[Mapping[str, Any]] = {"strength": 0.0}
+
+    @classmethod
+    def traits(cls, config: Any) -> Traits:
+        """The correction holds what the last mixing did, and is sent with the next model."""
+        memory = Memory(
+            after_local_training={
+                "trained": {"parameters": 1.0},
+                "parameters": {"parameters": 1.0, "correction": config.strength},
+            },
+            after_mixing={"correction": {"parameters": 1.0, "trained": -1.0}},
+        )
+        return Traits(stackable=True, beside_gradients=None, memory=memory)
 
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
@@ -76,17 +89,6 @@ class D2(Method):
             rate = plan.mixer.rate if isinstance(plan.mixer, Gossip.Config) else 1.0
             yield from _spectrum(config.strength, rate, plan.network.at(0))
 
-    @classmethod
-    def memory(cls, config: Any, pace: Pace) -> Memory | None:
-        """The correction holds what the last mixing did, and is sent with the next model."""
-        return Memory(
-            after_local_training={
-                "trained": {"parameters": 1.0},
-                "parameters": {"parameters": 1.0, "correction": config.strength},
-            },
-            after_mixing={"correction": {"parameters": 1.0, "trained": -1.0}},
-        )
-
     def setup(self, node: Node) -> None:
         """Nothing was mixed yet."""
         self.correction = torch.zeros_like(node.parameters)
@@ -97,7 +99,7 @@ class D2(Method):
         node.parameters.add_(self.correction, alpha=self.config.strength)
 
     def after_mixing(self, node: Node) -> None:
-        """See what mixing did."""
+        """The correction becomes what mixing has just done to the model."""
         self.correction = node.parameters - self._trained
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -10,11 +10,12 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from simulator.core.linear_memory import Memory, Pace
+from simulator.core.linear_memory import Memory
 from simulator.core.method import Method
 from simulator.core.node import Node
 from simulator.core.registry import PartSettings
 from simulator.core.report import FinishedRun, Section
+from simulator.core.traits import Traits
 from simulator.training.selection import Selection, select
 
 MEASURED = ("test/accuracy/mean", "consensus/test/accuracy")
@@ -28,7 +29,7 @@ class FinetuneVerified(Method):
     """
 
     class Config(PartSettings):
-        """Settings of `FinetuneVerified`.
+        """When models are tuned, how long, and what becomes of them.
 
         Attributes:
             use: what is tuned: a ``copy`` of the final model, a copy at every evaluation (``probe``), or the final
@@ -46,17 +47,12 @@ class FinetuneVerified(Method):
 
     config: Config
     neutral: ClassVar[Mapping[str, Any]] = {"use": "replace", "rates": ()}
-    beside_gradients: ClassVar[str] = "trains models on private samples that a node has verified"
 
     @classmethod
-    def needs(cls, config: Any) -> frozenset[str]:
-        """Verified data."""
-        return frozenset({"verified_data"})
-
-    @classmethod
-    def memory(cls, config: Any, pace: Pace) -> Memory | None:
-        """Nothing: what it tunes is never sent."""
-        return Memory()
+    def traits(cls, config: Any) -> Traits:
+        """What it tunes is never sent."""
+        way = "trains models on private samples that a node has verified"
+        return Traits(stackable=True, needs=frozenset({"verified_data"}), beside_gradients=way, memory=Memory())
 
     @classmethod
     def sections(cls, config: Any, record: FinishedRun) -> Sequence[Section]:

@@ -21,6 +21,7 @@ from simulator.core.node import Node
 from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings
 from simulator.core.samples import Batch
+from simulator.core.traits import Traits
 from simulator.mixers.weighted_sum import weighted_sum
 
 TRACKER = "gradient_tracking.tracker"
@@ -49,13 +50,18 @@ class GradientTracking(Method):
     """
 
     class Config(PartSettings):
-        """Settings of `GradientTracking`."""
+        """How much of the tracked gradient replaces the own one: 0 is plain gossip, 1 is gradient tracking."""
 
         name: str = "gradient_tracking"
         strength: float = Field(1.0, ge=0, le=1)
 
     config: Config
     neutral: ClassVar[Mapping[str, Any]] = {"strength": 0.0}
+
+    @classmethod
+    def traits(cls, config: Any) -> Traits:
+        """What it remembers depends on gradients and on neighbours' trackers, so that it declares no linear memory."""
+        return Traits(stackable=True, beside_gradients=None)
 
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:

@@ -9,11 +9,12 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from simulator.core.linear_memory import Memory, Pace
+from simulator.core.linear_memory import Memory
 from simulator.core.method import Method
 from simulator.core.node import Node
 from simulator.core.registry import PartSettings
 from simulator.core.samples import Batch
+from simulator.core.traits import Traits
 
 
 class LabelSmoothing(Method):
@@ -23,7 +24,7 @@ class LabelSmoothing(Method):
     """
 
     class Config(PartSettings):
-        """Settings of `LabelSmoothing`."""
+        """How much of a label is spread evenly over all classes."""
 
         name: str = "label_smoothing"
         strength: float = Field(0.1, ge=0, le=1)
@@ -32,9 +33,9 @@ class LabelSmoothing(Method):
     neutral: ClassVar[Mapping[str, Any]] = {"strength": 0.0}
 
     @classmethod
-    def memory(cls, config: Any, pace: Pace) -> Memory | None:
-        """Nothing: only the loss is changed."""
-        return Memory()
+    def traits(cls, config: Any) -> Traits:
+        """Only the loss is changed."""
+        return Traits(stackable=True, row_wise=True, losses="changes", beside_gradients=None, memory=Memory())
 
     def per_sample_loss(self, node: Node, batch: Batch, logits: Tensor, losses: Tensor) -> Tensor:
         """Cross-entropy is linear in its target, so the target's two parts have losses of their own."""

@@ -10,11 +10,12 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from simulator.core.linear_memory import Memory, Pace
+from simulator.core.linear_memory import Memory
 from simulator.core.method import Method
 from simulator.core.node import Node
 from simulator.core.registry import PartSettings
 from simulator.core.samples import Batch
+from simulator.core.traits import Traits
 
 
 class MixUp(Method):
@@ -29,25 +30,19 @@ class MixUp(Method):
     """
 
     class Config(PartSettings):
-        """Settings of `MixUp`; ``alpha: 0`` mixes nothing."""
+        """The parameter of the Beta distribution that shares are drawn from; ``alpha: 0`` mixes nothing."""
 
         name: str = "mixup"
         alpha: float = Field(0.2, ge=0)
 
     config: Config
     neutral: ClassVar[Mapping[str, Any]] = {"alpha": 0.0}
-    stackable: ClassVar[bool] = False
-    row_wise: ClassVar[bool] = False
 
     @classmethod
-    def loss_use(cls, config: Any) -> Literal["watches", "replaces"]:
-        """Those of the images as they are give way to those of mixed ones."""
-        return "replaces" if config.alpha else "watches"
-
-    @classmethod
-    def memory(cls, config: Any, pace: Pace) -> Memory | None:
-        """Nothing: only the loss is changed."""
-        return Memory()
+    def traits(cls, config: Any) -> Traits:
+        """The losses of the images as they are give way to those of mixed ones, each of two samples."""
+        losses: Literal["watches", "replaces"] = "replaces" if config.alpha else "watches"
+        return Traits(losses=losses, beside_gradients=None, memory=Memory())
 
     def before_round(self, node: Node) -> None:
         """One stream of random numbers for all steps of the round."""

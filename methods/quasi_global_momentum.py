@@ -16,6 +16,7 @@ from simulator.core.node import Node
 from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings
 from simulator.core.samples import Batch
+from simulator.core.traits import Traits
 
 
 class QuasiGlobalMomentum(Method):
@@ -32,7 +33,7 @@ class QuasiGlobalMomentum(Method):
     """
 
     class Config(PartSettings):
-        """Settings of `QuasiGlobalMomentum`."""
+        """The weights of the buffer in a step (beta) and in its own average (mu)."""
 
         name: str = "quasi_global_momentum"
         beta: float = Field(0.9, ge=0, lt=1)
@@ -43,6 +44,21 @@ class QuasiGlobalMomentum(Method):
     neutral: ClassVar[Mapping[str, Any]] = {"beta": 0.0}
 
     @classmethod
+    def traits(cls, config: Any) -> Traits:
+        """The buffer holds how mixed models have moved, and every step goes along it."""
+        own, held = (1 + config.beta, config.beta**2) if config.nesterov else (1.0, config.beta)
+
+        def memory(pace: Pace) -> Memory:
+            scale = (1 - config.mu) / (pace.learning_rate * pace.local_steps)
+            return Memory(
+                before_round={"start": {"parameters": 1.0}},
+                before_step={"gradient": {"gradient": own, "buffer": held}},
+                after_mixing={"buffer": {"buffer": config.mu, "start": scale, "parameters": -scale}},
+            )
+
+        return Traits(stackable=True, beside_gradients=None, memory=memory)
+
+    @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
         """The optimizer may not add a momentum of its own."""
         if plan.training.optimizer.momentum:
@@ -51,17 +67,6 @@ class QuasiGlobalMomentum(Method):
                 "takes the place of the optimizer's momentum, and both are on.",
                 "Set training.optimizer.momentum: 0 (and nesterov: false).",
             )
-
-    @classmethod
-    def memory(cls, config: Any, pace: Pace) -> Memory | None:
-        """The buffer holds how mixed models have moved, and every step goes along it."""
-        own, held = (1 + config.beta, config.beta**2) if config.nesterov else (1.0, config.beta)
-        scale = (1 - config.mu) / (pace.learning_rate * pace.local_steps)
-        return Memory(
-            before_round={"start": {"parameters": 1.0}},
-            before_step={"gradient": {"gradient": own, "buffer": held}},
-            after_mixing={"buffer": {"buffer": config.mu, "start": scale, "parameters": -scale}},
-        )
 
     def setup(self, node: Node) -> None:
         """An empty buffer."""

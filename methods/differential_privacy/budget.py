@@ -64,7 +64,7 @@ class Budget:
 
     def end_round(self, node: Node) -> None:
         """Ask for the end of the run once the budget is spent."""
-        if self.is_spent and node.round + 1 < node.rounds:
+        if self.is_spent and node.round < node.rounds:
             node.stop(
                 f"its privacy budget is spent: epsilon is {self.epsilon:.4g}, and one more round would exceed it."
             )

@@ -11,12 +11,13 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from simulator.core.errors import Problem
-from simulator.core.linear_memory import Memory, Pace
-from simulator.core.method import METHODS, Method
+from simulator.core.linear_memory import Memory
+from simulator.core.method import Method, traits_of
 from simulator.core.mixer import MIXERS
 from simulator.core.node import Node
 from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings
+from simulator.core.traits import Traits
 
 
 class CorrelatedNoise(Method):
@@ -38,7 +39,7 @@ class CorrelatedNoise(Method):
     """
 
     class Config(PartSettings):
-        """Settings of `CorrelatedNoise`.
+        """How much noise is the node's own, and how much it shares with each neighbour.
 
         Attributes:
             clip: the largest norm of an update; None: no bound, for no noise.
@@ -58,9 +59,12 @@ class CorrelatedNoise(Method):
             return self
 
     config: Config
-    protects: ClassVar[bool] = True
-    noisy_updates: ClassVar[bool] = True  # read by `auditing.network_privacy.declared_noise`
     neutral: ClassVar[Mapping[str, Any]] = {"clip": None, "noise_multiplier": 0.0, "correlated_multiplier": 0.0}
+
+    @classmethod
+    def traits(cls, config: Any) -> Traits:
+        """It keeps where a round began and nothing else; the noise is accounted for by its settings."""
+        return Traits(stackable=True, beside_gradients=None, memory=Memory(), noise="updates", secret_randomness=True)
 
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
@@ -75,15 +79,10 @@ class CorrelatedNoise(Method):
             advice = "Set mixer: gossip, with topology.weights: metropolis_hastings on an undirected graph."
             yield Problem("", f"{what} does not here.", advice)
         names = [settings.name for settings in plan.methods]
-        for name in names[names.index(config.name) + 1 :] if config.name in names else ():
-            if getattr(METHODS.load(name), "noisy_updates", False):
-                what = f"{name} after it clips the update with its noise, which then no longer cancels."
+        for settings in plan.methods[names.index(config.name) + 1 :] if config.name in names else ():
+            if traits_of(settings).noise == "updates":
+                what = f"{settings.name} after it clips the update with its noise, which then no longer cancels."
                 yield Problem("", what, "Keep one of the two.")
-
-    @classmethod
-    def memory(cls, config: Any, pace: Pace) -> Memory | None:
-        """Nothing: it keeps where a round began, and the noise is accounted by `declared_noise`."""
-        return Memory()
 
     def before_round(self, node: Node) -> None:
         """Remember where the update begins."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from math import sqrt
 from typing import Any, ClassVar, Literal
 
@@ -12,11 +13,12 @@ from torch import Tensor
 from methods.differential_privacy.budget import Budget
 from methods.differential_privacy.private_method import PrivateMethod
 from simulator.core.errors import Problem
-from simulator.core.linear_memory import Memory, Pace
-from simulator.core.method import METHODS
+from simulator.core.linear_memory import Memory
+from simulator.core.method import traits_of
 from simulator.core.node import Node
 from simulator.core.plan import Plan
 from simulator.core.samples import Batch
+from simulator.core.traits import Traits
 from simulator.privacy.budget_settings import BudgetSettings
 from simulator.training.feed import batch_length
 
@@ -47,7 +49,7 @@ class DPSGD(PrivateMethod):
     """
 
     class Config(BudgetSettings):
-        """Settings of `DPSGD`, beside those of a budget."""
+        """The budget, and whether a gradient is clipped as one vector or layer by layer."""
 
         name: str = "dp_sgd"
         clipping: Literal["flat", "per_layer"] = "flat"
@@ -57,18 +59,18 @@ class DPSGD(PrivateMethod):
     neutral: ClassVar[Mapping[str, Any] | None] = None
 
     @classmethod
+    def traits(cls, config: Any) -> Traits:
+        """Only the gradient is changed, and nothing remembered."""
+        return replace(super().traits(config), noise="gradients", memory=Memory())
+
+    @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
         """Nothing may leave a node that its gradients have not paid for."""
         for settings in plan.methods:
-            way = METHODS.load(settings.name).beside_gradients
+            way = traits_of(settings).beside_gradients
             if way:
                 what = f"{settings.name} {way}: {config.name} neither protects nor counts that."
                 yield Problem("", what, f"Remove {settings.name} or {config.name}.")
-
-    @classmethod
-    def memory(cls, config: Any, pace: Pace) -> Memory | None:
-        """Nothing: only the gradient is changed."""
-        return Memory()
 
     def setup(self, node: Node) -> None:
         """Nothing is spent.
@@ -110,7 +112,7 @@ class DPSGD(PrivateMethod):
         return torch.from_numpy(self._rng.standard_normal(len(node.parameters))).to(node.parameters) * scale
 
     def after_local_training(self, node: Node) -> None:
-        """See whether another round can be afforded."""
+        """The run ends if another round cannot be afforded."""
         self.budget.end_round(node)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -10,10 +11,11 @@ import torch
 from methods.differential_privacy.budget import Budget
 from methods.differential_privacy.private_method import PrivateMethod
 from simulator.core.errors import Problem
-from simulator.core.linear_memory import Memory, Pace
+from simulator.core.linear_memory import Memory
 from simulator.core.method import METHODS
 from simulator.core.node import Node
 from simulator.core.plan import Plan
+from simulator.core.traits import Traits
 from simulator.privacy.budget_settings import BudgetSettings
 from simulator.training.hooks import overrides
 
@@ -34,14 +36,18 @@ class NodeDP(PrivateMethod):
     """
 
     class Config(BudgetSettings):
-        """Settings of `NodeDP`: those of a budget."""
+        """The budget of the node's updates."""
 
         name: str = "node_dp"
 
     config: Config
     unit: ClassVar[str] = "all data of the node"
     neutral: ClassVar[Mapping[str, Any] | None] = {"clip": 1e9, "noise_multiplier": 0.0}
-    noisy_updates: ClassVar[bool] = True
+
+    @classmethod
+    def traits(cls, config: Any) -> Traits:
+        """It keeps where a round began and nothing else; the noise is accounted for by its settings."""
+        return replace(super().traits(config), noise="updates", memory=Memory())
 
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
@@ -51,14 +57,9 @@ class NodeDP(PrivateMethod):
             what = f"protects what methods before it have done, and {names[-1]} comes after it."
             yield Problem("", what, "Put it last in the list of methods, once.")
         for name in names:
-            if overrides(METHODS.load(name), "outgoing"):
+            if any(overrides(METHODS.load(name), hook) for hook in ("outgoing", "early_outgoing")):
                 what = f"protects the parameters, and {name} sends more than them, made of private data."
                 yield Problem("", what, f"Remove {name} or {config.name}.")
-
-    @classmethod
-    def memory(cls, config: Any, pace: Pace) -> Memory | None:
-        """Nothing: it keeps where a round began, and the noise is accounted by `declared_noise`."""
-        return Memory()
 
     def setup(self, node: Node) -> None:
         """Nothing is spent.

@@ -13,6 +13,7 @@ from methods.differential_privacy.report import EPSILON, keep, section
 from simulator.core.method import Method
 from simulator.core.node import Node
 from simulator.core.report import FinishedRun, Section
+from simulator.core.traits import Traits
 from simulator.privacy.budget_settings import BudgetSettings
 
 
@@ -21,19 +22,21 @@ class PrivateMethod(Method):
 
     Attributes:
         unit: what is protected, in words.
-        noisy_updates: whether the noise is on the update of a round, and not on the gradient of every step.
     """
 
     config: BudgetSettings
     budget: Budget
     unit: ClassVar[str]
-    noisy_updates: ClassVar[bool] = False
-    protects: ClassVar[bool] = True
 
     @classmethod
-    def may_stop(cls, config: Any) -> bool:
-        """When a budget is spent."""
-        return config.max_epsilon is not None
+    def traits(cls, config: Any) -> Traits:
+        """The run may end when a budget is spent, and its noise must be nobody else's to draw."""
+        return Traits(
+            stackable=True,
+            beside_gradients=None,
+            may_stop=config.max_epsilon is not None,
+            secret_randomness=True,
+        )
 
     @classmethod
     def sections(cls, config: Any, record: FinishedRun) -> Sequence[Section]:

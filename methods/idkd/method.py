@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import inf
 from typing import Any, ClassVar
 
@@ -17,19 +18,20 @@ from methods.idkd.merge import MERGES
 from methods.idkd.settings import IDKDSettings
 from methods.idkd.thresholds import Calibration, choose, roc
 from simulator.core.declaration import Declared
-from simulator.core.errors import Problem, RunError, wrong
+from simulator.core.errors import Problem, diverged, wrong
 from simulator.core.message import Message
 from simulator.core.method import Method
 from simulator.core.node import Node
 from simulator.core.plan import Plan
 from simulator.core.report import FinishedRun, Section
 from simulator.core.soft_labels import SoftLabels
+from simulator.core.traits import Traits
 
 
 class IDKD(Method):
     """Nodes teach each other on the public samples that look like their own data.
 
-    An exchange begins in round ``start_round``, and then every ``every`` rounds. After local training each node
+    An exchange begins in round ``first_round``, and then every ``every`` rounds. After local training each node
 
     1. scores the public set with its ``detector``: by default the confidence max_c softmax(logits / temperature)_c,
     2. takes as ``threshold`` the score that best separates its private validation samples from the public set (Youden's
@@ -57,17 +59,19 @@ class IDKD(Method):
 
     Config = IDKDSettings
     config: IDKDSettings
-    neutral: ClassVar[Mapping[str, Any]] = {"start_round": 1, "every": 1, "threshold": 1.1}
-    beside_gradients: ClassVar[str] = (
-        "sends labels of public samples that its private validation samples have selected, by a detector that may "
-        "also look at its training samples"
-    )
+    neutral: ClassVar[Mapping[str, Any]] = {"first_round": 1, "every": 1, "threshold": 1.1}
 
     @classmethod
-    def needs(cls, config: Any) -> frozenset[str]:
-        """A public set; and validation data to calibrate on."""
+    def traits(cls, config: Any) -> Traits:
+        """Labels are sent and trained on, of which there is no linear account."""
         calibrated = config.threshold in ("youden", "tpr")
-        return frozenset({"public_data", "validation_data"} if calibrated else {"public_data"})
+        return Traits(
+            stackable=True,
+            needs=frozenset({"public_data", "validation_data"} if calibrated else {"public_data"}),
+            changes_steps=config.steps == "growing",
+            beside_gradients="sends labels of public samples that its private validation samples have selected, by a "
+            "detector that may also look at its training samples",
+        )
 
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
@@ -78,11 +82,6 @@ class IDKD(Method):
     def sections(cls, config: Any, record: FinishedRun) -> Sequence[Section]:
         """Who labelled what in the last exchange, how much of it was right, and what the messages reveal."""
         return report.sections(config, record)
-
-    @classmethod
-    def changes_steps(cls, config: Any) -> bool:
-        """Under ``steps: growing``."""
-        return bool(config.steps == "growing")
 
     @classmethod
     def labels_told(cls, config: Any, parts: Mapping[str, Tensor], sender: int, classes: int) -> SoftLabels | None:
@@ -123,7 +122,7 @@ class IDKD(Method):
         if schedule.hop(self.config, node.round) is None:
             return message
         parts = self._flood.parts_for(message.receiver, message.sender)
-        return Message(message.sender, message.receiver, message.round, {**message.parts, **parts})
+        return replace(message, parts={**message.parts, **parts})
 
     def parts(self, node: Node, sender: int, round: int) -> Mapping[str, Declared]:
         """During an exchange, tables; the first round has the senders' own only."""
@@ -234,8 +233,5 @@ def _histogram(node: Node) -> Tensor:
 
 def _finite(scored: Scored, node: Node) -> Scored:
     if not scored.scores.isfinite().all():
-        raise RunError(
-            f"training diverged: in round {node.round} node {node.id} has scores that are not finite.\n"
-            "    Lower training.optimizer.lr, or lengthen training.schedule.warmup."
-        )
+        raise diverged(node.id, node.round, "scores")
     return scored

@@ -11,10 +11,10 @@ from simulator.core.registry import PartSettings
 
 
 class IDKDSettings(PartSettings):
-    """Settings of `IDKD`.
+    """When labels are exchanged, which samples are labelled, and what is made of the labels.
 
     Attributes:
-        start_round: the first round of the first exchange, counted from 0.
+        first_round: the first round of the first exchange, counted from 1.
         every: rounds from the beginning of one exchange to that of the next; None: there is one exchange only.
         hops: how far labels travel, and so how many rounds an exchange takes.
         detector: how samples are scored, a name in `detectors.DETECTORS`.
@@ -41,7 +41,7 @@ class IDKDSettings(PartSettings):
     }
 
     name: str = "idkd"
-    start_round: int = Field(ge=0)
+    first_round: int = Field(ge=1)
     every: PositiveInt | None = None
     hops: PositiveInt = 1
     detector: Literal["msp", "energy", "max_logit", "entropy", "knn"] = "msp"

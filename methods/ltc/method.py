@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,13 +16,15 @@ from methods.ltc.settings import LTCSettings
 from methods.ltc.watch import Watch
 from simulator.core.declaration import Declared
 from simulator.core.errors import Problem, RunError
-from simulator.core.linear_memory import Memory, Pace
+from simulator.core.linear_memory import Memory
 from simulator.core.message import Message
 from simulator.core.method import Method
+from simulator.core.nested_state import Stateful, load_nested, nested
 from simulator.core.node import Node
 from simulator.core.plan import Plan
 from simulator.core.report import FinishedRun, Section
 from simulator.core.samples import Batch
+from simulator.core.traits import Traits
 from simulator.data.coreset import coreset
 from simulator.training.observations import evaluated
 
@@ -56,17 +58,18 @@ class LTC(Method):
     Config = LTCSettings
     config: LTCSettings
     neutral: ClassVar[Mapping[str, Any]] = {"use": "coreset", "after": 3, "share": 1.0}
-    beside_gradients: ClassVar[str] = "sends losses of private samples, and lets private samples decide which are used"
 
     @classmethod
-    def needs(cls, config: Any) -> frozenset[str]:
-        """Validation data."""
-        return frozenset({"validation_data"})
-
-    @classmethod
-    def loss_use(cls, config: Any) -> Literal["watches"]:
-        """It looks on."""
-        return "watches"
+    def traits(cls, config: Any) -> Traits:
+        """Unless it only reports, and tells no one, losses are sent or decide what is trained on."""
+        return Traits(
+            stackable=True,
+            row_wise=True,
+            needs=frozenset({"validation_data"}),
+            losses="watches",
+            beside_gradients="sends losses of private samples, and lets private samples decide which are used",
+            memory=Memory() if config.use == "report" and not config.share_means else None,
+        )
 
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
@@ -87,11 +90,6 @@ class LTC(Method):
             yield Problem("score", what, "Set score: ltc, or use: coreset.")
 
     @classmethod
-    def memory(cls, config: Any, pace: Pace) -> Memory | None:
-        """Nothing for a report that tells no one; else what is trained on follows from losses, or losses are sent."""
-        return Memory() if config.use == "report" and not config.share_means else None
-
-    @classmethod
     def sections(cls, config: Any, record: FinishedRun) -> Sequence[Section]:
         """How far samples agree with the validation set, how much of that is noise, and what was kept."""
         return report.sections(config, record)
@@ -107,12 +105,12 @@ class LTC(Method):
 
     def before_round(self, node: Node) -> None:
         """Make the choice when it is due, or as soon as the node is there again."""
-        if self.config.after and node.round >= self.config.after and not self._is_done:
+        if self.config.after and node.finished >= self.config.after and not self._is_done:
             self._is_done = True
             node.training_set.keep_only(self._save(node))
 
     def per_sample_loss(self, node: Node, batch: Batch, logits: Tensor, losses: Tensor) -> Tensor:
-        """Look on."""
+        """Note the logits of the batch before the step."""
         if self.config.mode == "byproduct" and not self._is_done:
             self._watch.passing.note(node.round, batch, logits)
         return losses
@@ -121,7 +119,7 @@ class LTC(Method):
         """Look at the samples, at a checkpoint."""
         if self._is_done:
             return
-        if (node.round + 1) % self.config.every == 0:
+        if node.round % self.config.every == 0:
             self._losses = self._watch.losses(node)
             self._means.look(evaluated(node, node.data.validation).loss)
         else:
@@ -137,8 +135,8 @@ class LTC(Method):
 
     def parts(self, node: Node, sender: int, round: int) -> Mapping[str, Declared]:
         """At a checkpoint, a loss for each class; NaN where the sender has no validation sample of it."""
-        is_over = self.config.after and round >= self.config.after
-        if is_over or (round + 1) % self.config.every or not self.config.share_means:
+        is_over = self.config.after and round > self.config.after
+        if is_over or round % self.config.every or not self.config.share_means:
             return {}
         return {PART: Declared(torch.float32, (node.data.classes,), least=0, gaps=True)}
 
@@ -166,7 +164,7 @@ class LTC(Method):
         kept = np.flatnonzero(~(scores["ltc"] < 0)) if is_drop else coreset(scores, labels, self.config)
         if not len(kept):
             raise RunError(
-                f"before round {node.round} all samples of node {node.id} conflict with its validation set.\n"
+                f"in round {node.round} all samples of node {node.id} conflict with its validation set.\n"
                 "    Watch for longer, with a larger validation set, or set use: coreset."
             )
         node.log("ltc/kept", len(kept) / len(labels))
@@ -184,12 +182,12 @@ class LTC(Method):
 
     def state_dict(self) -> dict[str, Tensor]:
         """What was seen, and whether the choice is made."""
-        parts = {"watch": self._watch.state_dict(), "means": self._means.state_dict()}
-        state = {f"{name}.{key}": tensor for name, part in parts.items() for key, tensor in part.items()}
-        return state | {"is_done": torch.tensor(self._is_done)}
+        return nested(self._parts()) | {"is_done": torch.tensor(self._is_done)}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on from there."""
         self._is_done = bool(state["is_done"])
-        for start, part in (("watch.", self._watch), ("means.", self._means)):
-            part.load_state_dict({key.removeprefix(start): t for key, t in state.items() if key.startswith(start)})
+        load_nested(self._parts(), state)
+
+    def _parts(self) -> Sequence[tuple[str, Stateful]]:
+        return ("watch.", self._watch), ("means.", self._means)

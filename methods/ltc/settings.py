@@ -14,7 +14,7 @@ Score = Literal["ltc", "random", "forgetting", "el2n", "aum", "probability_margi
 
 
 class LTCSettings(PartSettings, CoresetChoice):
-    """Settings of `LTC`, beside those of `simulator.data.coreset.CoresetChoice`: share and the rest.
+    """What scores are made of and become, beside the choice of a coreset (`simulator.data.coreset.CoresetChoice`).
 
     Attributes:
         use: what becomes of the scores: they are saved, with the coreset that they would give (``report``); the node

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import chain
+from collections.abc import Mapping, Sequence
 from math import inf
 
 import numpy as np
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from methods.ltc.correlation import Correlation
 from methods.ltc.settings import LTCSettings
+from simulator.core.nested_state import Stateful, load_nested, nested
 from simulator.core.node import Node
 from simulator.training.observations import Passing, SampleStatistics, evaluated
 from simulator.training.trajectories import Trajectories, suspicion, visits
@@ -83,13 +83,12 @@ class Watch:
     def state_dict(self) -> dict[str, Tensor]:
         """The sums, with what is not summed up yet."""
         self._sum_up()
-        parts = {"correlation": self.correlation.state_dict(), "seen": self._seen.state_dict()}
-        named = chain.from_iterable(((f"{name}.{key}", t) for key, t in part.items()) for name, part in parts.items())
-        return {**dict(named), "loss": self._loss}
+        return nested(self._parts()) | {"loss": self._loss}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on from `state_dict`."""
         self._loss = state["loss"].to("cpu", copy=True)
-        for name, part in (("correlation", self.correlation), ("seen", self._seen)):
-            start = f"{name}."
-            part.load_state_dict({key.removeprefix(start): t for key, t in state.items() if key.startswith(start)})
+        load_nested(self._parts(), state)
+
+    def _parts(self) -> Sequence[tuple[str, Stateful]]:
+        return ("correlation.", self.correlation), ("seen.", self._seen)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from methods.pkd.schedule import OWN, PKDSettings, problems, teacher
 from methods.pkd.teachers import held, require
 from simulator.core.declaration import Declared
 from simulator.core.errors import Problem
-from simulator.core.linear_memory import Memory, Pace
+from simulator.core.linear_memory import Memory
 from simulator.core.message import Message
 from simulator.core.method import Method
 from simulator.core.multi_exit import exit_logits, multi_exit
@@ -23,12 +23,13 @@ from simulator.core.node import Node
 from simulator.core.plan import Plan
 from simulator.core.report import FinishedRun, Section
 from simulator.core.samples import Batch
+from simulator.core.traits import Traits
 
 
 class PKD(Method):
     """Backbones learn from labels; then they rest, and their final classifiers teach the internal ones.
 
-    Before ``start_round`` the loss of a sample is the mean over modalities of the cross-entropy of the stream's final
+    Before ``first_round`` the loss of a sample is the mean over modalities of the cross-entropy of the stream's final
     classifier. From then on backbones and final classifiers are not trained, though gossip still averages them, and the
     loss is the sum over all internal classifiers k of
 
@@ -53,28 +54,24 @@ class PKD(Method):
 
     Config = PKDSettings
     config: PKDSettings
-    neutral: ClassVar[Mapping[str, Any]] = {"start_round": None}
-    stackable: ClassVar[bool] = False
+    neutral: ClassVar[Mapping[str, Any]] = {"first_round": None}
 
     @classmethod
-    def needs(cls, config: Any) -> frozenset[str]:
-        """A network with exits."""
-        return frozenset({"exits"} if config.start_round is not None else ())
-
-    @classmethod
-    def loss_use(cls, config: Any) -> Literal["watches", "replaces"]:
-        """It trains some classifiers only, and gives their losses."""
-        return "watches" if config.start_round is None else "replaces"
+    def traits(cls, config: Any) -> Traits:
+        """Where it teaches, some classifiers alone are trained, by losses of its own, and what rests has no account."""
+        teaches = config.first_round is not None
+        return Traits(
+            row_wise=True,
+            needs=frozenset({"exits"} if teaches else ()),
+            losses="replaces" if teaches else "watches",
+            beside_gradients=None,
+            memory=None if teaches else Memory(),
+        )
 
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
         """Every teacher must have a turn."""
         return problems(config, plan)
-
-    @classmethod
-    def memory(cls, config: Any, pace: Pace) -> Memory | None:
-        """Nothing, as long as all is trained at once; what rests later has no account."""
-        return Memory() if config.start_round is None else None
 
     @classmethod
     def sections(cls, config: Any, record: FinishedRun) -> Sequence[Section]:
@@ -98,7 +95,7 @@ class PKD(Method):
 
     def per_sample_loss(self, node: Node, batch: Batch, logits: Tensor, losses: Tensor) -> Tensor:
         """Of the final classifiers, or of the internal ones."""
-        if self.config.start_round is None:
+        if self.config.first_round is None:
             return losses
         with node.model.autocast():
             found = self._distillation(node, batch) if self._distils(node) else _final_losses(node, batch)
@@ -106,11 +103,11 @@ class PKD(Method):
 
     def before_step(self, node: Node, batch: Batch) -> None:
         """Keep weight decay, too, away from what is not trained."""
-        if self.config.start_round is not None:
+        if self.config.first_round is not None:
             node.gradient.mul_(self._trained(node))
 
     def after_local_training(self, node: Node) -> None:
-        """See `Exchange`, here and in the next three."""
+        """A node that will teach adds its labels of the public samples."""
         self._exchange.label(node)
 
     def outgoing(self, node: Node, message: Message) -> Message:
@@ -136,7 +133,7 @@ class PKD(Method):
 
     def finalize(self, node: Node) -> None:
         """Log the test accuracy of each exit, and the mean over internal ones."""
-        if self.config.start_round is None:
+        if self.config.first_round is None:
             return
         test, network = node.data.test, multi_exit(node.model)
         right = exit_logits(node.model, test, node.data.normalizer).argmax(dim=2) == test.labels_at(
@@ -149,7 +146,7 @@ class PKD(Method):
         node.log(report.INTERNAL, accuracies[:, :-1].mean().item())
 
     def _distils(self, node: Node) -> bool:
-        return self.config.start_round is not None and node.round >= self.config.start_round
+        return self.config.first_round is not None and node.round >= self.config.first_round
 
     def _distillation(self, node: Node, batch: Batch) -> Tensor:
         """float [B]: the sum over internal classifiers."""

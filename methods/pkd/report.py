@@ -56,7 +56,7 @@ def _taught_by(settings: PKDSettings) -> str:
 
 def _paragraph(settings: PKDSettings) -> str:
     return (
-        f"From round {settings.start_round} on, backbones rested and internal classifiers were taught by "
+        f"From round {settings.first_round} on, backbones rested and internal classifiers were taught by "
         f"{_taught_by(settings)}. Accuracies on the test set are means over nodes; the last exit of a modality is its "
         "final classifier."
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import ceil
 from typing import ClassVar
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field, PositiveInt
 
 from simulator.core.acting import GIVEN, Acts, If
 from simulator.core.errors import Problem
@@ -17,10 +17,10 @@ from simulator.training.hooks import overrides
 
 
 class PKDSettings(PartSettings):
-    """Settings of `PKD`.
+    """When distillation begins, who teaches in which order, and how softly.
 
     Attributes:
-        start_round: the first round of distillation, counted from 0; before it, backbones are trained. None: never,
+        first_round: the first round of distillation, counted from 1; before it, backbones are trained. None: never,
             and backbones are trained by the network's own prediction, as without the method.
         teachers: modalities whose final classifiers teach, in this order; ``own`` is each stream's own. None of them:
             the internal classifiers learn from the labels.
@@ -31,7 +31,7 @@ class PKDSettings(PartSettings):
     acts: ClassVar[Acts] = {"share": If(teachers=GIVEN), "temperature": If(teachers=GIVEN)}  # labels need neither
 
     name: str = "pkd"
-    start_round: NonNegativeInt | None = None
+    first_round: PositiveInt | None = None
     teachers: tuple[str, ...] = ("mv", "residual", "iframe")
     share: float = Field(1 / 6, gt=0, le=1)
     temperature: float = Field(1.0, gt=0)
@@ -42,18 +42,18 @@ OWN = "own"
 
 def teacher(settings: PKDSettings, round: int, rounds: int) -> str | None:
     """Who teaches in ``round`` of ``rounds``, a round of distillation; None where labels do."""
-    assert settings.start_round is not None
+    assert settings.first_round is not None
     if not settings.teachers:
         return None
-    period = ceil(settings.share * (rounds - settings.start_round))
-    turn = (round - settings.start_round) // period
+    period = ceil(settings.share * (rounds - settings.first_round + 1))
+    turn = (round - settings.first_round) // period
     return settings.teachers[min(turn, len(settings.teachers) - 1)]
 
 
 def coming_teacher(settings: PKDSettings, round: int, rounds: int) -> str | None:
     """Whose turn begins in the round after ``round``; None where none does."""
-    after, start = round + 1, settings.start_round
-    if start is None or not start <= after < rounds:
+    after, start = round + 1, settings.first_round
+    if start is None or not start <= after <= rounds:
         return None
     coming = teacher(settings, after, rounds)
     return coming if after == start or coming != teacher(settings, round, rounds) else None
@@ -61,18 +61,18 @@ def coming_teacher(settings: PKDSettings, round: int, rounds: int) -> str | None
 
 def problems(settings: PKDSettings, plan: Plan) -> Iterator[Problem]:
     """Distillation must begin within the run, every teacher have a turn, and what rests not be moved by others."""
-    if settings.start_round is None:
+    if settings.first_round is None:
         return
     names = [other.name for other in plan.methods]
     for name in names[names.index(settings.name) + 1 :] if settings.name in names else ():
         if overrides(METHODS.load(name), "before_step"):
             what = f"{name} after it changes the gradient, and would move what is to rest."
             yield Problem("", what, f"Name {settings.name} last.")
-    if settings.start_round >= plan.rounds:
-        what = f"distillation begins in round {settings.start_round}, and the last one is {plan.rounds - 1}."
-        yield Problem("start_round", what, "Let it begin earlier, or the run be longer.")
+    if settings.first_round > plan.rounds:
+        what = f"distillation begins in round {settings.first_round}, and the last one is {plan.rounds}."
+        yield Problem("first_round", what, "Let it begin earlier, or the run be longer.")
         return
-    turns = [teacher(settings, round, plan.rounds) for round in range(settings.start_round, plan.rounds)]
+    turns = [teacher(settings, round, plan.rounds) for round in range(settings.first_round, plan.rounds + 1)]
     for name in settings.teachers:
         if name not in turns:
             what = f"{name} never teaches: the rounds of distillation are over before its turn."

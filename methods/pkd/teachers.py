@@ -16,7 +16,7 @@ def held(data: NodeData) -> Sequence[str]:
 
 def at_other_nodes(settings: PKDSettings, data: NodeData) -> bool:
     """Whether teachers are at other nodes, since each holds one modality."""
-    return bool(settings.start_round is not None and settings.teachers and data.modalities)
+    return bool(settings.first_round is not None and settings.teachers and data.modalities)
 
 
 def require(settings: PKDSettings, data: NodeData) -> None:
@@ -27,13 +27,13 @@ def require(settings: PKDSettings, data: NodeData) -> None:
             before distillation to send labels in.
     """
     known = [*dict.fromkeys(data.modalities or held(data)), OWN]
-    for name in settings.teachers if settings.start_round is not None else ():
+    for name in settings.teachers if settings.first_round is not None else ():
         if name not in known:
             what = f"{'no node holds' if data.modalities else 'the samples have no'} modality '{name}'."
             raise wrong("pkd.teachers", what, f"Choose among {', '.join(known)}, or add it to the data.")
     if at_other_nodes(settings, data) and data.public is None:
         what = "nodes hold one modality each, and there are no public samples for teachers to label."
         raise wrong("data.public", what, "Add some, for example a fifth of the private data set's own.")
-    if at_other_nodes(settings, data) and settings.start_round == 0:
+    if at_other_nodes(settings, data) and settings.first_round == 1:
         what = "nodes hold one modality each, and teachers send their labels in the round before."
-        raise wrong("pkd.start_round", what, "Let distillation begin in round 1 or later.")
+        raise wrong("pkd.first_round", what, "Let distillation begin in round 2 or later.")

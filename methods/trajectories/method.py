@@ -12,13 +12,15 @@ from torch import Tensor
 from methods.trajectories import report
 from simulator.core.acting import Acts, If
 from simulator.core.errors import Problem
-from simulator.core.linear_memory import Memory, Pace
+from simulator.core.linear_memory import Memory
 from simulator.core.method import Method
+from simulator.core.nested_state import load_nested, nested
 from simulator.core.node import Node
 from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings
 from simulator.core.report import FinishedRun, Section
 from simulator.core.samples import Batch, Samples
+from simulator.core.traits import Traits
 from simulator.training.observations import Passing, evaluated
 from simulator.training.trajectories import Trajectories
 
@@ -41,7 +43,7 @@ class TrajectoryRecorder(Method):
     """
 
     class Config(PartSettings):
-        """Settings of `TrajectoryRecorder`.
+        """Whether samples are looked at as they are trained on, or in passes of their own.
 
         Attributes:
             mode: where observations of training samples come from.
@@ -64,14 +66,16 @@ class TrajectoryRecorder(Method):
     neutral: ClassVar[Mapping[str, Any]] = {"mode": "byproduct"}
 
     @classmethod
-    def needs(cls, config: Any) -> frozenset[str]:
-        """Validation data, to watch it."""
-        return frozenset({"validation_data"} if config.validation else ())
-
-    @classmethod
-    def loss_use(cls, config: Any) -> Literal["watches"]:
-        """It looks on."""
-        return "watches"
+    def traits(cls, config: Any) -> Traits:
+        """It only looks on."""
+        return Traits(
+            stackable=True,
+            row_wise=True,
+            needs=frozenset({"validation_data"} if config.validation else ()),
+            losses="watches",
+            beside_gradients=None,
+            memory=Memory(),
+        )
 
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
@@ -84,11 +88,6 @@ class TrajectoryRecorder(Method):
     def sections(cls, config: Any, record: FinishedRun) -> Sequence[Section]:
         """How samples fared at each node, and whether that finds what was corrupted."""
         return report.sections(config.mode, record)
-
-    @classmethod
-    def memory(cls, config: Any, pace: Pace) -> Memory | None:
-        """Nothing: it only looks on."""
-        return Memory()
 
     def setup(self, node: Node) -> None:
         """Nothing is observed yet."""
@@ -103,7 +102,7 @@ class TrajectoryRecorder(Method):
         return train | validation if self.config.validation else train
 
     def per_sample_loss(self, node: Node, batch: Batch, logits: Tensor, losses: Tensor) -> Tensor:
-        """Look on."""
+        """Note the logits of the batch before the step."""
         if self.config.mode == "byproduct":
             self._passing.note(node.round, batch, logits)
         return losses
@@ -112,7 +111,7 @@ class TrajectoryRecorder(Method):
         """Make the forward passes of this round."""
         if len(self._passing) >= AT_ONCE:
             self._sum_up()
-        if (node.round + 1) % self.config.every == 0:
+        if node.round % self.config.every == 0:
             for name, samples in self._watched(node).items():
                 if name != "train" or self.config.mode == "eval_pass":
                     rounds = torch.full((len(samples),), node.round)
@@ -133,10 +132,8 @@ class TrajectoryRecorder(Method):
     def state_dict(self) -> dict[str, Tensor]:
         """The statistics."""
         self._sum_up()
-        return {f"{name}.{key}": part for name, seen in self._seen.items() for key, part in seen.state_dict().items()}
+        return nested((f"{name}.", seen) for name, seen in self._seen.items())
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on from there."""
-        for name, seen in self._seen.items():
-            start = f"{name}."
-            seen.load_state_dict({key.removeprefix(start): t for key, t in state.items() if key.startswith(start)})
+        load_nested(((f"{name}.", seen) for name, seen in self._seen.items()), state)

@@ -11,11 +11,12 @@ from methods.trend import report
 from methods.trend.quantizers import Halftone, Uniform
 from simulator.core.errors import Problem
 from simulator.core.input_transform import InputTransform
-from simulator.core.linear_memory import Memory, Pace
+from simulator.core.linear_memory import Memory
 from simulator.core.method import Method
 from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings
 from simulator.core.report import FinishedRun, Section
+from simulator.core.traits import Traits
 from simulator.mixers.gossip import Gossip
 
 
@@ -47,7 +48,7 @@ class Trend(Method):
     """
 
     class Config(PartSettings):
-        """Settings of `Trend`.
+        """How nodes quantize their images, and who shares parameters with whom.
 
         Attributes:
             bits: the quantizers by node, repeated as often as there are nodes: 1 to 8 bits, halftone, or null for none.
@@ -62,21 +63,16 @@ class Trend(Method):
     neutral: ClassVar[Mapping[str, Any]] = {"bits": (8, None)}
 
     @classmethod
+    def traits(cls, config: Any) -> Traits:
+        """Images are changed, and which links carry parameters."""
+        return Traits(stackable=True, beside_gradients=None, keeps_apart=config.share != "everything", memory=Memory())
+
+    @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
         """Only plain gossip can leave links out."""
-        if cls.keeps_apart(config) and not isinstance(plan.mixer, Gossip.Config):
+        if cls.traits(config).keeps_apart and not isinstance(plan.mixer, Gossip.Config):
             what = f"some links carry no parameters, and {plan.mixer.name} needs every link."
             yield Problem("share", what, "Set mixer: gossip, or share: everything.")
-
-    @classmethod
-    def keeps_apart(cls, config: Any) -> bool:
-        """Unless everything is shared."""
-        return bool(config.share != "everything")
-
-    @classmethod
-    def memory(cls, config: Any, pace: Pace) -> Memory | None:
-        """Nothing: only images are changed, and which links are used, which `keeps_apart` tells."""
-        return Memory()
 
     @classmethod
     def sections(cls, config: Any, record: FinishedRun) -> Sequence[Section]:

@@ -13,12 +13,13 @@ from methods.verifix import report
 from methods.verifix.activations import layer_inputs, layers
 from methods.verifix.projection import Spectrum, corrected, spectrum
 from methods.verifix.settings import VerifixSettings
-from simulator.core.errors import Problem, RunError
-from simulator.core.linear_memory import Memory, Pace
+from simulator.core.errors import Problem, diverged
+from simulator.core.linear_memory import Memory
 from simulator.core.method import Method
 from simulator.core.node import Node
 from simulator.core.plan import Plan
 from simulator.core.report import FinishedRun, Section
+from simulator.core.traits import Traits
 from simulator.training.selection import Selection, select
 
 
@@ -47,12 +48,16 @@ class Verifix(Method):
     Config = VerifixSettings
     config: VerifixSettings
     neutral: ClassVar[Mapping[str, Any]] = {"use": "after_mixing", "every": 1, "alphas": ()}
-    beside_gradients: ClassVar[str] = "lets private samples that a node has verified decide on the models that it makes"
 
     @classmethod
-    def needs(cls, config: Any) -> frozenset[str]:
-        """Verified data."""
-        return frozenset({"verified_data"})
+    def traits(cls, config: Any) -> Traits:
+        """Corrections are not linear where corrected models are trained on."""
+        return Traits(
+            stackable=True,
+            needs=frozenset({"verified_data"}),
+            beside_gradients="lets private samples that a node has verified decide on the models that it makes",
+            memory=None if config.feeds_back else Memory(),
+        )
 
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
@@ -63,11 +68,6 @@ class Verifix(Method):
         elif config.every is not None and config.every > plan.rounds:
             what = f"the first correction would be after {config.every} rounds, and the run has {plan.rounds}."
             yield Problem("every", what, f"Choose {plan.rounds} at most.")
-
-    @classmethod
-    def memory(cls, config: Any, pace: Pace) -> Memory | None:
-        """Nothing, unless corrected models are trained on: corrections are not linear."""
-        return None if config.feeds_back else Memory()
 
     @classmethod
     def check_network(cls, config: Any, network: nn.Module) -> Iterable[Problem]:
@@ -108,7 +108,7 @@ class Verifix(Method):
 
     def _is_due(self, node: Node) -> bool:
         assert self.config.every is not None  # checked before the run
-        return (node.round + 1) % self.config.every == 0
+        return node.round % self.config.every == 0
 
     def _replace(self, node: Node) -> None:
         chosen = self._correct(node)
@@ -122,10 +122,7 @@ class Verifix(Method):
         assert verified is not None  # checked before the run: this method needs verified data
         given = layer_inputs(model, verified.fit, normalizer)
         if not all(inputs.matrix.isfinite().all() for inputs in given.values()):
-            raise RunError(
-                f"training diverged: in round {node.round} node {node.id} has activations that are not finite.\n"
-                "    Lower training.optimizer.lr, or lengthen training.schedule.warmup."
-            )
+            raise diverged(node.id, node.round, "activations")
         spectra = {name: spectrum(inputs) for name, inputs in given.items()}
         alphas = sorted(self.config.alphas, reverse=True)
         candidates = (corrected(model, node.parameters, spectra, alpha) for alpha in alphas)

@@ -14,7 +14,7 @@ FED_BACK = ("before_mixing", "after_mixing")
 
 
 class VerifixSettings(PartSettings):
-    """Settings of `Verifix`.
+    """When models are corrected, how strongly, and what becomes of the corrected ones.
 
     Attributes:
         use: what is corrected, and when: a ``copy`` of the final model; a copy at every evaluation (``probe``), the

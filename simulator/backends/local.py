@@ -30,7 +30,7 @@ class Local(Backend):
     """
 
     class Config(PartSettings):
-        """Settings of `Local`; "auto" is one worker a core where a measured node-step is long enough, else one."""
+        """How many threads carry nodes; "auto" is one a core where a measured node-step is long enough, else one."""
 
         name: str = "local"
         workers: PositiveInt | Literal["auto"] = "auto"

@@ -10,7 +10,7 @@ from torch import Tensor
 from simulator.core.backend import Blueprint, Evaluation, Order, Reply
 from simulator.core.blame import blaming_parts
 from simulator.core.message import Message
-from simulator.core.node import Node
+from simulator.core.node_program import NodeProgram
 from simulator.training.evaluation import evaluate
 from simulator.training.trainers import TRAINERS
 
@@ -27,25 +27,25 @@ class Worker:
         self.ids = frozenset(ids)
         self._blueprint = blueprint
         self.reset()
-        trainer = next(iter(self._nodes.values())).training.trainer
+        trainer = next(iter(self._programs.values())).node.training.trainer
         self._trainer = TRAINERS[trainer](blueprint.module())
 
     @blaming_parts()
     def reset(self) -> None:
         """Put the nodes back to their beginning."""
-        self._nodes = {node.id: node for node in self._blueprint.nodes(sorted(self.ids))}
+        self._programs = {node.id: NodeProgram(node) for node in self._blueprint.nodes(sorted(self.ids))}
         self._mail: defaultdict[int, list[Message]] = defaultdict(list)
 
     @blaming_parts()
     def load(self, states: Mapping[int, Mapping[str, Tensor]]) -> None:
         """Restore the nodes' states and forget their mail."""
         self._mail.clear()
-        for id, node in self._nodes.items():
-            node.load_state_dict(states[id])
+        for id, program in self._programs.items():
+            program.node.load_state_dict(states[id])
 
-    def node(self, id: int) -> Node:
-        """One of its nodes."""
-        return self._nodes[id]
+    def program(self, id: int) -> NodeProgram:
+        """The program of one of its nodes."""
+        return self._programs[id]
 
     @blaming_parts()
     def superstep(self, order: Order, arrived: Iterable[Message] = ()) -> tuple[dict[int, Reply], list[Message]]:
@@ -59,11 +59,12 @@ class Worker:
             The nodes' replies, and their messages to nodes of other workers.
         """
         self._deliver(message.to(self._trainer.module.device) for message in arrived)
-        nodes = [node for id, node in self._nodes.items() if order.nodes is None or id in order.nodes]
+        programs = [each for id, each in self._programs.items() if order.nodes is None or id in order.nodes]
+        nodes = [program.node for program in programs]
         replies = {node.id: Reply() for node in nodes}
-        sent = self._begin(order, nodes)
-        self._measure(order, nodes, replies)
-        sent += self._work(order, nodes, replies)
+        self._end(order, programs)
+        self._measure(order, programs, replies)
+        sent = self._go_on(order, programs, replies)
         for message in sent:
             replies[message.sender].sent.append(message.envelope)
         for node in nodes:
@@ -78,55 +79,59 @@ class Worker:
         for message in messages:
             self._mail[message.receiver].append(message)
 
-    def _begin(self, order: Order, nodes: Sequence[Node]) -> list[Message]:
-        """Everything up to the end of the round; returns answers."""
-        sent: list[Message] = []
-        for node in nodes:
-            with node.using(self._trainer.module):
+    def _end(self, order: Order, programs: Sequence[NodeProgram]) -> None:
+        """Everything up to the end of the round."""
+        for program in programs:
+            with program.node.using(self._trainer.module):
                 if order.absorb:
-                    if order.lost:
-                        node.lose(order.lost.get(node.id, ()))
-                    node.absorb(self._mail.pop(node.id, ()))
-                if order.answer:
-                    sent += node.answer(self._mail.pop(node.id, ()))
+                    program.absorb(self._arrived(order, program))
                 if order.finalize:
-                    node.finalize()
-        return sent
+                    program.finalize()
 
-    def _measure(self, order: Order, nodes: Sequence[Node], replies: Mapping[int, Reply]) -> None:
+    def _arrived(self, order: Order, program: NodeProgram) -> Sequence[Message]:
+        """What has arrived at a node; it goes on without what will never come."""
+        if order.lost:
+            program.lose(order.lost.get(program.node.id, ()))
+        return self._mail.pop(program.node.id, ())
+
+    def _measure(self, order: Order, programs: Sequence[NodeProgram], replies: Mapping[int, Reply]) -> None:
         if order.evaluate:
-            for node, score in zip(nodes, self._trainer.evaluate(nodes), strict=True):
+            scores = self._trainer.evaluate([program.node for program in programs])
+            for program, score in zip(programs, scores, strict=True):
+                node = program.node
                 loss, parameters = node.take_loss(), node.parameters.cpu()
-                measured, variants = node.measure(), self._variants(node)
+                measured, variants = program.measure(), self._variants(program)
                 replies[node.id].evaluation = Evaluation(*score, loss, parameters, measured, variants)
         if order.snapshot:
-            for node in nodes:
-                replies[node.id].state = node.state_dict()
+            for program in programs:
+                replies[program.node.id].state = program.node.state_dict()
 
-    def _variants(self, node: Node) -> dict[str, Evaluation]:
-        module, data = self._trainer.module, node.data
-        with node.using(module):
-            made = node.variants()
+    def _variants(self, program: NodeProgram) -> dict[str, Evaluation]:
+        module, data = self._trainer.module, program.node.data
+        with program.node.using(module):
+            made = program.variants()
         return {
             name: Evaluation(*evaluate(module, parameters, data.test, data.normalizer), None, parameters.cpu())
             for name, parameters in made.items()
         }
 
-    def _work(self, order: Order, nodes: Sequence[Node], replies: Mapping[int, Reply]) -> list[Message]:
-        """The next round, up to its messages."""
+    def _go_on(self, order: Order, programs: Sequence[NodeProgram], replies: Mapping[int, Reply]) -> list[Message]:
+        """The round that is under way, up to its next messages."""
         places, module, sent = order.places or {}, self._trainer.module, list[Message]()
-        if order.work:
-            for node in nodes:
-                with node.using(module):
-                    node.begin(places.get(node.id))
-            active = [node for node in nodes if node.active]
-            self._trainer.train(active)
-            for node in active:
-                replies[node.id].steps = node.local_steps
-                with node.using(module):
-                    sent += node.finish()
-        if order.send:
-            for node in nodes:
-                with node.using(module):
-                    sent += node.send(places.get(node.id))
+        for program in programs:
+            with program.node.using(module):
+                if order.begin:
+                    program.begin(places.get(program.node.id))
+                if order.hear is not None and program.node.active:
+                    program.hear(order.hear, self._arrived(order, program))
+        active = [program for program in programs if program.node.active]
+        if order.train:
+            self._trainer.train([program.node for program in active])
+        for program in active:
+            with program.node.using(module):
+                if order.train:
+                    replies[program.node.id].steps = program.node.local_steps
+                    program.finish()
+                if order.send is not None:
+                    sent += program.send(order.send, None if order.begin else places.get(program.node.id))
         return sent

@@ -15,8 +15,9 @@ Found = Iterator[tuple[Location, Problem]]
 Listed = tuple[PartSettings, type[Method]]
 
 ONE_ONLY: Mapping[str, Callable[[PartSettings, type[Method]], bool]] = {
-    "decides how many local steps nodes take": lambda settings, method: method.changes_steps(settings),
+    "decides how many local steps nodes take": lambda settings, method: method.traits(settings).changes_steps,
     "changes what nodes see of their samples": lambda settings, method: overrides(method, "input_transform"),
+    "exchanges messages before the local steps": lambda settings, method: method.traits(settings).exchanges > 0,
     "combines the gradients of single samples": lambda settings, method: overrides(method, "combine_gradients"),
 }
 """What a second method would do once more to what the first has done, or instead of it."""
@@ -46,13 +47,17 @@ def _after(before: list[Listed], settings: PartSettings, method: type[Method]) -
 
 
 def _loss_use(settings: PartSettings, method: type[Method]) -> str:
-    return method.loss_use(settings) if overrides(method, "per_sample_loss") else "watches"
+    return method.traits(settings).losses if overrides(method, "per_sample_loss") else "watches"
 
 
 def _without_gradients_by_sample(
     methods: list[Listed], settings: PartSettings, method: type[Method]
 ) -> Iterator[Problem]:
     combining = next((other.name for other, cls in methods if overrides(cls, "combine_gradients")), None)
-    if combining and overrides(method, "per_sample_loss") and not (method.row_wise and method.stackable):
+    if (
+        combining
+        and overrides(method, "per_sample_loss")
+        and not (method.traits(settings).row_wise and method.traits(settings).stackable)
+    ):
         what = f"the loss that {settings.name} gives a sample has no gradient of its own, and {combining} needs that."
         yield Problem("", what, "Keep one of the two.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from simulator.config.experiment import Experiment
-from simulator.core.method import METHODS
+from simulator.core.method import traits_of
 from simulator.core.mixer import MIXERS
 from simulator.core.plan import Plan
 from topologies import ALONG_LINKS, Network
@@ -13,16 +13,21 @@ from topologies import ALONG_LINKS, Network
 
 def plan_of(experiment: Experiment, network: Network) -> Plan:
     """The run of ``experiment`` on its ``network``, as its parts shall see it."""
-    methods = [(METHODS.load(settings.name), settings) for settings in experiment.methods]
+    traits = [traits_of(settings) for settings in experiment.methods]
     return Plan(
         rounds=experiment.rounds,
         training=experiment.training,
         network=network,
         mixer=experiment.mixer,
-        steps_differ=experiment.training.steps_differ or any(m.changes_steps(settings) for m, settings in methods),
+        steps_differ=experiment.training.steps_differ or any(each.changes_steps for each in traits),
         methods=experiment.methods,
-        apart=bool(experiment.data.modality_by_node) or any(m.keeps_apart(settings) for m, settings in methods),
+        apart=bool(experiment.data.modality_by_node) or any(each.keeps_apart for each in traits),
     )
+
+
+def exchanges(experiment: Experiment) -> int:
+    """How often neighbours exchange messages in a round: before local training, as methods declare, and after it."""
+    return 1 + sum(traits_of(settings).exchanges for settings in experiment.methods)
 
 
 def network_notes(experiment: Experiment, network: Network) -> Iterator[str]:

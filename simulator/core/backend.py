@@ -17,6 +17,7 @@ from simulator.core.node import Node, Place
 from simulator.core.recording import Recording
 from simulator.core.registry import Part, Registry
 from simulator.core.report import Artifact, Metric
+from simulator.core.secrets import Secrets
 from topologies import Topology
 
 
@@ -25,25 +26,27 @@ class Order:
     """What the nodes do in a superstep, in this order.
 
     Attributes:
-        absorb: mix the messages that have arrived.
-        answer: send one's own parameters back to the senders and mix theirs, in the middle of a round.
+        absorb: mix the messages that have arrived, which ends a round.
         finalize: the run is over: let the methods finish.
         evaluate: measure the node on the test set.
         snapshot: copy the node's state.
-        work: train and send the messages of the next round.
-        send: send once more, without training.
+        begin: begin the next round.
+        hear: take in the messages of this exchange, after which the round goes on.
+        train: take the local steps.
+        send: send the messages of this exchange.
         nodes: who takes part; None: everyone.
-        places: where each node stands from the next round on; None where nothing changes.
-        lost: by node, whose messages of this round will never come.
+        places: where each node stands from now on, in a round that begins or in one exchange; None: where it stood.
+        lost: by node, whose messages of this exchange will never come.
     """
 
     absorb: bool = False
-    answer: bool = False
     finalize: bool = False
     evaluate: bool = False
     snapshot: bool = False
-    work: bool = False
-    send: bool = False
+    begin: bool = False
+    hear: int | None = None
+    train: bool = False
+    send: int | None = None
     nodes: Collection[int] | None = None
     places: Mapping[int, Place] | None = None
     lost: Mapping[int, Collection[int]] | None = None
@@ -95,8 +98,22 @@ class Blueprint(Protocol):
     """Makes any of the run's nodes: the same ones wherever, whenever and in whatever company it is asked to."""
 
     @property
+    def experiment(self) -> Any:
+        """The experiment that the nodes are of, for backends that hand it on to others who make the nodes."""
+        ...
+
+    @property
+    def seeds(self) -> Sequence[int]:
+        """The seed of each network that is run: several, where they are run as one."""
+        ...
+
+    @property
     def topology(self) -> Topology:
         """All nodes, and all links that there can be."""
+        ...
+
+    def with_secrets(self, secrets: Secrets) -> Blueprint:
+        """The blueprint of one node whose random numbers are keyed by ``secrets`` of its own."""
         ...
 
     def nodes(self, ids: Sequence[int]) -> list[Node]:

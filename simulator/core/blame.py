@@ -12,8 +12,8 @@ from torch import nn
 
 from simulator.core.errors import RumormillError, RunError
 from simulator.core.registry import Part
+from simulator.hidden import PACKAGES
 
-OURS = ("auditing", "methods", "simulator", "topologies")
 LIBRARIES = ("torch", "torchvision")  # whose modules are a network's layers, and not the network
 
 
@@ -41,7 +41,7 @@ def blame(error: Exception) -> RunError | None:
     """
     steps = list(traceback.walk_tb(error.__traceback__))
     hooks = [depth for depth, (frame, _) in enumerate(steps) if _is_hook(frame)]
-    if not hooks or _module(_kind(_owner(steps[hooks[-1]][0]))) in OURS:
+    if not hooks or _module(_kind(_owner(steps[hooks[-1]][0]))) in PACKAGES:
         return None
     frame = steps[hooks[-1]][0]
     told = "".join(traceback.format_exception_only(error)).strip()
@@ -68,14 +68,16 @@ def _is_hook(frame: FrameType) -> bool:
     kind, name = _kind(_owner(frame)), frame.f_code.co_name
     if issubclass(kind, nn.Module):
         return name == "forward" and _module(kind) not in LIBRARIES
-    return issubclass(kind, Part) and any(name in vars(base) for base in kind.__mro__ if _module(base) in OURS)
+    return issubclass(kind, Part) and any(name in vars(base) for base in kind.__mro__ if _module(base) in PACKAGES)
 
 
 def _described(owner: Any) -> str:
     kind = _kind(owner)
     if issubclass(kind, nn.Module):
         return f"the network {kind.__module__}:{kind.__qualname__}"
-    base = [base for base in kind.__mro__ if issubclass(base, Part) and base is not Part and _module(base) in OURS][-1]
+    base = [base for base in kind.__mro__ if issubclass(base, Part) and base is not Part and _module(base) in PACKAGES][
+        -1
+    ]
     name = getattr(getattr(owner, "config", None), "name", None) or kind.Config.model_fields["name"].default
     return f"{base.__name__.lower()} {name} ({kind.__module__}:{kind.__qualname__})"
 
@@ -83,5 +85,5 @@ def _described(owner: Any) -> str:
 def _whereabouts(frame: FrameType) -> str:
     """At which node, in which round, counted from 1, where the hook was given a node."""
     node = frame.f_locals.get("node")
-    number, finished = getattr(node, "id", None), getattr(node, "round", None)
-    return "" if number is None or finished is None else f", at node {number} in round {finished + 1}"
+    number, round = getattr(node, "id", None), getattr(node, "round", None)
+    return "" if number is None or round is None else f", at node {number} in round {max(round, 1)}"

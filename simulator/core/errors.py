@@ -55,6 +55,14 @@ def wrong(where: str, what: str, advice: str = "") -> InputError:
     return InputError(Problem(where, what, advice))
 
 
+def diverged(node: int, round: int, what: str) -> RunError:
+    """That training has diverged at ``node`` in ``round``; ``what`` says what it has, and begins with a noun."""
+    return RunError(
+        f"training diverged: in round {round} node {node} has {what} that are not finite.\n"
+        "    Lower training.optimizer.lr, or lengthen training.schedule.warmup."
+    )
+
+
 def did_you_mean(name: str, known: Sequence[str], noun: str) -> str:
     """Advice for an unknown name: the nearest known one, and all known ones."""
     close = get_close_matches(name, known, n=1, cutoff=0.5)

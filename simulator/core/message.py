@@ -1,4 +1,4 @@
-"""What one node sends to one neighbour in one round: named tensors in one envelope."""
+"""What one node sends to one neighbour in one exchange of a round: named tensors in one envelope."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 ENVELOPE = "__envelope__"
+ROUNDS = 2**40  # more than a run can have: round and exchange travel as one number
 
 
 class Envelope(NamedTuple):
@@ -20,9 +21,10 @@ class Envelope(NamedTuple):
     Attributes:
         sender: node id.
         receiver: node id.
-        round: in which it was sent.
+        round: in which it was sent, counted from 1.
         bytes_by_part: algorithmic bytes, what the tensors hold, part by part.
         wire_bytes: length of the encoded message.
+        exchange: of the round, counted from 1.
     """
 
     sender: int
@@ -30,11 +32,14 @@ class Envelope(NamedTuple):
     round: int
     bytes_by_part: Mapping[str, int]
     wire_bytes: int
+    exchange: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Named tensors ("parameters", "idkd.labels", ...) from ``sender`` to ``receiver``, sent in ``round``.
+    """Named tensors ("parameters", "idkd.labels", ...) from ``sender`` to ``receiver``, in an exchange of a round.
+
+    Rounds and exchanges are counted from 1.
 
     A message is never changed once sent: its tensors may be shared with other receivers, so a sender must not write
     to them again.
@@ -44,13 +49,15 @@ class Message:
     receiver: int
     round: int
     parts: Mapping[str, Tensor]
+    exchange: int = 1
 
     @property
     def envelope(self) -> Envelope:
         """The message without its contents. Nothing is encoded: sizes depend on names, types and shapes alone."""
         sizes = {name: tensor.nbytes for name, tensor in self.parts.items()}
         signature = tuple((name, tensor.dtype, tuple(tensor.shape)) for name, tensor in self.parts.items())
-        return Envelope(self.sender, self.receiver, self.round, sizes, _overhead(signature) + sum(sizes.values()))
+        wire = _overhead(signature) + sum(sizes.values())
+        return Envelope(self.sender, self.receiver, self.round, sizes, wire, self.exchange)
 
     def to(self, device: torch.device) -> Message:
         """The message with all its tensors on ``device``."""
@@ -59,9 +66,11 @@ class Message:
     def encode(self) -> bytes:
         """The message as safetensors.
 
-        Sender, receiver and round travel as one small tensor, so that the header's length does not depend on them.
+        Sender, receiver, round and exchange travel as one small tensor, so that the header's length does not depend on
+        them.
         """
-        envelope = torch.tensor([self.sender, self.receiver, self.round], dtype=torch.int64)
+        when = self.round + (self.exchange - 1) * ROUNDS
+        envelope = torch.tensor([self.sender, self.receiver, when], dtype=torch.int64)
         return save({ENVELOPE: envelope} | {name: _apart(tensor) for name, tensor in self.parts.items()})
 
     @classmethod
@@ -76,10 +85,11 @@ class Message:
             envelope = parts.pop(ENVELOPE)
             if envelope.dtype != torch.int64:
                 raise ValueError("its envelope does not hold whole numbers")
-            sender, receiver, round = envelope.tolist()
+            sender, receiver, when = envelope.tolist()
         except Exception as error:  # safetensors raises its own type, which is not part of its public interface
             raise ValueError(f"not a message: {error}") from error
-        return cls(sender, receiver, round, parts)
+        exchange, round = divmod(when, ROUNDS)
+        return cls(sender, receiver, round, parts, exchange + 1)
 
 
 def _apart(tensor: Tensor) -> Tensor:

@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
 
 from simulator.core.declaration import Declared
 from simulator.core.errors import Problem
 from simulator.core.input_transform import InputTransform
-from simulator.core.linear_memory import Memory, Pace
 from simulator.core.message import Message
 from simulator.core.plan import Plan
-from simulator.core.registry import Part, Registry
+from simulator.core.registry import Part, PartSettings, Registry
 from simulator.core.report import FinishedRun, Section
 from simulator.core.samples import Batch
 from simulator.core.soft_labels import SoftLabels
+from simulator.core.traits import Traits
 
 if TYPE_CHECKING:
     from simulator.core.node import Node
-
-NEEDS = {
-    "public_data": "Give the nodes a public set, for example data.public: {dataset: photo_patches, samples: 1000}.",
-    "exits": "Choose a network with internal classifiers, for example model: multi_exit_video.",
-    "validation_data": "Set aside a share of each node's pool, for example data.validation: 0.1.",
-    "verified_data": "Set aside a small clean part of each node's pool, for example data.verified: {share: 0.05}.",
-}
 
 
 class Method(Part):
@@ -37,9 +30,13 @@ class Method(Part):
         input_transform, setup
         for each round:
             before_round
+            for each exchange before training that its `Traits` declare:
+                early_outgoing                        # once a neighbour
+                ---- messages travel ----
+                early_incoming                        # once, with all messages
             for each local step:
                 losses = cross_entropy(model(images), targets), one a sample
-                losses = per_sample_loss(losses)          # losses[i] may depend on sample i only
+                losses = per_sample_loss(losses)          # losses[i] of sample i alone, if row_wise
                 losses.mean().backward(), or combine_gradients
                 gradient += weight_decay * parameters
                 before_step                               # node.gradient may be changed in place
@@ -59,50 +56,19 @@ class Method(Part):
     Attributes:
         neutral: settings under which training is bit-identical to not using the method (tested for every method);
             None where there can be none, with the reason in the class docstring.
-        stackable: whether nodes with this method can be trained in step with each other, by the stacked trainer. Not
-            where ``per_sample_loss`` differentiates through ``node.model``, or looks at what other nodes' steps change.
-        row_wise: whether the loss of a sample depends on that sample alone. Where not, there is no gradient sample by
-            sample, and methods with ``combine_gradients`` are refused beside this one.
-        beside_gradients: how private samples get into what the node sends by other ways than the gradients of its
-            steps, as the end of a sentence that begins with the method's name; empty where they do not. Gradients made
-            private do not cover it.
-        protects: whether its random numbers protect the node. In a deployment, all the node's numbers then come from
-            `Secrets` of its own, and not from the experiment's seed.
     """
 
     neutral: ClassVar[Mapping[str, Any] | None] = {}
-    stackable: ClassVar[bool] = True
-    row_wise: ClassVar[bool] = True
-    beside_gradients: ClassVar[str] = ""
-    protects: ClassVar[bool] = False
 
     @classmethod
-    def needs(cls, config: Any) -> frozenset[str]:
-        """What the experiment must offer under ``config``: names in `NEEDS`; checked before the run starts."""
-        return frozenset()
-
-    @classmethod
-    def changes_steps(cls, config: Any) -> bool:
-        """Whether ``before_round`` sets ``node.local_steps``, so that nodes may take different numbers of steps."""
-        return False
-
-    @classmethod
-    def loss_use(cls, config: Any) -> Literal["watches", "changes", "replaces"]:
-        """What ``per_sample_loss`` does with the losses that it is given, where it is overridden.
-
-        One that replaces them throws away what methods before it made of them, and is refused after one that changes.
-        """
-        return "changes"
+    def traits(cls, config: Any) -> Traits:
+        """What the method declares under ``config``; by default nothing, which is read strictly."""
+        return Traits()
 
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
         """Problems of ``config`` within ``plan``; ``where`` is counted from the method's own block."""
         return ()
-
-    @classmethod
-    def may_stop(cls, config: Any) -> bool:
-        """Whether it may call ``node.stop``: then no round begins before the last one is over everywhere."""
-        return False
 
     @classmethod
     def check_network(cls, config: Any, network: nn.Module) -> Iterable[Problem]:
@@ -113,19 +79,6 @@ class Method(Part):
     def sections(cls, config: Any, record: FinishedRun) -> Sequence[Section]:
         """What this method has to say in the report of a finished run."""
         return ()
-
-    @classmethod
-    def keeps_apart(cls, config: Any) -> bool:
-        """Whether `mixes_with` may say no."""
-        return False
-
-    @classmethod
-    def memory(cls, config: Any, pace: Pace) -> Memory | None:
-        """By what linear maps an update reaches later messages otherwise than by mixing; None: nobody says.
-
-        `Memory()` says that it does not. Exact accounts of privacy refuse what nobody says, and what is not linear.
-        """
-        return None
 
     @classmethod
     def labels_told(cls, config: Any, parts: Mapping[str, Tensor], sender: int, classes: int) -> SoftLabels | None:
@@ -150,7 +103,7 @@ class Method(Part):
         """Before local training."""
 
     def per_sample_loss(self, node: Node, batch: Batch, logits: Tensor, losses: Tensor) -> Tensor:
-        """float [B]: the losses to train on; row i may depend on sample i only, unless ``row_wise`` is False."""
+        """float [B]: the losses to train on; row i depends on sample i only where `traits` say row_wise."""
         return losses
 
     def combine_gradients(self, node: Node, batch: Batch, gradients: Tensor) -> None:
@@ -177,6 +130,17 @@ class Method(Part):
         values out of bounds, is refused before ``incoming`` sees it.
         """
         return {}
+
+    def early_outgoing(self, node: Node, message: Message) -> Message:
+        """The message of an exchange before local training, as it shall leave; ``message.exchange`` says which one."""
+        return message
+
+    def early_parts(self, node: Node, sender: int, round: int, exchange: int) -> Mapping[str, Declared]:
+        """What ``early_outgoing`` adds to messages of node ``sender`` in an ``exchange`` of ``round``; see `parts`."""
+        return {}
+
+    def early_incoming(self, node: Node, exchange: int, inbox: Sequence[Message]) -> None:
+        """Take in the messages of an ``exchange`` before local training, ordered by sender."""
 
     def objection(self, node: Node, message: Message) -> str | None:
         """What is wrong with a message whose parts are as declared; see `Mixer.objection`."""
@@ -212,3 +176,8 @@ class Method(Part):
 
 
 METHODS: Registry[Method] = Registry("methods")
+
+
+def traits_of(settings: PartSettings) -> Traits:
+    """What the method that ``settings`` name declares under them."""
+    return METHODS.load(settings.name).traits(settings)

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from simulator.core.declaration import Declared
 from simulator.core.errors import Problem
-from simulator.core.linear_memory import Memory, Pace
 from simulator.core.message import Message
 from simulator.core.plan import Plan
 from simulator.core.registry import Part, Registry
+from simulator.core.traits import MixerTraits
 
 if TYPE_CHECKING:
     from simulator.core.node import Node
@@ -26,6 +26,11 @@ class Mixer(Part, ABC):
     the messages travel; ``mix``. Sums must run in order of node id, so that results do not depend on the order of
     arrival.
     """
+
+    @classmethod
+    def traits(cls, config: Any) -> MixerTraits:
+        """What the mixer declares under ``config``; by default nothing, which is read strictly."""
+        return MixerTraits()
 
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
@@ -41,14 +46,6 @@ class Mixer(Part, ABC):
     def keeps_sum(cls, config: Any, plan: Plan) -> bool:
         """Whether `mix` keeps, in every round, the sum over the nodes of what they hold after training."""
         return False
-
-    @classmethod
-    def memory(cls, config: Any, pace: Pace) -> Memory | None:
-        """What it sends and makes of what is mixed, as linear maps; None: nobody says, or they are not. See `Memory`.
-
-        Exact accounts of privacy refuse what nobody says.
-        """
-        return None
 
     def before_round(self, node: Node) -> None:
         """Before local training."""
@@ -80,9 +77,12 @@ class Mixer(Part, ABC):
         """
         return None
 
-    def answer(self, node: Node, inbox: Sequence[Message]) -> None:
-        """Combine the parts of neighbours that ask in the middle of a round; `outgoing` has been called for them."""
-        raise TypeError(f"{type(self).__name__} must override answer")
+    def early_incoming(self, node: Node, exchange: int, inbox: Sequence[Message]) -> None:
+        """Take in the messages of an exchange after which the round goes on, ordered by sender.
+
+        Where averaging is pairwise, these are of a neighbour that asks, in exchange 1; what `outgoing` hands out next
+        is the answer to it.
+        """
 
     def shown(self, node: Node, message: Message) -> Tensor | None:
         """float [parameters]: the node's model as the receiver of ``message``, with a memory, knows it from now on.

@@ -23,7 +23,7 @@ class RunInfo:
     rounds: int
     nodes: int
     parameters: int
-    start_round: int
+    rounds_done: int
     settings: Mapping[str, Any]
     notes: tuple[str, ...]
 
@@ -55,12 +55,12 @@ class Observer:
         """Before the first superstep."""
 
     def sent(self, round: int, messages: Sequence[Envelope]) -> None:
-        """All messages of a round, ordered by sender and receiver."""
+        """All messages of ``round``, counted from 1, ordered by exchange, sender and receiver."""
 
     def evaluated(self, round: int, metrics: Sequence[Metric], speed: Speed) -> None:
         """After an evaluation, when ``round`` rounds are finished; nodes in order, the network last."""
 
-    def recorded(self, metrics: Sequence[Metric]) -> None:
+    def logged(self, metrics: Sequence[Metric]) -> None:
         """Metrics that methods logged in a round without an evaluation."""
 
     def saved(self, name: str, artifact: Artifact) -> None:

@@ -44,7 +44,8 @@ class Draft:
 
     def sent(self, node: Node, messages: Sequence[Message]) -> None:
         """Keep what is about to travel."""
-        self._tensors["receivers"] = torch.tensor([message.receiver for message in messages], dtype=torch.int64)
+        if messages:  # an exchange before may have had some
+            self._tensors["receivers"] = torch.tensor([message.receiver for message in messages], dtype=torch.int64)
         for name in sorted({name for message in messages for name in message.parts}):
             self._keep(f"sent/{name}", {m.receiver: m.parts[name] for m in messages if name in m.parts})
         shown = {message.receiver: node.mixer.shown(node, message) for message in messages}
@@ -58,7 +59,7 @@ class Draft:
     def finished(self, node: Node) -> Recording:
         """The recording, once the node has mixed and counted the round."""
         self._model("mixed", node)
-        return Recording(node.round, node.id, self._tensors)
+        return Recording(node.finished, node.id, self._tensors)
 
     def _model(self, name: str, node: Node) -> None:
         if name not in self._without:

@@ -25,8 +25,9 @@ def generator(seed: int, purpose: str, *, node: int | None = None, round: int = 
 def torch_seed(seed: int, purpose: str) -> Iterator[None]:
     """Seed torch's global generator inside the block and restore it after.
 
-    For the initialisation of modules, which knows no other generator.
+    For the initialisation of modules, which knows no other generator. Only the CPU's: modules are made there, and
+    `torch.manual_seed` would also keep a stack trace at every call, for each kind of device that is not there.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(generator(seed, purpose).integers(2**63)))
+        torch.default_generator.manual_seed(int(generator(seed, purpose).integers(2**63)))
         yield

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from inspect import Parameter, signature
+from weakref import WeakSet
 
 from simulator.core.errors import wrong
 
+_PASSED: WeakSet[type] = WeakSet()  # classes are loaded many times in a run
+
 
 def check_signatures(part: type, root: type) -> None:
-    """Compare what ``part`` overrides with what it overrides.
+    """Compare what ``part`` overrides with what it overrides, once for a class that passes.
 
     Args:
         part: the class of a part.
@@ -17,11 +20,14 @@ def check_signatures(part: type, root: type) -> None:
     Raises:
         InputError: naming the first function that cannot be called as it will be.
     """
+    if part in _PASSED:
+        return
     kinds = [base for base in part.__mro__[1:] if base not in (root, object)]
     for name in vars(part):
         declared = next((vars(base)[name] for base in kinds if name in vars(base)), None)
         if declared is not None and not name.startswith("_") and callable(getattr(part, name)):
             _check_call(part, name, next(getattr(base, name) for base in kinds if name in vars(base)))
+    _PASSED.add(part)
 
 
 def _check_call(part: type, name: str, declared: object) -> None:

@@ -47,22 +47,23 @@ def gossip(message: Message, context: Context) -> Message:
 
 @app.train("relay")
 def relay(message: Message, context: Context) -> Message:
-    """The plane relay: one round, its messages carried by the ServerApp.
+    """The plane relay: one exchange of a round, its messages carried by the ServerApp.
 
     Raises:
         InputError: this is not the node or the experiment that is asked for, or its key is not there.
         RunError: training diverged, or a message that is needed is missing or refused.
     """
-    from simulator.deployment.relay import do_round
+    from simulator.deployment.relay import do_exchange
 
     node_folder, manifest = _node_folder(context), RunManifest.read(context.run_config)
     node_folder.check(manifest)
     try:
         orders = unpacked(message)
         round, mail = whole(orders, "round", 0, manifest.rounds), sealed(orders, "from-")
+        exchange = whole({"exchange": 1, **orders}, "exchange", 1, manifest.exchanges)
     except Misshapen as error:
         raise _not_followed(node_folder, error) from error
-    return Message(packed(do_round(node_folder, manifest, round, mail)), reply_to=message)
+    return Message(packed(do_exchange(node_folder, manifest, round, mail, exchange)), reply_to=message)
 
 
 def _not_followed(node_folder: NodeFolder, error: Misshapen) -> RunError:

@@ -18,7 +18,7 @@ from simulator.deployment.collecting import Collection
 from simulator.deployment.node_folder import finished_rounds
 from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.transport.certificates import name_of
-from simulator.runs.build import ExperimentNodes, Simulation
+from simulator.runs.build import Simulation
 from simulator.runs.launch import run_simulation
 from simulator.runs.run import Run
 
@@ -36,7 +36,6 @@ class Collected(Backend):
         Raises:
             InputError: the folder is none of a deployment, or a node's part is missing.
         """
-        assert isinstance(blueprint, ExperimentNodes)  # what Simulation.of makes
         manifest = _manifest(self._folder)
         folders = [self._folder / "nodes" / name_of(node) / "state" / manifest.run for node in range(manifest.nodes)]
         for folder in folders:

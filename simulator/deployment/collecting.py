@@ -7,14 +7,15 @@ from pathlib import Path
 
 from torch import Tensor
 
-from simulator.core.backend import Order, Replies, Reply
+from simulator.config.planning import exchanges
+from simulator.core.backend import Blueprint, Order, Replies, Reply
 from simulator.core.errors import wrong
 from simulator.core.node import Place
 from simulator.deployment.testimony import Testimony
-from simulator.deployment.transport.saved_rounds import SavedRounds, Step
+from simulator.deployment.transport.saved_rounds import SavedRounds, Step, sending
 from simulator.deployment.transport.wire import joined
 from simulator.rounds.synchronous import place
-from simulator.runs.build import ExperimentNodes, run_schedule
+from simulator.runs.build import run_schedule
 
 
 class Collection:
@@ -53,18 +54,18 @@ class Collection:
             raise KeyboardInterrupt
         if wanted != Order():
             steps.append((self.round, "close"))
-        if order.work:
-            steps.append((self.round, "work"))
-            self.round += 1
+        if order.send is not None:
+            steps.append((self.round, sending(order.send, self._testimony.exchanges)))
+            self.round += order.train
         return lambda: self._collect(steps)
 
     @classmethod
-    def of(cls, nodes: ExperimentNodes, folders: Sequence[Path], wait: Callable[[], None]) -> Collection:
+    def of(cls, nodes: Blueprint, folders: Sequence[Path], wait: Callable[[], None]) -> Collection:
         """The replies of all nodes of an experiment."""
         experiment = nodes.experiment
         network = experiment.topology.build(experiment.seed)
         names = frozenset(settings.name for settings in experiment.methods)
-        testimony = Testimony(nodes.module().initial, names)
+        testimony = Testimony(nodes.module().initial, names, exchanges(experiment))
         due = run_schedule(experiment).due
         return cls(folders, due, wait, lambda round, node: place(network.at(round), node), testimony)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 
 from simulator.core.errors import wrong
+from simulator.core.user_code.files import CODE, UserFile, check_kept, texts
 from simulator.deployment.instructions import app_project, connection, node_script, readme, superlink_script
 from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.transport.certificates import Authority, Identity, name_of, supernode_key
@@ -66,8 +67,18 @@ def _check_superlink(address: str) -> None:
         raise wrong("--superlink", what, "Give its host's number, or a longer name.")
 
 
-def write_folder(out: Path, experiment: str, manifest: RunManifest, topology: Topology, addresses: Addresses) -> None:
+def write_folder(
+    out: Path,
+    experiment: str,
+    manifest: RunManifest,
+    topology: Topology,
+    addresses: Addresses,
+    files: Sequence[UserFile] = (),
+) -> None:
     """Write a deployment into the new folder ``out``.
+
+    A node executes the files that lie in its own folder, and no others: they come to its host as its keys do, by hand,
+    and never in a message. By its name in the experiment, each must have the hash that all nodes have agreed on.
 
     Args:
         out: the folder.
@@ -75,6 +86,7 @@ def write_folder(out: Path, experiment: str, manifest: RunManifest, topology: To
         manifest: of the run.
         topology: who is whose neighbour.
         addresses: where everything listens.
+        files: of the user's, that the experiment names.
 
     Raises:
         InputError: the folder exists or cannot be written.
@@ -82,6 +94,10 @@ def write_folder(out: Path, experiment: str, manifest: RunManifest, topology: To
     try:
         out.mkdir(PRIVATE, parents=True)
         _write_all(out, experiment, manifest, topology, addresses)
+        for folder in (out, *(out / "nodes" / name_of(node) for node in range(topology.num_nodes))):
+            for name, text in texts(files).items():
+                _write(folder / CODE / name, text)
+            check_kept(files, folder)
     except FileExistsError as error:
         raise wrong(str(out), "exists already.", "Choose another folder.") from error
     except OSError as error:

@@ -91,6 +91,7 @@ them. Clocks must agree within seconds.
 | `superlink/` | the SuperLink's host | its certificate and key |
 | `app/`, `experiment.yaml` | with `superlink/` | the run's configuration |
 | `nodes/node-N/` | node N's host, nobody else's | its certificate and keys, `node.yaml`, its state |
+| `nodes/node-N/code/` | with it | the code that the experiment names: read it before the node executes it |
 
 Copy each part over a secure channel (scp): whoever has a node's folder is that node. All keys are pinned here and never
 taken from the SuperLink. To change an address, edit `node.yaml` of the node and of its neighbours.

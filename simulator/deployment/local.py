@@ -28,7 +28,6 @@ from simulator.deployment.processes import Processes
 from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.settings import FlowerSettings
 from simulator.deployment.transport.certificates import name_of
-from simulator.runs.build import ExperimentNodes
 
 POLL = 0.02  # seconds between two looks at the nodes' disks
 ASK = 10.0  # seconds between two questions for the run's status, each of which starts a process
@@ -56,7 +55,6 @@ class Flower(Backend):
             InputError: the experiment cannot be deployed.
             RunError: Flower does not start.
         """
-        assert isinstance(blueprint, ExperimentNodes)  # what Simulation.of makes
         plan = DeploymentPlan.of(blueprint, self.config)
         self._run: str | None = None
         self._asked = self._finished = 0.0
@@ -65,7 +63,7 @@ class Flower(Backend):
             self.folder = Path(opened.enter_context(temporary)) / "deployment"
             opened.enter_context(guarded(self.folder))  # before there is a key or a process
             addresses = loopback(plan.manifest.nodes)
-            write_folder(self.folder, plan.experiment, plan.manifest, plan.topology, addresses)
+            write_folder(self.folder, plan.experiment, plan.manifest, plan.topology, addresses, plan.files)
             environment = _environment(self.folder, addresses)
             self.processes = Processes(self.folder, environment)
             self._control = Control(self.folder, self.processes.environment)

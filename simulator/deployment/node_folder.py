@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +82,7 @@ class NodeFolder:
 
     @property
     def public_keys(self) -> dict[int, bytes]:
-        """The neighbours'."""
+        """The public keys of the neighbours, by node."""
         return {node: bytes.fromhex(key) for node, key in self.keys.items()}
 
     def private_key(self) -> bytes:
@@ -110,14 +110,13 @@ class NodeFolder:
         from simulator.deployment.transport.peer import Peer
         from simulator.deployment.transport.saved_rounds import SavedRounds
         from simulator.rounds.synchronous import place
-        from simulator.runs.build import ExperimentNodes, Simulation, protects, run_schedule
+        from simulator.runs.build import Simulation, protects, run_schedule
 
         torch.set_num_threads(1)  # as in every other backend, so that sums run in the same order
         simulation = Simulation.of(self.experiment())
         network, blueprint = simulation.network, simulation.blueprint
-        assert isinstance(blueprint, ExperimentNodes)  # what Simulation.of makes
         if protects(simulation.experiment):
-            blueprint = replace(blueprint, secrets=self._secrets(run))
+            blueprint = blueprint.with_secrets(self._secrets(run))
         worker = Worker(blueprint, [self.node])
         due = run_schedule(simulation.experiment).due
         return Peer(

@@ -26,7 +26,7 @@ def take_part(folder: NodeFolder, manifest: RunManifest, until: int, deadline: f
     patience = Patience(manifest.join_timeout, manifest.round_timeout, bears_losses(folder.experiment()))
     peer = folder.peer(manifest.run)
     before = peer.resume()
-    outbox = Outbox(peer.round, before)
+    outbox = Outbox(peer.position + 1, before, peer.positions)
     expected = peer.expected(folder.neighbours, manifest.rounds)
     neighbours = Neighbours(
         folder.node, manifest.run, outbox, folder.listen, folder.neighbours, identity, patience, expected

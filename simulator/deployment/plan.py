@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from simulator.config.experiment import Experiment
 from simulator.config.parsing import load_part
-from simulator.core.backend import BACKENDS
+from simulator.config.planning import exchanges
+from simulator.core.backend import BACKENDS, Blueprint
 from simulator.core.errors import wrong
+from simulator.core.user_code.files import UserFile
 from simulator.deployment.run_manifest import RunManifest, fingerprint, own_version
 from simulator.deployment.settings import FlowerSettings
-from simulator.runs.build import ExperimentNodes, Simulation, run_schedule
+from simulator.runs.build import Simulation, run_schedule
 from topologies import Topology
 
 
 @dataclass(frozen=True)
 class DeploymentPlan:
-    """What a deployment is made of: the file that all nodes get, the manifest of the run, and all links."""
+    """What a deployment is made of: the file that all nodes get, the manifest of the run, all links, users' files."""
 
     experiment: str
     manifest: RunManifest
     topology: Topology
+    files: Sequence[UserFile] = ()
 
     @classmethod
-    def of(cls, nodes: ExperimentNodes, settings: FlowerSettings) -> DeploymentPlan:
+    def of(cls, nodes: Blueprint, settings: FlowerSettings) -> DeploymentPlan:
         """The plan for the nodes of one experiment.
 
         Raises:
@@ -43,12 +47,13 @@ class DeploymentPlan:
             nodes=topology.num_nodes,
             edges=" ".join(f"{sender}>{receiver}" for sender, receiver in topology.edges()),
             rounds=experiment.rounds,
+            exchanges=exchanges(experiment),
             phase=settings.phase,
             round_timeout=settings.round_timeout,
             phase_timeout=settings.phase_timeout,
             join_timeout=settings.join_timeout,
         )
-        return cls(text, manifest, topology)
+        return cls(text, manifest, topology, experiment.user_parts.files)
 
 
 def deployable(experiment: Experiment, **changes: Any) -> Experiment:
@@ -70,7 +75,6 @@ def plan(experiment: Experiment) -> DeploymentPlan:
     settings = experiment.backend
     assert isinstance(settings, FlowerSettings)  # see `deployable`
     nodes = Simulation.of(experiment).blueprint
-    assert isinstance(nodes, ExperimentNodes)  # what Simulation.of makes
     return DeploymentPlan.of(nodes, settings)
 
 
@@ -90,6 +94,9 @@ def _check(experiment: Experiment, networks: int) -> None:
     if experiment.mode != "synchronous":
         what = "asynchronous mode runs on a simulated clock, and a deployment on real ones."
         raise wrong("mode", what, "Set mode: synchronous, or another backend.")
+    if handed := sorted(name for _, name in experiment.user_parts.classes):
+        what = f"{handed[0]} is known to this Python process alone, and hosts take code from files that they have."
+        raise wrong("backend", what, "Put the class into a file and name it there: my_file.py:Class.")
     if networks > 1:
         what = "several networks run as one cannot be deployed."
         raise wrong("backend", what, "Choose backend: local for replicas.")

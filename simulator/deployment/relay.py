@@ -1,8 +1,9 @@
-"""A round of the plane relay at one node: a process of its own, which knows of the round before what is on the disk."""
+"""An exchange of the plane relay at one node: a process of its own, which knows of the run what is on the disk."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from simulator.core.errors import RunError
@@ -10,60 +11,122 @@ from simulator.core.message import Message
 from simulator.deployment.node_folder import NodeFolder
 from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.tolerance import bears_losses
+from simulator.deployment.transport.expected import Expected
+from simulator.deployment.transport.heard import Heard
 from simulator.deployment.transport.inspection import Refused, refusal
 from simulator.deployment.transport.peer import Peer
+from simulator.deployment.transport.positions import named
 from simulator.deployment.transport.sealing import Seals
 
 
-def do_round(node_folder: NodeFolder, manifest: RunManifest, round: int, mail: Mapping[int, bytes]) -> dict[str, Any]:
-    """Mix what the neighbours sent in the round before, train, and seal what goes to them.
+def do_exchange(
+    node_folder: NodeFolder, manifest: RunManifest, round: int, mail: Mapping[int, bytes], exchange: int = 1
+) -> dict[str, Any]:
+    """Take in what the neighbours sent in the exchange before, and seal what goes to them in this one.
+
+    The first exchange of a round ends the round before it. A node is whole only between rounds, so a round is worked
+    from its beginning every time, with what its earlier exchanges have brought, which is on the disk; what was heard
+    once stands, and other mail of the same exchange is not looked at.
 
     Args:
         node_folder: the node's.
         manifest: of the run.
         round: how many are finished when this one begins.
-        mail: what each neighbour has sealed in the round before.
+        mail: what each neighbour has sealed in the exchange before.
+        exchange: of the round.
 
     Returns:
         "round", and as "to-N" what is sealed for neighbour N; nothing after the last round.
 
     Raises:
         InputError: the node's key is not there.
-        RunError: training diverged, or a message that is needed is missing or refused.
+        RunError: training diverged, a message that is needed is missing or refused, or what was before this exchange is
+            not on the disk.
     """
     seals = Seals(manifest.run, node_folder.node, node_folder.private_key(), node_folder.public_keys)
     peer = node_folder.peer(manifest.run)
-    if not peer.go_to(round):
-        _finish_round(peer, seals, round - 1, mail, bears_losses(node_folder.experiment()))
+    if exchange > peer.positions.exchanges:
+        raise RunError(f"node {peer.node} is asked for {named(round + 1, exchange)}, and its rounds have fewer.")
+    before, expected = peer.positions.of(round + 1, exchange) - 1, peer.expected((), manifest.rounds)
+    letters = Mail(mail, before, seals, expected, bears_losses(node_folder.experiment()))
+    if exchange == 1 and not peer.go_to(round):
+        _begin(peer, round - 1)
+        _work(peer, peer.positions.exchanges, letters)
+        peer.absorb(letters.heard(peer))
+    _begin(peer, round)
     peer.close()
-    messages = peer.work() if round < manifest.rounds else []
+    messages = _work(peer, exchange, letters) if round < manifest.rounds else []
     return {"round": round, **{f"to-{message.receiver}": seals.seal(message) for message in messages}}
 
 
-def _finish_round(peer: Peer, seals: Seals, round: int, mail: Mapping[int, bytes], tolerant: bool) -> None:
-    """Work the round again, since a node is whole only between rounds, and mix what has come of it."""
+@dataclass(frozen=True)
+class Mail:
+    """What has come in one exchange.
+
+    Attributes:
+        sealed: by each sender.
+        position: of the exchange.
+        seals: of the node.
+        expected: what it may hold.
+        tolerant: whether a round goes on without messages that are missing or refused.
+    """
+
+    sealed: Mapping[int, bytes]
+    position: int
+    seals: Seals
+    expected: Expected
+    tolerant: bool
+
+    def heard(self, peer: Peer) -> Heard:
+        """What ``peer`` has heard in the exchange that it is in: as it was kept, or else from this mail.
+
+        Raises:
+            RunError: the mail is of another exchange, or a message that is needed is missing or refused.
+        """
+        if heard := peer.remembered():
+            return heard
+        if peer.position != self.position:
+            now, then = peer.positions.named(peer.position), peer.positions.named(self.position)
+            what = f"node {peer.node} is given the mail of {then}, and has nothing of {now} on its disk."
+            raise RunError(f"{what}\n    Exchanges of a round follow each other: none may be left out.")
+        return self._opened(peer, peer.senders())
+
+    def _opened(self, peer: Peer, senders: list[int]) -> Heard:
+        heard, now = Heard(), peer.positions.named(peer.position)
+        for sender, data in sorted(self.sealed.items()):
+            if sender in peer.lost:
+                continue
+            try:
+                heard.messages.append(self._message(peer, data, sender, senders))
+            except Refused as said:
+                print(f"{now}: {said}", flush=True)
+                heard.refused.append(sender)
+        silent = sorted(set(senders) - {message.sender for message in heard.messages})
+        heard.lost = [other for other in silent if other in heard.refused or self.expected.needed(other, peer.position)]
+        if heard.lost and not self.tolerant:
+            what = f"node {peer.node} is to go on with {now}, and has nothing that it can use of nodes {heard.lost}"
+            raise RunError(f"{what}; this experiment's mixer or methods need every message.")
+        if heard.lost:
+            print(f"{now}: going on without the messages of nodes {heard.lost}", flush=True)
+        return heard
+
+    def _message(self, peer: Peer, data: bytes, sender: int, senders: list[int]) -> Message:
+        round, exchange = peer.positions.split(peer.position)
+        message = self.seals.open(data, sender, round, exchange)
+        if sender not in senders:
+            raise refusal(sender, round, "comes over a link that is not there in this round", exchange)
+        self.expected.inspect(message)
+        return message
+
+
+def _begin(peer: Peer, round: int) -> None:
     if not peer.go_to(round):
-        raise RunError(f"node {peer.node} is asked to end round {round}, and has nothing of it on its disk.")
-    peer.work()
-    senders, messages, refused = peer.senders(round), list[Message](), list[int]()
-    for sender, data in sorted(mail.items()):
-        try:
-            messages.append(_opened(peer, seals, data, sender, round, senders))
-        except Refused as said:
-            print(f"round {round}: {said}", flush=True)
-            refused.append(sender)
-    missing = sorted(set(senders) - {message.sender for message in messages})
-    if missing and not tolerant:
-        what = f"node {peer.node} is to mix round {round}, and has nothing that it can use of nodes {missing}"
-        raise RunError(f"{what}; this experiment's mixer or methods need every message.")
-    if missing:
-        print(f"round {round}: going on without the messages of nodes {missing}", flush=True)
-    peer.absorb(messages, missing, refused)
+        raise RunError(f"node {peer.node} is asked to go on with round {round + 1}, and has nothing of it on its disk.")
 
 
-def _opened(peer: Peer, seals: Seals, data: bytes, sender: int, round: int, senders: list[int]) -> Message:
-    message = seals.open(data, sender, round)
-    if sender not in senders:
-        raise refusal(sender, round, "comes over a link that is not there in this round")
-    peer.inspect(message)
-    return message
+def _work(peer: Peer, exchange: int, mail: Mail) -> list[Message]:
+    """Work the round from its beginning, up to the messages of an ``exchange``."""
+    messages = peer.begin()
+    while peer.exchange < exchange:
+        messages = peer.hear(mail.heard(peer))
+    return messages

@@ -1,8 +1,8 @@
-"""The plane relay at the ServerApp: a mailbox for every node and round; what is in the mail it cannot read."""
+"""The plane relay at the ServerApp: a mailbox for every node and exchange; what is in the mail it cannot read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from simulator.deployment.messenger import Messenger
@@ -11,17 +11,26 @@ from simulator.deployment.run_manifest import RunManifest
 
 
 def relay(messenger: Messenger, manifest: RunManifest, start: int) -> None:
-    """Take all nodes through the rounds from ``start`` on, in step.
+    """Take all nodes through the rounds from ``start`` on, in step, a message to every node an exchange.
 
     Raises:
         RuntimeError: a node cannot go on, or does not answer.
     """
     mail: dict[int, dict[str, Any]] = {}
-    for round in range(start, manifest.rounds + 1):
-        contents = {node: {"round": round, **mail.get(node, {})} for node in messenger.nodes}
+    for round, exchange in steps(manifest, start):
+        now = {"round": round, "exchange": exchange} if exchange > 1 else {"round": round}
+        contents = {node: {**now, **mail.get(node, {})} for node in messenger.nodes}
         replies = messenger.ask("train.relay", contents, manifest.phase_timeout)
         mail = route(replies, manifest.links)
-        print(f"all nodes have finished {round} of {manifest.rounds} rounds", flush=True)
+        if exchange == 1:
+            print(f"all nodes have finished {round} of {manifest.rounds} rounds", flush=True)
+
+
+def steps(manifest: RunManifest, start: int) -> Iterator[tuple[int, int]]:
+    """Round and exchange of all that nodes are asked for, the end of the last round included."""
+    for round in range(start, manifest.rounds):
+        yield from ((round, exchange) for exchange in range(1, manifest.exchanges + 1))
+    yield manifest.rounds, 1
 
 
 def route(replies: Mapping[int, Mapping[str, Any]], links: frozenset[tuple[int, int]]) -> dict[int, dict[str, Any]]:

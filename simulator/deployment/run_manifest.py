@@ -29,6 +29,7 @@ class RunManifest:
         nodes: how many.
         edges: who sends to whom, as "0>1 1>0".
         rounds: how many.
+        exchanges: of messages in a round.
         phase: rounds that a node does in one message of Flower's.
         round_timeout: seconds that a node waits for a neighbour before it suspects it.
         phase_timeout: seconds after which a phase is broken off, to be continued by another message.
@@ -42,6 +43,7 @@ class RunManifest:
     nodes: int
     edges: str
     rounds: int
+    exchanges: int
     phase: int
     round_timeout: float
     phase_timeout: float

@@ -13,11 +13,11 @@ from simulator.core.node import Place
 from simulator.core.recording import Recording
 from simulator.core.report import REFUSED, Artifact, Metric
 from simulator.deployment.records import NUMBER
-from simulator.deployment.transport.saved_rounds import Step
+from simulator.deployment.transport.saved_rounds import Step, sending
 
 ALONE = {"start", "mixed", "receivers", "heard", "weights"}  # of a `Recording`, what there is once
 ROOM = 2**30  # bytes for what methods keep of a step
-COPIES = 16  # models in a reply, and one more for each neighbour: state, measured, recorded
+COPIES = 16  # models in a reply, and one more for each neighbour and exchange: state, measured, recorded
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,16 @@ class Testimony:
     Attributes:
         initial: float [parameters], a model of the experiment.
         variants: names of methods, which may have models of their own measured.
+        exchanges: of a round.
     """
 
     initial: Tensor
     variants: frozenset[str]
+    exchanges: int
 
     def largest(self, neighbours: int) -> int:
         """Bytes of the largest reply of a node with so many neighbours."""
-        return ROOM + (COPIES + neighbours) * self.initial.nbytes
+        return ROOM + (COPIES + self.exchanges * neighbours) * self.initial.nbytes
 
     def problem(self, reply: Reply, round: int, step: Step, place: Place, due: Order) -> str | None:
         """What a node cannot have said of a step of ``round``; None if it may have said all.
@@ -58,10 +60,12 @@ class Testimony:
         yield "refuses messages of nobody", all(map(NUMBER.fullmatch, refused))
         receivers = [envelope.receiver for envelope in reply.sent]
         yield "speaks of messages of another node", all(envelope.sender == node for envelope in reply.sent)
-        yield "speaks of messages of another round", all(envelope.round == round for envelope in reply.sent)
+        yield "speaks of messages of another round", all(envelope.round == round + 1 for envelope in reply.sent)
         yield "speaks of messages to nodes that are no neighbours", set(receivers) <= set(place.receivers)
         yield "speaks of a message twice", len(set(receivers)) == len(receivers)
-        yield "speaks of messages in a step without any", step == "work" or not reply.sent
+        steps = {sending(exchange, self.exchanges): exchange for exchange in range(1, self.exchanges + 1)}
+        yield "speaks of messages in a step without any", step in steps or not reply.sent
+        yield "speaks of messages of another exchange", all(each.exchange == steps.get(step) for each in reply.sent)
         yield "asks for the end of the run", reply.stop is None
         yield "keeps more than one recording of a round", len(reply.recordings) <= 1
         yield "measures what is not due", (reply.evaluation is not None) == (step == "close" and due.evaluate)

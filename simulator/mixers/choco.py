@@ -40,7 +40,7 @@ class Choco(Mixer):
     """
 
     class Config(PartSettings):
-        """Settings of `Choco`: the step size towards the average, and the code (see `simulator.mixers.compression`)."""
+        """The step size towards the average, and the code (see `simulator.mixers.compression`)."""
 
         name: str = "choco"
         gamma: float = Field(0.1, gt=0, le=1)

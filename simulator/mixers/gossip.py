@@ -9,12 +9,13 @@ from pydantic import Field
 from torch import Tensor
 
 from simulator.core.errors import Problem
-from simulator.core.linear_memory import Memory, Pace
+from simulator.core.linear_memory import Memory
 from simulator.core.message import Message
 from simulator.core.mixer import Mixer
 from simulator.core.node import Node
 from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings
+from simulator.core.traits import MixerTraits
 from simulator.mixers.weighted_sum import drift, needs_rows, weighted_sum
 
 
@@ -31,7 +32,7 @@ class Gossip(Mixer):
     """
 
     class Config(PartSettings):
-        """Settings of `Gossip`."""
+        """Whether nodes mix after or before they train, and how far a mixing step goes."""
 
         name: str = "gossip"
         order: Literal["adapt_then_combine", "combine_then_adapt"] = "adapt_then_combine"
@@ -59,12 +60,13 @@ class Gossip(Mixer):
         return plan.laws.columns
 
     @classmethod
-    def memory(cls, config: Any, pace: Pace) -> Memory | None:
-        """x <- y + r (sum_j w_ij s_j - s_i), with s what was sent: y itself, or x."""
+    def traits(cls, config: Any) -> MixerTraits:
+        """Linear: x <- y + r (sum_j w_ij s_j - s_i), with s what was sent: y itself, or x, which is known early."""
         sent = {"sent": {"parameters": 1.0}}
         mix = {"parameters": {"parameters": 1.0, "mixed": config.rate, "sent": -config.rate}}
         early = config.order == "combine_then_adapt"
-        return Memory(before_round=sent, mix=mix) if early else Memory(after_local_training=sent, mix=mix)
+        memory = Memory(before_round=sent, mix=mix) if early else Memory(after_local_training=sent, mix=mix)
+        return MixerTraits(memory=memory, sends_early=early)
 
     def before_round(self, node: Node) -> None:
         """Combine-then-adapt sends the parameters as they are before training."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -10,14 +11,26 @@ from simulator.core.message import Message
 from simulator.core.mixer import Mixer
 from simulator.core.node import Node
 from simulator.core.registry import PartSettings
+from simulator.core.traits import MixerTraits
 
 
 class PairAverage(Mixer):
     """The node's side: average with one neighbour at a time, and add afterwards what was learned meanwhile."""
 
-    def __init__(self) -> None:
-        super().__init__(PartSettings(name="pair_average"))
+    class Config(PartSettings):
+        """There is nothing to choose: the clock and the links say who meets whom, and when."""
+
+        name: str = "pair_average"
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
         self._update: Tensor | None = None
+        self._answer: Tensor | None = None
+
+    @classmethod
+    def traits(cls, config: Any) -> MixerTraits:
+        """Two neighbours average whenever one of them asks."""
+        return MixerTraits(pairwise=True)
 
     def before_round(self, node: Node) -> None:
         """Keep where the training begins."""
@@ -29,18 +42,23 @@ class PairAverage(Mixer):
         node.parameters.copy_(self._start)
 
     def outgoing(self, node: Node, to: int) -> Mapping[str, Tensor]:
-        """The parameters as they are now."""
-        return {"parameters": node.parameters.clone()}
+        """The parameters as they are now; to a neighbour that has asked, as they were when it did."""
+        answer, self._answer = self._answer, None
+        return {"parameters": node.parameters.clone() if answer is None else answer}
 
-    def answer(self, node: Node, inbox: Sequence[Message]) -> None:
-        """x_i <- (x_i + x_j) / 2."""
+    def early_incoming(self, node: Node, exchange: int, inbox: Sequence[Message]) -> None:
+        """A neighbour asks: x_i <- (x_i + x_j) / 2, in the middle of a round."""
+        self._answer = node.parameters.clone()
+        self._average(node, inbox)
+
+    def _average(self, node: Node, inbox: Sequence[Message]) -> None:
         (message,) = inbox
         node.parameters.add_(message.parts["parameters"]).mul_(0.5)
 
     def mix(self, node: Node, inbox: Sequence[Message]) -> None:
         """Average, then add the update."""
         assert self._update is not None  # set when the node trained
-        self.answer(node, inbox)
+        self._average(node, inbox)
         node.parameters.add_(self._update)
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -36,7 +36,7 @@ class PushSum(Mixer):
     """
 
     class Config(PartSettings):
-        """Settings of `PushSum`."""
+        """There is nothing to choose."""
 
         name: str = "push_sum"
 

@@ -42,7 +42,7 @@ class RelaySum(Mixer):
     """
 
     class Config(PartSettings):
-        """Settings of `RelaySum`."""
+        """There is nothing to choose."""
 
         name: str = "relay_sum"
         fill: Literal["own", "initial"] = "own"

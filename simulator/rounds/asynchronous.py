@@ -30,7 +30,7 @@ class Asynchronous(Mode):
     schedule, its random numbers) follows its own activations.
 
     Args:
-        backend: holds the nodes, each with the mixer `PairAverage`.
+        backend: holds the nodes, whose mixer is pairwise.
         topology: undirected; its weights play no part.
         local_steps: of each node, in order.
         clock: how long an activation and a message take.
@@ -54,7 +54,7 @@ class Asynchronous(Mode):
             messages += self._average(self._events.finishing())
             steps += sum(self._local_steps[node] for node in starting)
         # Methods, whose metrics and artifacts replies would bring, are refused in this mode.
-        work = Work((), [message._replace(round=round) for message in messages], steps)
+        work = Work((), [message._replace(round=round + 1) for message in messages], steps)
         return lambda: work
 
     def take_metrics(self) -> Iterator[tuple[str, float]]:
@@ -79,15 +79,16 @@ class Asynchronous(Mode):
     def _train(self, nodes: Sequence[int]) -> None:
         """Together: one that begins to train changes nothing for the others."""
         places = {node: Place(node, {node: 1.0}, ()) for node in nodes}
-        self.backend.superstep(Order(work=True, nodes=places, places=places))()
+        self.backend.superstep(Order(begin=True, train=True, nodes=places, places=places))()
 
     def _average(self, node: int) -> tuple[Envelope, Envelope]:
         """The question of ``node`` and a neighbour's answer; both have mixed afterwards."""
         neighbour = self._draw_neighbour(node)
         place = Place(node, {node: 0.5, neighbour: 0.5}, (neighbour,))
         step = self.backend.superstep
-        (question,) = step(Order(send=True, nodes=(node,), places={node: place}))()[node].sent
-        (answer,) = step(Order(answer=True, nodes=(neighbour,)))()[neighbour].sent
+        (question,) = step(Order(send=1, nodes=(node,), places={node: place}))()[node].sent
+        back = {neighbour: Place(neighbour, {node: 0.5, neighbour: 0.5}, (node,))}
+        (answer,) = step(Order(hear=1, send=2, nodes=(neighbour,), places=back))()[neighbour].sent
         step(Order(absorb=True, nodes=(node,)))()
         self._events.averaged(node, neighbour, self._clock.transfer_seconds(question))
         return question, answer

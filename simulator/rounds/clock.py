@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,20 +62,29 @@ class Clock:
         bandwidth = self._settings.bandwidth
         return self._settings.latency + (message.wire_bytes / bandwidth if bandwidth else 0.0)
 
-    def round_seconds(self, round: int, steps: Mapping[int, int], messages: Iterable[Envelope]) -> float:
+    def round_seconds(
+        self,
+        round: int,
+        steps: Mapping[int, int],
+        messages: Iterable[Envelope],
+        before: Iterable[Sequence[Envelope]] = (),
+    ) -> float:
         """A round in which nobody goes on before all are done.
 
         Args:
             round: which one.
             steps: how many local steps each node takes, of those that compute.
             messages: what they send, each as soon as its sender has computed; links do not share their bandwidth.
+            before: what they send in each exchange before that, after which all wait for all.
 
         Returns:
-            max(max_i c_i, max over messages i -> j of c_i + transfer): seconds until the last has finished and heard.
+            The sum over the exchanges before of their longest transfer, and max(max_i c_i, max over messages i -> j of
+            c_i + transfer): seconds until the last has finished and heard.
         """
         compute = {node: self.compute_seconds(node, round, taken) for node, taken in steps.items()}
         arrivals = (compute[message.sender] + self.transfer_seconds(message) for message in messages)
-        return max([*compute.values(), *arrivals], default=0.0)
+        early = (max(map(self.transfer_seconds, sent), default=0.0) for sent in before)
+        return sum(early) + max([*compute.values(), *arrivals], default=0.0)
 
     def _slowdown(self, node: int, round: int) -> float:
         stragglers = self._settings.stragglers

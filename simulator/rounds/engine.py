@@ -76,7 +76,7 @@ class WorkerDeaths:
         self.furthest = max(self.furthest, round)
         if self.count >= LOSSES:
             raise RunError(
-                f"{self.count} workers in a row died in round {round}: {reason}.\n"
+                f"{self.count} workers in a row died in round {round + 1}: {reason}.\n"
                 "    Give each more memory, by fewer nodes a worker or a smaller batch, and continue with "
                 "`rumormill resume`."
             )
@@ -199,15 +199,15 @@ class Engine:
         self._progress.count(work.messages)
         for observer in self._observers:
             if work.metrics:
-                observer.recorded(work.metrics)
-            observer.sent(round, work.messages)
+                observer.logged(work.metrics)
+            observer.sent(round + 1, work.messages)
 
     def _record(self, replies: Collection[Reply]) -> None:
         # In this order, whether or not an evaluation or a checkpoint came between mixing and training.
         metrics = sorted((m for r in replies for m in r.metrics), key=lambda metric: metric.round)
         for observer in self._observers:
             if metrics:
-                observer.recorded(metrics)
+                observer.logged(metrics)
             for reply in replies:
                 for name, artifact in reply.artifacts:
                     observer.saved(name, artifact)

@@ -17,32 +17,38 @@ from topologies import Links, Network
 
 
 class Synchronous(Mode):
-    """One superstep a round, and another one where the network is evaluated or saved.
+    """One superstep an exchange, and another one where the network is evaluated or saved.
 
     Args:
         backend: holds the nodes.
         network: the links of every round.
+        exchanges: how many a round has before local training; one more follows it.
         clock: counts simulated seconds, if they are asked for.
     """
 
-    def __init__(self, backend: Backend, network: Network, clock: Clock | None = None) -> None:
+    def __init__(self, backend: Backend, network: Network, exchanges: int = 0, clock: Clock | None = None) -> None:
         super().__init__(backend)
-        self._network, self._clock = network, clock
+        self._network, self._exchanges, self._clock = network, exchanges, clock
         self._unmixed = False
         self._seconds = 0.0
 
     def work(self, round: int) -> Callable[[], Work]:
-        """Mix what has not been mixed yet, then train and send."""
-        collect = self.backend.superstep(Order(absorb=self._unmixed, work=True, places=self._places(round)))
+        """Mix what has not been mixed yet, go through the exchanges, train and send."""
+        first = Order(absorb=self._unmixed, begin=True, places=self._places(round))
+        orders = [first, *(Order(hear=exchange) for exchange in range(1, self._exchanges + 1))]
+        orders[-1] = replace(orders[-1], train=True)
+        collects = [self.backend.superstep(replace(order, send=k)) for k, order in enumerate(orders, start=1)]
         self._unmixed = True
-        return lambda: self._done(round, collect())
+        return lambda: self._done(round, [collect() for collect in collects])
 
-    def _done(self, round: int, replies: Replies) -> Work:
-        messages = [envelope for reply in replies.values() for envelope in reply.sent]
-        steps = {node: replies[node].steps for node in self._active(round)}
+    def _done(self, round: int, done: Sequence[Replies]) -> Work:
+        messages = [[envelope for reply in replies.values() for envelope in reply.sent] for replies in done]
+        steps = {node: done[-1][node].steps for node in self._active(round)}
         if self._clock:
-            self._seconds += self._clock.round_seconds(round, steps, messages)
-        return Work(list(replies.values()), messages, sum(steps.values()), list(self._failures(round, len(steps))))
+            self._seconds += self._clock.round_seconds(round, steps, messages[-1], messages[:-1])
+        replies = [reply for each in done for reply in each.values()]
+        failures = list(self._failures(round, len(steps)))
+        return Work(replies, [envelope for sent in messages for envelope in sent], sum(steps.values()), failures)
 
     def close(self, order: Order) -> Replies:
         """Mix, then carry out ``order``."""

@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 from methods.finetune_verified import FinetuneVerified
 from simulator import run
 from simulator.core.errors import InputError
+from simulator.core.node_program import NodeProgram
 from simulator.models.small import MLP
 from simulator.training.evaluation import evaluate
 from topologies import Topology
@@ -51,7 +52,7 @@ def test_the_best_of_some_plain_sgd_runs_is_taken():
     for node in network.nodes:
         before = node.parameters.clone()
         with node.using(network.module):
-            found = node.variants()["finetune_verified"]
+            found = NodeProgram(node).variants()["finetune_verified"]
         offered = [before, *(plainly(network, node, rate) for rate in SETTINGS["rates"])]
         held = node.data.verified.select
         accuracies = [evaluate(network.module, p, held, node.data.normalizer).accuracy for p in offered]

@@ -34,7 +34,7 @@ class Ray(Backend):
     """
 
     class Config(PartSettings):
-        """Settings of `Ray`.
+        """Where the actors run, how many there are, and which nodes they carry.
 
         Attributes:
             workers: how many actors; "auto" is one a processor (or as many as the GPUs are enough for), and at most one

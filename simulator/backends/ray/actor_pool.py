@@ -12,6 +12,7 @@ from torch import Tensor
 
 from simulator.backends.ray.actor import Actor
 from simulator.backends.ray.calls import result
+from simulator.backends.ray.local_modules import local_modules_by_value
 from simulator.backends.ray.shared_tensors import SharedTensors
 from simulator.core.backend import Blueprint, Order, Replies, Reply, WorkerLost, Workers
 from simulator.core.errors import RunError
@@ -47,7 +48,8 @@ class ActorPool:
         # Both ends of a link: answers go back to those who sent.
         around = (blueprint.topology.neighbours(node) for node in sorted(worker_of))
         self._around = [frozenset(worker_of[other] for other in others) for others in around]
-        self._blueprint = ray.put(SharedTensors(blueprint))
+        with local_modules_by_value():
+            self._blueprint = ray.put(SharedTensors(blueprint))
         self._actors: dict[int, Any] = {}
         self._lost: set[int] = set()
 
@@ -162,7 +164,7 @@ class ActorPool:
 
     def _send(self, worker: int, order: Order, mail: Sequence[Any]) -> Any:
         """Have ``order`` carried out and keep the references to the outboxes; returns that to the replies."""
-        sends = order.work or order.send or order.answer
+        sends = order.send is not None
         around = frozenset[int]().union(*(self._around[node] for node in order.nodes or ())) if sends else frozenset()
         receivers = sorted(around - {worker})
         superstep = self._actors[worker].superstep.options(num_returns=1 + len(receivers))

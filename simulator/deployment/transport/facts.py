@@ -14,6 +14,8 @@ Named = Annotated[str, StringConstraints(min_length=1, max_length=200), Predicat
 Part = Annotated[str, StringConstraints(pattern=r"^[^\"\\]{1,200}$"), Predicate(str.isprintable)]
 ArtifactName = Annotated[str, Predicate(lambda name: ARTIFACT.fullmatch(name) is not None)]
 Values = dict[Named, float]
+Sent = tuple[Count, Count, Count, dict[Part, Count], Count]
+LaterSent = tuple[Count, Count, Count, dict[Part, Count], Count, Count]  # in another exchange than a round's first
 
 
 class Facts(BaseModel):
@@ -28,7 +30,7 @@ class Facts(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     steps: Count
-    sent: list[tuple[Count, Count, Count, dict[Part, Count], Count]]
+    sent: list[Sent | LaterSent]
     metrics: list[tuple[Count, Count, Named, float]]
     artifacts: list[tuple[ArtifactName, Count, Count]]
     recordings: list[tuple[Count, Count]]

@@ -4,41 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 
 from simulator.core.errors import RunError
-from simulator.core.message import Message
 from simulator.deployment.transport.certificates import Identity
+from simulator.deployment.transport.expected import Expected
+from simulator.deployment.transport.heard import Heard
 from simulator.deployment.transport.inspection import Refused, received
 from simulator.deployment.transport.neighbour import Neighbour, Patience, TurnedAway
 from simulator.deployment.transport.outbox import BEHIND, Answer, Found, Outbox, until
-from simulator.deployment.transport.peer import Expected, Peer
+from simulator.deployment.transport.peer import Peer
 from simulator.deployment.transport.server import Server
-
-
-@dataclass
-class Heard:
-    """What a round has brought.
-
-    Attributes:
-        messages: those that came as they should.
-        lost: whose did not come, or was refused.
-        refused: whose was.
-        gone: how far those are who have gone on without this node.
-    """
-
-    messages: list[Message] = field(default_factory=list)
-    lost: list[int] = field(default_factory=list)
-    refused: list[int] = field(default_factory=list)
-    gone: list[int] = field(default_factory=list)
-
-    @property
-    def furthest(self) -> int:
-        """The round to go on with, for one whom nobody answers any more, at most `BEHIND` rounds on.
-
-        One neighbour's word is not enough where another one still sends messages, and the least is believed.
-        """
-        return 0 if self.messages or not self.gone else min(self.gone)
 
 
 class Neighbours:
@@ -63,12 +38,11 @@ class Neighbours:
         self.outbox = outbox
         self._server = Server(identity, listen, list(addresses), run, self.outbox)
         self._ways = {
-            to: Neighbour(to, address, run, identity, patience, expected.largest[to], expected.rounds)
-            for to, address in addresses.items()
+            to: Neighbour(to, address, run, identity, patience, expected) for to, address in addresses.items()
         }
 
-    def hear(self, round: int, senders: Collection[int], deadline: float) -> Heard | None:
-        """Fetch the messages of ``round``; None if the deadline comes first.
+    def hear(self, position: int, senders: Collection[int], deadline: float) -> Heard | None:
+        """Fetch the messages of ``position``; None if the deadline comes first.
 
         Raises:
             RunError: a message is needed, and its sender is silent or what it sends is refused; or everybody turns this
@@ -76,17 +50,17 @@ class Neighbours:
         """
         ways = [self._ways[sender] for sender in sorted(senders)]
         for way in ways:
-            way.ask(round, deadline)
+            way.ask(position, deadline)
         heard, away = Heard(), list[Refused]()
         for way in ways:
             try:
                 found = way.answer()
                 if found is None and time.monotonic() >= deadline:
                     return None
-                self._take(way, round, found, heard)
+                self._take(way, position, found, heard)
             except Refused as refusal:
                 away += [refusal] if isinstance(refusal, TurnedAway) else []
-                self._refuse(way, round, refusal, heard)
+                self._refuse(way, position, refusal, heard)
         if away and len(away) == len(ways):
             advice = "All need the certificates and the topology of one deployment, and its only run."
             raise RunError(f"{away[0]}\n    {advice}")
@@ -102,20 +76,22 @@ class Neighbours:
         for way in self._ways.values():
             way.close()
 
-    def _take(self, way: Neighbour, round: int, found: Found | None, heard: Heard) -> None:
+    def _take(self, way: Neighbour, position: int, found: Found | None, heard: Heard) -> None:
+        positions = self._expected.positions
         if found is not None and found.answer == Answer.MESSAGE:
-            message = received(found.message, way.node, self._node, round)
+            message = received(found.message, way.node, self._node, *positions.split(position))
             self._expected.inspect(message)
             heard.messages.append(message)
-        else:
-            what = f"node {way.node} at {way.address} has sent nothing to node {self._node} in round {round}"
-            self._miss(way, what, heard)
-            heard.gone += [min(found.position, round + BEHIND)] if found else []
-        self._judge(way, silent=found is None, round=round)
+        elif found is None or self._expected.needed(way.node, position):
+            what = f"node {way.node} at {way.address} has sent nothing to node {self._node}"
+            self._miss(way, f"{what} in {positions.named(position)}", heard)
+            furthest = positions.before(position) + BEHIND
+            heard.gone += [min(positions.before(found.position), furthest)] if found else []
+        self._judge(way, found is None, position)
 
-    def _refuse(self, way: Neighbour, round: int, refusal: Refused, heard: Heard) -> None:
+    def _refuse(self, way: Neighbour, position: int, refusal: Refused, heard: Heard) -> None:
         heard.refused.append(way.node)
-        print(f"round {round}: {refusal}", flush=True)
+        print(f"{self._expected.positions.named(position)}: {refusal}", flush=True)
         self._miss(way, str(refusal).rstrip("."), heard)
 
     def _miss(self, way: Neighbour, what: str, heard: Heard) -> None:
@@ -126,13 +102,14 @@ class Neighbours:
                 "    Raise backend.round_timeout, or choose parts that bear lost messages, such as mixer: gossip."
             )
 
-    def _judge(self, way: Neighbour, silent: bool, round: int) -> None:
+    def _judge(self, way: Neighbour, silent: bool, position: int) -> None:
+        now = self._expected.positions.named(position)
         if silent and not way.suspected:
             self.outbox.go_on_without(way.node)
-            print(f"round {round}: node {way.node} at {way.address} is silent; going on without it", flush=True)
+            print(f"{now}: node {way.node} at {way.address} is silent; going on without it", flush=True)
         if way.suspected and not silent:
             self.outbox.welcome(way.node)
-            print(f"round {round}: node {way.node} is heard again", flush=True)
+            print(f"{now}: node {way.node} is heard again", flush=True)
         way.suspected = silent
 
 
@@ -143,14 +120,25 @@ def gossip(peer: Peer, neighbours: Neighbours, last: int, deadline: float) -> No
     """
     furthest = 0
     while peer.round < last and time.monotonic() < deadline:
-        round = peer.round
         peer.close()
-        away = furthest > round
-        neighbours.outbox.publish(round, peer.work(away))
-        heard = neighbours.hear(round, [] if away else peer.senders(round), deadline)
-        if heard is None:
+        found = _round(peer, neighbours, deadline, away=furthest > peer.round)
+        if found is None:
             return
-        peer.absorb(heard.messages, heard.lost, heard.refused)
-        furthest = max(furthest, heard.furthest)
+        furthest = max(furthest, found)
     peer.close()
     neighbours.linger(deadline)
+
+
+def _round(peer: Peer, neighbours: Neighbours, deadline: float, away: bool) -> int | None:
+    """Take ``peer`` through a round; returns how far it finds its neighbours, None if the deadline comes first."""
+    furthest, messages = 0, peer.begin(away)
+    while True:
+        neighbours.outbox.publish(peer.position, messages)
+        heard = peer.remembered() or neighbours.hear(peer.position, peer.senders(), deadline)
+        if heard is None:
+            return None
+        furthest = max(furthest, heard.furthest)
+        if peer.ends_round:
+            peer.absorb(heard)
+            return furthest
+        messages = peer.hear(heard)

@@ -5,41 +5,43 @@ from __future__ import annotations
 from simulator.core.declaration import excess, misfit
 from simulator.core.errors import RunError
 from simulator.core.message import Message
-from simulator.core.node import Node
+from simulator.core.node_program import NodeProgram
+from simulator.deployment.transport.positions import named
 
 
 class Refused(RunError):
     """What a neighbour has sent cannot be used; where an experiment's parts bear it, it counts as lost."""
 
 
-def received(data: bytes, sender: int, receiver: int, round: int) -> Message:
-    """The message that ``sender`` was to send in ``round``.
+def received(data: bytes, sender: int, receiver: int, round: int, exchange: int = 1) -> Message:
+    """The message that ``sender`` was to send in an ``exchange`` of ``round``.
 
     Raises:
-        Refused: the bytes are none, or one of another edge or round.
+        Refused: the bytes are none, or one of another edge, round or exchange.
     """
     try:
         message = Message.decode(data)
     except ValueError as error:
-        raise refusal(sender, round, "is something else than a message") from error
-    if (message.sender, message.receiver, message.round) != (sender, receiver, round):
-        what = f"of node {message.sender} to node {message.receiver} in round {message.round}"
-        raise refusal(sender, round, f"is a message {what}")
+        raise refusal(sender, round, "is something else than a message", exchange) from error
+    said = message.sender, message.receiver, message.round, message.exchange
+    if said != (sender, receiver, round, exchange):
+        what = f"of node {message.sender} to node {message.receiver} in {named(message.round, message.exchange)}"
+        raise refusal(sender, round, f"is a message {what}", exchange)
     return message
 
 
-def inspect(message: Message, node: Node) -> None:
+def inspect(message: Message, program: NodeProgram) -> None:
     """Hold parts, types, shapes and values against what mixer and methods declare.
 
     Raises:
         Refused: they differ.
     """
-    declared = node.declared(message.sender, node.id, message.round)
-    wrong = misfit(message.parts, declared) or excess(message.parts, declared) or node.objection(message)
+    declared = program.declared(message.sender, program.node.id, message.round, message.exchange)
+    wrong = misfit(message.parts, declared) or excess(message.parts, declared) or program.objection(message)
     if wrong:
-        raise refusal(message.sender, message.round, wrong)
+        raise refusal(message.sender, message.round, wrong, message.exchange)
 
 
-def refusal(sender: int, round: int, what: str) -> Refused:
-    """That what ``sender`` has sent in ``round`` is refused, and why, as the end of a sentence."""
-    return Refused(f"the message of node {sender} in round {round} is refused: it {what}.")
+def refusal(sender: int, round: int, what: str, exchange: int = 1) -> Refused:
+    """That what ``sender`` has sent then is refused, and why, as the end of a sentence."""
+    return Refused(f"the message of node {sender} in {named(round, exchange)} is refused: it {what}.")

@@ -1,4 +1,4 @@
-"""The way to one neighbour: it is asked for the message of a round, and not waited for longer than it deserves."""
+"""The way to one neighbour: it is asked for the message of an exchange, and not waited for longer than it deserves."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import grpc
 
 from simulator.deployment.transport.certificates import Identity, name_of
+from simulator.deployment.transport.expected import Expected
 from simulator.deployment.transport.inspection import Refused, refusal
 from simulator.deployment.transport.outbox import HEAD, METHOD, SERVICE, Answer, Found, question, until
 
@@ -48,31 +49,31 @@ class Neighbour:
         run: both take part in.
         identity: of this node.
         patience: with it.
-        largest: bytes of its longest message; what is longer is refused before it is read.
-        rounds: of the run.
+        expected: what neighbours may send; what is longer is refused before it is read.
     """
 
     def __init__(
-        self, node: int, address: str, run: str, identity: Identity, patience: Patience, largest: int, rounds: int
+        self, node: int, address: str, run: str, identity: Identity, patience: Patience, expected: Expected
     ) -> None:
         credentials = grpc.ssl_channel_credentials(identity.authority, identity.key, identity.certificate)
-        limit = ("grpc.max_receive_message_length", min(HEAD.size + largest, GRPC_LARGEST))
+        limit = ("grpc.max_receive_message_length", min(HEAD.size + expected.largest[node], GRPC_LARGEST))
         options = [("grpc.ssl_target_name_override", name_of(node)), limit, *CHANNEL]
         self._channel = grpc.secure_channel(address, credentials, options)
         self._fetch = self._channel.unary_unary(f"/{SERVICE}/{METHOD}")
-        self._run, self._patience, self._rounds = run, patience, rounds
+        self._run, self._patience, self._positions = run, patience, expected.positions
+        self._end = expected.rounds * expected.positions.exchanges
         self.node, self.address, self.known, self.suspected = node, address, False, False
 
-    def ask(self, round: int, deadline: float) -> None:
-        """Ask for the message of ``round``, at most until the deadline, or less long if it has been silent."""
+    def ask(self, position: int, deadline: float) -> None:
+        """Ask for the message of ``position``, at most until the deadline, or less long if it has been silent."""
         wait, began = self._patience.round if self.known else self._patience.start, time.monotonic()
-        self._round, self._latest = round, min(began + 2 * wait, deadline)
+        self._position, self._latest = position, min(began + 2 * wait, deadline)
         self._deadline = min(began + (PROBE if self.suspected else wait), deadline)
         self._call()
 
     def _call(self) -> None:
         seconds, patient = until(self._deadline), not self.suspected
-        self._answer = self._fetch.future(question(self._run, self._round), timeout=seconds, wait_for_ready=patient)
+        self._answer = self._fetch.future(question(self._run, self._position), timeout=seconds, wait_for_ready=patient)
 
     def answer(self) -> Found | None:
         """What it has answered to the last question; None if nothing.
@@ -91,14 +92,14 @@ class Neighbour:
                 if found.answer != Answer.NOT_YET:
                     self.known = True
                     return found
-                patient |= found.position >= self._round - 2
+                patient |= found.position + 1 >= self._position - self._positions.exchanges
                 self._deadline = self._latest
             except grpc.RpcError as error:
                 if error.code() not in SILENT:
                     raise self._refused(error) from error
                 patient = not self.suspected
             except ValueError as error:
-                raise refusal(self.node, self._round, f"is no answer to the question for it: {error}") from error
+                raise self._refusal(f"is no answer to the question for it: {error}") from error
             if not patient or until(self._deadline) <= AGAIN:
                 return None
             time.sleep(AGAIN)
@@ -106,16 +107,21 @@ class Neighbour:
 
     def _checked(self, found: Found) -> Found:
         """``found``, if one can be there who says so: else it could make the node wait, or sit out rounds."""
-        there = found.position >= self._round
-        if not -1 <= found.position < self._rounds or there != (found.answer != Answer.NOT_YET):
-            raise ValueError(f"asked for round {self._round}, it claims to be in round {found.position}")
+        there = found.position >= self._position
+        if not -1 <= found.position < self._end or there != (found.answer != Answer.NOT_YET):
+            asked, claimed = self._positions.named(self._position), self._positions.named(found.position)
+            raise ValueError(f"asked for {asked}, it claims to be in {claimed}")
         return found
 
     def _refused(self, error: grpc.RpcError) -> Refused:
         said = repr(str(error.details())[:QUOTED])
         if error.code() in UNWELCOME:
             return TurnedAway(f"{name_of(self.node)} at {self.address} refuses this node: {said}.")
-        return refusal(self.node, self._round, f"did not come, but {error.code().name}: {said}")
+        return self._refusal(f"did not come, but {error.code().name}: {said}")
+
+    def _refusal(self, what: str) -> Refused:
+        round, exchange = self._positions.split(self._position)
+        return refusal(self.node, round, what, exchange)
 
     def close(self) -> None:
         """Close the connection."""

@@ -10,21 +10,22 @@ from struct import Struct
 from typing import NamedTuple
 
 from simulator.core.message import Message
+from simulator.deployment.transport.positions import ONCE, Positions
 
 SERVICE, METHOD = "rumormill.Gossip", "Fetch"
-QUESTION = Struct("<32sq")  # run and round
+QUESTION = Struct("<32sq")  # run and position
 HEAD = Struct("<Bq")
-KEPT = 2  # rounds, fetched or not: a neighbour that is started again asks once more
+KEPT = 2  # rounds, fetched or not: a neighbour that is started again begins its round anew, and asks once more
 BEHIND = 64  # rounds that a receiver may be behind, where links change or go one way
 
 
-def question(run: str, round: int) -> bytes:
-    """For the message of ``round`` of ``run``: ASCII, at most 32 characters."""
-    return QUESTION.pack(run.encode(), round)
+def question(run: str, position: int) -> bytes:
+    """For the message at ``position`` of ``run``: ASCII, at most 32 characters."""
+    return QUESTION.pack(run.encode(), position)
 
 
 class Answer(IntEnum):
-    """To the question for the message of a round."""
+    """To the question for the message of an exchange."""
 
     MESSAGE = 0
     GONE = 1  # there is none, none any more, or the node has gone on without the one who asks
@@ -32,7 +33,7 @@ class Answer(IntEnum):
 
 
 class Found(NamedTuple):
-    """An answer, the round that the one who gives it is in, and the message, encoded."""
+    """An answer, the position that the one who gives it is at, and the message, encoded."""
 
     answer: Answer
     position: int
@@ -56,42 +57,45 @@ class Found(NamedTuple):
 
 
 class Outbox:
-    """The encoded messages of the last rounds, by round and receiver; safe to use from several threads.
+    """The encoded messages of the last rounds, by position and receiver; safe to use from several threads.
 
     Args:
-        round: the one that is sent next.
+        position: the one that is sent next.
         before: what was sent in the round before it, which may have been before this process began.
+        positions: how many exchanges a round has.
     """
 
-    def __init__(self, round: int, before: Iterable[Message] = ()) -> None:
+    def __init__(self, position: int, before: Iterable[Message] = (), positions: Positions = ONCE) -> None:
         self._changed = threading.Condition()
         self._messages: dict[int, dict[int, bytes]] = {}
-        self._had: dict[int, int] = {}  # by receiver, the last round it fetched
         self._given_up: set[int] = set()
         self._closed = False
-        self._position = round - 1  # the last round that was published
-        self.publish(round - 1, before)
-        # Who needs these asks before anything else; most have had them, and need not be waited for.
-        self._had = dict.fromkeys(self._messages[round - 1], round - 1)
+        self._positions, self._position = positions, position - 1  # the last one that was published
+        for message in before:
+            at = positions.of(message.round, message.exchange)
+            self._messages.setdefault(at, {})[message.receiver] = message.encode()
+        # By receiver, the last position it fetched. Who needs the round before asks for it before anything else; most
+        # have had it, and need not be waited for.
+        self._had = dict.fromkeys({to for messages in self._messages.values() for to in messages}, self._position)
 
-    def publish(self, round: int, messages: Iterable[Message]) -> None:
-        """All messages of ``round`` are there."""
+    def publish(self, position: int, messages: Iterable[Message]) -> None:
+        """All messages of ``position`` are there."""
         with self._changed:
-            self._messages[round] = {message.receiver: message.encode() for message in messages}
-            self._position = max(self._position, round)
-            for old in [old for old in self._messages if old <= self._position - KEPT]:
+            self._messages[position] = {message.receiver: message.encode() for message in messages}
+            self._position = max(self._position, position)
+            for old in [old for old in self._messages if self._rounds_ago(old) >= KEPT]:
                 self._forget(old)
             self._changed.notify_all()
 
-    def take(self, receiver: int, round: int, seconds: float) -> Found:
-        """What ``receiver`` is to get of ``round``; waits until the round is published, but not longer than that."""
+    def take(self, receiver: int, position: int, seconds: float) -> Found:
+        """What ``receiver`` is to get of ``position``; waits until that is published, but not longer than that."""
         with self._changed:
-            self._changed.wait_for(lambda: self._position >= round or self._closed, seconds)
-            there = self._position >= round
-            message = self._messages.get(round, {}).get(receiver)
-            if message is None or (receiver in self._given_up and self._position > round):
+            self._changed.wait_for(lambda: self._position >= position or self._closed, seconds)
+            there = self._position >= position
+            message = self._messages.get(position, {}).get(receiver)
+            if message is None or (receiver in self._given_up and self._position > position):
                 return Found(Answer.GONE if there else Answer.NOT_YET, self._position)
-            self._had[receiver] = max(round, self._had.get(receiver, round))
+            self._had[receiver] = max(position, self._had.get(receiver, position))
             self._changed.notify_all()
             return Found(Answer.MESSAGE, self._position, message)
 
@@ -101,7 +105,7 @@ class Outbox:
             self._given_up.add(receiver)
 
     def welcome(self, receiver: int) -> None:
-        """It is back."""
+        """Keep messages for a neighbour again that is heard once more."""
         with self._changed:
             self._given_up.discard(receiver)
 
@@ -116,15 +120,18 @@ class Outbox:
             self._closed = True
             self._changed.notify_all()
 
-    def _wanted(self, round: int) -> bool:
-        """Whether somebody has yet to fetch a message of ``round``."""
-        receivers = self._messages[round].keys() - self._given_up
-        return any(self._had.get(receiver, -1) < round for receiver in receivers)
+    def _wanted(self, position: int) -> bool:
+        """Whether somebody has yet to fetch a message of ``position``."""
+        receivers = self._messages[position].keys() - self._given_up
+        return any(self._had.get(receiver, -1) < position for receiver in receivers)
 
-    def _forget(self, round: int) -> None:
-        """Nobody will ask for ``round`` any more, unless somebody has yet to fetch it."""
-        if not self._wanted(round) or round <= self._position - BEHIND:
-            del self._messages[round]
+    def _forget(self, position: int) -> None:
+        """Nobody will ask for ``position`` any more, unless somebody has yet to fetch it."""
+        if not self._wanted(position) or self._rounds_ago(position) >= BEHIND:
+            del self._messages[position]
+
+    def _rounds_ago(self, position: int) -> int:
+        return self._positions.before(self._position) - self._positions.before(position)
 
 
 def until(deadline: float) -> float:

@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from simulator.backends.worker import Worker
 from simulator.core.backend import Order, Reply
-from simulator.core.declaration import largest
 from simulator.core.errors import RunError
 from simulator.core.message import Message
 from simulator.core.node import Place
+from simulator.core.node_program import NodeProgram
 from simulator.core.report import REFUSED, Metric
-from simulator.deployment.transport.inspection import inspect
-from simulator.deployment.transport.saved_rounds import SavedRounds
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What neighbours may send.
-
-    Attributes:
-        rounds: of the run.
-        largest: bytes of each neighbour's longest message.
-        inspect: raises `Refused` for a message that is not as declared.
-    """
-
-    rounds: int
-    largest: Mapping[int, int]
-    inspect: Callable[[Message], None]
+from simulator.deployment.transport.expected import Expected
+from simulator.deployment.transport.heard import Heard
+from simulator.deployment.transport.positions import Positions
+from simulator.deployment.transport.saved_rounds import SavedRounds, sending
 
 
 class Peer:
     """A `Worker` with one node, taken through rounds that can be broken off at any point and gone on with.
 
     The node program is defined between rounds: a round that was broken off is worked again, from the state before it,
-    and gives the same messages.
+    and gives the same messages. So that it does where a round has several exchanges, what each of them but the last one
+    has brought is kept before the node says what it makes of it, and is not asked for again.
+
+    Attributes:
+        round: how many are finished.
+        exchange: of the round under way, the last one that messages were sent in; 0 between rounds.
+        lost: whose messages were lost before in this round: their weights are given away, and they are out of it.
 
     Args:
         node: which one.
@@ -55,14 +48,26 @@ class Peer:
     ) -> None:
         self.node, self.place = node, place
         self._worker, self._memory, self._due = worker, memory, due
-        self.round, self._closed = 0, False
+        self.positions = Positions(self._program.exchanges)
+        self.round, self.exchange, self._closed, self._away = 0, 0, False, False
+        self.lost, self._refused = set[int](), set[int]()
+
+    @property
+    def position(self) -> int:
+        """Where in the run the node is, by the last exchange that it has sent messages in."""
+        return self.positions.of(self.round + 1, self.exchange)
+
+    @property
+    def ends_round(self) -> bool:
+        """Whether the round's last messages have been sent."""
+        return self.exchange == self.positions.exchanges
 
     def resume(self) -> list[Message]:
         """Go on from the last state, if there is one; returns what was sent in the round before it."""
         sent: list[Message] = []
         for round in self._memory.rounds()[-2:]:
             if self.go_to(round) and round + 1 in self._memory.rounds():
-                sent = self._step(self._working(round))[1]
+                sent = self._sent_in_this_round()
         return sent
 
     def go_to(self, round: int) -> bool:
@@ -70,7 +75,7 @@ class Peer:
         if round in self._memory.rounds():
             state, self._closed = self._memory.load(round)
             self._worker.load({self.node: state})
-            self.round = round
+            self.round, self.exchange = round, 0
         return self.round == round
 
     def close(self) -> None:
@@ -82,52 +87,53 @@ class Peer:
         self._memory.keep(self.round, "close", reply)
         self._save(closed=True)
 
-    def work(self, away: bool = False) -> list[Message]:
-        """Train and return the messages; nothing, where the node is ``away`` in this round."""
-        reply, sent = self._step(self._working(self.round, away))
-        self._memory.keep(self.round, "work", reply)
-        return sent
+    def begin(self, away: bool = False) -> list[Message]:
+        """Begin the round and return its first messages; nothing, where the node is ``away`` in this round.
 
-    def senders(self, round: int) -> list[int]:
-        """Those from whom messages are due in ``round``, ascending; a neighbour kept apart may have nothing to say."""
-        node, others = self._worker.node(self.node), set(self.place(round).weights) - {self.node}
-        return [other for other in sorted(others) if node.declared(other, self.node, round)]
+        After the first ones comes `hear`, exchange by exchange, and after the last ones `absorb`.
+        """
+        return self._kept(*self._begin(away))
+
+    def remembered(self) -> Heard | None:
+        """What the neighbours' messages of this exchange were, if the round was broken off after they were heard."""
+        return None if self._away else self._memory.heard(self.round, self.exchange)
+
+    def hear(self, heard: Heard) -> list[Message]:
+        """Take in an exchange after which the round goes on, and return the messages of the next one."""
+        if not self._away:
+            self._memory.keep_heard(self.round, self.exchange, heard)
+        return self._kept(*self._go_on(heard))
+
+    def senders(self) -> list[int]:
+        """Those who may send messages in this exchange, ascending; a neighbour kept apart may have nothing to say."""
+        if self._away:
+            return []
+        others = sorted(set(self.place(self.round).weights) - {self.node} - self.lost)
+        now = self.positions.split(self.position)
+        return [other for other in others if self._program.declared(other, self.node, *now)]
 
     def expected(self, neighbours: Iterable[int], rounds: int) -> Expected:
         """What ``neighbours`` may send in a run of so many rounds."""
-        node = self._worker.node(self.node)
-        longest = {
-            other: max(largest(node.declared(other, self.node, round)) for round in range(rounds))
-            for other in neighbours
-        }
-        return Expected(rounds, longest, lambda message: inspect(message, node))
+        return Expected.of(self._program, neighbours, rounds)
 
-    def inspect(self, message: Message) -> None:
-        """Hold a message against what mixer and methods declare.
+    def absorb(self, heard: Heard) -> None:
+        """End the round: mix what has come; the weights of those whose messages are lost go to the node.
 
-        Raises:
-            Refused: it differs.
-        """
-        inspect(message, self._worker.node(self.node))
-
-    def absorb(self, arrived: Iterable[Message], lost: Collection[int] = (), refused: Collection[int] = ()) -> None:
-        """End the round: mix what has arrived; the weights of those whose messages are ``lost`` go to the node.
-
-        What was ``refused`` is counted.
+        What was refused in the round is counted.
 
         Raises:
             RunError: what comes of it is not finite, and is not kept.
         """
-        reply, _ = self._step(Order(absorb=True, lost={self.node: lost}), arrived)
-        counted = (Metric(self.round + 1, self.node, f"{REFUSED}{sender}", 1.0) for sender in sorted(refused))
-        reply.metrics.extend(counted)
+        reply, _ = self._step(Order(absorb=True, lost={self.node: heard.lost}), heard.messages)
+        refused = sorted(self._refused.union(heard.refused))
+        reply.metrics.extend(Metric(self.round + 1, self.node, f"{REFUSED}{sender}", 1.0) for sender in refused)
         self._check_finite()
         self._memory.keep(self.round, "absorb", reply)
-        self.round += 1
+        self.round, self.exchange = self.round + 1, 0
         self._save(closed=False)
 
     def _check_finite(self) -> None:
-        if not bool(self._worker.node(self.node).parameters.isfinite().all()):
+        if not bool(self._program.node.parameters.isfinite().all()):
             raise RunError(f"in round {self.round} the parameters of node {self.node} are not finite after mixing.")
 
     def _save(self, closed: bool) -> None:
@@ -136,11 +142,37 @@ class Peer:
         self._memory.save(self.round, state, closed)
         self._closed = closed
 
-    def _working(self, round: int, away: bool = False) -> Order:
-        place = self.place(round)
+    def _sent_in_this_round(self) -> list[Message]:
+        """What the node has sent in a round that it has finished, as far as it can tell what it had heard."""
+        _, sent = self._begin()
+        while not self.ends_round and (heard := self.remembered()):
+            sent = [*sent, *self._go_on(heard)[1]]
+        return sent
+
+    def _begin(self, away: bool = False) -> tuple[Reply, list[Message]]:
+        self.exchange, self.lost, self._refused, self._away = 0, set(), set(), away
+        place = self.place(self.round)
         if away:
             place = replace(place, weights={self.node: 1.0}, receivers=(), active=False)
-        return Order(work=True, places={self.node: place})
+        return self._send(Order(begin=True, places={self.node: place}))
+
+    def _go_on(self, heard: Heard) -> tuple[Reply, list[Message]]:
+        self.lost.update(heard.lost)
+        self._refused.update(heard.refused)
+        return self._send(Order(hear=self.exchange, lost={self.node: heard.lost}), heard.messages)
+
+    def _send(self, order: Order, arrived: Iterable[Message] = ()) -> tuple[Reply, list[Message]]:
+        """Carry out ``order`` and send the messages of the next exchange, after local training if it is the last."""
+        self.exchange += 1
+        return self._step(replace(order, train=self.ends_round, send=self.exchange), arrived)
+
+    def _kept(self, reply: Reply, sent: list[Message]) -> list[Message]:
+        self._memory.keep(self.round, sending(self.exchange, self.positions.exchanges), reply)
+        return sent
+
+    @property
+    def _program(self) -> NodeProgram:
+        return self._worker.program(self.node)
 
     def _step(self, order: Order, arrived: Iterable[Message] = ()) -> tuple[Reply, list[Message]]:
         replies, sent = self._worker.superstep(order, arrived)

@@ -7,7 +7,6 @@ import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 import torch
 from safetensors.torch import load_file, save
@@ -15,13 +14,19 @@ from torch import Tensor
 
 from simulator.core.backend import Reply
 from simulator.core.errors import wrong
+from simulator.deployment.transport.heard import Heard
 from simulator.deployment.transport.wire import decode, encode
 
-Step = Literal["work", "absorb", "close"]
+Step = str  # what a node does of a round and has to report: "close" what was due before it, `sending`, "absorb"
 CLOSED = "closed"  # beside the node's own tensors: whether what was due after the round has been done
 KEPT = 2  # states: the last one, and that of the round before, whose messages a neighbour may still ask for
 STATE = re.compile(r"state-([0-9]{6,9})\.safetensors")
 LARGEST = 2**40  # bytes of a file that is one's own
+
+
+def sending(exchange: int, exchanges: int) -> Step:
+    """The step that ends with the messages of an ``exchange``, of so many in a round."""
+    return "work" if exchange == exchanges else f"early-{exchange}"
 
 
 class SavedRounds:
@@ -43,6 +48,8 @@ class SavedRounds:
         """Keep the state after ``round`` finished rounds."""
         self._write(self._state(round), save({**state, CLOSED: torch.tensor(closed)}))
         for older in self.rounds()[:-KEPT]:
+            for heard in self._path.glob(f"{older:06}-heard-*.safetensors"):
+                heard.unlink()
             self._state(older).unlink()
 
     def load(self, round: int) -> tuple[dict[str, Tensor], bool]:
@@ -50,6 +57,15 @@ class SavedRounds:
         state = load_file(self._state(round))
         closed = bool(state.pop(CLOSED))
         return state, closed
+
+    def keep_heard(self, round: int, exchange: int, heard: Heard) -> None:
+        """Keep what an early exchange of ``round`` has brought, for as long as the state before the round."""
+        self._write(self._heard(round, exchange), heard.encode())
+
+    def heard(self, round: int, exchange: int) -> Heard | None:
+        """What it has brought; None if that was not kept."""
+        file = self._heard(round, exchange)
+        return Heard.decode(file.read_bytes()) if file.exists() else None
 
     def keep(self, round: int, step: Step, reply: Reply) -> None:
         """Keep what the node has to say of a step of ``round``; said again, it is the same."""
@@ -74,6 +90,9 @@ class SavedRounds:
 
     def _state(self, round: int) -> Path:
         return self._path / f"state-{round:06}.safetensors"
+
+    def _heard(self, round: int, exchange: int) -> Path:
+        return self._path / f"{round:06}-heard-{exchange}.safetensors"
 
     def file(self, round: int, step: Step) -> Path:
         """Where the node keeps what it says of a step."""

@@ -1,7 +1,8 @@
 """Messages sealed end to end: whoever passes them on sees who writes to whom, when and how much, and not what.
 
 X25519 between the two nodes' static keys, HKDF-SHA256 to a key for each direction and run, ChaCha20-Poly1305 with run,
-round, sender and receiver as associated data. There is no forward secrecy: a stolen key opens what was recorded before.
+round and exchange, sender and receiver as associated data. There is no forward secrecy: a stolen key opens what was
+recorded before.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from simulator.core.message import Message
+from simulator.core.message import ROUNDS, Message
 from simulator.deployment.transport.inspection import Refused
+from simulator.deployment.transport.positions import named
 
 LAYOUT = Struct("<32sqqq")
 NONCE = 12  # bytes, drawn anew for each message
@@ -31,24 +33,28 @@ class Label(NamedTuple):
 
     Attributes:
         run: of the deployment, ASCII, at most 32 characters.
-        round: in which it was sent.
+        round: in which it was sent, counted from 1.
         sender: node id, and ``receiver`` likewise.
+        exchange: of the round; both in one number, as in a `Message`.
     """
 
     run: str
     round: int
     sender: int
     receiver: int
+    exchange: int = 1
 
     def encode(self) -> bytes:
         """The associated data."""
-        return LAYOUT.pack(self.run.encode(), self.round, self.sender, self.receiver)
+        when = self.round + (self.exchange - 1) * ROUNDS
+        return LAYOUT.pack(self.run.encode(), when, self.sender, self.receiver)
 
     @classmethod
     def decode(cls, data: bytes) -> Label:
         """What `encode` was given."""
-        run, round, sender, receiver = LAYOUT.unpack_from(data)
-        return cls(run.rstrip(b"\0").decode(errors="replace"), round, sender, receiver)
+        run, when, sender, receiver = LAYOUT.unpack_from(data)
+        exchange, round = divmod(when, ROUNDS)
+        return cls(run.rstrip(b"\0").decode(errors="replace"), round, sender, receiver, exchange + 1)
 
 
 class Seals:
@@ -68,48 +74,51 @@ class Seals:
 
     def seal(self, message: Message) -> bytes:
         """``message`` for its receiver alone."""
-        label, nonce = Label(self._run, message.round, self._node, message.receiver), os.urandom(NONCE)
-        cipher = self._cipher(message.receiver, label)
+        label = Label(self._run, message.round, self._node, message.receiver, message.exchange)
+        nonce, cipher = os.urandom(NONCE), self._cipher(message.receiver, label)
         return label.encode() + nonce + cipher.encrypt(nonce, message.encode(), label.encode())
 
-    def open(self, data: bytes, sender: int, round: int) -> Message:
-        """The message that ``sender`` sealed for this node in ``round``.
+    def open(self, data: bytes, sender: int, round: int, exchange: int = 1) -> Message:
+        """The message that ``sender`` sealed for this node in an ``exchange`` of ``round``.
 
         Raises:
             Refused: it is misrouted, replayed, of another sender or run, or was tampered with.
         """
+        due = Label(self._run, round, sender, self._node, exchange)
         if len(data) < LAYOUT.size + NONCE + TAG:
-            raise self._refusal(sender, round, "was tampered with: it is too short")
+            raise _refusal(due, "was tampered with: it is too short")
         label = Label.decode(data)
-        self._check(label, sender, round)
+        self._check(label, due)
         start = LAYOUT.size + NONCE
         try:
             plain = self._cipher(sender, label).decrypt(data[LAYOUT.size : start], data[start:], label.encode())
             message = Message.decode(plain)
         except (InvalidTag, ValueError) as error:
-            raise self._refusal(sender, round, "was tampered with, or is not of its sender") from error
-        if (message.sender, message.receiver, message.round) != (sender, self._node, round):
-            raise self._refusal(sender, round, "contains a message of another edge or round")
+            raise _refusal(due, "was tampered with, or is not of its sender") from error
+        if Label(self._run, message.round, message.sender, message.receiver, message.exchange) != due:
+            raise _refusal(due, "contains a message of another edge, round or exchange")
         return message
 
-    def _check(self, label: Label, sender: int, round: int) -> None:
-        if label.run != self._run:
-            raise self._refusal(sender, round, f"was replayed from another run, {label.run}")
-        if label.receiver != self._node:
-            raise self._refusal(sender, round, f"was misrouted: it is for node {label.receiver}")
-        if label.sender != sender or sender not in self._public:
-            raise self._refusal(sender, round, f"has the wrong sender: it is from node {label.sender}")
-        if label.round != round:
-            raise self._refusal(sender, round, f"was replayed: it is of round {label.round}")
-
-    def _refusal(self, sender: int, round: int, reason: str) -> Refused:
-        what = f"node {self._node} refuses the message of node {sender} in round {round}: it {reason}."
-        return Refused(f"{what}\n    Its sender, or whoever passes messages on, is broken or not honest.")
+    def _check(self, label: Label, due: Label) -> None:
+        if label.run != due.run:
+            raise _refusal(due, f"was replayed from another run, {label.run}")
+        if label.receiver != due.receiver:
+            raise _refusal(due, f"was misrouted: it is for node {label.receiver}")
+        if label.sender != due.sender or due.sender not in self._public:
+            raise _refusal(due, f"has the wrong sender: it is from node {label.sender}")
+        if (label.round, label.exchange) != (due.round, due.exchange):
+            raise _refusal(due, f"was replayed: it is of {named(label.round, label.exchange)}")
 
     def _cipher(self, other: int, label: Label) -> ChaCha20Poly1305:
         shared = self._own.exchange(self._public[other])
         info = b"|".join((PURPOSE, label.run.encode(), f"{label.sender}>{label.receiver}".encode()))
         return ChaCha20Poly1305(HKDF(hashes.SHA256(), 32, salt=None, info=info).derive(shared))
+
+
+def _refusal(due: Label, reason: str) -> Refused:
+    when = named(due.round, due.exchange)
+    what = f"node {due.receiver} refuses the message of node {due.sender} in {when}: it {reason}."
+    return Refused(f"{what}\n    Its sender, or whoever passes messages on, is broken or not honest.")
 
 
 def sealing_key() -> tuple[bytes, bytes]:

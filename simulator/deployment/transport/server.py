@@ -65,10 +65,10 @@ class Server:
                 question = next(questions, b"")
             if len(question) != QUESTION.size:
                 self._turn_away(name, context, grpc.StatusCode.INVALID_ARGUMENT, f"{name} asks nothing")
-            run, round = QUESTION.unpack(question)
+            run, position = QUESTION.unpack(question)
             if run.rstrip(b"\0") != self._run.encode():
                 context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"it takes part in run {self._run}")
-            return self._outbox.take(node, round, min(LONGEST, ALIVE * _left(context))).encode()
+            return self._outbox.take(node, position, min(LONGEST, ALIVE * _left(context))).encode()
         finally:
             self._turns[node].release()
 

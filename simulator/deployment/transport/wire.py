@@ -101,7 +101,7 @@ def joined(first: Reply, then: Reply) -> Reply:
 def _facts(reply: Reply) -> dict[str, Any]:
     return {
         "steps": reply.steps,
-        "sent": reply.sent,
+        "sent": [envelope if envelope.exchange > 1 else envelope[:-1] for envelope in reply.sent],
         "metrics": reply.metrics,
         "artifacts": [(name, artifact.round, artifact.node) for name, artifact in reply.artifacts],
         "recordings": [(recording.round, recording.node) for recording in reply.recordings],

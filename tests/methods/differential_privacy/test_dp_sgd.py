@@ -20,7 +20,9 @@ from methods.differential_privacy.dp_sgd import DPSGD, clipped_sum
 from simulator import run
 from simulator.core.errors import InputError
 from simulator.core.method import Method
+from simulator.core.node_program import NodeProgram
 from simulator.core.registry import PartSettings
+from simulator.core.traits import Traits
 from simulator.models.small import CNN, MLP
 from simulator.training.stacked import Stacked
 from topologies import Topology
@@ -148,7 +150,7 @@ class TestNoise:
                 for node, before in zip(network.nodes, start, strict=True):
                     gradients += node.methods[1].gradients[:1]
                     node.parameters.copy_(before)
-                    node.round += 1
+                    node.finished += 1
             found.append(torch.stack(gradients))
         return (found[0] - found[1]) * 8 / (sigma * clip)
 
@@ -226,7 +228,7 @@ def test_the_broken_ones_are_accounted_for_as_if_they_were_right(method):
     for network in (broken, sound):
         network.run(3)
 
-    assert broken.nodes[0].measure() == sound.nodes[0].measure()
+    assert NodeProgram(broken.nodes[0]).measure() == NodeProgram(sound.nodes[0]).measure()
 
 
 class TestStacked:
@@ -251,12 +253,12 @@ class TestStacked:
         np.testing.assert_allclose(one.parameters, other.parameters, rtol=1e-10, atol=1e-12)
         for mine, theirs in zip(one.nodes, other.nodes, strict=True):
             assert mine.take_loss() == pytest.approx(theirs.take_loss(), rel=1e-10)
-            assert mine.measure() == theirs.measure()
+            assert NodeProgram(mine).measure() == NodeProgram(theirs).measure()
 
     def train_stacked(self, network):
         for node in network.nodes:
             with node.using(network.module):
-                node.begin()
+                NodeProgram(node).begin()
         Stacked(network.module).train(network.nodes)
 
     @pytest.mark.parametrize("trainer", ["sequential", "stacked"])
@@ -290,7 +292,7 @@ def test_delta_is_a_tenth_of_one_over_the_samples_by_default():
 
 NOISE = {"name": "dp_sgd", "noise_multiplier": 1.0}
 BATCH_NORM = {"name": "resnet20", "norm": "batch", "allow_batch_norm": True}
-IDKD = {"name": "idkd", "start_round": 2, "every": 2}
+IDKD = {"name": "idkd", "first_round": 3, "every": 2}
 REFUSED = {
     "both": ({"methods": [NOISE | {"target_epsilon": 1.0}]}, r"methods\[0\]: give either noise_multiplier or target"),
     "neither": ({"methods": [{"name": "dp_sgd"}]}, r"methods\[0\]: give either noise_multiplier or target_epsilon"),
@@ -328,7 +330,9 @@ def test_a_loss_that_looks_at_other_samples_is_refused(register):
         class Config(PartSettings):
             name: str = "ranked"
 
-        row_wise = False
+        @classmethod
+        def traits(cls, config):
+            return Traits(losses="changes", beside_gradients=None)
 
         def per_sample_loss(self, node, batch, logits, losses):
             return losses * losses.argsort()

@@ -56,7 +56,7 @@ def test_each_round_is_a_step_that_looks_at_everything():
     [
         (["node_dp", "quasi_global_momentum"], "quasi_global_momentum comes after it"),
         (["gradient_tracking", "node_dp"], "gradient_tracking sends more than them"),
-        ([{"name": "idkd", "start_round": 2, "every": 2}, "node_dp"], "idkd sends more than them"),
+        ([{"name": "idkd", "first_round": 3, "every": 2}, "node_dp"], "idkd sends more than them"),
     ],
 )
 def test_what_would_leave_the_node_unblurred_is_refused(methods, message):

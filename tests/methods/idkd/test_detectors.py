@@ -1,4 +1,4 @@
-"""Detectors: their formulas, and the laws that hold for each of them (P20, P22, P24)."""
+"""Detectors: their formulas, and the laws that hold for each of them."""
 
 from itertools import pairwise
 
@@ -26,7 +26,7 @@ def score(name, temperature=1.0, logits=LOGITS):
 
 def scored(net, samples, name, node=0, **settings):
     """Scores of ``samples`` by a node's detector."""
-    config = IDKD.Config(start_round=0, detector=name, **settings)
+    config = IDKD.Config(first_round=1, detector=name, **settings)
     with net.nodes[node].using(net.module):
         return DETECTORS[name](net.nodes[node], config)(samples).scores
 
@@ -100,7 +100,7 @@ class TestNearestNeighbours:
 
     def test_a_model_without_a_fully_connected_layer_is_refused(self):
         convolution = seeded(lambda: nn.Sequential(nn.Conv2d(1, 3, 8), nn.Flatten()))
-        methods = {"methods": lambda node: [IDKD(IDKD.Config(start_round=0, detector="knn"))]}
+        methods = {"methods": lambda node: [IDKD(IDKD.Config(first_round=1, detector="knn"))]}
         net = Network(Topology.build("ring", 3), convolution, random_data(public=5), sgd(0.1), **methods)
 
         with pytest.raises(RunError, match=r"fully connected layer.*\n.*such as msp"):

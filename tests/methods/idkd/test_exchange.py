@@ -1,4 +1,4 @@
-"""What nodes train on after an exchange, and when exchanges happen (P21)."""
+"""What nodes train on after an exchange, and when exchanges happen."""
 
 import numpy as np
 import pytest
@@ -56,11 +56,11 @@ class TestExchange:
         with nodes.nodes[0].using(nodes.module):
             assert len(nodes.nodes[0].training_set.public_targets) == 20
 
-    @pytest.mark.parametrize(("start", "every", "expected"), [(0, 1, [*range(7)]), (2, 3, [2, 5]), (3, None, [3])])
+    @pytest.mark.parametrize(("start", "every", "expected"), [(1, 1, [*range(1, 8)]), (3, 3, [3, 6]), (4, None, [4])])
     def test_exchanges_happen_in_their_rounds_only(self, start, every, expected):
-        nodes = network(threshold=0, start_round=start, every=every)
+        nodes = network(threshold=0, first_round=start, every=every)
 
-        assert [r for r in range(7) if any(LABELS in m.parts for m in nodes.round())] == expected
+        assert [r for r in range(1, 8) if any(LABELS in m.parts for m in nodes.round())] == expected
 
     def test_messages_between_exchanges_hold_parameters_only(self):
         nodes = network(threshold=0, every=2)

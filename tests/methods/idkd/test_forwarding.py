@@ -1,4 +1,4 @@
-"""Labels that are made once and then passed on from exchange to exchange, as in the released code (P21)."""
+"""Labels that are made once and then passed on from exchange to exchange, as in the released code."""
 
 import networkx as nx
 import numpy as np
@@ -109,7 +109,7 @@ def test_a_node_that_has_nothing_to_pass_on_labels():
 
 @pytest.mark.parametrize("stop", [1, 2, 3, 4])
 def test_stopped_and_resumed_is_as_never_stopped(tmp_path, stop):
-    method = {"name": "idkd", "start_round": 1, "every": 1, "threshold": 0.3, "labels": "forwarded"}
+    method = {"name": "idkd", "first_round": 2, "every": 1, "threshold": 0.3, "labels": "forwarded"}
     done = run(small(rounds=5, methods=[method], checkpoint={"every": 1, "keep": "all"}), tmp_path)
     before = results(done.path)
     resume(done.path, round=stop)
@@ -118,7 +118,7 @@ def test_stopped_and_resumed_is_as_never_stopped(tmp_path, stop):
 
 
 def test_the_report_says_so_and_how_far_labels_get(tmp_path):
-    method = {"name": "idkd", "start_round": 1, "every": 2, "labels": "forwarded"}
+    method = {"name": "idkd", "first_round": 2, "every": 2, "labels": "forwarded"}
     done = run(small(rounds=5, methods=[method]), tmp_path)
     text = write_run_report(done.directory).read_text()
     reach = {row[2] for row in disclosed(IDKD.Config.model_validate(method)).rows}

@@ -28,7 +28,7 @@ class CountedSteps(Method):
 
 
 def idkd(**settings):
-    return [{"name": "idkd", "start_round": 1, "every": 2, "threshold": 0.2, **settings}]
+    return [{"name": "idkd", "first_round": 2, "every": 2, "threshold": 0.2, **settings}]
 
 
 def counted(path, trainer, **settings):
@@ -65,10 +65,10 @@ def test_the_steps_really_taken_are_counted_and_take_their_time(tmp_path):
     result = run(small(methods=idkd(steps="growing"), **settings), tmp_path)
 
     timing = [json.loads(line) for line in (result.path / "timing.jsonl").read_text().splitlines()]
-    by_round = [sum(node.methods[-1].steps[round] for node in nodes) for round in range(6)]
+    by_round = [sum(node.methods[-1].steps[round] for node in nodes) for round in range(1, 7)]
     assert [line["node_steps"] for line in timing if line["node_steps"]] == by_round
     seconds = [metric.value for metric in result.metrics() if metric.name == "clock/seconds"]
-    slowest = [100.0 * nodes[0].methods[-1].steps[round] for round in range(6)]
+    slowest = [100.0 * nodes[0].methods[-1].steps[round] for round in range(1, 7)]
     assert [after - before for before, after in zip([0.0, *seconds[-6:]], seconds[-6:], strict=False)] == slowest
 
 

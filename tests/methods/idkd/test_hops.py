@@ -1,4 +1,4 @@
-"""Labels that travel several hops (P21), and exchanges that are cut through."""
+"""Labels that travel several hops, and exchanges that are cut through."""
 
 from collections import Counter
 from itertools import pairwise
@@ -92,7 +92,7 @@ def test_only_forwarded_tables_name_their_maker():
 
 
 def test_the_training_set_changes_at_the_end_of_the_last_hop():
-    net = network(topology=GRAPHS["ring"], threshold="none", start_round=1, hops=3, every=4)
+    net = network(topology=GRAPHS["ring"], threshold="none", first_round=2, hops=3, every=4)
     sizes = []
     for _ in range(9):
         net.round()
@@ -117,7 +117,7 @@ def test_what_was_forwarded_means_what_its_maker_meant(merge, form):
 
 @pytest.mark.parametrize("stop", [2, 3, 4, 5])
 def test_stopped_in_the_middle_of_an_exchange_and_resumed_is_as_never_stopped(tmp_path, stop):
-    method = {"name": "idkd", "start_round": 1, "every": 4, "hops": 4, "threshold": 0.3, "merge": "official"}
+    method = {"name": "idkd", "first_round": 2, "every": 4, "hops": 4, "threshold": 0.3, "merge": "official"}
     experiment = small(rounds=5, methods=[method], checkpoint={"every": 1, "keep": "all"})
     done = run(experiment, tmp_path)
     before = results(done.path)
@@ -135,15 +135,15 @@ def made_in(messages, round):
 def with_node_1_away(path, round, **config):
     """Nodes of a run of four rounds on a ring, in which node 1 misses one; and all messages."""
     seen = Posted()
-    topology = {"graph": "ring", "nodes": 4, "failures": {"away": [[1, round, round]]}}
-    method = {"name": "idkd", "start_round": 0, "hops": 2, "threshold": "none", **config}
+    topology = {"graph": "ring", "nodes": 4, "failures": {"absences": [[1, round, round]]}}
+    method = {"name": "idkd", "first_round": 1, "hops": 2, "threshold": "none", **config}
     return simulate(small(rounds=4, topology=topology, methods=[method]), path, seen.watch), seen.all
 
 
 class TestAbsence:
     def test_a_node_that_misses_the_end_starts_afresh(self, tmp_path):
-        nodes, messages = with_node_1_away(tmp_path, 1, every=2)
-        made = made_in(messages, 2)
+        nodes, messages = with_node_1_away(tmp_path, 2, every=2)
+        made = made_in(messages, 3)
 
         assert sorted(made) == [0, 1, 2, 3]
         mean = torch.stack([made[node] for node in range(4)]).mean(0)
@@ -151,8 +151,8 @@ class TestAbsence:
 
     def test_a_node_that_comes_late_learns_what_is_still_passed_on(self, tmp_path):
         """Its neighbours sent it their own labels when it was away; on the second hop they tell it of node 3 alone."""
-        nodes, messages = with_node_1_away(tmp_path, 0)
-        made = made_in(messages, 0)
+        nodes, messages = with_node_1_away(tmp_path, 1)
+        made = made_in(messages, 1)
 
         assert sorted(made) == [0, 2, 3]
         torch.testing.assert_close(nodes[1].training_set.public_targets, made[3], rtol=1e-12, atol=0)

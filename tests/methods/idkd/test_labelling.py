@@ -1,4 +1,4 @@
-"""Which samples a node labels, and how (P20, P22, P24)."""
+"""Which samples a node labels, and how."""
 
 from itertools import pairwise
 
@@ -90,7 +90,7 @@ class TestLabelling:
             build,
             random_data(public=20),
             sgd(0.1),
-            methods=lambda node: [IDKD(IDKD.Config(start_round=0, threshold=0))],
+            methods=lambda node: [IDKD(IDKD.Config(first_round=1, threshold=0))],
         )
         message, *_ = nodes.work()
         nodes.module.bind(nodes.nodes[0].parameters)

@@ -1,4 +1,4 @@
-"""Soft labels, and the loss they are trained with (P19)."""
+"""Soft labels, and the loss they are trained with."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""One label out of several (P21)."""
+"""One label out of several."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What is recorded of an exchange, what the report says, and what it declares to be revealed (P25)."""
+"""What is recorded of an exchange, what the report says, and what it declares to be revealed."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from methods.idkd.wire import HISTOGRAM, ORIGINS
 from simulator import run
 from simulator.runs.report import write_run_report
 
-METHOD = {"name": "idkd", "start_round": 1, "every": 3, "hops": 2, "threshold": "youden"}
+METHOD = {"name": "idkd", "first_round": 2, "every": 3, "hops": 2, "threshold": "youden"}
 
 
 @pytest.fixture(scope="module")

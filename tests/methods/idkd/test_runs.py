@@ -1,4 +1,4 @@
-"""Whole runs on digits: traffic (P23), what messages hold (P25), what settings need, and what changes nothing (P20)."""
+"""Whole runs on digits: traffic, what messages hold, what settings need, and what changes nothing."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ class Received(Method):
         return message
 
 
-IDKD_RUN = [{"name": "idkd", "start_round": 1, "every": 2, "threshold": 0.35}]
+IDKD_RUN = [{"name": "idkd", "first_round": 2, "every": 2, "threshold": 0.35}]
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +53,11 @@ class TestTraffic:
     def test_labels_cost_four_bytes_a_position_and_four_a_class(self, watched):
         path, messages, _ = watched
         count = {
-            (line["round"] - 1, line["node"]): int(line["value"])
+            (line["round"], line["node"]): int(line["value"])
             for line in lines(path / "metrics.jsonl")
             if line["name"] == "idkd/labelled"
         }
-        assert {round for round, _ in count} == {1, 3}
+        assert {round for round, _ in count} == {2, 4}
         assert max(count.values()) > 0
         for message in messages:
             sent = dict(message.envelope.bytes_by_part)
@@ -114,7 +114,7 @@ def test_threshold_1_leaves_the_run_as_it_was_to_the_bit(tmp_path):
 
 def test_training_before_the_first_exchange_is_as_without_it(tmp_path):
     base = run(small(), tmp_path / "base")
-    with_method = run(small(methods=[{"name": "idkd", "start_round": 3, "threshold": 0}]), tmp_path / "idkd")
+    with_method = run(small(methods=[{"name": "idkd", "first_round": 4, "threshold": 0}]), tmp_path / "idkd")
 
     before = [m for m in base.metrics() if m.round < 4]
     assert [m for m in metrics_without_idkd(with_method) if m.round < 4] == before
@@ -143,22 +143,22 @@ def test_data_that_the_method_needs_are_asked_for_before_the_run(data, threshold
     overrides = [f"data.{key}={json.dumps(value)}" for key, value in data.items()]
 
     with pytest.raises(InputError, match=f"idkd needs {missing}"):
-        small(*overrides, methods=[{"name": "idkd", "start_round": 1, "threshold": threshold}])
+        small(*overrides, methods=[{"name": "idkd", "first_round": 2, "threshold": threshold}])
 
 
 def test_a_fixed_threshold_needs_no_validation_data():
-    small("data.validation=0", methods=[{"name": "idkd", "start_round": 1, "threshold": 0.5}])
+    small("data.validation=0", methods=[{"name": "idkd", "first_round": 2, "threshold": 0.5}])
 
 
 def test_a_first_exchange_after_the_end_is_refused():
-    with pytest.raises(InputError, match=r"methods\[0\]\.start_round.*round 6 \(from 0\), and the run has 6"):
-        small(methods=[{"name": "idkd", "start_round": 6}])
+    with pytest.raises(InputError, match=r"methods\[0\]\.first_round.*round 7, and the run has 6"):
+        small(methods=[{"name": "idkd", "first_round": 7}])
 
 
 def exchange(path, **config):
     """All messages, and the nodes, of a run with one exchange from round 1 on."""
     seen = Posted()
-    method = {"name": "idkd", "start_round": 1, "threshold": 0.3, **config}
+    method = {"name": "idkd", "first_round": 2, "threshold": 0.3, **config}
     nodes = simulate(small(rounds=4, methods=[method]), path, seen.watch)
     return seen.all, nodes
 
@@ -225,20 +225,20 @@ def test_a_cap_keeps_the_samples_of_highest_score(tmp_path):
         ({"merge": "median"}, r"merge.*'average'"),
         ({"label_dtype": "int8"}, r"label_dtype.*'float32'"),
         ({"hops": 3, "every": 2}, r"methods\[0\]\.hops: an exchange takes 3 rounds.*\n.*at most 2 hops"),
-        ({"hops": 3, "every": 4}, r"methods\[0\]\.hops: the exchange that begins in round 5.*\n.*Choose 8 rounds"),
-        ({"hops": 6}, r"methods\[0\]\.hops: the exchange that begins in round 1.*\n.*Choose 7 rounds"),
+        ({"hops": 3, "every": 4}, r"methods\[0\]\.hops: the exchange that begins in round 6.*\n.*Choose 8 rounds"),
+        ({"hops": 6}, r"methods\[0\]\.hops: the exchange that begins in round 2.*\n.*Choose 7 rounds"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings, shown):
     with pytest.raises(InputError, match=shown):
-        small(methods=[{"name": "idkd", "start_round": 1, **settings}])
+        small(methods=[{"name": "idkd", "first_round": 2, **settings}])
 
 
 def test_an_exchange_may_fill_the_run_and_the_next_may_follow_at_once():
-    small(methods=[{"name": "idkd", "start_round": 1, "hops": 5}])
-    small(methods=[{"name": "idkd", "start_round": 0, "hops": 3, "every": 3}])
+    small(methods=[{"name": "idkd", "first_round": 2, "hops": 5}])
+    small(methods=[{"name": "idkd", "first_round": 1, "hops": 3, "every": 3}])
 
 
 def test_more_probabilities_than_classes_are_refused_before_the_first_round():
     with pytest.raises(InputError, match=r"idkd\.top_k: 11 probabilities of 10 classes.*\n.*10 at most"):
-        nodes_of(small(methods=[{"name": "idkd", "start_round": 1, "top_k": 11}]))
+        nodes_of(small(methods=[{"name": "idkd", "first_round": 2, "top_k": 11}]))

@@ -1,4 +1,4 @@
-"""Thresholds on scores (P22)."""
+"""Thresholds on scores."""
 
 import numpy as np
 import pytest
@@ -70,7 +70,7 @@ def calibration(inside, outside):
     [({"threshold": "none"}, -np.inf), ({"threshold": -2.5}, -2.5), ({"threshold": "tpr", "tpr": 0.5}, 0.8)],
 )
 def test_each_rule_chooses_its_own(rule, expected):
-    chosen = choose(IDKDSettings(start_round=0, **rule), calibration([0.6, 0.8], [0.7, 0.1]))
+    chosen = choose(IDKDSettings(first_round=1, **rule), calibration([0.6, 0.8], [0.7, 0.1]))
 
     assert chosen == pytest.approx(expected)
 

@@ -1,4 +1,4 @@
-"""Labels on the wire: what is lost and what it costs (P23)."""
+"""Labels on the wire: what is lost and what it costs."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ FORMATS = [{}, {"label_dtype": "float16"}, {"top_k": 2}, {"top_k": 2, "label_dty
 
 
 def config(**changes):
-    return IDKD.Config(start_round=0, **changes)
+    return IDKD.Config(first_round=1, **changes)
 
 
 def labels(count=5, classes=4, histogram=None):

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from reference import conformance
 from reference.multi_exit import NETWORK, samples
 from reference.network import Network, sgd
 from torch.nn.functional import cross_entropy
@@ -11,6 +10,7 @@ from torch.nn.functional import cross_entropy
 from methods.pkd import PKD
 from methods.pkd.method import soft_cross_entropy
 from simulator.core.samples import Batch
+from simulator.testing import laws
 from topologies import Topology
 
 DATA = [samples(seed) for seed in range(3)]
@@ -18,7 +18,7 @@ STREAMS = ("mv", "residual", "iframe")
 
 
 def network(rounds=6, methods=None, **settings):
-    settings = {"start_round": 2, "share": 0.25, **settings}
+    settings = {"first_round": 3, "share": 0.25, **settings}
     return Network(
         Topology.build("ring", 3),
         NETWORK,
@@ -33,7 +33,7 @@ def losses(round, **settings):
     """Of the method, and what exits say, on one batch of node 0."""
     net = network(**settings)
     node, rows = net.nodes[0], torch.arange(5)
-    node.round = round
+    node.finished, node.under_way = round, True
     images = node.data.normalizer(node.data.train.images_at(rows), torch.float64)
     batch = Batch(images, node.data.train.labels_at(rows), rows)
     with node.using(net.module):
@@ -113,11 +113,11 @@ def test_what_is_not_trained_rests_in_each_phase():
 @pytest.mark.parametrize(
     "law",
     [
-        conformance.is_deterministic,
-        conformance.leaves_global_generators_alone,
-        conformance.does_not_depend_on_the_order_of_arrival,
-        conformance.survives_saving_and_loading,
-        lambda build: conformance.survives_pickling(lambda node: node.methods[0], build),
+        laws.is_deterministic,
+        laws.leaves_global_generators_alone,
+        laws.does_not_depend_on_the_order_of_arrival,
+        laws.survives_saving_and_loading,
+        lambda build: laws.survives_pickling(lambda node: node.methods[0], build),
     ],
 )
 def test_it_keeps_the_laws_of_methods_in_both_phases(law):
@@ -127,7 +127,7 @@ def test_it_keeps_the_laws_of_methods_in_both_phases(law):
 def test_a_loss_depends_on_its_own_sample_only():
     net = network()
     node = net.nodes[0]
-    node.round = 3
+    node.finished, node.under_way = 3, True
     images = node.data.normalizer(node.data.train.images_at(torch.arange(4)), torch.float64)
     with node.using(net.module):
         hook = node.methods[0].per_sample_loss

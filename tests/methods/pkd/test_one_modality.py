@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from reference import conformance
 from reference.experiments import At, results
 from reference.multi_exit import CLIPS, ONE_EACH, clips, one_modality, one_stream, samples
 from reference.multi_exit import PKD as ACTIVE
@@ -19,17 +18,18 @@ from simulator.core.errors import InputError
 from simulator.core.multi_exit import exit_logits
 from simulator.core.samples import Samples
 from simulator.data.modalities import dealt
+from simulator.testing import laws
 from topologies import Topology
 
 HELD = ("mv", "residual", "iframe")
 RING = Topology.build("ring", 6)
 CHAIN = Topology.build("chain", 3)
-NEUTRAL = {"name": "pkd", "start_round": None}
+NEUTRAL = {"name": "pkd", "first_round": None}
 EXCHANGE = ACTIVE | {"temperature": 2.0}
 
 
 def network(topology=RING, by_node=HELD, **settings):
-    settings = {"start_round": 2, "share": 0.25, "temperature": 2.0, **settings}
+    settings = {"first_round": 3, "share": 0.25, "temperature": 2.0, **settings}
     return one_modality(topology, by_node, lambda node: [PKD(PKD.Config(**settings))])
 
 
@@ -94,6 +94,7 @@ def test_the_loss_is_cross_entropy_to_the_labels_at_the_temperature():
     net = network(CHAIN)
     net.run(2)
     node = net.nodes[1]
+    node.under_way = True  # as in the third round
     with node.using(net.module):
         batch = node.training_set.next_batch(8, node.rng, node.rng("augmentation"))
         found = node.methods[0].per_sample_loss(node, batch, None, torch.zeros(8, dtype=torch.float64))
@@ -113,12 +114,12 @@ def test_the_mean_does_not_depend_on_who_came_first():
 @pytest.mark.parametrize(
     "law",
     [
-        conformance.is_deterministic,
-        conformance.leaves_global_generators_alone,
-        conformance.does_not_depend_on_the_order_of_arrival,
-        conformance.survives_saving_and_loading,
-        lambda build: conformance.survives_pickling(lambda node: node.methods[0], build),
-        conformance.sends_are_never_written_to,
+        laws.is_deterministic,
+        laws.leaves_global_generators_alone,
+        laws.does_not_depend_on_the_order_of_arrival,
+        laws.survives_saving_and_loading,
+        lambda build: laws.survives_pickling(lambda node: node.methods[0], build),
+        laws.sends_are_never_written_to,
     ],
 )
 def test_it_keeps_the_laws_of_methods(law):
@@ -149,7 +150,7 @@ def _internal_accuracy(teachers):
         lambda: one_stream((8, 16)),
         dealt(nodes, ("mv", "iframe")),
         sgd(0.05, batch_size=16, momentum=0.9, local_steps=4),
-        methods=lambda node: [PKD(PKD.Config(start_round=15, teachers=teachers))],
+        methods=lambda node: [PKD(PKD.Config(first_round=16, teachers=teachers))],
         rounds=27,
     )
     net.run(27)
@@ -207,7 +208,7 @@ def test_a_run_tells_the_bytes_and_what_they_reveal(tmp_path):
         (ONE_EACH, {"teachers": ["mw"]}, r"pkd\.teachers: no node holds modality 'mw'"),
         (ONE_EACH | {"modality_by_node": ["mv", "iframe"]}, {}, r"pkd\.teachers: no node holds modality 'residual'"),
         (ONE_EACH | {"public": []}, {}, r"data\.public: nodes hold one modality each, and there are no public samples"),
-        (ONE_EACH, {"start_round": 0}, r"pkd\.start_round: .* teachers send their labels in the round before"),
+        (ONE_EACH, {"first_round": 1}, r"pkd\.first_round: .* teachers send their labels in the round before"),
         (
             CLIPS["data"] | {"modality_by_node": ["mw"]},
             {},

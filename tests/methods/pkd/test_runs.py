@@ -10,7 +10,7 @@ from simulator.core.errors import InputError
 from simulator.core.method import METHODS
 
 STREAMS = ("mv", "residual", "iframe")
-NEUTRAL = {"name": "pkd", "start_round": None}
+NEUTRAL = {"name": "pkd", "first_round": None}
 
 
 def test_neutral_settings_are_bit_identical_to_no_method(tmp_path):

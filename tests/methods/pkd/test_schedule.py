@@ -11,31 +11,31 @@ from simulator.core.errors import InputError
 
 def turns(rounds, **settings):
     config = PKDSettings(**settings)
-    return [teacher(config, round, rounds) for round in range(config.start_round, rounds)]
+    return [teacher(config, round, rounds) for round in range(config.first_round, rounds + 1)]
 
 
 def test_coviars_curriculum():
     """Epochs 0 to 49 motion, 50 to 99 residuals, 100 to 299 the last teacher."""
-    assert turns(300, start_round=0) == ["mv"] * 50 + ["residual"] * 50 + ["iframe"] * 200
+    assert turns(300, first_round=1) == ["mv"] * 50 + ["residual"] * 50 + ["iframe"] * 200
 
 
 def test_team_nets_curriculum():
     """Epochs 0 to 2, 3 to 5, 6 to 39."""
-    assert turns(40, start_round=0, share=3 / 40) == ["mv"] * 3 + ["residual"] * 3 + ["iframe"] * 34
+    assert turns(40, first_round=1, share=3 / 40) == ["mv"] * 3 + ["residual"] * 3 + ["iframe"] * 34
 
 
 def test_the_curriculum_begins_with_distillation():
-    assert turns(12, start_round=6, share=0.25, teachers=("b", "a")) == ["b"] * 2 + ["a"] * 4
+    assert turns(12, first_round=7, share=0.25, teachers=("b", "a")) == ["b"] * 2 + ["a"] * 4
 
 
 def test_no_teachers_is_labels():
-    assert turns(3, start_round=1, teachers=()) == [None, None]
+    assert turns(3, first_round=2, teachers=()) == [None, None]
 
 
-@given(st.integers(0, 50), st.integers(1, 100), st.floats(0.01, 1), st.integers(1, 4))
+@given(st.integers(1, 50), st.integers(1, 100), st.floats(0.01, 1), st.integers(1, 4))
 def test_each_teacher_has_one_turn_and_all_but_the_last_the_same(start, length, share, count):
     names = tuple("abcd"[:count])
-    found = turns(start + length, start_round=start, share=share, teachers=names)
+    found = turns(start + length - 1, first_round=start, share=share, teachers=names)
     assert len(found) == length
     assert found == sorted(found)
     lengths = [found.count(name) for name in names if found.count(name)]
@@ -45,12 +45,12 @@ def test_each_teacher_has_one_turn_and_all_but_the_last_the_same(start, length, 
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"start_round": 6}, r"methods\[0\]\.start_round: distillation begins in round 6"),
-        ({"start_round": 5}, r"methods\[0\]\.teachers: residual never teaches"),
+        ({"first_round": 7}, r"methods\[0\]\.first_round: distillation begins in round 7"),
+        ({"first_round": 6}, r"methods\[0\]\.teachers: residual never teaches"),
         ({"share": 0.5}, r"iframe never teaches"),
         ({"share": 0}, r"share"),
         ({"temperature": 0}, r"temperature"),
-        ({"start_round": -1}, r"start_round"),
+        ({"first_round": 0}, r"first_round"),
     ],
 )
 def test_schedules_that_do_not_fit_are_refused(settings, problem):

@@ -15,6 +15,7 @@ from methods.trajectories.report import area
 from simulator import resume, run
 from simulator.core.errors import InputError
 from simulator.core.method import Method
+from simulator.core.node_program import NodeProgram
 from simulator.runs.report import write_run_report
 from simulator.training.trajectories import suspicion
 from topologies import Topology
@@ -58,7 +59,7 @@ def pair(rounds=5, public=0, **settings):
 def saved(network, name="trajectories"):
     node = network.nodes[0]
     with node.using(network.module):
-        node.finalize()
+        NodeProgram(node).finalize()
     return dict(node.artifacts)[name].arrays
 
 
@@ -109,7 +110,7 @@ def test_eval_pass_looks_at_everything_after_local_training():
 @pytest.mark.parametrize("trainer", ["sequential", "stacked"])
 @pytest.mark.parametrize("mode", METHODS)
 def test_training_is_bit_identical(mode, trainer, tmp_path):
-    idkd = {"name": "idkd", "start_round": 2, "every": 2}
+    idkd = {"name": "idkd", "first_round": 3, "every": 2}
     overrides = (f"training.trainer={trainer}", "data.augment.crop=1", "training.precision=fp32")
     with_it, without = (
         run(small(*overrides, methods=methods), tmp_path / str(len(methods)))

@@ -98,7 +98,7 @@ def _topology(settings):
 
 
 def test_logits_travel_where_parameters_do_not(tmp_path):
-    idkd = {"name": "idkd", "start_round": 2, "every": 2, "threshold": "none"}
+    idkd = {"name": "idkd", "first_round": 3, "every": 2, "threshold": "none"}
     done = run(with_trend(idkd, bits=[None, 2], share="nothing"), tmp_path)
     parts = {part for message in done.directory.messages() for part in message["parts"]}
 

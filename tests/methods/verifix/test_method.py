@@ -16,6 +16,7 @@ from methods.verifix.projection import corrected, spectrum
 from simulator import load_experiment, resume, run
 from simulator.core.errors import InputError, RunError
 from simulator.core.model import Model
+from simulator.core.node_program import NodeProgram
 from simulator.core.registry import PartSettings
 from simulator.core.samples import Samples
 from simulator.core.seeding import generator
@@ -134,7 +135,7 @@ def test_the_correction_is_that_of_the_formulas():
     )
     node, method = network.nodes[0], network.nodes[0].methods[0]
     with node.using(network.module):
-        node.variants()
+        NodeProgram(node).variants()
         given = layer_inputs(node.model, node.data.verified.fit, node.data.normalizer)
     spectra = {name: spectrum(inputs) for name, inputs in given.items()}
     by_hand = corrected(network.module, method.seen, spectra, 50.0)
@@ -206,7 +207,7 @@ def test_models_that_have_learnt_wrong_labels_by_heart_get_better(seed):
     before, after = [], []
     for node in network.nodes:
         with node.using(network.module):
-            made = {"before": node.parameters, "after": node.variants()["verifix"]}
+            made = {"before": node.parameters, "after": NodeProgram(node).variants()["verifix"]}
         for scores, parameters in zip((before, after), made.values(), strict=True):
             scores.append(evaluate(network.module, parameters, node.data.test, node.data.normalizer).accuracy)
 
@@ -285,4 +286,4 @@ def test_activations_that_are_not_finite_end_the_run_with_advice():
     node = network.nodes[0]
     node.parameters.fill_(1e308)
     with node.using(network.module), pytest.raises(RunError, match=r"node 0 has activations that are not finite"):
-        node.variants()
+        NodeProgram(node).variants()

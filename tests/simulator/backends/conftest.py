@@ -26,7 +26,10 @@ def actors():
 
 
 def _descendants(pid):
-    children = [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in _children(task)]
+    try:
+        children = [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in _children(task)]
+    except OSError:  # it has ended meanwhile
+        return []
     return children + [pid for child in children for pid in _descendants(child)]
 
 

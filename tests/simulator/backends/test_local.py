@@ -53,20 +53,20 @@ def test_the_number_of_workers_does_not_change_a_bit(tmp_path):
 def test_replies_come_in_order_of_node_id():
     backend = start(workers=2, nodes=5)
     try:
-        assert list(backend.superstep(Order(work=True))()) == [0, 1, 2, 3, 4]
+        assert list(backend.superstep(Order(begin=True, train=True, send=1))()) == [0, 1, 2, 3, 4]
     finally:
         backend.close()
 
 
 def test_work_returns_messages_and_nothing_else(backend):
-    replies = backend.superstep(Order(work=True))()
+    replies = backend.superstep(Order(begin=True, train=True, send=1))()
 
     assert [(m.sender, m.receiver) for r in replies.values() for m in r.sent] == [(0, 1), (1, 0), (1, 2), (2, 1)]
     assert all(reply.evaluation is None and reply.state is None for reply in replies.values())
 
 
 def test_absorbing_mixes_and_ends_the_round(backend):
-    backend.superstep(Order(work=True))()
+    backend.superstep(Order(begin=True, train=True, send=1))()
     trained = {n: r.state["parameters"] for n, r in backend.superstep(Order(snapshot=True))().items()}
     states = {n: r.state for n, r in backend.superstep(Order(absorb=True, snapshot=True))().items()}
     expected = (trained[0] + trained[1]) / 3 + trained[2] / 3  # node 1 has two neighbours, so each weighs 1/3
@@ -77,7 +77,7 @@ def test_absorbing_mixes_and_ends_the_round(backend):
 
 def test_an_evaluation_comes_before_the_next_rounds_training(backend):
     before = backend.superstep(Order(evaluate=True))()[0].evaluation
-    together = backend.superstep(Order(evaluate=True, work=True))()[0]
+    together = backend.superstep(Order(evaluate=True, begin=True, train=True, send=1))()[0]
 
     assert together.evaluation.loss == before.loss
     assert together.sent
@@ -86,18 +86,18 @@ def test_an_evaluation_comes_before_the_next_rounds_training(backend):
 def test_a_snapshot_is_a_copy(backend):
     state = backend.superstep(Order(snapshot=True))()[0].state
     kept = state["parameters"].clone()
-    backend.superstep(Order(work=True))()
+    backend.superstep(Order(begin=True, train=True, send=1))()
 
     assert torch.equal(state["parameters"], kept)
 
 
 def test_loading_a_snapshot_brings_the_nodes_back(backend):
     states = {node: reply.state for node, reply in backend.superstep(Order(snapshot=True))().items()}
-    backend.superstep(Order(work=True))()
+    backend.superstep(Order(begin=True, train=True, send=1))()
     first = backend.superstep(Order(absorb=True, snapshot=True))()
-    backend.superstep(Order(work=True))()  # its messages are forgotten
+    backend.superstep(Order(begin=True, train=True, send=1))()  # its messages are forgotten
     backend.load(states)
-    backend.superstep(Order(work=True))()
+    backend.superstep(Order(begin=True, train=True, send=1))()
     second = backend.superstep(Order(absorb=True, snapshot=True))()
 
     for node in range(3):
@@ -111,7 +111,7 @@ def test_a_failing_node_fails_the_superstep():
     backend = start(workers=2, touch=break_one)
     try:
         with pytest.raises(TypeError):
-            backend.superstep(Order(work=True))()
+            backend.superstep(Order(begin=True, train=True, send=1))()
     finally:
         backend.close()
 

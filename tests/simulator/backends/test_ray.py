@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("shared_ray")]
 
 EXPONENTIAL = {"graph": "exponential", "nodes": 5, "weights": "push", "schedule": "one_peer_exponential"}
 CLOCK = {"step_seconds": 0.01, "speed_spread": 0.6, "latency": 0.002, "bandwidth": 1e6}
-FAILURES = {"links": 0.3, "nodes": 0.2, "away": [[1, 2, 3]]}
+FAILURES = {"links": 0.3, "nodes": 0.2, "absences": [[1, 3, 4]]}
 MOMENTUM = {"batch_size": 16, "optimizer": {"lr": 0.1, "momentum": 0.9, "nesterov": True}}
 CASES = {
     "methods": {"methods": METHODS},
@@ -54,6 +54,12 @@ CASES = {
     "verified": {
         "data": {"dataset": "digits", "partition": "iid", "verified": {"share": 0.3, "shared": True}},
         "methods": [{"name": "verifix", "use": "before_mixing", "every": 2}, {"name": "finetune_verified"}],
+    },
+    "exchanges before training": {
+        "topology": {"graph": "complete", "nodes": 5, "failures": FAILURES},
+        "mixer": {"name": "gossip", "order": "combine_then_adapt"},
+        "methods": [{"name": "quasi_global_momentum"}, {"name": "neighbourhood_gradient_clustering", "alpha": 0.5}],
+        "record": {"every": 2},
     },
     "input quantizers": {"methods": [{"name": "trend", "bits": [None, 1, 1, "halftone"], "share": "same_bits"}]},
     "eight bits": {"methods": [{"name": "trend", "bits": [8]}]},
@@ -92,7 +98,14 @@ def states(backend):
 
 
 @pytest.mark.parametrize(
-    ("case", "workers"), [("methods, failures, matchings", 3), ("choco", 2), ("asynchronous", 2), ("private", 2)]
+    ("case", "workers"),
+    [
+        ("exchanges before training", 3),
+        pytest.param("methods, failures, matchings", 3, marks=pytest.mark.slow),
+        pytest.param("asynchronous", 2, marks=pytest.mark.slow),
+        pytest.param("choco", 2, marks=pytest.mark.slow),
+        pytest.param("private", 2, marks=pytest.mark.slow),
+    ],
 )
 def test_actors_give_the_bytes_of_local(case, workers, tmp_path):
     """Neighbours apart, so that most messages travel, and many rounds under way."""
@@ -125,7 +138,7 @@ def made_up(name, folder):
     if content["data"]["public"]:
         content["data"]["public"] = [{"dataset": "photo_patches", "samples": 20}]
     for method in content["methods"]:
-        method |= {"start_round": 1, "every": 1} if "start_round" in method else {}
+        method |= {"first_round": 2, "every": 1} if "first_round" in method else {}
     return load_experiment(content | {"backend": "local"})
 
 
@@ -142,8 +155,14 @@ def test_orders_for_some_nodes_leave_the_mail_of_the_others_where_it_is(backend)
     """Nodes 1 and 3 mix last: what 0 and 2 sent them waits for them."""
     local = Local(Local.Config())
     local.start(Simulation.of(small()).blueprint)
-    orders = [Order(work=True, nodes=nodes) for nodes in ((1, 3), (0,))] + [Order(absorb=True, nodes=(0,))]
-    orders += [Order(work=True, nodes=(2,)), Order(absorb=True, nodes=(2,)), Order(absorb=True, nodes=(1, 3))]
+    orders = [Order(begin=True, train=True, send=1, nodes=nodes) for nodes in ((1, 3), (0,))] + [
+        Order(absorb=True, nodes=(0,))
+    ]
+    orders += [
+        Order(begin=True, train=True, send=1, nodes=(2,)),
+        Order(absorb=True, nodes=(2,)),
+        Order(absorb=True, nodes=(1, 3)),
+    ]
     orders += [Order(snapshot=True)]
     found, expected = ([one.superstep(order)() for order in orders] for one in (backend, local))
     local.close()
@@ -156,22 +175,22 @@ def test_orders_for_some_nodes_leave_the_mail_of_the_others_where_it_is(backend)
 
 
 def test_supersteps_can_be_ordered_ahead_and_collected_later(backend):
-    collects = [backend.superstep(Order(absorb=round > 0, work=True)) for round in range(5)]
+    collects = [backend.superstep(Order(absorb=round > 0, begin=True, train=True, send=1)) for round in range(5)]
     sent = [[message.round for reply in collect().values() for message in reply.sent] for collect in collects]
 
     assert backend.window == 2
     assert backend.workers() == Workers(2, 2)
-    assert sent == [[round] * 8 for round in range(5)]
+    assert sent == [[round] * 8 for round in range(1, 6)]
 
 
 def test_loading_forgets_messages_under_way_and_gives_nodes_memory_of_their_own(backend):
     beginning, found = states(backend), []
     for _ in range(2):
         backend.load(beginning)
-        backend.superstep(Order(work=True))()
+        backend.superstep(Order(begin=True, train=True, send=1))()
         backend.superstep(Order(absorb=True))()
         found.append(states(backend))
-        backend.superstep(Order(work=True))()  # under way when the states are loaded again
+        backend.superstep(Order(begin=True, train=True, send=1))()  # under way when the states are loaded again
 
     for node in range(4):
         assert torch.equal(found[0][node]["parameters"], found[1][node]["parameters"])
@@ -183,10 +202,10 @@ def test_messages_under_way_are_forgotten(ring, again):
     """A node that now hears from nobody would refuse to mix what was sent to it before."""
     backend, beginning = ring
     backend.load(beginning)
-    backend.superstep(Order(work=True))()
+    backend.superstep(Order(begin=True, train=True, send=1))()
     backend.load(beginning) if again == "load" else backend.revive()
     try:
-        backend.superstep(Order(work=True, nodes=(0,), places={0: Place(0, {0: 1.0}, ())}))()
+        backend.superstep(Order(begin=True, train=True, send=1, nodes=(0,), places={0: Place(0, {0: 1.0}, ())}))()
         backend.superstep(Order(absorb=True, nodes=(0,)))()
     finally:
         backend.revive()  # puts the node's place back too
@@ -197,10 +216,10 @@ def test_training_that_diverges_is_told_as_local_tells_it(backend):
     broken = states(backend)
     broken[1]["parameters"] = torch.full_like(broken[1]["parameters"], torch.nan)
     backend.load(broken)
-    collect = backend.superstep(Order(work=True))
-    backend.superstep(Order(absorb=True, work=True))
+    collect = backend.superstep(Order(begin=True, train=True, send=1))
+    backend.superstep(Order(absorb=True, begin=True, train=True, send=1))
 
-    with pytest.raises(RunError, match=r"^training diverged: in round 0 the parameters of node 1 are not finite\.\n"):
+    with pytest.raises(RunError, match=r"^training diverged: in round 1 node 1 has parameters that are not finite\.\n"):
         collect()
 
 
@@ -230,7 +249,7 @@ def own_memory(blueprint, actors):
     """MiB that an actor which holds all nodes shares with nobody, after a round of training."""
     others, backend = set(actors()), Ray(Ray.Config(workers=1))
     backend.start(blueprint)
-    backend.superstep(Order(work=True))()
+    backend.superstep(Order(begin=True, train=True, send=1))()
     (pid,) = set(actors()) - others
     found = private_mib(pid)
     backend.close()

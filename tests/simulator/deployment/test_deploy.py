@@ -55,7 +55,7 @@ class When(Observer):
         self.round, self.action = round, action
 
     def sent(self, round, messages):
-        if round + 1 == self.round:
+        if round == self.round:
             self.action()
 
 
@@ -78,7 +78,7 @@ def test_p2p_gives_the_bytes_of_local(case, tmp_path):
 
 @pytest.mark.parametrize("case", CASES)
 def test_relay_gives_the_bytes_of_local_and_the_superlink_stores_none_of_them(case, tmp_path):
-    methods = [QGM, IDKD | {"start_round": 1, "every": 1}] if case == "idkd" else CASES[case]
+    methods = [QGM, IDKD | {"first_round": 2, "every": 1}] if case == "idkd" else CASES[case]
     experiment = deployable(small(methods=methods, rounds=2, record={"every": 1}), plane="relay")
     stored = []
 
@@ -100,15 +100,22 @@ def test_relay_gives_the_bytes_of_local_and_the_superlink_stores_none_of_them(ca
 
 
 @pytest.mark.parametrize("plane", ["p2p", "relay"])
+def test_rounds_of_several_exchanges_give_the_bytes_of_local(plane, tmp_path):
+    methods, mixer = [{"name": "neighbourhood_gradient_clustering"}], {"name": "gossip", "order": "combine_then_adapt"}
+    experiment = deployable(small(methods=methods, mixer=mixer, rounds=2, record={"every": 1}), plane=plane)
+    assert results(deploy(experiment, tmp_path / "deployed").path) == expected(experiment, tmp_path / "local")
+
+
+@pytest.mark.parametrize("plane", ["p2p", "relay"])
 def test_eight_supernodes_give_the_bytes_of_local(plane, tmp_path):
-    methods = [QGM, IDKD | {"start_round": 1, "every": 1}]
+    methods = [QGM, IDKD | {"first_round": 2, "every": 1}]
     experiment = deployable(small("topology.nodes=8", methods=methods, rounds=2), plane=plane)
     assert results(deploy(experiment, tmp_path / "deployed").path) == expected(experiment, tmp_path / "local")
 
 
 @pytest.mark.parametrize("plane", ["p2p", "relay"])
 def test_flowers_simulation_of_the_same_app_gives_the_bytes_of_local(plane, tmp_path):
-    methods = [QGM, IDKD | {"start_round": 1, "every": 1}]
+    methods = [QGM, IDKD | {"first_round": 2, "every": 1}]
     experiment = deployable(small(methods=methods, rounds=3), engine="simulation", plane=plane)
     assert results(deploy(experiment, tmp_path / "deployed").path) == expected(experiment, tmp_path / "local")
 

@@ -9,6 +9,8 @@ from reference.deployment import Deployment
 from reference.experiments import small
 
 from simulator.core.errors import InputError
+from simulator.core.method import Method
+from simulator.core.user_code.files import KNOWN
 from simulator.deployment.collect import collect
 from simulator.deployment.folder import Addresses
 from simulator.deployment.node_folder import NodeFolder
@@ -71,6 +73,34 @@ def test_the_readme_has_a_command_for_every_host(deployment):
 def test_what_cannot_be_deployed_is_refused(changes, problem):
     with pytest.raises(InputError, match=problem):
         plan(deployable(small(**changes)))
+
+
+METHOD = "from simulator.core.method import Method\nclass Mine(Method): {}"
+
+
+def test_a_node_takes_code_from_its_own_folder_alone_and_only_by_its_hash(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(METHOD.format("pass"))
+    deployment = Deployment(small("methods=[mine.py:Mine]", folder=tmp_path), tmp_path)
+    name = deployment.experiment.methods[0].name
+    codes = [deployment.node_folder(node).folder / "code" / "mine.py" for node in range(4)]
+    assert {code.read_text() for code in codes} == {METHOD.format("pass")}
+    assert "Mine(Method)" not in "".join(file.read_text() for file in (deployment.folder / "app").rglob("*.*"))
+
+    monkeypatch.delitem(KNOWN, name.partition("@")[2].partition(":")[0])  # as in a host's own process
+    assert deployment.node_folder(0).experiment().methods[0].name == name
+    monkeypatch.delitem(KNOWN, name.partition("@")[2].partition(":")[0])
+    codes[1].write_text(METHOD.format("strength = 2"))
+    with pytest.raises(InputError, match=r"mine\.py: has been changed"):
+        deployment.node_folder(1).experiment()
+    codes[2].unlink()
+    with pytest.raises(InputError, match=r"mine\.py: cannot be read"):
+        deployment.node_folder(2).experiment()
+
+
+def test_a_class_that_no_file_holds_is_not_deployed(register):
+    register("methods", "handed", type("Handed", (Method,), {"__module__": __name__}))
+    with pytest.raises(InputError, match=r"backend: handed is known to this Python process alone"):
+        plan(deployable(small(methods=["handed"])))
 
 
 def test_nodes_find_the_data_from_their_own_folders(monkeypatch, tmp_path):

@@ -68,9 +68,13 @@ LIES = {
         saying("work", sent=lambda r: [Envelope(0, 1, 1, {"parameters": 8}, 9)]),
         "speaks of messages of another node",
     ),
-    "no neighbour": (saying("work", sent=lambda r: [Envelope(1, 3, 1, {}, 9)]), "that are no neighbours"),
+    "another exchange": (
+        saying("work", sent=lambda r: [Envelope(1, 0, 2, {"parameters": 8}, 9, exchange=2)]),
+        "speaks of messages of another exchange",
+    ),
+    "no neighbour": (saying("work", sent=lambda r: [Envelope(1, 3, 2, {}, 9)]), "that are no neighbours"),
     "a part that breaks the line": (
-        saying("work", sent=lambda r: [Envelope(1, 0, 1, {'a": 1}, "b": {"c': 8}, 9)]),
+        saying("work", sent=lambda r: [Envelope(1, 0, 2, {'a": 1}, "b": {"c': 8}, 9)]),
         "no reply of a node",
     ),
     "the end": (saying("work", stop=lambda r: "enough"), "asks for the end of the run"),

@@ -7,7 +7,8 @@ import torch
 from reference.deployment import Deployment
 from reference.experiments import METHODS, small
 
-from simulator.core.node import Node
+from methods.neighbourhood_gradient_clustering import PART
+from simulator.core.node_program import NodeProgram
 from simulator.deployment.transport.saved_rounds import SavedRounds
 from simulator.results.report.page import write_report
 from simulator.results.run_directory import RunDirectory
@@ -28,26 +29,26 @@ ROUNDS = len(LIES)
 
 @pytest.fixture
 def lying(monkeypatch):
-    """``lying(lie)``: from then on node 1 sends what ``lie(round, parts)`` makes of the parts that it should send."""
-    honest = Node.send
+    """``lying(lie)``: from then on node 1 sends what ``lie(message)`` makes of each that it should send."""
+    honest = NodeProgram.send
 
     def use(lie):
-        def send(node, place=None):
-            messages = honest(node, place)
-            return [replace(m, parts=lie(m.round, dict(m.parts))) for m in messages] if node.id == 1 else messages
+        def send(program, exchange, place=None):
+            messages = honest(program, exchange, place)
+            return list(map(lie, messages)) if program.node.id == 1 else messages
 
-        monkeypatch.setattr(Node, "send", send)
+        monkeypatch.setattr(NodeProgram, "send", send)
 
     return use
 
 
-def disks(deployment):
+def disks(deployment, rounds=ROUNDS):
     """Of the honest nodes: all parameters that are on their disks, and what they have refused."""
     models, refused = [], []
     for node in (0, 2, 3):
         memory = SavedRounds(deployment.node_folder(node).state(deployment.manifest.run))
         models += [memory.load(round)[0]["parameters"] for round in memory.rounds()]
-        replies = [memory.reply(round, "absorb") for round in range(ROUNDS)]
+        replies = [memory.reply(round, "absorb") for round in range(rounds)]
         refused += [(m.node, m.name, m.round) for reply in replies for m in reply.metrics if "refused" in m.name]
     return models, refused
 
@@ -55,7 +56,7 @@ def disks(deployment):
 @pytest.mark.parametrize("plane", ["p2p", "relay"])
 def test_lies_are_refused_by_name_counted_and_gone_on_without(plane, lying, tmp_path, capsys):
     deployment = Deployment(small(rounds=ROUNDS), tmp_path, plane=plane)
-    lying(lambda round, parts: [*LIES.values()][round](parts))
+    lying(lambda message: replace(message, parts=[*LIES.values()][message.round - 1](message.parts)))
     if plane == "p2p":
         assert deployment.p2p(ROUNDS, seconds=60.0) == dict.fromkeys(range(4), ROUNDS)
     else:
@@ -66,11 +67,40 @@ def test_lies_are_refused_by_name_counted_and_gone_on_without(plane, lying, tmp_
     said = capsys.readouterr().out
     for round, why in enumerate(LIES):
         assert any(
-            why in line for line in said.splitlines() if f"message of node 1 in round {round} is refused" in line
+            why in line for line in said.splitlines() if f"message of node 1 in round {round + 1} is refused" in line
         )
     run = RunDirectory.open(deployment.collected(tmp_path / "runs"))
     page = write_report(run, []).read_text()
     assert f"{2 * ROUNDS} messages were refused by the nodes that received them" in page
+
+
+EXCHANGES = {  # a round each: what a message of one exchange becomes, and why it is refused
+    "round 1 is refused: it holds a part 'ngc.gradient'": (1, lambda m: {"parts": {PART: m.parts[PARAMETERS]}}),
+    "exchange 2 is refused: it holds a part 'parameters'": (2, lambda m: {"parts": {PARAMETERS: m.parts[PART]}}),
+    "exchange 2 is refused: it is a message of node 1 to node 0 in round 3.": (2, lambda m: {"exchange": 1}),
+}
+RELAYED = {2: "in round 3, exchange 2: it was replayed: it is of round 3."}
+
+
+@pytest.mark.parametrize("plane", ["p2p", "relay"])
+def test_what_belongs_into_another_exchange_is_refused(plane, lying, tmp_path, capsys):
+    methods, mixer = [{"name": "neighbourhood_gradient_clustering"}], {"name": "gossip", "order": "combine_then_adapt"}
+    rounds = len(EXCHANGES)
+    deployment = Deployment(small(rounds=rounds, methods=methods, mixer=mixer), tmp_path, plane=plane)
+
+    def lie(message):
+        exchange, change = [*EXCHANGES.values()][message.round - 1]
+        return replace(message, **change(message)) if message.exchange == exchange else message
+
+    lying(lie)
+    if plane == "p2p":
+        assert deployment.p2p(rounds, seconds=60.0) == dict.fromkeys(range(4), rounds)
+    else:
+        deployment.relay(rounds)
+    said, (_, refused) = capsys.readouterr().out, disks(deployment, rounds)
+    assert refused == [(node, "refused/node-1", round + 1) for node in (0, 2) for round in range(rounds)]
+    for round, why in enumerate(EXCHANGES):
+        assert (RELAYED.get(round, why) if plane == "relay" else why) in said
 
 
 def test_labels_of_a_neighbour_are_held_against_the_public_set(lying, tmp_path, capsys):
@@ -78,11 +108,12 @@ def test_labels_of_a_neighbour_are_held_against_the_public_set(lying, tmp_path, 
     deployment = Deployment(small(methods=METHODS, rounds=4), tmp_path)
     calls = []
 
-    def lie(round, parts):
-        if "idkd.positions" in parts:
-            calls.append(parts)
-            parts["idkd.positions"] = parts["idkd.positions"] + 10_000
-        return parts
+    def lie(message):
+        parts = message.parts
+        if "idkd.positions" not in parts:
+            return message
+        calls.append(parts)
+        return replace(message, parts={**parts, "idkd.positions": parts["idkd.positions"] + 10_000})
 
     lying(lie)
     assert deployment.p2p(4, seconds=60.0) == dict.fromkeys(range(4), 4)

@@ -46,7 +46,7 @@ class Shell:
     def run(self, commands):
         """What they say."""
         done = subprocess.run(
-            ["sh", "-ec", commands], cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=60
+            ["sh", "-ec", commands], cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=300
         )
         return done.stdout + done.stderr
 
@@ -55,8 +55,8 @@ class Shell:
         for process in self.started:
             os.killpg(process.pid, signal.SIGINT)
         for process in self.started:
-            process.wait(30)
-        deadline = time.monotonic() + 30
+            process.wait(120)
+        deadline = time.monotonic() + 120
         while (left := self._left()) and time.monotonic() < deadline:
             time.sleep(0.5)
         for process in left:

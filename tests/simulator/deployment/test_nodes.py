@@ -10,17 +10,20 @@ from reference.experiments import METHODS, results, small
 from simulator import run
 from simulator.core.errors import InputError, RunError
 from simulator.deployment.records import sealed
-from simulator.deployment.relay import do_round
+from simulator.deployment.relay import do_exchange
 from simulator.deployment.transport.saved_rounds import SavedRounds
 
 QGM, IDKD = METHODS
 PUSH = {"graph": "exponential", "nodes": 4, "weights": "push", "schedule": "one_peer_exponential"}
+FAILING = {"graph": "ring", "nodes": 4, "failures": {"links": 0.3, "absences": [[1, 3, 4]]}}
+NGC, EARLY = {"name": "neighbourhood_gradient_clustering"}, {"name": "gossip", "order": "combine_then_adapt"}
 CASES = {
     "d-psgd": {},
     "qgm": {"methods": [QGM]},
     "idkd": {"methods": [QGM, IDKD]},
-    "failures": {"topology": {"graph": "ring", "nodes": 4, "failures": {"links": 0.3, "away": [[1, 2, 3]]}}},
+    "failures": {"topology": FAILING},
     "push-sum": {"topology": PUSH, "mixer": "push_sum"},
+    "ngc": {"methods": [NGC], "mixer": EARLY, "topology": FAILING, "record": {"every": 3}},
     "choco": {"mixer": {"name": "choco", "compression": {"name": "top_k", "keep": 0.2}}, "record": {"every": 3}},
 }
 
@@ -160,9 +163,9 @@ def relayed_to_node_0(path, case, capsys):
 
     def refused(mail):
         shutil.rmtree(node_folder.state(manifest.run))
-        do_round(node_folder, manifest, 0, {})
+        do_exchange(node_folder, manifest, 0, {})
         capsys.readouterr()
-        do_round(node_folder, manifest, 1, mail)
+        do_exchange(node_folder, manifest, 1, mail)
         metrics = SavedRounds(node_folder.state(manifest.run)).reply(0, "absorb").metrics
         return capsys.readouterr().out, sorted(m.name for m in metrics if m.name.startswith("refused/"))
 
@@ -174,7 +177,7 @@ def test_a_node_refuses_by_name_what_is_wrong_on_the_relay_and_goes_on(tmp_path,
     good = first[0]
     assert refused(good) == ("", [])
     for wrong, why in {
-        second[0][1]: "was replayed: it is of round 1",
+        second[0][1]: "was replayed: it is of round 2",
         first[2][1]: "was misrouted: it is for node 2",
         good[3]: "wrong sender: it is from node 3",
         good[1][:-1] + b"x": "tampered",

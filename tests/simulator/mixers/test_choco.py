@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import conformance, twins
+from reference import twins
 from reference.experiments import small
 from reference.graphs import DOUBLY_STOCHASTIC, over_time, topologies
 from reference.network import quadratics, sgd
@@ -18,6 +18,8 @@ from simulator.core.seeding import generator
 from simulator.core.training import TrainingSettings
 from simulator.mixers.choco import Choco
 from simulator.mixers.gossip import Gossip
+from simulator.testing import check_mixer
+from simulator.testing import laws as conformance
 from topologies import Topology
 
 laws = settings(max_examples=15)
@@ -178,7 +180,7 @@ def test_random_codes_differ_between_nodes_and_rounds(name):
 
 
 def test_it_conforms():
-    conformance.check_mixer(Choco, Choco.Config())
+    check_mixer(Choco, Choco.Config())
 
 
 @pytest.mark.parametrize("name", ["random_k", "qsgd"])

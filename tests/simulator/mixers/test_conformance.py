@@ -1,10 +1,11 @@
 """Every installed mixer holds the laws of mixers."""
 
 import pytest
-from reference.conformance import check_mixer
+from reference.conformance import names_its_paper
 
 from simulator.core.mixer import MIXERS
 from simulator.mixers.gossip import Gossip
+from simulator.testing import check_mixer
 
 # Settings to test; a mixer not named here runs with its defaults.
 SETTINGS = {
@@ -22,6 +23,11 @@ def test_mixer_conforms(name, settings):
     mixer = MIXERS.load(name)
 
     check_mixer(mixer, mixer.Config.model_validate({"name": name, **settings}))
+
+
+@pytest.mark.parametrize("name", MIXERS.names())
+def test_a_mixer_names_its_paper(name):
+    names_its_paper(MIXERS.load(name))
 
 
 @pytest.mark.parametrize("name", MIXERS.names())

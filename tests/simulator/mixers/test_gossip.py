@@ -22,7 +22,7 @@ from topologies import GRAPHS, WEIGHTS, Topology, distances, spectral_gap
 ORDERS = ("adapt_then_combine", "combine_then_adapt")
 ROW_STOCHASTIC = tuple(sorted(set(WEIGHTS) - {"push"}))
 both_orders = pytest.mark.parametrize("order", ORDERS)
-laws = settings(max_examples=20)
+laws = settings(max_examples=12)
 close = {"rtol": 1e-12, "atol": 1e-12}
 
 

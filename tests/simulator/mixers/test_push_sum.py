@@ -6,13 +6,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference.conformance import check_mixer
 from reference.graphs import DOUBLY_STOCHASTIC, over_time, topologies
 from reference.network import quadratics, sgd
 from reference.twins import gossip, push_sum
 
 from simulator.core.plan import Plan
 from simulator.mixers.push_sum import PushSum
+from simulator.testing import check_mixer
 from topologies import Topology
 
 laws = settings(max_examples=20)

@@ -6,7 +6,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import conformance
 from reference.graphs import over_time
 from reference.network import quadratics, sgd
 from reference.twins import relay_sum
@@ -15,6 +14,7 @@ from simulator.core.method import Method
 from simulator.core.plan import Plan
 from simulator.mixers.gossip import Gossip
 from simulator.mixers.relay_sum import RelaySum
+from simulator.testing import laws as conformance
 from topologies import Topology, diameter, distances
 
 laws = settings(max_examples=10)

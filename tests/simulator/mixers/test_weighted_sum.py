@@ -23,7 +23,7 @@ def test_a_message_that_is_missing_is_named(mixer):
     network = build(mixer)
     messages = [message for message in network.work() if (message.sender, message.receiver) != (2, 1)]
 
-    with pytest.raises(RuntimeError, match=r"node 1 has terms of nodes \[0, 1\] in round 0.*weights.*\[0, 1, 2\]"):
+    with pytest.raises(RuntimeError, match=r"node 1 has terms of nodes \[0, 1\] in round 1.*weights.*\[0, 1, 2\]"):
         network.absorb(messages)
 
 
@@ -32,7 +32,7 @@ def test_a_message_without_a_weight_is_named(mixer):
     network = build(mixer)
     network.nodes[1].weights = {0: 0.5, 1: 0.5}
 
-    with pytest.raises(RuntimeError, match=r"node 1 has terms of nodes \[0, 1, 2\] in round 0.*weights.*\[0, 1\]"):
+    with pytest.raises(RuntimeError, match=r"node 1 has terms of nodes \[0, 1, 2\] in round 1.*weights.*\[0, 1\]"):
         network.round()
 
 

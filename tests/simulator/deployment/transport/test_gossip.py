@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 import grpc
@@ -13,22 +14,25 @@ from simulator.core.errors import InputError, RunError
 from simulator.core.message import Message
 from simulator.deployment.transport import neighbour, server
 from simulator.deployment.transport.certificates import Authority, Identity
+from simulator.deployment.transport.expected import Expected
 from simulator.deployment.transport.gossip import Neighbours
+from simulator.deployment.transport.heard import Heard
 from simulator.deployment.transport.inspection import refusal
 from simulator.deployment.transport.neighbour import Patience
 from simulator.deployment.transport.outbox import BEHIND, METHOD, SERVICE, Answer, Found, Outbox, question
-from simulator.deployment.transport.peer import Expected
+from simulator.deployment.transport.positions import Positions
 
 AUTHORITY = Authority("test")
 IDENTITIES = {node: AUTHORITY.issue(f"node-{node}") for node in range(3)}
 ROUNDS, LARGEST = 1000, 10_000
-SHORT = Patience(start=1.5, round=1.0, tolerant=True)
+PATIENT = Patience(start=60.0, round=60.0, tolerant=True)  # where nobody is silent, however busy the machine is
+SHORT = Patience(start=60.0, round=1.0, tolerant=True)
 
 
-def message(sender, receiver, round):
-    return Message(
-        sender, receiver, round, {"parameters": torch.tensor([sender, receiver, round], dtype=torch.float64)}
-    )
+def message(sender, receiver, position):
+    """Of a run with one exchange a round."""
+    parts = {"parameters": torch.tensor([sender, receiver, position], dtype=torch.float64)}
+    return Message(sender, receiver, position + 1, parts)
 
 
 def refuse_nan(message):
@@ -40,12 +44,17 @@ def within(seconds):
     return time.monotonic() + seconds
 
 
+def soon():
+    """The deadline of a phase that no test waits for."""
+    return within(120)
+
+
 @pytest.fixture
 def open_node():
     """``open_node(node, addresses)``: its connections, closed at the end."""
     opened = []
 
-    def node(number, addresses, identity=None, patience=SHORT, round=0, run="run-a"):
+    def node(number, addresses, identity=None, patience=PATIENT, round=0, run="run-a"):
         others = {other: address for other, address in addresses.items() if other != number}
         known = identity or IDENTITIES[number]
         expected = Expected(ROUNDS, dict.fromkeys(others, LARGEST), refuse_nan)
@@ -67,7 +76,7 @@ def test_messages_arrive_as_they_were_sent(open_node, two):
     second.outbox.publish(0, [message(1, 0, 0)])
     second.outbox.publish(1, [message(1, 0, 1)])
     for round in (0, 1):
-        heard = first.hear(round, [1], within(10))
+        heard = first.hear(round, [1], soon())
         assert torch.equal(heard.messages[0].parts["parameters"], message(1, 0, round).parts["parameters"])
         assert heard.lost == []
 
@@ -76,30 +85,32 @@ def test_one_who_has_gone_on_without_a_node_says_so(open_node, two):
     first, second = open_node(0, two), open_node(1, two)
     for round in range(6):
         second.outbox.publish(round, [message(1, 0, round)])
-    assert first.hear(1, [1], within(10)).lost == []  # it is only late
+    assert first.hear(1, [1], soon()).lost == []  # it is only late
     second.outbox.go_on_without(0)
     began = time.monotonic()
-    heard = first.hear(2, [1], within(10))
+    heard = first.hear(2, [1], soon())
     assert (heard.lost, heard.furthest) == ([1], 5)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < PATIENT.round / 2
 
 
 def test_a_silent_neighbour_costs_one_timeout_and_is_heard_again(open_node, two, capsys):
-    first, second = open_node(0, two), open_node(1, two)
+    first, second = open_node(0, two, patience=SHORT), open_node(1, two)
     second.outbox.publish(0, [message(1, 0, 0)])
-    first.hear(0, [1], within(10))
+    first.hear(0, [1], soon())
     second.close()
     taken = []
     for round in range(1, 6):
         began = time.monotonic()
-        assert first.hear(round, [1], within(10)).lost == [1]
+        assert first.hear(round, [1], soon()).lost == [1]
         taken.append(time.monotonic() - began)
     assert taken[0] > 0.8  # the timeout of a round
-    assert sum(taken[1:]) < 1.0  # nobody listens there, which is seen at once
+    assert sum(taken[1:]) < 3 * SHORT.round  # nobody listens there, which is seen at once: else it would be four
     back = open_node(1, two, round=6)
     back.outbox.publish(6, [message(1, 0, 6)])
-    heard = [first.hear(6, [1], within(10)) for _ in range(20) if not time.sleep(0.1)]
-    assert heard[-1].lost == []
+    deadline = soon()
+    while first.hear(6, [1], deadline).lost:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     said = capsys.readouterr().out
     assert said.count("is silent") == 1
     assert "node 1 is heard again" in said
@@ -107,15 +118,15 @@ def test_a_silent_neighbour_costs_one_timeout_and_is_heard_again(open_node, two,
 
 def test_a_neighbour_that_waits_for_a_silent_one_is_not_taken_for_one(open_node, two):
     """It lives, says so, and has its message a moment after the silent one has cost it one timeout."""
-    patience = Patience(start=3.0, round=1.5, tolerant=True)
+    patience = Patience(start=60.0, round=2.0, tolerant=True)
     first, second = open_node(0, two, patience=patience), open_node(1, two)
     second.outbox.publish(0, [message(1, 0, 0)])
-    first.hear(0, [1], within(10))
+    first.hear(0, [1], soon())
     late = threading.Timer(1.2 * patience.round, second.outbox.publish, [1, [message(1, 0, 1)]])
     late.start()
-    assert first.hear(1, [1], within(10)).lost == []
+    assert first.hear(1, [1], soon()).lost == []
     began = time.monotonic()
-    assert first.hear(2, [1], within(10)).lost == [1]  # it lives, but not for ever
+    assert first.hear(2, [1], soon()).lost == [1]  # it lives, but not for ever
     assert time.monotonic() - began < 3 * patience.round
     late.join()
 
@@ -123,23 +134,24 @@ def test_a_neighbour_that_waits_for_a_silent_one_is_not_taken_for_one(open_node,
 def test_a_suspected_neighbour_that_is_back_is_given_the_time_to_train(open_node, two, monkeypatch):
     """Else nodes that train for longer than a probe would never hear each other again."""
     monkeypatch.setattr(neighbour, "PROBE", 0.6)
-    first, second = open_node(0, two), open_node(1, two)
+    patience = Patience(start=60.0, round=2.0, tolerant=True)
+    first, second = open_node(0, two, patience=patience), open_node(1, two)
     second.outbox.publish(0, [message(1, 0, 0)])
-    assert [first.hear(round, [1], within(10)).lost for round in (0, 1)] == [[], [1]]
+    assert [first.hear(round, [1], soon()).lost for round in (0, 1)] == [[], [1]]
     began = time.monotonic()
-    assert first.hear(9, [1], within(10)).lost == [1]  # it is far behind
-    assert time.monotonic() - began < 1.6 * SHORT.round  # else it would be two
+    assert first.hear(9, [1], soon()).lost == [1]  # it is far behind
+    assert time.monotonic() - began < 1.6 * patience.round  # else it would be two
     second.outbox.publish(9, [])
-    late = threading.Timer(0.7 * SHORT.round, second.outbox.publish, [11, [message(1, 0, 11)]])
+    late = threading.Timer(0.7 * patience.round, second.outbox.publish, [11, [message(1, 0, 11)]])
     late.start()
-    assert first.hear(11, [1], within(10)).lost == []
+    assert first.hear(11, [1], soon()).lost == []
     late.join()
 
 
 def test_where_every_message_is_needed_silence_is_an_error(open_node, two):
     first = open_node(0, two, patience=Patience(0.3, 0.3, tolerant=False))
-    with pytest.raises(RunError, match=r"node 1 at .* has sent nothing to node 0 in round 3"):
-        first.hear(3, [1], within(10))
+    with pytest.raises(RunError, match=r"node 1 at .* has sent nothing to node 0 in round 4"):
+        first.hear(3, [1], soon())
 
 
 def test_the_deadline_of_a_phase_is_no_silence(open_node, two):
@@ -152,7 +164,7 @@ def test_only_neighbours_are_let_in(open_node):
     open_node(1, {node: addresses[node] for node in (0, 1)}).outbox.publish(0, [message(1, 0, 0)])
     stranger = open_node(2, {node: addresses[node] for node in (1, 2)})
     with pytest.raises(RunError, match="node-2 is no neighbour"):
-        stranger.hear(0, [1], within(10))
+        stranger.hear(0, [1], soon())
 
 
 def test_a_neighbour_in_another_run_is_not_heard(open_node, two):
@@ -160,7 +172,7 @@ def test_a_neighbour_in_another_run_is_not_heard(open_node, two):
     first, second = open_node(0, two), open_node(1, two, run="run-b")
     second.outbox.publish(0, [message(1, 0, 0)])
     with pytest.raises(RunError, match=r"node-1 at .* refuses this node: 'it takes part in run run-b'"):
-        first.hear(0, [1], within(10))
+        first.hear(0, [1], soon())
 
 
 @pytest.mark.parametrize(
@@ -175,7 +187,7 @@ def test_a_neighbour_in_another_run_is_not_heard(open_node, two):
 def test_a_neighbour_with_a_wrong_certificate_is_not_heard(identity, open_node, two):
     first, false = open_node(0, two, patience=Patience(0.6, 0.6, tolerant=True)), open_node(1, two, identity)
     false.outbox.publish(0, [message(1, 0, 0)])
-    assert first.hear(0, [1], within(10)).lost == [1]
+    assert first.hear(0, [1], soon()).lost == [1]
 
 
 def test_without_a_certificate_nobody_is_answered(open_node, two):
@@ -183,7 +195,7 @@ def test_without_a_certificate_nobody_is_answered(open_node, two):
     options = [("grpc.ssl_target_name_override", "node-1")]
     channel = grpc.secure_channel(two[1], grpc.ssl_channel_credentials(AUTHORITY.certificate), options)
     with channel, pytest.raises(grpc.RpcError) as refused:
-        channel.unary_unary(f"/{SERVICE}/{METHOD}")(question("run-a", 0), timeout=3)
+        channel.unary_unary(f"/{SERVICE}/{METHOD}")(question("run-a", 0), timeout=60)
     assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
 
 
@@ -218,21 +230,25 @@ class Says:
 BAD = {
     "of another round": (
         Found(Answer.MESSAGE, 0, message(1, 0, 7).encode()).encode(),
-        "of node 1 to node 0 in round 7",
+        "of node 1 to node 0 in round 8",
     ),
     "of another sender": (Found(Answer.MESSAGE, 0, message(2, 0, 0).encode()).encode(), "of node 2 to node 0"),
+    "another exchange": (
+        Found(Answer.MESSAGE, 0, replace(message(1, 0, 0), exchange=2).encode()).encode(),
+        "of node 1 to node 0 in round 1, exchange 2",
+    ),
     "no message": (Found(Answer.MESSAGE, 0, b"garbage").encode(), "something else than a message"),
     "NaN": (
-        Found(Answer.MESSAGE, 0, Message(1, 0, 0, {"parameters": torch.tensor([torch.nan])}).encode()).encode(),
+        Found(Answer.MESSAGE, 0, Message(1, 0, 1, {"parameters": torch.tensor([torch.nan])}).encode()).encode(),
         "holds NaN",
     ),
     "too long": (Found(Answer.MESSAGE, 0, bytes(2 * LARGEST)).encode(), "RESOURCE_EXHAUSTED"),
     "nothing": (b"", "0 bytes"),
     "no answer": (b"\x07" + bytes(8), "7 is not a valid Answer"),
-    "gone, far away": (Found(Answer.GONE, 2**62).encode(), "claims to be in round 4611686018427387904"),
-    "gone, far behind": (Found(Answer.GONE, -9).encode(), "claims to be in round -9"),
-    "gone, before it was there": (Found(Answer.GONE, -1).encode(), "claims to be in round -1"),
-    "not yet, and far ahead": (Found(Answer.NOT_YET, 900).encode(), "claims to be in round 900"),
+    "gone, far away": (Found(Answer.GONE, 2**62).encode(), "claims to be in round 4611686018427387905"),
+    "gone, far behind": (Found(Answer.GONE, -9).encode(), "claims to be in round -8"),
+    "gone, before it was there": (Found(Answer.GONE, -1).encode(), "claims to be in round 0"),
+    "not yet, and far ahead": (Found(Answer.NOT_YET, 900).encode(), "claims to be in round 901"),
 }
 
 
@@ -241,18 +257,18 @@ def test_what_cannot_be_used_is_refused_by_name_and_the_round_goes_on(case, open
     said, why = BAD[case]
     first, second = open_node(0, two), open_node(1, two)
     second.outbox.take = lambda *asked: Says(said)
-    heard = first.hear(0, [1], within(10))
+    heard = first.hear(0, [1], soon())
     assert (heard.messages, heard.lost, heard.refused, heard.furthest) == ([], [1], [1], 0)
     out = capsys.readouterr().out
-    assert "the message of node 1 in round 0 is refused" in out
+    assert "the message of node 1 in round 1 is refused" in out
     assert why in out
 
 
 def test_where_every_message_is_needed_a_refused_one_is_an_error(open_node, two):
-    first, second = open_node(0, two, patience=Patience(5, 5, tolerant=False)), open_node(1, two)
+    first, second = open_node(0, two, patience=Patience(60, 60, tolerant=False)), open_node(1, two)
     second.outbox.take = lambda *asked: Says(b"garbage")
-    with pytest.raises(RunError, match=r"message of node 1 in round 0 is refused.* need every message"):
-        first.hear(0, [1], within(10))
+    with pytest.raises(RunError, match=r"message of node 1 in round 1 is refused.* need every message"):
+        first.hear(0, [1], soon())
 
 
 def test_one_neighbours_word_silences_nobody_whom_another_one_still_answers(open_node):
@@ -260,17 +276,17 @@ def test_one_neighbours_word_silences_nobody_whom_another_one_still_answers(open
     first, second, third = (open_node(node, addresses) for node in range(3))
     second.outbox.take = lambda *asked: Found(Answer.GONE, ROUNDS - 1)
     third.outbox.publish(0, [message(2, 0, 0)])
-    assert first.hear(0, [1, 2], within(10)).furthest == 0
-    assert first.hear(0, [1], within(10)).furthest == BEHIND  # at a time
+    assert first.hear(0, [1, 2], soon()).furthest == 0
+    assert first.hear(0, [1], soon()).furthest == BEHIND  # at a time
     third.outbox.take = lambda *asked: Found(Answer.GONE, 5)
-    assert first.hear(0, [1, 2], within(10)).furthest == 5
+    assert first.hear(0, [1, 2], soon()).furthest == 5
 
 
 def test_one_of_several_that_turns_a_node_away_is_gone_on_without(open_node, capsys):
     addresses = dict(enumerate(free_addresses(3)))
     first, _, third = open_node(0, addresses), open_node(1, addresses, run="run-b"), open_node(2, addresses)
     third.outbox.publish(0, [message(2, 0, 0)])
-    heard = first.hear(0, [1, 2], within(10))
+    heard = first.hear(0, [1, 2], soon())
     assert (heard.lost, heard.refused, len(heard.messages)) == ([1], [1], 1)
     assert "node-1 at" in capsys.readouterr().out
 
@@ -295,15 +311,14 @@ def test_streams_that_ask_nothing_stall_nobody_and_are_named(node, open_node, ca
     addresses = dict(enumerate(free_addresses(4)))
     identity = IDENTITIES[node] if node else IDENTITIES[0]
     near = {other: addresses[other] for other in (0, 1, 3)}
-    third = open_node(3, near, identity=AUTHORITY.issue("node-3"))
+    brief = Patience(start=10.0, round=10.0, tolerant=True)  # as against the 20 s for which those streams stay open
+    third = open_node(3, near, identity=AUTHORITY.issue("node-3"), patience=brief)
     second = open_node(1, near)
     channel, hold, calls = streams_that_ask_nothing(addresses[1], identity, 30)
     time.sleep(0.5)
     for round in range(5):
         second.outbox.publish(round, [message(1, 3, round)])
-        began = time.monotonic()
-        assert third.hear(round, [1], within(10)).lost == []
-        assert time.monotonic() - began < 0.5
+        assert third.hear(round, [1], soon()).lost == []
     hold.set()
     channel.close()
     second.close()
@@ -317,11 +332,9 @@ def test_a_question_that_is_announced_and_not_put_ends(open_node, two, monkeypat
     monkeypatch.setattr(server, "ASKING", 0.3)
     open_node(1, two)
     channel, hold, (call,) = streams_that_ask_nothing(two[1], IDENTITIES[0], 1)
-    began = time.monotonic()
     with channel, pytest.raises((grpc.RpcError, grpc.FutureCancelledError)):
-        call.result(10)
+        call.result(15)  # sooner than it ends by itself
     hold.set()
-    assert time.monotonic() - began < 3
 
 
 @pytest.mark.parametrize("asked", [b"", b"x", question("run-a", 0) + b"x", bytes(10**6)], ids=len)
@@ -329,7 +342,7 @@ def test_what_is_no_question_is_turned_away(asked, open_node, two):
     open_node(1, two)
     first = open_node(0, two)
     with pytest.raises(grpc.RpcError) as refused:
-        first._ways[1]._fetch(asked, timeout=3)
+        first._ways[1]._fetch(asked, timeout=60)
     assert refused.value.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED)
 
 
@@ -349,6 +362,34 @@ def test_an_outbox_waits_forgets_and_knows_who_has_fetched():
     assert outbox.take(1, 3, 0.0).answer == Answer.GONE  # it has been fetched, and is too old to be asked for again
     outbox.go_on_without(1)
     outbox.wait_until_fetched(60)
+
+
+def test_an_outbox_keeps_all_exchanges_of_a_round_that_a_neighbour_may_begin_anew():
+    positions = Positions(exchanges=3)
+
+    def at(position):
+        round, exchange = positions.split(position)
+        return replace(message(0, 1, 0), round=round, exchange=exchange)
+
+    outbox = Outbox(6, [at(3), at(5)], positions)
+    answers = [outbox.take(1, position, 0.0).answer for position in (3, 4, 5)]
+    assert answers == [Answer.MESSAGE, Answer.GONE, Answer.MESSAGE]
+    for position in range(6, 12):
+        outbox.publish(position, [at(position)])
+        assert outbox.take(1, position, 0.0).answer == Answer.MESSAGE
+        begins = 3 if position < 9 else 6  # the round before
+        assert outbox.take(1, begins, 0.0).answer == Answer.MESSAGE
+        assert outbox.take(1, begins - 1, 0.0).answer == Answer.GONE
+
+
+def test_who_has_nothing_to_say_is_not_missed_where_all_of_it_is_optional(open_node, two):
+    first, second = open_node(0, two, patience=SHORT), open_node(1, two)
+    second.outbox.publish(0, [])
+    assert first.hear(0, [1], soon()).lost == [1]
+    first._expected = replace(first._expected, needed=lambda sender, position: False)
+    assert first.hear(0, [1], soon()) == Heard()
+    second.close()
+    assert first.hear(1, [1], soon()).lost == [1]  # but silence is another thing
 
 
 def test_an_outbox_keeps_what_has_not_been_fetched_for_a_while():

@@ -15,14 +15,19 @@ def seals(node, run="run-a", knows=(0, 1, 2)):
     return Seals(run, node, KEYS[node][0], {other: KEYS[other][1] for other in knows if other != node})
 
 
-def message(sender=0, receiver=1, round=5):
-    return Message(sender, receiver, round, {"parameters": torch.arange(50, dtype=torch.float64)})
+def message(sender=0, receiver=1, round=5, exchange=1):
+    return Message(sender, receiver, round, {"parameters": torch.arange(50, dtype=torch.float64)}, exchange)
 
 
 def test_the_receiver_reads_what_was_sealed_for_it():
     opened = seals(1).open(seals(0).seal(message()), sender=0, round=5)
     assert (opened.sender, opened.receiver, opened.round) == (0, 1, 5)
     assert torch.equal(opened.parts["parameters"], message().parts["parameters"])
+
+
+def test_of_later_exchanges_too():
+    opened = seals(1).open(seals(0).seal(message(exchange=3)), sender=0, round=5, exchange=3)
+    assert (opened.round, opened.exchange) == (5, 3)
 
 
 def test_nothing_shows_through_and_no_two_are_alike():
@@ -38,6 +43,7 @@ def test_nothing_shows_through_and_no_two_are_alike():
     ("sealed", "node", "sender", "round", "reason"),
     [
         (lambda: seals(0).seal(message()), 1, 0, 6, "replayed: it is of round 5"),
+        (lambda: seals(0).seal(message(exchange=2)), 1, 0, 5, "replayed: it is of round 5, exchange 2"),
         (lambda: seals(0, "run-b").seal(message()), 1, 0, 5, "replayed from another run, run-b"),
         (lambda: seals(0).seal(message(receiver=2)), 1, 0, 5, "misrouted: it is for node 2"),
         (lambda: seals(0).seal(message()), 1, 2, 5, "wrong sender: it is from node 0"),

@@ -15,7 +15,7 @@ from simulator.deployment.transport.wire import decode, encode, joined
 VARIANTS = {"corrected": Evaluation(0.75, 1.0, None, torch.tensor([3.0, 4.0]), {"alpha": 0.5})}
 FULL = Reply(
     steps=3,
-    sent=[Envelope(0, 1, 7, {"parameters": 40}, 120)],
+    sent=[Envelope(0, 1, 7, {"parameters": 40}, 120), Envelope(0, 1, 7, {"gradient": 40}, 120, exchange=2)],
     metrics=[Metric(7, 0, "loss", 0.1 + 0.2), Metric(7, 0, "not a number", math.inf)],
     artifacts=[("found", Artifact(7, 0, {"words": np.array(["a", "bc"]), "mask": np.array([True, False])}))],
     recordings=[Recording(7, 0, {"start": torch.arange(3, dtype=torch.float16), "heard": torch.tensor([1, 2])})],

@@ -1,0 +1,158 @@
+"""The node program, the same on every backend: begin a round, exchange messages, train, send, mix."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from math import isfinite
+
+from torch import Tensor
+
+from simulator.core.declaration import Declared, misfit
+from simulator.core.errors import RunError, diverged
+from simulator.core.message import Message
+from simulator.core.method import Method
+from simulator.core.mixer import Mixer
+from simulator.core.node import Node, Place, undeclared
+from simulator.core.recording import Draft
+
+
+class NodeProgram:
+    """Carries one node through its rounds; a backend calls it, and mixer and methods never see it.
+
+    A round is a list of exchanges: the early ones, which methods declare (`Traits.exchanges`), come before local
+    training, and one after it. Each is ``send`` at one end of a link and ``hear`` at the other, but the last one is
+    taken in by ``absorb``, which ends the round. A mixer whose message is known before training (`MixerTraits`) sends
+    it in the first exchange; ``absorb`` mixes it all the same.
+
+    Args:
+        node: with its mixer and methods, at its beginning.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        traits = node.mixer.traits(node.mixer.config)
+        self.exchanges = 1 + sum(each.exchanges for each in node.traits)
+        self._pairwise = traits.pairwise
+        self._mixing = 1 if traits.sends_early else self.exchanges
+        self._heard: Sequence[Message] = ()
+        self._draft: Draft | None = None
+
+    def begin(self, place: Place | None = None) -> None:
+        """Begin a round; ``place`` holds from now on. Exchanges and training follow at nodes that are active."""
+        node = self.node
+        if place is not None:
+            node.stand(place)
+        node.under_way = True
+        self._draft = Draft(node, node.unrecorded) if node.round in node.recorded else None
+        self._heard = ()
+        if not node.active:
+            return
+        optimizer, schedule = node.training.optimizer, node.training.schedule
+        node.learning_rate = optimizer.lr * schedule.factor(node.finished, node.rounds)
+        node.local_steps = node.training.local_steps
+        node.mixer.before_round(node)
+        for method in node.methods:
+            method.before_round(node)
+        if node.local_steps != node.training.local_steps and not any(each.changes_steps for each in node.traits):
+            raise undeclared("changed node.local_steps", "changes_steps")
+
+    def finish(self) -> None:
+        """Between local training and what is sent after it."""
+        node = self.node
+        if not isfinite(node.parameters.sum().item()):
+            raise diverged(node.id, node.round, "parameters")
+        for method in node.methods:
+            method.after_local_training(node)
+        node.mixer.after_local_training(node)
+
+    def send(self, exchange: int, place: Place | None = None) -> list[Message]:
+        """The messages of ``exchange``, one a neighbour; ``place`` holds from now on."""
+        if place is not None:
+            self.node.stand(place)
+        messages = [self._message(to, exchange) for to in self.node.receivers]
+        sent = [message for message in messages if message.parts]  # between nodes kept apart there may be none
+        if self._draft is not None:
+            self._draft.sent(self.node, sent)
+        return sent
+
+    def hear(self, exchange: int, inbox: Sequence[Message]) -> None:
+        """Take in the messages of an ``exchange`` after which the round goes on."""
+        node, messages = self.node, sorted(inbox, key=lambda message: message.sender)
+        if exchange == self._mixing:
+            self._heard = messages
+        node.mixer.early_incoming(node, exchange, messages)
+        for method in node.methods:
+            method.early_incoming(node, exchange, messages)
+
+    def lose(self, senders: Collection[int]) -> None:
+        """What these have sent will never come: what they would have weighed, the node itself weighs.
+
+        Not so where the mixer's part of it has been heard before.
+        """
+        heard = {message.sender for message in self._heard}
+        self.node.weights = self.node.without(self.node.weights, set(senders) - heard)
+
+    def absorb(self, inbox: Sequence[Message]) -> None:
+        """End a round: hand the neighbours' messages to the methods, mix, and let the methods look at the result."""
+        if self.node.active:
+            self._mix(inbox)
+        self.node.finished, self.node.under_way = self.node.finished + 1, False
+        if self._draft is not None:
+            self.node.recordings.append(self._draft.finished(self.node))
+            self._draft = None
+
+    def declared(self, sender: int, receiver: int, round: int, exchange: int) -> dict[str, Declared]:
+        """What a message between this node and a neighbour holds in an ``exchange`` of ``round``, by part."""
+        node, number = self.node, self.node.number_of(sender)
+        mixes = self._carries_models(exchange) and node.mixes_with(receiver if sender == node.id else sender)
+        parts = dict(node.mixer.parts(node, number, round)) if mixes else {}
+        for method in node.methods:
+            early = exchange < self.exchanges
+            parts |= method.early_parts(node, number, round, exchange) if early else method.parts(node, number, round)
+        return parts
+
+    def objection(self, message: Message) -> str | None:
+        """What is wrong with a message that has arrived, although its parts are as declared; None if nothing is."""
+        node = self.node
+        mixes = self._carries_models(message.exchange) and node.mixes_with(message.sender)
+        owners: Sequence[Mixer | Method] = [node.mixer, *node.methods] if mixes else node.methods
+        return next(filter(None, (owner.objection(node, message) for owner in owners)), None)
+
+    def finalize(self) -> None:
+        """After the last round, which may come before the planned one."""
+        self.node.rounds = min(self.node.rounds, self.node.finished)
+        for method in self.node.methods:
+            method.finalize(self.node)
+
+    def variants(self) -> dict[str, Tensor]:
+        """Between rounds: the models to be evaluated beside the node's own, by the name of the method that made it."""
+        made = [(method, method.variant(self.node)) for method in self.node.methods]
+        return {method.config.name: parameters for method, parameters in made if parameters is not None}
+
+    def measure(self) -> dict[str, float]:
+        """What the methods have to say where the node is evaluated, by name."""
+        return {name: value for method in self.node.methods for name, value in method.measure(self.node).items()}
+
+    def _mix(self, inbox: Sequence[Message]) -> None:
+        node, messages = self.node, sorted(inbox, key=lambda message: message.sender)
+        for method in reversed(node.methods):
+            messages = [method.incoming(node, message) for message in messages]
+        carrying = messages if self._mixing == self.exchanges else self._heard
+        node.mixer.mix(node, [message for message in carrying if message.sender not in node.apart])
+        for method in reversed(node.methods):
+            method.after_mixing(node)
+
+    def _carries_models(self, exchange: int) -> bool:
+        """Whether the mixer's parts travel in it; those of pairwise averaging are question and answer."""
+        return exchange == self._mixing or self._pairwise
+
+    def _message(self, to: int, exchange: int) -> Message:
+        node, mixes = self.node, self._carries_models(exchange) and to not in self.node.apart
+        message = Message(node.id, to, node.round, dict(node.mixer.outgoing(node, to)) if mixes else {}, exchange)
+        for method in node.methods:
+            early = exchange < self.exchanges
+            message = method.early_outgoing(node, message) if early else method.outgoing(node, message)
+        if wrong := misfit(message.parts, self.declared(node.id, to, node.round, exchange)):
+            what = f"the message of node {node.id} to node {to} in round {node.round} {wrong}."
+            raise RunError(f"{what}\n    A mixer or method declares all that it sends, in its hook `parts`.")
+        return message

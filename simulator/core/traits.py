@@ -1,0 +1,92 @@
+"""What parts declare of themselves, for those who must know it before a run. What is not said is read strictly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from simulator.core.linear_memory import Memory, Pace
+
+NEEDS = {
+    "public_data": "Give the nodes a public set, for example data.public: {dataset: photo_patches, samples: 1000}.",
+    "exits": "Choose a network with internal classifiers, for example model: multi_exit_video.",
+    "validation_data": "Set aside a share of each node's pool, for example data.validation: 0.1.",
+    "verified_data": "Set aside a small clean part of each node's pool, for example data.verified: {share: 0.05}.",
+}
+UNDECLARED = "does not declare whether private samples get into its messages otherwise than by gradients"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remembering:
+    """What methods and mixers declare alike.
+
+    Attributes:
+        memory: by what linear maps an update reaches later messages otherwise than by mixing: a `Memory`, or a function
+            that makes one for a round's `Pace`. ``Memory()`` says that it does not; None says nothing, and exact
+            accounts of privacy refuse that.
+    """
+
+    memory: Memory | Callable[[Pace], Memory] | None = None
+
+    def memory_at(self, pace: Pace) -> Memory | None:
+        """The linear maps of a round at ``pace``; None where nothing is declared."""
+        return self.memory(pace) if callable(self.memory) else self.memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traits(Remembering):
+    """What a method declares under its settings.
+
+    Attributes:
+        needs: what the experiment must offer, by names in `NEEDS`.
+        stackable: whether nodes with the method can be trained in step with each other, by the stacked trainer. Not
+            where ``per_sample_loss`` differentiates through ``node.model``, or looks at what other nodes' steps change.
+        row_wise: whether the loss of a sample depends on that sample alone. Where not, there is no gradient sample by
+            sample, and methods with ``combine_gradients`` are refused beside this one.
+        losses: what ``per_sample_loss`` does with the losses that it is given. One that replaces them throws away what
+            methods before it made of them, and is refused after one that changes them.
+        changes_steps: whether ``before_round`` may set ``node.local_steps``, so that nodes take different numbers of
+            steps. One that does so undeclared ends the run.
+        may_stop: whether ``node.stop`` may be called: then no round begins before the last one is over everywhere. A
+            call undeclared ends the run with an error.
+        keeps_apart: whether ``mixes_with`` may say no. One that does so undeclared is refused.
+        beside_gradients: how private samples get into what the node sends by other ways than the gradients of its
+            steps, as the end of a sentence that begins with the method's name; None where they do not. Gradients made
+            private do not cover it.
+        noise: on what the method puts Gaussian noise, if it does: on the gradient of every step, or on the clipped
+            update of a round. Accountants read its settings ``noise_multiplier`` and ``clip``.
+        secret_randomness: whether its random numbers protect the node. In a deployment, all the node's numbers then
+            come from `Secrets` of its own, and not from the experiment's seed.
+        exchanges: messages that every pair of neighbours exchanges before the local steps of a round.
+    """
+
+    needs: frozenset[str] = frozenset()
+    stackable: bool = False
+    row_wise: bool = False
+    losses: Literal["watches", "changes", "replaces"] = "replaces"
+    changes_steps: bool = False
+    may_stop: bool = False
+    keeps_apart: bool = False
+    beside_gradients: str | None = UNDECLARED
+    noise: Literal["gradients", "updates"] | None = None
+    secret_randomness: bool = False
+    exchanges: int = 0
+
+    def __post_init__(self) -> None:
+        if unknown := sorted(self.needs - NEEDS.keys()):
+            raise ValueError(f"no experiment can offer {unknown[0]!r}: needs are among {', '.join(NEEDS)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixerTraits(Remembering):
+    """What a mixer declares under its settings.
+
+    Attributes:
+        pairwise: whether two neighbours can average at any time, one asking and the other answering, as asynchronous
+            runs have it.
+        sends_early: whether what it sends is known before the local steps, so that it can leave before them.
+    """
+
+    pairwise: bool = False
+    sends_early: bool = False
