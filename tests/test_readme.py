@@ -1,12 +1,15 @@
 """What the README shows, runs."""
 
 import re
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from simulator import load_experiment, run
 from simulator.config.yaml_file import recipes
+from simulator.testing import check_method
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -20,24 +23,33 @@ def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
     assert "quickstart-s1" in capsys.readouterr().out
 
 
-def test_the_method_in_30_lines_is_one(register, tmp_path):
+def test_the_method_in_30_lines_is_one(tmp_path):
     (example,) = [block for block in PYTHON if "class Proximal" in block]
     assert len(example.splitlines()) <= 30
-    names = {}
-    exec(example, names)
-    register("methods", "proximal", names["Proximal"])
-    changes = ["rounds=3", "evaluate.every=3"]
-    pulled = run(load_experiment("quickstart", [*changes, "methods=[{name: proximal, mu: 1}]"]), tmp_path / "pulled")
+    (tmp_path / "my_method.py").write_text(example)
+    (shown,) = re.findall(r"^methods: (.*my_method.py.*)$", README, re.MULTILINE)
+    changes, mine = ["rounds=3", "evaluate.every=3"], shown.replace("0.01", "1")
+    pulled = run(load_experiment("quickstart", [*changes, f"methods={mine}"], folder=tmp_path), tmp_path / "pulled")
     plain = run(load_experiment("quickstart", [*changes, "methods=[]"]), tmp_path / "plain")
     movement = [metric.value for metric in pulled.metrics() if metric.name == "proximal/movement"]
     assert len(movement) == 3 * 8
     assert (pulled.nodes[0].parameters != plain.nodes[0].parameters).any()
 
 
+def test_the_method_is_handed_over_in_python_and_holds_the_laws(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    notebook = ModuleType("notebook_of_the_readme")
+    monkeypatch.setitem(sys.modules, notebook.__name__, notebook)
+    for block in (block for block in PYTHON if "Proximal" in block):
+        exec(block, vars(notebook))
+    assert [path.name.rpartition("-mine-")[2] for path in (tmp_path / "runs").glob("*")] == ["s0"]
+    check_method(notebook.Proximal(mu=0.1))
+
+
 def test_the_error_shown_is_the_one_given(tmp_path):
     shown = re.search(r"^ring.yaml:14: (.*?)```", README, re.DOTALL | re.MULTILINE).group(1)
     with pytest.raises(Exception, match="temprature") as caught:
-        load_experiment("quickstart", ["methods.1={name: idkd, start_round: 120, temprature: 2}"])
+        load_experiment("quickstart", ["methods.1={name: idkd, first_round: 121, temprature: 2}"])
     assert str(caught.value).partition(": ")[2].partition(": ")[2] == shown.partition(": ")[2].rstrip()
 
 

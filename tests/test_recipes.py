@@ -19,14 +19,14 @@ from simulator.sweep.plan import load_sweep
 
 SWEEPS = sorted((Path(simulator.__file__).parent / "recipes" / "sweeps").glob("*.yaml"))
 BENCHMARKS = Path(__file__).parent / "benchmarks"
-SHAPES = {"digits": (8, 8), "fashion_mnist": (28, 28), "cifar10": (32, 32, 3)}
+SHAPES = {"digits": (8, 8), "fashion_mnist": (16, 16), "cifar10": (16, 16, 3)}
 FEW_CLIPS = {"train": 60, "test": 7, "side": 16, "frames": 4, "cache": None, "views": {"size": 8, "segments": 1}}
 
 
 def made_up(folder, shape):
     rng = np.random.default_rng(0)
-    images, labels = rng.integers(0, 256, (1200, *shape), dtype=np.uint8), np.arange(1200) % 10
-    np.savez(folder / "images.npz", x_train=images, y_train=labels, x_test=images[:40], y_test=labels[:40])
+    images, labels = rng.integers(0, 256, (640, *shape), dtype=np.uint8), np.arange(640) % 10
+    np.savez(folder / "images.npz", x_train=images, y_train=labels, x_test=images[:10], y_test=labels[:10])
     return {"name": "npz", "path": str(folder / "images.npz")}
 
 
@@ -39,11 +39,13 @@ def shrunk(name, folder):
     content |= {"rounds": 2, "backend": {"name": "local"}}  # where it runs is tested elsewhere
     images, canaries = made_up_data(content["data"]["dataset"]["name"], folder), min(content["data"]["canaries"], 5)
     content["data"] |= {"dataset": images, "partition": "iid", "canaries": canaries}
+    training = content["training"]
+    training |= {"local_steps": min(training["local_steps"], 2), "batch_size": min(training["batch_size"], 8)}
     if content["data"]["public"]:
         source = images if images["name"] == "moving_shapes" else "photo_patches"
         content["data"]["public"] = [{"dataset": source, "samples": 20}]
     for method in content["methods"]:
-        method |= {"start_round": 1} if "start_round" in method else {}
+        method |= {"first_round": 2} if "first_round" in method else {}
         method |= {"teachers": ["mv"]} if "teachers" in method else {}
         if "after" in method:  # it chooses by trajectories, which take a few rounds
             content["rounds"] = 4 if method["after"] else 3

@@ -29,8 +29,8 @@ class Failures:
         mean_absence: expected number of rounds that a node which `nodes` sends away stays so, at least 1 / (1 - nodes);
             each node is a Markov chain with two states, stationary from round 0 on. Left out, it is 1 / (1 - nodes),
             which makes a node's rounds independent of each other.
-        away: further absences (node, first round, last round), both rounds included; a node that joins late is away
-            from round 0.
+        absences: further ones (node, first round, last round), counted from 1; a node that joins late is away
+            from round 1.
         symmetric: whether the two directions between two nodes are lost together; False only beside `links`.
         seed: seed of the draws, at least 0.
 
@@ -41,7 +41,7 @@ class Failures:
     links: float = 0.0
     nodes: float = 0.0
     mean_absence: float | None = None
-    away: tuple[tuple[int, int, int], ...] = ()
+    absences: tuple[tuple[int, int, int], ...] = ()
     symmetric: bool = True
     seed: int = 0
 
@@ -52,9 +52,11 @@ class Failures:
         short = f"With {self.nodes} of the nodes away, absences cannot last {self.mean_absence} rounds on average."
         possible = self.mean_absence is None or self.mean_absence >= shortest * (1 - 1e-12)
         require(possible, short, f"Set mean_absence to {shortest:.4g} or more.", "mean_absence")
-        for node, first, last in self.away:
+        for node, first, last in self.absences:
             wrong = f"Node {node} cannot be away from round {first} to {last}."
-            require(node >= 0 and 0 <= first <= last, wrong, "Give (node, first round, last round).", "away")
+            require(
+                node >= 0 and 1 <= first <= last, wrong, "Give (node, first round, last round), from 1 on.", "absences"
+            )
         for field, idle, without in (
             ("mean_absence", self.mean_absence is not None and not self.nodes, "nodes"),
             ("symmetric", not self.symmetric and not self.links, "links"),
@@ -63,19 +65,19 @@ class Failures:
             require(not idle, what, f"Leave {field} out, or set failures.{without}.", field)
 
     def check(self, num_nodes: int) -> None:
-        """Check that there are all nodes that `away` names.
+        """Check that there are all nodes that `absences` names.
 
         Raises:
             TopologyError: a node's number is `num_nodes` or more.
         """
-        for node, _, _ in self.away:
+        for node, _, _ in self.absences:
             advice = f"Nodes are 0..{num_nodes - 1}."
-            require(node < num_nodes, f"There is no node {node} to be away.", advice, "away")
+            require(node < num_nodes, f"There is no node {node} to be away.", advice, "absences")
 
     @property
     def any(self) -> bool:
         """Whether anything ever goes wrong."""
-        return bool(self.links or self.nodes or self.away)
+        return bool(self.links or self.nodes or self.absences)
 
     def keep(self, laws: Laws, push: bool) -> Laws:
         """What is left, in every round, of what holds for every round as scheduled; see `apply` for the reasons.
@@ -84,7 +86,7 @@ class Failures:
             laws: of the schedule.
             push: whether its weights are `Links.push`.
         """
-        if self.nodes or self.away:
+        if self.nodes or self.absences:
             laws = laws.after_losses(to_sender=push, together=True)
         return laws.after_losses(to_sender=push, together=self.symmetric) if self.links else laws
 
@@ -99,7 +101,7 @@ class Failures:
             Links without those lost and those of nodes away; what was away already stays away.
 
         Raises:
-            TopologyError: `away` names a node that there is not.
+            TopologyError: `absences` names a node that there is not.
         """
         self.check(links.num_nodes)
         absent = self._absent(links.num_nodes, round) | self._listed(links.num_nodes, round)
@@ -118,7 +120,7 @@ class Failures:
         return np.triu(lost) | np.triu(lost).T if self.symmetric else lost
 
     def _listed(self, nodes: int, round: int) -> Mask:
-        listed = [node for node, first, last in self.away if first <= round <= last]
+        listed = [node for node, first, last in self.absences if first <= round + 1 <= last]
         return np.isin(np.arange(nodes), listed)
 
     def _absent(self, nodes: int, round: int) -> Mask:

@@ -14,7 +14,7 @@ from auditing.network_privacy.linear_training import remembering, undeclared
 from auditing.network_privacy.report import section
 from simulator.config.experiment import Experiment
 from simulator.core.errors import Problem
-from simulator.core.method import METHODS
+from simulator.core.method import traits_of
 from simulator.core.registry import PartSettings
 from simulator.core.report import Section
 from simulator.results.audit_folder import AuditFolder
@@ -114,7 +114,7 @@ def _not_linear(experiment: Experiment) -> Iterator[Problem]:
         what = "nodes of different modalities exchange no parameters, and all links are accounted."
         yield Problem("data.modality_by_node", what, "Leave it out.")
     for settings in experiment.methods:
-        if METHODS.load(settings.name).keeps_apart(settings):
+        if traits_of(settings).keeps_apart:
             what = f"{settings.name} keeps parameters from travelling over some links, and all of them are accounted."
             yield Problem("methods", what, "Run without it, or let it share everything.")
 

@@ -14,7 +14,7 @@ from auditing.network_privacy.linear_rounds import Maps
 from auditing.network_privacy.linear_training import NoisePlace, maps_of
 from simulator.config.experiment import Experiment
 from simulator.core.errors import InputError, Problem, wrong
-from simulator.core.method import METHODS
+from simulator.core.method import traits_of
 from simulator.results.run_directory import RunDirectory
 
 
@@ -44,7 +44,7 @@ def noise_of(run: RunDirectory, experiment: Experiment, assumed: float | None) -
     Assumed noise is added, with a signal of bounded norm, to what a node's local steps make of its model in a round.
 
     If the setting is None, each node's multiplier is in what the method saved: artifacts of its name. Noise is taken to
-    be on the gradient of every local step, unless the method's class says ``noisy_updates = True``.
+    be on the gradient of every local step, unless the method declares that it is on updates.
 
     Raises:
         InputError: there is no noise, or noise that cannot be accounted.
@@ -59,7 +59,7 @@ def noise_of(run: RunDirectory, experiment: Experiment, assumed: float | None) -
     name = noisy[0] if noisy else ""
     values = settings.get(name, {"noise_multiplier": assumed})
     noise = Noise(_multiplier(run, name, values), values.get("correlated_multiplier", 0.0))
-    if not name or getattr(METHODS.load(name), "noisy_updates", False):
+    if not name or traits_of(experiment.methods[list(settings).index(name)]).noise == "updates":
         place = NoisePlace(method=list(settings).index(name)) if name else NoisePlace()
         return DeclaredNoise(name, noise, 1, values.get("clip"), tuple(maps_of(experiment, place)))
     problems = list(_unequal_steps(run, experiment))

@@ -27,7 +27,7 @@ from simulator.core.linear_memory import (
     Pace,
     overridden_since,
 )
-from simulator.core.method import METHODS, Method
+from simulator.core.method import METHODS, Method, traits_of
 from simulator.core.mixer import MIXERS, Mixer
 from simulator.core.registry import PartSettings
 from simulator.core.training import TrainingSettings
@@ -61,7 +61,7 @@ def maps_of(experiment: Experiment, place: NoisePlace) -> list[Maps]:
     if problems:
         raise InputError(*problems)
     found = [_maps(experiment, training, place) for training in _trainings(experiment)]
-    changing = [each.name for each in experiment.methods if METHODS.load(each.name).changes_steps(each)]
+    changing = [each.name for each in experiment.methods if traits_of(each).changes_steps]
     if changing and (place.every_step or not all(maps.is_plain for maps in found[0])):
         what = f"{changing[0]} lets nodes take different numbers of steps, which is not accounted."
         raise InputError(Problem("methods", what, "Run without it."))
@@ -79,22 +79,22 @@ def undeclared(experiment: Experiment) -> Iterator[Problem]:
         *(("methods", METHODS.load(settings.name), settings) for settings in experiment.methods),
     ]
     for where, part, settings in parts:
-        if part.memory(settings, pace) is None:
+        if part.traits(settings).memory_at(pace) is None:
             what = f"{settings.name}, with these settings, declares no linear memory, so nobody can say by what ways "
             advice = "Run without it" if where == "methods" else "Run with mixer: gossip"
             way = "an update of one round reaches the messages of later ones."
-            yield Problem(where, what + way, f"{advice}; a part of your own declares it by overriding memory().")
-        elif since := overridden_since(part, "memory"):
-            what = f"{settings.name} has a {since[0]} of its own, of which its base class's memory() does not speak."
-            yield Problem(where, what, f"Let {part.__name__} override memory, or run without it.")
+            yield Problem(where, what + way, f"{advice}; a part of your own declares it by the memory of its traits.")
+        elif since := overridden_since(part, "traits"):
+            what = f"{settings.name} has a {since[0]} of its own, of which its base class's traits() does not speak."
+            yield Problem(where, what, f"Let {part.__name__} override traits, or run without it.")
 
 
 def remembering(experiment: Experiment) -> list[str]:
     """Names of what carries updates further otherwise than by the mixed model."""
     optimizer, pace = experiment.training.optimizer, Pace(experiment.training.optimizer.lr, 1)
     steps = {"weight decay": optimizer.weight_decay, "the optimizer's momentum": optimizer.momentum}
-    methods = [each.name for each in experiment.methods if METHODS.load(each.name).memory(each, pace) != Memory()]
-    early = MIXERS.load(experiment.mixer.name).memory(experiment.mixer, pace)
+    methods = [each.name for each in experiment.methods if traits_of(each).memory_at(pace) != Memory()]
+    early = MIXERS.load(experiment.mixer.name).traits(experiment.mixer).memory_at(pace)
     order = [f"the order of {experiment.mixer.name}"] if early is not None and early.before_round else []
     return [*(name for name, used in steps.items() if used), *methods, *order]
 
@@ -132,9 +132,9 @@ class _Traced:
     def of(cls, experiment: Experiment, training: TrainingSettings, rate: float, place: NoisePlace) -> _Traced:
         """A round at this learning rate."""
         pace, trace = Pace(rate, training.local_steps), cls()
-        mixer = MIXERS.load(experiment.mixer.name).memory(experiment.mixer, pace) or Memory()
+        mixer = MIXERS.load(experiment.mixer.name).traits(experiment.mixer).memory_at(pace) or Memory()
         methods = {
-            f"{number}.": METHODS.load(settings.name).memory(settings, pace) or Memory()
+            f"{number}.": traits_of(settings).memory_at(pace) or Memory()
             for number, settings in enumerate(experiment.methods)
         }
         trace.change(mixer.before_round, "mixer.")

@@ -8,7 +8,7 @@ from math import inf, isfinite
 from typing import Any
 
 from simulator.core.errors import wrong
-from simulator.core.method import METHODS
+from simulator.core.method import traits_of
 from simulator.privacy.accounting import GaussianSteps
 from simulator.privacy.budget_settings import BudgetSettings
 from simulator.results.run_directory import RunDirectory
@@ -52,7 +52,7 @@ def _promise(settings: BudgetSettings, arrays: dict[str, Any]) -> Promise:
     """Clipped updates of two data sets are twice as far apart as one is from none, and it is these that differ."""
     names = ("epsilon", "delta", "noise_multiplier", "sample_rate", "steps")
     epsilon, delta, sigma, rate, steps = (arrays[name].item() for name in names)
-    halved = getattr(METHODS.load(settings.name), "noisy_updates", False)
+    halved = traits_of(settings).noise == "updates"
     mechanism = GaussianSteps(sigma / 2 if halved else sigma, rate, delta, settings.accountant)
     epsilon = mechanism.epsilon(steps) if halved else epsilon
     return Promise(epsilon, delta, mechanism, steps) if isfinite(epsilon) else Promise(None, delta)

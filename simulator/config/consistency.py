@@ -6,18 +6,30 @@ from collections.abc import Iterator
 
 from simulator.config.experiment import Experiment
 from simulator.config.method_pairs import at_odds
+from simulator.config.part_blocks import placed
 from simulator.config.planning import plan_of
 from simulator.config.yaml_file import Location
-from simulator.core.errors import Problem
-from simulator.core.method import METHODS, NEEDS
+from simulator.core.errors import InputError, Problem
+from simulator.core.method import METHODS, traits_of
 from simulator.core.mixer import MIXERS
 from simulator.core.model import MODELS
+from simulator.core.traits import NEEDS
 from simulator.data.label_noise import LabelNoise
 from topologies import Network, TopologyError
 
 MOST_RECORDED = 100_000  # rounds
 
 Found = Iterator[tuple[Location, Problem]]
+
+
+def check_consistent(experiment: Experiment) -> None:
+    """Check what `simulator.load_experiment` has checked, for an experiment that was made in another way.
+
+    Raises:
+        InputError: settings do not go together.
+    """
+    if problems := [placed(place, problem) for place, problem in inconsistencies(experiment)]:
+        raise InputError(*problems)
 
 
 def inconsistencies(experiment: Experiment) -> Found:
@@ -37,6 +49,9 @@ def inconsistencies(experiment: Experiment) -> Found:
     yield from _absences_in_vain(experiment)
     if experiment.mode == "asynchronous":
         yield from _bound_to_rounds(experiment, network)
+    elif MIXERS.load(experiment.mixer.name).traits(experiment.mixer).pairwise:
+        what = f"{experiment.mixer.name} averages in pairs, at any time, and here all nodes mix in rounds."
+        yield ("mixer",), Problem("", what, "Set mode: asynchronous, or another mixer, such as gossip.")
 
 
 def _refused_by_parts(experiment: Experiment, network: Network) -> Found:
@@ -58,7 +73,7 @@ def _unmet_needs(experiment: Experiment) -> Found:
         "exits": MODELS.load(experiment.model.name).has_exits,
     }
     for number, settings in enumerate(experiment.methods):
-        for need in sorted(METHODS.load(settings.name).needs(settings)):
+        for need in sorted(traits_of(settings).needs):
             if not offered[need]:
                 what = f"{settings.name} needs {need.replace('_', ' ')}, and there is none."
                 yield ("methods", number), Problem("", what, NEEDS[need])
@@ -100,10 +115,10 @@ def _unknown_rounds(experiment: Experiment) -> Found:
 
 
 def _absences_in_vain(experiment: Experiment) -> Found:
-    for place, (node, first, _) in enumerate(experiment.topology.failures.away):
-        if first >= experiment.rounds:
-            what = f"node {node} would be away from round {first} on, and the last one is {experiment.rounds - 1}."
-            yield ("topology", "failures", "away", place), Problem("", what, "Count rounds from 0, or remove it.")
+    for place, (node, first, _) in enumerate(experiment.topology.failures.absences):
+        if first > experiment.rounds:
+            what = f"node {node} would be away from round {first} on, and the last one is {experiment.rounds}."
+            yield ("topology", "failures", "absences", place), Problem("", what, "Let it begin earlier, or remove it.")
 
 
 def _bound_to_rounds(experiment: Experiment, network: Network) -> Found:
@@ -120,8 +135,11 @@ def _bound_to_rounds(experiment: Experiment, network: Network) -> Found:
         yield ("topology", "weights"), _needs_rounds("a choice of weights", "Remove topology.weights")
     if network.fails:
         yield ("topology", "failures"), _needs_rounds("failures", "Remove topology.failures")
-    if experiment.mixer != MIXERS.load("gossip").Config.model_validate({"name": "gossip"}):
-        yield ("mixer",), _needs_rounds("a mixer other than plain gossip", "Set mixer: gossip, without settings")
+    if not MIXERS.load(experiment.mixer.name).traits(experiment.mixer).pairwise:
+        yield (
+            ("mixer",),
+            _needs_rounds(f"the mixer {experiment.mixer.name}", "Set mixer: pair_average, or leave it out"),
+        )
     if experiment.record.among(experiment.rounds):
         yield ("record",), _needs_rounds("recording what nodes send", "Remove record")
     if experiment.data.modality_by_node:

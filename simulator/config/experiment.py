@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from pydantic import ConfigDict, Field, PositiveInt, SerializeAsAny, model_validator
 
+from simulator.config.part_blocks import fill, placed
+from simulator.config.slots import SLOTS, parts_of, places
+from simulator.config.user_parts import UserParts
+from simulator.core.backend import BACKENDS
+from simulator.core.errors import InputError
+from simulator.core.mixer import MIXERS
 from simulator.core.registry import PartSettings, Settings
 from simulator.core.training import TrainingSettings
 from simulator.data.splits import DataSettings
@@ -43,14 +52,14 @@ class FailureSettings(Settings):
         links: probability that a link loses what it carries.
         nodes: expected share of nodes away.
         mean_absence: expected number of rounds a node stays away; by default, rounds are independent.
-        away: further absences (node, first round, last round); a node that joins late is away from round 0.
+        absences: further ones (node, first round, last round), rounds from 1; who joins late is away from round 1.
         symmetric: whether both directions of a link are lost together.
     """
 
     links: float = 0.0
     nodes: float = 0.0
     mean_absence: float | None = None
-    away: tuple[tuple[int, int, int], ...] = ()
+    absences: tuple[tuple[int, int, int], ...] = ()
     symmetric: bool = True
 
 
@@ -140,7 +149,9 @@ class RecordSettings(Settings):
 
 
 class Experiment(Settings):
-    """One experiment; `simulator.load_experiment` makes one and reports every problem at once.
+    """One experiment; `simulator.load_experiment` makes one from a file and reports every problem at once.
+
+    In Python, a part may also be given as a class or as an object: ``model=MyNet``, ``methods=[Mine(mu=0.1)]``.
 
     Attributes:
         clock: how fast nodes and links are; None: no simulated time.
@@ -155,14 +166,46 @@ class Experiment(Settings):
     data: DataSettings
     model: SerializeAsAny[PartSettings]
     training: TrainingSettings = TrainingSettings()
-    mixer: SerializeAsAny[PartSettings]
+    mixer: SerializeAsAny[PartSettings] = Field(default_factory=lambda: MIXERS.load("gossip").Config(name="gossip"))
     methods: tuple[SerializeAsAny[PartSettings], ...] = ()
     mode: Literal["synchronous", "asynchronous"] = "synchronous"
     clock: ClockSettings | None = None
-    backend: SerializeAsAny[PartSettings]
+    backend: SerializeAsAny[PartSettings] = Field(default_factory=lambda: BACKENDS.load("local").Config(name="local"))
     evaluate: EvaluateSettings = EvaluateSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
     record: RecordSettings = RecordSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _parts_as_given(cls, content: Any) -> Any:
+        """Parts that are given as classes, objects or names, read as `load_experiment` reads them."""
+        if not isinstance(content, Mapping):
+            return content
+        tree = copy.deepcopy(
+            {key: list(value) if isinstance(value, tuple) else value for key, value in content.items()}
+        )
+        problems = [
+            placed(where, problem)
+            for pattern, registry in SLOTS.items()
+            for holder, key, place in places(tree, pattern)
+            if not isinstance(holder[key], PartSettings | None)
+            for where, problem in fill(holder, key, place, registry, Path())
+        ]
+        if problems:
+            raise InputError(*problems)
+        return tree
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """With the code of the parts that workers elsewhere do not have; it arrives before what is made by it."""
+        return {"user_parts": self.user_parts, **super().__getstate__()}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        super().__setstate__({key: value for key, value in state.items() if key != "user_parts"})
+
+    @property
+    def user_parts(self) -> UserParts:
+        """The code of those parts that no installed package brings."""
+        return UserParts.of(parts_of(self))
 
     def to_dict(self) -> dict[str, Any]:
         """The resolved experiment as plain data; `simulator.load_experiment` gives it back."""
@@ -173,7 +216,12 @@ class Experiment(Settings):
         return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
 
     def digest(self) -> str:
-        """Identifies what decides the results; where and how it is run does not count."""
+        """Identifies what decides the results; where and how it is run does not count.
+
+        The code of the user's parts does: by their names, or for those that were added by name, beside them.
+        """
         without = ("backend", "description", "checkpoint", "record")
         content = {key: value for key, value in self.to_dict().items() if key not in without}
+        if added := self.user_parts.hashes_of_added():
+            content["added"] = added
         return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()

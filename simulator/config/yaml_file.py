@@ -20,11 +20,12 @@ STANDARD_INPUT = "-"
 
 @dataclass(frozen=True)
 class Source:
-    """An experiment file: its content, and the line on which each setting stands."""
+    """An experiment file: its content, the line on which each setting stands, and where paths in it begin."""
 
     name: str
     content: dict[str, Any]
     lines: Mapping[Location, int]
+    folder: Path = Path()
 
     def line_of(self, place: Location) -> str:
         """``file:line: `` of ``place`` or of the nearest block around it."""
@@ -50,7 +51,8 @@ def read_experiment(path: str | Path) -> Source:
     if not isinstance(document.content, dict):
         advice = "See `rumormill list recipes` for complete examples."
         raise wrong(str(path), "is not an experiment: it holds no settings.", advice)
-    return Source(name, document.content, document.lines)
+    is_file = str(path) != STANDARD_INPUT and str(path) not in recipes()
+    return Source(name, document.content, document.lines, Path(path).expanduser().parent if is_file else Path())
 
 
 def read_value(text: str, where: str) -> Any:

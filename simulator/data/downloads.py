@@ -24,7 +24,7 @@ class FashionMNIST(Dataset):
     """
 
     class Config(PartSettings):
-        """Settings of `FashionMNIST`.
+        """Whether what is missing is fetched.
 
         Attributes:
             download: fetch the data into ``root`` where no copy is found.
@@ -74,7 +74,7 @@ class CIFAR10(Dataset):
     """CIFAR-10 (Krizhevsky 2009): 50,000 + 10,000 RGB images of 32x32, 10 classes, kept as torchvision does."""
 
     class Config(PartSettings):
-        """Settings of `CIFAR10`.
+        """Whether what is missing is fetched.
 
         Attributes:
             download: fetch the data into ``root`` where they are not there yet.
@@ -121,7 +121,7 @@ class CIFAR100(CIFAR10):
     """CIFAR-100 (Krizhevsky 2009): 50,000 + 10,000 RGB images of 32x32, 100 classes, kept as torchvision does."""
 
     class Config(CIFAR10.Config):
-        """Settings of `CIFAR100`, those of `CIFAR10`."""
+        """Whether what is missing is fetched, as for `CIFAR10`."""
 
         name: str = "cifar100"
 

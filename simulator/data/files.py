@@ -38,7 +38,7 @@ class ImageFolder(Dataset):
     """
 
     class Config(PartSettings):
-        """Settings of `ImageFolder`.
+        """Where the folders of classes are, and what size images are brought to.
 
         Attributes:
             path: the folder, absolute or relative to the data root.
@@ -104,7 +104,7 @@ class Npz(Dataset):
     """
 
     class Config(PartSettings):
-        """Settings of `Npz`.
+        """Where the arrays are.
 
         Attributes:
             path: the file, absolute or relative to the data root.

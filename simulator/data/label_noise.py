@@ -61,7 +61,7 @@ class Symmetric(LabelNoise):
     """One of the other classes, all equally likely."""
 
     class Config(LabelNoise.Config):
-        """Settings of `Symmetric`."""
+        """Which share of labels is flipped, at which nodes."""
 
         name: str = "symmetric"
 
@@ -76,7 +76,7 @@ class Pair(LabelNoise):
     """The next class, and the first one for the last: c becomes (c + 1) mod C (Han et al. 2018, arXiv:1804.06872)."""
 
     class Config(LabelNoise.Config):
-        """Settings of `Pair`."""
+        """Which share of labels is flipped, at which nodes."""
 
         name: str = "pair"
 
@@ -94,7 +94,7 @@ class Given(LabelNoise):
     """
 
     class Config(LabelNoise.Config):
-        """Settings of `Given`.
+        """Which of the noisy labels that come with the data are taken.
 
         Attributes:
             key: which ones: ``worse`` for the array ``y_train_worse`` of an ``.npz`` file.

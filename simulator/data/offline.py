@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
 from math import prod
 from pathlib import Path
 from typing import Literal
@@ -19,6 +21,7 @@ from simulator.data.dataset import Dataset, ImageData
 
 # The data are the same in every experiment, so the experiment's seed has no say in them.
 _FIXED_SEED = 0
+ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 _HEIGHT = 427  # of both photographs, which are wider than high
 
 
@@ -29,7 +32,7 @@ class Digits(Dataset):
     """
 
     class Config(PartSettings):
-        """Settings of `Digits`."""
+        """There is nothing to choose."""
 
         name: str = "digits"
 
@@ -37,13 +40,20 @@ class Digits(Dataset):
 
     def load(self, root: Path) -> ImageData:
         """1,437 training and 360 test images; ``root`` is not used."""
-        digits = load_digits()
-        images = np.round(digits.images[..., None] * (255 / 16)).astype(np.uint8)
-        labels = digits.target.astype(np.int64)
-        x_train, x_test, y_train, y_test = train_test_split(
-            images, labels, test_size=0.2, stratify=labels, random_state=_FIXED_SEED
-        )
-        return ImageData(x_train, y_train, x_test, y_test, tuple(map(str, digits.target_names)))
+        digits = _digits()
+        return replace(digits, **{name: getattr(digits, name).copy() for name in ARRAYS})
+
+
+@cache
+def _digits() -> ImageData:
+    """Read once a process, and only copied from: parsing the text takes longer than a small run's rounds."""
+    digits = load_digits()
+    images = np.round(digits.images[..., None] * (255 / 16)).astype(np.uint8)
+    labels = digits.target.astype(np.int64)
+    x_train, x_test, y_train, y_test = train_test_split(
+        images, labels, test_size=0.2, stratify=labels, random_state=_FIXED_SEED
+    )
+    return ImageData(x_train, y_train, x_test, y_test, tuple(map(str, digits.target_names)))
 
 
 class PhotoPatches(Dataset):
@@ -54,7 +64,7 @@ class PhotoPatches(Dataset):
     """
 
     class Config(PartSettings):
-        """Settings of `PhotoPatches`.
+        """How many patches are cut, and how large.
 
         Attributes:
             size: height and width in pixels.
@@ -71,7 +81,7 @@ class PhotoPatches(Dataset):
         """``count`` images of ``size`` x ``size`` x 3, no labels, no test set; ``root`` is not used."""
         pixels = 3 * self.config.count * self.config.size**2
         check_memory(pixels, f"{self.config.count:,} patches", "Ask for fewer.", "count")
-        photos = [Image.fromarray(photo) for photo in load_sample_images().images]
+        photos = _photographs()
         rng = np.random.default_rng(_FIXED_SEED)
         patches = [self._patch(photos[i % len(photos)], rng) for i in range(self.config.count)]
         return ImageData(np.stack(patches), None, None, None, ())
@@ -84,6 +94,12 @@ class PhotoPatches(Dataset):
         return np.asarray(photo.resize((size, size), Image.Resampling.BOX, box=box))
 
 
+@cache
+def _photographs() -> list[Image.Image]:
+    """Decoded once a process, and only cut from."""
+    return [Image.fromarray(photo) for photo in load_sample_images().images]
+
+
 class UniformNoise(Dataset):
     """Images of nothing, unlabelled: every value independent and uniform from 0 to 255.
 
@@ -91,7 +107,7 @@ class UniformNoise(Dataset):
     """
 
     class Config(PartSettings):
-        """Settings of `UniformNoise`.
+        """How many images of noise there are, of which shape.
 
         Attributes:
             size: height and width in pixels.

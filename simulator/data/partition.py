@@ -42,7 +42,7 @@ class Iid(Partition):
     """Every node gets floor(N / nodes) samples drawn at random; the fewer than ``nodes`` left over go to nobody."""
 
     class Config(PartSettings):
-        """Settings of `Iid`."""
+        """There is nothing to choose."""
 
         name: str = "iid"
 
@@ -65,7 +65,7 @@ class Dirichlet(Partition):
     """
 
     class Config(PartSettings):
-        """Settings of `Dirichlet`.
+        """How unequally classes are shared out, and whether nodes keep their place.
 
         Attributes:
             alpha: concentration; 10 is nearly iid, 0.1 leaves a node about three classes in effect.
@@ -124,7 +124,7 @@ class Shards(Partition):
     """
 
     class Config(PartSettings):
-        """Settings of `Shards`.
+        """How many shards of sorted labels a node gets.
 
         Attributes:
             shards_per_node: about the largest number of classes a node sees.
@@ -153,7 +153,7 @@ class QuantitySkew(Partition):
     """
 
     class Config(PartSettings):
-        """Settings of `QuantitySkew`.
+        """How unequally many samples nodes get.
 
         Attributes:
             alpha: concentration; the smaller, the more unequal.

@@ -30,7 +30,7 @@ class MultiExitVideo(Model):
     """
 
     class Config(PartSettings):
-        """Settings of `MultiExitVideo`; ``widths`` are the channels after each stage, which halves height and width."""
+        """How wide each stage is: ``widths`` are the channels after each stage, which halves height and width."""
 
         name: str = "multi_exit_video"
         widths: tuple[PositiveInt, ...] = Field((8, 16, 32, 64), min_length=2)
@@ -117,18 +117,18 @@ class Streams(MultiExit):
         self.stages = len(next(iter(streams.values())).stages)
 
     def walk(self, images: Tensor, modality: str) -> Iterator[Tensor]:
-        """See `MultiExit.walk`."""
+        """The logits of each exit of a modality, as the network gets to it."""
         stream = self.streams[modality]
         assert isinstance(stream, Stream)
         return stream.walk(images)
 
     def final(self, images: Tensor, modality: str) -> Tensor:
-        """See `MultiExit.final`."""
+        """The prediction of all modalities together."""
         logits: Tensor = self.streams[modality](images)
         return logits
 
     def internal_parameters(self) -> frozenset[str]:
-        """See `MultiExit.internal_parameters`."""
+        """The parameters of the internal classifiers alone."""
         return frozenset(name for name, _ in self.named_parameters() if ".internal." in name)
 
 

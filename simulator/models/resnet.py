@@ -30,7 +30,7 @@ class ResNet20(Model):
     """
 
     class Config(PartSettings):
-        """Settings of `ResNet20`; ``groups`` is for ``norm: group``."""
+        """How wide it is, and how it normalises: ``groups`` is for ``norm: group``."""
 
         acts: ClassVar[Acts] = {"groups": If(norm="group"), "allow_batch_norm": If(norm="batch")}
 

@@ -19,7 +19,7 @@ class MLP(Model):
     """Fully connected layers with ReLU between them."""
 
     class Config(PartSettings):
-        """Settings of `MLP`; ``hidden`` gives the widths between input and output."""
+        """The layers: ``hidden`` gives the widths between input and output."""
 
         name: str = "mlp"
         hidden: tuple[PositiveInt, ...] = (128,)
@@ -38,7 +38,7 @@ class CNN(Model):
     """Two 3x3 convolutions, each with ReLU and 2x2 max pooling, and one linear layer."""
 
     class Config(PartSettings):
-        """Settings of `CNN`; the second convolution is twice as wide as the first."""
+        """How wide it is: the second convolution is twice as wide as the first."""
 
         name: str = "cnn"
         width: int = Field(16, ge=1)

@@ -58,7 +58,7 @@ class Console(Observer):
 
     def started(self, info: RunInfo) -> None:
         """Say what is run, and open the live table."""
-        self._rounds, self._done = info.rounds, info.start_round
+        self._rounds, self._done = info.rounds, info.rounds_done
         self._began = self._clock()
         self._restart_clock()
         size = f"{info.nodes} nodes, {info.parameters:,} parameters each, {info.rounds} rounds"

@@ -38,18 +38,19 @@ class Recorder(Observer):
         write = self._files["messages.jsonl"].write
         for message in messages:
             parts = ", ".join(f'"{name}": {size}' for name, size in message.bytes_by_part.items())
+            exchange = f', "exchange": {message.exchange}' if message.exchange > 1 else ""
             write(
-                f'{{"round": {message.round}, "sender": {message.sender}, "receiver": {message.receiver}, '
+                f'{{"round": {message.round}{exchange}, "sender": {message.sender}, "receiver": {message.receiver}, '
                 f'"wire": {message.wire_bytes}, "parts": {{{parts}}}}}\n'
             )
 
     def evaluated(self, round: int, metrics: Sequence[Metric], speed: Speed) -> None:
         """One line a metric, and the work since the last evaluation."""
-        self.recorded(metrics)
+        self.logged(metrics)
         self._files["timing.jsonl"].write(dumps(speed._asdict()) + "\n")
         self._flush()
 
-    def recorded(self, metrics: Sequence[Metric]) -> None:
+    def logged(self, metrics: Sequence[Metric]) -> None:
         """One line a metric."""
         self._files["metrics.jsonl"].writelines(dumps(metric._asdict()) + "\n" for metric in metrics)
 

@@ -34,6 +34,7 @@ class _Message(_Record):
     round: Count
     sender: Count
     receiver: Count
+    exchange: Count = 1
     wire: Count
     parts: dict[str, Count]
 
@@ -41,6 +42,7 @@ class _Message(_Record):
 class _Provenance(_Record):
     status: str
     command: list[str] = []
+    versions: dict[str, str] = {}
     autotuned: dict[str, Any] = {}
     carried: dict[str, Count] = {}
     ended_early: str = ""

@@ -9,6 +9,7 @@
     messages.jsonl   {"round": 12, "sender": 0, "receiver": 1, "wire": 82104, "parts": {"parameters": 81960}}
     checkpoints/round-000050/    artifacts/    audit/<name>/    figures/    report.html
     views/round-000050/          what the nodes kept of that round for audits, where `record` asks for it
+    code/                        the user's files that the experiment names, as they were executed
     .lock                        see `simulator.results.lock`
 
 Every file is written whole or not at all, and one that cannot be read is an `InputError` that names it.
@@ -17,6 +18,7 @@ Every file is written whole or not at all, and one that cannot be read is an `In
 from __future__ import annotations
 
 import errno
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -40,6 +42,7 @@ from simulator.results import records
 from simulator.results.partition import read_partition
 from topologies import Topology
 
+OLDER = re.compile(r"0\.1(\.|$)")  # versions whose run directories have other names in them
 AUDIT_METRICS = "metrics.json"  # in the folder of an audit: what runs can be compared by
 
 
@@ -92,7 +95,7 @@ class RunDirectory:
         """An existing run.
 
         Raises:
-            InputError: there is no run at ``path``.
+            InputError: there is no run at ``path``, or an earlier version has written it.
         """
         if not (path / "experiment.yaml").is_file():
             raise wrong(
@@ -100,7 +103,12 @@ class RunDirectory:
                 "is not a run directory: it has no experiment.yaml.",
                 "Give the path that `rumormill run` printed last.",
             )
-        return cls(path)
+        directory = cls(path)
+        written_by = directory.provenance().get("versions", {}).get("rumormill", "")
+        if OLDER.match(written_by) or (path / "views").is_dir():  # a run that ended early may not say
+            what = "was written by rumormill 0.1, which named files otherwise and counted rounds from 0."
+            raise wrong(str(path), what, "Read it with that version, or run it again.")
+        return directory
 
     def copy_records(self, other: RunDirectory, round: int) -> None:
         """Take over what ``other`` recorded; artifacts and views only of its first ``round`` rounds.

@@ -30,7 +30,7 @@ class Tracker(Part, Observer):
         rate = {"node_steps_per_second": speed.node_steps / speed.seconds} if speed.node_steps else {}
         self.log(round, dict(_named(metrics)) | rate)
 
-    def recorded(self, metrics: Sequence[Metric]) -> None:
+    def logged(self, metrics: Sequence[Metric]) -> None:
         """Log the metrics of methods."""
         for round, group in groupby(metrics, key=lambda metric: metric.round):
             self.log(round, dict(_named(group)))
@@ -40,7 +40,7 @@ class TensorBoard(Tracker):
     """Writes event files into ``tensorboard/`` in the run directory."""
 
     class Config(PartSettings):
-        """Settings of `TensorBoard`."""
+        """There is nothing to choose."""
 
         name: str = "tensorboard"
 
@@ -57,7 +57,7 @@ class TensorBoard(Tracker):
         """Begin an event file; in a resumed run it hides what was logged after the checkpoint."""
         from torch.utils.tensorboard import SummaryWriter
 
-        purge = info.start_round + 1 if info.start_round else None
+        purge = info.rounds_done + 1 if info.rounds_done else None
         self._writer = SummaryWriter(str(info.path / "tensorboard"), purge_step=purge)
 
     def log(self, round: int, values: dict[str, float]) -> None:
@@ -75,7 +75,7 @@ class WandB(Tracker):
     """Logs to Weights & Biases, one W&B run a run directory; a resumed run goes on where it stopped."""
 
     class Config(PartSettings):
-        """Settings of `WandB`."""
+        """The project that runs appear under, and whether they are sent at once."""
 
         name: str = "wandb"
         project: str = "rumormill"

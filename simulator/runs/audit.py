@@ -15,6 +15,8 @@ from simulator.core.damage import understanding
 from simulator.core.errors import InputError, Problem, RunError, did_you_mean, wrong
 from simulator.core.registry import Part, PartSettings, Registry
 from simulator.core.report import Section
+from simulator.core.user_code.files import keep
+from simulator.core.user_code.names import file_named, pinned
 from simulator.results.audit_folder import AuditFolder
 from simulator.results.formatting import duration
 from simulator.results.lock import locked
@@ -91,6 +93,7 @@ def audit_settings(name: str, options: Mapping[str, Any], overrides: Sequence[st
         InputError: there is no such audit, it has no use for an option, or a value is wrong.
     """
     try:
+        name = pinned(name, Path())
         known = AUDITS.load(name).Config.model_fields
     except InputError as error:
         raise error.under("--audit") from error
@@ -119,6 +122,8 @@ def audit(path: str | Path, settings: PartSettings) -> Path:
             raise InputError(*problems)
         if note := _unfinished(run):
             terminal.print(note, soft_wrap=True)
+        if file := file_named(settings.name):
+            keep([file], run.path)  # reports will ask for it
         recorded = {"name": settings.name, **RECORDED, **settings.model_dump(mode="json")}
         result = folder.plain({"settings": recorded, **auditor.conduct(run, folder)})
         folder.save_metrics(auditor.metrics(result))

@@ -10,7 +10,7 @@ import torch
 from simulator.config.experiment import Experiment
 from simulator.core.backend import Blueprint
 from simulator.core.errors import wrong
-from simulator.core.method import METHODS
+from simulator.core.method import traits_of
 from simulator.training.probe import milliseconds_a_node_step
 from simulator.training.stackable import obstacle
 
@@ -61,8 +61,8 @@ def with_trainer(experiment: Experiment, blueprint: Blueprint) -> tuple[Experime
 
 def _obstacle(experiment: Experiment, blueprint: Blueprint) -> str | None:
     for settings in experiment.methods:
-        if not METHODS.load(settings.name).stackable:
-            return f"the method {settings.name} does not allow it."
+        if not traits_of(settings).stackable:
+            return f"the method {settings.name} does not declare that it allows it."
     (node,) = blueprint.nodes([0])
     found = obstacle(blueprint.module(), node.data)
     return found

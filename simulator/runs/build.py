@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 
@@ -13,12 +13,12 @@ import torch
 from torch import nn
 
 from simulator.config.experiment import Experiment
-from simulator.config.planning import network_notes
+from simulator.config.planning import exchanges, network_notes
 from simulator.core.backend import BACKENDS, Backend, Blueprint
 from simulator.core.errors import InputError
 from simulator.core.flat_module import FlatModule, check_trainable_by_gossip
-from simulator.core.method import METHODS
-from simulator.core.mixer import MIXERS, Mixer
+from simulator.core.method import METHODS, traits_of
+from simulator.core.mixer import MIXERS
 from simulator.core.model import MODELS
 from simulator.core.model_size import built, check_room_for_models
 from simulator.core.node import Node, Place, SharedSettings
@@ -28,7 +28,6 @@ from simulator.core.samples import Channel, NodeData, moved
 from simulator.core.secrets import Secrets
 from simulator.core.seeding import torch_seed
 from simulator.data.splits import NetworkData, prepare
-from simulator.mixers.pair_average import PairAverage
 from simulator.results.checkpoint import Checkpoints
 from simulator.results.room import Room
 from simulator.rounds.asynchronous import Asynchronous
@@ -78,11 +77,16 @@ class ExperimentNodes:
             place = Place(id, self.topology.row(id), self.topology.out_neighbours(id))
             methods = [METHODS.build(settings) for settings in self.experiment.methods]
             try:
-                nodes.append(Node(place, self._shared(n, *divmod(id, n)), data, parameters, self._mixer(), methods))
+                mixer = MIXERS.build(self.experiment.mixer)
+                nodes.append(Node(place, self._shared(network=id // n, node=id % n), data, parameters, mixer, methods))
             except InputError as error:
                 raise error.under(f"node {id}") from error
         _in_one_matrix(nodes)
         return nodes
+
+    def with_secrets(self, secrets: Secrets) -> ExperimentNodes:
+        """The same, its random numbers keyed by ``secrets``; only the node that they are of can be made."""
+        return replace(self, secrets=secrets)
 
     def check_room(self) -> None:
         """Refuse models that do not fit into memory: all nodes' in one process, or else one.
@@ -110,8 +114,9 @@ class ExperimentNodes:
         """
         return self._module(self.seeds[0])
 
-    def _shared(self, n: int, network: int, node: int) -> SharedSettings:
-        experiment = self.experiment
+    def _shared(self, network: int, node: int) -> SharedSettings:
+        """What node ``node`` of a network is told."""
+        experiment, n = self.experiment, self.topology.num_nodes // len(self.seeds)
         augmentation, channels = experiment.data.augment, self.data.nodes[network * n + node].channels
         augment = partial(augmentation, channels=channels) if augmentation.is_on else None
         return SharedSettings(
@@ -143,19 +148,16 @@ class ExperimentNodes:
             if problems := list(METHODS.load(settings.name).check_network(settings, network)):
                 raise InputError(*problems).under(f"methods[{number}]")
 
-    def _mixer(self) -> Mixer:
-        return MIXERS.build(self.experiment.mixer) if self.experiment.mode == "synchronous" else PairAverage()
-
 
 def run_schedule(experiment: Experiment) -> RunSchedule:
     """How many rounds it has, and what is done between them."""
-    may_stop = any(METHODS.load(settings.name).may_stop(settings) for settings in experiment.methods)
+    may_stop = any(traits_of(settings).may_stop for settings in experiment.methods)
     return RunSchedule(experiment.rounds, experiment.evaluate.every, experiment.checkpoint.every, in_step=may_stop)
 
 
 def protects(experiment: Experiment) -> bool:
     """Whether a method's random numbers protect the nodes, so that nobody else may be able to draw them."""
-    return any(METHODS.load(settings.name).protects for settings in experiment.methods)
+    return any(traits_of(settings).secret_randomness for settings in experiment.methods)
 
 
 def _by_sample(experiment: Experiment) -> bool:
@@ -237,9 +239,13 @@ class Simulation:
 
     def engine(self, checkpoints: Checkpoints, observers: Sequence[Observer]) -> Engine:
         """The rounds of this simulation."""
-        module = self.blueprint.module()
-        groups = self._consensus_groups(module.device)
-        return Engine(self._mode(), run_schedule(self.experiment), observers, checkpoints, module, groups)
+        groups = self._consensus_groups(self._module.device)
+        return Engine(self._mode(), run_schedule(self.experiment), observers, checkpoints, self._module, groups)
+
+    @cached_property
+    def _module(self) -> FlatModule:
+        """The engine's; every worker has one of its own."""
+        return self.blueprint.module()
 
     def _consensus_groups(self, device: torch.device) -> list[ConsensusGroup]:
         """The nodes of each network and modality."""
@@ -258,33 +264,33 @@ class Simulation:
         nodes = self.network.base.num_nodes
         clock = Clock(experiment.clock, experiment.seed, nodes) if experiment.clock else None
         if experiment.mode == "synchronous":
-            return Synchronous(self.backend, self.network, clock)
+            return Synchronous(self.backend, self.network, exchanges(experiment) - 1, clock)
         assert clock is not None  # the experiment was checked when it was read
         steps = [training.of(node).local_steps for node in range(nodes)]
         return Asynchronous(self.backend, self.network.base, steps, clock, experiment.seed)
 
-    def info(self, path: Path, start_round: int) -> RunInfo:
+    def info(self, path: Path, rounds_done: int) -> RunInfo:
         """What observers are told at the start of a run in ``path``."""
         experiment, nodes = self.experiment, self.network.base.num_nodes
-        initial = self.blueprint.module().initial
         return RunInfo(
             path=path,
             name=experiment.name,
             seed=experiment.seed,
             rounds=experiment.rounds,
             nodes=nodes,
-            parameters=len(initial),
-            start_round=start_round,
+            parameters=self._module.num_parameters,
+            rounds_done=rounds_done,
             settings=experiment.to_dict(),
             notes=(
                 *self.network.base.notes,
                 *network_notes(experiment, self.network),
                 *self.data.notes,
-                *self.room().notes(),
+                *self.room.notes(),
                 *self._canary_notes(),
             ),
         )
 
+    @cached_property
     def room(self) -> Room:
         """How much disk it will take."""
         experiment, (node,) = self.experiment, self.blueprint.nodes([0])

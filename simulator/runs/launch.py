@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from simulator.config.consistency import check_consistent
 from simulator.config.experiment import Experiment
 from simulator.core import atomic
 from simulator.core.backend import Backend
@@ -35,6 +36,7 @@ def run(experiment: Experiment, out: str | Path = "runs", observers: Sequence[Ob
         InputError: something is wrong with the data or the place to write to; nothing was computed.
         RunError: the run could not go on; what it wrote stays readable.
     """
+    check_consistent(experiment)
     return run_simulation(Simulation.of(experiment), out, observers)
 
 
@@ -62,7 +64,8 @@ def _new_directory(simulation: Simulation, out: Path) -> Iterator[RunDirectory]:
 def _drafted(simulation: Simulation, out: Path) -> RunDirectory:
     draft = RunDirectory.draft(out)
     try:
-        simulation.room().check(draft.path)
+        simulation.room.check(draft.path)
+        simulation.experiment.user_parts.keep(draft.path)
         atomic.write(draft.path / "experiment.yaml", simulation.experiment.to_yaml())
         draft.write_json("topology.json", simulation.network.base.to_json())
         simulation.data.save_partition(draft.path / "partition.npz")
@@ -177,16 +180,17 @@ def _run(
     directory: RunDirectory,
     checkpoints: Checkpoints,
     observers: Sequence[Observer],
-    start_round: int = 0,
+    rounds_done: int = 0,
 ) -> Run:
     engine = simulation.engine(checkpoints, observers)
-    if start_round:
-        with checkpoints.refusing(start_round):
-            engine.restore(checkpoints.load(start_round))
-        checkpoints.discard_after(start_round)
-    origin = provenance() | {"autotuned": _autotuned(simulation, directory)}
+    if rounds_done:
+        with checkpoints.refusing(rounds_done):
+            engine.restore(checkpoints.load(rounds_done))
+        checkpoints.discard_after(rounds_done)
+    code = simulation.experiment.user_parts.record()
+    origin = provenance(code) | {"autotuned": _autotuned(simulation, directory)}
     for observer in observers:
-        observer.started(simulation.info(directory.path, start_round))
+        observer.started(simulation.info(directory.path, rounds_done))
     status = _carry_out(engine, simulation.backend, directory, observers, origin)
     return Run(RunDirectory(directory.path), status)
 
@@ -220,7 +224,7 @@ def _carry_out(
         status = "interrupted"
     except OSError as error:
         raise RunError(
-            f"writing the run directory failed in round {engine.round}: {_told(error)}.\n"
+            f"writing the run directory failed in round {engine.round + 1}: {_told(error)}.\n"
             "    What was written stays readable. Free some space and continue with `rumormill resume`."
         ) from error
     finally:

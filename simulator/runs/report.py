@@ -8,6 +8,7 @@ from simulator.core.blame import blaming_parts
 from simulator.core.damage import understanding
 from simulator.core.method import METHODS
 from simulator.core.report import Section
+from simulator.core.user_code.names import pinned
 from simulator.results.audit_folder import AuditFolder
 from simulator.results.lock import locked
 from simulator.results.run_directory import RunDirectory
@@ -31,5 +32,6 @@ def write_run_report(directory: RunDirectory) -> Path:
                 sections += METHODS.load(settings.name).sections(settings, directory)
         for result in sorted(directory.path.glob("audit/*/result.json")):
             with understanding(f"{result.parent}", result.parent.glob("*.*")):
-                sections += AUDITS.load(result.parent.name).sections(AuditFolder(result.parent))
+                name = pinned(result.parent.name, directory.path)  # a file's class: as the run has kept it
+                sections += AUDITS.load(name).sections(AuditFolder(result.parent))
         return write_report(directory, sections)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from simulator.config.experiment import Experiment
 from simulator.config.parsing import load_experiment
+from simulator.config.yaml_file import STANDARD_INPUT
 from simulator.core.errors import InputError, Problem
 from simulator.results.formatting import describe
 from simulator.sweep.settings import SweepSettings, override, read_sweep
@@ -91,10 +92,11 @@ def load_sweep(what: str | Path | Mapping[str, Any]) -> Sweep:
     runs: list[SweepRun] = []
     found: dict[Problem, list[str]] = {}
     total = 0
+    folder = Path() if isinstance(what, Mapping) or str(what) == STANDARD_INPUT else Path(what).expanduser().parent
     for combination in _combinations(settings):
         total += 1
         try:
-            runs.append(SweepRun(combination, _experiment(settings, combination)))
+            runs.append(SweepRun(combination, _experiment(settings, combination, folder)))
         except InputError as error:
             for problem in error.problems:
                 found.setdefault(problem, []).append(combination.label)
@@ -118,11 +120,11 @@ def _combinations(settings: SweepSettings) -> Iterator[Combination]:
         yield Combination(arm, point, seed)
 
 
-def _experiment(settings: SweepSettings, combination: Combination) -> Experiment:
+def _experiment(settings: SweepSettings, combination: Combination, folder: Path) -> Experiment:
     overrides = [*settings.overrides, *(settings.arms[combination.arm] if combination.arm else [])]
     overrides += [override(path, value) for path, value in combination.grid.items()]
     overrides += [] if combination.seed is None else [f"seed={combination.seed}"]
-    experiment = load_experiment(settings.experiment, overrides)
+    experiment = load_experiment(settings.experiment, overrides, folder=folder)
     name = "-".join([experiment.name, *map(_slug, combination.parts)])
     checkpoint = experiment.checkpoint  # others may start from the one after the shared rounds
     kept = sorted({*checkpoint.rounds, *([settings.shared_rounds] if settings.shared_rounds else [])})

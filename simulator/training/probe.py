@@ -11,6 +11,7 @@ import torch
 
 from simulator.core.backend import Blueprint
 from simulator.core.node import Node
+from simulator.core.node_program import NodeProgram
 from simulator.training.trainer import Trainer
 from simulator.training.trainers import TRAINERS
 
@@ -48,7 +49,7 @@ def _seconds(trainer: Trainer, nodes: Sequence[Node]) -> Iterator[float]:
     """Of rounds of training, until that has taken long enough."""
     for node in nodes:
         with node.using(trainer.module):
-            node.begin()
+            NodeProgram(node).begin()
     spent = 0.0
     while spent < SECONDS:
         began = time.perf_counter()

@@ -46,7 +46,7 @@ Backward = Callable[[Node, Batch], Tensor]
 
 def _step(node: Node, augment_rng: np.random.Generator, backward: Backward, step_hooks: list[Method]) -> float:
     settings, model = node.training, node.model
-    batch = node.training_set.next_batch(settings.batch_size, node.rng, augment_rng)
+    batch = node.next_batch(augment_rng)
     loss = backward(node, batch)
     if settings.optimizer.weight_decay:
         model.gradient.add_(node.parameters, alpha=settings.optimizer.weight_decay)

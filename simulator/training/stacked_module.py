@@ -61,7 +61,7 @@ class StackedModule:
         if any(gradient is not None for gradient in found[len(leaves) :]):
             raise RunError(
                 "a method's per_sample_loss differentiates through node.model, which cannot be stacked.\n"
-                "    Set training.trainer: sequential, and stackable = False in that method."
+                "    Set training.trainer: sequential, and and take stackable=True out of that method's traits."
             )
         return found[: len(leaves)]
 

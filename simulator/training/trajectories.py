@@ -42,7 +42,7 @@ class Trajectories:
         Args:
             positions: int64 [B], of which samples; where one comes more than once, the earlier observation first.
             seen: of these B.
-            rounds: int64 [B], in which round each was made, counted from 0.
+            rounds: int64 [B], in which round each was made, counted from 1.
         """
         for rows in visits(positions):
             self._add(positions[rows], seen.at(rows), rounds[rows])
@@ -120,7 +120,7 @@ def suspicion(found: Arrays) -> dict[str, Floats]:
     it. A sample never observed has NaN in all.
     """
     unseen = np.where(found["observations"] > 0, 0.0, np.nan)
-    never, rounds = found["learned_in"] == NEVER, found["learned_in"] + 1.0
+    never, rounds = found["learned_in"] == NEVER, found["learned_in"].astype(np.float64)
     return {
         "cumulative loss": found["cumulative_loss"] / (found["observations"] + unseen),
         "area under the margin": -found["mean_margin"],

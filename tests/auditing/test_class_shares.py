@@ -23,7 +23,7 @@ from simulator.runs.build import Simulation
 from simulator.runs.report import write_run_report
 
 ROUNDS = [1, 2, 4, 6]
-IDKD = {"name": "idkd", "start_round": 3, "every": 2, "threshold": 0.2}
+IDKD = {"name": "idkd", "first_round": 4, "every": 2, "threshold": 0.2}
 
 
 class Kept:

@@ -237,7 +237,7 @@ def test_before_news_could_travel_there_is_nothing_to_see(overfitted):
 
 def test_a_node_that_is_always_away_leaks_nothing_and_sees_nothing(tmp_path):
     changes = ["data.held_out=0.5", "data.partition=iid", "data.validation=0", "data.public=[]", "rounds=2"]
-    changes += ["topology.failures.away=[[3, 0, 9]]", "training.local_steps=60", "training.batch_size=8"]
+    changes += ["topology.failures.absences=[[3, 1, 10]]", "training.local_steps=60", "training.batch_size=8"]
     done = run(small(*changes, "record.every=2"), tmp_path)
     result = audited(done.path, views=("final_model", "distance", "message"))
     assert [value is None for value in result["victims"]["message"]] == [False, False, False, True]

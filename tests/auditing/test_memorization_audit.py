@@ -237,6 +237,7 @@ def test_a_constant_score_agrees_with_nothing_known():
     assert np.isnan(found["spearman"][0][1])
 
 
+@pytest.mark.slow
 def test_replicas_agree_with_the_cumulative_loss_where_training_learns_by_heart(tmp_path):
     """A tenth of what is trained on is mislabelled: a network that was not taught a wrong label misses it."""
     done = run(mislabelled("data.held_out=0.5", "training.local_steps=60", "training.trainer=stacked"), tmp_path)

@@ -163,7 +163,7 @@ def test_stopped_and_continued_is_as_never_stopped(fresh, trained, how):
         train(fresh, 3, [At(1, stop)])
     watch = Started()
     again = train(fresh, 3, [watch])
-    assert watch.info.start_round == (2 if how == "Ctrl-C" else 1)
+    assert watch.info.rounds_done == (2 if how == "Ctrl-C" else 1)
     assert torch.equal(parameters(again), parameters(trained))
     assert len(list((fresh.path / FOLDER / "checkpoints").iterdir())) == 1
 

@@ -60,7 +60,7 @@ def work(backend: Backend, rounds: int) -> float:
     """Seconds that ``rounds`` rounds take, as many of them under way as the backend allows."""
     began, under_way = time.perf_counter(), []
     for _ in range(rounds):
-        under_way.append(backend.superstep(Order(absorb=True, work=True)))
+        under_way.append(backend.superstep(Order(absorb=True, begin=True, train=True, send=1)))
         if len(under_way) >= backend.window:
             under_way.pop(0)()
     for collect in under_way:
@@ -77,7 +77,7 @@ def compare(content: Mapping[str, Any], backends: Mapping[str, Any], rounds: int
             simulation = Simulation.of(load_experiment({**content, "backend": settings}))
             stack.enter_context(simulation.started())
             started[name] = simulation.backend
-            started[name].superstep(Order(work=True))()
+            started[name].superstep(Order(begin=True, train=True, send=1))()
             work(started[name], 2)  # to warm up
         for _ in range(TURNS):
             for name, backend in started.items():

@@ -27,6 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from simulator import load_experiment
 from simulator.core.node import Node
+from simulator.core.node_program import NodeProgram
 from simulator.runs.build import Simulation
 from simulator.training.trainer import Trainer
 from simulator.training.trainers import TRAINERS
@@ -64,7 +65,7 @@ def team(simulation: Simulation, trainer: str) -> tuple[Trainer, list[Node]]:
     """A trainer with nodes of its own."""
     nodes = simulation.blueprint.nodes(range(simulation.network.base.num_nodes))
     for node in nodes:
-        node.begin()
+        NodeProgram(node).begin()
     return TRAINERS[trainer](simulation.blueprint.module()), nodes
 
 

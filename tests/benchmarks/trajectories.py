@@ -71,7 +71,7 @@ def seconds(model: str, trainer: str, epochs: int) -> dict[str, float]:
     for round in range((epochs + 1) * EPOCH):
         for name, worker in workers.items():
             began = time.perf_counter()
-            worker.superstep(Order(absorb=round > 0, work=True))
+            worker.superstep(Order(absorb=round > 0, begin=True, train=True, send=1))
             if round >= EPOCH:  # the first epoch warms up
                 spent[name] += time.perf_counter() - began
     return spent

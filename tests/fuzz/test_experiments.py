@@ -25,11 +25,11 @@ MORE = {
         {"graph": "torus", "nodes": 4, "rows": 2},
         {"graph": "exponential", "nodes": 4, "weights": "push"},
         {"graph": "complete", "nodes": 4, "schedule": "random_matching"},
-        {"graph": "chain", "nodes": 3, "failures": {"links": 0.2, "nodes": 0.1, "away": [[1, 0, 2]]}},
+        {"graph": "chain", "nodes": 3, "failures": {"links": 0.2, "nodes": 0.1, "absences": [[1, 1, 3]]}},
     ],
     "mixer": ["gossip", "push_sum", "relay_sum", {"name": "choco", "compression": {"name": "top_k", "keep": 0.2}}],
     "methods": [
-        [{"name": "quasi_global_momentum"}, {"name": "idkd", "start_round": 2, "every": 2}],
+        [{"name": "quasi_global_momentum"}, {"name": "idkd", "first_round": 3, "every": 2}],
         [{"name": "dp_sgd", "noise_multiplier": 1.0, "max_epsilon": 9.0}],
         [{"name": "ltc"}, {"name": "trajectories"}],
         [{"name": "trend", "bits": [1, 2, None]}],

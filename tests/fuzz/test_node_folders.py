@@ -168,7 +168,7 @@ def collected(blueprint, folders, out):
     with closing(SimpleNamespace(close=lambda: recorder.finished("finished"))):
         unmixed = False
         for round in range(5):
-            for order in (due(round), Order(work=True)) if round < 4 else (due(round),):
+            for order in (due(round), Order(begin=True, train=True, send=1)) if round < 4 else (due(round),):
                 if order == Order():
                     continue
                 replies = collection.superstep(
@@ -176,7 +176,7 @@ def collected(blueprint, folders, out):
                 )()
                 unmixed = order.work
                 for reply in replies.values():
-                    recorder.recorded(reply.metrics)
+                    recorder.logged(reply.metrics)
                     recorder.sent(round, reply.sent)
                     for name, artifact in reply.artifacts:
                         recorder.saved(name, artifact)

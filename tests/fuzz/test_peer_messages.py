@@ -14,6 +14,7 @@ import torch
 from reference.experiments import METHODS, nodes_of, small
 
 from simulator.core.message import Message
+from simulator.core.node_program import NodeProgram
 from simulator.deployment.transport.inspection import Refused, inspect, received
 from simulator.deployment.transport.outbox import Found
 from simulator.deployment.transport.sealing import Seals, sealing_key
@@ -42,8 +43,8 @@ CASES = {
     "qsgd": choco(name="qsgd", bits=4),
     "tracking": {"methods": [{"name": "gradient_tracking"}]},
     "ltc": {"methods": [LTC]},
-    "idkd": {"methods": [QGM, {**IDKD, "start_round": 0}]},
-    "idkd, few": {"methods": [{**IDKD, "start_round": 0, "top_k": 3, "label_dtype": "float16", "merge": "official"}]},
+    "idkd": {"methods": [QGM, {**IDKD, "first_round": 1}]},
+    "idkd, few": {"methods": [{**IDKD, "first_round": 1, "top_k": 3, "label_dtype": "float16", "merge": "official"}]},
 }
 AWAY = [torch.nan, torch.inf, -torch.inf, 1e30, -1e30, -1.0, 2.0**40, 0.0, 1.0, 2.0]
 TYPES = [torch.float64, torch.float32, torch.float16, torch.int64, torch.int32, torch.uint8, torch.bool]
@@ -118,16 +119,18 @@ def network(request):
     module, nodes, sent = Simulation.of(experiment).blueprint.module(), nodes_of(experiment), []
     for node in nodes[:2]:
         with node.using(module):
-            node.begin()
-            sent += node.finish()
+            program = NodeProgram(node)
+            program.begin()
+            program.finish()
+            sent += program.send(1)
     return request.param, nodes, next(message for message in sent if (message.sender, message.receiver) == (1, 0))
 
 
 def test_what_arrives_is_as_declared_or_refused_by_name(network, capsys):
     case, nodes, honest = network
     node, random, found = nodes[0], np.random.default_rng([SEED, *case.encode()]), Counter()
-    node.lose(set(node.weights) - {0, 1})
-    inspect(received(honest.encode(), 1, 0, 0), node)  # what is honest is taken
+    NodeProgram(node).lose(set(node.weights) - {0, 1})
+    inspect(received(honest.encode(), 1, 0, 1), NodeProgram(node))  # what is honest is taken
     private, public = sealing_key()
     own, mine = sealing_key()
     theirs, ours = Seals("run", 1, private, {0: mine}), Seals("run", 0, own, {1: public})
@@ -136,7 +139,7 @@ def test_what_arrives_is_as_declared_or_refused_by_name(network, capsys):
         for plane in ("p2p", "relay"):
             try:
                 message = over(plane, data, theirs, ours)
-                inspect(message, node)
+                inspect(message, NodeProgram(node))
             except Refused as refused:
                 found[plane, "refused" if "node 1" in str(refused) else "refused without a name"] += 1
             else:
@@ -152,15 +155,15 @@ def test_what_arrives_is_as_declared_or_refused_by_name(network, capsys):
 
 def over(plane, data, theirs, ours):
     if plane == "p2p":
-        return received(data, 1, 0, 0)
-    sealed = theirs.seal(SimpleNamespace(round=0, receiver=0, encode=lambda: data))
-    return ours.open(sealed, 1, 0)
+        return received(data, 1, 0, 1)
+    sealed = theirs.seal(SimpleNamespace(round=1, exchange=1, receiver=0, encode=lambda: data))
+    return ours.open(sealed, 1, 1)
 
 
 def keeps_finite(node, message):
     """What was taken can be heard and mixed, and leaves the node finite and as it was."""
     before, weights = node.state_dict(), node.weights
-    node.lose(set(weights) - {0, 1})
+    NodeProgram(node).lose(set(weights) - {0, 1})
     for method in reversed(node.methods):
         message = method.incoming(node, message)
     node.mixer.mix(node, [message])

@@ -17,7 +17,7 @@ from simulator import run
 
 RUNS = {
     "quasi_global_momentum": [{"name": "quasi_global_momentum", "nesterov": True}],
-    "idkd": [{"name": "idkd", "start_round": 3, "every": 3, "threshold": "youden"}],
+    "idkd": [{"name": "idkd", "first_round": 4, "every": 3, "threshold": "youden"}],
 }
 NETWORK = ("test/accuracy/mean", "test/accuracy/worst", "consensus/test/loss", "consensus/distance", "bytes/sent")
 

@@ -13,8 +13,8 @@ from simulator.deployment.node_folder import NodeFolder
 from simulator.deployment.phase import take_part
 from simulator.deployment.plan import deployable, plan
 from simulator.deployment.records import sealed
-from simulator.deployment.relay import do_round
-from simulator.deployment.router import route
+from simulator.deployment.relay import do_exchange
+from simulator.deployment.router import route, steps
 
 
 def free_addresses(count):
@@ -44,12 +44,12 @@ class Deployment:
         ready = plan(self.experiment)
         self.manifest, self.links = ready.manifest, ready.manifest.links
         addresses = Addresses("127.0.0.1:9443", free_addresses(ready.manifest.nodes), range(ready.manifest.nodes))
-        write_folder(self.folder, ready.experiment, self.manifest, ready.topology, addresses)
+        write_folder(self.folder, ready.experiment, self.manifest, ready.topology, addresses, ready.files)
 
     def node_folder(self, node):
         return OneAtATime.read(self.folder / "nodes" / f"node-{node}")
 
-    def p2p(self, until, nodes=None, seconds=20.0, **manifest):
+    def p2p(self, until, nodes=None, seconds=200.0, **manifest):
         """A phase: `take_part` of all ``nodes`` at once; what each returned or raised, by node."""
         found, deadline = {}, time.monotonic() + seconds
 
@@ -67,16 +67,20 @@ class Deployment:
             thread.join(seconds + 10)
         return found
 
-    def relay(self, rounds, start=0):
-        """Rounds through a router; what it had in hand, by round."""
+    def relay(self, rounds, start=0, nodes=None):
+        """Rounds through a router, of all ``nodes``; what it had in hand, exchange by exchange."""
         mail, seen = {}, []
-        for round in range(start, rounds + 1):
-            every = range(self.manifest.nodes)
+        every = range(self.manifest.nodes) if nodes is None else nodes
+        for round, exchange in steps(replace(self.manifest, rounds=rounds), start):
             opened = {node: sealed(mail.get(node, {}), "from-") for node in every}
-            replies = {node: do_round(self.node_folder(node), self.manifest, round, opened[node]) for node in every}
+            replies = {node: self.relayed(node, round, opened[node], exchange) for node in every}
             mail = route(replies, self.links)
             seen.append(mail)
         return seen
+
+    def relayed(self, node, round, mail, exchange=1):
+        """What ``node`` does of an exchange when it is given ``mail``."""
+        return do_exchange(self.node_folder(node), self.manifest, round, mail, exchange)
 
     def collected(self, out):
         """The run directory of what the nodes did."""

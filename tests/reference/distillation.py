@@ -37,7 +37,7 @@ def label_tables(draw, min_size=1):
 def network(model="mlp", public=20, topology=None, **config):
     """Four nodes on a ring with random data, one exchange in round 0 unless ``config`` says otherwise."""
     topology = topology or Topology.build("ring", 4)
-    config = {"start_round": 0, "threshold": 0.5, **config}
+    config = {"first_round": 1, "threshold": 0.5, **config}
     return Network(
         topology,
         MODELS[model],

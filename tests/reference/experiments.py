@@ -35,14 +35,15 @@ SMALL: Mapping[str, Any] = {
     },
     "model": {"name": "mlp", "hidden": [16]},
     "training": {"batch_size": 16, "precision": "fp64", "optimizer": {"lr": 0.3}},
+    "backend": {"name": "local", "workers": 1},  # not measured, so that nothing here depends on a clock
     "evaluate": {"every": 2},
 }
-METHODS = [{"name": "quasi_global_momentum"}, {"name": "idkd", "start_round": 2, "every": 2}]
+METHODS = [{"name": "quasi_global_momentum"}, {"name": "idkd", "first_round": 3, "every": 2}]
 
 
-def small(*overrides: str, **changes: Any) -> Experiment:
+def small(*overrides: str, folder: Path | None = None, **changes: Any) -> Experiment:
     """`SMALL` with top-level blocks replaced by ``changes`` and single settings by ``overrides``."""
-    return load_experiment({**copy.deepcopy(dict(SMALL)), **changes}, overrides)
+    return load_experiment({**copy.deepcopy(dict(SMALL)), **changes}, overrides, folder=folder)
 
 
 class Messages(Observer):
@@ -72,13 +73,13 @@ class Posted(Method):
 
 
 class At(Observer):
-    """Does something when the messages of ``round`` have been sent."""
+    """Does something when so many rounds are finished and the messages of the next one have been sent."""
 
     def __init__(self, round: int, action: Callable[[], Any]) -> None:
         self._round, self._action = round, action
 
     def sent(self, round: int, messages: Sequence[Envelope]) -> None:
-        if round == self._round:
+        if round == self._round + 1:
             self._action()
 
 
@@ -93,6 +94,7 @@ def simulate(
     nodes = nodes_of(experiment)
     for node in nodes:
         touch(node)
+        node.traits = [method.traits(method.config) for method in node.methods]
     simulation.blueprint = Existing(simulation.blueprint.topology, simulation.blueprint.module, nodes)
     path.mkdir(parents=True, exist_ok=True)
     recorder = Recorder(path)

@@ -23,7 +23,7 @@ class Impulse(Method):
     """Adds 1 to the update of each round, and to minus the gradient of each step, in coordinates of their own."""
 
     def before_round(self, node):
-        self._number = node.round * (1 + node.local_steps)
+        self._number = node.finished * (1 + node.local_steps)
 
     def before_step(self, node, batch):
         node.gradient[self._next(node)] -= 1
@@ -50,7 +50,7 @@ def responses(experiment, path, after=0):
         posted.watch(node)
 
     simulate(experiment, path, touch)
-    sent = {(message.round, message.sender): message.parts["parameters"].numpy() for message in posted.all}
+    sent = {(message.round - 1, message.sender): message.parts["parameters"].numpy() for message in posted.all}
     assert not any(values[np.prod(shape) :].any() for values in sent.values())
     return {key: values[: np.prod(shape)].reshape(shape) for key, values in sent.items()}
 

@@ -41,7 +41,7 @@ ONE_EACH = CLIPS["data"] | {
     "modality_by_node": ["mv", "residual", "iframe"],
     "public": [{"dataset": CLIPS["data"]["dataset"] | {"train": 63}, "samples": 21}],
 }
-PKD = {"name": "pkd", "start_round": 2, "share": 0.25}
+PKD = {"name": "pkd", "first_round": 3, "share": 0.25}
 
 
 def one_stream(widths: tuple[int, ...] = WIDTHS) -> nn.Module:

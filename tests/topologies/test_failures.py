@@ -69,7 +69,7 @@ def test_push_keeps_its_columns_whatever_is_lost(nodes, seed, lost, absent, symm
 @pytest.mark.parametrize("name", ["static", "one_peer_exponential", "random_matching"])
 def test_push_sum_reaches_the_mean_through_one_sided_losses_and_absences(name):
     schedule = build_schedule(name, erdos_renyi(9, 1, "push"), seed=3)
-    failures = Failures(links=0.3, nodes=0.2, away=((4, 0, 50),), symmetric=False, seed=5)
+    failures = Failures(links=0.3, nodes=0.2, absences=((4, 1, 51),), symmetric=False, seed=5)
     values, mass = np.arange(9.0), np.ones(9)
     for round in range(600):
         weights = failures.apply(schedule.at(round), round).weights
@@ -81,7 +81,7 @@ def test_push_sum_reaches_the_mean_through_one_sided_losses_and_absences(name):
 @laws
 @given(seeds, rates, st.sampled_from(["row_stochastic", "push"]))
 def test_nodes_away_keep_to_themselves(seed, lost, weights):
-    failures = Failures(links=lost, nodes=0.3, away=((1, 4, 6), (5, 0, 4)), seed=seed)
+    failures = Failures(links=lost, nodes=0.3, absences=((1, 5, 7), (5, 1, 5)), seed=seed)
     for round, listed in ((0, {5}), (4, {1, 5}), (6, {1}), (7, set())):
         links = failures.apply(digraph(8, seed, weights).links, round)
         gone = np.flatnonzero(~links.active).tolist()
@@ -97,12 +97,12 @@ def test_nodes_away_keep_to_themselves(seed, lost, weights):
 )
 def test_lost_weight_by_hand(weights, pair):
     star = Topology.build("star", 4, weights).links
-    links = Failures(away=((2, 0, 0), (3, 0, 9))).apply(star, 0)
+    links = Failures(absences=((2, 1, 1), (3, 1, 10))).apply(star, 0)
     np.testing.assert_allclose(
         links.weights, np.block([[np.array(pair), np.zeros((2, 2))], [np.zeros((2, 2)), np.eye(2)]])
     )
     assert links.active.tolist() == [True, True, False, False]
-    assert Failures(away=((1, 5, 5),)).apply(links, 5).active.tolist() == [True, False, False, False]
+    assert Failures(absences=((1, 6, 6),)).apply(links, 5).active.tolist() == [True, False, False, False]
 
 
 def test_nothing_fails_by_default():
@@ -165,9 +165,9 @@ def test_absences_are_independent_of_losses_and_of_the_other_nodes():
         ({"nodes": -0.1}, "nodes", "nodes is -0.1, outside [0, 1)"),
         ({"nodes": 0.5, "mean_absence": 1.5}, "mean_absence", "Set mean_absence to 2 or more"),
         ({"mean_absence": 0.0}, "mean_absence", "Set mean_absence to 1 or more"),
-        ({"away": ((-1, 0, 3),)}, "away", "Node -1 cannot be away"),
-        ({"away": ((0, 4, 3),)}, "away", "Node 0 cannot be away from round 4 to 3"),
-        ({"away": ((0, -1, 3),)}, "away", "from round -1 to 3"),
+        ({"absences": ((-1, 1, 4),)}, "absences", "Node -1 cannot be away"),
+        ({"absences": ((0, 5, 4),)}, "absences", "Node 0 cannot be away from round 5 to 4"),
+        ({"absences": ((0, 0, 4),)}, "absences", "from round 0 to 4"),
     ],
 )
 def test_bad_settings_are_refused(settings, field, text):
@@ -178,7 +178,7 @@ def test_bad_settings_are_refused(settings, field, text):
 
 
 def test_absences_of_unknown_nodes_are_refused():
-    failures = Failures(away=((0, 0, 3), (5, 0, 3)))
+    failures = Failures(absences=((0, 1, 4), (5, 1, 4)))
     failures.check(6)
     for refused in (lambda: failures.check(5), lambda: failures.apply(Topology.build("ring", 5).links, 9)):
         with pytest.raises(TopologyError, match=r"There is no node 5 to be away. Nodes are 0\.\.4\."):

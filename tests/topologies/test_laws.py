@@ -39,8 +39,10 @@ def schedules(draw):
 @st.composite
 def failures(draw):
     links, nodes = (draw(st.sampled_from([0.0, 0.4])) for _ in range(2))
-    away = draw(st.sampled_from([(), ((2, 1, 4),)]))
-    return Failures(links, nodes, away=away, symmetric=not links or draw(st.booleans()), seed=draw(st.integers(0, 9)))
+    away = draw(st.sampled_from([(), ((2, 2, 5),)]))
+    return Failures(
+        links, nodes, absences=away, symmetric=not links or draw(st.booleans()), seed=draw(st.integers(0, 9))
+    )
 
 
 @laws

@@ -65,13 +65,13 @@ def test_the_same_blocks_every_time():
     assert blocks(topology, 3) == blocks(topology, 3)
 
 
-@pytest.mark.parametrize("graph", [("torus", {}), ("random_regular", {"degree": 8}), ("complete", {})], ids=str)
-def test_a_thousand_nodes_take_under_two_seconds(graph):
-    topology = Topology.build(graph[0], 1024, **graph[1])
-    began = time.perf_counter()
+@pytest.mark.parametrize(("graph", "settings"), [("torus", {}), ("random_regular", {"degree": 8})])
+def test_a_thousand_nodes_take_under_two_seconds_of_a_core(graph, settings):
+    topology = Topology.build(graph, 1024, **settings)
+    began = time.process_time()
     blocks(topology, 8)
 
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize("parts", [0, 5])

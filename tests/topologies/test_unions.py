@@ -118,7 +118,7 @@ def test_nothing_travels_between_components():
 def test_a_network_over_time_is_copied_with_its_failures():
     topology = Topology.build("ring", 6)
     for schedule in ("static", "random_matching", "one_peer_exponential"):
-        for failures in (Failures(), Failures(links=0.3, nodes=0.2, away=((2, 1, 3),), seed=4)):
+        for failures in (Failures(), Failures(links=0.3, nodes=0.2, absences=((2, 2, 4),), seed=4)):
             network = Network(build_schedule(schedule, topology, seed=1), failures)
             union = network.copies(3)
             assert union.varies == network.varies

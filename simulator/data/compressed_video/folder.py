@@ -32,7 +32,7 @@ class VideoFolder(Dataset):
     """
 
     class Config(PartSettings):
-        """Settings of `VideoFolder`.
+        """Where the clips and their split lists are, and how clips are sampled.
 
         Attributes:
             path: the folder, absolute or relative to the data root.

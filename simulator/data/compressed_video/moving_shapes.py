@@ -29,7 +29,7 @@ class MovingShapes(Dataset):
     """
 
     class Config(PartSettings):
-        """Settings of `MovingShapes`.
+        """How many clips there are, how large and long, and how much a single frame tells.
 
         Attributes:
             train: number of training clips.

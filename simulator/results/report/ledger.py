@@ -42,7 +42,7 @@ class TrafficCount:
         sender, receiver = message["sender"], message["receiver"]
         self.messages[sender, receiver] += 1
         self.wire += message["wire"]
-        self.rounds = max(self.rounds, message["round"] + 1)
+        self.rounds = max(self.rounds, message["round"])
         for part, size in message["parts"].items():
             self.part_messages[part] += 1
             self.parts[sender, receiver, part] += size

@@ -21,6 +21,7 @@ from simulator.core.linear_memory import Memory
 from simulator.core.method import Method
 from simulator.core.registry import PartSettings
 from simulator.core.samples import Samples
+from simulator.core.traits import Traits
 from simulator.privacy.gaussian_dp import epsilon_of
 from simulator.runs.audit import audit
 from simulator.runs.run import Run
@@ -41,8 +42,8 @@ class NoisyGradients(Method):
         clip: float = 1.0
 
     @classmethod
-    def memory(cls, config, pace):
-        return Memory()
+    def traits(cls, config):
+        return Traits(memory=Memory())
 
     def finalize(self, node):
         node.save("noisy_gradients", noise_multiplier=np.array(1.0 + node.id))
@@ -54,8 +55,8 @@ class Chatty(Method):
     Config = type("Config", (PartSettings,), {"__annotations__": {"name": str}, "name": "chatty"})
 
     @classmethod
-    def memory(cls, config, pace):
-        return Memory()
+    def traits(cls, config):
+        return Traits(memory=Memory())
 
     def parts(self, node, sender, round):
         return {"gossip": Declared(torch.float32, (1,))}

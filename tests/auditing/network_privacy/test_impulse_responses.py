@@ -11,9 +11,10 @@ from auditing.network_privacy.linear_rounds import rounds_of
 from auditing.network_privacy.linear_training import NoisePlace, maps_of, undeclared
 from methods.quasi_global_momentum import QuasiGlobalMomentum
 from simulator.core.errors import InputError
-from simulator.core.linear_memory import Memory, Pace
+from simulator.core.linear_memory import Memory
 from simulator.core.method import METHODS, Method
 from simulator.core.mixer import MIXERS
+from simulator.core.traits import Traits
 from simulator.mixers.gossip import Gossip
 
 ROUNDS, NODES = 5, 5
@@ -32,7 +33,7 @@ SETTINGS = {
     "correlated_noise": [{**CLIP, "correlated_multiplier": 0.0}],
     "d2": [{}, {"strength": 0.3}],
     "finetune_verified": [{}, {"use": "replace", "epochs": 1, "rates": [0.5]}],
-    "idkd": [{"start_round": 1, "every": 2}, {"start_round": 1, "every": 2, "threshold": 1.1}],
+    "idkd": [{"first_round": 2, "every": 2}, {"first_round": 2, "every": 2, "threshold": 1.1}],
     "ltc": [{}, {"share_means": False}, {"use": "coreset", "after": 4, "share": 0.5, "share_means": False}],
     "quasi_global_momentum": [{}, {"nesterov": False}, {"beta": 0.5, "mu": 0.0}],
     "verifix": [{}, *({"use": use, "every": 1, "alphas": [1.0]} for use in ("before_mixing", "after_mixing"))],
@@ -45,6 +46,8 @@ REFUSED = {  # settings that nobody can follow; True: all
     "ltc": [{}, {"use": "coreset", "after": 4, "share": 0.5, "share_means": False}],
     "verifix": [{"use": use, "every": 1, "alphas": [1.0]} for use in ("before_mixing", "after_mixing")],
     "choco": True,
+    "neighbourhood_gradient_clustering": True,
+    "pair_average": True,
     "push_sum": True,
     "relay_sum": True,
 }
@@ -88,7 +91,8 @@ def is_refused(name, settings):
 
 @pytest.mark.parametrize(("name", "settings"), cases(METHODS), ids=str)
 def test_every_installed_method_is_followed_or_refused(name, settings, tmp_path):
-    experiment = training("topology.weights=lazy", methods=[{"name": name, **settings}])
+    one_step = {"neighbourhood_gradient_clustering": ["mixer.order=combine_then_adapt", "training.local_steps=1"]}
+    experiment = training("topology.weights=lazy", *one_step.get(name, []), methods=[{"name": name, **settings}])
     assert bool(list(undeclared(experiment))) == is_refused(name, settings)
     if not is_refused(name, settings):
         is_followed(experiment, tmp_path, [NoisePlace(method=0)] if settings.get("clip") == 1e9 else [UPDATE, STEP])
@@ -96,7 +100,8 @@ def test_every_installed_method_is_followed_or_refused(name, settings, tmp_path)
 
 @pytest.mark.parametrize(("name", "settings"), cases(MIXERS), ids=str)
 def test_every_installed_mixer_is_followed_or_refused(name, settings, tmp_path):
-    experiment = training("topology.graph=chain", mixer={"name": name, **settings})
+    timed = ["mode=asynchronous", "clock={step_seconds: 1}"] if name == "pair_average" else []
+    experiment = training("topology.graph=chain", *timed, mixer={"name": name, **settings})
     assert bool(list(undeclared(experiment))) == is_refused(name, settings)
     if not is_refused(name, settings):
         is_followed(experiment, tmp_path)
@@ -172,8 +177,8 @@ class Forgetful(QuasiGlobalMomentum):
     """Says that it remembers nothing."""
 
     @classmethod
-    def memory(cls, config, pace):
-        return Memory()
+    def traits(cls, config):
+        return Traits(memory=Memory())
 
 
 class Silent(Method):
@@ -195,23 +200,22 @@ class Improving(QuasiGlobalMomentum):
 
 
 def test_a_method_that_forgets_to_say_what_it_remembers_is_found_out(register, tmp_path):
-    register("methods", "quasi_global_momentum", Forgetful)
+    register("methods", "forgetful", Forgetful)
     with pytest.raises(AssertionError, match="Not equal to tolerance"):
-        is_followed(training(methods=[QGM]), tmp_path)
+        is_followed(training(methods=[{**QGM, "name": "forgetful"}]), tmp_path)
 
 
 @pytest.mark.parametrize(
     ("kind", "name", "part", "match"),
     [
-        ("methods", "label_smoothing", type("Quiet", (Silent,), {"Config": METHODS.load("label_smoothing").Config}),
-         "label_smoothing, with these settings, declares no linear memory"),
-        ("methods", "quasi_global_momentum", Improving, "has a before_step of its own"),
-        ("mixers", "gossip", Inheriting, "has a mix of its own"),
+        ("methods", "quiet", Silent, "quiet, with these settings, declares no linear memory"),
+        ("methods", "improving", Improving, "has a before_step of its own"),
+        ("mixers", "inheriting", Inheriting, "has a mix of its own"),
     ],
 )  # fmt: skip
 def test_silence_is_refused_by_name(kind, name, part, match, register):
     register(kind, name, part)
-    experiment = training(methods=[{"name": name}] if kind == "methods" else [])
+    experiment = training(**({"methods": [name]} if kind == "methods" else {"methods": [], "mixer": name}))
     with pytest.raises(InputError, match=match):
         maps_of(experiment, STEP)
 
@@ -225,6 +229,5 @@ def test_nodes_that_remember_unlike_each_other_are_refused():
 
 def test_distillation_of_what_rests_has_no_account():
     pkd = METHODS.load("pkd")
-    pace = Pace(0.1, 1)
-    assert pkd.memory(pkd.Config(), pace) == Memory()
-    assert pkd.memory(pkd.Config(start_round=3), pace) is None
+    assert pkd.traits(pkd.Config()).memory == Memory()
+    assert pkd.traits(pkd.Config(first_round=4)).memory is None

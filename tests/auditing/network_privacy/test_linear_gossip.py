@@ -101,7 +101,7 @@ def test_a_neighbour_knows_the_noise_it_shares():
 
 
 def test_nodes_that_are_away_give_nothing_away():
-    network = Network(build_schedule("static", Topology.build("complete", 4), 0), Failures(away=((2, 1, 2),)))
+    network = Network(build_schedule("static", Topology.build("complete", 4), 0), Failures(absences=((2, 2, 3),)))
     seen = exposure(rounds_of(network, 4), ONE, Adversary.node(0))
     np.testing.assert_allclose(seen.blocks[2], np.diag([1, 0, 0, 1]), atol=1e-12)
     np.testing.assert_allclose(seen.local[2], [1, 0, 0, 1])

@@ -11,9 +11,10 @@ from simulator.core.errors import InputError
 from simulator.core.input_transform import InputTransform
 from simulator.core.method import METHODS, Method
 from simulator.core.registry import PartSettings
+from simulator.core.traits import Traits
 from topologies import Topology
 
-SETTINGS = {"idkd": {"start_round": 2}, "dp_sgd": {"noise_multiplier": 1.0}, "node_dp": {"noise_multiplier": 1.0}}
+SETTINGS = {"idkd": {"first_round": 3}, "dp_sgd": {"noise_multiplier": 1.0}, "node_dp": {"noise_multiplier": 1.0}}
 
 
 def listed(*methods):
@@ -64,7 +65,7 @@ def test_losses_that_a_later_method_would_throw_away_are_refused():
 
 
 def test_what_rests_under_distillation_is_not_moved_by_a_later_method():
-    pkd = {"name": "pkd", "start_round": 2, "teachers": []}
+    pkd = {"name": "pkd", "first_round": 3, "teachers": []}
     found = [what for _, what in problems(pkd, "gradient_tracking")]
     assert "gradient_tracking after it changes the gradient, and would move what is to rest." in found
     assert not any("is to rest" in what for _, what in problems("gradient_tracking", pkd))
@@ -94,8 +95,8 @@ class Paces(Method):
         name: str = "paces"
 
     @classmethod
-    def changes_steps(cls, config):
-        return True
+    def traits(cls, config):
+        return Traits(changes_steps=True)
 
 
 def test_only_one_method_may_say_what_nodes_see_and_how_many_steps_they_take(register):

@@ -5,10 +5,10 @@ from io import BytesIO, TextIOWrapper
 from threading import Thread
 
 import pytest
-from reference.experiments import SMALL
+from reference.experiments import SMALL, small
 
 from simulator import load_experiment
-from simulator.config.parsing import SLOTS
+from simulator.config.slots import SLOTS
 from simulator.config.yaml_file import recipes
 from simulator.core.errors import InputError
 
@@ -121,8 +121,8 @@ def test_an_unknown_setting_of_a_part_names_the_part(write):
         ("data.validation=1.5", "data.validation", "Correct"),
         ("name=a/b", "name", "Correct"),
         ("training.optimizer.momentum=0.9", "methods[0]", "training.optimizer.momentum: 0"),
-        ("methods=[{name: idkd, start_round: 1}]", "methods[0]", "data.public"),
-        ("methods=[{start_round: 1}]", "methods[0]", "Known methods: correlated_noise"),
+        ("methods=[{name: idkd, first_round: 2}]", "methods[0]", "data.public"),
+        ("methods=[{first_round: 2}]", "methods[0]", "Known methods: correlated_noise"),
     ],
 )
 def test_each_mistake_is_named_where_it_stands(write, change, where, advice):
@@ -131,16 +131,16 @@ def test_each_mistake_is_named_where_it_stands(write, change, where, advice):
 
 
 def test_idkd_that_would_never_run_is_refused(write):
-    changes = ["data.public={dataset: photo_patches, samples: 10}", "methods.0={name: idkd, start_round: 3}"]
+    changes = ["data.public={dataset: photo_patches, samples: 10}", "methods.0={name: idkd, first_round: 4}"]
     problem = the_problem(write(GOOD), changes)
-    assert problem.where.endswith("methods[0].start_round")
-    assert "below 3" in problem.advice
+    assert problem.where.endswith("methods[0].first_round")
+    assert "at most 3" in problem.advice
 
 
 def test_idkd_without_validation_data_is_refused_unless_its_threshold_is_fixed(write):
     changes = ["data.validation=0", "data.public={dataset: photo_patches, samples: 10}"]
-    assert "data.validation" in the_problem(write(GOOD), [*changes, "methods.0={name: idkd, start_round: 1}"]).advice
-    load_experiment(write(GOOD), [*changes, "methods.0={name: idkd, start_round: 1, threshold: 0.9}"])
+    assert "data.validation" in the_problem(write(GOOD), [*changes, "methods.0={name: idkd, first_round: 2}"]).advice
+    load_experiment(write(GOOD), [*changes, "methods.0={name: idkd, first_round: 2, threshold: 0.9}"])
 
 
 @pytest.mark.parametrize("method", ["gradient_tracking", "d2"])
@@ -206,10 +206,10 @@ def test_a_self_loop_in_a_graph_file_is_refused(write, tmp_path):
     assert "links node 1 to itself" in problem.what
 
 
-def test_a_part_whose_package_is_broken_says_so(register, write):
-    register("models", "broken", ImportError("no module named 'gone'"))
+def test_a_part_whose_package_is_broken_says_so(declare, write):
+    declare("models", "broken", "import gone_from_here")
     problem = the_problem(write(GOOD.replace("model: mlp", "model: broken")))
-    assert "no module named 'gone'" in problem.what
+    assert "No module named 'gone_from_here'" in problem.what
 
 
 def test_a_strangers_method_is_found_like_our_own(register, write):
@@ -296,3 +296,17 @@ def test_a_name_that_no_file_can_have_is_refused(name):
 
 def test_more_rounds_than_can_be_recorded_are_refused(write):
     assert the_problem(write(GOOD), [f"rounds={10**18}", "record.every=1"]).where.endswith("record.every")
+
+
+def test_settings_that_counted_rounds_from_0_are_read_as_what_they_are_now_and_told():
+    ring = {"graph": "ring", "nodes": 4}
+    older = {"methods": [{"name": "idkd", "start_round": 2}], "topology": ring | {"failures": {"away": [[1, 0, 3]]}}}
+    with pytest.warns(FutureWarning) as told:
+        read = small(**older)
+    newer = {
+        "methods": [{"name": "idkd", "first_round": 3}],
+        "topology": ring | {"failures": {"absences": [[1, 1, 4]]}},
+    }
+    assert read == small(**newer)
+    assert [str(each.message).split()[0] for each in told] == ["methods[0].start_round", "topology.failures.away"]
+    assert "2 was read as first_round: 3" in str(told[0].message)

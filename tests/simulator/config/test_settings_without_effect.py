@@ -20,9 +20,9 @@ from simulator.sweep.plan import load_sweep
 
 REGISTRIES = (METHODS, MIXERS, MODELS, BACKENDS, DATASETS, PARTITIONS, AUDITS)
 IDLE = [
-    ({"methods": [{"name": "idkd", "start_round": 1, "tpr": 0.9}]}, "methods[0].tpr", "threshold: youden"),
-    ({"methods": [{"name": "idkd", "start_round": 1, "nearest": 3}]}, "methods[0].nearest", "detector: msp"),
-    ({"methods": [{"name": "idkd", "start_round": 1, "labels": "forwarded"}]}, "methods[0].labels", "every: null"),
+    ({"methods": [{"name": "idkd", "first_round": 2, "tpr": 0.9}]}, "methods[0].tpr", "threshold: youden"),
+    ({"methods": [{"name": "idkd", "first_round": 2, "nearest": 3}]}, "methods[0].nearest", "detector: msp"),
+    ({"methods": [{"name": "idkd", "first_round": 2, "labels": "forwarded"}]}, "methods[0].labels", "every: null"),
     ({"methods": [{"name": "ltc", "after": 3}]}, "methods[0].after", "use: report"),
     ({"methods": [{"name": "ltc", "use": "drop", "after": 3, "share": 0.5}]}, "methods[0].share", "use: drop"),
     ({"methods": [{"name": "ltc", "hardest": 0.1}]}, "methods[0].hardest", "score: ltc"),
@@ -72,13 +72,13 @@ def test_audits_settings_are_looked_at_too():
 
 
 def test_defaults_that_are_written_out_are_never_told():
-    experiment = load_experiment(merged({"methods": [{"name": "idkd", "start_round": 1}, {"name": "ltc"}]}))
+    experiment = load_experiment(merged({"methods": [{"name": "idkd", "first_round": 2}, {"name": "ltc"}]}))
 
     assert load_experiment(experiment.to_dict()) == experiment
 
 
 def test_what_an_override_made_idle_is_let_be_and_what_it_chose_is_not():
-    base = merged({"methods": [{"name": "idkd", "start_round": 1, "threshold": "tpr", "tpr": 0.9}]})
+    base = merged({"methods": [{"name": "idkd", "first_round": 2, "threshold": "tpr", "tpr": 0.9}]})
 
     assert load_experiment(base, ["methods.0.threshold=youden"]).methods[0].tpr == 0.9
     with pytest.raises(InputError, match=r"methods\[0\].tpr: has no effect"):
@@ -116,7 +116,7 @@ def test_what_parts_declare_are_settings_that_they_have(registry):
 def test_neutral_settings_of_every_method_act():
     for name in METHODS.names():
         method = METHODS.load(name)
-        required = {"start_round": 1} if name == "idkd" else {"noise_multiplier": 1.0} if name.endswith("dp") else {}
+        required = {"first_round": 2} if name == "idkd" else {"noise_multiplier": 1.0} if name.endswith("dp") else {}
         required |= {"noise_multiplier": 1.0} if name == "dp_sgd" else {}
         settings = method.Config.model_validate({"name": name, **required, **(method.neutral or {})})
         assert not list(idle(settings)), name

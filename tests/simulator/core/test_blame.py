@@ -116,10 +116,9 @@ class Generous(Method):
         """With more than it will be given."""
 
 
-def test_a_hook_that_cannot_be_called_is_refused_when_it_is_loaded(register):
-    register("methods", "forgetful", Forgetful)
+def test_a_hook_that_cannot_be_called_is_refused_when_it_is_given(register):
     with pytest.raises(InputError, match=r"Forgetful\.before_step takes \(self, node\), and is called with \(self, "):
-        METHODS.load("forgetful")
+        register("methods", "forgetful", Forgetful)
 
 
 def test_a_hook_may_take_more_than_it_is_given(register):

@@ -43,10 +43,11 @@ def test_a_state_of_another_size_is_refused(node):
 def test_a_method_that_says_nothing_changes_nothing(node):
     config, silent = PartSettings(name="silent"), Method(PartSettings(name="silent"))
 
-    assert not Method.needs(config)
-    assert not Method.changes_steps(config)
-    assert not Method.may_stop(config)
-    assert not Method.keeps_apart(config)
+    traits = Method.traits(config)
+    assert not traits.needs
+    assert not traits.changes_steps
+    assert not traits.may_stop
+    assert not traits.keeps_apart
     assert not list(Method.check(config, None))
     assert not list(Method.check_network(config, None))
     assert not Method.sections(config, None)

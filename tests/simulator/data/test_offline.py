@@ -30,6 +30,17 @@ def test_digits_are_split_once_and_for_all_by_class() -> None:
     assert np.array_equal(data.x_train, again.x_train)
 
 
+def test_what_one_does_to_the_digits_nobody_else_sees():
+    first = Digits(Digits.Config()).load(NOWHERE)
+    before = [array.copy() for array in (first.x_train, first.y_train, first.x_test, first.y_test)]
+    for array in (first.x_train, first.y_train, first.x_test, first.y_test):
+        array[:] = 0
+    again = Digits(Digits.Config()).load(NOWHERE)
+
+    for kept, found in zip(before, (again.x_train, again.y_train, again.x_test, again.y_test), strict=True):
+        assert np.array_equal(kept, found)
+
+
 def test_patches_at_full_size_are_cut_from_the_photographs() -> None:
     height = 427  # of both photographs: patches of this size span it, and are not resized
     patches = PhotoPatches(PhotoPatches.Config(size=height, count=6)).load(NOWHERE)

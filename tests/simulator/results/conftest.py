@@ -71,7 +71,7 @@ def write_sketch(path: Path, sketch: Sketch) -> RunDirectory:
     _write_lines(
         path / "timing.jsonl", [{"round": r, "seconds": 2.0 if r else 0.0, "node_steps": 60 * r} for r in rounds]
     )
-    messages = [message(round, *edge) for round in range(sketch.measured) for edge in topology.edges()]
+    messages = [message(round, *edge) for round in range(1, sketch.measured + 1) for edge in topology.edges()]
     _write_lines(path / "messages.jsonl", messages)
     _write_partition(path / "partition.npz", sketch)
     return run

@@ -48,8 +48,8 @@ def test_floats_of_a_column_share_their_decimals_and_strings_stay_left() -> None
 
 
 def test_settings_are_described_on_one_line() -> None:
-    idkd = {"name": "idkd", "start_round": 3, "every": None, "youden": True}
-    assert describe(idkd) == "idkd (start_round 3, youden yes)"
-    assert describe([idkd, {"name": "d2"}]) == "idkd (start_round 3, youden yes); d2"
+    idkd = {"name": "idkd", "first_round": 4, "every": None, "youden": True}
+    assert describe(idkd) == "idkd (first_round 4, youden yes)"
+    assert describe([idkd, {"name": "d2"}]) == "idkd (first_round 4, youden yes); d2"
     assert describe({"milestones": [0.5, 0.8], "gamma": 0.1}) == "milestones [0.5, 0.8], gamma 0.1"
     assert describe([]) == describe(None) == describe({}) == ""

@@ -35,8 +35,8 @@ def test_every_byte_is_in_every_view_once(sent: list[dict[str, Any]]) -> None:
 
 
 def test_parts_count_the_messages_that_carry_them_and_rounds_count_from_one() -> None:
-    plain = {"round": 0, "sender": 0, "receiver": 1, "wire": 90, "parts": {"parameters": 60}}
-    rich = {"round": 4, "sender": 1, "receiver": 0, "wire": 130, "parts": {"parameters": 60, "labels": 40}}
+    plain = {"round": 1, "sender": 0, "receiver": 1, "wire": 90, "parts": {"parameters": 60}}
+    rich = {"round": 5, "sender": 1, "receiver": 0, "wire": 130, "parts": {"parameters": 60, "labels": 40}}
     ledger = TrafficCount.of([plain, rich])
     assert ledger.rounds == 5
     assert ledger.part_table().rows == [

@@ -297,7 +297,7 @@ def test_nodes_go_by_their_names_where_they_have_any(write_run: WriteRun) -> Non
 
 
 def test_failures_are_told_where_there_were_any(tmp_path):
-    failing = experiments.small(topology={"graph": "ring", "nodes": 4, "failures": {"away": [[1, 2, 4]]}})
+    failing = experiments.small(topology={"graph": "ring", "nodes": 4, "failures": {"absences": [[1, 3, 5]]}})
     done = simulator.run(failing, tmp_path / "failing")
     sound = simulator.run(experiments.small(), tmp_path / "sound")
     page = write_report(done.directory, []).read_text()

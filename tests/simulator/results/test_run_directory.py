@@ -101,7 +101,7 @@ def test_numbers_that_json_does_not_have_are_read_back(tmp_path):
 
 def test_a_run_that_the_disk_has_no_room_for_is_refused_before_it_starts(tmp_path, monkeypatch):
     experiment = small(record={"every": 1}, checkpoint={"every": 2, "keep": "all"})
-    room = Simulation.of(experiment).room()
+    room = Simulation.of(experiment).room
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, room.of_recordings + room.of_checkpoints - 1))
     with pytest.raises(InputError, match=r"needs about .* on disk, and .* are free"):
@@ -111,8 +111,22 @@ def test_a_run_that_the_disk_has_no_room_for_is_refused_before_it_starts(tmp_pat
 
 def test_the_room_is_what_a_run_takes(tmp_path):
     experiment = small("model.hidden=[256]", record={"every": 2}, checkpoint={"every": 2, "keep": 2})
-    room = Simulation.of(experiment).room()
+    room = Simulation.of(experiment).room
     path = run(experiment, tmp_path).path
     for folder, expected in (("recordings", room.of_recordings), ("checkpoints", room.of_checkpoints * 2 / 3)):
         size = sum(file.stat().st_size for file in (path / folder).rglob("*") if file.is_file())
         assert size == pytest.approx(expected, rel=0.2)
+
+
+@pytest.mark.parametrize("left", ["versions", "views"])
+def test_a_run_of_an_earlier_version_is_refused_with_the_version_that_can_read_it(tmp_path, left):
+    done = run(small(rounds=1), tmp_path)
+    assert RunDirectory.open(done.path)
+    if left == "views":
+        (done.path / "views").mkdir()
+    else:
+        origin = json.loads((done.path / "provenance.json").read_text())
+        origin["versions"]["rumormill"] = "0.1.0"
+        (done.path / "provenance.json").write_text(json.dumps(origin))
+    with pytest.raises(InputError, match=r"written by rumormill 0\.1.*\n.*Read it with that version"):
+        RunDirectory.open(done.path)

@@ -9,7 +9,7 @@ COMMAND = f"{sys.executable} -m simulator"
 
 
 def shell(line, cwd):
-    return subprocess.run(["bash", "-c", line], cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(["bash", "-c", line], cwd=cwd, capture_output=True, text=True, timeout=600, check=False)
 
 
 def test_a_full_standard_output_is_an_error_in_words(tmp_path):
@@ -19,12 +19,14 @@ def test_a_full_standard_output_is_an_error_in_words(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("end", "status"), [("| head -0; exit ${PIPESTATUS[0]}", 1), ("2>/dev/full >&-", 0)])
 def test_a_closed_output_needs_no_words(tmp_path, end, status):
     done = shell(f"{COMMAND} list recipes {end}", tmp_path)
     assert (done.returncode, done.stderr) == (status, "")
 
 
+@pytest.mark.slow
 def test_a_run_that_nobody_sees_is_finished(tmp_path):
     changes = "methods=[] rounds=1 data.train_samples=200 data.test_samples=20 topology.nodes=2"
     done = shell(f"{COMMAND} run quickstart {changes} --out '[/red]:smile:' 2>/dev/full", tmp_path)

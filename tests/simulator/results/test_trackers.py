@@ -30,7 +30,7 @@ def track(tracker: Tracker, path: Path, start: int = 0) -> None:
     """A run that logs at rounds 7, 8 and 10."""
     tracker.require()
     tracker.started(info(path, start))
-    tracker.recorded([Metric(7, 1, "idkd/threshold", 0.25), Metric(8, 1, "idkd/threshold", 0.5)])
+    tracker.logged([Metric(7, 1, "idkd/threshold", 0.25), Metric(8, 1, "idkd/threshold", 0.5)])
     tracker.evaluated(10, EVALUATION, Speed(10, 2.0, 10, 600, 1, 1))
     tracker.finished("finished")
 
@@ -45,7 +45,7 @@ def test_tensorboard_forgets_what_a_resumed_run_does_again(tmp_path: Path) -> No
     track(TensorBoard(TensorBoard.Config()), tmp_path)
     resumed = TensorBoard(TensorBoard.Config())
     resumed.started(info(tmp_path, start=7))
-    resumed.recorded([Metric(8, 1, "idkd/threshold", 0.5)])
+    resumed.logged([Metric(8, 1, "idkd/threshold", 0.5)])
     resumed.finished("finished")
     assert scalars(tmp_path)["node-01/idkd/threshold"] == [(7, 0.25), (8, 0.5)]
 

@@ -38,6 +38,10 @@ WITHOUT_DELAY = {"step_seconds": 1.0}
 TRAINING = {"batch_size": 16, "precision": "fp64", "optimizer": {"lr": 0.1, "momentum": 0.5}}
 
 
+def pair_average():
+    return PairAverage(PairAverage.Config())
+
+
 def asynchronous(*overrides, **changes):
     return small(*overrides, **{"mode": "asynchronous", "clock": CLOCK, "training": TRAINING, **changes})
 
@@ -63,7 +67,7 @@ def carry_out(topology, settings, path, rounds, *, targets, start, curvature=Non
     curvature = np.ones(n) if curvature is None else curvature
     training = sgd(lr, local_steps=local_steps)
     network = quadratics(
-        topology, targets, start, training, curvature=curvature, mixer=PairAverage, seed=seed, rounds=rounds
+        topology, targets, start, training, curvature=curvature, mixer=pair_average, seed=seed, rounds=rounds
     )
     backend, seen, data = Local(Local.Config()), Path(network), random_data(2, (1, 1, 1), 2)
     mode = Asynchronous(backend, topology, [local_steps] * n, Clock(settings, seed, n), seed)
@@ -214,7 +218,7 @@ class TestRuns:
         done = run(asynchronous(), tmp_path, [seen])
         pairs = list(zip(seen.all[::2], seen.all[1::2], strict=True))
 
-        assert [question.round for question, _ in pairs] == [round for round in range(6) for _ in range(4)]
+        assert [question.round for question, _ in pairs] == [round for round in range(1, 7) for _ in range(4)]
         for question, answer in pairs:
             assert (answer.sender, answer.receiver) == (question.receiver, question.sender)
             assert answer.round == question.round

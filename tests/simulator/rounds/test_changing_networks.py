@@ -33,7 +33,7 @@ def test_only_the_links_of_the_round_carry_messages(tmp_path, schedule, links):
     topology = {"graph": "complete", "nodes": 4, "schedule": schedule}
     run(small(topology=topology), tmp_path, [seen])
     for round in range(6):
-        assert len([message for message in seen.all if message.round == round]) == links
+        assert len([message for message in seen.all if message.round == round + 1]) == links
 
 
 @pytest.mark.parametrize("schedule", ["one_peer_exponential", "base_graph"])
@@ -46,20 +46,20 @@ def test_finite_time_graphs_bring_all_nodes_together(tmp_path, schedule):
 
 
 def test_a_node_that_is_away_keeps_its_state_and_joins_again(tmp_path):
-    """Node 1 is away in rounds 2 to 4: it sends nothing, hears nothing and does not move; then it takes part again."""
+    """Node 1 is away in rounds 3 to 5: it sends nothing, hears nothing and does not move; then it takes part again."""
     seen = Messages()
-    topology = {"graph": "ring", "nodes": 4, "failures": {"away": [[1, 2, 4]]}}
+    topology = {"graph": "ring", "nodes": 4, "failures": {"absences": [[1, 3, 5]]}}
     done = run(small(topology=topology, methods=METHODS, evaluate={"every": 1}), tmp_path, [seen])
     losses = {m.round: m.value for m in done.metrics() if m.node == 1 and m.name == "test/loss"}
 
-    assert {m.round for m in seen.all if 1 in (m.sender, m.receiver)} == {0, 1, 5}
+    assert {m.round for m in seen.all if 1 in (m.sender, m.receiver)} == {1, 2, 6}
     assert losses[2] == losses[3] == losses[4] == losses[5] != losses[6]
     assert network_values(done, "network/away") == {1: 0, 2: 0, 3: 1, 4: 1, 5: 1, 6: 0}
     assert network_values(done, "network/links_lost") == {1: 0, 2: 0, 3: 4, 4: 4, 5: 4, 6: 0}
 
 
 def test_a_node_may_join_late(tmp_path):
-    topology = {"graph": "ring", "nodes": 4, "failures": {"away": [[2, 0, 2]]}}
+    topology = {"graph": "ring", "nodes": 4, "failures": {"absences": [[2, 1, 3]]}}
     done = run(small(topology=topology, evaluate={"every": 1}), tmp_path)
     accuracy = {m.round: m.value for m in done.metrics() if m.node == 2 and m.name == "test/loss"}
     assert accuracy[0] == accuracy[3] != accuracy[4]
@@ -69,7 +69,7 @@ def test_symmetric_failures_preserve_the_mean(tmp_path):
     """Nodes train in round 0 and then learn next to nothing, while links fail and node 1 is away for a while."""
     training = {"precision": "fp64", "optimizer": {"lr": 0.5}, "schedule": {"milestones": [0.05], "gamma": 1e-200}}
     means = []
-    for failures in ({}, {"links": 0.3, "away": [[1, 2, 5]]}):
+    for failures in ({}, {"links": 0.3, "absences": [[1, 3, 6]]}):
         topology = {"graph": "ring", "nodes": 4, "failures": failures}
         done = run(small(topology=topology, training=training, rounds=20), tmp_path / str(len(failures)))
         means.append(torch.stack([node.parameters for node in done.nodes]).mean(dim=0).numpy())
@@ -109,7 +109,7 @@ def test_workers_do_not_matter_when_links_change(tmp_path):
         ({"schedule": {"name": "random_regular", "seed": 3}}, "topology.schedule"),
         ({"failures": {"links": 1.0}}, "topology.failures.links"),
         ({"failures": {"nodes": -0.1}}, "topology.failures.nodes"),
-        ({"failures": {"away": [[9, 0, 1]]}}, "topology.failures.away"),
+        ({"failures": {"absences": [[9, 1, 2]]}}, "topology.failures.absences"),
         ({"graph": "exponential", "spanning_tree": True}, "topology.graph"),
     ],
 )

@@ -126,7 +126,7 @@ class TestRuns:
 
     def test_nodes_that_are_away_hold_nobody_up(self, tmp_path):
         """Node 1 takes 10 seconds; it is away in rounds 2 to 4."""
-        topology = {"graph": "ring", "nodes": 4, "failures": {"away": [[1, 2, 4]]}}
+        topology = {"graph": "ring", "nodes": 4, "failures": {"absences": [[1, 3, 5]]}}
         done = run(small(topology=topology, clock={"step_seconds": 1, "speeds": {1: 0.1}}), tmp_path)
 
         assert seconds(done) == {0: 0.0, 2: 20.0, 4: 22.0, 6: 33.0}

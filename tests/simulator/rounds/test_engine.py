@@ -23,6 +23,7 @@ from simulator.core.observer import Observer
 from simulator.core.registry import PartSettings
 from simulator.core.run_schedule import RunSchedule
 from simulator.core.seeding import torch_seed
+from simulator.core.traits import Traits
 from simulator.results.checkpoint import Checkpoints
 from simulator.results.recorder import Recorder
 from simulator.results.run_directory import RunDirectory
@@ -139,7 +140,7 @@ class TestMeasurements:
         seen, found = Messages(), Evaluations()
         run(small(rounds=4, methods=METHODS), tmp_path, [seen, found])
         for round in found.rounds:
-            before = [message for message in seen.all if message.round < round]
+            before = [message for message in seen.all if message.round <= round]
             for node in range(4):
                 sent = sum(sum(m.bytes_by_part.values()) for m in before if m.sender == node)
                 assert found.metrics[round, node, "bytes/sent"] == sent
@@ -212,7 +213,7 @@ class TestDeterminism:
     @pytest.mark.parametrize("every", [1, 2])
     def test_how_often_checkpoints_are_saved_does_not_show(self, tmp_path, every):
         """Not even in the order of lines, when a method reports both before and after mixing."""
-        idkd = [{"name": "idkd", "start_round": 1, "every": every, "threshold": 0.4}]
+        idkd = [{"name": "idkd", "first_round": 2, "every": every, "threshold": 0.4}]
         found = [
             results(run(small(methods=idkd, checkpoint=checkpoint), tmp_path / str(number)).path)
             for number, checkpoint in enumerate(({}, {"every": 1}, {"every": 3}))
@@ -242,9 +243,7 @@ def only_run(out):
 class TestDivergence:
     def test_names_its_cause_and_keeps_what_was_measured(self, tmp_path):
         training = {"optimizer": {"lr": 1e30}, "batch_size": 16}
-        with pytest.raises(
-            RunError, match=r"diverged: in round \d+ .* node \d .*not finite.*\n.*training\.optimizer\.lr"
-        ):
+        with pytest.raises(RunError, match=r"diverged: in round \d+ node \d .*not finite.*\n.*training\.optimizer\.lr"):
             run(small(training=training), tmp_path)
         directory = only_run(tmp_path)
 
@@ -253,13 +252,13 @@ class TestDivergence:
 
     @pytest.mark.parametrize("threshold", ["youden", 0.9])
     def test_is_told_apart_from_a_bug_when_a_method_meets_it_first(self, tmp_path, threshold):
-        methods = [{"name": "idkd", "start_round": 4, "threshold": threshold}]
+        methods = [{"name": "idkd", "first_round": 5, "threshold": threshold}]
         with pytest.raises(RunError, match="diverged"):
             run(small(methods=methods, evaluate={}, training={"optimizer": {"lr": 1e30}}), tmp_path)
 
 
 class TestFullDisk:
-    @pytest.mark.parametrize("when", ["sent", "evaluated", "recorded", "saved", "state_dict"])
+    @pytest.mark.parametrize("when", ["sent", "evaluated", "logged", "saved", "state_dict"])
     def test_fails_the_run_and_leaves_what_was_written(self, tmp_path, monkeypatch, when):
         """The disk fills up in the third round or later."""
         original = getattr(Recorder, when)
@@ -333,7 +332,7 @@ def small_files(tmp_path_factory):
     """Runs in a process whose files may not exceed some size: where they are, and for each how it ended."""
     path = tmp_path_factory.mktemp("full")
     command = [sys.executable, "-c", FULL_DISKS, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     return path, dict(json.loads(line) for line in done.stdout.splitlines())
 
@@ -404,11 +403,11 @@ class Stopping(Method):
     class Config(PartSettings):
         name: str = "stopping"
         hook: str = "after_local_training"
-        round: int = 3
+        round: int = 4
 
     @classmethod
-    def may_stop(cls, config):
-        return True
+    def traits(cls, config):
+        return Traits(may_stop=True)
 
     def _ask(self, node, hook):
         if (node.id, node.round, hook) == (2, self.config.round, self.config.hook):
@@ -456,7 +455,7 @@ class TestAnEarlyEnd:
         assert results(stopped.path) == results(whole.path)
 
     def test_is_not_early_in_the_last_round(self, register, tmp_path):
-        done = self.stopped(register, tmp_path, round=8)
+        done = self.stopped(register, tmp_path, round=9)
 
         assert {node.round for node in done.nodes} == {9}
         assert "ended_early" not in done.directory.read_json("provenance.json")

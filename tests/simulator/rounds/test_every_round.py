@@ -27,6 +27,11 @@ from topologies import Topology
 LOSSES, ABSENCES = {"links": 0.2, "seed": 1}, {"nodes": 0.2, "seed": 1}
 
 
+failing = pytest.mark.parametrize(
+    "failures", [LOSSES, pytest.param(ABSENCES, marks=pytest.mark.slow)], ids=["losses", "absences"]
+)
+
+
 class Started(Observer):
     """Keeps what is said at the start of a run."""
 
@@ -79,7 +84,7 @@ EXPONENTIAL, RING = Topology.build("exponential", 8), Topology.build("ring", 8)
 STARS = over_time(Topology.build("complete", 4, "row_stochastic"), "sequence", graphs=stars(4))
 
 
-@pytest.mark.parametrize("failures", [LOSSES, ABSENCES], ids=["losses", "absences"])
+@failing
 def test_gradient_tracking_loses_the_mean_gradient_where_one_way_links_fail_and_is_refused(failures):
     """Both directions of a link cannot be lost together where there is one: 0.1 off the minimum, undirected exact."""
     wrong, network = off(over_time(EXPONENTIAL, failures=failures), 100, methods=tracking)
@@ -96,7 +101,7 @@ def test_gradient_tracking_loses_the_mean_gradient_where_one_way_links_fail_and_
     assert not refusals(GradientTracking, over_time(EXPONENTIAL))
 
 
-@pytest.mark.parametrize("failures", [LOSSES, ABSENCES], ids=["losses", "absences"])
+@failing
 def test_push_sum_needs_push_weights_where_one_way_links_fail(failures):
     wrong, right = (
         over_time(Topology.build("exponential", 8, weights), failures=failures)
@@ -193,7 +198,10 @@ REFUSED = [
     ),
     ({"topology": {"graph": "ring", "nodes": 4, "failures": {"mean_absence": 2.0}}}, "topology.failures.mean_absence"),
     ({"topology": {"graph": "ring", "nodes": 4, "failures": {"symmetric": False}}}, "topology.failures.symmetric"),
-    ({"topology": {"graph": "ring", "nodes": 4, "failures": {"away": [[1, 6, 9]]}}}, "topology.failures.away[0]"),
+    (
+        {"topology": {"graph": "ring", "nodes": 4, "failures": {"absences": [[1, 7, 10]]}}},
+        "topology.failures.absences[0]",
+    ),
     ({"topology": {"graph": "chain", "nodes": 4, "weights": "lazy"}, "mixer": {"name": "relay_sum"}}, "mixer"),
     (
         {

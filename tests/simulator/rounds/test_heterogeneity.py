@@ -84,7 +84,7 @@ def test_the_schedule_multiplies_each_nodes_rate(tmp_path):
 
 def test_node_steps_are_counted_as_taken(tmp_path):
     """A round of 1 + 1 + 3 + 1 steps; in the fourth, node 2 is away."""
-    topology = {"graph": "ring", "nodes": 4, "failures": {"away": [[2, 3, 3]]}}
+    topology = {"graph": "ring", "nodes": 4, "failures": {"absences": [[2, 4, 4]]}}
     speeds = Speeds()
     run(small(topology=topology, training={**BASE, "nodes": {2: OWN}}), tmp_path, [speeds])
 

@@ -25,10 +25,10 @@ class Models(Method):
         self.start, self.mixed = {}, {}
 
     def before_round(self, node):
-        self.start[node.id, node.round + 1] = node.parameters.clone()
+        self.start[node.id, node.round] = node.parameters.clone()
 
     def after_mixing(self, node):
-        self.mixed[node.id, node.round + 1] = node.parameters.clone()
+        self.mixed[node.id, node.round] = node.parameters.clone()
 
 
 def recorded(tmp_path, rounds, **changes):
@@ -61,7 +61,7 @@ def test_a_recording_holds_what_was_sent_and_the_models_before_and_after(tmp_pat
         for node in nodes:
             names, sent = (
                 views.names(round, node.id),
-                [m for m in posted if (m.sender, m.round + 1) == (node.id, round)],
+                [m for m in posted if (m.sender, m.round) == (node.id, round)],
             )
             for kind in ("start", "mixed"):
                 assert torch.equal(views.load(round, node.id, kind), getattr(models, kind)[node.id, round])
@@ -98,12 +98,12 @@ def test_parts_that_are_larger_than_the_model_are_kept_too(tmp_path):
 
 def test_mixers_say_which_model_their_messages_show(tmp_path):
     views, posted, _, _ = recorded(tmp_path / "push", [3], mixer="push_sum", topology=PUSH)
-    message = next(m for m in posted if (m.sender, m.round) == (2, 2))
+    message = next(m for m in posted if (m.sender, m.round) == (2, 3))
     weight = message.parts["push_weight"].item()
     assert torch.equal(views.load(3, 2, "shown"), message.parts["parameters"] / weight)
 
     views, posted, _, _ = recorded(tmp_path / "relay", [3], mixer="relay_sum", topology=CHAIN)
-    message = next(m for m in posted if (m.sender, m.receiver, m.round) == (1, 2, 2))
+    message = next(m for m in posted if (m.sender, m.receiver, m.round) == (1, 2, 3))
     assert message.parts["relay_count"].item() == 2
     assert torch.equal(views.load(3, 1, "shown/2"), message.parts["parameters"] / 2)
 
@@ -130,7 +130,7 @@ def test_where_mixing_is_no_average_of_what_was_trained_there_are_no_weights(tmp
 
 def test_a_node_that_is_away_keeps_its_model_and_sends_nothing(tmp_path):
     views, _, models, _ = recorded(
-        tmp_path, [2], topology={"graph": "ring", "nodes": 4, "failures": {"away": [[3, 1, 1]]}}
+        tmp_path, [2], topology={"graph": "ring", "nodes": 4, "failures": {"absences": [[3, 2, 2]]}}
     )
     assert views.names(2, 3) == {"start", "mixed", "receivers"}
     assert torch.equal(views.load(2, 3, "start"), views.load(2, 3, "mixed"))
@@ -145,7 +145,7 @@ def test_recording_changes_no_result_and_no_identity(tmp_path):
     assert identity(plain) == identity(watched)
     found = results(run(watched, tmp_path / "watched").path)
     views = {name for name in found if name.startswith("recordings/")}
-    assert views == {f"views/round-{round:06}/node-{node:04}.safetensors" for round in (4, 6) for node in range(4)}
+    assert views == {f"recordings/round-{round:06}/node-{node:04}.safetensors" for round in (4, 6) for node in range(4)}
     expected = results(run(plain, tmp_path / "plain").path)
     assert {name: content for name, content in found.items() if name not in views} == expected
 

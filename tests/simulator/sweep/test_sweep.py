@@ -33,7 +33,7 @@ class Carried(Observer):
         self.fresh, self.resumed = [], []
 
     def started(self, info):
-        (self.resumed if info.start_round else self.fresh).append(info.path)
+        (self.resumed if info.rounds_done else self.fresh).append(info.path)
 
 
 def sweep(content, out, extra=lambda number: ()):
@@ -332,7 +332,7 @@ def test_times_are_told_roughly():
     assert [_rough(seconds) for seconds in (3.4, 89, 725, 9000)] == ["3 s", "89 s", "12 min", "2.5 h"]
 
 
-LATE = {"name": "idkd", "start_round": 2, "threshold": 0.1}
+LATE = {"name": "idkd", "first_round": 3, "threshold": 0.1}
 SHARED = {
     "experiment": {**SMALL, "rounds": 4},
     "overrides": {"checkpoint.every": 1},

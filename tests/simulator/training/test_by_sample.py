@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 from simulator.core.errors import InputError, RunError
 from simulator.core.flat_module import FlatModule
 from simulator.core.method import Method
+from simulator.core.node_program import NodeProgram
 from simulator.models.small import CNN, MLP
 from simulator.training.separable import check_layers, check_samples_apart
 from simulator.training.sequential import Sequential
@@ -47,7 +48,7 @@ def trained(trainer, model, *methods, rounds=1, **training):
     for _ in range(rounds):
         for node in network.nodes:
             with node.using(network.module):
-                node.begin()
+                NodeProgram(node).begin()
         network.trainer.train(network.nodes)
     return network
 

@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from simulator import run
 from simulator.core.method import Method
+from simulator.core.node_program import NodeProgram
 from simulator.core.seeding import generator, torch_seed
 from simulator.mixers.gossip import Gossip
 from simulator.models.small import CNN, MLP
@@ -208,7 +209,7 @@ def test_hooks_are_called_in_the_documented_order():
         Topology.build("chain", 3), MODEL, random_data(), sgd(0.1, batch_size=4, local_steps=2), methods=two
     )
     network.absorb(network.work()[::-1])  # however they arrive, messages are taken in by sender
-    network.nodes[1].finalize()
+    NodeProgram(network.nodes[1]).finalize()
     step = [(hook, name) for hook in ("per_sample_loss", "before_step") for name in "ab"]
 
     assert calls == [

@@ -13,6 +13,7 @@ from simulator.core.flat_module import FlatModule
 from simulator.core.method import Method
 from simulator.core.model import Model
 from simulator.core.node import Node, Place, SharedSettings
+from simulator.core.node_program import NodeProgram
 from simulator.core.registry import PartSettings
 from simulator.mixers.gossip import Gossip
 from simulator.models.resnet import ResNet20
@@ -39,7 +40,7 @@ CASES = {
     "quasi_global_momentum": {"methods": [{"name": "quasi_global_momentum"}], "training": {"optimizer": {"lr": 0.1}}},
     "gradient_tracking": {"methods": [{"name": "gradient_tracking"}], "training": {"local_steps": 2}},
     "d2": {"methods": [{"name": "d2"}], "topology": {"graph": "ring", "nodes": 4, "weights": "lazy"}},
-    "idkd": {"methods": [{"name": "idkd", "start_round": 5, "every": 10}]},
+    "idkd": {"methods": [{"name": "idkd", "first_round": 6, "every": 10}]},
 }
 
 
@@ -107,7 +108,7 @@ def step(trainer, build, data, training, methods=lambda node: []):
     module = FlatModule(build(), "fp64")
     runner, nodes = trainer(module), members(module, data, training, methods)
     for node in nodes:
-        node.begin()
+        NodeProgram(node).begin()
     runner.train(nodes)
     scores = torch.tensor([[score.loss, node.take_loss()] for score, node in zip(runner.evaluate(nodes), nodes)])  # noqa: B905
     return torch.cat([torch.stack([node.parameters for node in nodes]), scores.double()], dim=1)
@@ -244,17 +245,15 @@ class BranchingModel(Model):
 
 
 class Unstackable(Method):
-    """Says that it cannot be stacked."""
+    """Does not say that it can be stacked."""
 
     class Config(PartSettings):
         name: str = "unstackable"
 
-    stackable = False
-
 
 REFUSED = {
     "model": ({"model": {"name": "branching"}}, r"the network, Branching, fails with RuntimeError"),
-    "method": ({"methods": [{"name": "unstackable"}]}, "the method unstackable does not allow it"),
+    "method": ({"methods": [{"name": "unstackable"}]}, "the method unstackable does not declare that it allows it"),
 }
 
 

@@ -52,7 +52,7 @@ def test_streaming_equals_the_statistics_of_everything_kept(samples, classes, ea
     labels = rng.integers(0, classes, samples)
     streamed = Trajectories(samples, early, keep=True)
     looks, rounds = [[] for _ in range(samples)], [[] for _ in range(samples)]
-    for round, size in enumerate(sizes):
+    for round, size in enumerate(sizes, 1):
         positions, values = rng.integers(0, samples, size), rng.normal(scale=2, size=(size, classes))
         streamed.add(
             torch.from_numpy(positions),
@@ -78,7 +78,7 @@ def test_streaming_equals_the_statistics_of_everything_kept(samples, classes, ea
 def watched(correct):
     """One sample of two classes, seen correct or wrong as told."""
     trajectories = Trajectories(1)
-    for round, right in enumerate(correct):
+    for round, right in enumerate(correct, 1):
         seen = observe(torch.tensor([[1.0, 0.0] if right else [0.0, 1.0]]), torch.tensor([0]))
         trajectories.add(torch.tensor([0]), seen, torch.tensor([round]))
     return {name: values[0] for name, values in trajectories.arrays().items()}
@@ -87,11 +87,11 @@ def watched(correct):
 @pytest.mark.parametrize(
     ("correct", "forgetting", "learned"),
     [
-        ([0, 0, 1, 1, 0, 1, 0, 0, 1], 2, 2),
-        ([1, 1, 1, 1], 0, 0),
-        ([0, 1, 1], 0, 1),
+        ([0, 0, 1, 1, 0, 1, 0, 0, 1], 2, 3),
+        ([1, 1, 1, 1], 0, 1),
+        ([0, 1, 1], 0, 2),
         ([0, 0, 0, 0, 0], 5, -1),
-        ([1, 0, 1, 0], 2, 0),
+        ([1, 0, 1, 0], 2, 1),
     ],
 )
 def test_forgetting_counts_changes_from_correct_to_wrong(correct, forgetting, learned):
