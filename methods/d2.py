@@ -103,7 +103,7 @@ class D2(Method):
         self.correction = node.parameters - self._trained
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The correction."""
+        """What must survive: the correction."""
         return {"correction": self.correction}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:

@@ -136,7 +136,7 @@ class GradientTracking(Method):
         self._received = {}
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The correction."""
+        """What must survive between rounds."""
         return {"correction": self.correction}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:

@@ -90,7 +90,7 @@ class QuasiGlobalMomentum(Method):
         self.buffer.mul_(self.config.mu).add_(self._start.sub_(node.parameters), alpha=scale)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The buffer."""
+        """What must survive: the buffer."""
         return {"buffer": self.buffer}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:

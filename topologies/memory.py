@@ -8,7 +8,7 @@ BYTES_A_LINK = 300  # in a networkx graph: two entries in dictionaries, and the 
 
 
 def physical_memory() -> int:
-    """Bytes."""
+    """The bytes of memory that this machine has."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 

@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 Recorded = Mapping[int, Mapping[str, NDArray[Any]]]
 
 
-class Trajectories(MemorizationScore):
+class TrajectoryScores(MemorizationScore):
     """The cumulative loss over training (Ravikumar et al., ICML 2025), and others that the method keeps."""
 
     def lacking(self, run: Run, settings: ScoreSettings) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ from auditing.views.record import Stored
 from auditing.views.recorded import RecordedView, all_recorded, position_of
 
 
-class Message(RecordedView):
+class MessageView(RecordedView):
     """A neighbour, or whoever listens on a link, by what the node sent in the last recorded round."""
 
     def positions(self, scene: AttackScene) -> Iterator[Position]:

@@ -130,7 +130,7 @@ class TrajectoryRecorder(Method):
             node.save(artifact, index=samples.index.numpy(), **self._seen[name].arrays())
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The statistics."""
+        """What must survive: the statistics of all samples seen."""
         self._sum_up()
         return nested((f"{name}.", seen) for name, seen in self._seen.items())
 

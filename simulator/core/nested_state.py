@@ -12,7 +12,7 @@ class Stateful(Protocol):
     """Anything that keeps a state as named tensors."""
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The state."""
+        """What must survive, as named tensors."""
         ...
 
     def load_state_dict(self, state: dict[str, Tensor]) -> Any:

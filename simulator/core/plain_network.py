@@ -42,7 +42,7 @@ class NetworkModel(Model):
     network: ClassVar[type[nn.Module]]
 
     def build(self, shape: tuple[int, int, int], classes: int, channels: Sequence[Channel] = ()) -> nn.Module:
-        """The network."""
+        """The network that the user's class makes."""
         known = {"classes": classes, "num_classes": classes, "shape": shape}
         asked = {name: known[name] for name in FROM_DATA if name in inspect.signature(self.network).parameters}
         return self.network(**{key: value for key, value in self.config if key != "name"}, **asked)

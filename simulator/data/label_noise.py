@@ -83,7 +83,7 @@ class Pair(LabelNoise):
     config: Config
 
     def labels(self, data: ImageData, rng: np.random.Generator) -> Labels:
-        """Without chance."""
+        """The class after the true one, for every sample alike."""
         return (true_labels(data) + 1) % data.num_classes
 
 

@@ -47,7 +47,7 @@ class DeploymentEngine:
         return self._control.submit()
 
     def workers(self) -> Workers:
-        """SuperNodes."""
+        """How many SuperNodes are alive, and how many there should be."""
         nodes = [child for name, child in self._processes.children.items() if name.startswith("node-")]
         return Workers(sum(child.alive for child in nodes), len(nodes))
 

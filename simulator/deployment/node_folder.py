@@ -129,7 +129,7 @@ class NodeFolder:
         return noise_secrets(run, self.node, self.private_key(), self.public_keys)
 
     def experiment(self) -> Experiment:
-        """The experiment."""
+        """The experiment, as the node's own file has it."""
         from simulator.config.parsing import load_experiment
 
         return load_experiment(self.folder / "experiment.yaml", recorded=True)

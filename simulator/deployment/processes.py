@@ -86,7 +86,7 @@ class Processes:
         self.children: dict[str, Child] = {}
 
     def start(self, name: str, command: Sequence[str], folder: Path) -> None:
-        """Start one."""
+        """Start one process."""
         child = Child(name, command, folder, self.environment, self._folder / f"{name}.log")
         self.children[name] = child
         child.start()

@@ -16,22 +16,22 @@ from torch import Tensor
 from simulator.core.registry import PartSettings
 from simulator.mixers.gossip import Gossip
 from simulator.models.small import MLP
-from simulator.testing.network import Network, random_data, seeded, sgd
+from simulator.testing.network import SteppedNetwork, random_data, seeded, sgd
 from topologies import Topology
 
 ROUNDS = 6
 MODEL = seeded(lambda: MLP(MLP.Config(hidden=(7,))).build((8, 8, 1), 3))
 DATA = [random_data(public=16, seed=node) for node in range(4)]
 
-Build = Callable[[], Network]
+Build = Callable[[], SteppedNetwork]
 
 
-def ring(nodes: int = 4, **options: Any) -> Network:
-    """Nodes on a ring (two: a pair), with random images, labels and public images; ``options`` as of `Network`."""
+def ring(nodes: int = 4, **options: Any) -> SteppedNetwork:
+    """Nodes on a ring (two: a pair), with random images, labels and public images; see `SteppedNetwork`."""
     options = {"mixer": lambda: Gossip(Gossip.Config()), **options}
     training = sgd(0.3, batch_size=8, local_steps=2)
     topology = Topology.build("ring" if nodes > 2 else "complete", nodes)
-    return Network(topology, MODEL, DATA[:nodes], training, rounds=ROUNDS, **options)
+    return SteppedNetwork(topology, MODEL, DATA[:nodes], training, rounds=ROUNDS, **options)
 
 
 def keeps_only_its_config(part: Callable[[Any], Any], config: PartSettings) -> None:
@@ -58,7 +58,7 @@ class Straight:
     end: list[dict[str, Tensor]]
 
     @classmethod
-    def of(cls, network: Network) -> Straight:
+    def of(cls, network: SteppedNetwork) -> Straight:
         """Run a fresh ``network``."""
         path = network.run(ROUNDS)
         return cls(path, pickle.loads(pickle.dumps(network.states())))

@@ -15,7 +15,7 @@ from simulator.core.seeding import generator
 from simulator.testing import laws
 from simulator.testing.declared import neutral_settings, rows_are_independent
 from simulator.testing.given import class_and_settings
-from simulator.testing.network import Network
+from simulator.testing.network import SteppedNetwork
 
 
 def check_method(method: Any, config: PartSettings | None = None) -> None:
@@ -34,7 +34,7 @@ def check_method(method: Any, config: PartSettings | None = None) -> None:
     laws.settings_can_be_written_out(config)
     neutral_settings_change_nothing(part, config.name)
 
-    def build() -> Network:
+    def build() -> SteppedNetwork:
         return laws.ring(methods=lambda node: [part(config)])
 
     laws.hold_alike(build)

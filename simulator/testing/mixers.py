@@ -13,7 +13,7 @@ from simulator.core.registry import PartSettings
 from simulator.core.samples import Batch
 from simulator.testing import laws
 from simulator.testing.given import class_and_settings
-from simulator.testing.network import Network
+from simulator.testing.network import SteppedNetwork
 
 
 def check_mixer(mixer: Any, config: PartSettings | None = None) -> None:
@@ -33,7 +33,7 @@ def check_mixer(mixer: Any, config: PartSettings | None = None) -> None:
 
     nodes = 2 if part.traits(config).pairwise else 4
 
-    def build() -> Network:
+    def build() -> SteppedNetwork:
         return laws.ring(nodes, mixer=lambda: part(config))
 
     laws.hold_alike(build)

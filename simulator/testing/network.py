@@ -23,7 +23,7 @@ from topologies import Network as LinksOverTime
 from topologies import Topology
 
 
-class Network:
+class SteppedNetwork:
     """All nodes of a topology; the messages of a round are delivered in an order of one's choice.
 
     Args:

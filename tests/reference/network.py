@@ -11,7 +11,8 @@ from simulator.core.flat_module import FlatModule
 from simulator.core.method import Method
 from simulator.core.node import Node
 from simulator.core.training import TrainingSettings
-from simulator.testing.network import Network, random_data, seeded, sgd
+from simulator.testing.network import SteppedNetwork as Network
+from simulator.testing.network import random_data, seeded, sgd
 from topologies import Topology
 
 __all__ = ["Existing", "Network", "Point", "Quadratic", "quadratics", "random_data", "seeded", "sgd"]

@@ -81,7 +81,7 @@ class NoCompression:
         return {"choco.values": vector}
 
     def parts(self, like: Tensor) -> Mapping[str, Declared]:
-        """The vector."""
+        """The vector that was sent as it is."""
         return {"choco.values": Declared.like(like)}
 
     def objection(self, parts: Mapping[str, Tensor]) -> str | None:

@@ -30,7 +30,7 @@ class TopK:
         return {"choco.indices": indices, "choco.values": Declared(like.dtype, (k,))}
 
     def objection(self, parts: Mapping[str, Tensor]) -> str | None:
-        """Indices ascend."""
+        """That indices do not ascend, which is no code of this kind; None where they do."""
         return None if bool((parts["choco.indices"].diff() > 0).all()) else "names coordinates twice or out of order"
 
     def restore(self, parts: Mapping[str, Tensor], like: Tensor) -> Tensor:

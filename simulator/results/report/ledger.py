@@ -31,7 +31,7 @@ class TrafficCount:
 
     @classmethod
     def of(cls, messages: Iterable[Mapping[str, Any]]) -> TrafficCount:
-        """Count ``messages``."""
+        """The traffic of ``messages``, counted."""
         ledger = cls()
         for message in messages:
             ledger.add(message)
