@@ -1,7 +1,9 @@
 """Drawings: valid, repeatable SVG that shows what it should."""
 
+import os
 import subprocess
 import sys
+from threading import Thread
 from xml.etree import ElementTree
 
 import numpy as np
@@ -81,3 +83,15 @@ topologies.draw(topologies.Topology.build("ring", 3))
 assert "matplotlib" in sys.modules and "matplotlib.pyplot" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_picture_goes_through_a_pipe_that_is_there(tmp_path):
+    """What stands at the path is written to, and not replaced by a file."""
+    pipe, read = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    drawn = draw(Topology.build("ring", 4), pipe)
+    reader.join(timeout=60)
+    assert read == [drawn]
+    assert pipe.is_fifo()

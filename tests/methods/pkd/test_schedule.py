@@ -56,3 +56,10 @@ def test_each_teacher_has_one_turn_and_all_but_the_last_the_same(start, length, 
 def test_schedules_that_do_not_fit_are_refused(settings, problem):
     with pytest.raises(InputError, match=problem):
         clips(methods=[PKD | settings])
+
+
+@pytest.mark.parametrize("between", [[], [{"name": "trajectories"}]])
+def test_a_method_after_it_that_changes_the_gradient_is_refused(between):
+    """Next to it, or with one between."""
+    with pytest.raises(InputError, match=r"quasi_global_momentum after it changes the gradient"):
+        clips(methods=[PKD, *between, {"name": "quasi_global_momentum"}])
