@@ -119,7 +119,6 @@ REFUSED = [
     ({"graph": "ring"}, "nodes", "The ring graph needs nodes"),
     ({"graph": "ring", "nodes": 0}, "nodes", "cannot have 0 nodes"),
     ({"graph": "ring", "nodes": "8"}, "nodes", "nodes is '8', which is not of type int"),
-    ({"graph": "torus", "nodes": 8, "rows": True}, "rows", "rows is True, which is not of type"),
     ({"graph": "ring", "nodes": 8, "rows": 2}, "rows", "The ring graph has no option 'rows'"),
     ({"graph": "torus", "nodes": 8, "row": 2}, "row", "Did you mean 'rows'"),
     ({"graph": "torus", "nodes": 0}, "nodes", "cannot have 0 nodes"),

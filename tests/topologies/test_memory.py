@@ -1,8 +1,10 @@
 """Networks that cannot fit into memory are refused before anything is made."""
 
+import networkx as nx
 import pytest
 
 from topologies import Topology, TopologyError, memory
+from topologies.unions import side_by_side
 
 
 @pytest.mark.parametrize(
@@ -33,3 +35,10 @@ def test_the_estimate_of_100_000_nodes(monkeypatch):
 def test_yes_is_no_number():
     with pytest.raises(TopologyError, match="rows is True"):
         Topology.build("torus", 4, rows=True)
+
+
+def test_as_many_copies_of_a_graph_as_do_not_fit_are_refused(monkeypatch):
+    """A hundred times a hundred nodes, and not a hundred and a hundred more."""
+    monkeypatch.setattr(memory, "physical_memory", lambda: 2**30)
+    with pytest.raises(TopologyError, match=r"this machine has 1\.0 GiB"):
+        side_by_side(nx.cycle_graph(100), 100)
