@@ -18,7 +18,7 @@ from auditing.early_exit.report import section
 from auditing.finite import check_finite
 from simulator.core.errors import Problem, did_you_mean
 from simulator.core.flat_module import FlatModule
-from simulator.core.model import MODELS
+from simulator.core.model_registry import MODELS
 from simulator.core.multi_exit import MultiExit, exit_logits, multi_exit
 from simulator.core.node import Node
 from simulator.core.registry import PartSettings

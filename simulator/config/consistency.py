@@ -12,7 +12,7 @@ from simulator.config.yaml_file import Location
 from simulator.core.errors import InputError, Problem
 from simulator.core.method import METHODS, traits_of
 from simulator.core.mixer import MIXERS
-from simulator.core.model import MODELS
+from simulator.core.model_registry import MODELS
 from simulator.core.traits import NEEDS
 from simulator.data.label_noise import LabelNoise
 from topologies import Network, TopologyError

@@ -9,7 +9,7 @@ from simulator.config.yaml_file import Location
 from simulator.core.backend import BACKENDS
 from simulator.core.method import METHODS
 from simulator.core.mixer import MIXERS
-from simulator.core.model import MODELS
+from simulator.core.model_registry import MODELS
 from simulator.core.registry import PartSettings, Registry
 from simulator.data.dataset import DATASETS
 from simulator.data.label_noise import LABEL_NOISE

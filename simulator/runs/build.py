@@ -19,7 +19,7 @@ from simulator.core.errors import InputError
 from simulator.core.flat_module import FlatModule, check_trainable_by_gossip
 from simulator.core.method import METHODS, traits_of
 from simulator.core.mixer import MIXERS
-from simulator.core.model import MODELS
+from simulator.core.model_registry import MODELS
 from simulator.core.model_size import built, check_room_for_models
 from simulator.core.node import Node, Place, SharedSettings
 from simulator.core.observer import Observer, RunInfo

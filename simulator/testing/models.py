@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from simulator.core.flat_module import check_trainable_by_gossip
-from simulator.core.model import MODELS
+from simulator.core.model_registry import MODELS
 from simulator.core.multi_exit import MultiExit
 from simulator.core.registry import PartSettings
 from simulator.core.samples import Channel

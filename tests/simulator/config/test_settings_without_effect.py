@@ -10,7 +10,7 @@ from simulator.core.backend import BACKENDS
 from simulator.core.errors import InputError
 from simulator.core.method import METHODS
 from simulator.core.mixer import MIXERS
-from simulator.core.model import MODELS
+from simulator.core.model_registry import MODELS
 from simulator.core.registry import Part
 from simulator.data.dataset import DATASETS
 from simulator.data.partition import PARTITIONS

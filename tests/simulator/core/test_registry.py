@@ -5,7 +5,7 @@ import pytest
 from simulator.core.errors import InputError
 from simulator.core.method import METHODS, Method
 from simulator.core.mixer import MIXERS
-from simulator.core.model import MODELS
+from simulator.core.model_registry import MODELS
 from simulator.core.registry import PartSettings, Registry
 from simulator.mixers.gossip import Gossip
 

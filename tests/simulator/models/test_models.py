@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from simulator.core.errors import InputError
 from simulator.core.flat_module import check_trainable_by_gossip
-from simulator.core.model import MODELS
+from simulator.core.model_registry import MODELS
 from simulator.models.resnet import EvoNormS0, ResNet20
 from simulator.models.small import CNN, MLP
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from simulator.core.model import MODELS, Model
+from simulator.core.model import Model
+from simulator.core.model_registry import MODELS
 from simulator.data.dataset import Dataset, ImageData
 from simulator.testing import check_dataset, check_model
 
