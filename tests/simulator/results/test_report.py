@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from html import unescape
 from io import BytesIO
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from reference import experiments
 import simulator
 from simulator.core.report import BarChart, HeatMap, ImageGrid, LineChart, Section, Table
 from simulator.results.formatting import MISSING
-from simulator.results.report import chapters, write_report
+from simulator.results.report import chapters, curves, write_report
 from simulator.results.report.charts import chart_picture
 from simulator.results.run_directory import RunDirectory
 
@@ -327,3 +328,13 @@ def test_no_spectral_gap_is_told_where_rounds_differ(
 
     assert facts["spectral gap"] == "none: the mixing matrix is not the same in every round"
     assert "rounds to halve disagreement" not in facts
+
+
+def test_all_accuracies_are_drawn_in_percent(monkeypatch):
+    """Those of the nodes, of the consensus model, and of always answering the most common class."""
+    monkeypatch.setattr(curves, "lines", lambda name, chart, band: (chart, band))
+    run = SimpleNamespace(network_series=lambda name: (np.array([0, 2]), np.array([0.25, 0.5])))
+    chart, band = next(curves.curves(run))
+    assert set(chart.series) == {"nodes' mean", "consensus model", "majority class"}
+    assert all(values.tolist() == [25, 50] for _, values in chart.series.values())
+    assert band.low.tolist() == band.high.tolist() == [25, 50]
