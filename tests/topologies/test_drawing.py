@@ -89,7 +89,7 @@ def test_a_picture_goes_through_a_pipe_that_is_there(tmp_path):
     """What stands at the path is written to, and not replaced by a file."""
     pipe, read = tmp_path / "pipe", []
     os.mkfifo(pipe)
-    reader = Thread(target=lambda: read.append(pipe.read_text()))
+    reader = Thread(target=lambda: read.append(pipe.read_text()), daemon=True)
     reader.start()
     drawn = draw(Topology.build("ring", 4), pipe)
     reader.join(timeout=60)
