@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -68,18 +68,6 @@ def did_you_mean(name: str, known: Sequence[str], noun: str) -> str:
     close = get_close_matches(name, known, n=1, cutoff=0.5)
     guess = f"Did you mean '{close[0]}'? " if close else ""
     return f"{guess}Known {noun}: {', '.join(sorted(known)) or 'none'}."
-
-
-def check_known(option: str, names: Sequence[str], known: Iterable[str]) -> None:
-    """Refuse the first of ``names``, given to a command's ``option``, that is not ``known``.
-
-    Raises:
-        InputError: with the nearest known name.
-    """
-    choices = list(known)
-    for name in names:
-        if name not in choices:
-            raise wrong(option, f"unknown name '{name}'.", did_you_mean(name, choices, f"{option.removeprefix('--')}s"))
 
 
 def _join(outer: str, inner: str) -> str:
