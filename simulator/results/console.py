@@ -72,10 +72,10 @@ class Console(Observer):
 
     def sent(self, round: int, messages: Sequence[Envelope]) -> None:
         """Advance the bar; the next refresh shows it."""
-        self._done = round + 1
+        self._done = round
 
     def evaluated(self, round: int, metrics: Sequence[Metric], speed: Speed) -> None:
-        """One more row."""
+        """Add a row to the table, or print a line where there is no terminal."""
         self._done = round
         if round == 0:
             self._restart_clock()  # building up and the first evaluation say nothing of the rounds to come

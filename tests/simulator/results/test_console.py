@@ -54,7 +54,7 @@ def test_one_plain_line_an_evaluation() -> None:
     console.started(info())
     clock.now = 30.0
     console.evaluated(0, metrics(0), Speed(0, 0.0, 0, 0, 2, 2))
-    console.sent(0, [])
+    console.sent(1, [])
     clock.now = 35.0
     console.evaluated(10, metrics(10), Speed(10, 0.5, 10, 600, 1, 2))
     clock.now = 100.0
@@ -112,7 +112,7 @@ def test_live_table_shows_the_last_evaluations_and_a_bar_that_moves_between_them
     for round in range(0, 50, 2):
         clock.now += 2.0
         console.evaluated(round, metrics(round), Speed(round, 1.0, 2, 10, 1, 1))
-    console.sent(59, [])
+    console.sent(60, [])
     console.finished("interrupted")
     last = out.getvalue()[out.getvalue().rindex("accuracy [worst, best]") :]
     shown = [int(line.split()[0]) for line in last.splitlines() if "25.0%" in line]
@@ -126,7 +126,7 @@ def test_live_table_shows_the_last_evaluations_and_a_bar_that_moves_between_them
 def test_after_a_loss_the_time_left_counts_from_there() -> None:
     console, out, clock = plain()
     console.started(info())
-    console.sent(49, [])
+    console.sent(50, [])
     clock.now = 50.0
     console.recovered(40, "killed")
     clock.now = 60.0

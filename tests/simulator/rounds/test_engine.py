@@ -7,6 +7,7 @@ import subprocess
 import sys
 from math import cos, pi
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from simulator.core.run_schedule import RunSchedule
 from simulator.core.seeding import torch_seed
 from simulator.core.traits import Traits
 from simulator.results.checkpoint import Checkpoints
+from simulator.results.console import Console
 from simulator.results.recorder import Recorder
 from simulator.results.run_directory import RunDirectory
 from simulator.rounds.engine import Engine
@@ -459,3 +461,17 @@ class TestAnEarlyEnd:
 
         assert {node.round for node in done.nodes} == {9}
         assert "ended_early" not in done.directory.read_json("provenance.json")
+
+
+def test_observers_and_the_live_table_count_rounds_from_1(tmp_path):
+    class Watching(Console):
+        """Keeps which round is told, and how many the table then takes for done."""
+
+        told: ClassVar[list[tuple[int, int]]] = []
+
+        def sent(self, round, messages):
+            super().sent(round, messages)
+            self.told.append((round, self._done))
+
+    run(small(rounds=3), tmp_path, [Watching()])
+    assert Watching.told == [(1, 1), (2, 2), (3, 3)]
