@@ -13,12 +13,12 @@ from simulator.core.declaration import Declared
 from simulator.core.errors import Problem
 from simulator.core.message import Message
 from simulator.core.method import METHODS, Method
+from simulator.core.mixer import MIXERS
 from simulator.core.node import Node
 from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings
 from simulator.core.samples import Batch
 from simulator.core.traits import Traits
-from simulator.mixers.gossip import Gossip
 from simulator.training.hooks import overrides
 
 PART = "ngc.gradient"
@@ -59,7 +59,7 @@ class NeighbourhoodGradientClustering(Method):
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
         """Models must be sent before the one local step, and all gradients be of the same loss."""
-        if not isinstance(plan.mixer, Gossip.Config) or plan.mixer.order != "combine_then_adapt":
+        if not MIXERS.load(plan.mixer.name).traits(plan.mixer).sends_early:
             what = "neighbours take gradients at the models that a round begins with, and these are sent after it."
             yield Problem("", what, "Set mixer: {name: gossip, order: combine_then_adapt}.")
         if plan.training.local_steps != 1 or plan.steps_differ:

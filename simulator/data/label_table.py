@@ -44,7 +44,7 @@ class LabelTable:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """One a class."""
+        """The name of each class: its label in the file; nothing where labels were classes already."""
         return () if self.labels is None else tuple(map(str, self.labels.tolist()))
 
     def classes(self, labels: NDArray[Any]) -> NDArray[Any]:

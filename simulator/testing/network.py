@@ -125,7 +125,7 @@ class SteppedNetwork:
         return np.stack(path)
 
     def states(self) -> list[dict[str, Tensor]]:
-        """Of all nodes."""
+        """The states of all nodes, to be given to `load`."""
         return [node.state_dict() for node in self.nodes]
 
     def load(self, states: Sequence[dict[str, Tensor]]) -> None:
