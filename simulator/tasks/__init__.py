@@ -1,0 +1,1 @@
+"""What networks are trained for: the tasks that come with the simulator."""
