@@ -57,19 +57,20 @@ class Evaluation:
     """One node, measured.
 
     Attributes:
-        accuracy: on the test set, and ``loss`` likewise.
+        scores: on the test set, by name; see `simulator.core.task.Task.metrics`.
         training_loss: the mean since the last evaluation; None before the first step, and of variants.
         parameters: float [parameters], on the CPU.
         by_methods: what its methods measured, by name.
         variants: changed copies of the model, by the name of the method that made them.
+        buffers: float [running], the model's running statistics, on the CPU; None where it has none.
     """
 
-    accuracy: float
-    loss: float
+    scores: Mapping[str, float]
     training_loss: float | None
     parameters: Tensor
     by_methods: Mapping[str, float] = field(default_factory=dict)
     variants: Mapping[str, Evaluation] = field(default_factory=dict)
+    buffers: Tensor | None = None
 
 
 @dataclass

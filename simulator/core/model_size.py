@@ -14,7 +14,7 @@ ADVICE = "Make the network smaller, or take fewer nodes."
 
 
 def check_room_for_models(build: Callable[[], nn.Module], nodes: int, itemsize: int) -> None:
-    """Check that the parameters of all nodes fit into this machine's memory.
+    """Check that the trained parameters of all nodes fit into this machine's memory.
 
     The network is built without memory, on PyTorch's device "meta"; one that cannot be is left to fail by itself.
 
@@ -28,7 +28,7 @@ def check_room_for_models(build: Callable[[], nn.Module], nodes: int, itemsize: 
     """
     try:
         with torch.device("meta"):
-            parameters = sum(each.numel() for each in built(build).parameters())
+            parameters = sum(each.numel() for each in built(build).parameters() if each.requires_grad)
     except InputError:
         raise
     except Exception:  # what a stranger's network may not be able to do on that device

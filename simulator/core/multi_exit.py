@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from simulator.core.flat_module import EVALUATION_BATCH, FlatModule
-from simulator.core.samples import Normalizer, Samples
+from simulator.core.normalizer import Normalizer
+from simulator.core.samples import Samples
 
 
 class MultiExit(nn.Module, ABC):

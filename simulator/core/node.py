@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
+from simulator.core.arrays import called
+from simulator.core.buffers.layout import Buffers
 from simulator.core.errors import RunError
 from simulator.core.flat_module import FlatModule
 from simulator.core.method import Method
@@ -79,7 +80,8 @@ class Node:
         receivers: ids of the neighbours that it sends to, ascending.
         active: whether it takes part in the round.
         metrics, artifacts, recordings: what it has to report, until a worker fetches it.
-        parameters: float [parameters], the node's model as one flat vector.
+        parameters: float [parameters], what is trained of the node's model, as one flat vector.
+        buffers: the state that its network keeps beside them, such as running statistics; None where it keeps none.
         finished: how many rounds are.
         under_way: whether one more has begun.
         learning_rate: of the current round.
@@ -96,6 +98,7 @@ class Node:
         parameters: Tensor,
         mixer: Mixer,
         methods: Sequence[Method],
+        buffers: Buffers | None = None,
     ) -> None:
         self.id = place.id
         self.seed, self.num_nodes, self.rounds = shared.seed, shared.nodes, shared.rounds
@@ -103,7 +106,7 @@ class Node:
         self.training = shared.training
         self.mixer, self.methods = mixer, list(methods)
         self.traits = [method.traits(method.config) for method in self.methods]
-        self.data, self.parameters = self._own(data), parameters
+        self.data, self.parameters, self.buffers = self._own(data), parameters, buffers
         self.stand(place)
         self.training_set = TrainingSet(self.data, shared.augment, parameters.dtype)
         self.momentum = torch.zeros_like(parameters) if self.training.optimizer.momentum else None
@@ -150,7 +153,7 @@ class Node:
         """The network, holding this node's parameters."""
         if self._module is None:
             raise RuntimeError("a node has a model only while a worker lends it one: inside the hooks")
-        self._module.bind(self.parameters)
+        self._module.bind(self.parameters, self.buffers)
         return self._module
 
     @property
@@ -175,17 +178,28 @@ class Node:
         return coming or self.training_set.next_batch(self.training.batch_size, self.rng, augment_rng)
 
     def gradient_at(self, parameters: Tensor, batch: Batch) -> Tensor:
-        """float [parameters]: the gradient of the mean cross-entropy of ``batch`` there, without weight decay."""
+        """float [parameters]: the gradient of the mean loss of ``batch`` there, without weight decay.
+
+        The node's running statistics do not move.
+        """
         module = self.model
-        module.bind(parameters)
-        with module.autocast():
-            logits: Tensor = module.module(batch.images)
-        module.differentiate(cross_entropy(logits.to(module.dtype), batch.targets))
+        with self.drawing("network.elsewhere"), module.autocast():
+            module.bind(parameters, self.buffers and self.buffers.clone())
+            outputs = called(module.module, batch.inputs)
+        module.differentiate(self.data.task.losses(outputs.to(module.dtype), batch.targets).mean())
         return module.gradient.clone()
 
-    def logits(self, samples: Samples) -> Tensor:
-        """float [N, classes] of the node's current model, in evaluation mode, in the samples' own order."""
-        return self.model.logits(samples, self.data.normalizer)
+    def drawing(self, purpose: str) -> AbstractContextManager[None]:
+        """Let the network draw the node's own random numbers within the block, if it draws any while it is trained."""
+        module = self.model
+        return module.drawing(self.rng(purpose)) if module.is_random else nullcontext()
+
+    def outputs(self, samples: Samples) -> Tensor:
+        """float [N, ...] of the node's current model, in evaluation mode, in the samples' own order.
+
+        Of classes they are logits, [N, classes].
+        """
+        return self.model.outputs(samples, self.data.preparation)
 
     def rng(self, purpose: str, round: int | None = None) -> np.random.Generator:
         """Random numbers for one purpose in one round (default: the current one); the same whenever asked."""
@@ -245,6 +259,8 @@ class Node:
         }
         if self.momentum is not None:
             state["momentum"] = self.momentum
+        if self.buffers is not None:
+            state |= {"buffers": self.buffers.running, "counters": self.buffers.counters}
         state |= nested(self._owners())
         return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in state.items()}
 
@@ -265,6 +281,9 @@ class Node:
         self._loss_sum, self._loss_rounds = float(state["loss"][0]), int(state["loss"][1])
         if self.momentum is not None:
             self.momentum.copy_(state["momentum"])
+        if self.buffers is not None:
+            self.buffers.running.copy_(state["buffers"])
+            self.buffers.counters.copy_(state["counters"])
         load_nested(self._owners(), {name: tensor.to(self.parameters.device) for name, tensor in state.items()})
 
     def stand(self, place: Place) -> None:
@@ -298,7 +317,7 @@ class Node:
         """``data`` as the node's network sees it."""
         transforms = [method.input_transform(self.number) for method in self.methods]
         for transform in filter(None, transforms):
-            data = replace(data, normalizer=replace(data.normalizer, transform=transform))
+            data = replace(data, preparation=replace(data.normalizer, transform=transform))
         return data
 
     def _owners(self) -> Iterator[tuple[str, Stateful]]:

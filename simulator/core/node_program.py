@@ -7,6 +7,7 @@ from math import isfinite
 
 from torch import Tensor
 
+from simulator.core.buffers.exchange import StatisticsExchange
 from simulator.core.declaration import Declared, misfit
 from simulator.core.errors import RunError, diverged
 from simulator.core.message import Message
@@ -36,6 +37,7 @@ class NodeProgram:
         self._mixing = 1 if traits.sends_early else self.exchanges
         self._heard: Sequence[Message] = ()
         self._draft: Draft | None = None
+        self._statistics = StatisticsExchange(node) if node.buffers and node.buffers.settings.ever_travel else None
 
     def begin(self, place: Place | None = None) -> None:
         """Begin a round; ``place`` holds from now on. Exchanges and training follow at nodes that are active."""
@@ -43,6 +45,8 @@ class NodeProgram:
         if place is not None:
             node.stand(place)
         node.under_way = True
+        if node.buffers is not None:
+            node.buffers.fixed = node.buffers.settings.fixed_in(node.round)
         self._draft = Draft(node, node.unrecorded) if node.round in node.recorded else None
         self._heard = ()
         if not node.active:
@@ -69,6 +73,8 @@ class NodeProgram:
         """The messages of ``exchange``, one a neighbour; ``place`` holds from now on."""
         if place is not None:
             self.node.stand(place)
+        if self._statistics:
+            self._statistics.prepare()
         messages = [self._message(to, exchange) for to in self.node.receivers]
         sent = [message for message in messages if message.parts]  # between nodes kept apart there may be none
         if self._draft is not None:
@@ -81,6 +87,8 @@ class NodeProgram:
         if exchange == self._mixing:
             self._heard = messages
         node.mixer.early_incoming(node, exchange, messages)
+        if self._statistics and self._pairwise:
+            self._statistics.answer(messages)
         for method in node.methods:
             method.early_incoming(node, exchange, messages)
 
@@ -106,6 +114,8 @@ class NodeProgram:
         node, number = self.node, self.node.number_of(sender)
         mixes = self._carries_models(exchange) and node.mixes_with(receiver if sender == node.id else sender)
         parts = dict(node.mixer.parts(node, number, round)) if mixes else {}
+        if mixes and self._statistics:
+            parts |= self._statistics.parts(round)
         for method in node.methods:
             early = exchange < self.exchanges
             parts |= method.early_parts(node, number, round, exchange) if early else method.parts(node, number, round)
@@ -116,6 +126,8 @@ class NodeProgram:
         node = self.node
         mixes = self._carries_models(message.exchange) and node.mixes_with(message.sender)
         owners: Sequence[Mixer | Method] = [node.mixer, *node.methods] if mixes else node.methods
+        if self._statistics and (wrong := self._statistics.objection(message)):
+            return wrong
         return next(filter(None, (owner.objection(node, message) for owner in owners)), None)
 
     def finalize(self) -> None:
@@ -138,7 +150,10 @@ class NodeProgram:
         for method in reversed(node.methods):
             messages = [method.incoming(node, message) for message in messages]
         carrying = messages if self._mixing == self.exchanges else self._heard
-        node.mixer.mix(node, [message for message in carrying if message.sender not in node.apart])
+        mixing = [message for message in carrying if message.sender not in node.apart]
+        node.mixer.mix(node, mixing)
+        if self._statistics:
+            self._statistics.mix(mixing)
         for method in reversed(node.methods):
             method.after_mixing(node)
 
@@ -148,7 +163,10 @@ class NodeProgram:
 
     def _message(self, to: int, exchange: int) -> Message:
         node, mixes = self.node, self._carries_models(exchange) and to not in self.node.apart
-        message = Message(node.id, to, node.round, dict(node.mixer.outgoing(node, to)) if mixes else {}, exchange)
+        parts = dict(node.mixer.outgoing(node, to)) if mixes else {}
+        if mixes and self._statistics:
+            parts |= self._statistics.outgoing()
+        message = Message(node.id, to, node.round, parts, exchange)
         for method in node.methods:
             early = exchange < self.exchanges
             message = method.early_outgoing(node, message) if early else method.outgoing(node, message)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from simulator.core.errors import wrong
 
+PACKAGE = "package:"
 _ADVICE = "Correct the path."
 
 
@@ -27,4 +29,24 @@ def located(path: Path, root: Path | None = None, where: str = "path") -> Path:
     except OSError as error:
         shown = str(path) if len(str(path)) <= 80 else f"{str(path)[:77]}..."
         raise wrong(where, f"{shown} cannot be used: {error.strerror}.", _ADVICE) from error
+    return full
+
+
+def place(path: Path, root: Path | None = None, where: str = "path", below: str = "data.root") -> Path:
+    """``path``, absolute or below ``root``, or below a package that is installed: ``package:NAME/FOLDER/FILE``.
+
+    Raises:
+        InputError: there is nothing, or no such package; placed under ``where``. The advice calls the root ``below``.
+    """
+    if str(path).startswith(PACKAGE):
+        name, *inside = str(path).removeprefix(PACKAGE).split("/")
+        spec = find_spec(name) if name.isidentifier() else None
+        if spec is None or not spec.submodule_search_locations:
+            raise wrong(where, f"there is no package '{name}'.", f"Install it: pip install {name.replace('_', '-')}")
+        full = Path(spec.submodule_search_locations[0]).joinpath(*inside)
+    else:
+        full = located(path, root, where)
+    if not full.exists():
+        what = f"there is no file or folder {full}."
+        raise wrong(where, what, f"Give an absolute path, one relative to {below}, or package:NAME/FILE.")
     return full

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Sequence
 from functools import cache
 from inspect import Parameter
+from math import prod
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, create_model
@@ -16,9 +16,10 @@ from simulator.core.errors import wrong
 from simulator.core.model import Model
 from simulator.core.multi_exit import MultiExit
 from simulator.core.registry import PartSettings
-from simulator.core.samples import Channel
+from simulator.core.specification import InputSpec, OutputSpec
 
-FROM_DATA = ("classes", "num_classes", "shape")  # parameters that the data decides
+# Parameters that the data decide:
+FROM_DATA = ("classes", "num_classes", "outputs", "shape", "features", "vocabulary", "length", "parts")
 PLAIN = (bool, int, float, str, type(None))
 
 
@@ -35,15 +36,25 @@ class NetworkSettings(PartSettings):
 class NetworkModel(Model):
     """Builds a network by calling its class with the settings of its block and, if it asks for them, with the data's.
 
-    A parameter called ``classes`` or ``num_classes`` is given the number of outputs, ``shape`` the (height, width,
-    channels) of the images. The network sees images as float [B, channels, height, width] and returns [B, classes].
+    A parameter called ``outputs``, ``classes`` or ``num_classes`` is given the number of outputs, ``shape`` the shape
+    of one sample, which is (height, width, channels) of an image, ``features`` how many numbers a sample has in all,
+    ``vocabulary`` and ``length`` how many tokens there are and how many a sample has, ``parts`` the shapes of several
+    arrays by name. The network sees images as float [B, channels, height, width], and several arrays as arguments by
+    their names; it returns [B, outputs], of tokens [B, length, outputs].
     """
 
     network: ClassVar[type[nn.Module]]
 
-    def build(self, shape: tuple[int, int, int], classes: int, channels: Sequence[Channel] = ()) -> nn.Module:
+    def build(self, inputs: InputSpec, outputs: OutputSpec) -> nn.Module:
         """The network that the user's class makes."""
-        known = {"classes": classes, "num_classes": classes, "shape": shape}
+        known = {
+            **dict.fromkeys(("classes", "num_classes", "outputs"), outputs.width),
+            "shape": inputs.shape,
+            "features": prod(inputs.shape),
+            "vocabulary": inputs.vocabulary,
+            "length": inputs.shape[0] if inputs.shape else 0,
+            "parts": inputs.parts,
+        }
         asked = {name: known[name] for name in FROM_DATA if name in inspect.signature(self.network).parameters}
         return self.network(**{key: value for key, value in self.config if key != "name"}, **asked)
 

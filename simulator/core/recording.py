@@ -21,6 +21,7 @@ class Recording(NamedTuple):
 
         start, mixed       float [parameters], its model when the round began, and after mixing; absent where the
                            experiment leaves them out
+        start_buffers, mixed_buffers    float [running], the running statistics of these, where the network keeps any
         receivers          int64 [k], whom it sent to; none where it was away
         sent/<part>        a part of its messages, as it left
         shown              float [parameters], its model as receivers know it, where that is not the part "parameters"
@@ -64,6 +65,8 @@ class Draft:
     def _model(self, name: str, node: Node) -> None:
         if name not in self._without:
             self._tensors[name] = _copied(node.parameters)
+            if node.buffers is not None:
+                self._tensors[f"{name}_buffers"] = _copied(node.buffers.running)
 
     def _keep(self, name: str, tensors: Mapping[int, Tensor]) -> None:
         first, *others = tensors.values()

@@ -1,37 +1,25 @@
-"""Images by reference: shared uint8 arrays, and the rows of them that belong to one set.
+"""Samples by reference: shared arrays, and the rows of them that belong to one set.
 
-Images stay uint8 [N, height, width, channels] until a batch is taken: a quarter of the memory of floats, and the
-batch comes out in the channels-last layout that convolutions want.
+Inputs stay as compact as they are stored until a batch is taken: images as uint8 [N, height, width, channels] are a
+quarter of the memory of floats, and come out in the channels-last layout that convolutions want.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from simulator.core.input_transform import InputTransform
-
-
-@dataclass(frozen=True)
-class Channel:
-    """What one channel holds, where images are more than a gray or RGB picture.
-
-    Attributes:
-        group: the kind of picture that it is part of, for example "residual"; a group's channels are neighbours.
-        picture: which of the group's pictures, from 0 on.
-        zero: the value that stands for nothing: 0 for black, 128 for channels whose values have a sign.
-        horizontal: whether it holds displacements to the right, which turn their sign in a mirror image.
-    """
-
-    group: str
-    picture: int = 0
-    zero: int = 0
-    horizontal: bool = False
+from simulator.core.arrays import Arrays, count, leaves, taken
+from simulator.core.channel import Channel
+from simulator.core.normalizer import Normalizer
+from simulator.core.offers import offered
+from simulator.core.preparation import Preparation
+from simulator.core.specification import InputSpec, OutputSpec
+from simulator.core.task import Task
 
 
 @dataclass(frozen=True)
@@ -39,72 +27,47 @@ class Samples:
     """The rows ``index`` of shared arrays.
 
     Attributes:
-        images: uint8 [M, height, width, channels], shared by every set that refers to it.
-        labels: int64 [M], or None where the set is unlabelled.
+        inputs: one array or several by name, M samples first, shared by every set that refers to it; images are uint8
+            [M, height, width, channels].
+        targets: [M, ...] as the task says, classes int64 [M]; None where the set is unlabelled.
         index: int64 [N], the rows that belong to this set; on the CPU wherever the arrays are.
     """
 
-    images: Tensor
-    labels: Tensor | None
+    inputs: Arrays
+    targets: Tensor | None
     index: Tensor
 
     def __len__(self) -> int:
         return len(self.index)
 
-    def images_at(self, positions: Tensor) -> Tensor:
-        """uint8 [B, height, width, channels] of the samples at ``positions`` (int64 [B], counted within this set)."""
-        return self.images[self._rows(positions)]
+    @property
+    def device(self) -> torch.device:
+        """Where the arrays are."""
+        return leaves(self.inputs)[0].device
 
-    def labels_at(self, positions: Tensor) -> Tensor:
-        """int64 [B] labels of the samples at ``positions``."""
-        if self.labels is None:
+    def inputs_at(self, positions: Tensor) -> Arrays:
+        """What is stored of the samples at ``positions`` (int64 [B], counted within this set)."""
+        return taken(self.inputs, self._rows(positions))
+
+    def images_at(self, positions: Tensor) -> Tensor:
+        """`inputs_at`, of what is one array: uint8 [B, height, width, channels] of images."""
+        found = self.inputs_at(positions)
+        if not isinstance(found, Tensor):
+            raise ValueError(f"these samples are several arrays: {', '.join(found)}")
+        return found
+
+    def targets_at(self, positions: Tensor) -> Tensor:
+        """[B, ...], the targets of the samples at ``positions``."""
+        if self.targets is None:
             raise ValueError("these samples have no labels")
-        return self.labels[self._rows(positions)]
+        return self.targets[self._rows(positions)]
 
     def _rows(self, positions: Tensor) -> Tensor:
-        return self.index[positions.to(self.index.device)].to(self.images.device)
+        return self.index[positions.to(self.index.device)].to(self.device)
 
     def subset(self, positions: Tensor) -> Samples:
         """The samples at ``positions`` as a set of its own, over the same arrays."""
-        return Samples(self.images, self.labels, self.index[positions.to(self.index.device)])
-
-
-@dataclass(frozen=True)
-class Normalizer:
-    """Turns uint8 images into model input: (T(image) / 255 - mean) / std, channel by channel.
-
-    Attributes:
-        mean: float [channels], of images scaled to [0, 1].
-        std: float [channels], likewise.
-        transform: T, what a node does to its images first; None: nothing.
-    """
-
-    mean: Tensor
-    std: Tensor
-    transform: InputTransform | None = None
-
-    def __call__(self, images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-        """uint8 [B, height, width, channels] to ``dtype`` [B, channels, height, width], channels-last in memory."""
-        scale, shift = self._affine
-        values = images.to(dtype)
-        values = self.transform(values) if self.transform else values
-        return values.mul_(scale.to(dtype)).add_(shift.to(dtype)).permute(0, 3, 1, 2)
-
-    def of_pixels(self, pixels: Tensor, *, smooth: bool = False) -> Tensor:
-        """The same of float pixels [B, height, width, channels] from 0 to 255, to be differentiated.
-
-        Args:
-            pixels: need not be whole numbers.
-            smooth: whether gradients go through the stand-in of the transform instead of the transform itself.
-        """
-        scale, shift = self._affine
-        if self.transform:
-            pixels = self.transform.smoothed(pixels) if smooth else self.transform(pixels)
-        return (pixels * scale.to(pixels) + shift.to(pixels)).permute(0, 3, 1, 2)
-
-    @cached_property
-    def _affine(self) -> tuple[Tensor, Tensor]:
-        return 1 / (255 * self.std), -self.mean / self.std
+        return replace(self, index=self.index[positions.to(self.index.device)])
 
 
 @dataclass(frozen=True)
@@ -128,11 +91,13 @@ class NodeData:
         train: private, labelled: what the node trains on.
         validation: private, labelled, never trained on: for calibration.
         held_out: private, labelled, never used by the node: the non-members of audits.
-        test: common to all nodes.
+        test: common to all nodes, or a share of the node's own.
         public: common to all nodes, unlabelled; None where the experiment has no public set.
-        normalizer: turns images into model input.
-        classes: number of classes.
-        channels: what each channel of an image holds; empty for gray and RGB pictures.
+        preparation: turns samples into model input.
+        inputs: what a network is given of each.
+        outputs: what has to come out of it, and what for.
+        own_test: private, labelled, never used by the node: what it is tested on beside, or instead of, the common test
+            set; None where it is not.
         verified: what the node knows to be labelled right; None where nothing was set aside for that.
         modalities: which one each node of the network holds, by its number; empty where all nodes hold all there are.
     """
@@ -142,11 +107,40 @@ class NodeData:
     held_out: Samples
     test: Samples
     public: Samples | None
-    normalizer: Normalizer
-    classes: int
-    channels: tuple[Channel, ...] = ()
+    preparation: Preparation
+    inputs: InputSpec
+    outputs: OutputSpec
+    own_test: Samples | None = None
     verified: VerifiedData | None = None
     modalities: tuple[str, ...] = ()
+
+    @property
+    def task(self) -> Task:
+        """What is predicted, and how predictions are judged."""
+        return self.outputs.task
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """What samples and task offer, by names in `simulator.core.traits.NEEDS`."""
+        one = self.train.inputs_at(torch.zeros(1, dtype=torch.int64))
+        return offered(self.inputs.kind, self.preparation(one), self.task)
+
+    @property
+    def classes(self) -> int:
+        """Number of classes; 0 where the task is no choice among classes."""
+        return self.outputs.classes
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """What each channel of an image holds; empty for gray and RGB pictures."""
+        return self.inputs.channels
+
+    @property
+    def normalizer(self) -> Normalizer:
+        """The preparation of images."""
+        if not isinstance(self.preparation, Normalizer):
+            raise TypeError(f"these samples are no images, but {self.inputs.kind}")
+        return self.preparation
 
 
 def moved(data: Sequence[NodeData], device: torch.device) -> list[NodeData]:
@@ -163,6 +157,8 @@ def moved(data: Sequence[NodeData], device: torch.device) -> list[NodeData]:
 
 def _rebuilt(part: Any, there: Callable[[Any], Any]) -> Any:
     """``part`` with every tensor, at any depth, from ``there``; only indices stay where they are drawn, on the CPU."""
+    if isinstance(part, Mapping):
+        return {name: there(value) for name, value in part.items()}
     if not is_dataclass(part) or isinstance(part, type):
         return part
     changes = {entry.name: there(getattr(part, entry.name)) for entry in fields(part) if entry.name != "index"}
@@ -174,14 +170,21 @@ class Batch:
     """One step's training data.
 
     Attributes:
-        images: float [B, channels, height, width].
-        targets: int64 [B] classes, or float [B, classes] soft labels.
+        inputs: as the network takes them: one array or several by name; of images float [B, channels, height, width].
+        targets: [B, ...] as the task says: int64 [B] classes, or float [B, classes] soft labels.
         positions: int64 [B], where each sample stands in the node's training set; private samples come first there.
     """
 
-    images: Tensor
+    inputs: Arrays
     targets: Tensor
     positions: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
 
     def __len__(self) -> int:
-        return len(self.images)
+        return count(self.inputs)
+
+    @property
+    def images(self) -> Tensor:
+        """The inputs, of what is one array: float [B, channels, height, width] of images."""
+        if not isinstance(self.inputs, Tensor):
+            raise ValueError(f"these inputs are several arrays: {', '.join(self.inputs)}")
+        return self.inputs

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from simulator.core.arrays import Arrays, together
 from simulator.core.samples import Batch, NodeData
 
 Augment = Callable[[Tensor, np.random.Generator], Tensor]
@@ -28,7 +29,7 @@ class TrainingSet:
         self._data, self._augment, self._dtype = data, augment, dtype
         self._private_positions = torch.arange(len(data.train))
         self._public_positions = torch.empty(0, dtype=torch.int64)
-        self._public_targets = torch.empty(0, data.classes, dtype=dtype, device=data.train.images.device)
+        self._public_targets = torch.empty(0, data.classes, dtype=dtype, device=data.train.device)
         self._epoch, self._cursor = 0, 0
         self._order: Tensor | None = None
         self._independent = False
@@ -137,21 +138,21 @@ class TrainingSet:
     def _gather(self, positions: Tensor, augment_rng: np.random.Generator) -> Batch:
         num_private = len(self._data.train)
         if len(self._public_positions) == 0:
-            images, targets = self._private(positions, augment_rng)
-            return Batch(self._data.normalizer(images, self._dtype), targets, positions)
+            inputs, targets = self._private(positions, augment_rng)
+            return Batch(self._data.preparation(inputs, self._dtype), targets, positions)
         is_private = positions < num_private
         private, public = positions[is_private], positions[~is_private]
-        images, labels = self._private(private, augment_rng)
+        inputs, labels = self._private(private, augment_rng)
         extra = public - num_private
         assert self._data.public is not None  # set_public was called, so there is a public set
-        images = torch.cat([images, self._data.public.images_at(self._public_positions[extra])])
+        inputs = together([inputs, self._data.public.inputs_at(self._public_positions[extra])])
         targets = torch.cat([one_hot(labels, self._data.classes).to(self._dtype), self._public_targets[extra]])
-        return Batch(self._data.normalizer(images, self._dtype), targets, torch.cat([private, public]))
+        return Batch(self._data.preparation(inputs, self._dtype), targets, torch.cat([private, public]))
 
-    def _private(self, positions: Tensor, augment_rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        images = self._data.train.images_at(positions)
-        images = self._augment(images, augment_rng) if self._augment else images
-        return images, self._data.train.labels_at(positions)
+    def _private(self, positions: Tensor, augment_rng: np.random.Generator) -> tuple[Arrays, Tensor]:
+        train = self._data.train
+        inputs = self._augment(train.images_at(positions), augment_rng) if self._augment else train.inputs_at(positions)
+        return inputs, train.targets_at(positions)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Where the stream stands, as named tensors."""

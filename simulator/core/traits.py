@@ -10,10 +10,16 @@ from simulator.core.linear_memory import Memory, Pace
 
 NEEDS = {
     "public_data": "Give the nodes a public set, for example data.public: {dataset: photo_patches, samples: 1000}.",
+    "classes": "Predict one of several classes a sample: task: classification.",
+    "margins": "Choose a task that knows by how much an answer is preferred: classification, binary, multilabel, ...",
+    "images": "Take a data set of images.",
+    "tokens": "Take a data set of tokens, such as text.",
+    "continuous_inputs": "Take samples that are numbers and no tokens, such as images or tables.",
     "exits": "Choose a network with internal classifiers, for example model: multi_exit_video.",
     "validation_data": "Set aside a share of each node's pool, for example data.validation: 0.1.",
     "verified_data": "Set aside a small clean part of each node's pool, for example data.verified: {share: 0.05}.",
 }
+OF_SAMPLES = frozenset({"images", "tokens", "continuous_inputs"})  # which are known once samples have been read
 UNDECLARED = "does not declare whether private samples get into its messages otherwise than by gradients"
 
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
+from simulator.core.arrays import mapped, together
 from simulator.core.flat_module import fill
 from simulator.core.node import Node
 from simulator.core.samples import Batch
@@ -39,8 +39,9 @@ def backward_by_sample(
     rows = gradient.new_zeros(sum(lengths), gradient.shape[1])
     if len(rows):
         views = _a_row_a_sample(stacked, nodes, lengths)
-        logits = stacked.logits(views, torch.cat([batch.images for batch in batches])[:, None])[:, 0]
-        losses = _losses(stacked, nodes, batches, torch.split(logits.to(gradient.dtype), lengths), gradient)
+        inputs = mapped(together([batch.inputs for batch in batches]), lambda array: array[:, None])
+        outputs = stacked.outputs(views, inputs)[:, 0]
+        losses = _losses(stacked, nodes, batches, torch.split(outputs.to(gradient.dtype), lengths), gradient)
         fill(stacked.module.views(rows), stacked.differentiate(losses.sum(), views))
     for node, batch, samples, own in zip(nodes, batches, torch.split(rows, lengths), gradient, strict=True):
         (method,) = overriding(node, "combine_gradients")
@@ -56,12 +57,12 @@ def _a_row_a_sample(stacked: StackedModule, nodes: Sequence[Node], lengths: Sequ
 
 
 def _losses(
-    stacked: StackedModule, nodes: Sequence[Node], batches: Sequence[Batch], logits: Sequence[Tensor], gradient: Tensor
+    stacked: StackedModule, nodes: Sequence[Node], batches: Sequence[Batch], outputs: Sequence[Tensor], gradient: Tensor
 ) -> Tensor:
     """float [n]: each node's loss, summed over its samples."""
     sums = []
-    for node, batch, own, place in zip(nodes, batches, logits, gradient, strict=True):
-        losses = cross_entropy(own, batch.targets, reduction="none")
+    for node, batch, own, place in zip(nodes, batches, outputs, gradient, strict=True):
+        losses = node.data.task.losses(own, batch.targets)
         with node.using(stacked.module, place):
             for method in overriding(node, "per_sample_loss") if len(batch) else ():
                 losses = method.per_sample_loss(node, batch, own, losses)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from simulator.core.node import Node
+from simulator.core.samples import NodeData
 from simulator.training.feed import batch_length
 from simulator.training.hooks import combines
 from simulator.training.stacked_module import StackedModule
@@ -22,7 +23,7 @@ def nodes_a_chunk(stacked: StackedModule, node: Node) -> int:
     """How many nodes like ``node`` fit into a CPU's cache or a GPU's memory; the same whenever asked on a machine."""
     by_sample = combines(node)
     vector = node.parameters.nbytes * (batch_length(node) if by_sample else 1)
-    activations = batch_length(node) * bytes_kept(stacked, node.data.train.images.shape[1:])
+    activations = batch_length(node) * bytes_kept(stacked, form(node.data, node.parameters.dtype))
     if node.parameters.device.type == "cpu":
         return max(1 if by_sample else FEWEST, CACHED_BYTES // (2 * vector + activations))
     memory = torch.cuda.get_device_properties(node.parameters.device).total_memory
@@ -30,18 +31,32 @@ def nodes_a_chunk(stacked: StackedModule, node: Node) -> int:
     return max(1, int(SHARE_OF_GPU * memory) // (4 * vector + 2 * activations))
 
 
+Form = tuple[tuple[str, torch.Size, torch.dtype], ...]
+
+
+def form(data: NodeData, dtype: torch.dtype) -> Form:
+    """What the network is given of one sample: name, shape and type of each array; one alone has no name."""
+    inputs = data.preparation(data.train.inputs_at(torch.zeros(1, dtype=torch.int64)), dtype)
+    named = {"": inputs} if isinstance(inputs, Tensor) else inputs
+    return tuple((name, array.shape, array.dtype) for name, array in named.items())
+
+
 @lru_cache(maxsize=8)
-def bytes_kept(stacked: StackedModule, shape: torch.Size) -> int:
-    """What a forward pass keeps for the backward pass, for one image of ``shape`` (height, width, channels)."""
+def bytes_kept(stacked: StackedModule, sample: Form) -> int:
+    """What a forward pass keeps for the backward pass, for one sample."""
     kept: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
         kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    height, width, channels = shape
     matrix = stacked.module.initial[None].clone().requires_grad_()
+    stacked.module.fix(True)  # batch normalisation refuses to take moments of one sample
+    buffers = stacked.module.initial_buffers
+    state = {name: view[None] for name, view in buffers.views().items()} if buffers else None
+    named = {name: torch.zeros(1, *shape, dtype=dtype, device=matrix.device) for name, shape, dtype in sample}
     with saved_tensors_hooks(note, lambda tensor: tensor):
-        logits = stacked.logits(matrix, matrix.new_zeros(1, 1, channels, height, width))
+        outputs = stacked.outputs(matrix, named.get("", named), buffers=state)
+    stacked.module.fix(False)
     kept.pop(matrix.untyped_storage().data_ptr(), None)
-    return sum(kept.values()) + logits.nbytes
+    return sum(kept.values()) + outputs.nbytes

@@ -2,41 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
+from simulator.core.buffers.layout import Buffers
 from simulator.core.flat_module import FlatModule
-from simulator.core.samples import Normalizer, Samples
+from simulator.core.samples import NodeData, Samples
+from simulator.core.task import Task
 
-
-class Score(NamedTuple):
-    """Of one model on one labelled set; ``loss`` is the mean cross-entropy."""
-
-    accuracy: float
-    loss: float
+Scores = Mapping[str, float]  # of one model on one labelled set: see `Task.metrics`
 
 
 class ConsensusGroup(NamedTuple):
-    """Nodes whose average is a model, as they take part in one network on inputs of one kind; what it is tested on."""
+    """Nodes whose average is a model, as they take part in one network on inputs of one kind.
+
+    Attributes:
+        nodes: their ids.
+        data: of one of them.
+        everyone: of each, by id, in order.
+    """
 
     nodes: frozenset[int]
-    test: Samples
-    normalizer: Normalizer
+    data: NodeData
+    everyone: Sequence[tuple[int, NodeData]] = ()
 
 
-def evaluate(module: FlatModule, parameters: Tensor, samples: Samples, normalizer: Normalizer) -> Score:
-    """The score of the model with ``parameters`` (float [parameters]) on ``samples``."""
-    module.bind(parameters.to(module.device))
-    return score(module.logits(samples, normalizer), samples.labels_at(torch.arange(len(samples))))
+def evaluate(
+    module: FlatModule, parameters: Tensor, samples: Samples, data: NodeData, buffers: Buffers | None = None
+) -> Scores:
+    """The scores of the model with ``parameters`` (float [parameters]) on ``samples``, which are of ``data``'s kind.
+
+    Where the network keeps state, ``buffers`` are the model's; looking does not change them.
+    """
+    module.bind(parameters.to(module.device), buffers)
+    outputs = module.outputs(samples, data.preparation)
+    return score(data.task, outputs, samples.targets_at(torch.arange(len(samples))))
 
 
-def score(logits: Tensor, labels: Tensor) -> Score:
-    """The score of predictions (float [N, classes]) for samples of classes ``labels`` (int64 [N])."""
-    accuracy = (logits.argmax(dim=1) == labels).double().mean().item()
-    return Score(accuracy, cross_entropy(logits.double(), labels).item())
+def score(task: Task, outputs: Tensor, targets: Tensor) -> Scores:
+    """The scores of N outputs for ``targets``, both as ``task`` has them."""
+    return task.metrics(task.statistics(outputs, targets))
 
 
 def majority_share(labels: Tensor) -> float:

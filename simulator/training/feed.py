@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from simulator.core.arrays import Arrays, mapped, taken, together
 from simulator.core.node import Node
 from simulator.core.samples import Batch
 
@@ -18,13 +19,13 @@ class StackedBatch:
     """One step's training data of n nodes.
 
     Attributes:
-        images: float [n, B, channels, height, width].
-        targets: int64 [n, B] classes, or float [n, B, classes] where any node has soft labels.
+        inputs: [n, B, ...] as the network takes them.
+        targets: [n, B, ...]: int64 [n, B] classes, or float [n, B, classes] where any node has soft labels.
         positions: int64 [n, B], as in `Batch`; empty where there are ``parts``.
         parts: each node's own batch, where they were made one by one.
     """
 
-    images: Tensor
+    inputs: Arrays
     targets: Tensor
     positions: Tensor = field(default_factory=lambda: torch.empty(0, 0, dtype=torch.int64))
     parts: Sequence[Batch] = ()
@@ -33,7 +34,8 @@ class StackedBatch:
         """The batch of the node at ``place`` in the stack."""
         if self.parts:
             return self.parts[place]
-        return Batch(self.images[place], self.targets[place], self.positions[place])
+        own = mapped(self.inputs, lambda array: array[place])
+        return Batch(own, self.targets[place], self.positions[place])
 
 
 def batch_length(node: Node) -> int:
@@ -44,7 +46,7 @@ def batch_length(node: Node) -> int:
 def stacked_batches(nodes: Sequence[Node], steps: int) -> Iterator[StackedBatch]:
     """One stacked batch a step, from nodes with batches of equal length."""
     first = nodes[0].data
-    shared = all(n.data.train.images is first.train.images and n.data.normalizer is first.normalizer for n in nodes)
+    shared = all(n.data.train.inputs is first.train.inputs and n.data.preparation is first.preparation for n in nodes)
     plain = shared and all(node.training_set.is_plain for node in nodes)
     return _plain(nodes, steps) if plain else _joined(nodes, steps)
 
@@ -54,19 +56,19 @@ def _plain(nodes: Sequence[Node], steps: int) -> Iterator[StackedBatch]:
     size, first = batch_length(nodes[0]), nodes[0].data
     drawn = torch.stack([node.training_set.next_positions(steps * size, node.rng) for node in nodes])
     index = torch.stack([node.data.train.index[row] for node, row in zip(nodes, drawn, strict=True)])
-    rows = index.to(first.train.images.device)
-    assert first.train.labels is not None  # what a node trains on is labelled
+    rows = index.to(first.train.device)
+    assert first.train.targets is not None  # what a node trains on is labelled
     for places, here in zip(torch.split(drawn, size, dim=1), torch.split(rows, size, dim=1), strict=True):
-        flat = first.normalizer(first.train.images[here.flatten()], nodes[0].parameters.dtype)
-        images = flat.view(*here.shape, *flat.shape[1:])
-        yield StackedBatch(images, first.train.labels[here], places)
+        flat = first.preparation(taken(first.train.inputs, here.flatten()), nodes[0].parameters.dtype)
+        inputs = mapped(flat, lambda array, shape=here.shape: array.view(*shape, *array.shape[1:]))  # type: ignore[misc]
+        yield StackedBatch(inputs, first.train.targets[here], places)
 
 
 def _joined(nodes: Sequence[Node], steps: int) -> Iterator[StackedBatch]:
     """Each node makes its own batch."""
     for parts in separate_batches(nodes, steps):
-        images = torch.stack([part.images for part in parts])
-        yield StackedBatch(images, _targets(parts, nodes[0].data.classes), parts=parts)
+        inputs = together([part.inputs for part in parts], torch.stack)
+        yield StackedBatch(inputs, _targets(parts, nodes[0].data.classes), parts=parts)
 
 
 def separate_batches(nodes: Sequence[Node], steps: int) -> Iterator[list[Batch]]:
@@ -81,7 +83,7 @@ def separate_batches(nodes: Sequence[Node], steps: int) -> Iterator[list[Batch]]
 
 def _targets(parts: Sequence[Batch], classes: int) -> Tensor:
     soft = next((part.targets for part in parts if part.targets.is_floating_point()), None)
-    if soft is None:
+    if soft is None or not classes:
         return torch.stack([part.targets for part in parts])
     return torch.stack([_softened(part.targets, classes, soft.dtype) for part in parts])
 

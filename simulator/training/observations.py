@@ -56,7 +56,7 @@ def _over_rivals(values: Tensor, own: Tensor) -> Tensor:
 
 def evaluated(node: Node, samples: Samples) -> SampleStatistics:
     """A forward pass of the node's current model over ``samples``: in evaluation mode, as they are, in their order."""
-    return observe(node.logits(samples), samples.labels_at(torch.arange(len(samples))))
+    return observe(node.outputs(samples), samples.targets_at(torch.arange(len(samples))))
 
 
 class Passing:
@@ -71,7 +71,7 @@ class Passing:
 
     def __init__(self, node: Node) -> None:
         train = node.data.train
-        self._labels = train.labels_at(torch.arange(len(train))).cpu()
+        self._labels = train.targets_at(torch.arange(len(train))).cpu()
         self._forget()
 
     def __len__(self) -> int:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from simulator.core.aligned_rows import aligned_rows, pitch
+from simulator.core.buffers.layout import Buffers
 from simulator.core.node import Node
 
 
@@ -21,9 +23,9 @@ def rows_of(nodes: Sequence[Node], name: Literal["parameters", "momentum"]) -> I
     """
     vectors: list[Tensor] = [getattr(node, name) for node in nodes]
     if _end_to_end(vectors):
-        yield vectors[0].as_strided((len(vectors), len(vectors[0])), (len(vectors[0]), 1))
+        yield vectors[0].as_strided((len(vectors), len(vectors[0])), (_pitch(vectors[0]), 1))
         return
-    matrix = torch.stack(vectors)
+    matrix = aligned_rows(vectors)
     for node, row in zip(nodes, matrix, strict=True):
         setattr(node, name, row)
     try:
@@ -37,6 +39,33 @@ def _end_to_end(vectors: Sequence[Tensor]) -> bool:
     first = vectors[0]
     return all(
         vector.untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
-        and vector.storage_offset() == first.storage_offset() + place * len(first)
+        and vector.storage_offset() == first.storage_offset() + place * _pitch(first)
         for place, vector in enumerate(vectors)
     )
+
+
+def _pitch(vector: Tensor) -> int:
+    return pitch(len(vector), vector.element_size())
+
+
+@contextmanager
+def state_rows_of(nodes: Sequence[Node]) -> Iterator[Mapping[str, Tensor] | None]:
+    """The nodes' buffers by name, stacked for the length of the block; what is written to them is the nodes' then.
+
+    None where their network keeps no state.
+    """
+    own = [node.buffers for node in nodes if node.buffers is not None]
+    if not own:
+        yield None
+        return
+    stacked = stacked_state(own)
+    yield stacked
+    for place, buffers in enumerate(own):
+        for name, view in buffers.views().items():
+            view.copy_(stacked[name][place])
+
+
+def stacked_state(models: Sequence[Buffers]) -> dict[str, Tensor]:
+    """The buffers of several models by name, copies; each in one piece, since vmap writes to nothing else in place."""
+    views = [buffers.views() for buffers in models]
+    return {name: torch.stack([each[name] for each in views]) for name in views[0]}

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from simulator.core.buffers.layout import Buffers
 from simulator.core.flat_module import FlatModule
-from simulator.core.samples import Normalizer, Samples
+from simulator.core.samples import NodeData, Samples
 from simulator.training.evaluation import evaluate
 
 UNCHANGED = -1
@@ -43,7 +44,12 @@ class Selection(NamedTuple):
 
 
 def select(
-    module: FlatModule, model: Tensor, candidates: Iterable[Tensor], samples: Samples, normalizer: Normalizer
+    module: FlatModule,
+    model: Tensor,
+    candidates: Iterable[Tensor],
+    samples: Samples,
+    data: NodeData,
+    buffers: Buffers | None = None,
 ) -> Selection:
     """The first of the candidates that are best on ``samples``, or ``model`` if none is better than it.
 
@@ -52,12 +58,13 @@ def select(
         model: float [parameters].
         candidates: float [parameters] each; made one by one, and only the best is kept.
         samples: labelled.
-        normalizer: turns them into model input.
+        data: of the node, for the kind of its samples and its task.
+        buffers: the node's, with which all are judged; None where its network keeps no state.
     """
-    before = evaluate(module, model, samples, normalizer).accuracy
+    before = evaluate(module, model, samples, data, buffers)["accuracy"]
     place, chosen, best, accuracies = UNCHANGED, model, before, list[float]()
     for number, candidate in enumerate(candidates):
-        accuracies.append(evaluate(module, candidate, samples, normalizer).accuracy)
+        accuracies.append(evaluate(module, candidate, samples, data, buffers)["accuracy"])
         if accuracies[-1] > best:
             place, chosen, best = number, candidate, accuracies[-1]
     return Selection(place, chosen, before, np.array(accuracies, dtype=np.float64))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from simulator.core.arrays import Arrays, called, mapped
 from simulator.core.errors import InputError, Problem, wrong
 from simulator.core.flat_module import FlatModule
 from simulator.core.samples import NodeData
@@ -28,6 +29,8 @@ EACH = "a method needs a gradient of each sample"
 def check_layers(network: nn.Module) -> None:
     """Refuse layers that are known to mix samples, to draw random numbers, or to have no form for many samples.
 
+    Layers are judged in the modes that they are in: batch normalisation by fixed statistics mixes no samples.
+
     Raises:
         InputError: naming each, and what could stand in its place.
     """
@@ -38,6 +41,8 @@ def check_layers(network: nn.Module) -> None:
 
 def _unfit_layers(network: nn.Module) -> Iterator[Problem]:
     for name, layer in network.named_modules():
+        if _is_at_rest(layer):
+            continue
         if isinstance(layer, nn.modules.batchnorm._BatchNorm):
             what = f"{named(name, layer)} mixes samples, and {EACH}."
             yield Problem("model", what, f"Put {_instead(layer)} in its place; for resnet20, set model.norm: group.")
@@ -46,6 +51,12 @@ def _unfit_layers(network: nn.Module) -> Iterator[Problem]:
         elif isinstance(layer, (nn.RNNBase, nn.LSTMCell)):
             what = f"{named(name, layer)} cannot be vectorised over samples by PyTorch, and {EACH}."
             yield Problem("model", what, "Put nn.GRUCell or nn.RNNCell, in a loop over the steps, in its place.")
+
+
+def _is_at_rest(layer: nn.Module) -> bool:
+    """Whether it is in evaluation mode while the network is trained, and treats samples one by one then."""
+    batch_norm = isinstance(layer, nn.modules.batchnorm._BatchNorm)
+    return not layer.training and (layer.running_mean is not None if batch_norm else is_random(layer))
 
 
 def _instead(layer: nn.Module) -> str:
@@ -59,21 +70,21 @@ def _instead(layer: nn.Module) -> str:
 def check_samples_apart(module: FlatModule, data: NodeData) -> None:
     """Refuse networks in which samples see each other, or which cannot be run with parameters of each sample's own.
 
-    The gradient of a few training images together must be the sum of their own ones, and the same every time.
+    The gradient of a few training samples together must be the sum of their own ones, and the same every time.
 
     Raises:
         InputError: they do, or it cannot: with the layer in which it fails.
     """
-    images = data.normalizer(data.train.images_at(torch.arange(SAMPLES) % len(data.train)), module.dtype)
-    together = _together(module, images)
-    if not _alike(module, together, _together(module, images)):
+    inputs = data.preparation(data.train.inputs_at(torch.arange(SAMPLES) % len(data.train)), module.dtype)
+    together = _together(module, inputs)
+    if not _alike(module, together, _together(module, inputs)):
         what = (
             "the network does not give the same result twice: it draws random numbers, or writes to state of its own."
         )
         raise wrong("model", what, WITHOUT_RANDOM)
     try:
         with explaining(module.module):
-            apart = _apart(module, images)
+            apart = _apart(module, inputs)
     except CannotBeVectorisedError as error:
         raise wrong("model", f"run sample by sample, as {EACH}: {error.what}", error.advice) from error
     if not _alike(module, together, apart):
@@ -85,15 +96,16 @@ def _alike(module: FlatModule, one: torch.Tensor, other: torch.Tensor) -> bool:
     return bool((one - other).norm() <= TOLERANCE[module.precision] * one.norm())
 
 
-def _together(module: FlatModule, images: torch.Tensor) -> torch.Tensor:
+def _together(module: FlatModule, inputs: Arrays) -> torch.Tensor:
     module.bind(module.initial)
     with module.autocast():
-        logits = module.module(images)
-    module.differentiate(logits.to(module.dtype).square().sum())
+        outputs = called(module.module, inputs)
+    module.differentiate(outputs.to(module.dtype).square().sum())
     return module.gradient.clone()
 
 
-def _apart(module: FlatModule, images: torch.Tensor) -> torch.Tensor:
+def _apart(module: FlatModule, inputs: Arrays) -> torch.Tensor:
     matrix = module.initial.repeat(SAMPLES, 1).requires_grad_()
-    logits = StackedModule(module).logits(matrix, images[:, None]).to(module.dtype)
-    return torch.autograd.grad(logits.square().sum(), matrix)[0].sum(dim=0)
+    one_each = mapped(inputs, lambda array: array[:, None])
+    outputs = StackedModule(module).outputs(matrix, one_each).to(module.dtype)
+    return torch.autograd.grad(outputs.square().sum(), matrix)[0].sum(dim=0)

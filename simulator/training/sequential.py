@@ -7,13 +7,13 @@ from functools import partial
 
 import numpy as np
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
+from simulator.core.arrays import called
 from simulator.core.method import Method
 from simulator.core.node import Node
 from simulator.core.samples import Batch
 from simulator.training.by_sample import backward_by_sample
-from simulator.training.evaluation import Score, evaluate
+from simulator.training.evaluation import Scores, evaluate
 from simulator.training.hooks import combines, overriding
 from simulator.training.stacked_module import StackedModule
 from simulator.training.trainer import Trainer
@@ -25,12 +25,12 @@ class Sequential(Trainer):
     def train(self, nodes: Sequence[Node]) -> None:
         """All steps of a node, then those of the next."""
         for node in nodes:
-            with node.using(self.module):
+            with node.using(self.module), node.drawing("network"):
                 _train(node)
 
-    def evaluate(self, nodes: Sequence[Node]) -> list[Score]:
+    def evaluate(self, nodes: Sequence[Node]) -> list[Scores]:
         """One node after the other."""
-        return [evaluate(self.module, node.parameters, node.data.test, node.data.normalizer) for node in nodes]
+        return [evaluate(self.module, node.parameters, node.data.test, node.data, node.buffers) for node in nodes]
 
 
 def _train(node: Node) -> None:
@@ -60,10 +60,10 @@ def _backward(loss_hooks: list[Method], node: Node, batch: Batch) -> Tensor:
     """Leave the gradient of the mean loss in the module; returns that loss."""
     model = node.model
     with model.autocast():
-        logits: Tensor = model.module(batch.images)
-    losses = cross_entropy(logits.to(model.dtype), batch.targets, reduction="none")
+        outputs = called(model.module, batch.inputs)
+    losses = node.data.task.losses(outputs.to(model.dtype), batch.targets)
     for method in loss_hooks:
-        losses = method.per_sample_loss(node, batch, logits, losses)
+        losses = method.per_sample_loss(node, batch, outputs, losses)
     loss = losses.mean()
     model.differentiate(loss)
     return loss

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import pairwise
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from simulator.core.flat_module import EVALUATION_BATCH, FlatModule, fill
 from simulator.core.node import Node
 from simulator.core.samples import Batch
 from simulator.training.by_sample import backward_by_sample
 from simulator.training.chunks import nodes_a_chunk
-from simulator.training.evaluation import Score, score
+from simulator.training.evaluation import Scores, score
 from simulator.training.feed import StackedBatch, batch_length, separate_batches, stacked_batches
 from simulator.training.hooks import combines, overriding
-from simulator.training.rows import rows_of
+from simulator.training.rows import rows_of, state_rows_of
 from simulator.training.stacked_module import StackedModule
 from simulator.training.trainer import Trainer
 
@@ -41,29 +40,31 @@ class Stacked(Trainer):
 
     def train(self, nodes: Sequence[Node]) -> None:
         """One chunk after the other."""
-        for chunk in self._chunks(nodes, lambda node: (batch_length(node), node.local_steps)):
-            with rows_of(chunk, "parameters") as parameters:
-                _Chunk(self._stacked, chunk, parameters, self._gradient_rows(len(chunk))).train()
+        for chunk in self._chunks(nodes, lambda node: (batch_length(node), node.local_steps, _is_fixed(node))):
+            self.module.fix(bool(_is_fixed(chunk[0])))
+            with rows_of(chunk, "parameters") as parameters, state_rows_of(chunk) as state:
+                _Chunk(self._stacked, chunk, parameters, self._gradient_rows(len(chunk)), state).train()
 
-    def evaluate(self, nodes: Sequence[Node]) -> list[Score]:
-        """A chunk of nodes at a time, on the test images that they share."""
-        scores: dict[int, Score] = {}
-        for chunk in self._chunks(nodes, lambda node: (id(node.data.test), node.data.normalizer.transform)):
-            with rows_of(chunk, "parameters") as parameters:
-                scores |= zip((node.id for node in chunk), self._scores(chunk[0], parameters), strict=True)
+    def evaluate(self, nodes: Sequence[Node]) -> list[Scores]:
+        """A chunk of nodes at a time, on the test samples that they share."""
+        scores: dict[int, Scores] = {}
+        for chunk in self._chunks(nodes, lambda node: (id(node.data.test.index), node.data.preparation)):
+            with rows_of(chunk, "parameters") as parameters, state_rows_of(chunk) as state:
+                scores |= zip((node.id for node in chunk), self._scores(chunk[0], parameters, state), strict=True)
         return [scores[node.id] for node in nodes]
 
     @torch.no_grad()
-    def _scores(self, node: Node, parameters: Tensor) -> list[Score]:
+    def _scores(self, node: Node, parameters: Tensor, state: Mapping[str, Tensor] | None) -> list[Scores]:
         test, views = node.data.test, self.module.named_views(parameters)
         self.module.module.eval()
-        logits = [
-            self._stacked.logits(views, node.data.normalizer(test.images_at(rows), self.module.dtype), shared=True)
-            for rows in torch.split(torch.arange(len(test)), EVALUATION_BATCH)
+        batches = (test.inputs_at(rows) for rows in torch.split(torch.arange(len(test)), EVALUATION_BATCH))
+        outputs = [
+            self._stacked.outputs(views, node.data.preparation(batch, self.module.dtype), shared=True, buffers=state)
+            for batch in batches
         ]
-        self.module.module.train()
-        labels = test.labels_at(torch.arange(len(test)))
-        return [score(rows.to(self.module.dtype), labels) for rows in torch.cat(logits, dim=1)]
+        self.module.train()
+        targets, task = test.targets_at(torch.arange(len(test))), node.data.task
+        return [score(task, rows.to(self.module.dtype), targets) for rows in torch.cat(outputs, dim=1)]
 
     def _chunks(self, nodes: Sequence[Node], kind: Callable[[Node], Hashable]) -> Iterator[Sequence[Node]]:
         """Nodes of one kind, in pieces of nearly equal size."""
@@ -85,8 +86,15 @@ class Stacked(Trainer):
 class _Chunk:
     """Nodes in step with each other, for one round of local steps."""
 
-    def __init__(self, stacked: StackedModule, nodes: Sequence[Node], parameters: Tensor, gradient: Tensor) -> None:
-        self._stacked, self._nodes = stacked, nodes
+    def __init__(
+        self,
+        stacked: StackedModule,
+        nodes: Sequence[Node],
+        parameters: Tensor,
+        gradient: Tensor,
+        state: Mapping[str, Tensor] | None,
+    ) -> None:
+        self._stacked, self._nodes, self._state = stacked, nodes, state
         self._parameters, self._gradient = parameters, gradient
         self._views = {
             name: view.detach().requires_grad_() for name, view in stacked.module.named_views(parameters).items()
@@ -119,15 +127,16 @@ class _Chunk:
 
     def _backward(self, batch: StackedBatch) -> Tensor:
         """Leave the nodes' gradients in the rows; returns their losses, float [n]."""
-        logits = self._stacked.logits(self._views, batch.images)
-        wide = logits.to(self._parameters.dtype).flatten(0, 1)
-        losses = cross_entropy(wide, batch.targets.flatten(0, 1), reduction="none").view(logits.shape[:2])
-        means = self._through_methods(batch, logits, losses).mean(dim=1)
+        outputs = self._stacked.outputs(self._views, batch.inputs, buffers=self._state)
+        task = self._nodes[0].data.task
+        wide = outputs.to(self._parameters.dtype).flatten(0, 1)
+        losses = task.losses(wide, batch.targets.flatten(0, 1)).view(outputs.shape[:2])
+        means = self._through_methods(batch, outputs, losses).mean(dim=1)
         found = self._stacked.differentiate(means.sum(), self._views)
         fill(self._stacked.module.views(self._gradient), found)
         return means.detach()
 
-    def _through_methods(self, batch: StackedBatch, logits: Tensor, losses: Tensor) -> Tensor:
+    def _through_methods(self, batch: StackedBatch, outputs: Tensor, losses: Tensor) -> Tensor:
         """The losses to train on, float [n, B]."""
         if not any(self._loss_hooks):
             return losses
@@ -135,7 +144,7 @@ class _Chunk:
         for place, (node, methods) in enumerate(zip(self._nodes, self._loss_hooks, strict=True)):
             with node.using(self._stacked.module, self._gradient[place]):
                 for method in methods:
-                    rows[place] = method.per_sample_loss(node, batch.part(place), logits[place], rows[place])
+                    rows[place] = method.per_sample_loss(node, batch.part(place), outputs[place], rows[place])
         return torch.stack(rows)
 
     def _before_step(self, batch_of: Callable[[int], Batch]) -> None:
@@ -155,3 +164,8 @@ class _Chunk:
             self._parameters.add_(direction, alpha=-rates[0])
         else:
             self._parameters.sub_(direction * direction.new_tensor(rates)[:, None])
+
+
+def _is_fixed(node: Node) -> bool | None:
+    """Whether its running statistics no longer move; None where there are none."""
+    return node.buffers.fixed if node.buffers else None

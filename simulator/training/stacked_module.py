@@ -11,6 +11,7 @@ from torch.func import functional_call, vmap
 from torch.nn.functional import linear
 from torch.overrides import TorchFunctionMode
 
+from simulator.core.arrays import Arrays, mapped
 from simulator.core.errors import RunError
 from simulator.core.flat_module import FlatModule
 
@@ -28,26 +29,37 @@ class StackedModule:
     def __init__(self, module: FlatModule) -> None:
         self.module = module
 
-    def logits(self, parameters: Tensor | Mapping[str, Tensor], images: Tensor, *, shared: bool = False) -> Tensor:
-        """Logits of every model on images of its own, or on the same ones.
+    def outputs(
+        self,
+        parameters: Tensor | Mapping[str, Tensor],
+        inputs: Arrays,
+        *,
+        shared: bool = False,
+        buffers: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
+        """Outputs of every model on samples of its own, or on the same ones.
 
         Args:
             parameters: float [n, parameters], or the named views of such a matrix (`FlatModule.named_views`).
-            images: float [n, B, channels, height, width]; [B, channels, height, width] where ``shared``.
-            shared: whether all models look at the same images.
+            inputs: [n, B, ...] as the network takes them; [B, ...] where ``shared``.
+            shared: whether all models look at the same samples.
+            buffers: the models' own, by name, with n in front; layers in training write to them. None where the
+                network keeps no state.
 
         Returns:
-            float [n, B, classes].
+            float [n, B, ...].
 
         Raises:
             RuntimeError: the network does something that cannot be vectorised.
         """
-        views = self.module.named_views(parameters) if isinstance(parameters, Tensor) else parameters
+        views = dict(self.module.named_views(parameters) if isinstance(parameters, Tensor) else parameters)
+        views |= buffers or {}
         with self.module.autocast():
             if len(next(iter(views.values()))) == 1:  # vmap over one model trips over its channels-last activations
-                return self._one({name: view[0] for name, view in views.items()}, images if shared else images[0])[None]
+                one = {name: view[0] for name, view in views.items()}
+                return self._one(one, inputs if shared else mapped(inputs, lambda array: array[0]))[None]
             with _WeightsFirst():
-                found: Tensor = vmap(self._one, in_dims=(0, None if shared else 0))(dict(views), images)
+                found: Tensor = vmap(self._one, in_dims=(0, None if shared else 0))(views, inputs)
         return found
 
     def differentiate(self, loss: Tensor, views: Mapping[str, Tensor]) -> Sequence[Tensor | None]:
@@ -56,7 +68,8 @@ class StackedModule:
         Raises:
             RunError: the loss depends on the module's own parameters.
         """
-        leaves, own = list(views.values()), list(self.module.module.parameters())
+        leaves = list(views.values())
+        own = [parameter for parameter in self.module.module.parameters() if parameter.requires_grad]
         found = torch.autograd.grad(loss, [*leaves, *own], allow_unused=True)
         if any(gradient is not None for gradient in found[len(leaves) :]):
             raise RunError(
@@ -65,9 +78,10 @@ class StackedModule:
             )
         return found[: len(leaves)]
 
-    def _one(self, parameters: dict[str, Tensor], images: Tensor) -> Tensor:
-        logits: Tensor = functional_call(self.module.module, parameters, (images,))
-        return logits
+    def _one(self, parameters: dict[str, Tensor], inputs: Arrays) -> Tensor:
+        args, named = ((inputs,), {}) if isinstance(inputs, Tensor) else ((), dict(inputs))
+        outputs: Tensor = functional_call(self.module.module, parameters, args, named)
+        return outputs
 
 
 class _WeightsFirst(TorchFunctionMode):

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from simulator.core.flat_module import FlatModule
 from simulator.core.node import Node
-from simulator.training.evaluation import Score
+from simulator.training.evaluation import Scores
 
 
 class Trainer(ABC):
@@ -31,5 +31,5 @@ class Trainer(ABC):
         """Move the parameters of each node by its ``local_steps`` of this round, with the methods' hooks in place."""
 
     @abstractmethod
-    def evaluate(self, nodes: Sequence[Node]) -> list[Score]:
+    def evaluate(self, nodes: Sequence[Node]) -> list[Scores]:
         """Each node's score on the test set."""

@@ -9,13 +9,14 @@ from methods.idkd.wire import LABELS
 from simulator.core.message import Message
 from simulator.core.soft_labels import SoftLabels
 from simulator.models.small import CNN, MLP
+from simulator.testing.network import of_images
 from topologies import Topology
 
 from .network import Network, random_data, seeded, sgd
 
 MODELS = {
-    "mlp": seeded(lambda: MLP(MLP.Config(hidden=(7,))).build((8, 8, 1), 3)),
-    "cnn": seeded(lambda: CNN(CNN.Config(width=3)).build((8, 8, 1), 3)),
+    "mlp": seeded(lambda: MLP(MLP.Config(hidden=(7,))).build(*of_images((8, 8, 1), 3))),
+    "cnn": seeded(lambda: CNN(CNN.Config(width=3)).build(*of_images((8, 8, 1), 3))),
 }
 
 

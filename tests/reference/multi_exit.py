@@ -13,13 +13,16 @@ from simulator.core.samples import NodeData
 from simulator.data.compressed_video.views import VideoViews
 from simulator.data.modalities import dealt
 from simulator.models.multi_exit_video import MultiExitVideo
+from simulator.testing.network import of_images
 from topologies import Topology
 
 from .network import Network, random_data, seeded, sgd
 
 CHANNELS = VideoViews(segments=2).channels
 WIDTHS = (4, 6, 8)
-NETWORK = seeded(lambda: MultiExitVideo(MultiExitVideo.Config(widths=WIDTHS)).build((8, 8, 16), 3, CHANNELS))
+NETWORK = seeded(
+    lambda: MultiExitVideo(MultiExitVideo.Config(widths=WIDTHS)).build(*of_images((8, 8, 16), 3, CHANNELS))
+)
 CLIPS = {
     "name": "clips",
     "rounds": 6,
@@ -47,12 +50,13 @@ PKD = {"name": "pkd", "first_round": 3, "share": 0.25}
 def one_stream(widths: tuple[int, ...] = WIDTHS) -> nn.Module:
     """What a node trains that holds one modality of `CHANNELS`."""
     own = [replace(channel, group="own") for channel in CHANNELS if channel.group == "iframe"]
-    return seeded(lambda: MultiExitVideo(MultiExitVideo.Config(widths=widths)).build((8, 8, 6), 3, own))()
+    return seeded(lambda: MultiExitVideo(MultiExitVideo.Config(widths=widths)).build(*of_images((8, 8, 6), 3, own)))()
 
 
 def samples(seed: int = 0, public: int = 0) -> NodeData:
     """What a node holds: random samples that `NETWORK` takes."""
-    return replace(random_data(shape=(8, 8, 16), seed=seed, public=public), channels=CHANNELS)
+    data = random_data(shape=(8, 8, 16), seed=seed, public=public)
+    return replace(data, inputs=replace(data.inputs, channels=CHANNELS))
 
 
 def one_modality(topology: Topology, by_node: Sequence[str], methods: Callable[[int], list[Method]]) -> Network:

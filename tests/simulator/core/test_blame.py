@@ -76,7 +76,7 @@ class LopsidedModel(Model):
     class Config(PartSettings):
         name: str = "lopsided"
 
-    def build(self, shape, classes, channels=()):
+    def build(self, inputs, outputs):
         return Lopsided()
 
 

@@ -6,21 +6,21 @@ from reference.network import random_data, seeded
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from simulator.core.errors import InputError
-from simulator.core.flat_module import EVALUATION_BATCH, FlatModule, check_trainable_by_gossip
+from simulator.core.flat_module import EVALUATION_BATCH, FlatModule
 from simulator.core.samples import Samples
 from simulator.models.resnet import ResNet20
 from simulator.models.small import CNN, MLP
+from simulator.testing.network import of_images
 
 NETWORKS = {
-    "mlp": lambda: MLP(MLP.Config()).build((8, 8, 1), 3),
-    "cnn": lambda: CNN(CNN.Config(width=4)).build((8, 8, 1), 3),
-    "resnet20": lambda: ResNet20(ResNet20.Config()).build((8, 8, 1), 3),
+    "mlp": lambda: MLP(MLP.Config()).build(*of_images((8, 8, 1), 3)),
+    "cnn": lambda: CNN(CNN.Config(width=4)).build(*of_images((8, 8, 1), 3)),
+    "resnet20": lambda: ResNet20(ResNet20.Config()).build(*of_images((8, 8, 1), 3)),
 }
 networks = pytest.mark.parametrize("build", [seeded(build) for build in NETWORKS.values()], ids=list(NETWORKS))
 DATA = random_data(samples=12)
-IMAGES = DATA.normalizer(DATA.train.images_at(torch.arange(12)), torch.float64)
-LABELS = DATA.train.labels_at(torch.arange(12))
+IMAGES = DATA.preparation(DATA.train.inputs_at(torch.arange(12)), torch.float64)
+LABELS = DATA.train.targets_at(torch.arange(12))
 
 
 @networks
@@ -75,20 +75,20 @@ def test_the_gradient_belongs_to_the_vector_bound_last(build):
 def test_logits_equal_the_plain_module(build):
     plain, flat = build().double().eval(), FlatModule(build(), "fp64")
 
-    torch.testing.assert_close(flat.logits(DATA.train, DATA.normalizer), plain(IMAGES), rtol=1e-10, atol=1e-13)
+    torch.testing.assert_close(flat.outputs(DATA.train, DATA.preparation), plain(IMAGES), rtol=1e-10, atol=1e-13)
 
 
 def test_logits_of_many_samples_come_in_the_samples_order():
     flat = FlatModule(NETWORKS["mlp"](), "fp64")
     rows = torch.arange(EVALUATION_BATCH + 9) % 12
-    many = Samples(DATA.train.images, None, DATA.train.index[rows])
+    many = Samples(DATA.train.inputs, None, DATA.train.index[rows])
 
-    torch.testing.assert_close(flat.logits(many, DATA.normalizer), flat.logits(DATA.train, DATA.normalizer)[rows])
+    torch.testing.assert_close(flat.outputs(many, DATA.preparation), flat.outputs(DATA.train, DATA.preparation)[rows])
 
 
 def test_logits_are_taken_in_evaluation_mode_and_training_mode_comes_back():
     flat = FlatModule(nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, 3)))
-    first, second = (flat.logits(DATA.train, DATA.normalizer) for _ in range(2))
+    first, second = (flat.outputs(DATA.train, DATA.preparation) for _ in range(2))
 
     assert torch.equal(first, second)
     assert flat.module.training
@@ -124,21 +124,4 @@ def test_bf16_runs_the_forward_pass_in_bfloat16_and_returns_float32_logits():
     with flat.autocast():
         assert flat.module(torch.zeros(1, 1, 8, 8)).dtype == torch.bfloat16
 
-    assert flat.logits(DATA.train, DATA.normalizer).dtype == torch.float32
-
-
-def test_running_statistics_cannot_be_mixed():
-    with pytest.raises(InputError, match=r"running_mean.*\n.*group or evonorm"):
-        check_trainable_by_gossip(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)))
-
-
-def test_any_other_buffer_is_refused_too():
-    module = nn.Linear(2, 2)
-    module.register_buffer("scale", torch.ones(1))
-
-    with pytest.raises(InputError, match="scale"):
-        check_trainable_by_gossip(module)
-
-
-def test_batch_statistics_without_averages_are_accepted():
-    check_trainable_by_gossip(nn.BatchNorm2d(2, track_running_stats=False))
+    assert flat.outputs(DATA.train, DATA.preparation).dtype == torch.float32

@@ -69,10 +69,10 @@ def test_the_order_of_a_pass_is_the_seeded_permutation_of_its_number():
 def test_images_and_labels_belong_to_the_positions():
     data = random_data(10, (2, 2, 1))
     (batch,) = take(stream(10), 4)
-    expected = data.train.images_at(batch.positions).double().permute(0, 3, 1, 2) / 255
+    expected = data.train.inputs_at(batch.positions).double().permute(0, 3, 1, 2) / 255
 
-    torch.testing.assert_close(batch.images, (expected - 0.5) / 0.25, rtol=1e-6, atol=1e-6)
-    assert torch.equal(batch.targets, data.train.labels_at(batch.positions))
+    torch.testing.assert_close(batch.inputs, (expected - 0.5) / 0.25, rtol=1e-6, atol=1e-6)
+    assert torch.equal(batch.targets, data.train.targets_at(batch.positions))
 
 
 def test_public_samples_come_after_the_private_ones_with_their_soft_labels():
@@ -82,15 +82,15 @@ def test_public_samples_come_after_the_private_ones_with_their_soft_labels():
 
     assert sorted(batch.positions.tolist()) == list(range(13))
     assert len(training_set) == 13
-    for image, target, position in zip(batch.images, batch.targets, batch.positions.tolist(), strict=True):
+    for image, target, position in zip(batch.inputs, batch.targets, batch.positions.tolist(), strict=True):
         if position < 10:
             place = torch.tensor([position])
-            pixels, expected = data.train.images_at(place), one_hot(data.train.labels_at(place), 3)[0].double()
+            pixels, expected = data.train.inputs_at(place), one_hot(data.train.targets_at(place), 3)[0].double()
         else:
             place = torch.tensor([[1, 4, 6][position - 10]])
-            pixels, expected = data.public.images_at(place), targets[position - 10]
+            pixels, expected = data.public.inputs_at(place), targets[position - 10]
         assert torch.equal(target, expected)
-        assert torch.equal(image, data.normalizer(pixels, torch.float64)[0])
+        assert torch.equal(image, data.preparation(pixels, torch.float64)[0])
 
 
 def test_setting_public_samples_begins_a_new_pass():
@@ -134,7 +134,7 @@ def test_a_restored_stream_goes_on_as_if_it_had_never_stopped(with_public, befor
 
     for mine, theirs in zip(take(straight, 4, 6), take(restored, 4, 6), strict=True):
         assert torch.equal(mine.positions, theirs.positions)
-        assert torch.equal(mine.images, theirs.images)
+        assert torch.equal(mine.inputs, theirs.inputs)
         assert torch.equal(mine.targets, theirs.targets)
 
 
@@ -149,8 +149,8 @@ def test_only_private_images_are_augmented():
 
     assert torch.equal(batch.positions, expected.positions)
     private = batch.positions < 10
-    assert (batch.images[private] == -2).all()  # (0 - 0.5) / 0.25
-    assert torch.equal(batch.images[~private], expected.images[~private])
+    assert (batch.inputs[private] == -2).all()  # (0 - 0.5) / 0.25
+    assert torch.equal(batch.inputs[~private], expected.inputs[~private])
 
 
 def test_augmentation_draws_from_the_generator_it_is_given():
@@ -160,8 +160,8 @@ def test_augmentation_draws_from_the_generator_it_is_given():
     first, second = (take(stream(10, noisy), 4)[0] for _ in range(2))
     other = stream(10, noisy).next_batch(4, rng, generator(1, "augmentation"))
 
-    assert torch.equal(first.images, second.images)
-    assert not torch.equal(first.images, other.images)
+    assert torch.equal(first.inputs, second.inputs)
+    assert not torch.equal(first.inputs, other.inputs)
 
 
 def independent(samples=10, **options):
@@ -203,7 +203,7 @@ def test_an_empty_batch_has_images_of_the_right_shape():
     batches = take(independent(public=8), 1, 40)
     empty = next(batch for batch in batches if len(batch) == 0)
 
-    assert empty.images.shape == (0, 1, 2, 2)
+    assert empty.inputs.shape == (0, 1, 2, 2)
     assert empty.targets.shape == (0,)
 
 

@@ -11,14 +11,15 @@ from simulator.core.flat_module import FlatModule
 from simulator.core.method import Method
 from simulator.core.node_program import NodeProgram
 from simulator.models.small import CNN, MLP
+from simulator.testing.network import of_images
 from simulator.training.separable import check_layers, check_samples_apart
 from simulator.training.sequential import Sequential
 from simulator.training.stacked import Stacked
 from topologies import Topology
 
 MODELS = {
-    "mlp": seeded(lambda: MLP(MLP.Config(hidden=(7,))).build((8, 8, 1), 3)),
-    "cnn": seeded(lambda: CNN(CNN.Config(width=3)).build((8, 8, 1), 3)),
+    "mlp": seeded(lambda: MLP(MLP.Config(hidden=(7,))).build(*of_images((8, 8, 1), 3))),
+    "cnn": seeded(lambda: CNN(CNN.Config(width=3)).build(*of_images((8, 8, 1), 3))),
 }
 TRAINERS = pytest.mark.parametrize("trainer", [Sequential, Stacked])
 
@@ -77,7 +78,7 @@ def test_each_row_is_the_gradient_of_one_sample(trainer, model):
     module.bind(module.initial)
     for node in network.nodes:
         batch, rows = node.methods[0].batch, node.methods[0].gradients
-        for image, target, row in zip(batch.images, batch.targets, rows, strict=True):
+        for image, target, row in zip(batch.inputs, batch.targets, rows, strict=True):
             module.differentiate(cross_entropy(module.module(image[None]), target[None]))
             torch.testing.assert_close(row, module.gradient, rtol=1e-9, atol=1e-12)
 

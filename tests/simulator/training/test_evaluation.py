@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from simulator.core.flat_module import FlatModule
 from simulator.models.small import MLP
+from simulator.testing.network import of_images
 from simulator.training.evaluation import consensus_distance, evaluate
 
 
@@ -27,13 +28,13 @@ def test_the_consensus_distance_ignores_where_the_mean_is():
 
 
 def test_a_score_is_the_share_of_right_answers_and_the_mean_cross_entropy():
-    data, network = random_data(), seeded(lambda: MLP(MLP.Config()).build((8, 8, 1), 3))().double()
+    data, network = random_data(), seeded(lambda: MLP(MLP.Config()).build(*of_images((8, 8, 1), 3)))().double()
     rows = torch.arange(len(data.test))
     with torch.no_grad():
-        logits = network(data.normalizer(data.test.images_at(rows), torch.float64))
-    labels = data.test.labels_at(rows)
+        logits = network(data.preparation(data.test.inputs_at(rows), torch.float64))
+    labels = data.test.targets_at(rows)
     module = FlatModule(network, "fp64")
-    score = evaluate(module, module.initial, data.test, data.normalizer)
+    score = evaluate(module, module.initial, data.test, data)
 
-    assert score.accuracy == np.mean([row.argmax() == label for row, label in zip(logits, labels, strict=True)])
-    assert score.loss == pytest.approx(cross_entropy(logits, labels).item(), rel=1e-12)
+    assert score["accuracy"] == np.mean([row.argmax() == label for row, label in zip(logits, labels, strict=True)])
+    assert score["loss"] == pytest.approx(cross_entropy(logits, labels).item(), rel=1e-12)

@@ -16,6 +16,7 @@ from simulator.core.node_program import NodeProgram
 from simulator.core.seeding import generator, torch_seed
 from simulator.mixers.gossip import Gossip
 from simulator.models.small import CNN, MLP
+from simulator.testing.network import of_images
 from topologies import GRAPHS, Topology
 
 close = {"rtol": 1e-12, "atol": 1e-12}
@@ -26,7 +27,7 @@ OPTIMIZERS = [
     {"lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 0.001},
 ]
 optimizers = pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=["plain", "decay", "momentum", "nesterov and decay"])
-MODEL = seeded(lambda: MLP(MLP.Config(hidden=(7,))).build((8, 8, 1), 3))
+MODEL = seeded(lambda: MLP(MLP.Config(hidden=(7,))).build(*of_images((8, 8, 1), 3)))
 
 
 def stream(node, samples, size, seed=0):
@@ -47,8 +48,8 @@ def centralised(data, optimizer, steps, size, model=MODEL):
     streams = [stream(node, len(d.train), size) for node, d in enumerate(data)]
     for _ in range(steps):
         taken = [(d, torch.from_numpy(take())) for d, take in zip(data, streams, strict=True)]
-        images = torch.cat([d.normalizer(d.train.images_at(rows), torch.float64) for d, rows in taken])
-        labels = torch.cat([d.train.labels_at(rows) for d, rows in taken])
+        images = torch.cat([d.preparation(d.train.inputs_at(rows), torch.float64) for d, rows in taken])
+        labels = torch.cat([d.train.targets_at(rows) for d, rows in taken])
         sgd_.zero_grad()
         cross_entropy(module(images), labels).backward()
         sgd_.step()
@@ -79,17 +80,17 @@ def test_one_node_is_a_plain_pytorch_loop(tmp_path, optimizer, schedule, rates):
     (node,) = run(experiment, tmp_path).nodes
 
     with torch_seed(3, "model.initialisation"):
-        module = CNN(CNN.Config(width=3)).build((8, 8, 1), 10)
+        module = CNN(CNN.Config(width=3)).build(*of_images((8, 8, 1), 10))
     module.double()
     sgd_ = torch.optim.SGD(module.parameters(), **optimizer)
-    train, normalizer = node.data.train, node.data.normalizer
+    train, preparation = node.data.train, node.data.preparation
     take = stream(0, len(train), 16, seed=3)
     for rate in rates:
         sgd_.param_groups[0]["lr"] = optimizer["lr"] * rate
         for _ in range(2):
             rows = torch.from_numpy(take())
             sgd_.zero_grad()
-            cross_entropy(module(normalizer(train.images_at(rows), torch.float64)), train.labels_at(rows)).backward()
+            cross_entropy(module(preparation(train.inputs_at(rows), torch.float64)), train.targets_at(rows)).backward()
             sgd_.step()
 
     np.testing.assert_allclose(node.parameters.numpy(), vector(module), **close)
@@ -143,7 +144,7 @@ def test_the_training_loss_is_the_mean_since_it_was_last_taken():
     for _ in range(6):
         rows = torch.from_numpy(take())
         loss = cross_entropy(
-            module(data.normalizer(data.train.images_at(rows), torch.float64)), data.train.labels_at(rows)
+            module(data.preparation(data.train.inputs_at(rows), torch.float64)), data.train.targets_at(rows)
         )
         optimizer.zero_grad()
         loss.backward()
@@ -238,7 +239,7 @@ def test_the_mean_of_the_methods_losses_is_what_is_trained_on():
     rows = torch.from_numpy(stream(0, 20, 2)()[:1])
     module = MODEL().double()
     cross_entropy(
-        module(data.normalizer(data.train.images_at(rows), torch.float64)), data.train.labels_at(rows)
+        module(data.preparation(data.train.inputs_at(rows), torch.float64)), data.train.targets_at(rows)
     ).backward()
     gradient = torch.cat([p.grad.flatten() for p in module.parameters()]).numpy()
 

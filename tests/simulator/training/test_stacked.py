@@ -18,6 +18,7 @@ from simulator.core.registry import PartSettings
 from simulator.mixers.gossip import Gossip
 from simulator.models.resnet import ResNet20
 from simulator.models.small import CNN, MLP
+from simulator.testing.network import of_images
 from simulator.training.rows import rows_of
 from simulator.training.sequential import Sequential
 from simulator.training.stackable import obstacle
@@ -87,7 +88,7 @@ def test_bf16_forward_passes_stay_close(tmp_path):
 @pytest.mark.parametrize("nodes", [1, 3])
 @pytest.mark.parametrize("norm", ["group", "evonorm"])
 def test_a_step_of_resnet20(norm, nodes):
-    build = seeded(lambda: ResNet20(ResNet20.Config(norm=norm)).build((8, 8, 3), 3))
+    build = seeded(lambda: ResNet20(ResNet20.Config(norm=norm)).build(*of_images((8, 8, 3), 3)))
     data = [random_data(12, (8, 8, 3), seed=seed) for seed in range(nodes)]
     found = [step(trainer, build, data, sgd(0.1, batch_size=4)) for trainer in (Sequential, Stacked)]
 
@@ -110,11 +111,11 @@ def step(trainer, build, data, training, methods=lambda node: []):
     for node in nodes:
         NodeProgram(node).begin()
     runner.train(nodes)
-    scores = torch.tensor([[score.loss, node.take_loss()] for score, node in zip(runner.evaluate(nodes), nodes)])  # noqa: B905
+    scores = torch.tensor([[score["loss"], node.take_loss()] for score, node in zip(runner.evaluate(nodes), nodes)])  # noqa: B905
     return torch.cat([torch.stack([node.parameters for node in nodes]), scores.double()], dim=1)
 
 
-MODEL = seeded(lambda: MLP(MLP.Config(hidden=(7,))).build((8, 8, 1), 3))
+MODEL = seeded(lambda: MLP(MLP.Config(hidden=(7,))).build(*of_images((8, 8, 1), 3)))
 DATA = [random_data(20, seed=seed) for seed in range(3)]
 
 
@@ -154,11 +155,11 @@ def test_a_loss_that_differentiates_through_the_model_is_refused():
 
 def test_one_row_a_sample_gives_per_sample_gradients():
     """What private training needs: the same program, with every sample a node of its own."""
-    build = seeded(lambda: CNN(CNN.Config(width=3)).build((8, 8, 1), 3))
+    build = seeded(lambda: CNN(CNN.Config(width=3)).build(*of_images((8, 8, 1), 3)))
     module, data, rows = FlatModule(build(), "fp64"), DATA[0], torch.arange(12)
-    images, labels = data.normalizer(data.train.images_at(rows), torch.float64), data.train.labels_at(rows)
+    images, labels = data.preparation(data.train.inputs_at(rows), torch.float64), data.train.targets_at(rows)
     matrix = module.initial.repeat(12, 1).requires_grad_()
-    logits = StackedModule(module).logits(matrix, images[:, None])
+    logits = StackedModule(module).outputs(matrix, images[:, None])
     (found,) = torch.autograd.grad(cross_entropy(logits[:, 0], labels, reduction="sum"), matrix)
 
     for sample in range(12):
@@ -226,7 +227,7 @@ def test_networks_that_cannot_be_stacked_are_found_out(name):
 @pytest.mark.parametrize("precision", ["fp64", "fp32", "bf16"])
 @pytest.mark.parametrize("part", [MLP(MLP.Config()), CNN(CNN.Config()), ResNet20(ResNet20.Config())])
 def test_built_in_networks_can_be_stacked(part, precision):
-    module = FlatModule(seeded(lambda: part.build((8, 8, 1), 3))(), precision)
+    module = FlatModule(seeded(lambda: part.build(*of_images((8, 8, 1), 3)))(), precision)
 
     assert obstacle(module, DATA[0]) is None
     assert torch.equal(next(module.module.parameters()), module.views(module.initial)[0])
@@ -238,9 +239,9 @@ class BranchingModel(Model):
     class Config(PartSettings):
         name: str = "branching"
 
-    def build(self, shape, classes, channels=()):
+    def build(self, inputs, outputs):
         network = Branching()
-        network.layer = nn.Linear(64, classes)
+        network.layer = nn.Linear(64, outputs.width)
         return network
 
 

@@ -1,0 +1,72 @@
+"""Networks that put out something else than what the task asks for."""
+
+import pytest
+import torch
+from torch import nn
+
+from simulator import run
+from simulator.core.errors import InputError
+
+
+class Few(nn.Module):
+    """Always three outputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(64, 3)
+
+    def forward(self, x):
+        return self.layer(x.flatten(1))
+
+
+class Pair(Few):
+    """Two results."""
+
+    def forward(self, x):
+        return super().forward(x), x
+
+
+class Pooled(nn.Module):
+    """One result for the whole batch."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.layer = nn.Linear(64, classes)
+
+    def forward(self, x):
+        return self.layer(x.flatten(1)).mean(dim=0)
+
+
+class Maps(nn.Module):
+    """Outputs for every pixel."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.layer = nn.Linear(1, classes)
+
+    def forward(self, x):
+        return self.layer(x.flatten(1)[..., None])
+
+
+@pytest.mark.parametrize(
+    ("network", "says"),
+    [
+        (Few, r"model: the network puts out \[2, 3\] for 2 samples, and the task classification asks for 10 each"),
+        (Pair, "the network returns tuple, and no tensor"),
+        (Pooled, r"puts out \[10\] for 2 samples"),
+        (Maps, r"puts out \[2, 64, 10\] for 2 samples, which the task classification cannot judge"),
+    ],
+)
+def test_they_are_refused_before_the_run(experiment, tmp_path, network, says):
+    with pytest.raises(InputError, match=says):
+        run(experiment(model=network), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_tried_leaves_no_trace(experiment):
+    from simulator.runs.build import Simulation
+
+    state = torch.get_rng_state()
+    module = Simulation.of(experiment()).blueprint.module()
+    assert torch.equal(torch.get_rng_state(), state)
+    assert module.module.training
