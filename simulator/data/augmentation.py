@@ -10,8 +10,8 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import pad
 
+from simulator.core.channel import Channel
 from simulator.core.registry import Settings
-from simulator.core.samples import Channel
 
 
 class Augmentation(Settings):

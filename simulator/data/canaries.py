@@ -35,10 +35,10 @@ class Canaries:
         """The data set's training samples with the canaries' labels."""
         if not len(self.index):
             return samples
-        assert samples.labels is not None  # private data are labelled
-        labels = samples.labels.clone()
+        assert samples.targets is not None  # private data are labelled
+        labels = samples.targets.clone()
         labels[torch.from_numpy(self.index)] = torch.from_numpy(self.label)
-        return replace(samples, labels=labels)
+        return replace(samples, targets=labels)
 
     def without_left_out(self, rows: Indices) -> Indices:
         """Those of ``rows``, ascending, that are trained on."""
@@ -61,20 +61,29 @@ def plant(count: int, train: Samples, rows: Sequence[Indices], classes: int, see
         seed: of the run.
 
     Raises:
-        InputError: a node has no more samples than canaries, or there is no second class.
+        InputError: a node has no more samples than canaries, there is no second class, or targets are no classes.
     """
-    if count and classes < 2:
+    if count == 0:
+        none = np.empty(0, dtype=np.int64)
+        return Canaries(none, none, none, none.astype(np.bool_))
+    if train.targets is None or train.targets.dim() != 1 or train.targets.is_floating_point():
+        what = "canaries are samples with a wrong class, and these samples have no classes."
+        raise wrong("data.canaries", what, "Set data.canaries: 0, or task: classification.")
+    if classes < 2:
         raise wrong("data.canaries", "with one class, no label is wrong.", "Set data.canaries: 0.")
     drawn = [_draw(count, train, mine, classes, seed, node) for node, mine in enumerate(rows)]
     return Canaries(*(np.concatenate([getattr(each, field.name) for each in drawn]) for field in fields(Canaries)))
 
 
 def _draw(count: int, train: Samples, rows: Indices, classes: int, seed: int, node: int) -> Canaries:
-    if count and count >= len(rows):
+    if count >= len(rows):
         what = f"node {node} has {len(rows)} samples to train on: too few for {count} canaries and others beside them."
         raise wrong("data.canaries", what, "Take fewer canaries or nodes, or a partition of more equal sizes.")
+    if not count:  # targets need be no classes
+        nothing = np.zeros(0, dtype=np.int64)
+        return Canaries(nothing, nothing, nothing, nothing.astype(np.bool_))
     rng = generator(seed, "data.canaries", node=node)
     index = np.sort(rng.permutation(rows)[:count])
-    truth = train.labels_at(torch.from_numpy(index)).numpy()
-    label = (truth + rng.integers(1, max(classes, 2), count)) % classes
+    truth = train.targets_at(torch.from_numpy(index)).numpy()
+    label = (truth + rng.integers(1, classes, count)) % classes
     return Canaries(index, np.full(count, node), label, rng.random(count) < 0.5)

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from simulator.data.dataset import shape_text, to_tensor
+from simulator.data.dataset import shape_text
+from simulator.data.stored import to_tensor
 
 _CHUNK = 1024
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.data.dataset import ImageData
+from simulator.data import stored
+from simulator.data.dataset import ArrayData
 from simulator.data.label_noise import true_labels
 
 CONTENT = "content"  # in ``partition.npz``
@@ -29,13 +30,13 @@ class Content:
     labels: NDArray[np.int64]
 
     @classmethod
-    def of(cls, data: ImageData) -> Content:
+    def of(cls, data: ArrayData) -> Content:
         """That of a labelled data set."""
         named = {name: getattr(data, name) for name in ("x_train", "y_train", "x_test", "y_test")}
         whole = hashlib.blake2b(digest_size=16)
-        for name, array in (*named.items(), *sorted(data.other_labels.items())):
-            if array is not None:
-                whole.update(f"{name} {array.dtype} {array.shape}".encode())
+        for whose, arrays in (*named.items(), *sorted(data.other_labels.items())):
+            for name, array in stored.named(arrays) if arrays is not None else ():
+                whole.update(f"{f'{whose}.{name}' if name else whose} {array.dtype} {array.shape}".encode())
                 whole.update(np.ascontiguousarray(array).data)
         return cls(np.frombuffer(whole.digest(), dtype=np.uint8), true_labels(data))
 

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simulator.core.errors import InputError, wrong
 from simulator.core.seeding import generator
-from simulator.data.dataset import ImageData
+from simulator.data.dataset import ArrayData
+from simulator.data.kinds.kind import StoredArrays
 from simulator.data.label_noise import LABEL_NOISE, Labels, other_classes, true_labels
 from simulator.data.partition import Indices
 from simulator.data.settings import Corruption
+from simulator.data.stored import rows_of
 
 ORIGINAL = -1
 
@@ -45,17 +46,17 @@ class Corrupted:
     """The training arrays that nodes get; those of the data set itself where nothing is changed.
 
     Attributes:
-        images: uint8 [N, height, width, channels].
-        labels: int64 [N].
+        inputs: of N samples.
+        labels: int64 [N]; where the task has no classes, its targets, which stay as they are.
         truth: about both.
     """
 
-    images: NDArray[np.uint8]
+    inputs: StoredArrays
     labels: Labels
     truth: Truth
 
 
-def corrupt(settings: Corruption, data: ImageData, nodes: Sequence[Rows], seed: int) -> Corrupted:
+def corrupt(settings: Corruption, data: ArrayData, nodes: Sequence[Rows], seed: int) -> Corrupted:
     """Make the nodes' labels noisy, and put duplicates into their training sets.
 
     Noise hits round(rate n) of the n training samples of each node and the same share of its held-out ones (were
@@ -81,11 +82,11 @@ def corrupt(settings: Corruption, data: ImageData, nodes: Sequence[Rows], seed: 
         copies[targets] = sources
         labels[targets] = other_classes(labels[sources], data.num_classes, rng)
     origin = np.where(copies == ORIGINAL, np.arange(len(labels)), copies)
-    images = data.x_train[origin] if settings.duplicates else data.x_train
-    return Corrupted(images, labels, Truth(true_labels(data)[origin], copies))
+    inputs = rows_of(data.x_train, origin) if settings.duplicates else data.x_train
+    return Corrupted(inputs, labels, Truth(true_labels(data)[origin], copies))
 
 
-def _noisy(settings: Corruption, data: ImageData, nodes: Sequence[Rows], seed: int) -> Labels:
+def _noisy(settings: Corruption, data: ArrayData, nodes: Sequence[Rows], seed: int) -> Labels:
     labels = true_labels(data).copy()
     if settings.labels is None:
         return labels

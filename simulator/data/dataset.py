@@ -1,4 +1,4 @@
-"""What a data set is: images and labels in memory, and the part that loads them."""
+"""What a data set is: inputs and targets in memory, and the part that loads them."""
 
 from __future__ import annotations
 
@@ -6,40 +6,52 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-import torch
+import torch.utils.data
 from numpy.typing import NDArray
-from torch import Tensor
 
 from simulator.core.errors import wrong
 from simulator.core.registry import Part, Registry
-from simulator.core.samples import Channel
+from simulator.data.kinds.images import Images
+from simulator.data.kinds.kind import InputKind, StoredArrays
+from simulator.data.stored import named, shapes
 
 
 @dataclass(frozen=True)
-class ImageData:
+class ArrayData:
     """A data set in memory.
 
     Attributes:
-        x_train: uint8 [N, height, width, channels]: gray (1), RGB (3), or as ``channels`` declares.
-        y_train: int64 [N], or None for an unlabelled data set, which can serve as a public set only.
-        x_test: uint8 [M, height, width, channels], or None.
-        y_test: int64 [M], or None.
-        class_names: one name a class, in the order of the labels; empty for an unlabelled data set.
-        other_labels: other labels that the training images have been given, by name; checked where they are used.
-        channels: what each channel holds; empty for gray and RGB pictures.
+        x_train: the inputs, samples first, as ``kind`` says: one array, or several by name.
+        y_train: the targets, samples first: classes are int64 [N], and quantities float32 [N] or [N, L]; other shapes
+            are the task's. None for an unlabelled data set, which can serve as a public set only.
+        x_test: as ``x_train``, or None.
+        y_test: as ``y_train``, or None.
+        class_names: one name a class, in the order of the labels, or one a column of targets; empty for an unlabelled
+            data set.
+        other_labels: other labels that the training samples have been given, by name; checked where they are used.
+        kind: what the inputs are.
+        groups: int64 [N], of training samples: those with the same number belong together (they are of one patient, or
+            cut from one document), and nothing divides them. None: every sample is its own.
+        sites: int64 [N], of training samples: where each comes from, counted in ``site_names``; None: it is not known.
+        test_sites: int64 [M], of test samples likewise.
+        site_names: one name a site.
         notes: what the user should know about how the data were read.
     """
 
-    x_train: NDArray[np.uint8]
-    y_train: NDArray[np.int64] | None
-    x_test: NDArray[np.uint8] | None
-    y_test: NDArray[np.int64] | None
+    x_train: StoredArrays
+    y_train: NDArray[Any] | None
+    x_test: StoredArrays | None
+    y_test: NDArray[Any] | None
     class_names: tuple[str, ...]
     other_labels: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    channels: tuple[Channel, ...] = ()
+    kind: InputKind = field(default_factory=Images)
+    groups: NDArray[np.int64] | None = None
+    sites: NDArray[np.int64] | None = None
+    test_sites: NDArray[np.int64] | None = None
+    site_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -51,23 +63,35 @@ class ImageData:
         """Check that the arrays fit together.
 
         Raises:
-            InputError: an array of a wrong type or shape, labels that do not pair up with images or lie outside 0..C-1.
+            InputError: an array of a wrong type or shape, targets that do not pair up with samples, or classes outside
+                0..C-1.
         """
-        _check_images("x_train", self.x_train, len(self.channels))
-        _check_labels("train", self.x_train, self.y_train, self.num_classes)
+        samples = _checked("x_train", self.x_train, self.kind)
+        tested = 0 if self.x_test is None else _checked("x_test", self.x_test, self.kind)
         if self.x_test is not None:
-            _check_images("x_test", self.x_test, len(self.channels))
-            train, test = (shape_text(images.shape[1:]) for images in (self.x_train, self.x_test))
+            train, test = _shapes(self.x_train), _shapes(self.x_test)
             if train != test:
-                raise wrong("", f"x_train has images of {train}, but x_test of {test}.", "Give both the same shape.")
-        _check_labels("test", self.x_test, self.y_test, self.num_classes)
+                raise wrong("", f"x_train has samples of {train}, but x_test of {test}.", "Give both the same shape.")
+        _check_targets("train", samples, self.y_train, self.num_classes)
+        _check_targets("test", tested, self.y_test, self.num_classes)
+        if self.y_train is not None and self.y_test is not None and self.y_train.shape[1:] != self.y_test.shape[1:]:
+            what = f"y_test has shape {self.y_test.shape}, and y_train {self.y_train.shape}."
+            raise wrong("", what, "Give both targets of one kind.")
+        for name, numbers, size in (
+            ("groups", self.groups, samples),
+            ("sites", self.sites, samples),
+            ("test_sites", self.test_sites, tested),
+        ):
+            if numbers is not None and (numbers.dtype != np.int64 or numbers.shape != (size,)):
+                what = f"{name} is {numbers.dtype} of shape {numbers.shape}, for {size} samples."
+                raise wrong("", what, "Give one int64 a sample.")
 
 
 class Dataset(Part, ABC):
     """A data set chosen by name."""
 
     @abstractmethod
-    def load(self, root: Path) -> ImageData:
+    def load(self, root: Path) -> ArrayData:
         """Read the data into memory.
 
         Args:
@@ -78,7 +102,21 @@ class Dataset(Part, ABC):
         """
 
 
-DATASETS: Registry[Dataset] = Registry("datasets")
+class DatasetRegistry(Registry[Dataset]):
+    """Data sets, and classes of PyTorch's data sets in the place of such; see `simulator.data.torch_dataset`."""
+
+    or_else: ClassVar[str] = ", or from torch.utils.data.Dataset"
+
+    def as_part(self, thing: Any) -> Any:
+        """``thing``, or the data set that reads its items if it is a class of PyTorch's data sets."""
+        if not (isinstance(thing, type) and issubclass(thing, torch.utils.data.Dataset)):
+            return thing
+        from simulator.data.torch_dataset import dataset_of  # which itself is a data set
+
+        return dataset_of(thing)  # type: ignore[arg-type]  # classes are hashable
+
+
+DATASETS: Registry[Dataset] = DatasetRegistry("datasets")
 
 
 def shape_text(shape: tuple[int, ...]) -> str:
@@ -86,31 +124,30 @@ def shape_text(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
 
 
-def to_tensor(array: NDArray[Any]) -> Tensor:
-    """A tensor over the array's memory; a copy only where torch cannot use it (read-only or not contiguous)."""
-    return torch.from_numpy(np.require(array, requirements=["C_CONTIGUOUS", "WRITEABLE"]))
+def _checked(name: str, inputs: StoredArrays, kind: InputKind) -> int:
+    """How many samples there are, of inputs that are of this kind."""
+    kind.check(name, inputs)
+    lengths = {len(array) for _, array in named(inputs)}
+    if len(lengths) > 1:
+        what = f"the arrays of {name} have {' and '.join(map(str, sorted(lengths)))} samples."
+        raise wrong("", what, "Give all of them the same samples, in the same order.")
+    return lengths.pop()
 
 
-def _check_images(name: str, images: NDArray[np.uint8], declared: int) -> None:
-    if images.dtype != np.uint8:
-        raise wrong("", f"{name} has type {images.dtype}, not uint8.", "Convert the pixels to uint8, 0 to 255.")
-    if images.ndim != 4 or images.shape[3] not in ((declared,) if declared else (1, 3)):
-        known = f"the {declared} channels that are declared" if declared else "1 channel (gray) or 3 (RGB)"
-        advice = f"Images are [samples, height, width, channels] with {known}."
-        raise wrong("", f"{name} has shape {images.shape}.", advice)
-    if images.size == 0:
-        raise wrong("", f"{name} holds no images: shape {images.shape}.", "Give at least one image.")
+def _shapes(inputs: StoredArrays) -> str:
+    return ", ".join(f"{name} {shape_text(shape)}".strip() for name, shape in shapes(inputs).items())
 
 
-def _check_labels(split: str, images: NDArray[np.uint8] | None, labels: NDArray[np.int64] | None, classes: int) -> None:
-    if labels is None:
+def _check_targets(split: str, count: int, targets: NDArray[Any] | None, classes: int) -> None:
+    if targets is None:
         return
-    name, count = f"y_{split}", 0 if images is None else len(images)
-    if labels.dtype != np.int64:
-        raise wrong("", f"{name} has type {labels.dtype}, not int64.", "Labels are whole numbers from 0 on.")
-    if labels.shape != (count,):
-        what = f"{name} has shape {labels.shape}, but x_{split} has {count} images."
-        raise wrong("", what, "Give one label an image.")
-    if labels.min() < 0 or labels.max() >= classes:
-        what = f"{name} runs from {labels.min()} to {labels.max()}, but there are {classes} classes."
+    name = f"y_{split}"
+    if targets.dtype not in (np.int64, np.float32):
+        what = f"{name} has type {targets.dtype}, not int64."
+        raise wrong("", what, "Labels are whole numbers from 0 on; quantities are float32.")
+    if targets.ndim == 0 or len(targets) != count:
+        what = f"{name} has shape {targets.shape}, but x_{split} has {count} samples."
+        raise wrong("", what, "Give one label a sample.")
+    if targets.dtype == np.int64 and targets.ndim == 1 and (targets.min() < 0 or targets.max() >= classes):
+        what = f"{name} runs from {targets.min()} to {targets.max()}, but there are {classes} classes."
         raise wrong("", what, f"Labels run from 0 to {classes - 1}.")

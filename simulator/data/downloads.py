@@ -9,9 +9,9 @@ import numpy as np
 
 from simulator.core.errors import InputError, wrong
 from simulator.core.registry import PartSettings
-from simulator.data.dataset import Dataset, ImageData
+from simulator.core.torchvision_import import import_torchvision
+from simulator.data.dataset import ArrayData, Dataset
 from simulator.data.idx import read_idx
-from simulator.data.torchvision_import import import_torchvision
 
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 
@@ -39,7 +39,7 @@ class FashionMNIST(Dataset):
         "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"
     )  # fmt: skip
 
-    def load(self, root: Path) -> ImageData:
+    def load(self, root: Path) -> ArrayData:
         """Read the four IDX files of the first folder that has them all.
 
         Raises:
@@ -48,7 +48,7 @@ class FashionMNIST(Dataset):
         kept = root / "FashionMNIST" / "raw"
         files = _idx_files(kept) or _idx_files(DEBIAN_FASHION_MNIST) or self._download(root, kept)
         x_train, y_train, x_test, y_test = map(read_idx, files)
-        return ImageData(
+        return ArrayData(
             x_train=x_train[..., None],
             y_train=y_train.astype(np.int64),
             x_test=x_test[..., None],
@@ -87,7 +87,7 @@ class CIFAR10(Dataset):
 
     torchvision_name = "CIFAR10"
 
-    def load(self, root: Path) -> ImageData:
+    def load(self, root: Path) -> ArrayData:
         """Read the training and test batches; torchvision verifies their checksums.
 
         Raises:
@@ -99,7 +99,7 @@ class CIFAR10(Dataset):
             test = source(root, train=False)
         except (OSError, RuntimeError) as error:
             raise self._absent(root, source, error) from error
-        return ImageData(
+        return ArrayData(
             x_train=train.data,
             y_train=np.array(train.targets, dtype=np.int64),
             x_test=test.data,

@@ -12,7 +12,7 @@ from pydantic import Field, NonNegativeInt
 
 from simulator.core.errors import did_you_mean, wrong
 from simulator.core.registry import Part, PartSettings, Registry
-from simulator.data.dataset import ImageData
+from simulator.data.dataset import ArrayData
 
 Labels = NDArray[np.int64]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -39,7 +39,7 @@ class LabelNoise(Part, ABC):
     config: Config
 
     @abstractmethod
-    def labels(self, data: ImageData, rng: np.random.Generator) -> Labels:
+    def labels(self, data: ArrayData, rng: np.random.Generator) -> Labels:
         """The label that each training image gets if noise hits it.
 
         Args:
@@ -67,7 +67,7 @@ class Symmetric(LabelNoise):
 
     config: Config
 
-    def labels(self, data: ImageData, rng: np.random.Generator) -> Labels:
+    def labels(self, data: ArrayData, rng: np.random.Generator) -> Labels:
         """Never the true class."""
         return other_classes(true_labels(data), data.num_classes, rng)
 
@@ -82,7 +82,7 @@ class Pair(LabelNoise):
 
     config: Config
 
-    def labels(self, data: ImageData, rng: np.random.Generator) -> Labels:
+    def labels(self, data: ArrayData, rng: np.random.Generator) -> Labels:
         """The class after the true one, for every sample alike."""
         return (true_labels(data) + 1) % data.num_classes
 
@@ -106,7 +106,7 @@ class Given(LabelNoise):
 
     config: Config
 
-    def labels(self, data: ImageData, rng: np.random.Generator) -> Labels:
+    def labels(self, data: ArrayData, rng: np.random.Generator) -> Labels:
         """As they are in the data set.
 
         Raises:
@@ -125,7 +125,7 @@ class Given(LabelNoise):
         return found
 
 
-def true_labels(data: ImageData) -> Labels:
+def true_labels(data: ArrayData) -> Labels:
     """int64 [N], of the training images."""
     assert data.y_train is not None  # the private data set is labelled
     return data.y_train

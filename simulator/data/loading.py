@@ -7,10 +7,10 @@ from pathlib import Path
 from simulator.core.errors import InputError, wrong
 from simulator.core.paths import located
 from simulator.core.registry import PartSettings
-from simulator.data.dataset import DATASETS, ImageData
+from simulator.data.dataset import DATASETS, ArrayData
 
 
-def load(dataset: PartSettings, root: Path, where: str) -> ImageData:
+def load(dataset: PartSettings, root: Path, where: str) -> ArrayData:
     """The data set that ``dataset`` describes, from the data root ``root``.
 
     Raises:
@@ -26,15 +26,19 @@ def load(dataset: PartSettings, root: Path, where: str) -> ImageData:
     return data
 
 
-def load_private(dataset: PartSettings, root: Path) -> ImageData:
+def load_private(dataset: PartSettings, root: Path, *, needs_test: bool = True) -> ArrayData:
     """The data set that nodes train on.
 
     Raises:
-        InputError: as `load`, or it has no labels or no test set.
+        InputError: as `load`, or it has no labels or no test set, where it ``needs_test``.
     """
     data = load(dataset, root, "data.dataset")
-    missing = [name for name in ("y_train", "x_test", "y_test") if getattr(data, name) is None]
+    needed = ("y_train", "x_test", "y_test") if needs_test else ("y_train",)
+    missing = [name for name in needed if getattr(data, name) is None]
     if missing:
         what = f"'{dataset.name}' cannot be the private data set: it has no {', '.join(missing)}."
-        raise wrong("data.dataset", what, "Take a labelled data set with a test set; list this one under data.public.")
+        advice = "Take a labelled data set with a test set; list this one under data.public."
+        if missing == ["x_test", "y_test"]:
+            advice = "Take one with a test set, or let each node be tested on a share of its own: data.test: own."
+        raise wrong("data.dataset", what, advice)
     return data

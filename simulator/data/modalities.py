@@ -11,8 +11,10 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
+from simulator.core.channel import Channel
 from simulator.core.errors import did_you_mean, wrong
-from simulator.core.samples import Channel, NodeData, Normalizer, Samples, VerifiedData
+from simulator.core.normalizer import Normalizer
+from simulator.core.samples import NodeData, Samples, VerifiedData
 
 WHERE = "data.modality_by_node"
 
@@ -56,23 +58,24 @@ class _Kept:
             held_out=self._samples(node.held_out),
             test=self._samples(node.test),
             public=node.public and self._samples(node.public),
+            own_test=node.own_test and self._samples(node.own_test),
             verified=verified,
-            normalizer=self._scale(node.normalizer),
-            channels=self._channels,
+            preparation=self._scale(node.normalizer),
+            inputs=replace(node.inputs, shape=(*node.inputs.shape[:2], len(self._places)), channels=self._channels),
         )
 
     def _of_samples(self, samples: Samples) -> Samples:
-        return replace(samples, images=self._images(samples.images))
+        return replace(samples, inputs=self._images(samples.inputs))
 
     def _of_images(self, images: Tensor) -> Tensor:
         return torch.cat([images, images.new_zeros(*images.shape[:-1], 1)], dim=-1)[..., self._places]
 
-    def _of_scale(self, normalizer: Normalizer) -> Normalizer:
+    def _of_scale(self, preparation: Normalizer) -> Normalizer:
         mean, std = (
             torch.cat([values, values.new_tensor([blank])])[self._places]
-            for values, blank in ((normalizer.mean, 0.0), (normalizer.std, 1.0))
+            for values, blank in ((preparation.mean, 0.0), (preparation.std, 1.0))
         )
-        return replace(normalizer, mean=mean, std=std)
+        return replace(preparation, mean=mean, std=std)
 
 
 def _layout(channels: Sequence[Channel], modality: str, depth: int) -> Iterator[tuple[int, Channel]]:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from simulator.core.samples import Normalizer
+from simulator.core.normalizer import Normalizer
 
 _CHUNK = 1024
 _SMALLEST_STD = 1e-6  # a constant channel becomes zeros, not NaN

@@ -17,7 +17,7 @@ from sklearn.model_selection import train_test_split
 
 from simulator.core.capacity import check_memory
 from simulator.core.registry import PartSettings
-from simulator.data.dataset import Dataset, ImageData
+from simulator.data.dataset import ArrayData, Dataset
 
 # The data are the same in every experiment, so the experiment's seed has no say in them.
 _FIXED_SEED = 0
@@ -38,14 +38,14 @@ class Digits(Dataset):
 
     config: Config
 
-    def load(self, root: Path) -> ImageData:
+    def load(self, root: Path) -> ArrayData:
         """1,437 training and 360 test images; ``root`` is not used."""
         digits = _digits()
         return replace(digits, **{name: getattr(digits, name).copy() for name in ARRAYS})
 
 
 @cache
-def _digits() -> ImageData:
+def _digits() -> ArrayData:
     """Read once a process, and only copied from: parsing the text takes longer than a small run's rounds."""
     digits = load_digits()
     images = np.round(digits.images[..., None] * (255 / 16)).astype(np.uint8)
@@ -53,7 +53,7 @@ def _digits() -> ImageData:
     x_train, x_test, y_train, y_test = train_test_split(
         images, labels, test_size=0.2, stratify=labels, random_state=_FIXED_SEED
     )
-    return ImageData(x_train, y_train, x_test, y_test, tuple(map(str, digits.target_names)))
+    return ArrayData(x_train, y_train, x_test, y_test, tuple(map(str, digits.target_names)))
 
 
 class PhotoPatches(Dataset):
@@ -77,14 +77,14 @@ class PhotoPatches(Dataset):
 
     config: Config
 
-    def load(self, root: Path) -> ImageData:
+    def load(self, root: Path) -> ArrayData:
         """``count`` images of ``size`` x ``size`` x 3, no labels, no test set; ``root`` is not used."""
         pixels = 3 * self.config.count * self.config.size**2
         check_memory(pixels, f"{self.config.count:,} patches", "Ask for fewer.", "count")
         photos = _photographs()
         rng = np.random.default_rng(_FIXED_SEED)
         patches = [self._patch(photos[i % len(photos)], rng) for i in range(self.config.count)]
-        return ImageData(np.stack(patches), None, None, None, ())
+        return ArrayData(np.stack(patches), None, None, None, ())
 
     def _patch(self, photo: Image.Image, rng: np.random.Generator) -> NDArray[np.uint8]:
         size = self.config.size
@@ -122,9 +122,9 @@ class UniformNoise(Dataset):
 
     config: Config
 
-    def load(self, root: Path) -> ImageData:
+    def load(self, root: Path) -> ArrayData:
         """``count`` images of ``size`` x ``size`` x ``channels``, no labels, no test set; ``root`` is not used."""
         shape = (self.config.count, self.config.size, self.config.size, self.config.channels)
         check_memory(prod(shape), f"{self.config.count:,} images", "Ask for fewer or smaller ones.", "count")
         noise = np.random.default_rng(_FIXED_SEED).integers(0, 256, shape, dtype=np.uint8)
-        return ImageData(noise, None, None, None, ())
+        return ArrayData(noise, None, None, None, ())

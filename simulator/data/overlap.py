@@ -1,4 +1,4 @@
-"""Public images that are private or test images too."""
+"""Public samples that are private or test samples too."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import hashlib
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simulator.core.errors import wrong
+from simulator.data.kinds.kind import StoredArrays
 from simulator.data.public import PublicSet
 from simulator.data.settings import DataSettings
+from simulator.data.stored import named, to_numpy
 
 
 def check_overlap(
-    settings: DataSettings, public: PublicSet, train: NDArray[np.uint8], test: NDArray[np.uint8]
+    settings: DataSettings, public: PublicSet, train: StoredArrays, test: StoredArrays, kind: str = "images"
 ) -> Iterator[str]:
-    """Compare images pixel by pixel, public ones as they are after conversion.
+    """Compare samples byte by byte, public ones as they are after conversion.
 
     Of a source that is the private data set itself no row is drawn that a node holds, so an image found there is one
     that the data set has twice: that is told and not refused.
@@ -24,8 +25,9 @@ def check_overlap(
     Args:
         settings: says what is public, and whether an overlap is allowed.
         public: the public set.
-        train: uint8 [N, height, width, channels], all that the nodes hold, be it to train on or not.
-        test: uint8 [M, height, width, channels], the test images.
+        train: all that the nodes hold, be it to train on or not.
+        test: what they are tested on.
+        kind: what to call samples.
 
     Returns:
         What the user should know, a line for each source with such images.
@@ -35,19 +37,23 @@ def check_overlap(
     """
     if not settings.public:
         return
-    digests, private, tested = _digests(public.images.numpy()), set(_digests(train)), set(_digests(test))
+    digests, private, tested = _digests(to_numpy(public.inputs)), set(_digests(train)), set(_digests(test))
     for number, source in enumerate(settings.public):
         mine = [digests[place] for place in np.flatnonzero(public.source == number)]
         held, seen = (sum(digest in known for digest in mine) for known in (private, tested))
         if held + seen == 0:
             continue
-        what = f"{held} of its {len(mine)} public images are private images of the nodes, {seen} are test images"
-        own = public.in_distribution[public.source == number].all()
-        if not own and settings.public_overlap == "refuse":
+        what = f"{held} of its {len(mine)} public {kind} are private {kind} of the nodes, {seen} are test {kind}"
+        is_own = public.in_distribution[public.source == number].all()
+        if not is_own and settings.public_overlap == "refuse":
             advice = "Take another public set, or set data.public_overlap: allow."
             raise wrong(f"data.public[{number}]", f"{what}.", advice)
-        yield f"public images of {source.dataset.name}: {what}"
+        yield f"public {kind} of {source.dataset.name}: {what}"
 
 
-def _digests(images: NDArray[np.uint8]) -> list[bytes]:
-    return [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
+def _digests(arrays: StoredArrays) -> list[bytes]:
+    columns = [array for _, array in named(arrays)]
+    return [
+        hashlib.blake2b(b"".join(part.tobytes() for part in sample), digest_size=16).digest()
+        for sample in zip(*columns, strict=True)
+    ]

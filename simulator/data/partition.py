@@ -4,26 +4,53 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from simulator.core.errors import wrong
+from simulator.core.errors import did_you_mean, wrong
 from simulator.core.registry import Part, PartSettings, Registry
+from simulator.data.origin import Pool
 
 Indices = NDArray[np.int64]
 
 
 class Partition(Part, ABC):
-    """A way to divide samples, chosen by name."""
+    """A way to divide samples, chosen by name.
+
+    Attributes:
+        by_class: whether it looks at the samples' classes, so that there must be such.
+    """
+
+    by_class: ClassVar[bool] = False
+
+    def divide(self, pool: Pool, nodes: int, rng: np.random.Generator) -> list[Indices]:
+        """Divide ``pool``; where samples belong to groups, whole groups, each by its most common label.
+
+        Returns:
+            One array of positions in the pool a node, in order of node id; no position is given twice.
+
+        Raises:
+            InputError: as `split`.
+        """
+        if pool.groups is None:
+            return self.split(pool.labels, nodes, rng)
+        _, unit = np.unique(pool.groups, return_inverse=True)
+        parts = self.split(_most_common(unit, pool.labels), nodes, rng)
+        return [np.flatnonzero(np.isin(unit, part)) for part in parts]
+
+    def sites(self, pool: Pool, nodes: int, rng: np.random.Generator) -> tuple[str, ...]:
+        """The name of each node, where the data name them; empty where they do not."""
+        return ()
 
     @abstractmethod
     def split(self, labels: NDArray[np.int64], nodes: int, rng: np.random.Generator) -> list[Indices]:
         """Divide the samples that have these labels.
 
         Args:
-            labels: int64 [N].
+            labels: int64 [N], all 0 where samples have no classes.
             nodes: number of nodes.
             rng: the only source of randomness.
 
@@ -36,6 +63,64 @@ class Partition(Part, ABC):
 
 
 PARTITIONS: Registry[Partition] = Registry("partitions")
+
+
+class BySite(Partition):
+    """Nodes are the sites that the data name: each holds what its site brought, as much or as little as that is."""
+
+    class Config(PartSettings):
+        """Which sites.
+
+        Attributes:
+            sites: "all" of them, in the order of their names; "sample", as many as there are nodes, drawn by the seed;
+                or their names, one a node.
+        """
+
+        name: str = "by_site"
+        sites: Literal["all", "sample"] | tuple[str, ...] = "all"
+
+    config: Config
+
+    def divide(self, pool: Pool, nodes: int, rng: np.random.Generator) -> list[Indices]:
+        """What each site brought.
+
+        Raises:
+            InputError: the data name no sites, there is no such site, there are more or fewer of them than nodes, or
+                one has no samples.
+        """
+        if pool.sites is None:
+            what = "the data set does not say which site a sample comes from."
+            raise wrong("", what, "Name the column or the folders that tell, or take another partition.")
+        numbers = [pool.site_names.index(name) for name in self.sites(pool, nodes, rng)]
+        parts = [np.flatnonzero(pool.sites == number) for number in numbers]
+        for number, part in zip(numbers, parts, strict=True):
+            if not len(part):
+                what = f"the site {pool.site_names[number]} has no samples to train on."
+                raise wrong("sites", what, "Leave it out.")
+        return parts
+
+    def sites(self, pool: Pool, nodes: int, rng: np.random.Generator) -> tuple[str, ...]:
+        """The sites that are taken, by node."""
+        known, asked = pool.site_names, self.config.sites
+        if asked == "sample" and len(known) >= nodes:
+            return tuple(known[number] for number in sorted(rng.permutation(len(known))[:nodes]))
+        chosen = known if isinstance(asked, str) else asked
+        for name in chosen:
+            if name not in known:
+                raise wrong("sites", f"there is no site {name!r}.", did_you_mean(name, list(known), "sites"))
+        if len(chosen) != nodes or len(set(chosen)) != len(chosen):
+            what = f"there are {len(chosen)} sites and {nodes} nodes."
+            more = " or set partition.sites: sample to draw as many as there are nodes" if len(chosen) > nodes else ""
+            raise wrong("sites", what, f"Set topology.nodes: {len(chosen)},{more} or name one site a node.")
+        return tuple(chosen)
+
+    def split(self, labels: NDArray[np.int64], nodes: int, rng: np.random.Generator) -> list[Indices]:
+        """Labels alone do not tell sites apart.
+
+        Raises:
+            InputError: always.
+        """
+        return self.divide(Pool(labels), nodes, rng)
 
 
 class Iid(Partition):
@@ -82,6 +167,7 @@ class Dirichlet(Partition):
 
     config: Config
 
+    by_class = True
     group_size = 10
 
     def split(self, labels: NDArray[np.int64], nodes: int, rng: np.random.Generator) -> list[Indices]:
@@ -135,6 +221,8 @@ class Shards(Partition):
 
     config: Config
 
+    by_class = True
+
     def split(self, labels: NDArray[np.int64], nodes: int, rng: np.random.Generator) -> list[Indices]:
         """A random hand of shards a node."""
         count = nodes * self.config.shards_per_node
@@ -174,6 +262,14 @@ class QuantitySkew(Partition):
         spare = len(labels) - nodes * least
         cuts = np.round(shares * spare).astype(np.int64) + least * np.arange(1, nodes)
         return list(np.split(rng.permutation(len(labels)), cuts))
+
+
+def _most_common(unit: Indices, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """int64 [units]: of the samples of each unit the most common label; of several, the smallest."""
+    pairs, counts = np.unique(np.stack([unit, labels]), axis=1, return_counts=True)
+    order = np.lexsort((pairs[1], -counts, pairs[0]))
+    _, firsts = np.unique(pairs[0][order], return_index=True)
+    return np.asarray(pairs[1][order][firsts])
 
 
 def _require(samples: int, nodes: int, needed: int) -> None:

@@ -11,6 +11,7 @@ from simulator.core.acting import GIVEN, Acts, If
 from simulator.core.registry import PartSettings, Settings
 from simulator.data.augmentation import Augmentation
 from simulator.data.coreset import CoresetChoice
+from simulator.data.partition import Iid
 
 
 class PublicSource(Settings):
@@ -78,7 +79,7 @@ class DataSettings(Settings):
     Attributes:
         dataset: the private data set: labelled, with a test set.
         root: the folder that data sets lie in; ``~`` is the home folder.
-        partition: how the training samples are divided among the nodes.
+        partition: how the training samples are divided among the nodes; by default at random, in equal parts.
         modality_by_node: of samples that have several, the one that each node holds, repeated as often as there are
             nodes; parameters then travel only between nodes of the same one. By default every node holds all.
         validation: share of each node's samples that it calibrates on and never trains on.
@@ -89,17 +90,24 @@ class DataSettings(Settings):
         public_overlap: what to do if public images are, pixel by pixel, private or test images too: "refuse" the
             experiment, or "allow" it and tell.
         subset: a coreset that nodes train on, instead of on all of their samples; None: no such thing.
+        test: what nodes are tested on: the "common" test set of the data set, a share of each node's "own" samples that
+            it never uses, or "both".
+        own_test: that share.
         train_samples: at most this many private training samples in all, a random subset; None for no limit.
         test_samples: at most this many test samples, a random subset; None for no limit.
         augment: random changes to training images.
         corruption: what is made wrong with the samples on purpose, after they are divided among the nodes.
     """
 
-    acts: ClassVar[Acts] = {"public_overlap": If(public=GIVEN), "corruption.validation": If(validation=GIVEN)}
+    acts: ClassVar[Acts] = {
+        "public_overlap": If(public=GIVEN),
+        "corruption.validation": If(validation=GIVEN),
+        "own_test": If(test=("own", "both")),
+    }
 
     dataset: SerializeAsAny[PartSettings]
     root: Path = Path("~/data")
-    partition: SerializeAsAny[PartSettings]
+    partition: SerializeAsAny[PartSettings] = Field(default_factory=lambda: Iid.Config(name="iid"))
     modality_by_node: tuple[str, ...] = ()
     validation: float = Field(default=0.1, ge=0, lt=1)
     held_out: float = Field(default=0.0, ge=0, lt=1)
@@ -108,6 +116,8 @@ class DataSettings(Settings):
     public: tuple[PublicSource, ...] = ()
     public_overlap: Literal["refuse", "allow"] = "refuse"
     subset: SubsetSettings | None = None
+    test: Literal["common", "own", "both"] = "common"
+    own_test: float = Field(default=0.2, gt=0, lt=1)
     train_samples: int | None = Field(default=None, gt=0)
     test_samples: int | None = Field(default=None, gt=0)
     augment: Augmentation = Augmentation()

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from simulator.core.registry import PartSettings
-from simulator.data.dataset import DATASETS, ImageData
+from simulator.data.dataset import DATASETS, ArrayData
+from simulator.data.stored import same
 from simulator.testing import laws
 from simulator.testing.given import class_and_settings
 
@@ -33,10 +32,10 @@ def check_dataset(dataset: Any, config: PartSettings | None = None, *, root: str
     before = laws.global_states()
     first, second = (part(config).load(Path(root)) for _ in range(2))
     assert laws.global_states() == before, "a global random generator was drawn from; seed one of your own"
-    assert isinstance(first, ImageData), f"load gives {type(first).__name__}, and not ImageData"
+    assert isinstance(first, ArrayData), f"load gives {type(first).__name__}, and not ArrayData"
     first.validate()
     for name in ARRAYS:
         one, other = getattr(first, name), getattr(second, name)
         assert (one is None) == (other is None), f"{name} is there in one of two loads only"
-        assert one is None or np.array_equal(one, other), f"two loads give different {name}"
+        assert one is None or same(one, other), f"two loads give different {name}"
     assert first.class_names == second.class_names, "two loads give different class_names"

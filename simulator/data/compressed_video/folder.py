@@ -17,7 +17,8 @@ from simulator.data.compressed_video.cache import Cache
 from simulator.data.compressed_video.clips import ClipReader
 from simulator.data.compressed_video.split_lists import Split, read_split
 from simulator.data.compressed_video.views import VideoViews
-from simulator.data.dataset import Dataset, ImageData
+from simulator.data.dataset import ArrayData, Dataset
+from simulator.data.kinds.images import Images
 
 _SUFFIXES = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"}
 _LAYOUTS = "Expected train/<class>/*.avi and test/<class>/*.avi (or .mp4, ...), or <class>/*.avi and split lists."
@@ -59,7 +60,7 @@ class VideoFolder(Dataset):
 
     config: Config
 
-    def load(self, root: Path) -> ImageData:
+    def load(self, root: Path) -> ArrayData:
         """One sample a clip, in the order of the lists or of the files' names; classes are sorted by name.
 
         Raises:
@@ -81,13 +82,13 @@ class VideoFolder(Dataset):
         x_test, test_rows = reader.samples([folder / clip for clip in split.test])
         y_train = _labels(split.train, classes)[train_rows]
         _require_every_class(classes, y_train)
-        return ImageData(
+        return ArrayData(
             x_train=x_train,
             y_train=y_train,
             x_test=x_test if split.test else None,
             y_test=_labels(split.test, classes)[test_rows] if split.test else None,
             class_names=classes,
-            channels=config.views.channels,
+            kind=Images(config.views.channels),
             notes=tuple(reader.notes()),
         )
 

@@ -18,7 +18,8 @@ from simulator.data.compressed_video.encoder import Codec, encode
 from simulator.data.compressed_video.reader import Clip
 from simulator.data.compressed_video.scenes import ACTIONS, render
 from simulator.data.compressed_video.views import VideoViews
-from simulator.data.dataset import Dataset, ImageData
+from simulator.data.dataset import ArrayData, Dataset
+from simulator.data.kinds.images import Images
 
 
 class MovingShapes(Dataset):
@@ -58,7 +59,7 @@ class MovingShapes(Dataset):
 
     config: Config
 
-    def load(self, root: Path) -> ImageData:
+    def load(self, root: Path) -> ArrayData:
         """Make the clips, or read their samples from the cache.
 
         Raises:
@@ -72,7 +73,7 @@ class MovingShapes(Dataset):
         arrays = cache.arrays((settings,), self._compute)
         x_train, x_test = (cast(NDArray[np.uint8], arrays[name]) for name in ("x_train", "x_test"))
         y_train, y_test = (np.arange(len(samples)) % len(ACTIONS) for samples in (x_train, x_test))
-        return ImageData(x_train, y_train, x_test, y_test, ACTIONS, channels=self.config.views.channels)
+        return ArrayData(x_train, y_train, x_test, y_test, ACTIONS, kind=Images(self.config.views.channels))
 
     def clip(self, part: str, number: int) -> Clip:
         """Clip ``number`` of ``part`` "train" or "test", encoded; its class is ``number`` modulo 7."""

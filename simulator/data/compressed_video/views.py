@@ -13,8 +13,8 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from simulator.core.acting import Acts, If
+from simulator.core.channel import Channel
 from simulator.core.registry import Settings
-from simulator.core.samples import Channel
 from simulator.data.compressed_video.features import Features, follow
 from simulator.data.compressed_video.motion import QUARTERS
 from simulator.data.compressed_video.reader import BrokenClip, Clip, UnsupportedCoding, decode

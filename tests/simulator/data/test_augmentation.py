@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from simulator.core.samples import Channel
+from simulator.core.channel import Channel
 from simulator.data.augmentation import Augmentation
 
 RIGHT, DOWN, GRAY = Channel("mv", 0, zero=128, horizontal=True), Channel("mv", 0, zero=128), Channel("iframe")

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import binom
 
 from simulator.core.errors import InputError
-from simulator.data.files import Npz
+from simulator.core.samples import Samples
+from simulator.data.canaries import plant
+from simulator.data.npz import Npz
 from simulator.data.partition import Iid
 from simulator.data.splits import DataSettings, NetworkData, prepare
 
@@ -75,3 +78,11 @@ def test_the_seed_decides(write_npz: Writer) -> None:
 def test_too_many_are_refused(write_npz: Writer) -> None:
     with pytest.raises(InputError, match=r"data.canaries: node 0 has 36 samples to train on: too few for 36 canaries"):
         prepared(write_npz("a.npz"), 36)
+
+
+@pytest.mark.parametrize("targets", [torch.zeros(8, 3, dtype=torch.int64), torch.zeros(8)])
+def test_targets_that_are_no_classes_have_no_wrong_ones(targets: torch.Tensor) -> None:
+    train = Samples(torch.zeros(8, 2), targets, torch.arange(8))
+    assert not plant(0, train, [np.arange(8)], 3, seed=0).arrays()
+    with pytest.raises(InputError, match=r"data\.canaries: .*these samples have no classes"):
+        plant(2, train, [np.arange(8)], 3, seed=0)

@@ -16,8 +16,8 @@ from scipy.stats import chisquare
 from simulator import load_experiment
 from simulator.core.errors import InputError
 from simulator.core.samples import Samples
-from simulator.data.files import Npz
 from simulator.data.label_noise import Given, LabelNoise, Pair, Symmetric
+from simulator.data.npz import Npz
 from simulator.data.partition import Iid
 from simulator.data.splits import Corruption, DataSettings, NetworkData, PublicSource, prepare
 
@@ -48,7 +48,7 @@ def recorded(data: NetworkData, folder: Path) -> Arrays:
 
 
 def labels(samples: Samples) -> list[int]:
-    return samples.labels_at(torch.arange(len(samples))).tolist()
+    return samples.targets_at(torch.arange(len(samples))).tolist()
 
 
 def refused(path: Path, **corruption: Any) -> tuple[str, str, str]:
@@ -157,7 +157,7 @@ def test_duplicates_are_one_image_with_two_labels(write_npz: Writer, tmp_path: P
         assert source not in index[copied >= 0]
         assert label_of[index[place]] != label_of[source]
         assert saved["train_true_label"][place] == source % 5
-        assert torch.equal(*data.nodes[0].train.images[[source, index[place]]])
+        assert torch.equal(*data.nodes[0].train.inputs[[source, index[place]]])
     assert (saved["train_flipped"] == (copied >= 0)).all()
     assert len(set(copied[copied >= 0])) == 24
 

@@ -5,14 +5,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from simulator.core.channel import Channel
 from simulator.core.errors import InputError
-from simulator.core.samples import Channel
-from simulator.data.dataset import ImageData, to_tensor
+from simulator.data.dataset import ArrayData
+from simulator.data.kinds.images import Images
+from simulator.data.stored import to_tensor
 
 CHANNELS = (Channel("mv", horizontal=True), Channel("mv"), *[Channel("residual")] * 3, *[Channel("iframe")] * 3)
 
 
-def image_data(**changes: Any) -> ImageData:
+def image_data(**changes: Any) -> ArrayData:
     arrays: dict[str, Any] = {
         "x_train": np.zeros((6, 4, 5, 3), dtype=np.uint8),
         "y_train": np.array([0, 1, 2, 0, 1, 2]),
@@ -20,7 +22,7 @@ def image_data(**changes: Any) -> ImageData:
         "y_test": np.array([2, 0]),
         "class_names": ("a", "b", "c"),
     }
-    return ImageData(**(arrays | changes))
+    return ArrayData(**(arrays | changes))
 
 
 def test_sound_data_pass() -> None:
@@ -28,7 +30,7 @@ def test_sound_data_pass() -> None:
     image_data(y_train=None, y_test=None, class_names=()).validate()
     image_data(y_train=None, x_test=None, y_test=None, class_names=()).validate()
     images = {name: np.zeros((count, 4, 5, 8), dtype=np.uint8) for name, count in (("x_train", 6), ("x_test", 2))}
-    image_data(**images, channels=CHANNELS).validate()
+    image_data(**images, kind=Images(CHANNELS)).validate()
     assert image_data().num_classes == 3
 
 
@@ -39,13 +41,13 @@ def test_sound_data_pass() -> None:
         ({"x_test": np.zeros((2, 4, 5, 3), dtype=np.int64)}, "x_test has type int64"),
         ({"x_train": np.zeros((6, 4, 5), dtype=np.uint8)}, r"x_train has shape \(6, 4, 5\)"),
         ({"x_train": np.zeros((6, 4, 5, 4), dtype=np.uint8)}, r"x_train has shape \(6, 4, 5, 4\)"),
-        ({"channels": CHANNELS[:2]}, r"x_train has shape \(6, 4, 5, 3\)"),
+        ({"kind": Images(CHANNELS[:2])}, r"x_train has shape \(6, 4, 5, 3\)"),
         (
-            {"x_train": np.zeros((6, 4, 5, 9), dtype=np.uint8), "channels": CHANNELS},
+            {"x_train": np.zeros((6, 4, 5, 9), dtype=np.uint8), "kind": Images(CHANNELS)},
             r"x_train has shape \(6, 4, 5, 9\)",
         ),
         ({"x_train": np.zeros((0, 4, 5, 3), dtype=np.uint8)}, "x_train holds no images"),
-        ({"x_test": np.zeros((2, 5, 4, 3), dtype=np.uint8)}, "x_train has images of 4x5x3, but x_test of 5x4x3"),
+        ({"x_test": np.zeros((2, 5, 4, 3), dtype=np.uint8)}, "x_train has samples of 4x5x3, but x_test of 5x4x3"),
         ({"y_train": np.zeros(6)}, "y_train has type float64"),
         ({"y_train": np.zeros(5, dtype=np.int64)}, r"y_train has shape \(5,\), but x_train has 6"),
         ({"y_test": np.zeros((2, 1), dtype=np.int64)}, r"y_test has shape \(2, 1\)"),

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from simulator.core.errors import InputError
+from simulator.core.torchvision_import import import_torchvision
 from simulator.data import downloads
 from simulator.data.downloads import CIFAR10, CIFAR100, FashionMNIST
 from simulator.data.idx import read_idx
-from simulator.data.torchvision_import import import_torchvision
 
 
 def idx_bytes(array: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:

@@ -18,10 +18,10 @@ def random_images(*shape: int, seed: int = 0) -> np.ndarray:
 def test_mean_and_deviation_are_those_of_numpy(count: int, channels: int, seed: int) -> None:
     images = random_images(50, 3, 4, channels, seed=seed)
     rows = np.random.default_rng(seed).permutation(50)[:count]
-    normalizer = measure(images, rows)
+    preparation = measure(images, rows)
     values = images[rows].astype(np.float64) / 255
-    assert normalizer.mean.numpy() == pytest.approx(values.mean(axis=(0, 1, 2)), abs=1e-6)
-    assert normalizer.std.numpy() == pytest.approx(values.std(axis=(0, 1, 2)), abs=1e-6)
+    assert preparation.mean.numpy() == pytest.approx(values.mean(axis=(0, 1, 2)), abs=1e-6)
+    assert preparation.std.numpy() == pytest.approx(values.std(axis=(0, 1, 2)), abs=1e-6)
 
 
 def test_measuring_is_the_same_across_chunks_and_takes_only_the_rows_asked_for() -> None:
@@ -42,9 +42,9 @@ def test_normalized_images_have_mean_zero_and_deviation_one() -> None:
 
 def test_a_constant_channel_becomes_zeros() -> None:
     images = np.full((5, 2, 2, 1), 7, dtype=np.uint8)
-    normalizer = measure(images, np.arange(5))
-    assert normalizer.std.item() == pytest.approx(1e-6)
-    assert torch.isfinite(normalizer(torch.from_numpy(images))).all()
+    preparation = measure(images, np.arange(5))
+    assert preparation.std.item() == pytest.approx(1e-6)
+    assert torch.isfinite(preparation(torch.from_numpy(images))).all()
 
 
 def test_images_of_the_right_shape_are_left_alone() -> None:

@@ -32,8 +32,8 @@ def test_a_node_has_the_channels_of_its_modality_and_blank_ones(number, first, o
     assert [channel.picture for channel in part.channels] == [0, 0, 0, 1, 1, 1]
     for split in SPLITS:
         rows = torch.arange(3)
-        seen = part.normalizer(getattr(part, split).images_at(rows)).unflatten(1, (2, 3))
-        every = whole.normalizer(getattr(whole, split).images_at(rows))
+        seen = part.preparation(getattr(part, split).inputs_at(rows)).unflatten(1, (2, 3))
+        every = whole.preparation(getattr(whole, split).inputs_at(rows))
         torch.testing.assert_close(seen[:, :, :own].flatten(1, 2), every[:, first : first + 2 * own], rtol=0, atol=0)
         assert (seen[:, :, own:] == 0).all()
         assert torch.equal(getattr(part, split).index, getattr(whole, split).index)
@@ -43,20 +43,20 @@ def test_a_node_has_the_channels_of_its_modality_and_blank_ones(number, first, o
 def test_other_modalities_do_not_reach_a_node():
     """Whatever is in the others' channels, a node has the same samples."""
     whole = samples()
-    noise = torch.randint_like(whole.train.images, 256)
-    noise[..., :4] = whole.train.images[..., :4]
-    splits = {split: Samples(noise, whole.train.labels, getattr(whole, split).index) for split in ("train", "test")}
+    noise = torch.randint_like(whole.train.inputs, 256)
+    noise[..., :4] = whole.train.inputs[..., :4]
+    splits = {split: Samples(noise, whole.train.targets, getattr(whole, split).index) for split in ("train", "test")}
     (before,), (after,) = (dealt([node], ["mv"]) for node in (whole, replace(whole, **splits)))
     for split in splits:
-        assert torch.equal(getattr(before, split).images, getattr(after, split).images)
+        assert torch.equal(getattr(before, split).inputs, getattr(after, split).inputs)
 
 
 def test_nodes_of_one_modality_share_what_nodes_share():
     first, *others = dealt([samples()] * 5, ["mv", "mv", "iframe"])
     assert others[0].test is others[2].test is first.test
     assert isinstance(first.verified, VerifiedData)
-    assert first.train.images is others[0].validation.images is first.verified.fit.images
-    assert others[1].train.images is not first.train.images
+    assert first.train.inputs is others[0].validation.inputs is first.verified.fit.inputs
+    assert others[1].train.inputs is not first.train.inputs
 
 
 def test_without_a_choice_nothing_changes():
@@ -69,7 +69,7 @@ def test_without_a_choice_nothing_changes():
     [
         (samples(), ["mw"], r"data\.modality_by_node: the samples have no modality 'mw'"),
         (
-            replace(samples(), channels=()),
+            replace(samples(), inputs=replace(samples().inputs, channels=())),
             ["mv"],
             r"plain pictures, which have no modalities",
         ),
@@ -99,8 +99,8 @@ def test_public_clips_are_nobodys_and_nodes_of_one_modality_alone_see_them_alike
     held = np.concatenate([getattr(node, split).index for node in data.nodes for split in ("train", "validation")])
     assert len(np.intersect1d(held, data.public_index)) == 0
     assert len(held) + len(data.public_index) == 63
-    assert [node.public.images.shape[-1] for node in data.nodes] == [3] * 3  # one picture each
-    assert not any(torch.equal(data.nodes[0].public.images, node.public.images) for node in data.nodes[1:])
+    assert [node.public.inputs.shape[-1] for node in data.nodes] == [3] * 3  # one picture each
+    assert not any(torch.equal(data.nodes[0].public.inputs, node.public.inputs) for node in data.nodes[1:])
 
 
 def test_a_node_is_tested_on_its_own_modality_and_the_network_is_a_third(tmp_path):
@@ -108,7 +108,7 @@ def test_a_node_is_tested_on_its_own_modality_and_the_network_is_a_third(tmp_pat
     module = done.blueprint.module()
     assert module.module.modalities == ("own",)
     for node, logged in zip(done.nodes, done.directory.series("test/accuracy")[1][-1], strict=True):
-        assert evaluate(module, node.parameters, node.data.test, node.data.normalizer).accuracy == pytest.approx(logged)
+        assert evaluate(module, node.parameters, node.data.test, node.data)["accuracy"] == pytest.approx(logged)
     assert module.num_parameters < run(clips(rounds=1), tmp_path / "all").blueprint.module().num_parameters / 2.5
 
 
@@ -119,7 +119,7 @@ def test_each_modality_has_a_consensus_model_of_its_own(tmp_path):
     for first in range(3):
         alike = [node for node in done.nodes if node.id % 3 == first]
         mean = torch.stack([node.parameters for node in alike]).mean(dim=0)
-        found.append(evaluate(module, mean, alike[0].data.test, alike[0].data.normalizer).accuracy)
+        found.append(evaluate(module, mean, alike[0].data.test, alike[0].data)["accuracy"])
     logged = done.directory.network_series("consensus/test/accuracy")[1][-1]
     assert logged == pytest.approx(np.mean(found))
 
@@ -157,6 +157,6 @@ def test_mirror_images_turn_the_signs_of_a_nodes_own_channels():
 def _in_order(node):
     """bool [B]: whether a sample of a batch is an original or its mirror image."""
     batch = node.training_set.next_batch(8, node.rng, node.rng("augmentation"))
-    originals = node.data.normalizer(node.data.train.images_at(batch.positions), torch.float64)
-    alike = ((batch.images - way).flatten(1).norm(dim=1) == 0 for way in (originals, originals.flip(3)))
+    originals = node.data.preparation(node.data.train.inputs_at(batch.positions), torch.float64)
+    alike = ((batch.inputs - way).flatten(1).norm(dim=1) == 0 for way in (originals, originals.flip(3)))
     return torch.stack([*alike]).any(dim=0)

@@ -9,7 +9,7 @@ import pytest
 
 from simulator.core.errors import InputError
 from simulator.core.registry import PartSettings
-from simulator.data.files import Npz
+from simulator.data.npz import Npz
 from simulator.data.offline import Digits, UniformNoise
 from simulator.data.partition import Iid
 from simulator.data.settings import DataSettings, PublicSource
@@ -105,8 +105,8 @@ def test_noise_is_uniform_and_takes_the_private_shape() -> None:
     public = data.nodes[0].public
 
     assert public is not None
-    assert public.images.shape == (400, 8, 8, 1)
-    counts = np.bincount(public.images.flatten(), minlength=256)
+    assert public.inputs.shape == (400, 8, 8, 1)
+    counts = np.bincount(public.inputs.flatten(), minlength=256)
     expected = 400 * 64 / 256
     assert ((counts - expected) ** 2 / expected).sum() < 340  # chi squared, 255 degrees of freedom, p = 3e-4
     assert not data.public_in_distribution.any()

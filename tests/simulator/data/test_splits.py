@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from simulator.core.errors import InputError
 from simulator.core.registry import PartSettings
 from simulator.core.samples import NodeData, Samples
-from simulator.data.files import Npz
+from simulator.data.npz import Npz
 from simulator.data.offline import Digits, PhotoPatches
 from simulator.data.partition import Dirichlet, Iid, QuantitySkew
 from simulator.data.public import UNKNOWN
@@ -33,7 +33,7 @@ def settings(path: Path, *public: tuple[PartSettings, int], **changes: Any) -> D
 def spelled(samples: Samples | None) -> list[int]:
     """The numbers that the images spell."""
     assert samples is not None
-    first = samples.images_at(torch.arange(len(samples))).flatten(1)[:, :2].long()
+    first = samples.inputs_at(torch.arange(len(samples))).flatten(1)[:, :2].long()
     return (first[:, 0] + 256 * first[:, 1]).tolist()
 
 
@@ -62,7 +62,7 @@ def test_each_node_gets_disjoint_splits_that_cover_its_part(write_npz: Writer) -
         assert [len(getattr(node, split)) for split in SPLITS] == [21, 8, 13]
         assert spelled(node.test) == list(range(300, 360))
         positions = torch.arange(len(node.train))
-        assert node.train.labels_at(positions).tolist() == [number % 5 for number in spelled(node.train)]
+        assert node.train.targets_at(positions).tolist() == [number % 5 for number in spelled(node.train)]
         assert node.classes == 5
         assert node.public is None
     assert data.notes == ("6 training samples went to no node: the partition gives all nodes the same number",)
@@ -72,7 +72,7 @@ def test_each_node_gets_disjoint_splits_that_cover_its_part(write_npz: Writer) -
 def test_all_nodes_share_one_copy_of_the_images(write_npz: Writer) -> None:
     data = prepare(settings(write_npz("a.npz"), (PhotoPatches.Config(count=50), 9)), nodes=3, seed=0)
     for split in (*SPLITS, "test", "public"):
-        assert len({getattr(node, split).images.data_ptr() for node in data.nodes}) == 1
+        assert len({getattr(node, split).inputs.data_ptr() for node in data.nodes}) == 1
 
 
 @pytest.mark.parametrize("partition", [Dirichlet.Config(alpha=0.5), QuantitySkew.Config(alpha=1.0), Iid.Config()])
@@ -130,8 +130,8 @@ def test_public_images_have_one_order_on_all_nodes_and_no_labels(write_npz: Writ
     digests = set()
     for node in data.nodes:
         assert node.public is not None
-        assert node.public.labels is None
-        images = node.public.images_at(torch.arange(120)).numpy()
+        assert node.public.targets is None
+        images = node.public.inputs_at(torch.arange(120)).numpy()
         digests.add(
             hashlib.sha256(b"".join(i.to_bytes(4, "big") + image.tobytes() for i, image in enumerate(images))).digest()
         )
@@ -167,7 +167,7 @@ def test_public_images_take_the_private_shape_and_the_user_is_told() -> None:
     data = prepare(DataSettings(dataset=Digits.Config(), partition=Iid.Config(), public=(source,)), nodes=3, seed=0)
     public = data.nodes[0].public
     assert public is not None
-    assert public.images.shape == (20, 8, 8, 1)
+    assert public.inputs.shape == (20, 8, 8, 1)
     assert data.notes == ("public images of photo_patches: converted from 32x32x3 to 8x8x1",)
 
 
@@ -177,9 +177,9 @@ def test_the_normalizer_is_measured_on_the_private_pool_alone(write_npz: Writer)
     with np.load(path) as arrays:
         pool = arrays["x_train"][sorted(number for pool in pools(data) for number in pool)] / 255
     assert len(pool) == 150
-    normalizer = data.nodes[0].normalizer
-    assert normalizer.mean.numpy() == pytest.approx(pool.mean(axis=(0, 1, 2)), abs=1e-6)
-    assert normalizer.std.numpy() == pytest.approx(np.maximum(pool.std(axis=(0, 1, 2)), 1e-6), abs=1e-6)
+    preparation = data.nodes[0].preparation
+    assert preparation.mean.numpy() == pytest.approx(pool.mean(axis=(0, 1, 2)), abs=1e-6)
+    assert preparation.std.numpy() == pytest.approx(np.maximum(pool.std(axis=(0, 1, 2)), 1e-6), abs=1e-6)
 
 
 def test_caps_take_random_subsets(write_npz: Writer) -> None:
@@ -239,8 +239,8 @@ def test_errors_of_parts_stand_under_their_setting(write_npz: Writer, tmp_path: 
     hopeless = Dirichlet.Config(alpha=0.001, max_retries=1)
     assert refused(settings(path, partition=hopeless), nodes=10)[0] == "data.partition.alpha"
     assert refused(settings(path, partition=PartSettings(name="dirichle")))[0] == "data.partition"
-    np.savez(tmp_path / "floats.npz", x_train=np.zeros((3, 4, 4, 3)))
-    assert refused(settings(tmp_path / "floats.npz")) == ("data.dataset", "x_train has type float64, not uint8.")
+    np.savez(tmp_path / "floats.npz", x_train=np.zeros((3, 4), dtype=np.complex64))
+    assert refused(settings(tmp_path / "floats.npz")) == ("data.dataset", "x_train has type complex64.")
 
 
 def test_public_sources_must_have_enough_images(write_npz: Writer) -> None:
@@ -281,4 +281,4 @@ def test_labels_of_public_images_are_kept_from_nodes() -> None:
     node_public = data.nodes[0].public
     assert node_public is not None
     with pytest.raises(ValueError, match="no labels"):
-        node_public.labels_at(torch.arange(3))
+        node_public.targets_at(torch.arange(3))

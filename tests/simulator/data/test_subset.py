@@ -8,7 +8,7 @@ from simulator import run
 from simulator.core.errors import InputError
 from simulator.data.content import Content
 from simulator.data.coreset import CoresetChoice, coreset
-from simulator.data.dataset import ImageData
+from simulator.data.dataset import ArrayData
 from simulator.runs.launch import branch, resume
 from simulator.runs.run import Run
 
@@ -108,7 +108,7 @@ def test_a_run_from_before_digests_is_told_by_its_labels():
 
 def arrays_of(labels):
     images = np.zeros((len(labels), 2, 2, 1), np.uint8)
-    return ImageData(images, labels, images, labels, ("a", "b", "c", "d"))
+    return ArrayData(images, labels, images, labels, ("a", "b", "c", "d"))
 
 
 def test_what_cannot_be_is_refused_before_anything_is_computed(scored, tmp_path):

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from simulator.core.errors import InputError
 from simulator.core.samples import Samples
-from simulator.data.files import Npz
 from simulator.data.label_noise import Symmetric
+from simulator.data.npz import Npz
 from simulator.data.partition import Dirichlet, Iid
 from simulator.data.splits import Corruption, DataSettings, NetworkData, VerifiedSettings, prepare
 
@@ -95,8 +95,8 @@ def test_no_label_of_theirs_is_ever_wrong(write_npz: Writer) -> None:
     for node in prepare(settings, 4, seed=0).nodes:
         assert node.verified is not None
         for samples, wrong in ((node.verified.fit, False), (node.verified.select, False), (node.train, True)):
-            assert samples.labels is not None
-            flipped = (samples.labels[samples.index] != samples.index % 5).float().mean()
+            assert samples.targets is not None
+            flipped = (samples.targets[samples.index] != samples.index % 5).float().mean()
             assert (flipped > 0.9) if wrong else (flipped == 0)
 
 

@@ -11,7 +11,7 @@ from simulator.core.errors import InputError
 from simulator.data.compressed_video.encoder import encode
 from simulator.data.compressed_video.folder import VideoFolder
 from simulator.data.compressed_video.views import VideoViews
-from simulator.data.dataset import ImageData
+from simulator.data.dataset import ArrayData
 
 SOUND, WITH_B_FRAMES = encode(square(6)), coded(square(6), "mpeg4", "avi", bf="2")
 LEFTWARDS = encode(np.ascontiguousarray(square(6)[:, :, ::-1]))
@@ -23,7 +23,7 @@ def put(root: Path, name: str, content: bytes = SOUND) -> None:
     path.write_bytes(content)
 
 
-def load(root: Path, **settings: Any) -> ImageData:
+def load(root: Path, **settings: Any) -> ArrayData:
     views = VideoViews(size=8, segments=1)
     data = VideoFolder(VideoFolder.Config.model_validate({"path": "clips", "views": views} | settings)).load(root)
     data.validate()
@@ -51,7 +51,7 @@ def test_a_tree_of_classes(tmp_path: Path) -> None:
     assert np.array_equal(data.x_test[0], data.x_train[0])
     assert (np.sign(data.x_train[..., 0].mean(axis=(1, 2)) - 128) == [-1, 1, 1]).all()  # which way the square moves
     assert data.notes == ()
-    assert len(data.channels) == 8
+    assert len(data.kind.channels) == 8
 
 
 def test_a_cache_hit_equals_a_miss_and_needs_no_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

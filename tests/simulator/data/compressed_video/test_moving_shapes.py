@@ -15,12 +15,12 @@ from simulator.data.compressed_video.features import follow
 from simulator.data.compressed_video.moving_shapes import MovingShapes
 from simulator.data.compressed_video.reader import decode
 from simulator.data.compressed_video.scenes import ACTIONS, render
-from simulator.data.dataset import ImageData
+from simulator.data.dataset import ArrayData
 
 NOWHERE = Path("/nonexistent")
 
 
-def shapes(root: Path = NOWHERE, **settings: Any) -> ImageData:
+def shapes(root: Path = NOWHERE, **settings: Any) -> ArrayData:
     small_set = {"train": 9, "test": 8, "side": 32, "frames": 14, "cache": None, "views": {"size": 16, "segments": 2}}
     data = MovingShapes(MovingShapes.Config.model_validate(small_set | settings)).load(root)
     data.validate()
@@ -107,8 +107,8 @@ def test_augmented_batches_turn_the_sign_of_horizontal_motion(tmp_path: Path) ->
     signs = []
     for node in (plain, flipped):
         batches = [node.training_set.next_batch(8, node.rng, node.rng("augmentation")) for _ in range(20)]
-        unscaled = torch.cat([batch.images for batch in batches]) * node.data.normalizer.std[:, None, None]
-        pixels = (unscaled + node.data.normalizer.mean[:, None, None]) * 255 - 128
+        unscaled = torch.cat([batch.inputs for batch in batches]) * node.data.preparation.std[:, None, None]
+        pixels = (unscaled + node.data.preparation.mean[:, None, None]) * 255 - 128
         signs.append({(round(float(x)), round(float(y))) for x, y in pixels.flatten(1)})
     assert signs[1] == signs[0] | {(-x, y) for x, y in signs[0]} != signs[0]
 
@@ -124,7 +124,7 @@ def test_public_images_of_another_kind_are_refused(tmp_path: Path) -> None:
         "views": {"size": 8},
     }
     data = {"dataset": video, "partition": "iid", "public": [{"dataset": "digits", "samples": 5}]}
-    with pytest.raises(InputError, match="images of 'digits' cannot be converted"):
+    with pytest.raises(InputError, match="samples of 'digits' cannot be converted"):
         run(small(data=data), tmp_path)
     data["public"] = [{"dataset": video | {"seed": 1}, "samples": 5}]
     run(small(data=data, rounds=1), tmp_path)

@@ -2,15 +2,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from simulator.core.errors import InputError
-from simulator.data.dataset import ImageData
-from simulator.data.files import ImageFolder, Npz
+from simulator.data.dataset import ArrayData
+from simulator.data.image_folder import ImageFolder
 
 
 def write_image(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (6, 6)) -> None:
@@ -18,15 +17,10 @@ def write_image(path: Path, colour: tuple[int, int, int], size: tuple[int, int] 
     Image.new("RGB", size, colour).save(path)
 
 
-def folder_data(path: Path, root: Path, size: int = 4) -> ImageData:
+def folder_data(path: Path, root: Path, size: int = 4) -> ArrayData:
     data = ImageFolder(ImageFolder.Config(path=path, size=size)).load(root)
     data.validate()
     return data
-
-
-def npz_data(root: Path, **arrays: Any) -> ImageData:
-    np.savez(root / "data.npz", **arrays)
-    return Npz(Npz.Config(path=Path("data.npz"))).load(root)
 
 
 def test_a_tree_of_classes_with_a_test_set(tmp_path: Path) -> None:
@@ -90,92 +84,6 @@ def test_an_unreadable_image_is_named(tmp_path: Path, damage: Callable[[bytes], 
     with pytest.raises(InputError, match="cannot be read as an image") as caught:
         folder_data(tmp_path, tmp_path)
     assert str(bad) in str(caught.value)
-
-
-def test_npz_arrays(tmp_path: Path) -> None:
-    gray = np.arange(3 * 4 * 4, dtype=np.uint8).reshape(3, 4, 4)
-    labels = np.array([0, 2, 1], dtype=np.int32)
-    data = npz_data(tmp_path, x_train=gray, y_train=labels, x_test=gray[:1], y_test=labels[:1], extra=np.zeros(9))
-    data.validate()
-    assert np.array_equal(data.x_train[..., 0], gray)
-    assert data.y_train is not None
-    assert (data.y_train == labels).all()
-    assert data.class_names == ("0", "1", "2")
-
-
-def test_npz_for_a_public_set_needs_images_only(tmp_path: Path) -> None:
-    data = npz_data(tmp_path, x_train=np.zeros((3, 4, 4, 3), dtype=np.uint8))
-    data.validate()
-    assert data.y_train is data.x_test is data.y_test is None
-    assert data.num_classes == 0
-
-
-@pytest.mark.parametrize(
-    ("arrays", "says"),
-    [
-        ({"x_train": np.zeros((2, 4, 4), dtype=np.float32)}, "x_train has type float32"),
-        ({"x_train": np.zeros((2, 4, 4), dtype=np.uint8), "y_train": np.zeros(3, dtype=int)}, "y_train has shape"),
-        ({"x_train": np.zeros((2, 4, 4), dtype=np.uint8), "y_train": np.array([0.5, 1])}, "y_train has type float64"),
-        ({"x_train": np.zeros((2, 4, 4), dtype=np.uint8), "y_train": np.array([-1, 1])}, "runs from -1 to 1"),
-    ],
-)
-def test_npz_arrays_that_do_not_fit_are_named(tmp_path: Path, arrays: dict[str, Any], says: str) -> None:
-    with pytest.raises(InputError, match=says):
-        npz_data(tmp_path, **arrays).validate()
-
-
-def test_npz_without_images_says_what_it_holds(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no array x_train; it holds data, y_train\.") as caught:
-        npz_data(tmp_path, data=np.zeros(3), y_train=np.zeros(3))
-    assert caught.value.problems[0].where == "path"
-
-
-def test_npz_files_that_cannot_be_read(tmp_path: Path) -> None:
-    part = Npz(Npz.Config(path=Path("data.npz")))
-    with pytest.raises(InputError, match=r"no file .*data\.npz"):
-        part.load(tmp_path)
-    (tmp_path / "data.npz").write_bytes(b"nonsense")
-    with pytest.raises(InputError, match=r"not an \.npz file"):
-        part.load(tmp_path)
-    with (tmp_path / "data.npz").open("wb") as file:
-        np.save(file, np.zeros(3))
-    with pytest.raises(InputError, match=r"not an \.npz file"):
-        part.load(tmp_path)
-    with pytest.raises(InputError, match="cannot be read: Object arrays"):
-        npz_data(tmp_path, x_train=np.array([None, 1], dtype=object))
-
-
-def test_labels_that_are_not_counted_through_are_mapped_and_told(tmp_path: Path) -> None:
-    images = np.zeros((4, 2, 2), dtype=np.uint8)
-    labels, others = np.array([3, 7, 3, 10**12]), np.array([7, 5, 3, 3])
-    data = npz_data(
-        tmp_path, x_train=images, y_train=labels, y_train_worse=others, x_test=images[:1], y_test=labels[:1]
-    )
-    data.validate()
-    assert data.class_names == ("3", "7", "1000000000000")
-    assert data.y_train is not None
-    assert data.y_train.tolist() == [0, 1, 0, 2]
-    assert data.other_labels["worse"].tolist() == [1, -1, 0, 0]  # 5 is no class, which is refused where it is used
-    assert data.notes == ("data.npz: labels 3, 7, 1000000000000 are classes 0 to 2, in this order",)
-
-
-def test_labels_that_are_numbers_of_samples_are_refused(tmp_path: Path) -> None:
-    images = np.zeros((50_001, 1, 1), dtype=np.uint8)
-    with pytest.raises(InputError, match="50,001 different labels"):
-        npz_data(tmp_path, x_train=images, y_train=np.arange(50_001))
-
-
-def test_unsigned_labels_do_not_turn_negative(tmp_path: Path) -> None:
-    labels = np.array([0, 2**63 + 5], dtype=np.uint64)
-    data = npz_data(tmp_path, x_train=np.zeros((2, 1, 1), dtype=np.uint8), y_train=labels)
-    assert data.class_names == ("0", str(2**63 + 5))
-
-
-def test_an_archive_larger_than_memory_is_refused_before_it_is_unpacked(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("simulator.core.capacity.physical_memory", lambda: 10**6)
-    np.savez_compressed(tmp_path / "data.npz", x_train=np.zeros((2000, 32, 32), dtype=np.uint8))
-    with pytest.raises(InputError, match=r"data\.npz, unpacked, would take"):
-        Npz(Npz.Config(path=Path("data.npz"))).load(tmp_path)
 
 
 def test_hidden_files_and_folders_are_no_class_and_told(tmp_path: Path) -> None:
@@ -252,3 +160,13 @@ def test_more_pixels_than_memory_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="this machine has") as caught:
         folder_data(tmp_path, tmp_path, size=10**7)
     assert caught.value.problems[0].where == "size"
+
+
+def test_folders_of_sites_have_their_classes_together(tmp_path: Path) -> None:
+    for name in ("north/train/cat/a.png", "north/test/dog/b.png", "south/dog/c.png", "south/cat/d.png"):
+        write_image(tmp_path / name, (1, 1, 1))
+    data = ImageFolder(path=tmp_path, size=4, sites=True).load(tmp_path)
+    data.validate()
+    assert (data.class_names, data.site_names) == (("cat", "dog"), ("north", "south"))
+    assert (data.y_train.tolist(), data.sites.tolist()) == ([0, 0, 1], [0, 1, 1])
+    assert (data.y_test.tolist(), data.test_sites.tolist()) == ([1], [0])

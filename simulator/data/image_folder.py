@@ -1,0 +1,119 @@
+"""The data set ``image_folder``: image files in folders, one a class."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from simulator.core.capacity import check_memory
+from simulator.core.errors import wrong
+from simulator.core.paths import located
+from simulator.core.registry import PartSettings
+from simulator.data.dataset import ArrayData, Dataset
+from simulator.data.image_tree import left_out, pictures, test_classes, training_classes
+from simulator.data.pictures import read_picture
+
+_LAYOUTS = "Expected train/<class>/*.jpg, <class>/*.jpg, or *.jpg without classes (or .png, .tif, .webp, ...)."
+
+
+class ImageFolder(Dataset):
+    """Image files in folders, resized to RGB squares (the whole image: other aspect ratios are squeezed).
+
+    Training images lie in ``train``, or in the folder itself where it has no ``train``. Each subfolder that holds
+    images, at any depth, is a class; without such subfolders the images directly inside are taken as an unlabelled set.
+    The test set is ``test`` or ``val``, the first one whose subfolders are classes of the training set (so
+    Tiny-ImageNet's ``val/images`` does not count). Hidden files and folders are ignored, and so are files of other
+    kinds; how many is told.
+    """
+
+    class Config(PartSettings):
+        """Where the folders of classes are, and what size images are brought to.
+
+        Attributes:
+            path: the folder, absolute or relative to the data root.
+            size: height and width in pixels that images are resized to: larger ones are averaged, smaller ones
+                interpolated.
+            sites: whether each folder in it is a site, with such a tree of its own.
+        """
+
+        name: str = "image_folder"
+        path: Path
+        size: int = Field(default=32, ge=1)
+        sites: bool = False
+
+    config: Config
+
+    def load(self, root: Path) -> ArrayData:
+        """Read and resize every image, sorted by path.
+
+        Raises:
+            InputError: there is no such folder, it holds no images, what are classes is not clear, or an image cannot
+                be read.
+        """
+        folder = located(self.config.path, root)
+        if not folder.is_dir():
+            raise wrong("path", f"there is no folder {folder}.", "Give an absolute path or one relative to data.root.")
+        trees = _site_folders(folder) if self.config.sites else [folder]
+        found = [training_classes(tree) for tree in trees]
+        classes = tuple(sorted({name for tree in found for name in tree}))
+        train = [_training(tree, by_class, classes) for tree, by_class in zip(trees, found, strict=True)]
+        test = [_labelled(test_classes(tree, classes), classes) for tree in trees]
+        all_train, all_test = [each for part in train for each in part], [each for part in test for each in part]
+        lost: Counter[str] = Counter()
+        return ArrayData(
+            x_train=self._read(all_train, lost),
+            y_train=_labels(all_train) if classes else None,
+            x_test=self._read(all_test, lost) if all_test else None,
+            y_test=_labels(all_test) if all_test else None,
+            class_names=classes,
+            sites=_numbers(train) if self.config.sites else None,
+            test_sites=_numbers(test) if self.config.sites and all_test else None,
+            site_names=tuple(tree.name for tree in trees) if self.config.sites else (),
+            notes=(
+                *left_out(folder, [path for path, _ in (*all_train, *all_test)]),
+                *(f"{folder.name}: {count:,} images are {how}" for how, count in sorted(lost.items())),
+            ),
+        )
+
+    def _read(self, files: list[tuple[Path, int]], lost: Counter[str]) -> NDArray[np.uint8]:
+        """The pixels of all; ``lost`` counts what could not be kept."""
+        size = self.config.size
+        needed = 3 * len(files) * size**2
+        check_memory(needed, f"{len(files):,} images of {size}x{size}", "Set size to less.", "size")
+        pixels = np.empty((len(files), size, size, 3), dtype=np.uint8)
+        for row, (path, _) in zip(pixels, files, strict=True):
+            row[:], how = read_picture(path, size)
+            lost.update([how] if how else [])
+        return pixels
+
+
+def _site_folders(folder: Path) -> list[Path]:
+    found = sorted(each for each in folder.iterdir() if each.is_dir() and each.name[0] not in "._")
+    if not found:
+        raise wrong("sites", f"{folder} holds no folders.", "Give each site a folder in it.")
+    return found
+
+
+def _training(tree: Path, by_class: dict[str, list[Path]], classes: tuple[str, ...]) -> list[tuple[Path, int]]:
+    """The training images of a tree and their classes; there are some."""
+    source = tree / "train" if (tree / "train").is_dir() else tree
+    images = _labelled(by_class, classes) if classes else [(path, 0) for path in pictures(source.iterdir(), source)]
+    if not images:
+        raise wrong("path", f"{source} holds no images.", _LAYOUTS)
+    return images
+
+
+def _numbers(by_site: list[list[tuple[Path, int]]]) -> NDArray[np.int64]:
+    return np.repeat(np.arange(len(by_site)), [len(images) for images in by_site])
+
+
+def _labelled(by_class: dict[str, list[Path]], classes: tuple[str, ...]) -> list[tuple[Path, int]]:
+    return [(path, classes.index(name)) for name, images in by_class.items() for path in images]
+
+
+def _labels(files: list[tuple[Path, int]]) -> NDArray[np.int64]:
+    return np.array([label for _, label in files], dtype=np.int64)

@@ -1,0 +1,130 @@
+"""The columns of tables: numbers with NaN for what is missing, or text with None."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.core.errors import did_you_mean, wrong
+from simulator.data.tabular.reading import read_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MISSING = ("", "?", "NA", "N/A", "NaN", "nan", "null")
+_CODE = re.compile(r"0\d+")
+Columns = Mapping[str, NDArray[Any]]  # float64, or object of str and None
+
+
+def read_columns(
+    files: Sequence[Path], missing: Sequence[str] = MISSING, separator: str | None = None, decimal: str = "."
+) -> tuple[Columns, NDArray[Any]]:
+    """The columns of ``files``, one after the other, and for each row the name of its file without suffix.
+
+    A column is of numbers if all that is not missing is; the file's own types do not decide that, so a table is the
+    same from CSV and from Parquet. Yes and no are text, "True" and "False"; and so are whole numbers with leading zeros
+    or more than 15 digits, which are names of something.
+
+    Args:
+        files: with the same columns.
+        missing: text that stands for nothing, in any column.
+        separator: of CSV files; None: a comma, and a tabulator where the file's name ends with .tsv.
+        decimal: what stands before the fraction in numbers of CSV files.
+
+    Raises:
+        InputError: pandas or pyarrow is not installed, a file cannot be read, or files have different columns.
+    """
+    frames = [read_frame(file, separator, decimal) for file in files]
+    first = list(frames[0].columns)
+    for file, frame in zip(files, frames, strict=True):
+        if odd := sorted(set(first) ^ set(frame.columns)):
+            what = f"{file.name} and {files[0].name} do not have the same columns: {', '.join(odd[:5])}."
+            raise wrong("path", what, "Give all files the same columns; the order does not matter.")
+        if frame.empty:
+            raise wrong("path", f"{file.name} has no rows.", "Remove it, or fill it.")
+    nothing = frozenset(missing)
+    columns = {name: _column(name, [frame[name] for frame in frames], nothing) for name in first}
+    return columns, np.concatenate([np.full(len(f), file.stem) for file, f in zip(files, frames, strict=True)])
+
+
+def column(columns: Columns, name: str, where: str) -> NDArray[Any]:
+    """The column called ``name``.
+
+    Raises:
+        InputError: there is none; placed under the setting ``where``.
+    """
+    if name not in columns:
+        raise wrong(where, f"there is no column '{name}'.", did_you_mean(name, list(columns), "columns"))
+    return columns[name]
+
+
+def is_missing(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where a column holds nothing."""
+    if values.dtype.kind == "f":
+        return np.asarray(np.isnan(values))
+    return np.array([value is None for value in values.tolist()], dtype=np.bool_)
+
+
+def as_labels(values: NDArray[Any]) -> NDArray[Any]:
+    """A column without gaps as int64, float64 or text."""
+    if values.dtype.kind in "OU":
+        return values.astype(str)
+    return values.astype(np.int64) if (values == np.round(values)).all() and (abs(values) < 2**53).all() else values
+
+
+def _column(name: str, parts: Sequence[pd.Series[Any]], missing: frozenset[str]) -> NDArray[Any]:
+    values = np.concatenate([_plain(name, part, missing) for part in parts])
+    gaps = is_missing(values)
+    try:
+        numbers = np.full(len(values), np.nan)
+        numbers[~gaps] = [_number(each) for each in values[~gaps]]
+    except ValueError:
+        texts = values.copy()
+        texts[~gaps] = [_text(each) for each in values[~gaps]]
+        return texts
+    return numbers
+
+
+def _plain(name: str, part: pd.Series[Any], missing: frozenset[str]) -> NDArray[Any]:
+    """object [N] of numbers, text and None.
+
+    Raises:
+        InputError: it holds something else, such as dates or lists.
+    """
+    values = part.to_numpy(dtype=object, na_value=None)
+    values = np.array([_stripped(each, missing) for each in values.tolist()], dtype=object)
+    strange = {type(each).__name__ for each in values if not isinstance(each, str | bool | int | float | None)}
+    if strange:
+        what = f"column '{name}' holds {', '.join(sorted(strange))}."
+        raise wrong("", what, "Turn it into numbers or text, or leave it out: drop.")
+    return values
+
+
+def _stripped(value: Any, missing: frozenset[str]) -> Any:
+    if isinstance(value, str):
+        value = value.strip()
+        return None if value in missing else value
+    return None if isinstance(value, float) and value != value else value
+
+
+def _number(value: Any) -> float:
+    """The number that ``value`` is or spells.
+
+    Raises:
+        ValueError: it is none, or has more digits than a float keeps; or leading zeros, which codes and names have.
+    """
+    if isinstance(value, bool) or (isinstance(value, str) and ("_" in value or _CODE.fullmatch(value))):
+        raise ValueError
+    number = float(value)
+    if abs(number) >= 2**53 and (isinstance(value, int) or (isinstance(value, str) and value.lstrip("+-").isdigit())):
+        raise ValueError
+    return number
+
+
+def _text(value: Any) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

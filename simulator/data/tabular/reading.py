@@ -1,0 +1,66 @@
+"""CSV, JSON lines and Parquet files as pandas reads them, without what it would guess."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from simulator.core.errors import wrong
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+_INSTALL = "Install it: pip install 'rumormill[table]'"
+
+
+def read_frame(file: Path, separator: str | None, decimal: str) -> pd.DataFrame:
+    """What ``file`` holds; CSV as text, so that one rule judges what is a number.
+
+    Args:
+        file: CSV, JSON lines or Parquet.
+        separator: of CSV; None: a tabulator in .tsv files, else a comma.
+        decimal: what stands before the fraction in numbers of CSV.
+
+    Raises:
+        InputError: pandas or pyarrow is not installed, or the file cannot be read for what it should be.
+    """
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise wrong("", "tables are read by pandas, which is not installed.", _INSTALL) from error
+    try:
+        if file.suffix.lower() == ".parquet":
+            return pd.read_parquet(file)
+        if file.suffix.lower() == ".jsonl":
+            lines = file.read_text(encoding="utf-8-sig").splitlines()
+            return pd.DataFrame([json.loads(line) for line in lines if line.strip()], dtype=object)
+        tab = "\t" if file.suffix.lower() == ".tsv" else ","
+        # utf-8-sig: a byte order mark is no part of the first name.
+        as_text = partial(
+            pd.read_csv,
+            file,
+            sep=separator or tab,
+            dtype=str,
+            keep_default_na=False,
+            encoding="utf-8-sig",
+            skipinitialspace=True,
+        )
+        names, read = as_text(header=None, nrows=1).iloc[0].tolist(), as_text()
+    except ImportError as error:
+        raise wrong("", f"{file.name} is read by pyarrow, which is not installed.", _INSTALL) from error
+    except (OSError, ValueError, UnicodeError) as error:  # pandas' and pyarrow's own are derived from these
+        what = f"{file} cannot be read: {' '.join(str(error).split()).rstrip('.')}."
+        raise wrong("path", what, "Save it as CSV (UTF-8, one row of names), JSON lines or Parquet.") from error
+    if again := next((name for number, name in enumerate(names) if name and name in names[:number]), None):
+        raise wrong("path", f"two columns of {file.name} are called '{again}'.", "Rename one.")
+    if not isinstance(read.index, pd.RangeIndex):  # pandas takes what has no name for names of rows
+        what = f"rows of {file.name} have more values than its first line has names."
+        raise wrong("path", what, "Name all columns; or set separator, if it is another one.")
+    return read if decimal == "." else read.map(lambda text: _with_point(text, decimal))
+
+
+def _with_point(text: str, decimal: str) -> str:
+    return text.replace(decimal, ".") if text.strip("+-").replace(decimal, "", 1).isdigit() else text

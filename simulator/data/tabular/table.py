@@ -1,0 +1,168 @@
+"""The data set ``table``: rows of CSV or Parquet files."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from simulator.core.acting import GIVEN, Acts, If
+from simulator.core.errors import wrong
+from simulator.core.registry import PartSettings
+from simulator.data import locations
+from simulator.data.dataset import ArrayData, Dataset
+from simulator.data.gathered import Gathered, Share
+from simulator.data.tabular.frames import MISSING, Columns, as_labels, column, read_columns
+from simulator.data.tabular.gaps import Missing, kept_rows
+from simulator.data.tabular.reading import SUFFIXES
+from simulator.data.tabular.schema import schema, stored, told
+from simulator.data.targets import Meaning, Targets, read_targets
+
+FILE = "file"
+
+
+class TableFiles(Dataset):
+    """Rows of CSV (UTF-8), JSON lines or Parquet files, read by pandas (``pip install 'rumormill[table]'``).
+
+    Columns of numbers are standardised with the statistics of training samples; columns of text, of yes and no, and
+    those under ``categorical`` are categories, one-hot, each with a place for other ones and for missing ones. Which
+    columns there are, and which categories, is decided from all files together, or declared.
+    """
+
+    class Config(PartSettings):
+        """Where the rows are, and what their columns mean.
+
+        Attributes:
+            path: a file, several, or a folder of files: absolute, relative to the data root, or inside an installed
+                package (``package:NAME/FILE``).
+            target: the column that is predicted; or several, which are quantities.
+            meaning: of the target: "classes", "quantity", or as it looks ("auto": only fractions are quantities).
+            threshold: the target is whether the column is above it.
+            columns: what it is predicted from; by default all columns that nothing else here names.
+            drop: columns that it is not predicted from.
+            categorical: columns whose numbers are names of categories.
+            categories: declared categories, by column; what is not among them counts as "other".
+            missing: what happens where something is missing: "refuse" it, "impute" the mean of a number beside a
+                column that marks it, or "drop_rows".
+            missing_values: text that stands for a missing value, in every column.
+            site: the column that says where a row comes from, or "file": each file is a site, as is the default for
+                several files.
+            group: the column that says which rows belong together, such as those of one patient; no split cuts
+                through them.
+            test: the share of each site's rows to test with, drawn by whole groups; or a file or folder of test rows.
+            seed: of drawing them.
+            separator: of CSV files; by default a comma, or a tabulator in .tsv files.
+            decimal: what stands before the fraction in CSV files.
+        """
+
+        acts: ClassVar[Acts] = {"meaning": If(threshold=None), "seed": If(test=GIVEN)}
+
+        name: str = "table"
+        path: Path | tuple[Path, ...]
+        target: str | tuple[str, ...]
+        meaning: Meaning = "auto"
+        threshold: float | None = None
+        columns: tuple[str, ...] | None = None
+        drop: tuple[str, ...] = ()
+        categorical: tuple[str, ...] = ()
+        categories: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+        missing: Missing = "refuse"
+        missing_values: tuple[str, ...] = MISSING
+        site: str | None = None
+        group: str | None = None
+        test: Share | Path | None = 0.2
+        seed: int = Field(default=0, ge=0)
+        separator: str | None = Field(default=None, min_length=1)
+        decimal: str = Field(default=".", min_length=1, max_length=1)
+
+    config: Config
+
+    def load(self, root: Path) -> ArrayData:
+        """Read, check and code all rows.
+
+        Raises:
+            InputError: there are no such files or columns, or something is missing that must not be.
+        """
+        columns, file, is_test = self._read(root)
+        named = {name: column(columns, name, where) for where, name in self._named}
+        inputs = {name: columns[name] for name in self._inputs(columns)}
+        sites = file if self.config.site == FILE else named.get(self.config.site or "", file)
+        keep, dropped = kept_rows(named, inputs, sites, self.config.missing)
+        named, inputs = ({name: values[keep] for name, values in each.items()} for each in (named, inputs))
+        table = schema(inputs, self.config.categorical, self.config.categories)
+        gathered = Gathered(
+            inputs=stored(inputs, table),
+            kind=table,
+            targets=self._targets(named),
+            is_test=None if is_test is None else is_test[keep],
+            groups=None if self.config.group is None else as_labels(named[self.config.group]),
+            sites=None if sites is None else as_labels(sites[keep]),
+            notes=(*dropped, *told(inputs, table)),
+        )
+        share = self.config.test
+        return (gathered.held_back(share, self.config.seed) if isinstance(share, float) else gathered).divided()
+
+    def _read(self, root: Path) -> tuple[Columns, NDArray[Any] | None, NDArray[np.bool_] | None]:
+        """The columns, and of each row the file, if files are sites, and whether it is for testing."""
+        read = partial(
+            read_columns,
+            missing=self.config.missing_values,
+            separator=self.config.separator,
+            decimal=self.config.decimal,
+        )
+        files = locations.files(self.config.path, root, SUFFIXES)
+        are_sites = self.config.site == FILE or (self.config.site is None and len(files) > 1)
+        if not isinstance(self.config.test, Path):
+            columns, file = read(files)
+            return columns, (file if are_sites else None), None
+        tests = locations.files(self.config.test, root, SUFFIXES, "test")
+        columns, file = read([*files, *tests])
+        strange = sorted({test.stem for test in tests} - {each.stem for each in files})
+        if are_sites and strange:
+            what = f"files are sites, and there is none called {strange[0]} to train on."
+            raise wrong("test", what, "Call each site's test file like its training file, in another folder.")
+        count = len(read(tests)[1])
+        return columns, (file if are_sites else None), np.arange(len(file)) >= len(file) - count
+
+    @property
+    def _named(self) -> list[tuple[str, str]]:
+        """The settings that name columns which are no inputs, and these columns."""
+        target, site, group = self.config.target, self.config.site, self.config.group
+        found = [("target", name) for name in ((target,) if isinstance(target, str) else target)]
+        found += [("site", site)] if site not in (None, FILE) else []
+        return found if group is None else [*found, ("group", group)]
+
+    def _inputs(self, columns: Columns) -> list[str]:
+        """The columns that a network is given, in the files' order."""
+        for where in ("columns", "drop", "categorical", "categories"):
+            for name in getattr(self.config, where) or ():
+                column(columns, name, where)
+        others = {name for _, name in self._named}
+        chosen = set(columns) - others if self.config.columns is None else set(self.config.columns)
+        if both := sorted(chosen & others):
+            raise wrong("columns", f"'{both[0]}' is the target, the site or the group.", "Do not predict from it.")
+        chosen -= set(self.config.drop)
+        if nameless := [name for name in columns if name in chosen and name.startswith("Unnamed: ")]:
+            what = f"a column has no name, such as one of row numbers; here it is '{nameless[0]}'."
+            raise wrong("drop", what, f"Name it in the file, or leave it out: drop: ['{nameless[0]}']")
+        return [name for name in columns if name in chosen]
+
+    def _targets(self, columns: Columns) -> Targets:
+        target, threshold = self.config.target, self.config.threshold
+        if not isinstance(target, str):
+            values = np.stack([_numbers(columns[name], name) for name in target], axis=1)
+            return read_targets(" and ".join(target), values, self.config.meaning, target)
+        if threshold is None:
+            return read_targets(target, as_labels(columns[target]), self.config.meaning)
+        above = _numbers(columns[target], target) > threshold
+        return Targets(above.astype(np.int64), (f"{target} <= {threshold:g}", f"{target} > {threshold:g}"))
+
+
+def _numbers(values: NDArray[Any], name: str) -> NDArray[np.float64]:
+    if values.dtype == object:
+        raise wrong("target", f"column '{name}' is text, and no numbers.", "Take it as the only target, for classes.")
+    return values

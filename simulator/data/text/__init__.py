@@ -1,0 +1,1 @@
+"""Text: how documents are found, made into tokens, and cut into windows."""
