@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from reference.made_up import divided_as, in_place_of, needs
 
 import simulator
 from auditing.membership.audit import MembershipAudit
@@ -30,15 +31,21 @@ def made_up(folder, shape):
     return {"name": "npz", "path": str(folder / "images.npz")}
 
 
-def made_up_data(name, folder):
-    return {"name": name, **FEW_CLIPS} if name == "moving_shapes" else made_up(folder, SHAPES[name])
+def made_up_data(content, folder):
+    name = content["data"]["dataset"]["name"]
+    if name == "moving_shapes":
+        return {"name": name, **FEW_CLIPS}
+    return in_place_of(content, folder) or made_up(folder, SHAPES[name])
 
 
 def shrunk(name, folder):
     content = load_experiment(name).to_dict()
+    needs(content)
     content |= {"rounds": 2, "backend": {"name": "local"}}  # where it runs is tested elsewhere
-    images, canaries = made_up_data(content["data"]["dataset"]["name"], folder), min(content["data"]["canaries"], 5)
-    content["data"] |= {"dataset": images, "partition": "iid", "canaries": canaries}
+    images, canaries = made_up_data(content, folder), min(content["data"]["canaries"], 5)
+    content["data"] |= {"dataset": images, "partition": divided_as(content), "canaries": canaries}
+    if "network" in content["model"]:
+        content["model"]["network"] = "shufflenet_v2_x0_5"  # small, and with batch normalisation too
     training = content["training"]
     training |= {"local_steps": min(training["local_steps"], 2), "batch_size": min(training["batch_size"], 8)}
     if content["data"]["public"]:
@@ -53,7 +60,9 @@ def shrunk(name, folder):
     return load_experiment(content)
 
 
-@pytest.mark.parametrize("name", recipes())
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "lora-text" else []) for name in recipes()]
+)
 def test_every_recipe_runs_when_shrunk(name, tmp_path):
     assert run(shrunk(name, tmp_path), tmp_path).status == "finished"
 

@@ -10,11 +10,12 @@ from typing import ClassVar, NamedTuple
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
+from simulator.core.channel import Channel
 from simulator.core.errors import wrong
 from simulator.core.model import Model
 from simulator.core.multi_exit import MultiExit
 from simulator.core.registry import PartSettings
-from simulator.core.samples import Channel
+from simulator.core.specification import InputSpec, OutputSpec
 
 GROUPS = 4  # of group normalisation, or fewer where the width is no multiple of it
 POOLED = 4  # height and width of what an internal classifier's linear layer sees
@@ -38,19 +39,23 @@ class MultiExitVideo(Model):
     config: Config
     has_exits: ClassVar[bool] = True
 
-    def build(self, shape: tuple[int, int, int], classes: int, channels: Sequence[Channel] = ()) -> nn.Module:
-        """The network, with a stream for each group of ``channels``.
+    takes = frozenset({"images"})
+
+    def build(self, inputs: InputSpec, outputs: OutputSpec) -> nn.Module:
+        """The network, with a stream for each group of the images' channels.
 
         Raises:
             InputError: the images are gray or RGB pictures, which have no modalities.
         """
-        if not channels:
+        if not inputs.channels:
             raise wrong(
                 "model",
                 "multi_exit_video has a stream for each modality, and these images are plain pictures.",
                 "Take a data set of compressed video, such as moving_shapes or video_folder, or another model.",
             )
-        return Streams({band.modality: Stream(band, self.config.widths, classes) for band in bands(channels)})
+        return Streams(
+            {band.modality: Stream(band, self.config.widths, outputs.width) for band in bands(inputs.channels)}
+        )
 
 
 class ModalityChannels(NamedTuple):

@@ -1,8 +1,7 @@
-"""ResNet-20 for small images (He et al. 2016, arXiv:1512.03385, section 4.2) with normalisations that keep no state."""
+"""ResNet-20 for small images (He et al. 2016, arXiv:1512.03385, section 4.2), with a choice of normalisations."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import gcd, sqrt
 from typing import ClassVar, Literal
 
@@ -12,10 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from simulator.core.acting import Acts, If
-from simulator.core.errors import wrong
 from simulator.core.model import Model
 from simulator.core.registry import PartSettings
-from simulator.core.samples import Channel
+from simulator.core.specification import InputSpec, OutputSpec
 
 Norm = Literal["group", "evonorm", "batch"]
 
@@ -25,8 +23,9 @@ class ResNet20(Model):
 
     With ``evonorm``, every normalisation is EvoNorm-S0, unlike the released IDKD network, which keeps batch
     normalisation at the end of each block: there, the confidence in a sample depends on the samples beside it.
-    ``batch`` is refused unless ``allow_batch_norm`` says that this is understood; it then uses each batch's own
-    statistics, in evaluation too, so that no running averages escape mixing.
+    ``batch`` keeps running statistics, of which ``buffers`` of the experiment says what becomes; with
+    ``allow_batch_norm`` it keeps none and uses each batch's own statistics, in evaluation too, where a sample's output
+    then depends on the samples beside it.
     """
 
     class Config(PartSettings):
@@ -41,25 +40,20 @@ class ResNet20(Model):
 
     config: Config
 
-    def build(self, shape: tuple[int, int, int], classes: int, channels: Sequence[Channel] = ()) -> nn.Module:
+    takes = frozenset({"images"})
+
+    def build(self, inputs: InputSpec, outputs: OutputSpec) -> nn.Module:
         """The network; 272,474 parameters for RGB images and 10 classes, whichever the normalisation."""
-        if self.config.norm == "batch" and not self.config.allow_batch_norm:
-            raise wrong(
-                "model.norm",
-                "batch normalisation makes a sample's output depend on the samples beside it, which breaks per-sample "
-                "gradients, differential privacy and clean membership audits; its running averages are not mixed.",
-                "Use norm: group or norm: evonorm, or set model.allow_batch_norm: true to use batch statistics anyway.",
-            )
         stages = [
             self._stage(before, after, stride) for before, after, stride in ((16, 16, 1), (16, 32, 2), (32, 64, 2))
         ]
         network = nn.Sequential(
-            nn.Conv2d(shape[2], 16, 3, padding=1, bias=False),
+            nn.Conv2d(inputs.shape[2], 16, 3, padding=1, bias=False),
             self._norm(16, activation=True),
             *(block for stage in stages for block in stage),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
-            nn.Linear(64, classes),
+            nn.Linear(64, outputs.width),
         )
         _initialise(network)
         return network
@@ -90,7 +84,7 @@ class ResNet20(Model):
         if self.config.norm == "evonorm":
             return EvoNormS0(channels)
         if self.config.norm == "batch":
-            norm: nn.Module = nn.BatchNorm2d(channels, track_running_stats=False)
+            norm: nn.Module = nn.BatchNorm2d(channels, track_running_stats=not self.config.allow_batch_norm)
         else:
             norm = nn.GroupNorm(gcd(self.config.groups, channels), channels)
         return nn.Sequential(norm, nn.ReLU()) if activation else norm

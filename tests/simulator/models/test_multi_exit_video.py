@@ -8,9 +8,10 @@ from torch.nn.functional import cross_entropy
 
 from simulator import run
 from simulator.core.errors import InputError
-from simulator.core.flat_module import FlatModule, check_trainable_by_gossip
+from simulator.core.flat_module import FlatModule
 from simulator.core.multi_exit import exit_logits
 from simulator.models.multi_exit_video import MultiExitVideo, bands
+from simulator.testing.network import of_images
 from simulator.training.separable import check_layers
 from simulator.training.stackable import obstacle
 
@@ -34,7 +35,7 @@ def test_bands_are_the_groups_of_channels():
 
 def test_it_keeps_no_state_and_no_sample_sees_another():
     network, batch = NETWORK().double(), images()
-    check_trainable_by_gossip(network)
+    assert not list(network.buffers())
     check_layers(network)
     assert obstacle(FlatModule(NETWORK(), "fp64"), samples()) is None
     torch.testing.assert_close(network(batch)[:1], network(batch[:1]), rtol=1e-12, atol=1e-12)
@@ -90,8 +91,8 @@ def test_internal_classifiers_learn_and_leave_the_backbone_alone():
 
 def test_exit_logits_are_those_of_the_walks_in_the_order_asked_for():
     model, data = FlatModule(NETWORK(), "fp64"), samples()
-    found = exit_logits(model, data.test, data.normalizer, ["iframe", "mv"])
-    batch = data.normalizer(data.test.images_at(torch.arange(10)), torch.float64)
+    found = exit_logits(model, data.test, data.preparation, ["iframe", "mv"])
+    batch = data.preparation(data.test.inputs_at(torch.arange(10)), torch.float64)
     walks = [*model.module.walk(batch, "iframe"), *model.module.walk(batch, "mv")]
     torch.testing.assert_close(found, torch.stack(walks).detach())
     assert model.module.training
@@ -107,6 +108,6 @@ def test_plain_pictures_are_refused_before_any_work(tmp_path):
 
 def test_a_data_set_without_some_modality_gives_fewer_streams():
     channels = tuple(channel for channel in CHANNELS if channel.group != "residual")
-    network = MultiExitVideo(MultiExitVideo.Config()).build((8, 8, 10), 3, channels)
+    network = MultiExitVideo(MultiExitVideo.Config()).build(*of_images((8, 8, 10), 3, channels))
     assert network.modalities == ("mv", "iframe")
     assert network(torch.zeros(2, 10, 8, 8)).shape == (2, 3)
