@@ -13,11 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from auditing.questions import Questions
 from simulator.config.experiment import Experiment
-from simulator.core.errors import InputError, Problem
+from simulator.core.errors import InputError, Problem, wrong
 from simulator.core.node import Node
 from simulator.core.samples import Samples
 from simulator.core.seeding import generator
+from simulator.core.task import Task
 
 NONE = np.empty(0, dtype=np.int64)
 NOTHING_HELD_OUT = Problem(
@@ -35,26 +37,36 @@ class Candidates:
         samples: all of them, N.
         node: int64 [N], whose pool each comes from: the victim.
         member: bool [N], whether that node trained on it.
+        group: int64 [N], which samples belong together; None where each is on its own.
     """
 
     samples: Samples
     node: NDArray[np.int64]
     member: NDArray[np.bool_]
+    group: NDArray[np.int64] | None = None
 
     @classmethod
-    def of(cls, nodes: Sequence[Node], limit: int, planted: NDArray[np.int64] = NONE) -> Candidates:
+    def of(
+        cls,
+        nodes: Sequence[Node],
+        limit: int,
+        planted: NDArray[np.int64] = NONE,
+        groups: NDArray[np.int64] | None = None,
+    ) -> Candidates:
         """The candidates of each node: at most ``limit`` training samples and as many held-out ones, by the run's seed.
 
         As many of one kind as of the other, lest nodes with few non-members weigh more among members than among
-        non-members: then whoever tells nodes apart would tell members, too.
+        non-members: then whoever tells nodes apart would tell members, too. Of groups, whole ones are taken, as many of
+        members as of non-members.
 
         Args:
             nodes: whose samples.
             limit: of members, and of non-members.
             planted: rows of the training arrays that are no candidates; see `planted_in`.
+            groups: int64 [rows of the training arrays], to which group each belongs, if they have any; see `groups_in`.
 
         Raises:
-            InputError: the run held no samples out.
+            InputError: the run held no samples out, or only a part of a group.
         """
         parts: list[tuple[int, bool, torch.Tensor]] = []
         for node in nodes:
@@ -62,37 +74,86 @@ class Candidates:
                 member: samples.index[~torch.isin(samples.index, torch.from_numpy(planted))]
                 for member, samples in ((True, node.data.train), (False, node.data.held_out))
             }
-            size = min(limit, *map(len, pool.values()))
-            for member, index in pool.items():
-                rng = generator(node.seed, f"audit.candidates.{member}", node=node.id)
-                chosen = np.sort(rng.permutation(len(index))[:size])
-                parts.append((node.id, member, index[torch.from_numpy(chosen)]))
+            if groups is not None:
+                _check_whole(node.id, *(groups[index.numpy()] for index in pool.values()))
+            shuffled = {member: Shuffled.of(index, groups, member, node) for member, index in pool.items()}
+            size = min(units.within(limit) for units in shuffled.values())
+            parts += [(node.id, member, units.first(size)) for member, units in shuffled.items()]
         if not all(len(index) for _, _, index in parts):
             raise InputError(NOTHING_HELD_OUT)
-        sizes = [len(index) for _, _, index in parts]
+        sizes, rows = [len(index) for _, _, index in parts], torch.cat([index for _, _, index in parts])
         train = nodes[0].data.train
         return cls(
-            Samples(train.images, train.labels, torch.cat([index for _, _, index in parts])),
+            Samples(train.inputs, train.targets, rows),
             np.repeat([node for node, _, _ in parts], sizes),
             np.repeat([member for _, member, _ in parts], sizes),
+            None if groups is None else groups[rows.numpy()],
         )
 
     def __len__(self) -> int:
         return len(self.samples)
-
-    @property
-    def labels(self) -> NDArray[np.int64]:
-        """The class of each candidate, int64 [N]."""
-        return labels_of(self.samples)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What a file says of them: ``node``, ``member`` and ``index`` (rows of the training arrays), all [N]."""
         return {"node": self.node, "member": self.member, "index": self.samples.index.numpy()}
 
     @property
-    def strata(self) -> NDArray[np.int64]:
-        """The stratum of each candidate, int64 [N]: the same for candidates of the same node and membership."""
-        return 2 * self.node + self.member
+    def questions(self) -> Questions:
+        """What is asked: one question about each candidate, or about each group of a node's candidates."""
+        return Questions.about(self.node, self.member, self.group)
+
+
+@dataclass(frozen=True)
+class Shuffled:
+    """A node's members, or its non-members, in random order by whole groups.
+
+    Attributes:
+        index: int64 [n], rows of the training arrays.
+        group: int64 [n], a number from 0 on for what is taken together.
+        order: int64 [groups], these numbers, shuffled.
+    """
+
+    index: torch.Tensor
+    group: NDArray[np.int64]
+    order: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, index: torch.Tensor, groups: NDArray[np.int64] | None, member: bool, node: Node) -> Shuffled:
+        """``index`` shuffled by the run's seed; see `Candidates.of`."""
+        alone = np.arange(len(index))
+        group = alone if groups is None else np.unique(groups[index.numpy()], return_inverse=True)[1]
+        rng = generator(node.seed, f"audit.candidates.{member}", node=node.id)
+        return cls(index, group, rng.permutation(len(np.bincount(group))))
+
+    def within(self, limit: int) -> int:
+        """How many groups are at most ``limit`` samples together; one, if there is any, though it be larger."""
+        sizes = np.bincount(self.group)[self.order]
+        return min(len(sizes), max(1, int((np.cumsum(sizes) <= limit).sum())))
+
+    def first(self, groups: int) -> torch.Tensor:
+        """The rows of the first ``groups``, int64, in their own order."""
+        return self.index[torch.from_numpy(np.flatnonzero(np.isin(self.group, self.order[:groups])))]
+
+
+def groups_in(partition: Mapping[str, NDArray[Any]]) -> NDArray[np.int64] | None:
+    """The group of each row of a run's training arrays, int64 [rows], from its ``partition.npz``; None without groups.
+
+    Rows that are neither members nor non-members have -1.
+    """
+    if "train_group" not in partition:
+        return None
+    rows = {split: partition[f"{split}_index"] for split in ("train", "held_out")}
+    found = np.full(1 + max(int(index.max(initial=-1)) for index in rows.values()), -1)
+    for split, index in rows.items():
+        found[index] = partition[f"{split}_group"]
+    return found
+
+
+def _check_whole(node: int, members: NDArray[np.int64], others: NDArray[np.int64]) -> None:
+    """Refuse groups that are on both sides: what is known of one half tells of the other."""
+    if len(cut := np.intersect1d(members, others)):
+        what = f"{len(cut)} groups of node {node} are among members and among non-members, such as group {cut[0]}."
+        raise wrong("partition.npz", what, "Run it again with the groups declared, so that none is cut.")
 
 
 def planted_in(partition: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
@@ -126,4 +187,9 @@ def population_of(samples: Samples, limit: int | None, seed: int) -> Samples:
 
 def labels_of(samples: Samples) -> NDArray[np.int64]:
     """The class of each of the N ``samples``, int64 [N]."""
-    return samples.labels_at(torch.arange(len(samples))).numpy()
+    return samples.targets_at(torch.arange(len(samples))).numpy()
+
+
+def classes_of(samples: Samples, task: Task) -> NDArray[np.int64]:
+    """The class of each of the N ``samples``, int64 [N]; 0 of all where the ``task`` has no classes."""
+    return labels_of(samples) if task.has_classes else np.zeros(len(samples), dtype=np.int64)

@@ -18,11 +18,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
-from torch import Tensor
 
 from auditing.candidates import not_comparable
 from auditing.cost import cost
-from auditing.views.record import RunRecord
+from auditing.views.record import FinalModel, RunRecord
 from simulator.config.experiment import CheckpointSettings, EvaluateSettings, Experiment
 from simulator.core import atomic
 from simulator.core.damage import read_json
@@ -60,8 +59,8 @@ class Replicas:
     nodes: int
     experiment: Experiment
 
-    def parameters(self, replica: int) -> list[Tensor]:
-        """The parameters of each node of a replica after the last round, float [parameters]; only these are read.
+    def models(self, replica: int) -> list[FinalModel]:
+        """The model of each node of a replica after the last round; only these are read.
 
         Raises:
             InputError: they are damaged.
@@ -69,7 +68,7 @@ class Replicas:
         saved, ids = _checkpoints(self.path, self.experiment), range(replica * self.nodes, (replica + 1) * self.nodes)
         with saved.refusing(self.experiment.rounds):
             states = saved.load(self.experiment.rounds, ids).nodes
-            return [states[id]["parameters"] for id in ids]
+            return [FinalModel(states[id]["parameters"], states[id].get("buffers")) for id in ids]
 
     def record(self, replica: int) -> RunRecord:
         """What a replica has kept: its nodes' final models, and the rounds that the run recorded.
@@ -79,7 +78,7 @@ class Replicas:
         """
         recordings = Recordings(self.path / "recordings")
         rounds, first = recordings.rounds(self.number * self.nodes), replica * self.nodes
-        return RunRecord(recordings, self.parameters(replica), rounds, self.experiment.rounds, first)
+        return RunRecord(recordings, self.models(replica), rounds, self.experiment.rounds, first)
 
     def member_of(self, samples: Samples) -> NDArray[np.bool_]:
         """Whether each replica trained on a sample, at the node whose pool it is from; bool [M, N]."""

@@ -26,12 +26,14 @@ class Attack(Part, ABC):
     it can do with any of them.
 
     Attributes:
+        needs: what samples and task must offer, by names in `simulator.core.traits.NEEDS`.
         replicas: how many reference networks it needs at least.
         probability: whether it judges probabilities only (see `Signal.log_probability`), and in comparison with a
             population.
         variant: whether it is for comparison with another, and carried out only when it is asked for.
     """
 
+    needs: ClassVar[frozenset[str]] = frozenset()
     replicas: ClassVar[int] = 0
     probability: ClassVar[bool] = False
     variant: ClassVar[bool] = False

@@ -179,6 +179,7 @@ class Rmia(Attack):
         rmia: RmiaSettings = USUAL
 
     config: Config
+    needs: ClassVar[frozenset[str]] = frozenset({"classes"})
     replicas: ClassVar[int] = 2
     probability: ClassVar[bool] = True
 

@@ -14,10 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from auditing.attacks.probed_model import ProbedModel
+from simulator.core.arrays import Arrays
 from simulator.core.errors import wrong
-from simulator.core.flat_module import EVALUATION_BATCH, FlatModule
+from simulator.core.flat_module import EVALUATION_BATCH
 from simulator.core.registry import Part, PartSettings, Registry
-from simulator.core.samples import Normalizer, Samples
+from simulator.core.samples import Samples
 
 SMALLEST = 1e-22  # added before a logarithm is taken, as in the released code of Curvature Clues
 
@@ -28,14 +30,18 @@ class Signal(Part, ABC):
     The first line of its docstring says what it is, in `rumormill list signals`.
 
     Attributes:
+        needs: what samples and task must offer, by names in `simulator.core.traits.NEEDS`; unless it says otherwise,
+            classes: most formulas are about them.
         members: whether samples that a model was trained on have low or high values.
-        second_order: whether it is of second order in the image, so that bf16 would be too coarse for it.
+        second_order: whether it is of second order in the input, so that bf16 would be too coarse for it.
         logarithm: whether to take that of its values, which are positive and spread over orders of magnitude: attacks
             that take a signal as Gaussian need it, and others do not mind.
         kinks: whether it takes differences across kinks of the network, which swamp means; see `curvature`.
-        log_probability: whether what `measure` gives is the logarithm of the true label's probability.
+        log_probability: whether what `measure` gives is, where the task is a choice among classes, the logarithm of the
+            true one's probability.
     """
 
+    needs: ClassVar[frozenset[str]] = frozenset({"classes"})
     members: ClassVar[Literal["low", "high"]] = "low"
     second_order: ClassVar[bool] = False
     logarithm: ClassVar[bool] = False
@@ -43,49 +49,45 @@ class Signal(Part, ABC):
     log_probability: ClassVar[bool] = False
 
     @abstractmethod
-    def on_batch(self, network: FlatModule, images: Tensor, labels: Tensor, rng: np.random.Generator) -> Tensor:
-        """The signal of each sample in ``network``, float [B].
+    def on_batch(self, model: ProbedModel, inputs: Arrays, targets: Tensor, rng: np.random.Generator) -> Tensor:
+        """The signal of each sample in ``model``, float [B].
 
         Args:
-            network: with parameters bound, and in evaluation mode.
-            images: float [B, channels, height, width], normalised.
-            labels: int64 [B].
+            model: in evaluation mode; gives `ProbedModel.outputs` and `ProbedModel.losses`.
+            inputs: as the network takes them; of images float [B, channels, height, width], normalised.
+            targets: as the task has them; classes are int64 [B].
             rng: for estimators.
         """
 
-    def measure(
-        self, network: FlatModule, samples: Samples, normalizer: Normalizer, rng: np.random.Generator
-    ) -> NDArray[np.float64]:
-        """The signal of each of N samples at the parameters that ``network`` has bound, high for members. float64 [N].
+    def measure(self, model: ProbedModel, samples: Samples, rng: np.random.Generator) -> NDArray[np.float64]:
+        """The signal of each of N samples in ``model``, high for members. float64 [N].
 
         Arguments and errors are those of `values`.
         """
-        values = self.values(network, samples, normalizer, rng)
+        values = self.values(model, samples, rng)
         values = np.log(values.clip(min=0) + SMALLEST) if self.logarithm else values  # estimates may lie below 0
         return values if self.members == "high" else -values
 
-    def values(
-        self, network: FlatModule, samples: Samples, normalizer: Normalizer, rng: np.random.Generator
-    ) -> NDArray[np.float64]:
+    def values(self, model: ProbedModel, samples: Samples, rng: np.random.Generator) -> NDArray[np.float64]:
         """The signal of each of N samples as `on_batch` gives it, whatever members have. float64 [N].
 
         Args:
-            network: in the precision to compute in.
+            model: with parameters bound.
             samples: labelled; never augmented.
-            normalizer: that of the run.
             rng: for estimators; the same numbers for each model make models easier to compare.
 
         Raises:
             InputError: curvature cannot be had in this precision, or of this network.
         """
+        network = model.network
         if self.second_order and network.precision == "bf16":
             what = "curvature cannot be measured in bf16: outputs rounded to 8 bits are steps, which do not bend."
             raise wrong("precision", what, "Measure it in fp64, as audits do whatever the run was trained in.")
         network.module.eval()
         rows = []
         for chunk in torch.split(torch.arange(len(samples)), EVALUATION_BATCH):
-            images = normalizer(samples.images_at(chunk), network.dtype)
-            rows.append(self.on_batch(network, images, samples.labels_at(chunk), rng).detach())
+            inputs = model.preparation(samples.inputs_at(chunk), network.dtype)
+            rows.append(self.on_batch(model, inputs, samples.targets_at(chunk), rng).detach())
         values: NDArray[np.float64] = torch.cat(rows).to(torch.float64).numpy()
         return values
 

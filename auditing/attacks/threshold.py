@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from auditing.attacks.attack import Attack
@@ -18,6 +20,8 @@ class Threshold(Attack):
 
 class ClassThreshold(Attack):
     """A threshold for each class (Song and Mittal 2021, sec. 3)."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"classes"})
 
     def judge(self, evidence: Evidence) -> Floats:
         """The signal above the median of its class in the population, float64 [N].

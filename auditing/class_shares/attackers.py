@@ -69,7 +69,7 @@ class RecordedRound:
         """The mean softmax, float64 [classes], of a model (float64 [parameters]) on the public set."""
         assert node.data.public is not None  # the audit saw to it
         self.network.bind(model.to(self.network.dtype).contiguous())
-        logits = self.network.logits(node.data.public, node.data.normalizer).double()
+        logits = self.network.outputs(node.data.public, node.data.preparation).double()
         check_finite(logits.numpy(), "logits", node.data.public, f"in round {self.round}, sent by {node.id}")
         mean: Shares = logits.softmax(1).mean(0).numpy()
         return mean

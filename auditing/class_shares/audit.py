@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,10 +13,10 @@ from scipy.stats import spearmanr
 from auditing.class_shares.attackers import ATTACKERS, RecordedRound, Shares
 from auditing.class_shares.report import section
 from auditing.finite import check_finite
+from auditing.networks import network_of
 from auditing.progress import Countdown
 from auditing.views.record import RunRecord
 from simulator.core.errors import Problem
-from simulator.core.flat_module import FlatModule
 from simulator.core.node import Node
 from simulator.core.registry import PartSettings
 from simulator.core.report import Section
@@ -42,6 +42,7 @@ class ClassSharesAudit(Audit):
         rounds: tuple[PositiveInt, ...] = ()
 
     config: Config
+    needs: ClassVar[frozenset[str]] = frozenset({"classes"})
 
     def objections(self, run: Run) -> Iterator[Problem]:
         """Runs without a public set or recorded messages, and rounds that were not recorded."""
@@ -61,7 +62,7 @@ class ClassSharesAudit(Audit):
 
     def conduct(self, run: Run, folder: AuditFolder) -> dict[str, Any]:
         """Read the messages of recorded rounds, each for itself and all together."""
-        record, network = RunRecord.of(run), FlatModule(run.blueprint.module().module, "fp32")
+        record, network = RunRecord.of(run), network_of(run, "fp32")
         rounds, truth = sorted(set(self.config.rounds)) or record.rounds, _true_shares(run.nodes)
         countdown = Countdown(f"class shares: {len(rounds)} rounds of {len(run.nodes)} models to try")
         found = (RecordedRound(record, each, run.nodes, network, _told(run, each)).estimates() for each in rounds)
@@ -113,7 +114,7 @@ def _told(run: Run, round: int) -> dict[int, SoftLabels]:
 def _true_shares(nodes: Sequence[Node]) -> Shares:
     """The class shares of the labels that the nodes train with, float64 [nodes, classes]."""
     train, classes = [node.data.train for node in nodes], nodes[0].data.classes
-    counts = [np.bincount(each.labels_at(torch.arange(len(each))).numpy(), minlength=classes) for each in train]
+    counts = [np.bincount(each.targets_at(torch.arange(len(each))).numpy(), minlength=classes) for each in train]
     return np.array([each / each.sum() for each in counts])
 
 

@@ -16,6 +16,7 @@ from auditing.early_exit.flatness import Flatness, flatness
 from auditing.early_exit.ledger import costs
 from auditing.early_exit.report import section
 from auditing.finite import check_finite
+from auditing.networks import network_of
 from simulator.core.errors import Problem, did_you_mean
 from simulator.core.flat_module import FlatModule
 from simulator.core.model_registry import MODELS
@@ -50,6 +51,7 @@ class EarlyExitAudit(Audit):
         samples: PositiveInt = 64
 
     config: Config
+    needs: ClassVar[frozenset[str]] = frozenset({"classes", "images"})
     node_by_node: ClassVar[bool] = True
 
     def objections(self, run: Run) -> Iterator[Problem]:
@@ -71,7 +73,7 @@ class EarlyExitAudit(Audit):
     def conduct(self, run: Run, folder: AuditFolder) -> dict[str, Any]:
         """Fit weights on each node's validation samples, and try them on the test set."""
         modalities = self._chosen(multi_exit(run.blueprint.module()))
-        model = FlatModule(run.blueprint.module().module, "fp64")
+        model = network_of(run, "fp64")
         network, first = multi_exit(model), run.nodes[0]
         image = first.data.normalizer(first.data.test.images_at(torch.zeros(1, dtype=torch.int64)), model.dtype)
         priced = costs(network.eval(), image, modalities)
@@ -113,7 +115,7 @@ class EarlyExitAudit(Audit):
         rows = torch.arange(min(self.config.samples, len(node.data.train)))
         images = node.data.normalizer(node.data.train.images_at(rows), model.dtype)
         rng = generator(node.seed, "audit.flatness")  # the same signs at every node and run of this seed
-        return flatness(multi_exit(model), modality, images, node.data.train.labels_at(rows), rng)
+        return flatness(multi_exit(model), modality, images, node.data.train.targets_at(rows), rng)
 
     def _chosen(self, network: MultiExit) -> Sequence[str]:
         return tuple(dict.fromkeys(self.config.modalities)) or network.modalities

@@ -5,28 +5,32 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import NonNegativeInt, PositiveInt
 
-from auditing.attacks.attack import ATTACKS, attacks_named, lacking, usual_attacks
+from auditing.attacks.attack import ATTACKS, attacks_named, lacking
 from auditing.attacks.rmia import RmiaSettings
 from auditing.attacks.signal import SIGNALS, Signal, signals_named
-from auditing.candidates import Candidates, labels_of, not_comparable, planted_in, population_of
+from auditing.candidates import Candidates, classes_of, groups_in, not_comparable, planted_in, population_of
+from auditing.membership.choice import Choice
 from auditing.membership.findings import Judged, SignalAttack, findings
 from auditing.membership.measurement import Measurement
-from auditing.membership.overfitting import overfitting_gaps
+from auditing.membership.overfitting import gap_of, overfitting_gaps
 from auditing.membership.references import reference_signals
 from auditing.membership.report import section
 from auditing.membership.self_check import self_check, told
 from auditing.metrics import Resamples
 from auditing.replicas import not_replicable, train
+from auditing.trained_elsewhere.files import audit_files
 from auditing.views.observe import observe
 from auditing.views.record import RunRecord
 from auditing.views.view import VIEWS, Unseen
 from simulator.core.errors import Problem
 from simulator.core.node import Node
+from simulator.core.normalizer import Normalizer
 from simulator.core.registry import PartSettings, Registry
 from simulator.core.report import Section
 from simulator.core.samples import Samples
@@ -36,6 +40,7 @@ from simulator.results.console import Console
 from simulator.results.terminal import Terminal
 from simulator.runs.audit import Audit
 from simulator.runs.run import Run
+from simulator.runs.trained_elsewhere import TrainedElsewhere
 
 
 class MembershipAudit(Audit):
@@ -47,7 +52,8 @@ class MembershipAudit(Audit):
         Attributes:
             name: the audit's.
             attacks: names of attacks; by default all that the replicas are enough for, without mere variants.
-            signals: names of signals, that attacks judge by.
+            signals: names of signals, that attacks judge by. Of attacks and signals that nobody named, those that do
+                not suit the samples and their task are left out, which is told.
             replicas: how many reference networks to train, each on other halves of the nodes' pools.
             views: names of views; by default all from which there is something to see in the run.
             samples: at most this many members, and as many non-members, of each node. Attacks compare them with test
@@ -74,28 +80,34 @@ class MembershipAudit(Audit):
 
     def objections(self, run: Run) -> Iterator[Problem]:
         """Attacks that lack something, runs in which members cannot be told by others, views with nothing to see."""
-        yield from lacking(self.config.attacks, self.config.signals, self.config.replicas)
+        choice = self._choice(run)
+        yield from choice.problems
+        yield from lacking(self.config.attacks, choice.signals, self.config.replicas)
         yield from not_comparable(run.experiment)
-        if self._needs_replicas:
+        if choice.needs_replicas:
             yield from not_replicable(run)
         yield from _different_transforms(run)
         yield from _nothing_to_see(run, self.config.views)
 
     def conduct(self, run: Run, folder: AuditFolder) -> dict[str, Any]:
         """Score the candidates by what each attacker holds, in double precision."""
-        signals = signals_named(self.config.signals)
+        choice, terminal = self._choice(run), Terminal(stderr=True)
+        for note in choice.notes:
+            terminal.print(f"note: {note}", soft_wrap=True)
+        signals, partition = signals_named(choice.signals), run.directory.partition()
         observed, unseen = observe(RunRecord.of(run), run.directory.topology, self.config.views)
         first = run.nodes[0]
-        asked = Candidates.of(run.nodes, self.config.samples, planted_in(run.directory.partition()))
-        resamples = Resamples(asked.strata, self.config.resamples, generator(first.seed, "audit.resamples"))
+        asked = Candidates.of(run.nodes, self.config.samples, planted_in(partition), groups_in(partition))
+        resamples = Resamples(asked.questions.strata, self.config.resamples, generator(first.seed, "audit.resamples"))
         check = self_check(signals, run, asked, resamples)
-        Terminal(stderr=True).print(told(check), soft_wrap=True)
-        replicas = train(run, self.config.replicas, [Console()]) if self._needs_replicas else None
+        terminal.print(told(check), soft_wrap=True)
+        replicas = train(run, self.config.replicas, [Console()]) if choice.needs_replicas else None
         population = self._population(first, signals)
         measurement = Measurement(run, signals, asked, population)
-        labels = {name: labels_of(each) for name, each in population.items()}
-        attacks = attacks_named(self._attacks, rmia=self.config.rmia)
-        judged = Judged(asked, observed, measurement.of(observed), labels, attacks)
+        task = first.data.task
+        labels = {name: classes_of(each, task) for name, each in population.items()}
+        attacks = attacks_named(choice.attacks, rmia=self.config.rmia)
+        judged = Judged(asked, classes_of(asked.samples, task), observed, measurement.of(observed), labels, attacks)
         if replicas:
             references = reference_signals(measurement, observed, replicas, folder.subfolder("references"))
             judged = replace(judged, references=references)
@@ -107,18 +119,22 @@ class MembershipAudit(Audit):
             "nodes": len(run.nodes),
             **findings(judged, able, resamples),
             "gaps": overfitting_gaps(run, asked),
+            "gap": gap_of(task),
+            "candidates": len(asked),
+            "groups": asked.group is not None,
+            "unfit": list(choice.notes),
             "check": check,
             "left": _left(run),
             "unseen": [f"{each.view}: {each.problems[0].what}" for each in unseen],
         }
 
-    @property
-    def _attacks(self) -> Sequence[str]:
-        return self.config.attacks or usual_attacks(self.config.replicas)
+    @classmethod
+    def of_models(cls, given: TrainedElsewhere, options: Mapping[str, Any]) -> Path:
+        """See `auditing.trained_elsewhere`."""
+        return audit_files(given, options)
 
-    @property
-    def _needs_replicas(self) -> bool:
-        return any(ATTACKS.load(name).replicas for name in self._attacks)
+    def _choice(self, run: Run) -> Choice:
+        return Choice.of(self.config, run.nodes[0].data.offers)
 
     def _population(self, node: Node, signals: Mapping[str, Signal]) -> dict[str, Samples]:
         """By signal, what candidates are compared with: where that takes long, a part of the test samples."""
@@ -148,8 +164,9 @@ def _left(run: Run) -> int:
 
 
 def _different_transforms(run: Run) -> Iterator[Problem]:
-    """Nodes that see the same image differently: signals look at all models through one normalizer."""
-    if len({node.data.normalizer.transform for node in run.nodes}) > 1:
+    """Nodes that see the same image differently: signals look at all models through one preparation."""
+    preparations = [node.data.preparation for node in run.nodes]
+    if len({each.transform for each in preparations if isinstance(each, Normalizer)}) > 1:
         what = "nodes see images through different input transforms, and mixed models have no image of their own."
         yield Problem("methods", what, "Audit a run in which all nodes have the same, or none.")
 

@@ -12,6 +12,7 @@ from simulator.core.report import Chart, GraphChart, HeatMap, LineChart
 from topologies import Topology
 
 Result = Mapping[str, Any]
+OLDER_GAP = "accuracy on members less that on non-members"  # of results that do not say
 NEIGHBOURS = ("message", "distance 1")  # what a neighbour has, the most telling first
 
 
@@ -25,8 +26,9 @@ def figures(result: Result, topology: Topology) -> Iterator[Chart]:
     rounds = {name: found for name, found in result["by_round"].items() if len(found) > 1}
     if rounds:
         yield _by_round(rounds)
-    gaps, degrees = np.array(result["gaps"]), topology.degrees.astype(np.float64)
-    yield _by_node(result, "Leakage and overfitting", "accuracy on members less that on non-members", gaps)
+    gaps, degrees = np.array(result["gaps"], dtype=np.float64), topology.degrees.astype(np.float64)
+    if not np.isnan(gaps).all():
+        yield _by_node(result, "Leakage and overfitting", result.get("gap", OLDER_GAP), gaps)
     if len(set(degrees)) > 1:
         yield _by_node(result, "Leakage and degree", "neighbours that the node sends to", degrees)
     for view in [view for view in NEIGHBOURS if None not in result["victims"].get(view, [None])][:1]:

@@ -40,6 +40,7 @@ class Judged:
 
     Attributes:
         candidates: whose membership is asked, N.
+        labels: int64 [N], their classes; 0 of all where there are none.
         observed: what attackers hold.
         measured: signals of the candidates, and of a population that no node trained on.
         population_labels: int64 [P] by signal, the classes of the population.
@@ -48,6 +49,7 @@ class Judged:
     """
 
     candidates: Candidates
+    labels: NDArray[np.int64]
     observed: Observed
     measured: MeasuredSignals
     population_labels: Mapping[str, NDArray[np.int64]]
@@ -55,8 +57,11 @@ class Judged:
     references: Mapping[str, ReferenceSignals] = field(default_factory=dict)
 
     def scores(self, by: SignalAttack, positions: Iterable[Position]) -> Scores:
-        """How sure an attacker is of each candidate, by what is seen from ``positions``; NaN where none is asked."""
-        labels, node, found = self.candidates.labels, self.candidates.node, {}
+        """How sure an attacker is, question by question, by what is seen from ``positions``; NaN where none is asked.
+
+        Of a group it is the mean over its candidates.
+        """
+        labels, node, asked_for, found = self.labels, self.candidates.node, self.candidates.questions, {}
         for observation in dict.fromkeys(pair.observation for position in positions for pair in position.pairs):
             signal = observation.signal(self.measured.candidates[by.signal])
             asked, score = ~np.isnan(signal), np.full(len(labels), np.nan)
@@ -70,7 +75,7 @@ class Judged:
                 **(references.evidence(observation, asked) if references else {}),
             )
             score[asked] = self.attacks[by.attack].judge(evidence)
-            found[observation] = score
+            found[observation] = asked_for.scores(score)
         return found
 
 
@@ -82,7 +87,7 @@ def findings(judged: Judged, attacks: Sequence[SignalAttack], resamples: Resampl
     positions = judged.observed.positions
     leaks = {by: _leaks(judged, by, positions, resamples) for by in attacks}
     strongest = max(leaks, key=lambda by: leaks[by][0].estimates["auc"].value)
-    member = judged.candidates.member
+    member = judged.candidates.questions.member
     grid = np.geomspace(1 / (~member).sum(), 1, CURVE_POINTS)
     return {
         "members": int(member.sum()),
@@ -97,7 +102,7 @@ def findings(judged: Judged, attacks: Sequence[SignalAttack], resamples: Resampl
 
 def _details(judged: Judged, by: SignalAttack, resamples: Resamples) -> dict[str, Any]:
     """From node to node by final models, by victim from each position, and by round."""
-    candidates, positions, nodes = judged.candidates, judged.observed.positions, judged.observed.record.nodes
+    asked, positions, nodes = judged.candidates.questions, judged.observed.positions, judged.observed.record.nodes
     scores = judged.scores(by, positions)
     final = [position for position in positions if position.distance is not None]
     by_round = {
@@ -106,15 +111,15 @@ def _details(judged: Judged, by: SignalAttack, resamples: Resamples) -> dict[str
         for view, rounds in judged.observed.by_round.items()
     }  # fmt: skip
     return {
-        "matrix": _known(leakage_matrix(scores, candidates, final, nodes)),
-        "victims": {each.name: _known(victim_aucs(scores, candidates, each, nodes)) for each in positions},
+        "matrix": _known(leakage_matrix(scores, asked, final, nodes)),
+        "victims": {each.name: _known(victim_aucs(scores, asked, each, nodes)) for each in positions},
         "by_round": by_round,
     }
 
 
 def _leaks(judged: Judged, by: SignalAttack, positions: Sequence[Position], resamples: Resamples) -> list[Leakage]:
     scores = judged.scores(by, positions)
-    return [leakage(scores, judged.candidates, position, resamples) for position in positions]
+    return [leakage(scores, judged.candidates.questions, position, resamples) for position in positions]
 
 
 def _plain(leak: Leakage, grid: Floats) -> dict[str, Any]:

@@ -13,9 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from auditing.attacks.probed_model import ProbedModel
 from auditing.attacks.signal import Signal
 from auditing.candidates import Candidates
 from auditing.finite import check_finite
+from auditing.networks import network_of
 from auditing.progress import Countdown
 from auditing.views.observe import Observed
 from simulator.core.cores import cores
@@ -46,7 +48,7 @@ class Measurement:
     """What is to be measured, of a run or of its replicas.
 
     Attributes:
-        run: what networks look like, and how its nodes see images.
+        run: what networks look like, and how its nodes see samples.
         signals: what is measured, by name.
         candidates: the samples whose membership is asked, N.
         population: by signal, what they are compared with, P.
@@ -76,7 +78,7 @@ class Measurement:
         usual = {name: np.empty((len(groups), len(self.population[name]))) for name in self.signals}
 
         def measure(row: int, network: FlatModule) -> dict[str, list[Floats]]:
-            network.bind(observed.model(row))
+            network.bind(observed.model(row), network.merged(observed.running(row)))
             sets = [self.candidates.samples.subset(torch.from_numpy(rows)) for rows in groups[row]]
             return {
                 name: [self._one(name, network, each, whose + models[row]) for each in (self.population[name], *sets)]
@@ -96,7 +98,8 @@ class Measurement:
     def _one(self, name: str, network: FlatModule, samples: Samples, model: str) -> Floats:
         first = self.run.nodes[0]
         rng = generator(first.seed, f"audit.signals.{name}")  # all models are probed alike
-        found = self.signals[name].measure(network, samples, first.data.normalizer, rng)
+        probed = ProbedModel(network, first.data.preparation, first.data.task)
+        found = self.signals[name].measure(probed, samples, rng)
         check_finite(found, name, samples, model)
         return found
 
@@ -111,7 +114,7 @@ def _groups(candidates: Candidates, victims: Collection[int] | None) -> list[NDA
 @contextmanager
 def _threads(run: Run) -> Iterator[Callable[..., Iterator[Any]]]:
     """``each(function, rows)``: function(row, network) of each row, in order; each thread has a network of its own."""
-    networks, own = [FlatModule(run.blueprint.module().module, "fp64") for _ in range(cores())], threading.local()
+    networks, own = [network_of(run, "fp64", with_state=True) for _ in range(cores())], threading.local()
 
     def begin() -> None:
         torch.set_num_threads(1)

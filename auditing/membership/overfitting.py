@@ -6,19 +6,33 @@ import numpy as np
 import torch
 
 from auditing.candidates import Candidates
-from simulator.core.flat_module import FlatModule
+from auditing.networks import network_of
 from simulator.core.node import Node
+from simulator.core.task import Task
 from simulator.runs.run import Run
 from simulator.training.evaluation import evaluate
 
 
-def overfitting_gaps(run: Run, candidates: Candidates) -> list[float]:
-    """By node, the accuracy of its final model on its member candidates less that on its non-members."""
-    network = FlatModule(run.blueprint.module().module, "fp64")
+def gap_of(task: Task) -> str:
+    """What `overfitting_gaps` are differences of, in words."""
+    first, second = ("members", "non-members") if task.higher_is_better else ("non-members", "members")
+    return f"{task.headline} on {first} less that on {second}"
 
-    def accuracy(node: Node, member: bool) -> float:
+
+def overfitting_gaps(run: Run, candidates: Candidates) -> list[float | None]:
+    """By node, how much better its final model scores on its member candidates than on its non-members.
+
+    The score is the task's headline, such as accuracy; None where it is undefined for either.
+    """
+    network = network_of(run, "fp64", with_state=True)
+
+    def score(node: Node, member: bool) -> float | None:
         own = np.flatnonzero((candidates.node == node.id) & (candidates.member == member))
         samples = candidates.samples.subset(torch.from_numpy(own))
-        return evaluate(network, node.parameters.to(torch.float64), samples, node.data.normalizer).accuracy
+        buffers = network.buffers_of(node.buffers.running if node.buffers else None)
+        scores = evaluate(network, node.parameters.to(torch.float64), samples, node.data, buffers)
+        return scores.get(node.data.task.headline)
 
-    return [accuracy(node, member=True) - accuracy(node, member=False) for node in run.nodes]
+    sign = 1 if run.nodes[0].data.task.higher_is_better else -1
+    pairs = ((score(node, member=True), score(node, member=False)) for node in run.nodes)
+    return [None if of is None or other is None else sign * (of - other) for of, other in pairs]

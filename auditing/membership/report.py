@@ -32,9 +32,9 @@ def _verdict(result: Result) -> str:
     first, *others = dict.fromkeys([*best][:1] + hops(best)[-1:] + [max(best, key=lambda v: best[v]["auc"]["value"])])
     text = (
         f"{holders[first][0].upper()}{holders[first][1:]} tells its training samples from others of the same pool with "
-        f"an AUC of {_shown(best[first]['auc'])} ({result['strongest']})"
+        f"an AUC of {shown(best[first]['auc'])} ({result['strongest']})"
     )
-    return "; ".join([text, *(f"{holders[view]}, of {_shown(best[view]['auc'])}" for view in others)]) + "."
+    return "; ".join([text, *(f"{holders[view]}, of {shown(best[view]['auc'])}" for view in others)]) + "."
 
 
 def _paragraphs(result: Result) -> Iterator[str]:
@@ -60,6 +60,14 @@ def _paragraphs(result: Result) -> Iterator[str]:
             f"Of the members' nodes, {result['left']:,} training samples were taken out of training on the way, by a "
             "method that chooses among them. They count as members, since their node trained on them or chose by them."
         )
+    if result.get("groups"):
+        yield (
+            f"The data say which samples belong together, and membership is asked of groups, not of samples: of all "
+            f"{result['candidates']:,} samples that belong to a group of a node, scores are averaged before groups are "
+            "ranked. Members and non-members above are numbers of groups."
+        )
+    if result.get("unfit"):
+        yield f"Not asked: {' '.join(result['unfit'])}"
     if result["unseen"]:
         yield f"Not among the views: {'; '.join(result['unseen'])}"
 
@@ -75,11 +83,12 @@ def _tables(result: Result) -> Iterator[Table]:
     for (statistic, title), part in product(STATISTICS.items(), parts):
         cells = {name: [found[view][statistic] for view in part] for name, found in attacks.items()}
         if any(estimate for row in cells.values() for estimate in row):
-            rows = [(name, *map(_shown, row)) for name, row in cells.items()]
+            rows = [(name, *map(shown, row)) for name, row in cells.items()]
             yield Table((f"{title}: signal, attack", *part), rows)
 
 
-def _shown(estimate: Mapping[str, float] | None) -> str:
+def shown(estimate: Mapping[str, float] | None) -> str:
+    """An estimate and its interval, for tables."""
     if estimate is None:
         return MISSING
     interval = f"[{estimate['low']:.3f},\N{NO-BREAK SPACE}{estimate['high']:.3f}]"

@@ -5,18 +5,20 @@ If it can tell members from non-members, these differ by themselves, and every f
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
 
+from auditing.attacks.probed_model import ProbedModel
 from auditing.attacks.signal import Signal
 from auditing.candidates import Candidates
 from auditing.finite import check_finite
 from auditing.metrics import Ranking, Resamples, estimates
+from auditing.networks import network_of
 from auditing.threads import one_a_core
 from simulator.core.flat_module import FlatModule
 from simulator.core.samples import NodeData
@@ -38,9 +40,9 @@ def self_check(
     """
     data, seed = run.nodes[0].data, run.nodes[0].seed
     with one_a_core() as pool:  # one thread, so that the number of cores does not change results
-        network = pool.submit(trained, FlatModule(run.blueprint.module().module, "fp64"), data, seed).result()
+        network = pool.submit(trained, network_of(run, "fp64", with_state=True), data, seed).result()
         found = {
-            name: pool.submit(_auc, name, signal, network, candidates, data, seed, resamples)
+            name: pool.submit(_auc, name, signal, _copied(network), candidates, data, seed, resamples)
             for name, signal in signals.items()
         }
         return {name: estimate.result() for name, estimate in found.items()}
@@ -49,13 +51,19 @@ def self_check(
 def trained(network: FlatModule, data: NodeData, seed: int) -> FlatModule:
     """``network`` after some steps of Adam on the test samples, which are no node's."""
     rng, optimizer = generator(seed, "audit.check.batches"), torch.optim.Adam(network.module.parameters(), RATE)
+    model = ProbedModel(network, data.preparation, data.task)
     network.module.eval()
     for _ in range(STEPS):
         rows = torch.from_numpy(rng.integers(len(data.test), size=BATCH))
-        images = data.normalizer(data.test.images_at(rows), network.dtype)
-        network.differentiate(cross_entropy(network.module(images), data.test.labels_at(rows)))
+        inputs = data.preparation(data.test.inputs_at(rows), network.dtype)
+        network.differentiate(model.losses(inputs, data.test.targets_at(rows)).mean())
         optimizer.step()
     return network
+
+
+def _copied(network: FlatModule) -> FlatModule:
+    """Another one of the same, for a thread: signals may hang hooks into theirs."""
+    return FlatModule(copy.deepcopy(network.module), "fp64")
 
 
 def told(check: Mapping[str, Mapping[str, Any]]) -> str:
@@ -82,9 +90,11 @@ def _auc(
     seed: int,
     resamples: Resamples,
 ) -> dict[str, Any]:
-    values = signal.measure(network, candidates.samples, data.normalizer, generator(seed, f"audit.signals.{name}"))
+    model = ProbedModel(network, data.preparation, data.task)
+    values = signal.measure(model, candidates.samples, generator(seed, f"audit.signals.{name}"))
     check_finite(values, name, candidates.samples, OUTSIDER)
-    ranking = Ranking(values, candidates.member)
-    resampled = resamples.rocs(ranking, np.arange(len(candidates)))
+    asked = candidates.questions
+    ranking = Ranking(asked.scores(values), asked.member)
+    resampled = resamples.rocs(ranking, np.arange(len(asked)))
     found = estimates(ranking.roc(), resampled, lambda roc: {"auc": roc.auc})["auc"]
     return asdict(found) | {"passed": found.low <= 0.5 <= found.high}

@@ -13,6 +13,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from scipy.stats import trim_mean
 
 from auditing.attacks.signal import SIGNALS
+from auditing.fitting import unfit
 from auditing.memorization.agreement import agreement
 from auditing.memorization.detection import detection
 from auditing.memorization.report import section
@@ -66,7 +67,8 @@ class MemorizationAudit(Audit):
     }
 
     def objections(self, run: Run) -> Iterator[Problem]:
-        """What the run lacks for the scores that are asked for."""
+        """What the run lacks for the scores that are asked for; scores that its samples or its task do not allow."""
+        yield from unfit("--attack", MEMORIZATION_SCORES, self.config.attacks, run.nodes[0].data.offers).values()
         for score in scores_named(self.config.attacks):
             yield from score.lacking(run, self.config)
 
@@ -80,7 +82,7 @@ class MemorizationAudit(Audit):
         samples = TrainingSamples.of(run.directory.partition()).at(known)
         scores = {name: score[known] for name, score in everything.items()}
         shown = self._shown(run, samples, next(iter(scores.values())))
-        folder.save_arrays({**_arrays(samples), **scores, **shown.arrays()})
+        folder.save_arrays({**_arrays(samples), **scores, **(shown.arrays() if shown else {})})
         return self._result(run, samples, scores)
 
     @classmethod
@@ -97,7 +99,10 @@ class MemorizationAudit(Audit):
         """One section: how well scores find wrong labels and agree, and the most memorized images."""
         return [section(folder.result(), folder.arrays())]
 
-    def _shown(self, run: Run, samples: TrainingSamples, score: Floats) -> Shown:
+    def _shown(self, run: Run, samples: TrainingSamples, score: Floats) -> Shown | None:
+        """The images; None where samples are none."""
+        if run.nodes[0].data.inputs.kind != "images":
+            return None
         pool = run.nodes[0].data.train
         return Shown.of(score, samples.node, self.config.shown_nodes, self.config.top, pool, samples.index)
 

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from auditing.attacks.probed_model import ProbedModel
 from auditing.attacks.signal import signals_named
 from auditing.finite import check_finite
+from auditing.networks import network_of
 from auditing.threads import one_a_core
 from simulator.core.flat_module import FlatModule
 from simulator.core.node import Node
@@ -28,18 +30,18 @@ def at_checkpoints(run: Run, signal: str, rounds: Sequence[int]) -> Floats:
         InputError: a value is not finite.
     """
     measured = signals_named([signal])[signal]
-    models = {round: run.models(round).double() for round in rounds}
+    models = {round: (run.models(round).double(), run.running(round)) for round in rounds}
 
     def measure(node: Node, network: FlatModule) -> Floats:
-        rows = []
-        for round, parameters in models.items():
-            network.bind(parameters[node.id])
+        rows, model = [], ProbedModel(network, node.data.preparation, node.data.task)
+        for round, (parameters, running) in models.items():
+            network.bind(parameters[node.id], network.buffers_of(running[node.id]))
             rng = generator(node.seed, f"audit.memorization.{signal}", node=node.id, round=round)
-            values = measured.values(network, node.data.train, node.data.normalizer, rng)
+            values = measured.values(model, node.data.train, rng)
             check_finite(values, signal, node.data.train, f"of node {node.id} after round {round}")
             rows.append(values if measured.members == "low" else -values)
         return np.stack(rows)
 
-    networks = [FlatModule(run.blueprint.module().module, "fp64") for _ in run.nodes]
+    networks = [network_of(run, "fp64", with_state=True) for _ in run.nodes]
     with one_a_core() as pool:
         return np.concatenate(list(pool.map(measure, run.nodes, networks)), axis=1)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from auditing.finite import check_finite
 from auditing.memorization.score import MemorizationScore, ScoreSettings
 from auditing.replicas import not_replicable, train
+from auditing.views.record import FinalModel
 from simulator.core.errors import Problem
 from simulator.core.samples import Samples
 from simulator.results.console import Console
@@ -37,6 +38,8 @@ def memorization(correct: NDArray[np.bool_], member_of: NDArray[np.bool_]) -> Fl
 class Replicated(MemorizationScore):
     """How much a model's prediction of a sample depends on having been trained on it, by networks like the run's."""
 
+    needs: ClassVar[frozenset[str]] = frozenset({"classes"})
+
     def lacking(self, run: Run, settings: ScoreSettings) -> Iterator[Problem]:
         """What keeps a run from having replicas, where there are to be any."""
         if settings.replicas:
@@ -47,22 +50,22 @@ class Replicated(MemorizationScore):
         if not settings.replicas:
             return {}
         trained, everyone = train(run, settings.replicas, [Console()]), [node.data.train for node in run.nodes]
-        asked = Samples(everyone[0].images, everyone[0].labels, torch.cat([samples.index for samples in everyone]))
-        models = ((trained.parameters(each), f"replica {each + 1}: ") for each in range(trained.number))
-        correct = np.stack([_correct(run, parameters, whose) for parameters, whose in models])
+        asked = Samples(everyone[0].inputs, everyone[0].targets, torch.cat([samples.index for samples in everyone]))
+        models = ((trained.models(each), f"replica {each + 1}: ") for each in range(trained.number))
+        correct = np.stack([_correct(run, found, whose) for found, whose in models])
         return {"replica memorization": memorization(correct, trained.member_of(asked))}
 
 
-def _correct(run: Run, models: Sequence[Tensor], whose: str) -> NDArray[np.bool_]:
+def _correct(run: Run, models: Sequence[FinalModel], whose: str) -> NDArray[np.bool_]:
     """Whether each training sample is classified as labelled by the model in its own node's place, bool [N].
 
     Of logits that are NaN, the first would be the largest: they are refused.
     """
     network, found = run.blueprint.module(), []
-    for node, parameters in zip(run.nodes, models, strict=True):
-        network.bind(parameters)
-        labels = node.data.train.labels_at(torch.arange(len(node.data.train)))
-        logits = network.logits(node.data.train, node.data.normalizer)
+    for node, (parameters, running) in zip(run.nodes, models, strict=True):
+        network.bind(parameters, network.buffers_of(running))
+        labels = node.data.train.targets_at(torch.arange(len(node.data.train)))
+        logits = network.outputs(node.data.train, node.data.preparation)
         check_finite(logits.numpy(), "logits", node.data.train, f"{whose}final of {node.id}")
         found.append(logits.argmax(1) == labels)
     return torch.cat(found).numpy()

@@ -115,6 +115,8 @@ def _by_node(kind: str, result: Result) -> HeatMap:
 
 
 def _grids(name: str, arrays: Arrays) -> Iterator[ImageGrid]:
+    if "shown_images" not in arrays:
+        return
     shown = Shown.read(arrays)
     for group in np.unique(shown.group):
         of = shown.group == group
@@ -124,9 +126,11 @@ def _grids(name: str, arrays: Arrays) -> Iterator[ImageGrid]:
 
 
 def _caption(name: str, arrays: Arrays, at: int, with_node: bool) -> str:
-    given, true = (arrays["class_names"][arrays[which][at]] for which in ("label", "true_label"))
-    lines = [given, *([f"truly {true}"] if given != true else []), significant(arrays[name][at], 3)]
-    return "\n".join([*lines, *([f"node {arrays['node'][at]}"] if with_node else [])])
+    given, true = (arrays[which][at] for which in ("label", "true_label"))
+    names = [arrays["class_names"][given]] if given >= 0 else []
+    truly = [f"truly {arrays['class_names'][true]}"] if given != true else []
+    whose = [f"node {arrays['node'][at]}"] if with_node else []
+    return "\n".join([*names, *truly, significant(arrays[name][at], 3), *whose])
 
 
 def _number(value: float | None) -> float:

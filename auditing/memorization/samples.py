@@ -21,7 +21,7 @@ class TrainingSamples:
     Attributes:
         node: int64 [N], who trains on it.
         index: int64 [N], its row of the data set's training arrays.
-        label: int64 [N], the class it was given.
+        label: int64 [N], the class it was given; -1 where the task has no classes.
         true_label: int64 [N], its class before data were corrupted.
         wrong: bool [N] by what is wrong with it: "flipped labels", or "duplicates with different labels", both samples
             of a pair. No sample is in two of them.
@@ -38,7 +38,8 @@ class TrainingSamples:
     @classmethod
     def of(cls, partition: Arrays) -> TrainingSamples:
         """The training samples of a run, from its ``partition.npz``."""
-        node, index, label = (partition[f"train_{name}"] for name in ("node", "index", "label"))
+        node, index = (partition[f"train_{name}"] for name in ("node", "index"))
+        label = partition.get("train_label", np.full(len(node), -1))
         wrong = {kind: mask for kind, mask in _wrong(partition, index).items() if mask.any()}
         return cls(node, index, label, partition.get("train_true_label", label), wrong, partition["class_names"])
 

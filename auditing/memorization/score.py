@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,13 @@ class ScoreSettings(Protocol):
 
 
 class MemorizationScore(Part, ABC):
-    """A score of memorization, or a family of them; override `scores`, and `lacking` where a run may not have it."""
+    """A score of memorization, or a family of them; override `scores`, and `lacking` where a run may not have it.
+
+    Attributes:
+        needs: what samples and task must offer, by names in `simulator.core.traits.NEEDS`.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset()
 
     def lacking(self, run: Run, settings: ScoreSettings) -> Iterable[Problem]:
         """What ``run`` lacks to be scored."""

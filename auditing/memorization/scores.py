@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditing.attacks.signal import SIGNALS
 from auditing.finite import check_finite
+from auditing.fitting import unfit
 from auditing.memorization.checkpoints import at_checkpoints
 from auditing.memorization.score import MemorizationScore, ScoreSettings
 from simulator.core.errors import Problem
@@ -24,6 +25,8 @@ Recorded = Mapping[int, Mapping[str, NDArray[Any]]]
 
 class TrajectoryScores(MemorizationScore):
     """The cumulative loss over training (Ravikumar et al., ICML 2025), and others that the method keeps."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"classes"})
 
     def lacking(self, run: Run, settings: ScoreSettings) -> Iterator[Problem]:
         """The method's record, to the end and of all nodes."""
@@ -49,7 +52,8 @@ class Averaged(MemorizationScore):
     """
 
     def lacking(self, run: Run, settings: ScoreSettings) -> Iterator[Problem]:
-        """Checkpoints: at least two, and all that were saved on schedule."""
+        """Signals that suit the samples; checkpoints: at least two, and all that were saved on schedule."""
+        yield from unfit("--signal", SIGNALS, settings.signals, run.nodes[0].data.offers).values()
         rounds = _scheduled(run)
         lost = len(set(rounds) - set(run.checkpoints.rounds()))
         if len(rounds) < 2 or lost:

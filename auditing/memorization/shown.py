@@ -48,7 +48,8 @@ class Shown:
         tops = {group: rows[:limit] for group, rows in groups.items()}
         position = np.concatenate(list(tops.values()))
         group = np.repeat(list(tops), [len(rows) for rows in tops.values()])
-        return cls(group, position, pool.images[torch.from_numpy(index[position])].numpy())
+        asked = Samples(pool.inputs, None, torch.from_numpy(index))
+        return cls(group, position, asked.images_at(torch.from_numpy(position)).numpy())
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """As they are kept in an ``.npz`` file."""

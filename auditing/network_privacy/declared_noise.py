@@ -49,6 +49,9 @@ def noise_of(run: RunDirectory, experiment: Experiment, assumed: float | None) -
     Raises:
         InputError: there is no noise, or noise that cannot be accounted.
     """
+    if experiment.buffers is not None and experiment.buffers.ever_travel:
+        what = "nodes send running statistics, which are a function of the raw batch that no noise covers."
+        raise wrong("buffers", what, "Audit a run with buffers: local, or of a network that keeps no state.")
     settings = {method.name: method.model_dump() for method in experiment.methods}
     noisy = [name for name, values in settings.items() if "noise_multiplier" in values]
     if len(noisy) > 1:

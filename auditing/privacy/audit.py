@@ -12,6 +12,7 @@ from pydantic import Field, NonNegativeInt
 
 from auditing.attacks.signal import SIGNALS, signals_named
 from auditing.candidates import Candidates
+from auditing.fitting import unfit
 from auditing.privacy.canary_scores import NO_CANARIES, canaries_of, has_canaries, scores_of
 from auditing.privacy.empirical_epsilon import LowerBound, one_run, one_run_epsilon
 from auditing.privacy.perfect_attack import CanaryNoise, reaches
@@ -55,10 +56,12 @@ class EmpiricalPrivacyAudit(Audit):
         confidence: float = Field(0.95, gt=0, lt=1)
 
     config: Config
+    needs: ClassVar[frozenset[str]] = frozenset({"classes"})
     names: ClassVar[Mapping[str, Registry[Any] | Collection[str]]] = {"signals": SIGNALS}
 
     def objections(self, run: Run) -> Iterator[Problem]:
-        """Runs without canaries, or of which too little was recorded to show anything."""
+        """Signals that do not suit it, runs without canaries, or of which too little was recorded to show anything."""
+        yield from unfit("--signal", SIGNALS, self.config.signals, run.nodes[0].data.offers).values()
         if not has_canaries(run):
             yield NO_CANARIES
         record = RunRecord.of(run)

@@ -38,7 +38,7 @@ def has_canaries(run: Run) -> bool:
 def canaries_of(run: Run) -> Candidates:
     """The canaries of all nodes, with the labels that they were given; members are those trained on."""
     kept, train = run.directory.partition(), run.nodes[0].data.train
-    samples = Samples(train.images, train.labels, torch.from_numpy(kept["canary_index"]))
+    samples = Samples(train.inputs, train.targets, torch.from_numpy(kept["canary_index"]))
     return Candidates(samples, kept["canary_node"], kept["canary_included"])
 
 

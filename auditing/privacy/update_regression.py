@@ -8,15 +8,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.func import functional_call, grad, vmap
-from torch.nn.functional import cross_entropy, normalize
+from torch.func import grad, vmap
+from torch.nn.functional import normalize
 
+from auditing.attacks.probed_model import ProbedModel
 from auditing.candidates import Candidates
+from auditing.networks import network_of
 from auditing.threads import one_a_core
 from auditing.views.record import RunRecord, Stored
+from simulator.core.arrays import Arrays
 from simulator.core.flat_module import EVALUATION_BATCH, FlatModule
 from simulator.core.node import Node
-from simulator.core.samples import Normalizer, Samples
+from simulator.core.samples import Samples
 from simulator.core.seeding import generator
 from simulator.runs.run import Run
 
@@ -41,16 +44,16 @@ def coefficients(run: Run, record: RunRecord, canaries: Candidates, known: int) 
         canaries: whose coins are asked.
         known: at most this many other training samples of a node, drawn by the run's seed, are explained away.
     """  # noqa: D415
-    blueprint = run.blueprint  # made here, not in each thread
+    networks = [network_of(run, "fp64") for _ in run.nodes]  # made here, not in each thread
 
-    def of(node: Node) -> NDArray[np.float64]:
+    def of(node: Node, network: FlatModule) -> NDArray[np.float64]:
         mine = canaries.samples.subset(torch.from_numpy(np.flatnonzero(canaries.node == node.id)))
-        samples = Samples(mine.images, mine.labels, torch.cat([mine.index, _others(node, mine, known)]))
-        network = FlatModule(blueprint.module().module, "fp64")
+        samples = Samples(mine.inputs, mine.targets, torch.cat([mine.index, _others(node, mine, known)]))
+        model = ProbedModel(network, node.data.preparation, node.data.task)
         gram, product = RIDGE * torch.eye(len(samples), dtype=torch.float64), torch.zeros(len(samples)).double()
         steps = list(_steps(record, node.id))
         for start, sent in steps:
-            gradients = normalize(_gradients(network, start, samples, node.data.normalizer), dim=1)
+            gradients = normalize(_gradients(model, start, samples), dim=1)
             gram += gradients @ gradients.T / len(steps)
             product += gradients @ (start - sent) / len(steps)
         found: NDArray[np.float64] = torch.linalg.solve(gram, product)[: len(mine)].numpy()
@@ -58,7 +61,7 @@ def coefficients(run: Run, record: RunRecord, canaries: Candidates, known: int) 
 
     scores = np.empty(len(canaries))
     with one_a_core() as pool:
-        for node, found in zip(run.nodes, pool.map(of, run.nodes), strict=True):
+        for node, found in zip(run.nodes, pool.map(of, run.nodes, networks), strict=True):
             scores[canaries.node == node.id] = found
     return scores
 
@@ -80,16 +83,16 @@ def _steps(record: RunRecord, node: int) -> Iterator[tuple[Tensor, Tensor]]:
             yield record.load(Stored("start", node, round)), record.load(shown)
 
 
-def _gradients(network: FlatModule, parameters: Tensor, samples: Samples, normalizer: Normalizer) -> Tensor:
+def _gradients(model: ProbedModel, parameters: Tensor, samples: Samples) -> Tensor:
     """The gradients of the loss, sample by sample, float64 [N, parameters]."""
+    network = model.network
 
-    def loss(flat: Tensor, image: Tensor, label: Tensor) -> Tensor:
-        logits = functional_call(network.module, network.named_views(flat), (image[None],))
-        return cross_entropy(logits, label[None])
+    def loss(flat: Tensor, one: Arrays, target: Tensor) -> Tensor:
+        return model.loss_at(network.named_views(flat), one, target)
 
     network.module.eval()
     gradient, rows = vmap(grad(loss), in_dims=(None, 0, 0)), []
     for chunk in torch.split(torch.arange(len(samples)), EVALUATION_BATCH):
-        images = normalizer(samples.images_at(chunk), network.dtype)
-        rows.append(gradient(parameters, images, samples.labels_at(chunk)))
+        inputs = model.preparation(samples.inputs_at(chunk), network.dtype)
+        rows.append(gradient(parameters, inputs, samples.targets_at(chunk)))
     return torch.cat(rows)

@@ -10,6 +10,7 @@ import torch
 
 from auditing.candidates import population_of
 from auditing.finite import check_finite
+from auditing.networks import network_of
 from auditing.robustness.comparison import EnsembleComparison, pixels_of
 from auditing.robustness.ensemble import AttackedModel
 from auditing.robustness.neighbourhood import Neighbourhood
@@ -18,7 +19,7 @@ from auditing.robustness.settings import RobustnessSettings
 from auditing.robustness.threats import ATTACKS, CARRIED
 from auditing.robustness.transfer import Transfers
 from simulator.core.errors import Problem
-from simulator.core.flat_module import EVALUATION_BATCH, FlatModule
+from simulator.core.flat_module import EVALUATION_BATCH
 from simulator.core.registry import Registry
 from simulator.core.report import Section
 from simulator.core.samples import Samples
@@ -32,6 +33,7 @@ class RobustnessAudit(Audit):
 
     Config = RobustnessSettings
     config: RobustnessSettings
+    needs: ClassVar[frozenset[str]] = frozenset({"classes", "images"})
     names: ClassVar[Mapping[str, Registry[Any] | Collection[str]]] = {"attacks": ATTACKS}
 
     def objections(self, run: Run) -> Iterator[Problem]:
@@ -86,7 +88,7 @@ class RobustnessAudit(Audit):
 
 def models_of(run: Run) -> list[AttackedModel]:
     """Every node's model at the last checkpoint, in single precision."""
-    network = FlatModule(run.blueprint.module().module, "fp32")
+    network = network_of(run, "fp32")
     network.module.eval()
     return [AttackedModel(network, node.parameters.float(), node.data.normalizer) for node in run.nodes]
 

@@ -92,7 +92,7 @@ class EnsembleComparison:
 def pixels_of(samples: Samples) -> tuple[Tensor, Tensor]:
     """The pixels, float [N, height, width, channels] from 0 to 255, and the labels, int64 [N]."""
     everything = torch.arange(len(samples))
-    return samples.images_at(everything).float(), samples.labels_at(everything)
+    return samples.images_at(everything).float(), samples.targets_at(everything)
 
 
 def _each(summary: Any, found: Sequence[Accuracies]) -> Accuracies:

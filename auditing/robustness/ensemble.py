@@ -14,7 +14,7 @@ from torch.func import functional_call
 from torch.nn.functional import one_hot
 
 from simulator.core.flat_module import FlatModule
-from simulator.core.samples import Normalizer
+from simulator.core.normalizer import Normalizer
 
 
 @dataclass(frozen=True)

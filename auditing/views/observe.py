@@ -39,6 +39,11 @@ class Observed:
         total = torch.stack([weight * self.record.load(stored) for stored, weight in terms]).sum(0)
         return total / sum(weight for _, weight in terms)
 
+    def running(self, row: int) -> Sequence[tuple[float, Tensor]]:
+        """The running statistics (float64 [running]) of what the model of ``row`` is a mean of, with the weights."""
+        found = ((weight, self.record.running(stored)) for stored, weight in self.models[row])
+        return [(weight, running) for weight, running in found if running is not None]
+
     @property
     def names(self) -> list[str]:
         """The model of each row in words: what was kept, and with which weight."""

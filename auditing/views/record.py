@@ -23,6 +23,13 @@ class Stored(NamedTuple):
     receiver: int | None = None
 
 
+class FinalModel(NamedTuple):
+    """A node's model at the end: float [parameters], and running statistics, float [running], if it has any."""
+
+    parameters: Tensor
+    running: Tensor | None = None
+
+
 class Record(Protocol):
     """What a network has kept; nodes are counted from 0, rounds from 1."""
 
@@ -61,6 +68,15 @@ class Record(Protocol):
         """The parameters of a kept model, float64 [parameters]."""
         ...
 
+    def running(self, stored: Stored) -> Tensor | None:
+        """The running statistics of a kept model, float64 [running]; None where it has, or shows, none."""
+        ...
+
+    @property
+    def has_state(self) -> bool:
+        """Whether models are parameters together with running statistics."""
+        ...
+
 
 @dataclass(frozen=True)
 class RunRecord:
@@ -68,14 +84,14 @@ class RunRecord:
 
     Attributes:
         recordings: what was recorded of all networks.
-        final: float [parameters] of each of its nodes, at the end.
+        final: of each of its nodes.
         rounds: the recorded ones.
         lasted: how many there were.
         first: the node of the run that counts as 0 here.
     """
 
     recordings: Recordings
-    final: Sequence[Tensor]
+    final: Sequence[FinalModel]
     rounds: tuple[int, ...]
     lasted: int
     first: int = 0
@@ -85,7 +101,8 @@ class RunRecord:
         """What ``run`` has kept; rounds after its last checkpoint belong to a past that was given up."""
         recordings, nodes = Recordings(run.path / "recordings"), run.nodes
         rounds = tuple(round for round in recordings.rounds(len(nodes)) if round <= nodes[0].round)
-        return cls(recordings, [node.parameters for node in nodes], rounds, nodes[0].round)
+        final = [FinalModel(node.parameters, node.buffers.running if node.buffers else None) for node in nodes]
+        return cls(recordings, final, rounds, nodes[0].round)
 
     @property
     def nodes(self) -> int:
@@ -120,15 +137,41 @@ class RunRecord:
         Raises:
             InputError: it is missing, damaged, or of another network.
         """
-        node, size = self.first + stored.node, self.final[0].shape
+        node, size = self.first + stored.node, self.final[0].parameters.shape
         if stored.kind == "final":
-            return self.final[stored.node].to(torch.float64)
+            return self.final[stored.node].parameters.to(torch.float64)
         known = self.recordings.names(stored.round, node)
         name = next((name for name in self._names(stored) if name in known), stored.kind)
         model = self.recordings.load(stored.round, node, name)
         if model.shape != size:
             raise self._damaged(stored.round, node, f"{model.numel()} parameters, where the model has {size[0]}")
         return model.to(torch.float64)
+
+    @property
+    def has_state(self) -> bool:
+        """Whether the nodes keep running statistics."""
+        return self.final[0].running is not None
+
+    def running(self, stored: Stored) -> Tensor | None:
+        """The running statistics of a kept model, float64 [running]; None where it has, or shows, none.
+
+        Raises:
+            InputError: they are damaged, or of another network.
+        """
+        final = self.final[stored.node].running
+        if final is None or stored.kind == "final":
+            return None if final is None else final.to(torch.float64)
+        node = self.first + stored.node
+        end = "" if stored.receiver is None else f"/{self.first + stored.receiver}"
+        names = (f"sent/buffers{end}", "sent/buffers") if stored.kind == "message" else (f"{stored.kind}_buffers",)
+        known = self.recordings.names(stored.round, node)
+        name = next((name for name in names if name in known), None)
+        if name is None:
+            return None
+        running = self.recordings.load(stored.round, node, name)
+        if running.shape != final.shape:
+            raise self._damaged(stored.round, node, f"{running.numel()} running statistics, not {len(final)}")
+        return running.to(torch.float64)
 
     def _names(self, stored: Stored) -> tuple[str, ...]:
         """The names of the tensors that may hold a model; the first that there is does."""

@@ -64,6 +64,9 @@ class RecordedView(View):
         if not found:
             what = "what this mixer sends shows no model."
             raise self.unseen(what, "Ask for the view mixed, or use mixer: gossip.")
+        if record.has_state and any(record.running(each.model) is None for each in found):
+            what = "messages of this run do not carry the running statistics without which a model is not whole."
+            raise self.unseen(what, "Ask for the views final_model and mixed, or set buffers: mixed.")
         return found
 
     def updates(self, scene: AttackScene, rounds: Sequence[int]) -> list[Sent]:

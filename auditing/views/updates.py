@@ -48,6 +48,9 @@ class Marginalized(RecordedView):
         After the functionally marginalized model of arXiv:2205.08443.
         """
         round = self.last_round(scene)
+        if scene.record.has_state:
+            what = "nothing can be taken out of running statistics, which are no weighted sums."
+            raise self.unseen(what, "Ask for the views message, mixed and update.")
         sent = self.updates(scene, [round])
         shown = {(m.sender, m.receiver): m.model for m in sent}
         pairs = [VictimPair(m.sender, m.receiver, left) for m in sent if (left := _left(scene, m, shown))]

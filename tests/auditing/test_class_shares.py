@@ -44,7 +44,7 @@ class Kept:
 
 
 def true_shares(node):
-    counts = np.bincount(node.data.train.labels_at(torch.arange(len(node.data.train))), minlength=10)
+    counts = np.bincount(node.data.train.targets_at(torch.arange(len(node.data.train))), minlength=10)
     return counts / counts.sum()
 
 
@@ -73,7 +73,7 @@ class TestAttackers:
         for node in nodes:
             start = torch.zeros(network.num_parameters, dtype=torch.float64)
             network.bind(start)
-            images = node.data.normalizer(node.data.train.images_at(torch.arange(len(node.data.train))), torch.float64)
+            images = node.data.preparation(node.data.train.inputs_at(torch.arange(len(node.data.train))), torch.float64)
             network.differentiate(cross_entropy(network.module(images), torch.from_numpy(_labels(node))))
             sent[node.id] = start - 0.1 * network.gradient
         found = update(scene(world, sent))
@@ -86,7 +86,7 @@ class TestAttackers:
         nodes, network = world
         sent = {0: random_model(network)}
         network.bind(sent[0])
-        expected = network.logits(nodes[0].data.public, nodes[0].data.normalizer).softmax(1).mean(0)
+        expected = network.outputs(nodes[0].data.public, nodes[0].data.preparation).softmax(1).mean(0)
         found = model(scene(world, sent))
 
         np.testing.assert_allclose(found[0], expected, rtol=1e-12)
@@ -130,7 +130,7 @@ class TestAttackers:
 
 
 def _labels(node):
-    return node.data.train.labels_at(torch.arange(len(node.data.train))).numpy()
+    return node.data.train.targets_at(torch.arange(len(node.data.train))).numpy()
 
 
 def test_measures():

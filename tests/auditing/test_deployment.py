@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from reference.deployment import Deployment
 from reference.experiments import small
@@ -41,6 +42,7 @@ def test_a_deployment_is_audited_as_a_simulation(tmp_path):
         assert found[0] == found[1] != {}
 
 
+@pytest.mark.slow
 def test_noise_that_protects_is_drawn_from_secrets_and_costs_what_it_costs_in_a_simulation(tmp_path):
     simulated = run(experiment(PRIVATE), tmp_path / "simulated").path
     paths = [simulated, *(deployed(experiment(PRIVATE), tmp_path / str(again)) for again in range(2))]

@@ -7,7 +7,7 @@ import pytest
 from reference.experiments import small
 
 from auditing.attacks.signal import signals_named
-from auditing.candidates import Candidates, planted_in
+from auditing.candidates import Candidates, labels_of, planted_in
 from auditing.membership.audit import MembershipAudit
 from auditing.membership.self_check import self_check, told
 from auditing.metrics import Ranking, Resamples
@@ -40,7 +40,7 @@ def mislabelled(done, asked):
     true = np.zeros(2_000, np.int64)
     for split in ("train", "held_out"):
         true[partition[f"{split}_index"]] = partition[f"{split}_true_label"]
-    return (asked.labels != true[asked.samples.index.numpy()]).astype(float)
+    return (labels_of(asked.samples) != true[asked.samples.index.numpy()]).astype(float)
 
 
 def test_duplicates_which_are_planted_among_members_only_are_no_candidates(tmp_path):
@@ -108,7 +108,9 @@ def test_the_check_fails_where_members_differ_by_themselves(tmp_path):
     """Broken on purpose: duplicates among the candidates; then one class among members only."""
     done = Run(corrupted(tmp_path, "data.corruption.duplicates=60").directory, "finished")
     asked = Candidates.of(done.nodes, 1000)
-    found = self_check(signals_named(["loss"]), done, asked, Resamples(asked.strata, 100, np.random.default_rng(0)))
+    found = self_check(
+        signals_named(["loss"]), done, asked, Resamples(asked.questions.strata, 100, np.random.default_rng(0))
+    )
     assert found["loss"]["high"] < 0.45
     assert "members seem to differ from non-members by themselves" in told(found)
 

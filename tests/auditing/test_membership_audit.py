@@ -9,6 +9,7 @@ import torch
 from reference.experiments import small
 
 from auditing.attacks.attack import attacks_named
+from auditing.attacks.probed_model import ProbedModel
 from auditing.attacks.signal import signals_named
 from auditing.candidates import Candidates, labels_of
 from auditing.membership.audit import MembershipAudit
@@ -108,13 +109,15 @@ def test_members_and_non_members_come_from_the_pool_of_the_same_node(tmp_path):
     asked = Candidates.of(done.nodes, limit=20)
     shares = []
     for node in range(4):
-        sets = [set(asked.labels[(asked.node == node) & (asked.member == member)]) for member in (True, False)]
+        sets = [
+            set(labels_of(asked.samples)[(asked.node == node) & (asked.member == member)]) for member in (True, False)
+        ]
         assert sets[0] == sets[1]
         shares.append(sets[0])
         assert ((asked.node == node) & asked.member).sum() == 20
     assert any(one != other for one in shares for other in shares)
     # Broken on purpose: with non-members from all nodes' pools, the class alone gives members away.
-    pool = np.isin(asked.labels, list(shares[0]))
+    pool = np.isin(labels_of(asked.samples), list(shares[0]))
     judged = (asked.node == 0) & asked.member | ~asked.member
     assert Ranking(pool[judged].astype(np.float64), asked.member[judged]).roc().auc > 0.6
 
@@ -122,11 +125,11 @@ def test_members_and_non_members_come_from_the_pool_of_the_same_node(tmp_path):
 def test_random_scores_and_permuted_members_are_at_chance(overfitted):
     nodes = overfitted.nodes
     asked, rng = Candidates.of(nodes, 1000), np.random.default_rng(5)
-    resamples = Resamples(asked.strata, 200, rng)
+    resamples = Resamples(asked.questions.strata, 200, rng)
     for view in seen(overfitted, *FINAL).positions:
         values = rng.normal(size=(7, 360))
         scores = {pair.observation: pair.observation.signal(values) for pair in view.pairs}
-        auc = leakage(scores, asked, view, resamples).estimates["auc"]
+        auc = leakage(scores, asked.questions, view, resamples).estimates["auc"]
         assert auc.low < 0.5 < auc.high
 
 
@@ -146,6 +149,7 @@ def test_a_memorised_canary_is_found(tmp_path):
     assert found["loss, threshold"]["final model"]["auc"]["low"] > 0.9
 
 
+@pytest.mark.slow
 def test_the_command_adds_a_section_to_the_report(overfitted, monkeypatch, capsys):
     command = ["rumormill", "audit", str(overfitted.path), "--signal", "loss", "--attack", "threshold"]
     monkeypatch.setattr(sys, "argv", [*command, "resamples=40"])
@@ -227,10 +231,17 @@ def test_before_news_could_travel_there_is_nothing_to_see(overfitted):
     observed = Observed(record, tuple(scene.rows), (near, far), {})
     asked, population = Candidates.of(overfitted.nodes, 1000), overfitted.nodes[0].data.test
     measured = Measurement(overfitted, signals_named(["loss"]), asked, {"loss": population}).of(observed)
-    judged = Judged(asked, observed, measured, {"loss": labels_of(population)}, attacks_named(["threshold"]))
+    judged = Judged(
+        asked,
+        labels_of(asked.samples),
+        observed,
+        measured,
+        {"loss": labels_of(population)},
+        attacks_named(["threshold"]),
+    )
     scores = judged.scores(SignalAttack("loss", "threshold"), [near, far])
-    resamples = Resamples(asked.strata, 200, np.random.default_rng(0))
-    close, distant = (leakage(scores, asked, view, resamples).estimates["auc"] for view in (near, far))
+    resamples = Resamples(asked.questions.strata, 200, np.random.default_rng(0))
+    close, distant = (leakage(scores, asked.questions, view, resamples).estimates["auc"] for view in (near, far))
     assert close.low > 0.5
     assert distant.low < 0.5 < distant.high
 
@@ -289,9 +300,9 @@ def test_a_run_in_bf16_is_scored_by_its_parameters_in_double_precision(tmp_path)
     node, network = done.nodes[0], FlatModule(done.blueprint.module().module, "fp64")
     assert node.parameters.dtype == torch.float32
     network.bind(node.parameters.double())
-    samples = Samples(node.data.train.images, node.data.train.labels, index)
+    samples = Samples(node.data.train.inputs, node.data.train.targets, index)
     (trace,) = signals_named(["curvature_trace"]).values()
-    expected = trace.measure(network, samples, node.data.normalizer, None)
+    expected = trace.measure(ProbedModel(network, node.data.preparation, node.data.task), samples, None)
     np.testing.assert_array_equal(found, expected)
     assert np.isfinite(found).all()
 

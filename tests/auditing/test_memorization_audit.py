@@ -12,6 +12,8 @@ import torch
 from reference.experiments import small
 
 from auditing.attacks.curvature import fd
+from auditing.attacks.curvature_signals import losses
+from auditing.attacks.probed_model import ProbedModel
 from auditing.memorization import MemorizationAudit
 from auditing.memorization.agreement import agreement
 from auditing.memorization.detection import detection
@@ -78,13 +80,15 @@ def test_labels_flipped_elsewhere_are_not_found(noisy, found):
 
 def test_curvature_is_the_mean_of_the_estimator_over_checkpoints(noisy, found):
     network, node = FlatModule(noisy.blueprint.module().module, "fp64"), noisy.nodes[2]
+    model = ProbedModel(network, node.data.preparation, node.data.task)
     positions, rows = torch.arange(len(node.data.train)), []
-    images = node.data.normalizer(node.data.train.images_at(positions), torch.float64)
+    images = node.data.preparation(node.data.train.inputs_at(positions), torch.float64)
     for round in (4, 8, 12):
         network.bind(noisy.models(round)[2])
         pieces = [slice(0, 64), slice(64, None)]  # the batches of an evaluation share one stream of directions
         rng = generator(0, "audit.memorization.curvature_fd", node=2, round=round)
-        rows.append(torch.cat([fd(network, images[p], node.data.train.labels_at(positions[p]), rng) for p in pieces]))
+        of = [(losses(model, images[p], node.data.train.targets_at(positions[p])), (images[p],)) for p in pieces]
+        rows.append(torch.cat([fd(*each, rng) for each in of]))
     own = found[1]["node"] == 2
     np.testing.assert_allclose(found[1]["mean curvature_fd"][own], torch.stack(rows).mean(0).numpy(), rtol=1e-12)
     np.testing.assert_allclose(found[1]["median curvature_fd"][own], torch.stack(rows).median(0).values.numpy())
@@ -116,8 +120,8 @@ def test_the_final_loss_is_that_of_the_last_model(noisy, found):
     for node in nodes:
         network = noisy.blueprint.module()
         network.bind(node.parameters)
-        logits = network.logits(node.data.train, node.data.normalizer)
-        labels = node.data.train.labels_at(torch.arange(len(node.data.train)))
+        logits = network.outputs(node.data.train, node.data.preparation)
+        labels = node.data.train.targets_at(torch.arange(len(node.data.train)))
         losses.append(torch.nn.functional.cross_entropy(logits, labels, reduction="none"))
     np.testing.assert_allclose(found[1]["final loss"], torch.cat(losses).numpy(), rtol=1e-9)
 
@@ -130,7 +134,7 @@ def test_the_most_memorized_come_with_their_images(noisy, found):
         scores = arrays["cumulative loss"]
         np.testing.assert_array_equal(scores[shown], np.sort(scores[rows])[::-1][:5])
         assert set(shown) <= set(rows)
-    images = noisy.nodes[0].data.train.images.numpy()
+    images = noisy.nodes[0].data.train.inputs.numpy()
     np.testing.assert_array_equal(arrays["shown_images"], images[arrays["index"][arrays["shown_position"]]])
 
 

@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 
 from auditing.attacks.attack import attacks_named
 from auditing.attacks.evidence import Evidence
-from auditing.candidates import Candidates
+from auditing.candidates import Candidates, labels_of
 from auditing.cost import cost
 from auditing.membership.audit import MembershipAudit
 from auditing.membership.leakage import leakage
@@ -88,7 +88,9 @@ def apart(tmp_path_factory):
 
 
 def parameters(replicas):
-    return torch.stack([torch.stack(replicas.parameters(r)) for r in range(replicas.number)])
+    return torch.stack(
+        [torch.stack([model.parameters for model in replicas.models(r)]) for r in range(replicas.number)]
+    )
 
 
 def test_a_replica_is_what_its_network_would_be_alone(tmp_path):
@@ -102,7 +104,7 @@ def test_a_replica_is_what_its_network_would_be_alone(tmp_path):
         (tmp_path / f"{replica}").mkdir()
         assert carry_on(alone, tmp_path / f"{replica}", saved, []) == "finished"
         states = saved.load(4).nodes
-        for node, found in enumerate(together.parameters(replica)):
+        for node, found in enumerate(model.parameters for model in together.models(replica)):
             assert torch.equal(found, states[node]["parameters"])
 
 
@@ -215,6 +217,7 @@ def test_a_run_that_was_stopped_is_to_be_finished_first(tmp_path):
         train(stopped, 2)
 
 
+@pytest.mark.slow
 def test_references_find_members_and_nothing_passes_between_components(apart):
     result = json.loads((audit(apart.path, LOUD) / "result.json").read_text())
     attacks = result["attacks"]
@@ -240,10 +243,10 @@ def test_a_reference_signal_is_what_a_replica_says(apart):
     member_of = replicas.member_of(asked.samples)
     own = signals[:, asked.node, np.arange(len(asked))]
     assert own[member_of].mean() > own[~member_of].mean() + 0.1
-    module, own_parameters = apart.blueprint.module(), replicas.parameters(2)
+    module, own_parameters = apart.blueprint.module(), [model.parameters for model in replicas.models(2)]
     module.bind(own_parameters[5])
-    logits = module.logits(asked.samples, apart.nodes[0].data.normalizer)
-    loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(asked.labels), reduction="none")
+    logits = module.outputs(asked.samples, apart.nodes[0].data.preparation)
+    loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels_of(asked.samples)), reduction="none")
     np.testing.assert_allclose(signals[2, 5], -loss.numpy(), atol=1e-9)
 
 
@@ -259,10 +262,11 @@ def test_members_shuffled_within_a_node_are_at_chance(apart):
     observed, _ = observe(RunRecord.of(apart), apart.directory.topology, ["final_model"])
     (view,) = observed.positions
     scores = {pair.observation: pair.observation.signal(signal) for pair in view.pairs}
-    auc = leakage(scores, shuffled, view, Resamples(shuffled.strata, 200, rng)).estimates["auc"]
+    auc = leakage(scores, shuffled.questions, view, Resamples(shuffled.questions.strata, 200, rng)).estimates["auc"]
     assert auc.low < 0.5 < auc.high
 
 
+@pytest.mark.slow
 def test_a_mislabelled_sample_known_by_heart_is_found_among_others_as_hard(tmp_path):
     """A threshold calls what is hard a non-member; references know how hard a sample is."""
     digits, rng = load_digits(), np.random.default_rng(0)
@@ -314,7 +318,7 @@ def test_replicas_record_what_the_run_recorded_and_are_judged_by_it(tmp_path):
         sent = record.load(observed.models[row][0][0])
         assert torch.equal(sent, record.recordings.load(2, 4 * replica, "sent/parameters"))
         module.bind(sent)
-        logits = module.logits(asked.samples, done.nodes[0].data.normalizer)
-        loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(asked.labels), reduction="none")
+        logits = module.outputs(asked.samples, done.nodes[0].data.preparation)
+        loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels_of(asked.samples)), reduction="none")
         np.testing.assert_allclose(found[replica, row, first], -loss.numpy()[first], atol=1e-9)
         assert np.isnan(found[replica, row, ~first]).all()

@@ -6,14 +6,18 @@ from torch import nn
 from auditing.attacks.attack import attacks_named
 from auditing.attacks.curvature_signals import Hvp
 from auditing.attacks.evidence import Evidence
+from auditing.attacks.probed_model import ProbedModel
 from auditing.attacks.signal import SIGNALS, signals_named
+from auditing.candidates import labels_of
 from simulator.core.errors import InputError
 from simulator.core.flat_module import FlatModule
+from simulator.core.normalizer import Normalizer
 from simulator.core.registry import PartSettings
-from simulator.core.samples import Normalizer, Samples
+from simulator.core.samples import Samples
+from simulator.tasks.classification import Classification
 
 CLASSES, SIDE = 4, 3
-NAMES = SIGNALS.names()
+NAMES = [name for name in SIGNALS.names() if "tokens" not in SIGNALS.load(name).needs]
 NORMALIZER = Normalizer(torch.tensor([0.4]), torch.tensor([0.3]))
 
 
@@ -31,14 +35,18 @@ def network(scale=1.0):
     return net
 
 
+def model(net):
+    return ProbedModel(net, NORMALIZER, Classification())
+
+
 def measure(name, net=None, of=None):
     rng = np.random.default_rng(0)
-    return signals_named([name])[name].measure(net or network(), of or samples(), NORMALIZER, rng)
+    return signals_named([name])[name].measure(model(net or network()), of or samples(), rng)
 
 
 def probabilities(net):
-    p = torch.softmax(net.logits(samples(), NORMALIZER), 1).detach().numpy()
-    return p, samples().labels.numpy()
+    p = torch.softmax(net.outputs(samples(), NORMALIZER), 1).detach().numpy()
+    return p, labels_of(samples())
 
 
 def test_output_signals_are_those_of_their_formulas():
@@ -62,18 +70,18 @@ def test_an_estimate_below_zero_still_has_a_logarithm():
     class Negative(Hvp):
         logarithm = True
 
-        def on_batch(self, network, images, labels, rng):
-            return torch.full((len(images),), -1.0)
+        def on_batch(self, model, inputs, targets, rng):
+            return torch.full((len(inputs),), -1.0)
 
     estimated = Negative(PartSettings(name="negative"))
-    assert np.isfinite(estimated.measure(network(), samples(), NORMALIZER, np.random.default_rng(0))).all()
+    assert np.isfinite(estimated.measure(model(network()), samples(), np.random.default_rng(0))).all()
 
 
 def test_gradient_norm_is_that_of_each_sample_alone():
     net, few, norms = network(), samples(5), []
     for k in range(5):
-        logits = net.module(NORMALIZER(few.images_at(torch.tensor([k])), torch.float64))
-        net.differentiate(torch.nn.functional.cross_entropy(logits, few.labels_at(torch.tensor([k]))))
+        logits = net.module(NORMALIZER(few.inputs_at(torch.tensor([k])), torch.float64))
+        net.differentiate(torch.nn.functional.cross_entropy(logits, few.targets_at(torch.tensor([k]))))
         norms.append(-net.gradient.norm().item())
     np.testing.assert_allclose(measure("gradient_norm", net, few), norms)
 
@@ -97,4 +105,4 @@ def test_class_thresholds_take_away_how_hard_a_class_is():
 def test_curvature_in_bf16_is_refused(name):
     net = FlatModule(nn.Sequential(nn.Flatten(), nn.Linear(9, CLASSES)), "bf16")
     with pytest.raises(InputError, match=r"precision: curvature cannot be measured in bf16[\s\S]*fp64"):
-        signals_named([name])[name].measure(net, None, None, np.random.default_rng(0))
+        signals_named([name])[name].measure(model(net), None, np.random.default_rng(0))

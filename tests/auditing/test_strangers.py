@@ -42,8 +42,8 @@ class Confidence(Signal):
     members = "high"
 
     @torch.no_grad()
-    def on_batch(self, network, images, labels, rng):
-        return network.module(images).softmax(1).amax(1)
+    def on_batch(self, model, inputs, targets, rng):
+        return model.outputs(inputs).softmax(1).amax(1)
 
 
 class Reverse(Attack):
@@ -110,7 +110,7 @@ def test_they_can_be_asked_for_by_name(done):
 
 
 def test_what_goes_wrong_in_them_is_theirs(done, monkeypatch):
-    monkeypatch.setattr(Confidence, "on_batch", lambda self, network, images, labels, rng: images.nonsense)
+    monkeypatch.setattr(Confidence, "on_batch", lambda self, model, inputs, targets, rng: inputs.nonsense)
     with pytest.raises(RunError, match=r"signal confidence \(.*:Confidence\) failed"):
         audited(done, signals=("confidence",))
 

@@ -9,7 +9,7 @@ from reference.experiments import small
 
 from auditing.views.observe import observe
 from auditing.views.position import SignalSum
-from auditing.views.record import RunRecord, Stored
+from auditing.views.record import FinalModel, RunRecord, Stored
 from auditing.views.view import ORDER, Unseen, view_names
 from simulator import run
 from simulator.core.errors import InputError
@@ -30,6 +30,7 @@ class Gossip:
     without: tuple[str, ...] = ()
     away: frozenset = frozenset()
     models: dict[Stored, torch.Tensor] = field(default_factory=dict)
+    has_state: bool = False
 
     @property
     def nodes(self):
@@ -213,7 +214,7 @@ def test_part_of_a_network_is_seen_as_a_network_of_its_own(tmp_path):
         heard = torch.tensor(sorted([node, *others]))
         row = {"receivers": torch.tensor(others), "heard": heard, "weights": torch.ones(len(heard)) / len(heard)}
         views.save(Recording(1, node, models | row))
-    final = [torch.from_numpy(rng.normal(size=4)) for _ in range(6)]
+    final = [FinalModel(torch.from_numpy(rng.normal(size=4))) for _ in range(6)]
     whole = RunRecord(views, final, views.rounds(6), 3)
     second = RunRecord(views, final[3:], views.rounds(6), 3, 3)
     assert second.receivers(1, 1) == (0, 2)

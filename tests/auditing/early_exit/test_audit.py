@@ -19,6 +19,7 @@ def finished(tmp_path_factory):
     return run(clips(methods=[PKD]), tmp_path_factory.mktemp("runs")).path
 
 
+@pytest.mark.slow
 def test_the_result_is_complete_repeatable_and_in_the_report(finished):
     results = audit(finished, EarlyExitAudit.Config())
     first = (results / "result.json").read_bytes()

@@ -46,7 +46,7 @@ def test_one_weight_by_hand():
 def test_it_is_per_sample_and_the_same_for_the_same_probes():
     network, data = NETWORK().double(), samples()
     rows = torch.arange(6)
-    images, labels = data.normalizer(data.train.images_at(rows), torch.float64), data.train.labels_at(rows)
+    images, labels = data.preparation(data.train.inputs_at(rows), torch.float64), data.train.targets_at(rows)
     once, again = (measured(network, images, labels, "mv") for _ in range(2))
     assert once == again
     twice = measured(network, torch.cat([images, images]), torch.cat([labels, labels]), "mv")
@@ -59,7 +59,7 @@ def test_scaling_weights_before_a_normalisation_makes_nothing_flatter():
         if isinstance(norm, nn.GroupNorm):
             norm.eps = 0.0
     rows = torch.arange(6)
-    images, labels = data.normalizer(data.train.images_at(rows), torch.float64), data.train.labels_at(rows)
+    images, labels = data.preparation(data.train.inputs_at(rows), torch.float64), data.train.targets_at(rows)
     before = measured(network, images, labels, "mv").trace
     with torch.no_grad():
         network.streams["mv"].stages[0][0].weight.mul_(10)

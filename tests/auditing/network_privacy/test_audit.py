@@ -241,11 +241,11 @@ def test_canaries_of_a_run_without_noise_give_a_lower_bound_and_untrained_ones_n
         module = done.blueprint.module()
         for node in nodes[:2]:
             mine, train = partition["canary_node"] == node.id, node.data.train
-            canaries = Samples(train.images, train.labels, torch.from_numpy(partition["canary_index"][mine]))
+            canaries = Samples(train.inputs, train.targets, torch.from_numpy(partition["canary_index"][mine]))
             labels = torch.from_numpy(partition["canary_label"][mine])
-            assert (canaries.labels_at(torch.arange(80)) == labels).all()
+            assert (canaries.targets_at(torch.arange(80)) == labels).all()
             with torch.no_grad(), node.using(module):
-                scores = -torch.nn.functional.cross_entropy(node.logits(canaries), labels, reduction="none").numpy()
+                scores = -torch.nn.functional.cross_entropy(node.outputs(canaries), labels, reduction="none").numpy()
             found.append(one_run(scores, partition["canary_included"][mine], 40, 1e-5))
     assert all(0.8 < bound.epsilon <= bound.ceiling for bound in found[:2])
     assert all(bound.epsilon == 0 for bound in found[2:])

@@ -172,6 +172,7 @@ def test_recorded_rounds_and_what_could_not_have_been_seen_are_told(tmp_path):
     assert (metrics["recorded"], metrics["perfect_attack"]) == (0.25, few["typical"])
 
 
+@pytest.mark.slow
 def test_the_command_repeats_itself_and_shows_the_membership_audit_beside(tmp_path, monkeypatch, capsys):
     done = trained(tmp_path, "dp_sgd", "data.held_out=0.2", "data.canaries=30", "rounds=3", "evaluate.every=3")
     command = ["rumormill", "audit", str(done.path)]

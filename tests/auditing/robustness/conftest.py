@@ -6,7 +6,7 @@ from torch import nn
 
 from auditing.robustness.ensemble import AttackedModel
 from simulator.core.flat_module import FlatModule
-from simulator.core.samples import Normalizer
+from simulator.core.normalizer import Normalizer
 
 
 class Linear(nn.Module):

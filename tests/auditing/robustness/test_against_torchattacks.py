@@ -12,8 +12,9 @@ from auditing.robustness.budget import PerturbationBudget
 from auditing.robustness.ensemble import AttackedModel, Ensemble
 from auditing.robustness.square import square
 from simulator.core.flat_module import FlatModule
-from simulator.core.samples import Normalizer
+from simulator.core.normalizer import Normalizer
 from simulator.models.small import CNN
+from simulator.testing.network import of_images
 
 torchattacks = pytest.importorskip("torchattacks")
 EPS, STEPS = 6 / 255, 20
@@ -39,14 +40,14 @@ def trained():
     images = 110 + 5 * waves[labels][:, None, :, None] + 30 * torch.rand(64, 12, 12, 1, generator=rng)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = FlatModule(CNN(CNN.Config(width=4)).build((12, 12, 1), 4))
-    parameters, normalizer = network.initial.clone(), Normalizer(torch.tensor([0.5]), torch.tensor([0.1]))
+        network = FlatModule(CNN(CNN.Config(width=4)).build(*of_images((12, 12, 1), 4)))
+    parameters, preparation = network.initial.clone(), Normalizer(torch.tensor([0.5]), torch.tensor([0.1]))
     network.bind(parameters)
     for _ in range(150):
-        network.differentiate(nn.functional.cross_entropy(network.module(normalizer.of_pixels(images)), labels))
+        network.differentiate(nn.functional.cross_entropy(network.module(preparation.of_pixels(images)), labels))
         parameters.sub_(0.1 * network.gradient)
     network.module.eval()
-    ensemble = Ensemble([AttackedModel(network, parameters, normalizer)])
+    ensemble = Ensemble([AttackedModel(network, parameters, preparation)])
     assert ensemble.right(images, labels).double().mean() > 0.9
     return ensemble, images, labels
 

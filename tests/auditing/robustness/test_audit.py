@@ -58,6 +58,7 @@ def test_the_result_holds_together(done):
     assert ((np.diag(metric) == 1) | (np.diag(metric) == 0)).all()
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_bytes(done):
     one, other = ((audit(done.path, RobustnessAudit.Config(**QUICK)) / "result.json").read_bytes() for _ in range(2))
 
@@ -71,6 +72,7 @@ def test_an_attacker_without_strength_changes_nothing(done):
         assert len(set(accuracies.values())) == 1
 
 
+@pytest.mark.slow
 def test_the_report_has_a_section_with_tables_and_figures(done):
     audit(done.path, RobustnessAudit.Config(**QUICK, answer="vote"))
     text = write_run_report(done.directory).read_text()
