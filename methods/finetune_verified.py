@@ -52,7 +52,9 @@ class FinetuneVerified(Method):
     def traits(cls, config: Any) -> Traits:
         """What it tunes is never sent."""
         way = "trains models on private samples that a node has verified"
-        return Traits(stackable=True, needs=frozenset({"verified_data"}), beside_gradients=way, memory=Memory())
+        return Traits(
+            stackable=True, needs=frozenset({"classes", "verified_data"}), beside_gradients=way, memory=Memory()
+        )
 
     @classmethod
     def sections(cls, config: Any, record: FinishedRun) -> Sequence[Section]:
@@ -83,7 +85,7 @@ class FinetuneVerified(Method):
         verified = node.data.verified
         assert verified is not None  # checked before the run: this method needs verified data
         tuned = (self._tuned(node, rate) for rate in self.config.rates)
-        chosen = select(node.model, node.parameters, tuned, verified.select, node.data.normalizer)
+        chosen = select(node.model, node.parameters, tuned, verified.select, node.data, node.buffers)
         node.log("finetune_verified/rate", self.config.rates[chosen.place] if chosen.is_changed else 0.0)
         node.log("finetune_verified/select/accuracy/before", chosen.before)
         node.log("finetune_verified/select/accuracy/after", chosen.after)
@@ -93,12 +95,12 @@ class FinetuneVerified(Method):
         """float [parameters]: a copy after all steps at this rate."""
         assert node.data.verified is not None  # checked before the run
         model, samples, parameters = node.model, node.data.verified.fit, node.parameters.clone()
-        model.bind(parameters)
+        model.bind(parameters, node.buffers and node.buffers.clone())
         for positions in self._batches(node, len(samples)):
-            images = node.data.normalizer(samples.images_at(positions), model.dtype)
+            images = node.data.preparation(samples.inputs_at(positions), model.dtype)
             with model.autocast():
                 logits = model.module(images)
-            model.differentiate(cross_entropy(logits.to(model.dtype), samples.labels_at(positions)))
+            model.differentiate(cross_entropy(logits.to(model.dtype), samples.targets_at(positions)))
             parameters.sub_(model.gradient, alpha=rate)
         return parameters
 

@@ -35,7 +35,14 @@ class LabelSmoothing(Method):
     @classmethod
     def traits(cls, config: Any) -> Traits:
         """Only the loss is changed."""
-        return Traits(stackable=True, row_wise=True, losses="changes", beside_gradients=None, memory=Memory())
+        return Traits(
+            needs=frozenset({"classes"}),
+            stackable=True,
+            row_wise=True,
+            losses="changes",
+            beside_gradients=None,
+            memory=Memory(),
+        )
 
     def per_sample_loss(self, node: Node, batch: Batch, logits: Tensor, losses: Tensor) -> Tensor:
         """Cross-entropy is linear in its target, so the target's two parts have losses of their own."""

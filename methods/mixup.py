@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from simulator.core.arrays import called, mapped
 from simulator.core.linear_memory import Memory
 from simulator.core.method import Method
 from simulator.core.node import Node
@@ -42,7 +43,9 @@ class MixUp(Method):
     def traits(cls, config: Any) -> Traits:
         """The losses of the images as they are give way to those of mixed ones, each of two samples."""
         losses: Literal["watches", "replaces"] = "replaces" if config.alpha else "watches"
-        return Traits(losses=losses, beside_gradients=None, memory=Memory())
+        return Traits(
+            needs=frozenset({"classes", "continuous_inputs"}), losses=losses, beside_gradients=None, memory=Memory()
+        )
 
     def before_round(self, node: Node) -> None:
         """One stream of random numbers for all steps of the round."""
@@ -53,10 +56,11 @@ class MixUp(Method):
         if self.config.alpha == 0:
             return losses
         share = float(self._rng.beta(self.config.alpha, self.config.alpha))
-        partner = torch.from_numpy(self._rng.permutation(len(batch))).to(batch.images.device)
+        partner = torch.from_numpy(self._rng.permutation(len(batch))).to(batch.targets.device)
         model = node.model
         with model.autocast():
-            mixed = model.module(batch.images.lerp(batch.images[partner], 1 - share)).to(model.dtype)
+            inputs = mapped(batch.inputs, lambda array: array.lerp(array[partner], 1 - share))
+            mixed = called(model.module, inputs).to(model.dtype)
         own, other = (
             cross_entropy(mixed, targets, reduction="none") for targets in (batch.targets, batch.targets[partner])
         )

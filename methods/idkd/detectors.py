@@ -69,7 +69,7 @@ def of_logits(score: Callable[[Tensor, float], Tensor]) -> Detector:
 
     def fit(node: Node, settings: IDKDSettings) -> Scorer:
         def scorer(samples: Samples) -> Scored:
-            logits = node.logits(samples).cpu()
+            logits = node.outputs(samples).cpu()
             return Scored(logits, score(logits, settings.temperature))
 
         return scorer
@@ -106,7 +106,7 @@ def logits_and_features(node: Node, samples: Samples) -> tuple[Tensor, Tensor]:
             "    Choose another model, or a detector of logits, such as msp."
         )
     with _inputs(layers[-1]) as seen:
-        logits = node.logits(samples).cpu()
+        logits = node.outputs(samples).cpu()
     return logits, normalize(torch.cat(seen).to(logits), dim=1)
 
 

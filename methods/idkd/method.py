@@ -67,7 +67,7 @@ class IDKD(Method):
         calibrated = config.threshold in ("youden", "tpr")
         return Traits(
             stackable=True,
-            needs=frozenset({"public_data", "validation_data"} if calibrated else {"public_data"}),
+            needs=frozenset({"classes", "public_data"} | ({"validation_data"} if calibrated else set())),
             changes_steps=config.steps == "growing",
             beside_gradients="sends labels of public samples that its private validation samples have selected, by a "
             "detector that may also look at its training samples",
@@ -228,7 +228,7 @@ class IDKD(Method):
 
 def _histogram(node: Node) -> Tensor:
     train = node.data.train
-    return measures.class_histogram(train.labels_at(torch.arange(len(train))).cpu(), node.data.classes)
+    return measures.class_histogram(train.targets_at(torch.arange(len(train))).cpu(), node.data.classes)
 
 
 def _finite(scored: Scored, node: Node) -> Scored:

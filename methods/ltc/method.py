@@ -65,7 +65,7 @@ class LTC(Method):
         return Traits(
             stackable=True,
             row_wise=True,
-            needs=frozenset({"validation_data"}),
+            needs=frozenset({"classes", "validation_data"}),
             losses="watches",
             beside_gradients="sends losses of private samples, and lets private samples decide which are used",
             memory=Memory() if config.use == "report" and not config.share_means else None,
@@ -97,8 +97,8 @@ class LTC(Method):
     def setup(self, node: Node) -> None:
         """Nothing is seen yet."""
         validation, train = node.data.validation, node.data.train
-        self._labels = train.labels_at(torch.arange(len(train))).cpu()
-        self._means = ClassMeans(validation.labels_at(torch.arange(len(validation))).cpu(), node.data.classes)
+        self._labels = train.targets_at(torch.arange(len(train))).cpu()
+        self._means = ClassMeans(validation.targets_at(torch.arange(len(validation))).cpu(), node.data.classes)
         self._watch = Watch(node, self.config)
         self._losses: Tensor | None = None  # between a checkpoint and the end of its round
         self._is_done = False

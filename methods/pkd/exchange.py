@@ -79,7 +79,7 @@ class Exchange:
 def soft_labels(node: Node, temperature: float) -> Tensor:
     """float [P, classes]: softmax(z / temperature), z the logits of the node's final classifier on public samples."""
     assert node.data.public is not None  # `teachers.require` saw to it
-    return (node.logits(node.data.public) / temperature).softmax(dim=1)
+    return (node.outputs(node.data.public) / temperature).softmax(dim=1)
 
 
 def mean_labels(tables: Mapping[int, Tensor]) -> Tensor:

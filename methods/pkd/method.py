@@ -62,7 +62,7 @@ class PKD(Method):
         teaches = config.first_round is not None
         return Traits(
             row_wise=True,
-            needs=frozenset({"exits"} if teaches else ()),
+            needs=frozenset({"classes", "images"} | ({"exits"} if teaches else set())),
             losses="replaces" if teaches else "watches",
             beside_gradients=None,
             memory=None if teaches else Memory(),
@@ -136,7 +136,7 @@ class PKD(Method):
         if self.config.first_round is None:
             return
         test, network = node.data.test, multi_exit(node.model)
-        right = exit_logits(node.model, test, node.data.normalizer).argmax(dim=2) == test.labels_at(
+        right = exit_logits(node.model, test, node.data.normalizer).argmax(dim=2) == test.targets_at(
             torch.arange(len(test))
         )
         accuracies = right.double().mean(dim=1).view(-1, network.stages)

@@ -71,7 +71,7 @@ class TrajectoryRecorder(Method):
         return Traits(
             stackable=True,
             row_wise=True,
-            needs=frozenset({"validation_data"} if config.validation else ()),
+            needs=frozenset({"classes"} | ({"validation_data"} if config.validation else set())),
             losses="watches",
             beside_gradients=None,
             memory=Memory(),

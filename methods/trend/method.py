@@ -65,7 +65,13 @@ class Trend(Method):
     @classmethod
     def traits(cls, config: Any) -> Traits:
         """Images are changed, and which links carry parameters."""
-        return Traits(stackable=True, beside_gradients=None, keeps_apart=config.share != "everything", memory=Memory())
+        return Traits(
+            needs=frozenset({"images"}),
+            stackable=True,
+            beside_gradients=None,
+            keeps_apart=config.share != "everything",
+            memory=Memory(),
+        )
 
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, unfold
 
 from simulator.core.flat_module import FlatModule
-from simulator.core.samples import Normalizer, Samples
+from simulator.core.preparation import Preparation
+from simulator.core.samples import Samples
 
 Layer = nn.Linear | nn.Conv2d
 
@@ -41,7 +42,7 @@ def layers(network: nn.Module) -> Iterator[tuple[str, Layer]]:
             yield f"{name}.weight".lstrip("."), module
 
 
-def layer_inputs(model: FlatModule, samples: Samples, normalizer: Normalizer) -> dict[str, Inputs]:
+def layer_inputs(model: FlatModule, samples: Samples, preparation: Preparation) -> dict[str, Inputs]:
     """What ``samples`` put into each layer, by the name of its weight.
 
     One pass in evaluation mode, without augmentation, through the model as it is bound. A layer that the network never
@@ -50,7 +51,7 @@ def layer_inputs(model: FlatModule, samples: Samples, normalizer: Normalizer) ->
     found: dict[str, Inputs] = {}
     handles = [layer.register_forward_pre_hook(_adding(found, name)) for name, layer in layers(model.module)]
     try:
-        model.logits(samples, normalizer)
+        model.outputs(samples, preparation)
     finally:
         for handle in handles:
             handle.remove()

@@ -54,7 +54,7 @@ class Verifix(Method):
         """Corrections are not linear where corrected models are trained on."""
         return Traits(
             stackable=True,
-            needs=frozenset({"verified_data"}),
+            needs=frozenset({"classes", "verified_data"}),
             beside_gradients="lets private samples that a node has verified decide on the models that it makes",
             memory=None if config.feeds_back else Memory(),
         )
@@ -118,15 +118,15 @@ class Verifix(Method):
                 node.momentum.zero_()
 
     def _correct(self, node: Node) -> Selection:
-        model, verified, normalizer = node.model, node.data.verified, node.data.normalizer
+        model, verified = node.model, node.data.verified
         assert verified is not None  # checked before the run: this method needs verified data
-        given = layer_inputs(model, verified.fit, normalizer)
+        given = layer_inputs(model, verified.fit, node.data.preparation)
         if not all(inputs.matrix.isfinite().all() for inputs in given.values()):
             raise diverged(node.id, node.round, "activations")
         spectra = {name: spectrum(inputs) for name, inputs in given.items()}
         alphas = sorted(self.config.alphas, reverse=True)
         candidates = (corrected(model, node.parameters, spectra, alpha) for alpha in alphas)
-        chosen = select(model, node.parameters, candidates, verified.select, normalizer)
+        chosen = select(model, node.parameters, candidates, verified.select, node.data, node.buffers)
         _record(node, chosen, alphas, spectra)
         return chosen
 

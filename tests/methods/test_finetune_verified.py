@@ -11,6 +11,7 @@ from simulator import run
 from simulator.core.errors import InputError
 from simulator.core.node_program import NodeProgram
 from simulator.models.small import MLP
+from simulator.testing.network import of_images
 from simulator.training.evaluation import evaluate
 from topologies import Topology
 
@@ -28,14 +29,14 @@ def lines(done):
 
 def plainly(network, node, rate):
     """float [parameters] after plain SGD on the fit half, in the order of the node's own generator."""
-    module = seeded(lambda: MLP(MLP.Config(hidden=(7,))).build((8, 8, 1), 3))().double()
+    module = seeded(lambda: MLP(MLP.Config(hidden=(7,))).build(*of_images((8, 8, 1), 3)))().double()
     optimizer, fit, rng = torch.optim.SGD(module.parameters(), lr=rate), node.data.verified.fit, node.rng
     order = rng("finetune_verified")
     for _ in range(3):
         for rows in torch.from_numpy(order.permutation(len(fit))).split(4):
-            images = node.data.normalizer(fit.images_at(rows), torch.float64)
+            images = node.data.preparation(fit.inputs_at(rows), torch.float64)
             optimizer.zero_grad()
-            cross_entropy(module(images), fit.labels_at(rows)).backward()
+            cross_entropy(module(images), fit.targets_at(rows)).backward()
             optimizer.step()
     return torch.cat([parameter.detach().flatten() for parameter in module.parameters()])
 
@@ -43,7 +44,7 @@ def plainly(network, node, rate):
 def test_the_best_of_some_plain_sgd_runs_is_taken():
     network = Network(
         Topology.build("ring", 4),
-        seeded(lambda: MLP(MLP.Config(hidden=(7,))).build((8, 8, 1), 3)),
+        seeded(lambda: MLP(MLP.Config(hidden=(7,))).build(*of_images((8, 8, 1), 3))),
         [random_data(seed=node) for node in range(4)],
         sgd(0.1),
         methods=lambda node: [FinetuneVerified(FinetuneVerified.Config(use="probe", **SETTINGS))],
@@ -55,7 +56,7 @@ def test_the_best_of_some_plain_sgd_runs_is_taken():
             found = NodeProgram(node).variants()["finetune_verified"]
         offered = [before, *(plainly(network, node, rate) for rate in SETTINGS["rates"])]
         held = node.data.verified.select
-        accuracies = [evaluate(network.module, p, held, node.data.normalizer).accuracy for p in offered]
+        accuracies = [evaluate(network.module, p, held, node.data)["accuracy"] for p in offered]
         best = offered[accuracies.index(max(accuracies))]
         changed += best is not before
         torch.testing.assert_close(found, best, rtol=1e-10, atol=1e-12)

@@ -20,6 +20,7 @@ from simulator.core.errors import InputError
 from simulator.core.method import Method
 from simulator.mixers.gossip import Gossip
 from simulator.models.small import MLP
+from simulator.testing.network import of_images
 from topologies import Topology, build_schedule
 
 close = {"rtol": 1e-12, "atol": 1e-12}
@@ -144,7 +145,7 @@ def test_trackers_sum_to_the_gradients_in_every_round(steps, name, order):
     topology = Topology.build("star", 6)
     network = Network(
         topology,
-        seeded(lambda: MLP(MLP.Config(hidden=(7,))).build((8, 8, 1), 3)),
+        seeded(lambda: MLP(MLP.Config(hidden=(7,))).build(*of_images((8, 8, 1), 3))),
         [random_data(seed=seed) for seed in range(6)],
         sgd(0.1, batch_size=5, local_steps=steps, weight_decay=0.01),
         methods=lambda node: [Gradients(None), *tracking()(node)],

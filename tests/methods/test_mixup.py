@@ -9,11 +9,12 @@ from torch.nn.functional import cross_entropy, one_hot
 from methods.mixup import MixUp
 from simulator.core.errors import InputError
 from simulator.models.small import MLP
+from simulator.testing.network import of_images
 from topologies import Topology
 
 
 def build():
-    return MLP(MLP.Config(hidden=(7,))).build((8, 8, 1), 3)
+    return MLP(MLP.Config(hidden=(7,))).build(*of_images((8, 8, 1), 3))
 
 
 def test_training_is_plain_sgd_on_mixed_images_with_mixed_targets():
@@ -26,8 +27,8 @@ def test_training_is_plain_sgd_on_mixed_images_with_mixed_targets():
         rng, order = node.rng("mixup", round), torch.from_numpy(node.rng("batches", round).permutation(24))
         for rows in order.split(8):
             share, partner = rng.beta(0.7, 0.7), torch.from_numpy(rng.permutation(8))
-            images = node.data.normalizer(data.train.images_at(rows), torch.float64)
-            targets = one_hot(data.train.labels_at(rows), 3).double()
+            images = node.data.preparation(data.train.inputs_at(rows), torch.float64)
+            targets = one_hot(data.train.targets_at(rows), 3).double()
             mixed, wanted = (share * part + (1 - share) * part[partner] for part in (images, targets))
             optimizer.zero_grad()
             cross_entropy(module(mixed), wanted).backward()

@@ -70,8 +70,8 @@ def test_equals_a_vectorised_oracle(graph, alpha):
     arrays = []
     for each in data:
         rows = torch.arange(7)
-        images = each.normalizer(each.train.images_at(rows), torch.float64).flatten(1).numpy()
-        arrays.append((images, each.train.labels_at(rows).numpy()))
+        images = each.preparation(each.train.inputs_at(rows), torch.float64).flatten(1).numpy()
+        arrays.append((images, each.train.targets_at(rows).numpy()))
     expected = oracle(topology, start, arrays, 6, alpha=alpha, rate=0.7, lr=0.2, momentum=0.5, decay=0.01)
     np.testing.assert_allclose(network.run(6), expected, rtol=0, atol=1e-12)
 

@@ -13,6 +13,7 @@ from reference.twins import quasi_global
 from methods.quasi_global_momentum import QuasiGlobalMomentum
 from simulator.core.errors import InputError
 from simulator.models.small import MLP
+from simulator.testing.network import of_images
 from topologies import Topology
 
 close = {"rtol": 1e-12, "atol": 1e-12}
@@ -136,7 +137,7 @@ def test_alone_or_with_everyone_the_buffer_is_quasi_hyperbolic_momentum(graph, n
 @both_variants
 def test_beta_0_is_plain_gossip_to_the_bit(nesterov):
     topology = Topology.build("ring", 4)
-    model = seeded(lambda: MLP(MLP.Config(hidden=(7,))).build((8, 8, 1), 3))
+    model = seeded(lambda: MLP(MLP.Config(hidden=(7,))).build(*of_images((8, 8, 1), 3)))
     data = [random_data(seed=seed) for seed in range(4)]
     training = sgd(0.1, batch_size=5, weight_decay=0.01)
     neutral = Network(topology, model, data, training, methods=momentum(beta=0.0, nesterov=nesterov))

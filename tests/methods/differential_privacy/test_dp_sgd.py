@@ -24,13 +24,14 @@ from simulator.core.node_program import NodeProgram
 from simulator.core.registry import PartSettings
 from simulator.core.traits import Traits
 from simulator.models.small import CNN, MLP
+from simulator.testing.network import of_images
 from simulator.training.stacked import Stacked
 from topologies import Topology
 
 DATA = random_data(30)
 MODELS = {
-    "mlp": seeded(lambda: MLP(MLP.Config(hidden=(7,))).build((8, 8, 1), 3)),
-    "cnn": seeded(lambda: CNN(CNN.Config(width=3)).build((8, 8, 1), 3)),
+    "mlp": seeded(lambda: MLP(MLP.Config(hidden=(7,))).build(*of_images((8, 8, 1), 3))),
+    "cnn": seeded(lambda: CNN(CNN.Config(width=3)).build(*of_images((8, 8, 1), 3))),
 }
 
 
@@ -76,7 +77,7 @@ def opacus_gradient(network, start, batch, clip, clipping, expected):
         optimizer = DPOptimizer(sgd_, max_grad_norm=clip, **options)
     else:
         optimizer = DPPerLayerOptimizer(sgd_, max_grad_norm=[clip / tensors**0.5] * tensors, **options)
-    cross_entropy(model(as_usual(batch.images)), batch.targets).backward()
+    cross_entropy(model(as_usual(batch.inputs)), batch.targets).backward()
     optimizer.pre_step()
     flat = torch.zeros_like(start)
     for view, parameter in zip(network.module.views(flat), model.parameters(), strict=True):
@@ -93,7 +94,7 @@ def loop_gradient(network, start, batch, clip, clipping, expected):
     """The same, sample by sample."""
     module, total = network.module, torch.zeros_like(start)
     module.bind(start)
-    for image, target in zip(batch.images, batch.targets, strict=True):
+    for image, target in zip(batch.inputs, batch.targets, strict=True):
         module.differentiate(cross_entropy(module.module(image[None]), target[None]))
         if clipping == "flat":
             module.gradient.mul_(min(1.0, clip / (float(module.gradient.norm()) + 1e-6)))

@@ -7,9 +7,10 @@ from reference.network import Network, random_data, seeded, sgd
 from methods.differential_privacy.node_dp import NodeDP
 from simulator.core.errors import InputError
 from simulator.models.small import MLP
+from simulator.testing.network import of_images
 from topologies import Topology
 
-MODEL = seeded(lambda: MLP(MLP.Config(hidden=(7,))).build((8, 8, 1), 3))
+MODEL = seeded(lambda: MLP(MLP.Config(hidden=(7,))).build(*of_images((8, 8, 1), 3)))
 
 
 def nodes_with(**settings):

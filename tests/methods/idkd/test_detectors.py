@@ -65,7 +65,7 @@ class TestNearestNeighbours:
         """What enters the last layer, of length 1, by hand."""
         node = net.nodes[0]
         net.module.bind(node.parameters)
-        images = node.data.normalizer(samples.images_at(torch.arange(len(samples))), torch.float64)
+        images = node.data.preparation(samples.inputs_at(torch.arange(len(samples))), torch.float64)
         with torch.no_grad():
             values = net.module.module[:-1](images).numpy()
         return values / np.linalg.norm(values, axis=1, keepdims=True)

@@ -103,7 +103,7 @@ def test_a_node_that_has_nothing_to_pass_on_labels():
     again = tables(net.work())[1]
 
     with net.nodes[1].using(net.module):
-        expected = net.nodes[1].logits(net.nodes[1].data.public).softmax(dim=1)
+        expected = net.nodes[1].outputs(net.nodes[1].data.public).softmax(dim=1)
     np.testing.assert_allclose(again[1], expected.numpy(), rtol=1e-5)
 
 

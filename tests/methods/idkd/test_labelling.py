@@ -18,7 +18,7 @@ class TestLabelling:
         messages = {message.sender: message for message in nodes.work()}
         for node in nodes.nodes:
             with node.using(nodes.module):
-                confidence = node.logits(node.data.public).softmax(1).amax(1)
+                confidence = node.outputs(node.data.public).softmax(1).amax(1)
             expected = (confidence > 0.42).nonzero().flatten().tolist()
             assert messages[node.id].parts[POSITIONS].tolist() == expected
             assert 0 < len(expected) < 20
@@ -76,10 +76,10 @@ class TestLabelling:
         public = node.data.public
         reverse = torch.arange(19, -1, -1)
         with node.using(nodes.module):
-            together = node.logits(public)
-            torch.testing.assert_close(node.logits(public.subset(reverse)), together[reverse], rtol=0, atol=1e-12)
+            together = node.outputs(public)
+            torch.testing.assert_close(node.outputs(public.subset(reverse)), together[reverse], rtol=0, atol=1e-12)
             for place in range(20):
-                alone = node.logits(public.subset(torch.tensor([place])))
+                alone = node.outputs(public.subset(torch.tensor([place])))
                 torch.testing.assert_close(alone[0], together[place], rtol=0, atol=1e-12)
 
     def test_labels_are_made_in_evaluation_mode(self):
@@ -94,7 +94,7 @@ class TestLabelling:
         )
         message, *_ = nodes.work()
         nodes.module.bind(nodes.nodes[0].parameters)
-        expected = nodes.module.logits(nodes.nodes[0].data.public, nodes.nodes[0].data.normalizer).softmax(1)
+        expected = nodes.module.outputs(nodes.nodes[0].data.public, nodes.nodes[0].data.preparation).softmax(1)
 
         torch.testing.assert_close(message.parts[LABELS], expected.float())
 

@@ -124,7 +124,7 @@ def test_training_before_the_first_exchange_is_as_without_it(tmp_path):
 def test_every_node_has_the_public_set_in_the_same_order():
     nodes = nodes_of(small())
     order = {
-        hashlib.sha256(node.data.public.images_at(torch.arange(len(node.data.public))).numpy().tobytes()).hexdigest()
+        hashlib.sha256(node.data.public.inputs_at(torch.arange(len(node.data.public))).numpy().tobytes()).hexdigest()
         for node in nodes
     }
 
@@ -132,7 +132,7 @@ def test_every_node_has_the_public_set_in_the_same_order():
 
 
 def test_the_public_set_has_no_labels():
-    assert all(node.data.public.labels is None for node in nodes_of(small()))
+    assert all(node.data.public.targets is None for node in nodes_of(small()))
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_only_the_official_rule_sends_class_histograms_and_they_are_true(tmp_pat
         for origin, table in split(message.parts, message.sender).items():
             if merge == "official":
                 train = nodes[origin].data.train
-                expected = torch.bincount(train.labels_at(torch.arange(len(train))), minlength=CLASSES)
+                expected = torch.bincount(train.targets_at(torch.arange(len(train))), minlength=CLASSES)
                 assert torch.equal(table[HISTOGRAM][0].long(), expected)
 
 

@@ -66,21 +66,21 @@ def saved(network, node=0):
     return artifact.arrays
 
 
-def losses(network, parameters, samples, normalizer):
+def losses(network, parameters, samples, preparation):
     everyone = torch.arange(len(samples))
     network.module.bind(parameters)
-    logits = network.module.module(normalizer(samples.images_at(everyone), torch.float64))
-    return cross_entropy(logits, samples.labels_at(everyone), reduction="none").detach().numpy()
+    logits = network.module.module(preparation(samples.inputs_at(everyone), torch.float64))
+    return cross_entropy(logits, samples.targets_at(everyone), reduction="none").detach().numpy()
 
 
 def by_hand(network, spy, ends, differences):
     """The score of every sample, from the parameters after local training."""
     data = network.nodes[0].data
     train, validation = (
-        np.stack([losses(network, end, samples, data.normalizer) for end in ends])
+        np.stack([losses(network, end, samples, data.preparation) for end in ends])
         for samples in (data.train, data.validation)
     )
-    labels, known = (s.labels_at(torch.arange(len(s))).numpy() for s in (data.train, data.validation))
+    labels, known = (s.targets_at(torch.arange(len(s))).numpy() for s in (data.train, data.validation))
     means = np.stack([validation[:, known == c].mean(axis=1) for c in range(3)], axis=1)[:, labels]
     x, y = (np.diff(values, axis=0) if differences else values for values in (train, means))
     return [np.corrcoef(x[:, m], y[:, m])[0, 1] for m in range(len(labels))]
@@ -99,8 +99,8 @@ def test_byproduct_takes_the_last_loss_in_a_batch_and_skips_checkpoints_without_
     network, spies = ring(rounds=30, mode="byproduct", every=2)
     network.run(30)
     found, data = saved(network), network.nodes[0].data
-    labels, known = (s.labels_at(torch.arange(len(s))).numpy() for s in (data.train, data.validation))
-    validation = [losses(network, end, data.validation, data.normalizer) for end in spies[0].ends[1::2]]
+    labels, known = (s.targets_at(torch.arange(len(s))).numpy() for s in (data.train, data.validation))
+    validation = [losses(network, end, data.validation, data.preparation) for end in spies[0].ends[1::2]]
 
     for m in range(12):
         x, y = [], []
@@ -119,7 +119,7 @@ def test_a_class_without_validation_samples_is_judged_by_the_neighbours():
     data = [random_data(12, seed=seed) for seed in range(4)]
     everyone = torch.arange(12)
     for node, missing in ((0, [0]), (1, [0, 1]), (2, [1]), (3, [1])):
-        labels = data[node].validation.labels_at(everyone)
+        labels = data[node].validation.targets_at(everyone)
         kept = (~torch.isin(labels, torch.tensor(missing))).nonzero()[:, 0]
         data[node] = replace(data[node], validation=data[node].validation.subset(kept))
     network, _ = ring(data)

@@ -34,8 +34,8 @@ def losses(round, **settings):
     net = network(**settings)
     node, rows = net.nodes[0], torch.arange(5)
     node.finished, node.under_way = round, True
-    images = node.data.normalizer(node.data.train.images_at(rows), torch.float64)
-    batch = Batch(images, node.data.train.labels_at(rows), rows)
+    images = node.data.preparation(node.data.train.inputs_at(rows), torch.float64)
+    batch = Batch(images, node.data.train.targets_at(rows), rows)
     with node.using(net.module):
         found = node.methods[0].per_sample_loss(node, batch, None, torch.zeros(5, dtype=torch.float64))
         exits = {name: list(node.model.module.walk(images, name)) for name in STREAMS}
@@ -128,7 +128,7 @@ def test_a_loss_depends_on_its_own_sample_only():
     net = network()
     node = net.nodes[0]
     node.finished, node.under_way = 3, True
-    images = node.data.normalizer(node.data.train.images_at(torch.arange(4)), torch.float64)
+    images = node.data.preparation(node.data.train.inputs_at(torch.arange(4)), torch.float64)
     with node.using(net.module):
         hook = node.methods[0].per_sample_loss
         first, second = (

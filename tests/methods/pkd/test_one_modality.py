@@ -40,7 +40,7 @@ def teachers(messages):
 def public_labels(net, node):
     """softmax(z / 2) of the public samples, of the node as it is now."""
     with node.using(net.module):
-        return (node.logits(node.data.public) / 2).softmax(dim=1)
+        return (node.outputs(node.data.public) / 2).softmax(dim=1)
 
 
 def test_teachers_send_labels_to_all_neighbours_in_the_round_before_their_turn():
@@ -98,7 +98,7 @@ def test_the_loss_is_cross_entropy_to_the_labels_at_the_temperature():
     with node.using(net.module):
         batch = node.training_set.next_batch(8, node.rng, node.rng("augmentation"))
         found = node.methods[0].per_sample_loss(node, batch, None, torch.zeros(8, dtype=torch.float64))
-        *internal, _ = net.module.module.walk(batch.images, "own")
+        *internal, _ = net.module.module.walk(batch.inputs, "own")
     rows = batch.positions - len(node.data.train)
     heard = node.training_set.public_targets[rows]
     by_hand = sum(-(heard * (z / 2).log_softmax(dim=1)).sum(dim=1) for z in internal)
@@ -143,7 +143,7 @@ def _internal_accuracy(teachers):
         images[labels == 1, :, :4] += 120
         return Samples(images, labels, torch.arange(rows))
 
-    common = {"public": replace(data(60, 9), labels=None), "test": data(60, 8)}
+    common = {"public": replace(data(60, 9), targets=None), "test": data(60, 8)}
     nodes = [replace(samples(), train=data(rows, seed), **common) for seed, rows in ((1, 60), (2, 3))]
     net = Network(
         Topology.build("complete", 2),
@@ -156,8 +156,8 @@ def _internal_accuracy(teachers):
     net.run(27)
     node = net.nodes[1]
     with node.using(net.module):
-        said = exit_logits(node.model, node.data.test, node.data.normalizer)
-    right = said[:-1].argmax(dim=2) == node.data.test.labels
+        said = exit_logits(node.model, node.data.test, node.data.preparation)
+    right = said[:-1].argmax(dim=2) == node.data.test.targets
     return right.double().mean().item()
 
 

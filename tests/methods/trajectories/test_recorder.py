@@ -66,7 +66,7 @@ def saved(network, name="trajectories"):
 def test_byproduct_is_what_training_computes():
     network, spy = pair(keep=True)
     network.run(5)
-    found, labels = saved(network), network.nodes[0].data.train.labels_at(torch.arange(6)).tolist()
+    found, labels = saved(network), network.nodes[0].data.train.targets_at(torch.arange(6)).tolist()
 
     losses, correct = [[] for _ in range(6)], [[] for _ in range(6)]
     for positions, values, classes in spy.steps:
@@ -100,8 +100,8 @@ def test_eval_pass_looks_at_everything_after_local_training():
         everyone, expected = torch.arange(len(samples)), []
         for parameters in spy.ends[1::2]:
             network.module.bind(parameters)
-            logits = network.module.module(data.normalizer(samples.images_at(everyone), torch.float64))
-            expected.append(cross_entropy(logits, samples.labels_at(everyone), reduction="none").tolist())
+            logits = network.module.module(data.preparation(samples.inputs_at(everyone), torch.float64))
+            expected.append(cross_entropy(logits, samples.targets_at(everyone), reduction="none").tolist())
         found = saved(network, name)
         np.testing.assert_allclose(found["losses"], expected, rtol=1e-10)
         assert (found["observations"] == 3).all()

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from methods.trend.quantizers import Halftone, Uniform
-from simulator.core.samples import Normalizer
+from simulator.core.normalizer import Normalizer
 
 EVERY = torch.arange(256.0, dtype=torch.float64)[None, None, :, None]
 
@@ -79,9 +79,9 @@ def test_halftone_sharpens_and_makes_an_image_of_one_colour_white():
 @pytest.mark.parametrize("quantizer", [Uniform(1), Uniform(3), Halftone()])
 def test_the_true_gradient_is_zero_and_that_of_the_stand_in_is_not(quantizer):
     images = (torch.rand(2, 6, 6, 1, generator=torch.Generator().manual_seed(0)) * 255).requires_grad_()
-    normalizer = Normalizer(torch.tensor([0.4]), torch.tensor([0.2]), quantizer)
+    preparation = Normalizer(torch.tensor([0.4]), torch.tensor([0.2]), quantizer)
     weights = torch.randn(2, 1, 6, 6, generator=torch.Generator().manual_seed(1))
-    seen, smooth = (normalizer.of_pixels(images, smooth=smooth) for smooth in (False, True))
+    seen, smooth = (preparation.of_pixels(images, smooth=smooth) for smooth in (False, True))
 
     torch.testing.assert_close(seen, smooth)
     masked = torch.autograd.grad((seen * weights).sum(), images, allow_unused=True)[0] if seen.requires_grad else None
@@ -92,6 +92,6 @@ def test_the_true_gradient_is_zero_and_that_of_the_stand_in_is_not(quantizer):
 @pytest.mark.parametrize("quantizer", [None, Uniform(1), Uniform(5), Halftone()])
 def test_pixels_are_normalized_as_images_are(quantizer):
     images = torch.randint(0, 256, (3, 5, 5, 2), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    normalizer = Normalizer(torch.tensor([0.4, 0.5]), torch.tensor([0.2, 0.1]), quantizer)
+    preparation = Normalizer(torch.tensor([0.4, 0.5]), torch.tensor([0.2, 0.1]), quantizer)
 
-    torch.testing.assert_close(normalizer.of_pixels(images.float()), normalizer(images))
+    torch.testing.assert_close(preparation.of_pixels(images.float()), preparation(images))

@@ -17,9 +17,10 @@ from simulator.core.errors import InputError
 from simulator.models.small import MLP
 from simulator.runs.audit import audit
 from simulator.runs.report import write_run_report
+from simulator.testing.network import of_images
 from topologies import Topology
 
-MODEL = seeded(lambda: MLP(MLP.Config(hidden=(7,))).build((8, 8, 1), 3))
+MODEL = seeded(lambda: MLP(MLP.Config(hidden=(7,))).build(*of_images((8, 8, 1), 3)))
 DATA = [random_data(seed=node) for node in range(6)]
 
 
@@ -38,9 +39,9 @@ def test_a_node_trains_and_is_tested_on_what_its_quantizer_leaves():
     node = network(bits=(None, 2)).nodes[1]
     batch = node.training_set.next_batch(8, node.rng, node.rng("augmentation"))
 
-    assert node.data.normalizer.transform == Uniform(2)
-    assert len(batch.images.unique()) <= 4
-    assert network(bits=(None, 2)).nodes[0].data.normalizer.transform is None
+    assert node.data.preparation.transform == Uniform(2)
+    assert len(batch.inputs.unique()) <= 4
+    assert network(bits=(None, 2)).nodes[0].data.preparation.transform is None
 
 
 @pytest.mark.parametrize("bits", [(8,), (None,)])

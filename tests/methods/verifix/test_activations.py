@@ -11,6 +11,7 @@ from methods.verifix.activations import Inputs, layer_inputs, layers, rows
 from simulator.core.flat_module import FlatModule
 from simulator.models.resnet import ResNet20
 from simulator.models.small import CNN
+from simulator.testing.network import of_images
 
 CONVOLUTIONS = [
     {"kernel_size": 3},
@@ -62,16 +63,16 @@ def test_rows_are_kept_until_they_are_more_than_their_length_and_summed_then(d, 
 )
 def test_all_samples_count_in_whatever_batches(build, forms):
     data = random_data(samples=70, shape=(16, 16, 3))  # more than one batch
-    model = FlatModule(seeded(lambda: build((16, 16, 3), 3))(), "fp64")
+    model = FlatModule(seeded(lambda: build(*of_images((16, 16, 3), 3)))(), "fp64")
     seen = {name: [] for name, _ in layers(model.module)}
     handles = [
         layer.register_forward_pre_hook(lambda layer, inputs, name=name: seen[name].append(rows(layer, inputs[0])))
         for name, layer in layers(model.module)
     ]
-    model.logits(data.train, data.normalizer)
+    model.outputs(data.train, data.preparation)
     for handle in handles:
         handle.remove()
-    found = layer_inputs(model, data.train, data.normalizer)
+    found = layer_inputs(model, data.train, data.preparation)
 
     assert list(found) == [name for name in model.named_views(model.initial) if name in seen]
     assert {inputs.is_gram for inputs in found.values()} == forms
@@ -84,9 +85,12 @@ def test_all_samples_count_in_whatever_batches(build, forms):
 
 
 def test_the_network_is_left_as_it_was():
-    data, model = random_data(), FlatModule(seeded(lambda: CNN(CNN.Config(width=2)).build((8, 8, 1), 3))(), "fp64")
+    data, model = (
+        random_data(),
+        FlatModule(seeded(lambda: CNN(CNN.Config(width=2)).build(*of_images((8, 8, 1), 3)))(), "fp64"),
+    )
     before = model.initial.clone()
-    layer_inputs(model, data.train, data.normalizer)
+    layer_inputs(model, data.train, data.preparation)
 
     assert model.module.training
     assert torch.equal(model.initial, before)
@@ -104,4 +108,4 @@ def test_a_layer_that_is_never_called_is_left_out():
 
     data = random_data()
 
-    assert list(layer_inputs(FlatModule(Lazy(), "fp64"), data.train, data.normalizer)) == ["used.weight"]
+    assert list(layer_inputs(FlatModule(Lazy(), "fp64"), data.train, data.preparation)) == ["used.weight"]

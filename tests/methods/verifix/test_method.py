@@ -24,6 +24,7 @@ from simulator.data.offline import Digits
 from simulator.data.partition import Iid
 from simulator.data.splits import DataSettings, VerifiedSettings, prepare
 from simulator.models.small import CNN, MLP
+from simulator.testing.network import of_images
 from simulator.training.evaluation import evaluate
 from topologies import Topology
 
@@ -111,7 +112,7 @@ def test_before_mixing_neighbours_get_the_corrected_model_and_momentum_starts_an
     methods = [Sees(Sees.Config(use="before_mixing", every=1, alphas=ALPHAS)) for _ in range(4)]
     network = Network(
         Topology.build("ring", 4),
-        seeded(lambda: MLP(MLP.Config(hidden=(7,))).build((8, 8, 1), 3)),
+        seeded(lambda: MLP(MLP.Config(hidden=(7,))).build(*of_images((8, 8, 1), 3))),
         [random_data(seed=node) for node in range(4)],
         sgd(0.3, batch_size=8, momentum=0.9),
         methods=lambda node: [methods[node]],
@@ -128,7 +129,7 @@ def test_before_mixing_neighbours_get_the_corrected_model_and_momentum_starts_an
 def test_the_correction_is_that_of_the_formulas():
     network = Network(
         Topology.build("ring", 4),
-        seeded(lambda: CNN(CNN.Config(width=2)).build((8, 8, 1), 3)),
+        seeded(lambda: CNN(CNN.Config(width=2)).build(*of_images((8, 8, 1), 3))),
         random_data(),
         sgd(0.1),
         methods=lambda node: [Sees(Sees.Config(use="probe", alphas=[50.0]))],
@@ -136,10 +137,10 @@ def test_the_correction_is_that_of_the_formulas():
     node, method = network.nodes[0], network.nodes[0].methods[0]
     with node.using(network.module):
         NodeProgram(node).variants()
-        given = layer_inputs(node.model, node.data.verified.fit, node.data.normalizer)
+        given = layer_inputs(node.model, node.data.verified.fit, node.data.preparation)
     spectra = {name: spectrum(inputs) for name, inputs in given.items()}
     by_hand = corrected(network.module, method.seen, spectra, 50.0)
-    accuracy = evaluate(network.module, by_hand, node.data.verified.select, node.data.normalizer).accuracy
+    accuracy = evaluate(network.module, by_hand, node.data.verified.select, node.data)["accuracy"]
 
     assert method.chosen.accuracies.tolist() == [accuracy]
     if method.chosen.is_changed:
@@ -183,10 +184,10 @@ def test_stacked_is_sequential_up_to_rounding(straight, tmp_path):
 
 def with_noise(data, rate, seed):
     """``data`` with that share of its training labels replaced by other ones."""
-    rng, rows, labels = generator(seed, "noise"), data.train.index.numpy(), data.train.labels.clone()
+    rng, rows, labels = generator(seed, "noise"), data.train.index.numpy(), data.train.targets.clone()
     hit = rng.choice(rows, round(rate * len(rows)), replace=False)
     labels[hit] = (labels[hit] + torch.from_numpy(rng.integers(1, data.classes, len(hit)))) % data.classes
-    return replace(data, train=Samples(data.train.images, labels, data.train.index))
+    return replace(data, train=Samples(data.train.inputs, labels, data.train.index))
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
@@ -197,7 +198,7 @@ def test_models_that_have_learnt_wrong_labels_by_heart_get_better(seed):
     data = [with_noise(node, 0.3, seed) for node in prepare(settings, 2, seed).nodes]
     network = Network(
         Topology.build("complete", 2),
-        seeded(lambda: MLP(MLP.Config(hidden=(64,))).build((8, 8, 1), 10)),
+        seeded(lambda: MLP(MLP.Config(hidden=(64,))).build(*of_images((8, 8, 1), 10))),
         data,
         sgd(0.3, batch_size=16, local_steps=20),
         methods=lambda node: [Verifix(Verifix.Config(use="probe"))],
@@ -209,7 +210,7 @@ def test_models_that_have_learnt_wrong_labels_by_heart_get_better(seed):
         with node.using(network.module):
             made = {"before": node.parameters, "after": NodeProgram(node).variants()["verifix"]}
         for scores, parameters in zip((before, after), made.values(), strict=True):
-            scores.append(evaluate(network.module, parameters, node.data.test, node.data.normalizer).accuracy)
+            scores.append(evaluate(network.module, parameters, node.data.test, node.data)["accuracy"])
 
     assert all(b < a for b, a in zip(before, after, strict=True))
     assert np.mean(after) > np.mean(before) + 0.03
@@ -221,9 +222,9 @@ class Depthwise(Model):
     class Config(PartSettings):
         name: str = "depthwise"
 
-    def build(self, shape, classes, channels):
+    def build(self, inputs, outputs):
         return nn.Sequential(
-            nn.Conv2d(shape[2], 4, 3), nn.Conv2d(4, 4, 3, groups=4), nn.Flatten(), nn.Linear(64, classes)
+            nn.Conv2d(inputs.shape[2], 4, 3), nn.Conv2d(4, 4, 3, groups=4), nn.Flatten(), nn.Linear(64, outputs.width)
         )
 
 
@@ -233,10 +234,10 @@ class Tied(Model):
     class Config(PartSettings):
         name: str = "tied"
 
-    def build(self, shape, classes, channels):
+    def build(self, inputs, outputs):
         first, second = nn.Linear(64, 64), nn.Linear(64, 64)
         second.weight = first.weight
-        return nn.Sequential(nn.Flatten(), first, second, nn.Linear(64, classes))
+        return nn.Sequential(nn.Flatten(), first, second, nn.Linear(64, outputs.width))
 
 
 @pytest.mark.parametrize(
@@ -278,7 +279,7 @@ def test_verified_data_are_needed():
 def test_activations_that_are_not_finite_end_the_run_with_advice():
     network = Network(
         Topology.build("ring", 4),
-        seeded(lambda: MLP(MLP.Config(hidden=(7,))).build((8, 8, 1), 3)),
+        seeded(lambda: MLP(MLP.Config(hidden=(7,))).build(*of_images((8, 8, 1), 3))),
         random_data(),
         sgd(0.1),
         methods=lambda node: [Verifix(Verifix.Config(use="probe"))],

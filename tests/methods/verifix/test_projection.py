@@ -11,6 +11,7 @@ from methods.verifix.projection import corrected, importance, projected, spectru
 from simulator.core.flat_module import FlatModule
 from simulator.models.resnet import ResNet20
 from simulator.models.small import CNN
+from simulator.testing.network import of_images
 
 ALPHAS = st.floats(-2, 7).map(lambda power: 10.0**power)
 
@@ -128,8 +129,8 @@ def test_an_input_that_is_always_0_has_no_directions():
 
 
 MODELS = {
-    "cnn": lambda: CNN(CNN.Config(width=2)).build((8, 8, 1), 3),
-    "resnet20": lambda: ResNet20(ResNet20.Config(norm="group")).build((8, 8, 1), 3),
+    "cnn": lambda: CNN(CNN.Config(width=2)).build(*of_images((8, 8, 1), 3)),
+    "resnet20": lambda: ResNet20(ResNet20.Config(norm="group")).build(*of_images((8, 8, 1), 3)),
 }
 
 
@@ -139,7 +140,7 @@ def case(request):
     model, data = FlatModule(seeded(MODELS[request.param])(), "fp64"), random_data(samples=40)
     noise = torch.Generator().manual_seed(0)
     model.initial.add_(0.1 * torch.randn(len(model.initial), generator=noise, dtype=torch.float64))
-    given = layer_inputs(model, data.train, data.normalizer)
+    given = layer_inputs(model, data.train, data.preparation)
     return model, data, {name: spectrum(inputs) for name, inputs in given.items()}
 
 
@@ -165,7 +166,7 @@ def test_the_milder_the_correction_the_nearer_the_outputs_of_the_samples_it_was_
     """In a layer of full rank or not: what the samples put in lies in the directions that are kept."""
     model, data, spectra = case
     layer_of = dict(layers(model.module))
-    images = data.normalizer(data.train.images_at(torch.arange(len(data.train))), torch.float64)
+    images = data.preparation(data.train.inputs_at(torch.arange(len(data.train))), torch.float64)
     first = next(iter(spectra))
     seen = rows(layer_of[first], images)
 
