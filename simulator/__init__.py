@@ -1,4 +1,4 @@
-"""Simulate decentralized learning: ``from simulator import load_experiment, run``."""
+"""Simulate decentralized learning: ``from simulator import Experiment, audit, load_experiment, run``."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from simulator.config.experiment import Experiment as Experiment
     from simulator.config.parsing import load_experiment as load_experiment
+    from simulator.runs.audit import audited as audit
     from simulator.runs.launch import resume as resume
     from simulator.runs.launch import run as run
     from simulator.runs.run import Run as Run
 
 _HOME = {
-    "Experiment": "config.experiment",
-    "load_experiment": "config.parsing",
-    "Run": "runs.run",
-    "resume": "runs.launch",
-    "run": "runs.launch",
+    "Experiment": "config.experiment:Experiment",
+    "audit": "runs.audit:audited",
+    "load_experiment": "config.parsing:load_experiment",
+    "Run": "runs.run:Run",
+    "resume": "runs.launch:resume",
+    "run": "runs.launch:run",
 }
-__all__ = ["Experiment", "Run", "load_experiment", "resume", "run"]
+__all__ = ["Experiment", "Run", "audit", "load_experiment", "resume", "run"]
 
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for when it is asked for: plug-ins import this package too, and need little of it."""
     if name not in _HOME:
         raise AttributeError(f"module 'simulator' has no attribute '{name}'")
-    return getattr(import_module(f"simulator.{_HOME[name]}"), name)
+    module, _, called = _HOME[name].partition(":")
+    return getattr(import_module(f"simulator.{module}"), called)

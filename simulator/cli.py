@@ -27,10 +27,11 @@ from simulator.results.console import Console, show_error
 from simulator.results.run_directory import RunDirectory
 from simulator.results.terminal import OutputLost, Terminal, guard_streams
 from simulator.results.trackers import TRACKERS, Tracker
-from simulator.runs.audit import audit, audit_settings
+from simulator.runs.audit import AUDITS, audit, audit_settings
 from simulator.runs.launch import resume, run
 from simulator.runs.report import write_run_report
 from simulator.runs.run import Run
+from simulator.runs.trained_elsewhere import trained_elsewhere
 from simulator.sweep import load_sweep, run_sweep
 from topologies import Topology, TopologyError
 from topologies.drawing import draw as draw_topology
@@ -66,6 +67,31 @@ Overrides = Annotated[
 Plane = Annotated[str | None, typer.Option("--plane", help="p2p or relay; default: the experiment's, or p2p.")]
 Engine = Annotated[str | None, typer.Option("--engine", help="deployment or simulation, of Flower's engines.")]
 Track = Annotated[list[str] | None, typer.Option("--track", help="Also log to tensorboard or wandb; repeatable.")]
+
+
+class Elsewhere:
+    """Options of `rumormill audit` for models that were trained elsewhere."""
+
+    Models = Annotated[
+        list[str] | None,
+        typer.Option("--models", help="State dicts (.safetensors, .pt), files or a quoted pattern; repeatable."),
+    ]
+    Members = Annotated[
+        Path | None,
+        typer.Option("--members", help=".npz with members: bool, a row a model.", callback=_located),
+    ]
+    Data = Annotated[Path | None, typer.Option("--data", help=".npz with x and y, all samples.", callback=_located)]
+    Network = Annotated[str | None, typer.Option("--network", help="Theirs: net.py:Net, or a model's name.")]
+    Settings = Annotated[
+        list[str] | None, typer.Option("--network-settings", help="For example hidden=[32]; repeatable.")
+    ]
+    Task = Annotated[str | None, typer.Option("--task", help="Theirs; default: classification.")]
+    Mean = Annotated[str | None, typer.Option("--mean", help="That samples were normalised with: 0.5, or 0.5,0.4,0.4.")]
+    Std = Annotated[str | None, typer.Option("--std", help="Likewise.")]
+    Out = Annotated[
+        Path | None, typer.Option("--out", help="Folder for the results; default: models-audit.", callback=_located)
+    ]
+
 
 INTERRUPTED = 130
 RESNET20 = 272_474  # parameters, for 10 classes
@@ -185,7 +211,9 @@ def compare_command(
 
 @app.command(name="audit")
 def audit_command(
-    path: RunPath,
+    path: Annotated[
+        Path | None, typer.Argument(metavar="[RUN]", help="A run directory; none with --models.", callback=_located)
+    ] = None,
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[SETTING=VALUE]...", help="Of the audit, for example samples=200.")
     ] = None,
@@ -200,10 +228,31 @@ def audit_command(
     replicas: Annotated[
         int, typer.Option("--replicas", min=0, help="Networks like the run's to train and compare with; takes as long.")
     ] = 0,
+    models: Elsewhere.Models = None,
+    members: Elsewhere.Members = None,
+    data: Elsewhere.Data = None,
+    network: Elsewhere.Network = None,
+    network_settings: Elsewhere.Settings = None,
+    task: Elsewhere.Task = None,
+    mean: Elsewhere.Mean = None,
+    std: Elsewhere.Std = None,
+    out: Elsewhere.Out = None,
 ) -> None:
-    """Measure what a run gives away, and add it to the report; prints the folder of the results."""
+    """Measure what a run, or models trained elsewhere, give away; prints the folder of the results."""
     options = {"attacks": attacks, "signals": signals, "views": views, "replicas": replicas}
     given = {setting: value for setting, value in options.items() if value}
+    elsewhere = _given(
+        models=models, members=members, data=data, network=network, network_settings=network_settings, task=task,
+        mean=mean, std=std, out=out,
+    )  # fmt: skip
+    if elsewhere:
+        if path is not None:
+            what = f"the run {path} and models that were trained elsewhere cannot be audited at once."
+            raise wrong(f"--{next(iter(elsewhere)).replace('_', '-')}", what, "Leave one of them out.")
+        print(AUDITS.load(name).of_models(trained_elsewhere(**elsewhere), given))
+        return
+    if path is None:
+        raise wrong("RUN", "there is nothing to audit.", "Name a run directory, or models: --models 'm*.safetensors'.")
     results = audit(path, audit_settings(name, given, overrides or []))
     stderr.print(f"Report: {write_run_report(RunDirectory.open(path))}", soft_wrap=True)
     print(results)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 
 from simulator.core.registry import Registry
-from simulator.data.torchvision_import import import_torchvision
+from simulator.core.torchvision_import import import_torchvision
 from simulator.part_kinds import REGISTRIES
 
 REQUIRED = (
@@ -87,7 +87,7 @@ def _torchvision(loaded: Check) -> Check:
     why = (plain.stderr.strip().splitlines() or ["it ended without a word"])[-1]
     return loaded._replace(
         note=f"A plain `import torchvision` fails here ({why}). Rumormill works all the same; code of your own calls "
-        "simulator.data.torchvision_import.import_torchvision() first, or install torchvision's build for this torch."
+        "simulator.core.torchvision_import.import_torchvision() first, or install torchvision's build for this torch."
     )
 
 

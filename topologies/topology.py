@@ -206,6 +206,20 @@ class Topology(Mixing):
         graph = declared(graph, self.components)
         return type(self)(self.graph_name, graph, self.weights[np.ix_(former, former)], self.weights_name)
 
+    def named(self, names: Sequence[str]) -> Self:
+        """The same topology with other names of nodes: one a node, in their order; without ``names``, as it is.
+
+        Raises:
+            TopologyError: there are more or fewer names than nodes.
+        """
+        if not names:
+            return self
+        advice = "Give one a node."
+        require(len(names) == self.num_nodes, f"{len(names)} names for {self.num_nodes} nodes.", advice, "names")
+        graph = self.graph.copy()
+        nx.set_node_attributes(graph, dict(enumerate(names)), "label")
+        return type(self)(self.graph_name, graph, self.weights, self.weights_name)
+
     def to_json(self) -> dict[str, Any]:
         """Everything about the topology in JSON's own types; W as (row, column, weight), every bit of it kept."""
         rows, columns = self.weights.nonzero()

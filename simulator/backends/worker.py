@@ -10,6 +10,7 @@ from torch import Tensor
 from simulator.core.backend import Blueprint, Evaluation, Order, Reply
 from simulator.core.blame import blaming_parts
 from simulator.core.message import Message
+from simulator.core.node import Node
 from simulator.core.node_program import NodeProgram
 from simulator.training.evaluation import evaluate
 from simulator.training.trainers import TRAINERS
@@ -96,22 +97,35 @@ class Worker:
 
     def _measure(self, order: Order, programs: Sequence[NodeProgram], replies: Mapping[int, Reply]) -> None:
         if order.evaluate:
+            self._trainer.module.check_constants()
             scores = self._trainer.evaluate([program.node for program in programs])
             for program, score in zip(programs, scores, strict=True):
                 node = program.node
-                loss, parameters = node.take_loss(), node.parameters.cpu()
-                measured, variants = program.measure(), self._variants(program)
-                replies[node.id].evaluation = Evaluation(*score, loss, parameters, measured, variants)
+                loss, parameters, running = node.take_loss(), node.parameters.cpu(), _running(node)
+                measured, variants = {**self._own_scores(node), **program.measure()}, self._variants(program)
+                replies[node.id].evaluation = Evaluation(score, loss, parameters, measured, variants, running)
         if order.snapshot:
             for program in programs:
                 replies[program.node.id].state = program.node.state_dict()
 
+    def _own_scores(self, node: Node) -> dict[str, float]:
+        """On test samples of the node's own, where it has such beside the common ones."""
+        own, module = node.data.own_test, self._trainer.module
+        if own is None or own is node.data.test:
+            return {}
+        scores = evaluate(module, node.parameters, own, node.data, node.buffers)
+        return {f"own_test/{name}": value for name, value in scores.items()}
+
     def _variants(self, program: NodeProgram) -> dict[str, Evaluation]:
-        module, data = self._trainer.module, program.node.data
-        with program.node.using(module):
+        module, node = self._trainer.module, program.node
+        with node.using(module):
             made = program.variants()
+        scores = {
+            name: evaluate(module, parameters, node.data.test, node.data, node.buffers)
+            for name, parameters in made.items()
+        }
         return {
-            name: Evaluation(*evaluate(module, parameters, data.test, data.normalizer), None, parameters.cpu())
+            name: Evaluation(scores[name], None, parameters.cpu(), buffers=_running(node))
             for name, parameters in made.items()
         }
 
@@ -135,3 +149,8 @@ class Worker:
                 if order.send is not None:
                     sent += program.send(order.send, None if order.begin else places.get(program.node.id))
         return sent
+
+
+def _running(node: Node) -> Tensor | None:
+    """The node's running statistics, on the CPU and not to be written to; None where there are none."""
+    return None if node.buffers is None else node.buffers.running.to("cpu", copy=True)

@@ -13,7 +13,8 @@ from simulator.core.errors import InputError, Problem
 from simulator.core.method import METHODS, traits_of
 from simulator.core.mixer import MIXERS
 from simulator.core.model_registry import MODELS
-from simulator.core.traits import NEEDS
+from simulator.core.task import TASKS, Task
+from simulator.core.traits import NEEDS, OF_SAMPLES
 from simulator.data.label_noise import LabelNoise
 from topologies import Network, TopologyError
 
@@ -71,9 +72,11 @@ def _unmet_needs(experiment: Experiment) -> Found:
         "validation_data": data.validation > 0,
         "verified_data": data.verified is not None,
         "exits": MODELS.load(experiment.model.name).has_exits,
+        "classes": TASKS.load(experiment.task.name).has_classes,
+        "margins": TASKS.load(experiment.task.name).margins is not Task.margins,
     }
     for number, settings in enumerate(experiment.methods):
-        for need in sorted(traits_of(settings).needs):
+        for need in sorted(traits_of(settings).needs - OF_SAMPLES):
             if not offered[need]:
                 what = f"{settings.name} needs {need.replace('_', ' ')}, and there is none."
                 yield ("methods", number), Problem("", what, NEEDS[need])

@@ -16,9 +16,11 @@ from simulator.config.part_blocks import fill, placed
 from simulator.config.slots import SLOTS, parts_of, places
 from simulator.config.user_parts import UserParts
 from simulator.core.backend import BACKENDS
+from simulator.core.buffers.settings import BufferSettings
 from simulator.core.errors import InputError
 from simulator.core.mixer import MIXERS
 from simulator.core.registry import PartSettings, Settings
+from simulator.core.task import TASKS
 from simulator.core.training import TrainingSettings
 from simulator.data.splits import DataSettings
 from simulator.rounds.clock import ClockSettings
@@ -151,9 +153,12 @@ class RecordSettings(Settings):
 class Experiment(Settings):
     """One experiment; `simulator.load_experiment` makes one from a file and reports every problem at once.
 
-    In Python, a part may also be given as a class or as an object: ``model=MyNet``, ``methods=[Mine(mu=0.1)]``.
+    In Python, a part may also be given as a class or as an object: ``model=MyNet``, ``methods=[Mine(mu=0.1)]``, and a
+    data set in the place of the whole block: ``data=MyData``.
 
     Attributes:
+        buffers: what becomes of running statistics that the network keeps beside its parameters. No setting of the
+            model, whose block is what its constructor takes; None: the network must keep none.
         clock: how fast nodes and links are; None: no simulated time.
         mode: "synchronous", or "asynchronous" for pairwise gossip on the simulated clock, without rounds in step.
     """
@@ -164,7 +169,11 @@ class Experiment(Settings):
     rounds: PositiveInt
     topology: TopologySettings
     data: DataSettings
+    task: SerializeAsAny[PartSettings] = Field(
+        default_factory=lambda: TASKS.load("classification").Config(name="classification")
+    )
     model: SerializeAsAny[PartSettings]
+    buffers: BufferSettings | None = None
     training: TrainingSettings = TrainingSettings()
     mixer: SerializeAsAny[PartSettings] = Field(default_factory=lambda: MIXERS.load("gossip").Config(name="gossip"))
     methods: tuple[SerializeAsAny[PartSettings], ...] = ()
@@ -184,6 +193,8 @@ class Experiment(Settings):
         tree = copy.deepcopy(
             {key: list(value) if isinstance(value, tuple) else value for key, value in content.items()}
         )
+        if "data" in tree and not isinstance(tree["data"], Mapping | DataSettings):
+            tree["data"] = {"dataset": tree["data"]}
         problems = [
             placed(where, problem)
             for pattern, registry in SLOTS.items()

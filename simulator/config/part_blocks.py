@@ -17,7 +17,8 @@ from simulator.core.user_code.names import pinned
 
 # Stands where a part's own block is wrong, so that the rest can still be checked.
 PLACEHOLDER = PartSettings(name="invalid")
-KIND = re.compile(r"(constrained-)?(int|float|str|bool)|literal\[.*\]")  # how pydantic names one of several kinds
+# How pydantic names one of several kinds; "lax-or-strict" is a path.
+KIND = re.compile(r"(constrained-)?(int|float|str|bool)|(literal|lax-or-strict|tuple)\[.*\]")
 
 
 def fill(

@@ -11,6 +11,7 @@ from simulator.core.method import METHODS
 from simulator.core.mixer import MIXERS
 from simulator.core.model_registry import MODELS
 from simulator.core.registry import PartSettings, Registry
+from simulator.core.task import TASKS
 from simulator.data.dataset import DATASETS
 from simulator.data.label_noise import LABEL_NOISE
 from simulator.data.partition import PARTITIONS
@@ -22,13 +23,14 @@ SLOTS: Mapping[Location, Registry[Any]] = {  # "*" stands for each of a list
     ("methods", "*"): METHODS,
     ("mixer",): MIXERS,
     ("model",): MODELS,
+    ("task",): TASKS,
     ("data", "dataset"): DATASETS,
     ("data", "public", "*", "dataset"): DATASETS,
     ("data", "partition"): PARTITIONS,
     ("data", "corruption", "labels"): LABEL_NOISE,
     ("backend",): BACKENDS,
 }
-DEFAULTS: Mapping[str, Any] = {"mixer": "gossip", "backend": "local"}
+DEFAULTS: Mapping[str, Any] = {"mixer": "gossip", "task": "classification", "backend": "local"}
 OPTIONAL: frozenset[Location] = frozenset({("data", "corruption", "labels")})  # may be null
 
 

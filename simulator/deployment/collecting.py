@@ -65,7 +65,9 @@ class Collection:
         experiment = nodes.experiment
         network = experiment.topology.build(experiment.seed)
         names = frozenset(settings.name for settings in experiment.methods)
-        testimony = Testimony(nodes.module().initial, names, exchanges(experiment))
+        module = nodes.module()
+        running = module.initial_buffers.running if module.initial_buffers else None
+        testimony = Testimony(module.initial, names, exchanges(experiment), running)
         due = run_schedule(experiment).due
         return cls(folders, due, wait, lambda round, node: place(network.at(round), node), testimony)
 

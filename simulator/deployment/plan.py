@@ -13,6 +13,7 @@ from simulator.config.parsing import load_part
 from simulator.config.planning import exchanges
 from simulator.core.backend import BACKENDS, Blueprint
 from simulator.core.errors import wrong
+from simulator.core.paths import PACKAGE
 from simulator.core.user_code.files import UserFile
 from simulator.deployment.run_manifest import RunManifest, fingerprint, own_version
 from simulator.deployment.settings import FlowerSettings
@@ -83,11 +84,12 @@ def _from_anywhere(experiment: Experiment) -> Experiment:
     data, subset = experiment.data, experiment.data.subset
     subset = subset and subset.model_copy(update={"run": _whole(subset.run)})
     data = data.model_copy(update={"root": _whole(data.root), "subset": subset})
-    return experiment.model_copy(update={"data": data})
+    weights = {name: _whole(value) for name, value in experiment.model if isinstance(value, Path)}
+    return experiment.model_copy(update={"data": data, "model": experiment.model.model_copy(update=weights)})
 
 
 def _whole(path: Path) -> Path:
-    return path if path.parts[:1] == ("~",) else path.absolute()
+    return path if path.parts[:1] == ("~",) or str(path).startswith(PACKAGE) else path.absolute()
 
 
 def _check(experiment: Experiment, networks: int) -> None:

@@ -15,7 +15,15 @@ from simulator.core.report import REFUSED, Artifact, Metric
 from simulator.deployment.records import NUMBER
 from simulator.deployment.transport.saved_rounds import Step, sending
 
-ALONE = {"start", "mixed", "receivers", "heard", "weights"}  # of a `Recording`, what there is once
+ALONE = {
+    "start",
+    "start_buffers",
+    "mixed",
+    "mixed_buffers",
+    "receivers",
+    "heard",
+    "weights",
+}  # of a `Recording`, what there is once
 ROOM = 2**30  # bytes for what methods keep of a step
 COPIES = 16  # models in a reply, and one more for each neighbour and exchange: state, measured, recorded
 
@@ -26,6 +34,7 @@ class Testimony:
 
     Attributes:
         initial: float [parameters], a model of the experiment.
+        running: float [running], its running statistics; None where its network keeps none.
         variants: names of methods, which may have models of their own measured.
         exchanges: of a round.
     """
@@ -33,6 +42,7 @@ class Testimony:
     initial: Tensor
     variants: frozenset[str]
     exchanges: int
+    running: Tensor | None = None
 
     def largest(self, neighbours: int) -> int:
         """Bytes of the largest reply of a node with so many neighbours."""
@@ -74,6 +84,7 @@ class Testimony:
             yield from self._measured(reply.evaluation)
         if reply.state is not None:
             yield "has a state of another model", self._is_model(reply.state.get("parameters"))
+            yield "has running statistics of another network", self._are_running(reply.state.get("buffers"))
             yield "has a state of another round", _equals(reply.state.get("round"), round)
         for recording in reply.recordings:
             yield from self._recorded(recording.tensors)
@@ -83,7 +94,8 @@ class Testimony:
         for name, each in {"": evaluation, **evaluation.variants}.items():
             yield "measures variants of methods that there are not", not name or name in self.variants
             yield "measures a variant of another size", self._has_size(each.parameters)
-            yield "has an accuracy that is no share", 0 <= each.accuracy <= 1
+            yield "measures running statistics of another network", self._are_running(each.buffers)
+            yield "has an accuracy that is no share", 0 <= each.scores.get("accuracy", 0) <= 1
 
     def _recorded(self, tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, bool]]:
         kinds = {name: name.split("/")[0] for name in tensors}
@@ -91,12 +103,21 @@ class Testimony:
         yield "records what there is once twice", all(kind == name for name, kind in kinds.items() if kind in ALONE)
         models = [tensor for name, tensor in tensors.items() if kinds[name] in ("start", "mixed", "shown")]
         yield "records models of another size", all(map(self._has_size, models))
+        running = [tensor for name, tensor in tensors.items() if name in ("start_buffers", "mixed_buffers")]
+        yield "records running statistics of another network", all(map(self._are_running, running))
         yield "records a round without its models and receivers", {"start", "mixed", "receivers"} <= tensors.keys()
         lists = [tensors[name] for name in ("receivers", "heard") if name in tensors]
         yield "records receivers that are no list of nodes", all(t.dtype == torch.int64 and t.dim() == 1 for t in lists)
 
     def _is_model(self, tensor: Tensor | None) -> bool:
         return tensor is not None and self._has_size(tensor) and bool(tensor.isfinite().all())
+
+    def _are_running(self, tensor: Tensor | None) -> bool:
+        """Whether there are as many as the network keeps, and all finite."""
+        if tensor is None or self.running is None:
+            return tensor is self.running
+        same = tensor.shape == self.running.shape and tensor.dtype == self.running.dtype
+        return same and bool(tensor.isfinite().all())
 
     def _has_size(self, tensor: Tensor) -> bool:
         return tensor.shape == self.initial.shape and tensor.dtype == self.initial.dtype

@@ -47,6 +47,15 @@ class AuditFolder:
         """
         return read_json(self.path / RESULT)
 
+    def metrics(self) -> dict[str, float]:
+        """The content of ``metrics.json``: figures that runs can be compared by.
+
+        Raises:
+            InputError: it is missing or damaged.
+        """
+        found: dict[str, float] = read_json(self.path / AUDIT_METRICS)
+        return found
+
     def arrays(self) -> Arrays:
         """The arrays of ``scores.npz``.
 

@@ -20,6 +20,7 @@ from simulator.core.message import Envelope
 from simulator.core.observer import Observer, RunInfo, Speed
 from simulator.core.report import Metric
 from simulator.results.formatting import duration, megabytes, percent, significant
+from simulator.results.headline import Headline
 from simulator.results.terminal import Terminal
 
 ROWS = 10  # evaluations on the screen
@@ -30,7 +31,7 @@ class ConsoleRow(NamedTuple):
     """One evaluation, as text; ``largest`` over nodes is what methods measured, by its name."""
 
     round: str
-    accuracy: str
+    score: str
     majority: str
     consensus_model: str
     consensus_distance: str
@@ -55,6 +56,7 @@ class Console(Observer):
         self._live: Live | None = None
         self._rows: tuple[ConsoleRow, ...] = ()
         self._began: float | None = None
+        self._headline = Headline()
 
     def started(self, info: RunInfo) -> None:
         """Say what is run, and open the live table."""
@@ -79,7 +81,9 @@ class Console(Observer):
         self._done = round
         if round == 0:
             self._restart_clock()  # building up and the first evaluation say nothing of the rounds to come
-        row = _row(round, {metric.name: metric.value for metric in metrics if metric.node is None}, speed)
+        network = {metric.name: metric.value for metric in metrics if metric.node is None}
+        self._headline = Headline.among(network)
+        row = _row(round, network, self._headline, speed)
         self._rows = (*self._rows, row)[-ROWS:]
         if self._live is None:
             self._print(self._line(row))
@@ -113,7 +117,7 @@ class Console(Observer):
 
     def _line(self, row: ConsoleRow) -> str:
         return (
-            f"round {row.round}/{self._rounds}  accuracy {row.accuracy}  majority class {row.majority}  "
+            f"round {row.round}/{self._rounds}  {self._headline.words} {row.score}  {_majority(row)}"
             f"consensus model {row.consensus_model}  consensus distance {row.consensus_distance}  sent {row.sent}  "
             + "".join(f"{name} {value}  " for name, value in row.largest.items())
             + f"{row.speed} node-steps/s  {row.pace} rounds/s  {row.workers} workers  time left {self._time_left()}"
@@ -123,7 +127,7 @@ class Console(Observer):
         table = Table(box=None, padding=(0, 3, 0, 0))
         for name in (
             "round",
-            "accuracy [worst, best]",
+            f"{self._headline.words} [worst, best]",
             "consensus model",
             "consensus distance",
             "sent",
@@ -134,10 +138,10 @@ class Console(Observer):
         ):
             table.add_column(Text(name, "not bold dim"), justify="right")
         for row in self._rows:
-            table.add_row(*map(Text, (row.round, row.accuracy, *row[3:-1], *row.largest.values())))
+            table.add_row(*map(Text, (row.round, row.score, *row[3:-1], *row.largest.values())))
         footer = Table.grid(padding=(0, 2, 0, 0))
         progress = ProgressBar(total=self._rounds, completed=self._done, width=30)
-        majority = [f"majority class {self._rows[-1].majority}"] if self._rows else []  # the same all the time
+        majority = [_majority(self._rows[-1]).strip()] if self._rows else []  # the same all the time
         footer.add_row(progress, f"round {self._done}/{self._rounds}", f"time left {self._time_left()}", *majority)
         return Group(table, footer)
 
@@ -162,13 +166,20 @@ def _shown(problem: Problem) -> Text:
     return text.append(f"\n    {problem.advice}" if problem.advice else "", "not bold dim")
 
 
-def _row(round: int, network: Mapping[str, float], speed: Speed) -> ConsoleRow:
-    mean, worst, best = (percent(network[f"test/accuracy/{which}"]) for which in ("mean", "worst", "best"))
+def _majority(row: ConsoleRow) -> str:
+    """How good answering the same all the time would be; nothing where the task knows no such thing."""
+    return f"majority class {row.majority}  " if row.majority else ""
+
+
+def _row(round: int, network: Mapping[str, float], headline: Headline, speed: Speed) -> ConsoleRow:
+    mean, worst, best = (
+        headline.text(network.get(name, nan)) for name in (headline.mean, headline.worst, headline.best)
+    )
     return ConsoleRow(
         round=str(round),
-        accuracy=f"{mean} [{worst}, {best}]",
-        majority=percent(network["test/majority"]),
-        consensus_model=percent(network["consensus/test/accuracy"]),
+        score=f"{mean} [{worst}, {best}]",
+        majority=percent(network["test/majority"]) if "test/majority" in network else "",
+        consensus_model=headline.text(network.get(headline.consensus, nan)),
         consensus_distance=significant(network["consensus/distance"], 3),
         sent=megabytes(network["bytes/sent"]),
         speed=significant(speed.node_steps / speed.seconds if speed.node_steps else nan, 3),

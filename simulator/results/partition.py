@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from simulator.core.damage import Arrays, read_arrays, reading
 
 PUBLIC = ("public_labels", "public_in_distribution", "public_source", "public_index")
-OF_A_SAMPLE = ("index", "label", "true_label", "flipped", "duplicate_of")  # the last three where some are corrupted
+OF_A_SAMPLE = (
+    "index",
+    "label",
+    "group",
+    "true_label",
+    "flipped",
+    "duplicate_of",
+)  # the last three where some are corrupted
 NONE = np.empty(0, dtype=np.int64)
 
 

@@ -39,6 +39,7 @@ from simulator.core.plain_yaml import read_yaml
 from simulator.core.report import Artifact, Metric
 from simulator.core.strict_json import dumps
 from simulator.results import records
+from simulator.results.headline import Headline
 from simulator.results.partition import read_partition
 from topologies import Topology
 
@@ -109,6 +110,11 @@ class RunDirectory:
             what = "was written by rumormill 0.1, which named files otherwise and counted rounds from 0."
             raise wrong(str(path), what, "Read it with that version, or run it again.")
         return directory
+
+    @cached_property
+    def headline(self) -> Headline:
+        """The score of the run's task."""
+        return Headline.among(metric.name for metric in self.metrics() if metric.node is None)
 
     def copy_records(self, other: RunDirectory, round: int) -> None:
         """Take over what ``other`` recorded; artifacts and views only of its first ``round`` rounds.

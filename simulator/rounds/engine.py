@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from statistics import fmean
+from statistics import fmean, pstdev
 from types import FrameType
 from typing import Any, Literal, NamedTuple
 
@@ -25,7 +25,8 @@ from simulator.core.report import Metric
 from simulator.core.run_schedule import RunSchedule
 from simulator.results.checkpoint import Checkpoint, Checkpoints
 from simulator.rounds.mode import Mode, Work
-from simulator.training.evaluation import ConsensusGroup, Score, consensus_distance, evaluate, majority_share
+from simulator.training.evaluation import ConsensusGroup, Scores, consensus_distance, evaluate, majority_share
+from simulator.training.recompute import Recompute
 
 Status = Literal["finished", "interrupted"]
 # A terminal that is closed sends SIGHUP, and a cluster's scheduler SIGUSR1 before the time is up.
@@ -93,11 +94,14 @@ class Engine:
         checkpoints: Checkpoints,
         module: FlatModule,
         groups: Sequence[ConsensusGroup],
+        recompute: Recompute | None = None,
     ) -> None:
         self._mode, self._run_schedule = mode, run_schedule
         self._observers, self._checkpoints = list(observers), checkpoints
-        self._module, self._groups = module, groups
-        self._majority = fmean(majority_share(each.test.labels_at(torch.arange(len(each.test)))) for each in groups)
+        self._module, self._groups, self._recompute = module, groups, recompute
+        self._task = groups[0].data.task
+        tests = [each.data.test.targets_at(torch.arange(len(each.data.test))) for each in groups]
+        self._majority = fmean(map(majority_share, tests)) if self._task.has_classes else None
         self._progress = Progress()
         self._start = 0
         self._under_way: deque[tuple[int, Callable[[], Work]]] = deque()
@@ -236,19 +240,20 @@ class Engine:
             observer.evaluated(round, metrics, speed)
 
     def _of_node(self, node: int, evaluation: Evaluation) -> Iterator[tuple[str, float]]:
-        yield "test/accuracy", evaluation.accuracy
-        yield "test/loss", evaluation.loss
+        yield from ((f"test/{score}", value) for score, value in evaluation.scores.items())
         if evaluation.training_loss is not None:
             yield "train/loss", evaluation.training_loss
         yield "bytes/sent", self._progress.sent.get(node, 0)
         yield from evaluation.by_methods.items()
         for name, variant in evaluation.variants.items():
-            yield f"{name}/test/accuracy", variant.accuracy
-            yield f"{name}/test/loss", variant.loss
+            yield from ((f"{name}/test/{score}", value) for score, value in variant.scores.items())
 
     def _of_network(self, found: Mapping[int, Evaluation]) -> Iterator[tuple[str, float]]:
         yield from self._of_models(found)
-        yield "test/majority", self._majority
+        if self._recompute is not None:
+            yield from self._recomputed(found, self._recompute)
+        if self._majority is not None:
+            yield "test/majority", self._majority
         yield "bytes/sent", sum(self._progress.sent.values())
         yield "bytes/wire", sum(self._progress.wire.values())
         for name in dict.fromkeys(name for evaluation in found.values() for name in evaluation.variants):
@@ -256,21 +261,48 @@ class Engine:
             for metric, value in self._of_models(variants):
                 yield f"{name}/{metric}", value
 
+    def _recomputed(self, found: Mapping[int, Evaluation], recompute: Recompute) -> Iterator[tuple[str, float]]:
+        """The consensus models with statistics of their own activations."""
+        scores = list[Scores]()
+        for group in self._groups:
+            if members := [found[node] for node in found if node in group.nodes]:
+                mean = torch.stack([each.parameters for each in members]).mean(dim=0).to(self._module.device)
+                buffers = self._module.averaged([each.buffers for each in members])
+                assert buffers is not None  # it is asked for of networks that keep state
+                own = recompute(self._module, mean, buffers, group.everyone)
+                scores.append(evaluate(self._module, mean, group.data.test, group.data, own))
+        for name in dict.fromkeys(name for score in scores for name in score):
+            yield f"recomputed/consensus/test/{name}", fmean(score[name] for score in scores if name in score)
+
     def _of_models(self, found: Mapping[int, Evaluation]) -> Iterator[tuple[str, float]]:
         """Figures of consensus are means over those that are alike: each of them has a consensus model of its own."""
-        scores, distances = list[Score](), list[float]()
+        scores, distances = list[Scores](), list[float]()
         for group in self._groups:
-            if own := [evaluation.parameters for node, evaluation in found.items() if node in group.nodes]:
-                parameters = torch.stack(own)
-                scores.append(evaluate(self._module, parameters.mean(dim=0), group.test, group.normalizer))
+            if members := [node for node in found if node in group.nodes]:
+                parameters = torch.stack([found[node].parameters for node in members])
+                buffers = self._module.averaged([found[node].buffers for node in members])
+                scores.append(evaluate(self._module, parameters.mean(dim=0), group.data.test, group.data, buffers))
                 distances.append(consensus_distance(parameters))
-        accuracies = [evaluation.accuracy for evaluation in found.values()]
-        yield "test/accuracy/mean", sum(accuracies) / len(accuracies)
-        yield "test/accuracy/worst", min(accuracies)
-        yield "test/accuracy/best", max(accuracies)
-        yield "consensus/test/accuracy", fmean(score.accuracy for score in scores)
-        yield "consensus/test/loss", fmean(score.loss for score in scores)
+        headline = self._task.headline
+        tested = [each.scores[headline] for each in found.values() if headline in each.scores]
+        yield from self._over_nodes(f"test/{headline}", tested, spread=self._groups[0].data.own_test is not None)
+        on_own = [
+            each.by_methods[name] for each in found.values() if (name := f"own_test/{headline}") in each.by_methods
+        ]
+        yield from self._over_nodes(f"own_test/{headline}", on_own, spread=True)
+        for name in dict.fromkeys(name for score in scores for name in score):
+            yield f"consensus/test/{name}", fmean(score[name] for score in scores if name in score)
         yield "consensus/distance", fmean(distances)
+
+    def _over_nodes(self, name: str, values: Sequence[float], *, spread: bool) -> Iterator[tuple[str, float]]:
+        """The mean, the worst and the best of a score over those nodes that have it, and perhaps its spread."""
+        if values:
+            worst, best = (min, max) if self._task.higher_is_better else (max, min)
+            yield f"{name}/mean", sum(values) / len(values)
+            yield f"{name}/worst", worst(values)
+            yield f"{name}/best", best(values)
+            if spread:
+                yield f"{name}/std", pstdev(values)
 
     def _save(self, round: int, replies: Replies) -> None:
         states = {node: reply.state for node, reply in replies.items() if reply.state is not None}

@@ -15,6 +15,7 @@ from simulator.core.damage import understanding
 from simulator.core.errors import InputError, Problem, RunError, did_you_mean, wrong
 from simulator.core.registry import Part, PartSettings, Registry
 from simulator.core.report import Section
+from simulator.core.traits import NEEDS
 from simulator.core.user_code.files import keep
 from simulator.core.user_code.names import file_named, pinned
 from simulator.results.audit_folder import AuditFolder
@@ -22,6 +23,7 @@ from simulator.results.formatting import duration
 from simulator.results.lock import locked
 from simulator.results.terminal import Terminal
 from simulator.runs.run import Run
+from simulator.runs.trained_elsewhere import TrainedElsewhere
 
 OPTIONS = {"attacks": "--attack", "signals": "--signal", "views": "--view", "replicas": "--replicas"}
 # In every ``result.json``, with nothing in them where an audit has no such setting.
@@ -37,11 +39,13 @@ class Audit(Part, ABC):
 
     Attributes:
         names: what the names in a setting may be, by setting: parts of a registry, or one of a few.
+        needs: what samples and task must offer, by names in `simulator.core.traits.NEEDS`.
         node_by_node: whether each model meets its own node's samples only. Others refuse runs whose nodes hold one
             modality each.
     """
 
     names: ClassVar[Mapping[str, Registry[Any] | Collection[str]]] = {}
+    needs: ClassVar[frozenset[str]] = frozenset()
     node_by_node: ClassVar[bool] = False
 
     def objections(self, run: Run) -> Iterable[Problem]:
@@ -62,6 +66,19 @@ class Audit(Part, ABC):
         Raises:
             InputError: this run, or what is asked, cannot be audited after all.
         """
+
+    @classmethod
+    def of_models(cls, given: TrainedElsewhere, options: Mapping[str, Any]) -> Path:
+        """Audit models that were trained elsewhere, without a run; returns the folder of the results.
+
+        Args:
+            given: the models, and what belongs to them.
+            options: values of the command line's `OPTIONS` that were given, by setting.
+
+        Raises:
+            InputError: what is given does not fit together, or this audit needs a run.
+        """
+        raise wrong("--audit", "this audit needs a run.", "Leave out --audit: membership can be audited without one.")
 
     @classmethod
     def metrics(cls, result: Mapping[str, Any]) -> Mapping[str, float]:
@@ -132,6 +149,32 @@ def audit(path: str | Path, settings: PartSettings) -> Path:
     return folder.path
 
 
+def audited(run: Run | str | Path, name: str = "membership", **settings: Any) -> AuditFolder:
+    """Audit a run from Python: ``audit(done, "membership", signals=["loss"]).result()``.
+
+    Args:
+        run: which, or where it lies.
+        name: of the audit.
+        settings: the audit's own.
+
+    Returns:
+        The folder of what was found: its `result`, its `metrics` by name, and its `arrays`.
+
+    Raises:
+        InputError: as `audit`, or there is no such audit or setting.
+    """
+    path = run.path if isinstance(run, Run) else Path(run)
+    return AuditFolder(audit(path, audit_settings(name, {}) if not settings else _configured(name, settings)))
+
+
+def _configured(name: str, settings: Mapping[str, Any]) -> PartSettings:
+    try:
+        pin = pinned(name, Path())
+        return load_part(AUDITS, {"name": pin, **settings}, ())  # type: ignore[no-any-return]
+    except InputError as error:
+        raise error.under("audit") from error
+
+
 def _unknown_names(auditor: Audit) -> Iterator[Problem]:
     """Names in the settings that are none, with the nearest known ones."""
     for setting, known in auditor.names.items():
@@ -152,6 +195,9 @@ def _unfit(auditor: Audit, run: Run) -> Iterator[Problem]:
         name = auditor.config.name
         what = f"nodes hold one modality each, and {name} shows samples of one node to the models of others."
         yield Problem("data.modality_by_node", what, "Audit a run in which every node holds all modalities.")
+    for need in sorted(auditor.needs - run.nodes[0].data.offers) if auditor.needs else ():
+        what = f"{auditor.config.name} needs {need.replace('_', ' ')}, and this run has none."
+        yield Problem("--audit", what, NEEDS[need])
 
 
 def _unfinished(run: Run) -> str:

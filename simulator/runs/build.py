@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -14,9 +14,12 @@ from torch import nn
 
 from simulator.config.experiment import Experiment
 from simulator.config.planning import exchanges, network_notes
+from simulator.core.aligned_rows import aligned_rows
 from simulator.core.backend import BACKENDS, Backend, Blueprint
-from simulator.core.errors import InputError
-from simulator.core.flat_module import FlatModule, check_trainable_by_gossip
+from simulator.core.buffers.discovery import check_declared, findings, set_training_modes, state_notes
+from simulator.core.buffers.layout import Layout
+from simulator.core.errors import InputError, Problem, wrong
+from simulator.core.flat_module import FlatModule
 from simulator.core.method import METHODS, traits_of
 from simulator.core.mixer import MIXERS
 from simulator.core.model_registry import MODELS
@@ -24,9 +27,12 @@ from simulator.core.model_size import built, check_room_for_models
 from simulator.core.node import Node, Place, SharedSettings
 from simulator.core.observer import Observer, RunInfo
 from simulator.core.run_schedule import RunSchedule
-from simulator.core.samples import Channel, NodeData, moved
+from simulator.core.samples import NodeData, moved
 from simulator.core.secrets import Secrets
 from simulator.core.seeding import torch_seed
+from simulator.core.specification import InputSpec
+from simulator.core.task import TASKS
+from simulator.core.traits import NEEDS, OF_SAMPLES
 from simulator.data.splits import NetworkData, prepare
 from simulator.results.checkpoint import Checkpoints
 from simulator.results.room import Room
@@ -38,8 +44,12 @@ from simulator.rounds.synchronous import Synchronous
 from simulator.runs.autotune import Figures, with_device, with_trainer
 from simulator.training.evaluation import ConsensusGroup
 from simulator.training.hooks import overrides
+from simulator.training.outputs import check_outputs
+from simulator.training.recompute import Recompute
 from simulator.training.separable import check_layers, check_samples_apart
 from topologies import Network, Topology
+
+TRIED = 4  # samples, to find out what a network does to its buffers
 
 
 @dataclass(frozen=True)
@@ -70,15 +80,17 @@ class ExperimentNodes:
             InputError: a method cannot work at a node.
         """
         n = self.topology.num_nodes // len(self.seeds)
-        initial = {network: self._module(self.seeds[network]).initial for network in {id // n for id in ids}}
-        matrix = torch.stack([initial[id // n] for id in ids])
+        modules = {network: self._module(self.seeds[network]) for network in sorted({id // n for id in ids})}
+        _check_same_constants(modules.values())
+        matrix = aligned_rows([modules[id // n].initial for id in ids])
         held, nodes = moved([self.data.nodes[id] for id in ids], matrix.device), []
         for id, parameters, data in zip(ids, matrix, held, strict=True):
             place = Place(id, self.topology.row(id), self.topology.out_neighbours(id))
             methods = [METHODS.build(settings) for settings in self.experiment.methods]
             try:
                 mixer = MIXERS.build(self.experiment.mixer)
-                nodes.append(Node(place, self._shared(network=id // n, node=id % n), data, parameters, mixer, methods))
+                shared, buffers = self._shared(network=id // n, node=id % n), modules[id // n].initial_buffers
+                nodes.append(Node(place, shared, data, parameters, mixer, methods, buffers))
             except InputError as error:
                 raise error.under(f"node {id}") from error
         _in_one_matrix(nodes)
@@ -94,13 +106,13 @@ class ExperimentNodes:
         Raises:
             InputError: they are such.
         """
-        _, height, width, depth = self.data.nodes[0].train.images.shape
         model, data = MODELS.build(self.experiment.model), self.data.nodes[0]
+        model.check(data.inputs)
         together = BACKENDS.load(self.experiment.backend.name).in_one_process
         held = self.topology.num_nodes if together else 1
         with torch_seed(0, "model.size"):
             check_room_for_models(
-                lambda: model.build((height, width, depth), data.classes, _seen(data)),
+                lambda: model.build(_seen(data), data.outputs),
                 held,
                 8 if self.experiment.training.precision == "fp64" else 4,
             )
@@ -133,15 +145,18 @@ class ExperimentNodes:
 
     def _module(self, seed: int) -> FlatModule:
         experiment, data = self.experiment, self.data.nodes[0]
-        _, height, width, depth = data.train.images.shape
         with torch_seed(seed, "model.initialisation"):
             model, seen = MODELS.build(experiment.model), _seen(data)
-            network = built(lambda: model.build((height, width, depth), data.classes, seen))
+            network = built(lambda: model.build(seen, data.outputs))
+        set_training_modes(network, experiment.buffers)
         if _by_sample(experiment):
             check_layers(network)
-        check_trainable_by_gossip(network)
+        found = findings(network, data.preparation(data.train.inputs_at(torch.arange(TRIED) % len(data.train))))
+        check_declared(found.layout, experiment.buffers, network)
+        _check_private(experiment, found.layout)
         self._check_methods(network)
-        return FlatModule(network, experiment.training.precision, experiment.training.device)
+        precision, device = experiment.training.precision, experiment.training.device
+        return FlatModule(network, precision, device, found.layout, experiment.buffers, found.is_random)
 
     def _check_methods(self, network: nn.Module) -> None:
         for number, settings in enumerate(self.experiment.methods):
@@ -164,15 +179,72 @@ def _by_sample(experiment: Experiment) -> bool:
     return any(overrides(METHODS.load(settings.name), "combine_gradients") for settings in experiment.methods)
 
 
-def _seen(data: NodeData) -> Sequence[Channel]:
-    """The channels of a network's input; where each node holds one modality, its ``own``."""
-    return [replace(channel, group="own") for channel in data.channels] if data.modalities else data.channels
+def _check_private(experiment: Experiment, layout: Layout | None) -> None:
+    """Refuse running statistics that a method's promise of privacy does not cover.
+
+    Raises:
+        InputError: naming the method and the layers.
+    """
+    if layout is None or experiment.buffers is None:
+        return
+    protecting = [settings.name for settings in experiment.methods if traits_of(settings).noise]
+    if protecting and (_by_sample(experiment) or experiment.buffers.ever_travel):
+        layers = ", ".join(layout.layers[:3])
+        what = f"running statistics are a function of the raw batch, which {protecting[0]} does not cover: {layers}."
+        advice = "Use group or evonorm normalisation, or statistics that never move: buffers: {policy: frozen}."
+        raise wrong("buffers", what, advice)
+
+
+def _check_same_constants(modules: Iterable[FlatModule]) -> None:
+    """Refuse networks that would share frozen parameters and constants, and have others each.
+
+    Raises:
+        InputError: they depend on the seed.
+    """
+    if len({module.constants for module in modules}) > 1:
+        what = "frozen parameters or constant buffers depend on the seed, and networks run as one share them."
+        raise wrong("model", what, "Make them under a seed of their own, or read them from a file.")
+
+
+def _check_needs_of_samples(experiment: Experiment, data: NodeData) -> None:
+    """Refuse methods that cannot work with such samples.
+
+    Raises:
+        InputError: naming each.
+    """
+    offers = data.offers
+    problems = [
+        Problem(
+            f"methods[{number}]", f"{settings.name} needs {need.replace('_', ' ')}, and there is none.", NEEDS[need]
+        )
+        for number, settings in enumerate(experiment.methods)
+        for need in sorted(traits_of(settings).needs & OF_SAMPLES)
+        if need not in offers
+    ]
+    if problems:
+        raise InputError(*problems)
+
+
+def _tested_together(nodes: Sequence[NodeData]) -> NodeData:
+    """The data of the first, to be tested on what all of them are tested on."""
+    first = nodes[0]
+    if first.test is not first.own_test:
+        return first
+    own = [node.test for node in nodes]
+    return replace(first, test=replace(first.test, index=torch.cat([samples.index for samples in own])))
+
+
+def _seen(data: NodeData) -> InputSpec:
+    """A network's input; where each node holds one modality, that is its ``own``."""
+    if not data.modalities:
+        return data.inputs
+    return replace(data.inputs, channels=tuple(replace(channel, group="own") for channel in data.channels))
 
 
 def _in_one_matrix(nodes: Sequence[Node]) -> None:
     """Let the nodes' momenta be rows of one matrix, as their parameters are."""
     momenta = [node.momentum for node in nodes if node.momentum is not None]
-    for node, row in zip(nodes, torch.stack(momenta) if momenta else (), strict=False):
+    for node, row in zip(nodes, aligned_rows(momenta) if momenta else (), strict=False):
         node.momentum = row
 
 
@@ -210,13 +282,16 @@ class Simulation:
         """
         experiment = with_device(experiment)
         network = experiment.topology.build(experiment.seed)
-        data, seeds = prepare(experiment.data, network.base.num_nodes, experiment.seed), [experiment.seed]
+        task, seeds = TASKS.build(experiment.task), [experiment.seed]
+        data = prepare(experiment.data, network.base.num_nodes, experiment.seed, task)
         if replicas:
             split = (data.resplit(seed).nodes for seed in replicas)
             data, seeds = replace(data, nodes=tuple(chain.from_iterable(split))), list(replicas)
             network = network.copies(len(seeds))
+        _check_needs_of_samples(experiment, data.nodes[0])
         blueprint = ExperimentNodes(experiment, network.base, data, seeds)
         blueprint.check_room()
+        check_outputs(blueprint.module(), data.nodes[0])
         if _by_sample(experiment):
             check_samples_apart(blueprint.module(), data.nodes[0])
         experiment, figures = with_trainer(experiment, blueprint)
@@ -240,7 +315,15 @@ class Simulation:
     def engine(self, checkpoints: Checkpoints, observers: Sequence[Observer]) -> Engine:
         """The rounds of this simulation."""
         groups = self._consensus_groups(self._module.device)
-        return Engine(self._mode(), run_schedule(self.experiment), observers, checkpoints, self._module, groups)
+        module = self._module
+        schedule, recompute = run_schedule(self.experiment), self._recompute()
+        return Engine(self._mode(), schedule, observers, checkpoints, module, groups, recompute)
+
+    def _recompute(self) -> Recompute | None:
+        """What makes the consensus model's statistics anew, if that is asked for of a network that keeps any."""
+        experiment = self.experiment
+        asked = experiment.buffers.recompute if experiment.buffers and self._module.layout else None
+        return Recompute(asked, experiment.training.batch_size, experiment.seed) if asked else None
 
     @cached_property
     def _module(self) -> FlatModule:
@@ -253,9 +336,9 @@ class Simulation:
         for id, node in enumerate(self.data.nodes):
             network, number = divmod(id, size)
             members.setdefault((network, node.modalities[number] if node.modalities else ""), []).append(id)
-        firsts = moved([self.data.nodes[ids[0]] for ids in members.values()], device)
+        firsts = moved([_tested_together([self.data.nodes[id] for id in ids]) for ids in members.values()], device)
         return [
-            ConsensusGroup(frozenset(ids), data.test, data.normalizer)
+            ConsensusGroup(frozenset(ids), data, [(id, self.data.nodes[id]) for id in ids])
             for ids, data in zip(members.values(), firsts, strict=True)
         ]
 
@@ -285,6 +368,8 @@ class Simulation:
                 *self.network.base.notes,
                 *network_notes(experiment, self.network),
                 *self.data.notes,
+                *MODELS.build(experiment.model).notes(self._module.module),
+                *state_notes(self._module.layout, experiment.buffers),
                 *self.room.notes(),
                 *self._canary_notes(),
             ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ from simulator.core.blame import blaming_parts
 from simulator.core.errors import RunError, wrong
 from simulator.core.observer import Observer
 from simulator.results.checkpoint import Checkpoints
+from simulator.results.console import Console
 from simulator.results.lock import locked
 from simulator.results.provenance import provenance
 from simulator.results.recorder import Recorder
@@ -29,15 +31,20 @@ from simulator.runs.run import Run, check_content, checkpoints_of, experiment_of
 
 
 @blaming_parts()
-def run(experiment: Experiment, out: str | Path = "runs", observers: Sequence[Observer] = ()) -> Run:
+def run(experiment: Experiment, out: str | Path = "runs", observers: Sequence[Observer] | None = None) -> Run:
     """Run ``experiment`` into a new directory under ``out``.
+
+    Args:
+        experiment: what to run.
+        out: the folder of run directories.
+        observers: who looks on; by default, in a notebook, a `Console` that shows how it gets on, and else nobody.
 
     Raises:
         InputError: something is wrong with the data or the place to write to; nothing was computed.
         RunError: the run could not go on; what it wrote stays readable.
     """
     check_consistent(experiment)
-    return run_simulation(Simulation.of(experiment), out, observers)
+    return run_simulation(Simulation.of(experiment), out, observers_of(observers))
 
 
 @blaming_parts()
@@ -51,6 +58,13 @@ def run_simulation(simulation: Simulation, out: str | Path = "runs", observers: 
     with simulation.started(), _new_directory(simulation, Path(out)) as directory:
         checkpoints = checkpoints_of(directory, simulation.experiment)
         return _run(simulation, directory, checkpoints, [Recorder(directory.path), *observers])
+
+
+def observers_of(given: Sequence[Observer] | None) -> Sequence[Observer]:
+    """Those that are ``given``; where nothing is said, in a notebook one that shows how the run gets on."""
+    if given is not None:
+        return given
+    return [Console()] if "ipykernel" in sys.modules else []
 
 
 @contextmanager
@@ -67,7 +81,7 @@ def _drafted(simulation: Simulation, out: Path) -> RunDirectory:
         simulation.room.check(draft.path)
         simulation.experiment.user_parts.keep(draft.path)
         atomic.write(draft.path / "experiment.yaml", simulation.experiment.to_yaml())
-        draft.write_json("topology.json", simulation.network.base.to_json())
+        draft.write_json("topology.json", simulation.network.base.named(simulation.data.sites).to_json())
         simulation.data.save_partition(draft.path / "partition.npz")
     except OSError as error:
         what = f"{draft.path} cannot be written: {error.strerror}."
@@ -79,7 +93,7 @@ def _drafted(simulation: Simulation, out: Path) -> RunDirectory:
 
 
 @blaming_parts()
-def resume(path: str | Path, round: int | None = None, observers: Sequence[Observer] = ()) -> Run:
+def resume(path: str | Path, round: int | None = None, observers: Sequence[Observer] | None = None) -> Run:
     """Continue the run at ``path``, from its last checkpoint or that of ``round``, as if it had never stopped.
 
     Going back to an earlier ``round`` gives up what came after it.
@@ -99,7 +113,9 @@ def resume(path: str | Path, round: int | None = None, observers: Sequence[Obser
         simulation = Simulation.of(experiment)
         check_content(directory, simulation)
         with simulation.started():
-            return _run(simulation, directory, checkpoints, [Recorder(directory.path), *observers], chosen)
+            return _run(
+                simulation, directory, checkpoints, [Recorder(directory.path), *observers_of(observers)], chosen
+            )
 
 
 def run_networks(

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from simulator.config.experiment import Experiment
@@ -15,8 +16,8 @@ from simulator.core.backend import Blueprint
 from simulator.core.damage import reading
 from simulator.core.errors import wrong
 from simulator.core.node import Node
-from simulator.core.report import Metric
 from simulator.results.checkpoint import Checkpoints
+from simulator.results.frames import Metrics, plot
 from simulator.results.run_directory import RunDirectory
 from simulator.runs.autotune import on_cpu
 from simulator.runs.build import Simulation
@@ -84,6 +85,16 @@ class Run:
             states = self.checkpoints.load(round).nodes
             return torch.stack([states[node]["parameters"] for node in sorted(states)])
 
+    def running(self, round: int) -> list[Tensor | None]:
+        """The running statistics (float [running]) of each node's model in `models`; None where there are none.
+
+        Raises:
+            InputError: the checkpoint is damaged.
+        """
+        with self.checkpoints.refusing(round):
+            states = self.checkpoints.load(round).nodes
+            return [states[node].get("buffers") for node in sorted(states)]
+
     @cached_property
     def nodes(self) -> list[Node]:
         """All nodes, as they were at the last checkpoint: when the run ended, unless it failed.
@@ -99,9 +110,17 @@ class Run:
                 node.load_state_dict(states[node.id])
         return nodes
 
-    def metrics(self) -> list[Metric]:
-        """All metrics, in the order written."""
-        return self.directory.metrics()
+    def metrics(self) -> Metrics:
+        """All metrics, in the order written; ``metrics().to_dataframe()`` makes a pandas table of them."""
+        return Metrics(self.directory.metrics())
+
+    def plot(self, name: str | None = None) -> Figure:
+        """A metric over rounds, by default the score of the task.
+
+        Raises:
+            InputError: the run has no such metric.
+        """
+        return plot(self.directory, name)
 
 
 def experiment_of(directory: RunDirectory) -> Experiment:

@@ -16,11 +16,11 @@ from torch import Tensor
 from simulator.core.registry import PartSettings
 from simulator.mixers.gossip import Gossip
 from simulator.models.small import MLP
-from simulator.testing.network import SteppedNetwork, random_data, seeded, sgd
+from simulator.testing.network import SteppedNetwork, of_images, random_data, seeded, sgd
 from topologies import Topology
 
 ROUNDS = 6
-MODEL = seeded(lambda: MLP(MLP.Config(hidden=(7,))).build((8, 8, 1), 3))
+MODEL = seeded(lambda: MLP(MLP.Config(hidden=(7,))).build(*of_images((8, 8, 1), 3)))
 DATA = [random_data(public=16, seed=node) for node in range(4)]
 
 Build = Callable[[], SteppedNetwork]

@@ -61,8 +61,8 @@ def loss_rows_depend_on_their_own_sample_only(build: laws.Build) -> None:
     if type(method).per_sample_loss is Method.per_sample_loss or not rows_are_independent(method):
         return
     rows = torch.arange(5)
-    images = node.data.normalizer(node.data.train.images_at(rows), torch.float64)
-    batch = Batch(images, node.data.train.labels_at(rows), rows)
+    images = node.data.preparation(node.data.train.inputs_at(rows), torch.float64)
+    batch = Batch(images, node.data.train.targets_at(rows), rows)
     logits = torch.from_numpy(generator(0, "logits").normal(size=(5, node.data.classes))).requires_grad_()
 
     def losses(values: Tensor) -> Tensor:

@@ -8,14 +8,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from simulator.core.flat_module import check_trainable_by_gossip
+from simulator.core.buffers.discovery import findings, set_training_modes
+from simulator.core.channel import Channel
+from simulator.core.flat_module import FlatModule
 from simulator.core.model_registry import MODELS
 from simulator.core.multi_exit import MultiExit
 from simulator.core.registry import PartSettings
-from simulator.core.samples import Channel
 from simulator.testing import laws
 from simulator.testing.given import class_and_settings
-from simulator.testing.network import seeded
+from simulator.testing.network import of_images, seeded
 
 
 def check_model(
@@ -37,17 +38,21 @@ def check_model(
 
     Raises:
         AssertionError: a law is broken; the text says which.
-        InputError: there is no such model, or its network cannot be averaged with others.
+        InputError: there is no such model, or its network keeps state in a way that cannot be followed from node to
+            node (see `simulator.core.buffers.discovery`).
     """
     part, config = class_and_settings(MODELS, model, config)
     laws.keeps_only_its_config(part, config)
     laws.settings_can_be_written_out(config)
-    build = seeded(lambda: part(config).build(shape, classes, channels))
+    build = seeded(lambda: part(config).build(*of_images(shape, classes, channels)))
     begins_as_the_seed_says(build)
     network = build()
-    check_trainable_by_gossip(network)
     height, width, depth = shape
-    predicts_each_sample(network, torch.rand(4, depth, height, width), classes)
+    images = torch.rand(4, depth, height, width)
+    set_training_modes(network, None)
+    findings(network, images)
+    predicts_each_sample(network, images, classes)
+    is_whole_when_bound(build(), images)
 
 
 def begins_as_the_seed_says(build: Any) -> None:
@@ -65,5 +70,15 @@ def predicts_each_sample(network: nn.Module, images: torch.Tensor, classes: int)
     assert outputs.shape == (len(images), classes), f"outputs are {list(outputs.shape)}, not {[len(images), classes]}"
     assert outputs.isfinite().all(), "outputs are not finite"
     outputs.square().sum().backward()
-    idle = [name for name, parameter in network.named_parameters() if parameter.grad is None]
+    trained = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
+    idle = [name for name, parameter in trained.items() if parameter.grad is None]
     assert isinstance(network, MultiExit) or not idle, f"outputs do not depend on {', '.join(idle)}"
+
+
+def is_whole_when_bound(network: nn.Module, images: torch.Tensor) -> None:
+    """As a module that serves many nodes, it computes what it computed before, with tied weights still one tensor."""
+    network.eval()
+    with torch.no_grad():
+        before = network(images)
+        after = FlatModule(network).module(images)
+    assert torch.allclose(before, after, atol=1e-5), "outputs change once parameters are views of one vector"

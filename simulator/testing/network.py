@@ -10,14 +10,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from simulator.core.channel import Channel
 from simulator.core.flat_module import FlatModule
 from simulator.core.message import Message
 from simulator.core.method import Method
 from simulator.core.node import Node, Place, SharedSettings
 from simulator.core.node_program import NodeProgram
-from simulator.core.samples import NodeData, Normalizer, Samples, VerifiedData
+from simulator.core.normalizer import Normalizer
+from simulator.core.samples import NodeData, Samples, VerifiedData
+from simulator.core.specification import InputSpec, OutputSpec
 from simulator.core.training import TrainingSettings
 from simulator.mixers.gossip import Gossip
+from simulator.tasks.classification import Classification
 from simulator.training.sequential import Sequential
 from topologies import Network as LinksOverTime
 from topologies import Topology
@@ -167,7 +171,7 @@ def random_data(
 
     The validation samples are the verified ones too, 6 to fit by and 6 to select by.
     """
-    rng = np.random.default_rng(seed)
+    rng, (inputs, outputs) = np.random.default_rng(seed), of_images(shape, classes)
     images = torch.from_numpy(rng.integers(0, 256, (samples + 26, *shape), dtype=np.uint8))
     labels = torch.from_numpy(rng.integers(0, classes, samples + 26))
     cuts = torch.split(torch.arange(samples + 26), [samples, 12, 4, 10])
@@ -179,9 +183,20 @@ def random_data(
         held_out=held_out,
         test=test,
         public=Samples(torch.from_numpy(common), None, torch.arange(public)) if public else None,
-        normalizer=Normalizer(torch.full((shape[2],), 0.5), torch.full((shape[2],), 0.25)),
-        classes=classes,
+        preparation=Normalizer(torch.full((shape[2],), 0.5), torch.full((shape[2],), 0.25)),
+        inputs=inputs,
+        outputs=outputs,
         verified=VerifiedData(validation.subset(torch.arange(6)), validation.subset(torch.arange(6, 12))),
+    )
+
+
+def of_images(
+    shape: tuple[int, int, int], classes: int, channels: Sequence[Channel] = ()
+) -> tuple[InputSpec, OutputSpec]:
+    """What a network is given of images of ``shape`` (height, width, channels), and has to put out for ``classes``."""
+    task = Classification(Classification.Config())
+    return InputSpec("images", shape, channels=tuple(channels)), OutputSpec(
+        task, classes, tuple(map(str, range(classes)))
     )
 
 

@@ -100,7 +100,7 @@ def bound(trainer: Trainer, nodes: Sequence[Node], rate: float, precision: str) 
     node, module = nodes[0], trainer.module
     batch = node.training_set.next_batch(node.training.batch_size, node.rng, node.rng("augmentation"))
     with FlopCounterMode(display=False) as counter, module.autocast():
-        module.module(batch.images).sum().backward()
+        module.module(batch.inputs).sum().backward()
     share = rate * counter.get_total_flops() / matrix_rate(precision)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         wall = seconds(trainer, nodes, "cuda")

@@ -274,6 +274,7 @@ def cases(path):
         yield from ((number, file, kind, command) for command in COMMANDS)
 
 
+@pytest.mark.slow
 def test_of_a_damaged_file_commands_go_on_or_say_its_name(whole, tmp_path):
     few = random.Random(17).sample(list(cases(whole[0])), 12)
     assert judge(examples(whole, tmp_path, few))["refused"]

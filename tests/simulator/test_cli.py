@@ -79,7 +79,7 @@ def test_every_mistake_is_printed_and_nothing_is_run(rumormill, experiment, tmp_
         ("data.dataset={name: npz, path: missing.npz}", "missing.npz"),
         ("data.dataset={name: image_folder, path: missing}", "missing"),
         ("data.dataset={name: cifar10, download: false}", "cifar"),
-        ("model={name: resnet20, norm: batch}", "allow_batch_norm"),
+        ("model={name: resnet20, norm: batch}", "Set buffers: local"),
         ("data.public.0.samples=1000000", "data.public"),
         ("topology={graph: torus, nodes: 4, rows: 3}", "rows"),
     ],
@@ -253,6 +253,7 @@ def test_doctor_fails_when_a_part_is_broken(rumormill, declare):
     assert "No module named 'gone_from_here'" in " ".join(err.split())
 
 
+@pytest.mark.slow
 def test_ctrl_c_checkpoints_exits_130_and_resume_finishes(rumormill, experiment, tmp_path):
     command = [sys.executable, "-m", "simulator", "run", str(experiment), "rounds=100000", "evaluate.every=50000"]
     process = subprocess.Popen(

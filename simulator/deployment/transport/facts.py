@@ -24,7 +24,7 @@ class Facts(BaseModel):
     Attributes:
         artifacts: name, round and node of each, in the order of the tensors.
         recordings: round and node of each, likewise.
-        evaluation: accuracy, loss, training loss, and by methods; of the node's own model as "", and of its variants.
+        evaluation: scores, training loss, and by methods; of the node's own model as "", and of its variants.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -34,5 +34,5 @@ class Facts(BaseModel):
     metrics: list[tuple[Count, Count, Named, float]]
     artifacts: list[tuple[ArtifactName, Count, Count]]
     recordings: list[tuple[Count, Count]]
-    evaluation: dict[str, tuple[float, float, float | None, Values]]
+    evaluation: dict[str, tuple[Values, float | None, Values]]
     stop: str | None

@@ -31,6 +31,7 @@ def encode(reply: Reply) -> bytes:
     """``reply`` as safetensors."""
     tensors: dict[str, Tensor] = {f"state/{name}": tensor for name, tensor in (reply.state or {}).items()}
     tensors |= {f"evaluation/{name}": each.parameters for name, each in _models(reply).items()}
+    tensors |= {f"running/{name}": each.buffers for name, each in _models(reply).items() if each.buffers is not None}
     for k, recording in enumerate(reply.recordings):
         tensors |= {f"recordings/{k}/{name}": tensor for name, tensor in recording.tensors.items()}
     for k, (_, artifact) in enumerate(reply.artifacts):
@@ -57,8 +58,14 @@ def _decoded(tensors: dict[str, Tensor]) -> Reply:
         raise ValueError("facts that are not bytes")
     facts = Facts.model_validate_json(packed.numpy().tobytes())
     models = {
-        name: Evaluation(accuracy, loss, training_loss, tensors.pop(f"evaluation/{name}"), by_methods)
-        for name, (accuracy, loss, training_loss, by_methods) in facts.evaluation.items()
+        name: Evaluation(
+            scores,
+            training_loss,
+            tensors.pop(f"evaluation/{name}"),
+            by_methods,
+            buffers=tensors.pop(f"running/{name}", None),
+        )
+        for name, (scores, training_loss, by_methods) in facts.evaluation.items()
     }
     node = models.pop(NODE, None)
     if models and node is None:
@@ -106,7 +113,7 @@ def _facts(reply: Reply) -> dict[str, Any]:
         "artifacts": [(name, artifact.round, artifact.node) for name, artifact in reply.artifacts],
         "recordings": [(recording.round, recording.node) for recording in reply.recordings],
         "evaluation": {
-            name: (each.accuracy, each.loss, each.training_loss, dict(each.by_methods))
+            name: (dict(each.scores), each.training_loss, dict(each.by_methods))
             for name, each in _models(reply).items()
         },
         "stop": reply.stop,

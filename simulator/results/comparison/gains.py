@@ -7,15 +7,13 @@ from collections.abc import Sequence
 
 from simulator.core.errors import did_you_mean, wrong
 from simulator.results.comparison.estimate import MeanAndSpread
-from simulator.results.comparison.groups import Group, last, seed
+from simulator.results.comparison.groups import Group, common_headline, last, seed
 from simulator.results.formatting import MISSING
 from simulator.results.run_directory import RunDirectory
 
-MEAN, WORST = "test/accuracy/mean", "test/accuracy/worst"
-
 
 class Gains:
-    """Differences of accuracy to the arm ``against`` of the same seed and point of the grid.
+    """Differences of the headline score to the arm ``against`` of the same seed and point of the grid.
 
     Raises:
         InputError: no finished run is of that arm.
@@ -32,15 +30,18 @@ class Gains:
 
     def columns(self, groups: Sequence[Group]) -> dict[str, list[str]]:
         """Mean and spread over seeds, in points, of the mean node and of the worst; nothing for the arm itself."""
+        headline = common_headline(groups)
+        unit = ", points" if headline.scale == 100 else f", {headline.words}"
         return {
-            f"more than {self._against}, points": [self._gain(group, MEAN) for group in groups],
-            "more at the worst node, points": [self._gain(group, WORST) for group in groups],
+            f"more than {self._against}{unit}": [self._gain(group, headline.mean, headline.scale) for group in groups],
+            f"more at the worst node{unit}": [self._gain(group, headline.worst, headline.scale) for group in groups],
         }
 
-    def _gain(self, group: Group, name: str) -> str:
+    def _gain(self, group: Group, name: str, scale: int) -> str:
         pairs = [(run, self._baseline.get(_point(run))) for run in group.finished if _arm(run) != self._against]
-        gains = [100 * (last(run, name)[0] - last(other, name)[0]) for run, other in pairs if other]
-        return MeanAndSpread.of(gains).text(decimals=1) if gains else MISSING
+        ends = [(last(run, name), last(other, name)) for run, other in pairs if other]
+        gains = [scale * (own[0] - others[0]) for own, others in ends if own and others]
+        return MeanAndSpread.of(gains).text(decimals=1 if scale == 100 else 3) if gains else MISSING
 
 
 def _arm(run: RunDirectory) -> str:

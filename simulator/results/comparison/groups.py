@@ -13,6 +13,7 @@ import numpy as np
 from simulator.core.damage import reading
 from simulator.core.errors import InputError, Problem, wrong
 from simulator.results.comparison.labels import labels
+from simulator.results.headline import Headline
 from simulator.results.run_directory import RunDirectory, runs_in
 
 # What an experiment is called, and where and how it is run, does not count.
@@ -146,3 +147,17 @@ def _sweep_label(runs: Sequence[RunDirectory]) -> Mapping[str, Any]:
 def _group(label: str, setting: Mapping[str, Any], runs: Sequence[RunDirectory]) -> Group:
     finished = tuple(run for run in runs if status(run) == "finished")
     return Group(label, setting, finished, tuple(run for run in runs if run not in finished))
+
+
+def common_headline(groups: Sequence[Group]) -> Headline:
+    """The score that runs are compared by first: that of their tasks.
+
+    Raises:
+        InputError: they are of different tasks.
+    """
+    found = {run.headline: run for group in groups for run in group.finished}
+    if len(found) > 1:
+        names = " and ".join(sorted(headline.words for headline in found))
+        advice = "Compare runs of one task at a time."
+        raise wrong("", f"these runs have no score in common: some are measured by {names}.", advice)
+    return next(iter(found), Headline())

@@ -8,13 +8,12 @@ from math import nan
 
 from simulator.core.errors import InputError, wrong
 from simulator.results.comparison.estimate import MeanAndSpread
-from simulator.results.comparison.gains import MEAN, WORST, Gains
-from simulator.results.comparison.groups import Group, grouped, last, readable, seed, status
+from simulator.results.comparison.gains import Gains
+from simulator.results.comparison.groups import Group, common_headline, grouped, last, readable, seed, status
 from simulator.results.formatting import MEGABYTE, MISSING, significant
 from simulator.results.run_directory import RunDirectory
 
 SECONDS = "clock/seconds"
-ACCURACIES = {"accuracy, %": MEAN, "worst node, %": WORST, "consensus model, %": "consensus/test/accuracy"}
 MAJORITY = "test/majority"  # what always answering one class would have
 
 
@@ -69,9 +68,17 @@ def estimate(group: Group, name: str) -> MeanAndSpread:
 
 def _results(groups: Sequence[Group]) -> dict[str, list[str]]:
     """What is shown of every comparison, by the column's name."""
-    found = {name: [_percent(estimate(group, metric)) for group in groups] for name, metric in ACCURACIES.items()}
+    headline = common_headline(groups)
+    found = {
+        f"{name}{headline.unit}": [_scaled(estimate(group, metric), headline.scale) for group in groups]
+        for name, metric in (
+            (headline.words, headline.mean),
+            ("worst node", headline.worst),
+            ("consensus model", headline.consensus),
+        )
+    }
     if any(_finals(group, MAJORITY) for group in groups):
-        found["majority class, %"] = [_percent(estimate(group, MAJORITY)) for group in groups]
+        found["majority class, %"] = [_scaled(estimate(group, MAJORITY), 100) for group in groups]
     found["consensus distance"] = [estimate(group, "consensus/distance").text() for group in groups]
     found["sent by a node, MB"] = [significant(_megabytes(group), 3) for group in groups]
     if any(_finals(group, SECONDS) for group in groups):
@@ -88,9 +95,10 @@ def _further(groups: Sequence[Group], metrics: Sequence[str]) -> dict[str, list[
     return found
 
 
-def _percent(share: MeanAndSpread) -> str:
-    mean, spread = share
-    return MeanAndSpread(100 * mean, None if spread is None else 100 * spread).text(decimals=1)
+def _scaled(score: MeanAndSpread, scale: int) -> str:
+    mean, spread = score
+    scaled = MeanAndSpread(scale * mean, None if spread is None else scale * spread)
+    return scaled.text(decimals=1) if scale == 100 else scaled.text(decimals=3)
 
 
 def _megabytes(group: Group) -> float:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from simulator.core.report import REFUSED, HeatMap, LineChart, Section, Table
 from simulator.results.formatting import describe, duration, significant
+from simulator.results.headline import Headline
 from simulator.results.report.charts import chart_picture, heat_map
 from simulator.results.report.curves import curves
 from simulator.results.report.figures import Picture
@@ -59,12 +60,13 @@ def setting(run: RunDirectory) -> Chapter:
     return Chapter("Setting", tables=[_facts(main)], details=[Details("The whole experiment as YAML", everything)])
 
 
-def network(run: RunDirectory, accuracies: Sequence[float]) -> Chapter:
-    """The graph, its nodes coloured by their accuracy, and how fast it mixes."""
-    topology = run.topology
-    known = all(map(isfinite, accuracies))
-    caption = "Nodes by final test accuracy" if known else "The network"
-    svg = draw(topology, values=[100 * share for share in accuracies] if known else None, label="test accuracy, %")
+def network(run: RunDirectory, scores: Sequence[float]) -> Chapter:
+    """The graph, its nodes coloured by their headline score, and how fast it mixes."""
+    topology, headline = run.topology, run.headline
+    known = all(map(isfinite, scores))
+    caption = f"Nodes by final test {headline.words}" if known else "The network"
+    values = [headline.scale * score for score in scores] if known else None
+    svg = draw(topology, values=values, label=f"test {headline.label}")
     facts = {
         "graph": topology.graph_name,
         "mixing matrix": topology.weights_name,
@@ -139,17 +141,23 @@ def training(run: RunDirectory) -> Chapter:
 
 
 def data(run: RunDirectory) -> Chapter:
-    """How many samples of each class each node trains on."""
+    """How many samples each node trains on, of each class where there are classes."""
     partition, nodes = run.partition(), run.topology.num_nodes
+    if "train_label" not in partition:
+        sizes = np.bincount(partition["train_node"], minlength=nodes)
+        return Chapter("Data", (f"{sizes.sum():,} training samples; {_sizes(sizes)}.",))
     names = [str(name) for name in partition["class_names"]]
     flat = partition["train_label"] * nodes + partition["train_node"]
     counts = np.bincount(flat, minlength=len(names) * nodes).reshape(len(names), nodes)
     columns = list(map(str, range(nodes)))
     chart = HeatMap("Training samples by class and node", "node", "class", counts, names, columns, "samples")
-    sizes = counts.sum(axis=0)
-    each = f"a node has {sizes.mean():,.0f} on average, {sizes.min():,} to {sizes.max():,}"
-    texts = (f"{counts.sum():,} training samples; {each}.", *_corruption(partition))
+    texts = (f"{counts.sum():,} training samples; {_sizes(counts.sum(axis=0))}.", *_corruption(partition))
     return Chapter("Data", texts, [heat_map("classes", chart)])
+
+
+def _sizes(sizes: NDArray[np.int64]) -> str:
+    """How many samples nodes have."""
+    return f"a node has {sizes.mean():,.0f} on average, {sizes.min():,} to {sizes.max():,}"
 
 
 def _corruption(partition: Mapping[str, NDArray[Any]]) -> Iterator[str]:
@@ -176,16 +184,30 @@ def traffic(ledger: TrafficCount, carried: Mapping[str, int]) -> Chapter:
     return Chapter("Messages", (text, *others), tables=[ledger.part_table()], details=[edges])
 
 
-def nodes(run: RunDirectory, accuracies: Sequence[float], ledger: TrafficCount) -> Chapter:
+def nodes(run: RunDirectory, scores: Sequence[float], ledger: TrafficCount) -> Chapter:
     """One row for each node."""
-    topology, sent = run.topology, ledger.by_sender()
+    topology, headline, sent = run.topology, run.headline, ledger.by_sender()
     samples = np.bincount(run.partition()["train_node"], minlength=topology.num_nodes)
-    losses = final(run, "test/loss")
-    rows = [
-        (_named(node, label), int(samples[node]), 100 * accuracies[node], losses[node], sent[node])
+    others = {name: final(run, f"test/{name}") for name in _other_scores(run)}
+    rows: list[tuple[str | int | float, ...]] = [
+        (
+            _named(node, label),
+            int(samples[node]),
+            headline.scale * scores[node],
+            *(values[node] for values in others.values()),
+            sent[node],
+        )
         for node, label in enumerate(topology.labels)
     ]
-    return Chapter("Nodes", tables=[Table(("node", "samples", "test accuracy, %", "test loss", "bytes sent"), rows)])
+    further = (f"test {Headline(name).words}" for name in others)
+    return Chapter("Nodes", tables=[Table(("node", "samples", f"test {headline.label}", *further, "bytes sent"), rows)])
+
+
+def _other_scores(run: RunDirectory) -> Sequence[str]:
+    """What nodes are tested by beside the headline, the loss last."""
+    measured = (metric.name.split("/") for metric in run.metrics() if metric.node is not None)
+    names = dict.fromkeys(parts[1] for parts in measured if len(parts) == 2 and parts[0] == "test")
+    return [*(name for name in names if name not in (run.headline.name, "loss")), "loss"]
 
 
 def contributed(number: int, section: Section) -> Chapter:

@@ -11,30 +11,31 @@ from numpy.typing import NDArray
 
 from simulator.core.report import LineChart
 from simulator.results.formatting import MEGABYTE
+from simulator.results.headline import Headline
 from simulator.results.report.charts import Band, lines
 from simulator.results.report.figures import Picture
 from simulator.results.run_directory import RunDirectory
 
 
 def curves(run: RunDirectory) -> Iterator[Picture]:
-    """Accuracy, consensus distance, training loss and bytes sent; what was never measured is left out."""
-    yield from _accuracy(run)
+    """The headline score, consensus distance, training loss and bytes sent; what was never measured is left out."""
+    yield from _score(run, run.headline)
     yield from _consensus_distance(run)
     yield from _training_loss(run)
     yield from _bytes_sent(run)
 
 
-def _accuracy(run: RunDirectory) -> Iterator[Picture]:
-    rounds, mean = run.network_series("test/accuracy/mean")
-    worst, best = (run.network_series(f"test/accuracy/{which}")[1] for which in ("worst", "best"))
+def _score(run: RunDirectory, headline: Headline) -> Iterator[Picture]:
+    rounds, mean = run.network_series(headline.mean)
+    worst, best = (run.network_series(name)[1] for name in (headline.worst, headline.best))
     if len(rounds):
-        at, consensus = run.network_series("consensus/test/accuracy")
-        series = {"nodes' mean": (rounds, 100 * mean), "consensus model": (at, 100 * consensus)}
+        (at, consensus), scale = run.network_series(headline.consensus), headline.scale
+        series = {"nodes' mean": (rounds, scale * mean), "consensus model": (at, scale * consensus)}
         constant = run.network_series("test/majority")
         if len(constant[0]):  # runs of earlier versions have none
             series["majority class"] = (constant[0], 100 * constant[1])
-        band = Band("worst to best node", rounds, 100 * worst, 100 * best)
-        yield lines("accuracy", _over_rounds("Test accuracy", "accuracy, %", series), band)
+        band = Band("worst to best node", rounds, scale * worst, scale * best)
+        yield lines(headline.name, _over_rounds(f"Test {headline.words}", headline.label, series), band)
 
 
 def _consensus_distance(run: RunDirectory) -> Iterator[Picture]:

@@ -37,7 +37,7 @@ def write_report(run: RunDirectory, sections: Sequence[Section]) -> Path:
     verdict = [*summary.sentences(), *(section.verdict for section in sections if section.verdict)]
     content = [*_chapters(run, sections, ledger, summary, provenance), chapters.origin(provenance)]
     _save_figures(run.path / "figures", content)
-    page = _template().render(
+    page = template("template.html").render(
         experiment=run.experiment,
         status=summary.status,
         started=provenance.get("started"),
@@ -57,16 +57,16 @@ def _chapters(
     summary: Summary,
     provenance: Mapping[str, Any],
 ) -> list[Chapter]:
-    accuracies = chapters.final(run, "test/accuracy")
+    scores = chapters.final(run, run.headline.of_node)
     return [
         chapters.setting(run),
-        chapters.network(run, accuracies),
+        chapters.network(run, scores),
         *chapters.failures(run, ledger),
         *chapters.refusals(run),
         chapters.training(run),
         chapters.data(run),
         chapters.traffic(ledger, provenance.get("carried", {})),
-        chapters.nodes(run, accuracies, ledger),
+        chapters.nodes(run, scores, ledger),
         *(chapters.contributed(number, section) for number, section in enumerate(sections, 1)),
         chapters.timing(run, summary.node_steps_a_second),
     ]
@@ -79,10 +79,11 @@ def _save_figures(folder: Path, content: Sequence[Chapter]) -> None:
             atomic.write(folder / f"{picture.name}.svg", picture.svg)
 
 
-def _template() -> Template:
+def template(name: str) -> Template:
+    """One of the templates beside this file."""
     loader = PackageLoader("simulator.results.report", "")
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["cells"] = cells
-    return environment.get_template("template.html")
+    return environment.get_template(name)

@@ -8,6 +8,7 @@ from math import isfinite, nan
 from typing import Any
 
 from simulator.results.formatting import megabytes, percent, significant
+from simulator.results.headline import Headline
 from simulator.results.report.ledger import TrafficCount
 from simulator.results.run_directory import RunDirectory
 
@@ -19,6 +20,7 @@ class Summary:
     Attributes:
         rounds: rounds it was to have.
         round: finished rounds at the last evaluation.
+        headline: the score of the task.
         measured: the network's metrics at the last evaluation; what was not measured is NaN.
         ended_early: why it has fewer rounds, if a node asked for that; or else empty.
         bytes_sent: algorithmic bytes of all messages.
@@ -30,6 +32,7 @@ class Summary:
     nodes: int
     rounds: int
     round: int
+    headline: Headline
     measured: Mapping[str, float]
     ended_early: str
     bytes_sent: int
@@ -48,6 +51,7 @@ class Summary:
             nodes=nodes,
             rounds=run.experiment["rounds"],
             round=last,
+            headline=run.headline,
             measured={metric.name: metric.value for metric in network if metric.round == last},
             ended_early=provenance.get("ended_early", ""),
             bytes_sent=ledger.total,
@@ -65,19 +69,20 @@ class Summary:
             yield f"This run is not complete ({self.status}): last measured after {self.round} of {self.rounds} rounds."
         if self.ended_early:
             yield f"This run ended early, after {self.round} of {self.rounds} rounds: {self.ended_early}"
-        mean, worst, best, consensus = (self.value(name) for name in ACCURACIES)
+        mean, worst, best, consensus = self._scores()
+        text, words = self.headline.text, self.headline.words
         if isfinite(mean):
             yield (
-                f"After {self.round} rounds the {self.nodes} nodes have a test accuracy of {percent(mean)} on average "
-                f"[worst {percent(worst)}, best {percent(best)}]."
+                f"After {self.round} rounds the {self.nodes} nodes have a test {words} of {text(mean)} on average "
+                f"[worst {text(worst)}, best {text(best)}]."
                 if self.nodes > 1
-                else f"After {self.round} rounds the only node has a test accuracy of {percent(mean)}."
+                else f"After {self.round} rounds the only node has a test {words} of {text(mean)}."
             )
         if isfinite(majority := self.value(MAJORITY)):
             yield f"Always answering the most common class would have an accuracy of {percent(majority)}."
         if isfinite(consensus) and self.nodes > 1:
-            gap = _gap(consensus - mean)
-            yield f"The consensus model, the average of all nodes, has {percent(consensus)}: {gap} the nodes' mean."
+            gap = _gap(self.headline, consensus - mean)
+            yield f"The consensus model, the average of all nodes, has {text(consensus)}: {gap} the nodes' mean."
         yield (
             f"The nodes sent {megabytes(self.bytes_sent)} in total, {megabytes(self.bytes_a_round)} per node and round."
             if self.bytes_sent
@@ -86,24 +91,28 @@ class Summary:
 
     def tiles(self) -> Iterator[tuple[str, str]]:
         """Key figures, by what they are."""
-        mean, worst, best, consensus = (self.value(name) for name in ACCURACIES)
-        yield "mean accuracy", percent(mean)
-        yield "worst node", percent(worst)
-        yield "best node", percent(best)
-        yield "consensus model", percent(consensus)
-        yield "majority class", percent(self.value(MAJORITY))
+        mean, worst, best, consensus = map(self.headline.text, self._scores())
+        yield f"mean {self.headline.words}", mean
+        yield "worst node", worst
+        yield "best node", best
+        yield "consensus model", consensus
+        if isfinite(self.value(MAJORITY)) or self.headline == Headline():
+            yield "majority class", percent(self.value(MAJORITY))
         yield "consensus distance", significant(self.value("consensus/distance"), 3)
         yield "sent in total", megabytes(self.bytes_sent)
         yield "node-steps / s", significant(self.node_steps_a_second, 3)
 
+    def _scores(self) -> Iterator[float]:
+        """The headline's mean, worst and best over nodes, and the consensus model's."""
+        names = (self.headline.mean, self.headline.worst, self.headline.best, self.headline.consensus)
+        return map(self.value, names)
 
-ACCURACIES = ("test/accuracy/mean", "test/accuracy/worst", "test/accuracy/best", "consensus/test/accuracy")
 
 MAJORITY = "test/majority"
 
 
-def _gap(difference: float) -> str:
-    points = abs(100 * difference)
-    if round(points, 1) == 0:
-        return "equal to"
-    return f"{points:.1f} percentage points {'above' if difference > 0 else 'below'}"
+def _gap(headline: Headline, difference: float) -> str:
+    points, side = abs(headline.scale * difference), "above" if difference > 0 else "below"
+    if headline.scale == 1:
+        return f"{significant(points, 3)} {side}" if points else "equal to"
+    return f"{points:.1f} percentage points {side}" if round(points, 1) else "equal to"

@@ -13,6 +13,7 @@ from simulator.core.flat_module import FlatModule
 from simulator.core.node import Node, Place, SharedSettings
 from simulator.mixers.gossip import Gossip
 from simulator.models.small import MLP
+from simulator.testing.network import of_images
 from topologies import Topology
 
 
@@ -23,7 +24,7 @@ def start(workers=1, nodes=3, touch=lambda members: None):
     def build():
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            return FlatModule(MLP(MLP.Config(hidden=(5,))).build((8, 8, 1), 3), "fp64")
+            return FlatModule(MLP(MLP.Config(hidden=(5,))).build(*of_images((8, 8, 1), 3)), "fp64")
 
     rows, schedule = build().initial.repeat(nodes, 1), SharedSettings(0, nodes, 10, training)
     backend = Local(Local.Config(workers=workers))
@@ -79,7 +80,7 @@ def test_an_evaluation_comes_before_the_next_rounds_training(backend):
     before = backend.superstep(Order(evaluate=True))()[0].evaluation
     together = backend.superstep(Order(evaluate=True, begin=True, train=True, send=1))()[0]
 
-    assert together.evaluation.loss == before.loss
+    assert together.evaluation.scores == before.scores
     assert together.sent
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from reference.experiments import METHODS, results, small
+from reference.made_up import divided_as, in_place_of, needs
 
 from simulator import load_experiment, run
 from simulator.backends.local import Local
@@ -61,6 +62,12 @@ CASES = {
         "methods": [{"name": "quasi_global_momentum"}, {"name": "neighbourhood_gradient_clustering", "alpha": 0.5}],
         "record": {"every": 2},
     },
+    "running statistics": {
+        "model": {"name": "reference.stateful:BatchNet", "dropout": 0.5},
+        "buffers": {"policy": "mixed", "recompute": 2},
+        "topology": {"graph": "ring", "nodes": 5, "failures": FAILURES},
+        "record": {"every": 2},
+    },
     "input quantizers": {"methods": [{"name": "trend", "bits": [None, 1, 1, "halftone"], "share": "same_bits"}]},
     "eight bits": {"methods": [{"name": "trend", "bits": [8]}]},
     "asynchronous": {"mode": "asynchronous", "clock": CLOCK, "topology": {"graph": "ring", "nodes": 5}},
@@ -101,6 +108,7 @@ def states(backend):
     ("case", "workers"),
     [
         ("exchanges before training", 3),
+        ("running statistics", 2),
         pytest.param("methods, failures, matchings", 3, marks=pytest.mark.slow),
         pytest.param("asynchronous", 2, marks=pytest.mark.slow),
         pytest.param("choco", 2, marks=pytest.mark.slow),
@@ -130,7 +138,11 @@ SHAPES = {"digits": (8, 8), "fashion_mnist": (28, 28), "cifar10": (32, 32, 3)}
 def made_up(name, folder):
     """The recipe, four rounds of it, with random images in place of those that have to be downloaded."""
     content = load_experiment(name).to_dict()
+    needs(content)
     content |= {"rounds": 4, "evaluate": {"every": 2}, "checkpoint": {}}
+    if dataset := in_place_of(content, folder):
+        content["data"] |= {"dataset": dataset, "partition": divided_as(content)}
+        return load_experiment(content | {"backend": "local"})
     rng, shape = np.random.default_rng(0), SHAPES[content["data"]["dataset"]["name"]]
     images, labels = rng.integers(0, 256, (1200, *shape), dtype=np.uint8), np.arange(1200) % 10
     np.savez(folder / "images.npz", x_train=images, y_train=labels, x_test=images[:40], y_test=labels[:40])

@@ -17,6 +17,7 @@ QGM, IDKD = METHODS
 PUSH = {"graph": "exponential", "nodes": 4, "weights": "push", "schedule": "one_peer_exponential"}
 FAILING = {"graph": "ring", "nodes": 4, "failures": {"links": 0.3, "absences": [[1, 3, 4]]}}
 NGC, EARLY = {"name": "neighbourhood_gradient_clustering"}, {"name": "gossip", "order": "combine_then_adapt"}
+STATEFUL = {"name": "reference.stateful:BatchNet", "dropout": 0.5}
 CASES = {
     "d-psgd": {},
     "qgm": {"methods": [QGM]},
@@ -25,6 +26,7 @@ CASES = {
     "push-sum": {"topology": PUSH, "mixer": "push_sum"},
     "ngc": {"methods": [NGC], "mixer": EARLY, "topology": FAILING, "record": {"every": 3}},
     "choco": {"mixer": {"name": "choco", "compression": {"name": "top_k", "keep": 0.2}}, "record": {"every": 3}},
+    "running statistics": {"model": STATEFUL, "buffers": "mixed", "topology": FAILING, "record": {"every": 3}},
 }
 
 

@@ -18,6 +18,7 @@ from reference import experiments
 import simulator
 from simulator.core.report import BarChart, HeatMap, ImageGrid, LineChart, Section, Table
 from simulator.results.formatting import MISSING
+from simulator.results.headline import Headline
 from simulator.results.report import chapters, curves, write_report
 from simulator.results.report.charts import chart_picture
 from simulator.results.run_directory import RunDirectory
@@ -333,7 +334,7 @@ def test_no_spectral_gap_is_told_where_rounds_differ(
 def test_all_accuracies_are_drawn_in_percent(monkeypatch):
     """Those of the nodes, of the consensus model, and of always answering the most common class."""
     monkeypatch.setattr(curves, "lines", lambda name, chart, band: (chart, band))
-    run = SimpleNamespace(network_series=lambda name: (np.array([0, 2]), np.array([0.25, 0.5])))
+    run = SimpleNamespace(headline=Headline(), network_series=lambda name: (np.array([0, 2]), np.array([0.25, 0.5])))
     chart, band = next(curves.curves(run))
     assert set(chart.series) == {"nodes' mean", "consensus model", "majority class"}
     assert all(values.tolist() == [25, 50] for _, values in chart.series.values())

@@ -38,6 +38,7 @@ def test_runs_that_start_in_one_second_have_names_that_sort_by_time(tmp_path, mo
     "moment",
     ["experiment.yaml", *(pytest.param(file, marks=pytest.mark.slow) for file in ("topology.json", "partition.npz"))],
 )
+@pytest.mark.slow
 def test_a_kill_in_the_first_moments_leaves_no_run(tmp_path, moment):
     """While the first files are written: the folder can be compared, and holds no part of a run that is seen."""
     whole = run(small(rounds=1), tmp_path)

@@ -12,6 +12,7 @@ def shell(line, cwd):
     return subprocess.run(["bash", "-c", line], cwd=cwd, capture_output=True, text=True, timeout=600, check=False)
 
 
+@pytest.mark.slow
 def test_a_full_standard_output_is_an_error_in_words(tmp_path):
     done = shell(f"{COMMAND} list recipes >/dev/full", tmp_path)
     assert done.returncode == 1

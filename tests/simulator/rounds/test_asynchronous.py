@@ -73,7 +73,7 @@ def carry_out(topology, settings, path, rounds, *, targets, start, curvature=Non
     mode = Asynchronous(backend, topology, [local_steps] * n, Clock(settings, seed, n), seed)
     module, groups = (
         FlatModule(Point(start.shape[1]), "fp64"),
-        [ConsensusGroup(frozenset(range(n)), data.test, data.normalizer)],
+        [ConsensusGroup(frozenset(range(n)), data)],
     )
     backend.start(Existing(topology, lambda: FlatModule(Point(start.shape[1]), "fp64"), network.nodes))
     try:

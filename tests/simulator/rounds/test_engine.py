@@ -94,7 +94,7 @@ class TestMeasurements:
     @pytest.mark.parametrize("round", [0, 3, 6, 7])
     def test_majority_is_the_share_of_the_most_common_test_label(self, finished, round):
         test = finished.nodes[0].data.test
-        shares = np.bincount(test.labels_at(torch.arange(len(test))).numpy()) / len(test)
+        shares = np.bincount(test.targets_at(torch.arange(len(test))).numpy()) / len(test)
 
         assert network_value(finished, round, "test/majority") == shares.max()
 
@@ -110,13 +110,13 @@ class TestMeasurements:
         experiment = small(rounds=7, methods=METHODS)
         module, data = Simulation.of(experiment).blueprint.module(), finished.nodes[0].data
         rows = torch.stack([node.parameters for node in finished.nodes])
-        found = [evaluate(module, row, data.test, data.normalizer) for row in rows]
-        consensus = evaluate(module, rows.mean(0), data.test, data.normalizer)
+        found = [evaluate(module, row, data.test, data) for row in rows]
+        consensus = evaluate(module, rows.mean(0), data.test, data)
 
-        assert values(finished, 7, "test/accuracy") == [score.accuracy for score in found]
-        assert values(finished, 7, "test/loss") == pytest.approx([score.loss for score in found], rel=1e-14)
-        assert network_value(finished, 7, "consensus/test/accuracy") == consensus.accuracy
-        assert network_value(finished, 7, "consensus/test/loss") == pytest.approx(consensus.loss, rel=1e-14)
+        assert values(finished, 7, "test/accuracy") == [score["accuracy"] for score in found]
+        assert values(finished, 7, "test/loss") == pytest.approx([score["loss"] for score in found], rel=1e-14)
+        assert network_value(finished, 7, "consensus/test/accuracy") == consensus["accuracy"]
+        assert network_value(finished, 7, "consensus/test/loss") == pytest.approx(consensus["loss"], rel=1e-14)
         assert network_value(finished, 7, "consensus/distance") == pytest.approx(consensus_distance(rows), rel=1e-14)
 
     def test_before_the_first_round_all_nodes_agree(self, finished):
@@ -184,7 +184,7 @@ def test_a_ring_forgets_disagreement_at_its_spectral_gap(tmp_path):
     backend, found, data = Local(Local.Config()), Evaluations(), random_data(2, (1, 1, 1), 2)
     backend.start(Existing(topology, lambda: FlatModule(Point(), "fp64"), network.nodes))
     try:
-        alike = [ConsensusGroup(frozenset(range(8)), data.test, data.normalizer)]
+        alike = [ConsensusGroup(frozenset(range(8)), data)]
         mode = Synchronous(backend, Network(build_schedule("static", topology), Failures()))
         module = FlatModule(Point(), "fp64")
         Engine(mode, RunSchedule(40, 1, None), [found], Checkpoints(tmp_path, ""), module, alike).run()
@@ -346,7 +346,7 @@ class TestBeforeTheRun:
             ({"data.partition": "{name: quantity_skew, alpha: 1.0, min_samples: 500}"}, "data.partition"),
             ({"data.public.0.samples": "100000"}, r"data.public\[0\].samples"),
             ({"data.dataset": "{name: npz, path: /nowhere.npz}"}, "data.dataset"),
-            ({"model": "{name: resnet20, norm: batch}"}, "model.norm"),
+            ({"model": "{name: resnet20, norm: batch}"}, "buffers"),
         ],
         ids=["too few samples", "too few public images", "no such file", "batch norm"],
     )

@@ -122,9 +122,9 @@ def test_data_moves_once_and_stays_shared():
     data = [node.data for node in nodes_of(small())]
     there = moved(data, torch.device("meta"))
 
-    assert Counter(id(node.train.images) for node in there) == {id(there[0].validation.images): len(data)}
-    assert all(node.test is there[0].test and node.normalizer is there[0].normalizer for node in there)
-    assert there[0].train.images.device.type == there[0].normalizer.mean.device.type == "meta"
+    assert Counter(id(node.train.inputs) for node in there) == {id(there[0].validation.inputs): len(data)}
+    assert all(node.test is there[0].test and node.preparation is there[0].preparation for node in there)
+    assert there[0].train.inputs.device.type == there[0].preparation.mean.device.type == "meta"
     assert all(mine.train.index is theirs.train.index for mine, theirs in zip(data, there, strict=True))
     assert moved(data, torch.device("cpu")) == data
 

@@ -77,6 +77,7 @@ def edit(folder):
     (folder / "my_method.py").write_text(METHOD.replace("alpha=self", "alpha=-5 * self"))
 
 
+@pytest.mark.slow
 def test_a_run_keeps_the_files_and_goes_on_with_them_when_they_have_been_edited(folder, tmp_path):
     experiment = load_experiment(folder / "exp.yaml")
     whole = run(experiment, tmp_path / "runs")

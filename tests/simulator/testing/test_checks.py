@@ -7,7 +7,7 @@ from torch import nn
 
 from simulator.core.model import Model
 from simulator.core.model_registry import MODELS
-from simulator.data.dataset import Dataset, ImageData
+from simulator.data.dataset import ArrayData, Dataset
 from simulator.testing import check_dataset, check_model
 
 
@@ -42,8 +42,8 @@ class WithIdleLayer(Net):
 
 
 class Unseeded(Model):
-    def build(self, shape, classes, channels=()):
-        net = Net(classes, shape)
+    def build(self, inputs, outputs):
+        net = Net(outputs.width, inputs.shape)
         nn.init.constant_(net.layer.bias, float(np.random.rand()))  # noqa: NPY002
         return net
 
@@ -64,7 +64,7 @@ def test_a_broken_model_is_caught(model, complaint):
 class Noise(Dataset):
     def load(self, root):
         images = torch.randint(0, 255, (4, 2, 2, 1)).to(torch.uint8).numpy()
-        return ImageData(images, np.zeros(4, dtype=np.int64), None, None, ("one",))
+        return ArrayData(images, np.zeros(4, dtype=np.int64), None, None, ("one",))
 
 
 def test_a_data_set_that_draws_from_a_global_generator_is_caught(tmp_path):

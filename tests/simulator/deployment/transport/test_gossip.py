@@ -116,6 +116,7 @@ def test_a_silent_neighbour_costs_one_timeout_and_is_heard_again(open_node, two,
     assert "node 1 is heard again" in said
 
 
+@pytest.mark.slow
 def test_a_neighbour_that_waits_for_a_silent_one_is_not_taken_for_one(open_node, two):
     """It lives, says so, and has its message a moment after the silent one has cost it one timeout."""
     patience = Patience(start=60.0, round=2.0, tolerant=True)
@@ -131,6 +132,7 @@ def test_a_neighbour_that_waits_for_a_silent_one_is_not_taken_for_one(open_node,
     late.join()
 
 
+@pytest.mark.slow
 def test_a_suspected_neighbour_that_is_back_is_given_the_time_to_train(open_node, two, monkeypatch):
     """Else nodes that train for longer than a probe would never hear each other again."""
     monkeypatch.setattr(neighbour, "PROBE", 0.6)

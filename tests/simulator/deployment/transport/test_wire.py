@@ -12,7 +12,7 @@ from simulator.core.report import Artifact, Metric
 from simulator.deployment.transport.saved_rounds import KEPT, SavedRounds
 from simulator.deployment.transport.wire import decode, encode, joined
 
-VARIANTS = {"corrected": Evaluation(0.75, 1.0, None, torch.tensor([3.0, 4.0]), {"alpha": 0.5})}
+VARIANTS = {"corrected": Evaluation({"accuracy": 0.75, "loss": 1.0}, None, torch.tensor([3.0, 4.0]), {"alpha": 0.5})}
 FULL = Reply(
     steps=3,
     sent=[Envelope(0, 1, 7, {"parameters": 40}, 120), Envelope(0, 1, 7, {"gradient": 40}, 120, exchange=2)],
@@ -20,7 +20,12 @@ FULL = Reply(
     artifacts=[("found", Artifact(7, 0, {"words": np.array(["a", "bc"]), "mask": np.array([True, False])}))],
     recordings=[Recording(7, 0, {"start": torch.arange(3, dtype=torch.float16), "heard": torch.tensor([1, 2])})],
     evaluation=Evaluation(
-        0.5, 1.25, 2.5, torch.tensor([1.0, math.nan], dtype=torch.float64), {"epsilon": 3.5}, VARIANTS
+        {"accuracy": 0.5, "loss": 1.25},
+        2.5,
+        torch.tensor([1.0, math.nan], dtype=torch.float64),
+        {"epsilon": 3.5},
+        VARIANTS,
+        buffers=torch.tensor([0.25]),
     ),
     state={"parameters": torch.ones(2, dtype=torch.float64), "methods.0/a/b": torch.tensor(1)},
     stop="node 0: enough",

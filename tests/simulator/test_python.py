@@ -1,0 +1,107 @@
+"""Experiments put together in Python: own data and own network in a line each, results as tables and figures."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+from simulator import Experiment, Run, audit, run
+from simulator.core.errors import InputError
+
+NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "own_data_and_network.ipynb"
+SCRIPT = '''
+import torch
+from torch import nn
+
+from simulator import Experiment, run
+
+
+class Points(torch.utils.data.Dataset):
+    """Two clouds."""
+
+    def __init__(self):
+        self.y = torch.arange(240) % 2
+        self.x = torch.randn(240, 5, generator=torch.Generator().manual_seed(0)) + 2.0 * self.y[:, None]
+
+    def __len__(self):
+        return len(self.y)
+
+    def __getitem__(self, i):
+        return self.x[i], int(self.y[i])
+
+
+class Net(nn.Module):
+    def __init__(self, features, classes):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(features, 8), nn.ReLU(), nn.Linear(8, classes))
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+if __name__ == "__main__":
+    ring = {"graph": "ring", "nodes": 4}
+    done = run(Experiment(name="mine", rounds=6, topology=ring, data=Points, model=Net, training={"local_steps": 4}))
+    print(len(done.nodes[0].parameters), done.path)
+'''
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The run of a script, by its path."""
+    folder = tmp_path_factory.mktemp("script")
+    (folder / "script.py").write_text(SCRIPT)
+    command = [sys.executable, "script.py"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    size, path = done.stdout.split()
+    assert int(size) == 5 * 8 + 8 + 8 * 2 + 2
+    return Run.open(folder / path)
+
+
+def test_a_script_runs_its_own_data_and_network_and_the_run_is_read_back(finished):
+    frame = finished.metrics().to_dataframe()
+    last = frame[(frame["name"] == "test/accuracy") & (frame["round"] == 6)]
+    assert last["node"].tolist() == [0, 1, 2, 3]
+    assert last["value"].mean() > 0.9
+    assert frame[frame["name"] == "test/accuracy/mean"]["node"].isna().all()
+
+
+def test_metrics_are_plotted_by_name(finished):
+    figure = finished.plot()
+    assert isinstance(figure, Figure)
+    assert figure.axes[0].get_ylabel() == "test accuracy, %"
+    (line,) = figure.axes[0].get_lines()
+    _, values = finished.directory.series("test/accuracy")
+    assert line.get_ydata() == pytest.approx(100 * values.mean(axis=1))
+    assert finished.plot("bytes/sent").axes[0].get_lines()
+    with pytest.raises(InputError, match=r"no metric 'test/acuracy'\.\n.*test/accuracy"):
+        finished.plot("test/acuracy")
+
+
+def test_an_audit_is_asked_for_by_name_and_gives_its_results(experiment, tmp_path):
+    done = run(experiment("data.held_out=0.3"), tmp_path)
+    found = audit(done, "membership", signals=["loss"], views=["final_model"], resamples=5)
+    assert found.metrics()["final_model/loss/threshold/auc"] == pytest.approx(0.5, abs=0.3)
+    assert found.result()["settings"]["signals"] == ["loss"]
+    with pytest.raises(InputError, match="signal"):
+        audit(done, "membership", signal=["loss"])
+    with pytest.raises(InputError, match="membership"):
+        audit(done.path, "membreship")
+
+
+def test_what_is_no_part_is_told_where_it_stands():
+    with pytest.raises(InputError, match="model"):
+        Experiment(name="x", rounds=1, topology={"graph": "ring", "nodes": 3}, data={"dataset": "digits"}, model=7)
+
+
+def test_the_notebook_runs_and_shows_how_the_run_gets_on(tmp_path):
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    pytest.importorskip("ipykernel")
+    book = nbformat.read(NOTEBOOK, as_version=4)
+    nbclient.NotebookClient(book, timeout=240, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    text = str([cell.get("outputs") for cell in book.cells])
+    assert "round 6/6" in text
+    assert "final_model/loss/threshold/auc" in text
