@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbclient
+import nbformat
 import pytest
 from matplotlib.figure import Figure
 
@@ -98,8 +100,6 @@ def test_what_is_no_part_is_told_where_it_stands():
 
 
 def test_the_notebook_runs_and_shows_how_the_run_gets_on(tmp_path):
-    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
-    pytest.importorskip("ipykernel")
     book = nbformat.read(NOTEBOOK, as_version=4)
     nbclient.NotebookClient(book, timeout=240, resources={"metadata": {"path": str(tmp_path)}}).execute()
     text = str([cell.get("outputs") for cell in book.cells])
