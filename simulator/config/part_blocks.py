@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+import torch.utils.data
 from pydantic import BaseModel, ValidationError
 from torch import nn
 
@@ -61,12 +62,20 @@ def written_out(given: Any) -> dict[str, Any]:
     """What is given for a part - a name, a class, a part, its settings or a block - as a block with a name or a class.
 
     Raises:
-        InputError: it is a network that has been made already.
+        InputError: it is a network, or a data set of PyTorch's, that has been made already.
     """
     if isinstance(given, nn.Module):
         name = type(given).__name__
         what = f"is a {name} that has been made, and every run initialises a network of its own."
         raise wrong("", what, f"Give the class and its settings: {{'name': {name}, ...}}.")
+    if isinstance(given, torch.utils.data.Dataset):
+        name = type(given).__name__
+        what = f"is a {name} that has been made, and a run reads its data anew wherever it goes on."
+        advice = (
+            f"Give the class and its arguments: {{'name': {name}, 'arguments': {{...}}}}; or write the arrays by "
+            "numpy.savez(path, x_train=..., y_train=...) and name the file: {'name': 'npz', 'path': path}."
+        )
+        raise wrong("", what, advice)
     if isinstance(given, Part) and isinstance(given.config, PartSettings):
         return {**dict(given.config), "name": type(given)}
     return dict(given) if isinstance(given, PartSettings | dict) else {"name": given}

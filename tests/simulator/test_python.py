@@ -7,6 +7,7 @@ from pathlib import Path
 import nbclient
 import nbformat
 import pytest
+import torch
 from matplotlib.figure import Figure
 
 from simulator import Experiment, Run, audit, run
@@ -97,6 +98,12 @@ def test_an_audit_is_asked_for_by_name_and_gives_its_results(experiment, tmp_pat
 def test_what_is_no_part_is_told_where_it_stands():
     with pytest.raises(InputError, match="model"):
         Experiment(name="x", rounds=1, topology={"graph": "ring", "nodes": 3}, data={"dataset": "digits"}, model=7)
+
+
+def test_a_data_set_that_has_been_made_is_told_how_it_can_be_read_again():
+    made = torch.utils.data.TensorDataset(torch.zeros(9, 2), torch.arange(9) % 2)
+    with pytest.raises(InputError, match=r"data\.dataset.*: is a TensorDataset that has been made(.|\n)*numpy\.savez"):
+        Experiment(name="x", rounds=1, topology={"graph": "ring", "nodes": 3}, data=made, model="mlp")
 
 
 def test_the_notebook_runs_and_shows_how_the_run_gets_on(tmp_path):
