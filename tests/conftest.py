@@ -11,7 +11,7 @@ from reference.golden import Golden
 from simulator.part_kinds import REGISTRIES
 
 # The same examples at every run, however slow the machine is.
-hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=50)
 hypothesis.settings.load_profile("repeatable")
 
 

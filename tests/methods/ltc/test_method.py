@@ -285,7 +285,7 @@ def test_private_gradients_do_not_cover_it():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.exhaustive) for seed in (1, 2))])
 def test_wrong_labels_get_low_scores(seed, tmp_path):
     done = run(
         load_experiment("ring-ltc-digits", [f"seed={seed}", "methods.0.use=report", "methods.0.after=null"]), tmp_path

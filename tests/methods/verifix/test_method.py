@@ -190,7 +190,9 @@ def with_noise(data, rate, seed):
     return replace(data, train=Samples(data.train.inputs, labels, data.train.index))
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=[pytest.mark.slow, pytest.mark.exhaustive]) for seed in (1, 2))]
+)
 def test_models_that_have_learnt_wrong_labels_by_heart_get_better(seed):
     """30 % of all labels are wrong, and 86 to 92 % of them learnt; half of the samples are verified."""
     verified = VerifiedSettings(share=0.5, shared=True)
