@@ -8,33 +8,39 @@ from typing import Any
 import torch
 from torch import nn
 
+from simulator.core.arrays import Arrays, called, count
 from simulator.core.buffers.discovery import findings, set_training_modes
 from simulator.core.channel import Channel
 from simulator.core.flat_module import FlatModule
 from simulator.core.model_registry import MODELS
 from simulator.core.multi_exit import MultiExit
 from simulator.core.registry import PartSettings
+from simulator.core.specification import InputSpec, OutputSpec
 from simulator.testing import laws
 from simulator.testing.given import class_and_settings
 from simulator.testing.network import of_images, seeded
+
+SAMPLES = 4  # to try with
 
 
 def check_model(
     model: Any,
     config: PartSettings | None = None,
     *,
-    shape: tuple[int, int, int] = (32, 32, 3),
+    shape: tuple[int, ...] = (32, 32, 3),
     classes: int = 5,
     channels: Sequence[Channel] = (),
+    vocabulary: int = 0,
 ) -> None:
     """All laws of a model, or of a plain `torch.nn.Module` class in the place of one.
 
     Args:
         model: its class, a name as in an experiment file, settings with a name, or an object: ``Mine(width=8)``.
         config: the settings, where the class or a name is given; its defaults unless given.
-        shape: (height, width, channels) of the images to build it for.
+        shape: (height, width, channels) of the images to build it for; (length,) of tokens.
         classes: the number of outputs.
         channels: what the images' channels hold, where it is not gray or RGB.
+        vocabulary: how many tokens there are, of a network for such.
 
     Raises:
         AssertionError: a law is broken; the text says which.
@@ -44,15 +50,32 @@ def check_model(
     part, config = class_and_settings(MODELS, model, config)
     laws.keeps_only_its_config(part, config)
     laws.settings_can_be_written_out(config)
-    build = seeded(lambda: part(config).build(*of_images(shape, classes, channels)))
+    given, asked = _specified(shape, classes, channels, vocabulary)
+    build = seeded(lambda: part(config).build(given, asked))
     begins_as_the_seed_says(build)
-    network = build()
-    height, width, depth = shape
-    images = torch.rand(4, depth, height, width)
+    network, inputs = build(), _tried(given)
     set_training_modes(network, None)
-    findings(network, images)
-    predicts_each_sample(network, images, classes)
-    is_whole_when_bound(build(), images)
+    findings(network, inputs)
+    predicts_each_sample(network, inputs, classes)
+    is_whole_when_bound(build(), inputs)
+
+
+def _specified(
+    shape: tuple[int, ...], classes: int, channels: Sequence[Channel], vocabulary: int
+) -> tuple[InputSpec, OutputSpec]:
+    if vocabulary:
+        return InputSpec("tokens", shape, vocabulary=vocabulary), of_images((1, 1, 1), classes)[1]
+    height, width, depth = shape
+    return of_images((height, width, depth), classes, channels)
+
+
+def _tried(given: InputSpec) -> Arrays:
+    """A few samples as a network is given them: pictures of noise, or tokens, the last one of each no token."""
+    if given.kind == "tokens":
+        ids = torch.randint(given.vocabulary, (SAMPLES, *given.shape))
+        return {"ids": ids, "mask": torch.arange(given.shape[0]).expand_as(ids) < given.shape[0] - 1}
+    height, width, depth = given.shape
+    return torch.rand(SAMPLES, depth, height, width)
 
 
 def begins_as_the_seed_says(build: Any) -> None:
@@ -64,21 +87,21 @@ def begins_as_the_seed_says(build: Any) -> None:
     assert laws.global_states()[1:] == before, "a generator of numpy or random was drawn from; use torch's"
 
 
-def predicts_each_sample(network: nn.Module, images: torch.Tensor, classes: int) -> None:
-    """Float images [B, channels, height, width] give finite float outputs [B, classes], and gradients to parameters."""
-    outputs = network(images)
-    assert outputs.shape == (len(images), classes), f"outputs are {list(outputs.shape)}, not {[len(images), classes]}"
+def predicts_each_sample(network: nn.Module, inputs: Arrays, classes: int) -> None:
+    """B samples give finite float outputs [B, classes], and gradients to parameters."""
+    outputs, asked = called(network, inputs), [count(inputs), classes]
+    assert list(outputs.shape) == asked, f"outputs are {list(outputs.shape)}, not {asked}"
     assert outputs.isfinite().all(), "outputs are not finite"
-    outputs.square().sum().backward()
+    outputs.square().sum().backward()  # type: ignore[no-untyped-call]
     trained = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
     idle = [name for name, parameter in trained.items() if parameter.grad is None]
     assert isinstance(network, MultiExit) or not idle, f"outputs do not depend on {', '.join(idle)}"
 
 
-def is_whole_when_bound(network: nn.Module, images: torch.Tensor) -> None:
+def is_whole_when_bound(network: nn.Module, inputs: Arrays) -> None:
     """As a module that serves many nodes, it computes what it computed before, with tied weights still one tensor."""
     network.eval()
     with torch.no_grad():
-        before = network(images)
-        after = FlatModule(network).module(images)
+        before = called(network, inputs)
+        after = called(FlatModule(network).module, inputs)
     assert torch.allclose(before, after, atol=1e-5), "outputs change once parameters are views of one vector"
