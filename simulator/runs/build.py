@@ -372,6 +372,7 @@ class Simulation:
                 *state_notes(self._module.layout, experiment.buffers),
                 *self.room.notes(),
                 *self._canary_notes(),
+                *self._group_notes(),
             ),
         )
 
@@ -390,6 +391,15 @@ class Simulation:
             recorded=len(experiment.record.among(experiment.rounds)),
             left_out=len(set(experiment.record.without)),
         )
+
+    def _group_notes(self) -> Iterator[str]:
+        """Where noise on gradients hides single samples, and an onlooker would ask of whole groups."""
+        hiding = [settings.name for settings in self.experiment.methods if traits_of(settings).noise == "gradients"]
+        if self.data.groups is not None and hiding:
+            held = (torch.from_numpy(self.data.groups)[node.train.index] for node in self.data.nodes)
+            largest = max(int(groups.unique(return_counts=True)[1].max()) for groups in held)
+            one = f"{hiding[0]} hides single samples: its epsilon is that of one"
+            yield f"{one}, and a group has up to {largest} of them at a node, of which together more is given away"
 
     def _canary_notes(self) -> Iterator[str]:
         """Where too little is recorded for what was planted."""

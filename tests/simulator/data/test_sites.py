@@ -162,6 +162,15 @@ def test_beside_a_common_test_set_own_ones_have_scores_of_their_own(tmp_path):
         assert node.data.test is not node.data.own_test
 
 
+def test_noise_that_hides_samples_is_told_to_hide_no_groups(tmp_path):
+    private = experiment(write(tmp_path), methods=[{"name": "dp_sgd", "noise_multiplier": 1.0, "clip": 1.0}])
+    (note,) = [note for note in Simulation.of(private).info(tmp_path, 0).notes if "group" in note]
+    assert note.startswith(f"dp_sgd hides single samples: its epsilon is that of one, and a group has up to {GROUP} of")
+    assert not [
+        note for note in Simulation.of(experiment(tmp_path / "sites.npz")).info(tmp_path, 0).notes if "group" in note
+    ]
+
+
 def test_a_partition_by_class_needs_classes(tmp_path):
     np.savez(tmp_path / "q.npz", x_train=np.zeros((9, 2), np.float32), y_train=np.linspace(0, 1, 9, dtype=np.float32))
     task = TASKS.load("regression")
