@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -396,8 +397,8 @@ class Simulation:
         """Where noise on gradients hides single samples, and an onlooker would ask of whole groups."""
         hiding = [settings.name for settings in self.experiment.methods if traits_of(settings).noise == "gradients"]
         if self.data.groups is not None and hiding:
-            held = (torch.from_numpy(self.data.groups)[node.train.index] for node in self.data.nodes)
-            largest = max(int(groups.unique(return_counts=True)[1].max()) for groups in held)
+            held = [self.data.groups[node.train.index.numpy()] for node in self.data.nodes]
+            largest = max(int(np.unique(groups, return_counts=True)[1].max()) for groups in held)
             one = f"{hiding[0]} hides single samples: its epsilon is that of one"
             yield f"{one}, and a group has up to {largest} of them at a node, of which together more is given away"
 
