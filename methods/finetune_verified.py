@@ -10,6 +10,7 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from simulator.core.arrays import called
 from simulator.core.linear_memory import Memory
 from simulator.core.method import Method
 from simulator.core.node import Node
@@ -96,12 +97,13 @@ class FinetuneVerified(Method):
         assert node.data.verified is not None  # checked before the run
         model, samples, parameters = node.model, node.data.verified.fit, node.parameters.clone()
         model.bind(parameters, node.buffers and node.buffers.clone())
-        for positions in self._batches(node, len(samples)):
-            images = node.data.preparation(samples.inputs_at(positions), model.dtype)
-            with model.autocast():
-                logits = model.module(images)
-            model.differentiate(cross_entropy(logits.to(model.dtype), samples.targets_at(positions)))
-            parameters.sub_(model.gradient, alpha=rate)
+        with node.drawing("finetune_verified.network"):
+            for positions in self._batches(node, len(samples)):
+                inputs = node.data.preparation(samples.inputs_at(positions), model.dtype)
+                with model.autocast():
+                    outputs = called(model.module, inputs)
+                model.differentiate(cross_entropy(outputs.to(model.dtype), samples.targets_at(positions)))
+                parameters.sub_(model.gradient, alpha=rate)
         return parameters
 
     def _batches(self, node: Node, samples: int) -> Iterator[Tensor]:

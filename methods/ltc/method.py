@@ -176,7 +176,7 @@ class LTC(Method):
             kept=np.isin(np.arange(len(labels)), kept),
             sources=self._means.sources.numpy(),
             **{f"score/{name}": values for name, values in scores.items()},
-            **report.shown(scores["ltc"], node.data.train),
+            **report.shown(scores["ltc"], node.data.train, with_images="images" in node.data.offers),
         )
         return torch.from_numpy(kept)
 

@@ -51,15 +51,16 @@ def sections(settings: LTCSettings, record: FinishedRun) -> Sequence[Section]:
     return [Section("Coreset from loss trajectories", paragraphs, _verdict(settings, rows, every), tables, charts)]
 
 
-def shown(score: Floats, samples: Samples) -> dict[str, NDArray[Any]]:
+def shown(score: Floats, samples: Samples, *, with_images: bool) -> dict[str, NDArray[Any]]:
     """Of a node's samples those of lowest and highest ``score`` (float64 [N]), with their images: for the artifact.
 
     ``shown`` is int64 [S], their places from the lowest score on, and ``shown_images`` uint8 [S, height, width,
-    channels].
+    channels], where samples are images.
     """
     order = np.argsort(score, kind="stable")[: int((~np.isnan(score)).sum())]
     places = order if len(order) <= 2 * SHOWN else np.concatenate([order[:SHOWN], order[-SHOWN:]])
-    return {"shown": places, "shown_images": samples.images_at(torch.from_numpy(places)).cpu().numpy()}
+    images = {"shown_images": samples.images_at(torch.from_numpy(places)).cpu().numpy()} if with_images else {}
+    return {"shown": places, **images}
 
 
 def _row(node: Artifact) -> CoresetRow:
@@ -143,6 +144,8 @@ def _by_class(nodes: Sequence[Artifact], names: Sequence[str]) -> HeatMap:
 
 def _grids(nodes: Sequence[Artifact], names: Sequence[str]) -> Iterator[Chart]:
     """The most aligned and the most conflicting samples of all nodes."""
+    if any("shown_images" not in node.arrays for node in nodes):
+        return
     at = [node.arrays["shown"] for node in nodes]
     score = np.concatenate([node.arrays["score/ltc"][rows] for node, rows in zip(nodes, at, strict=True)])
     label = np.concatenate([node.arrays["label"][rows] for node, rows in zip(nodes, at, strict=True)])

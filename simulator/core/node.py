@@ -151,9 +151,13 @@ class Node:
     @property
     def model(self) -> FlatModule:
         """The network, holding this node's parameters."""
+        module = self._lent()
+        module.bind(self.parameters, self.buffers)
+        return module
+
+    def _lent(self) -> FlatModule:
         if self._module is None:
             raise RuntimeError("a node has a model only while a worker lends it one: inside the hooks")
-        self._module.bind(self.parameters, self.buffers)
         return self._module
 
     @property
@@ -190,8 +194,11 @@ class Node:
         return module.gradient.clone()
 
     def drawing(self, purpose: str) -> AbstractContextManager[None]:
-        """Let the network draw the node's own random numbers within the block, if it draws any while it is trained."""
-        module = self.model
+        """Let the network draw the node's own random numbers within the block, if it draws any while it is trained.
+
+        Whatever parameters are bound stay so.
+        """
+        module = self._lent()
         return module.drawing(self.rng(purpose)) if module.is_random else nullcontext()
 
     def outputs(self, samples: Samples) -> Tensor:

@@ -85,8 +85,8 @@ class BySite(Partition):
         """What each site brought.
 
         Raises:
-            InputError: the data name no sites, there is no such site, there are more or fewer of them than nodes, or
-                one has no samples.
+            InputError: the data name no sites, there is no such site, there are more or fewer of them than nodes, one
+                has no samples, or a group has samples at several of them.
         """
         if pool.sites is None:
             what = "the data set does not say which site a sample comes from."
@@ -97,6 +97,11 @@ class BySite(Partition):
             if not len(part):
                 what = f"the site {pool.site_names[number]} has no samples to train on."
                 raise wrong("sites", what, "Leave it out.")
+        if pool.groups is not None:
+            held = np.concatenate([np.unique(pool.groups[part]) for part in parts])
+            if divided := len(held) - len(np.unique(held)):
+                what = f"{divided:,} groups have samples at more than one site, and groups are never cut."
+                raise wrong("", what, "Give a group that moves another number at each site, or leave the groups out.")
         return parts
 
     def sites(self, pool: Pool, nodes: int, rng: np.random.Generator) -> tuple[str, ...]:

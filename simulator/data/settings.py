@@ -103,6 +103,7 @@ class DataSettings(Settings):
         "public_overlap": If(public=GIVEN),
         "corruption.validation": If(validation=GIVEN),
         "own_test": If(test=("own", "both")),
+        "test_samples": If(test=("common", "both")),
     }
 
     dataset: SerializeAsAny[PartSettings]

@@ -218,6 +218,7 @@ def prepare(settings: DataSettings, nodes: int, seed: int, task: Task | None = N
         notes=(
             *_notes(settings, private, drawn, left_over=len(pool) - sum(map(len, parts))),
             *shared,
+            *(["sites are tested on the samples that they brought for it"] if brought else []),
             *_undefined_scores(held, whose),
         ),
         truth=corrupted.truth if settings.corruption.is_on else None,
@@ -312,15 +313,17 @@ def _notes(settings: DataSettings, private: ArrayData, drawn: Drawn, left_over: 
 
 
 def _undefined_scores(nodes: Sequence[NodeData], whose: Sequence[str]) -> Iterator[str]:
-    """Which scores a node's test samples do not have, whatever the outputs."""
-    tested = {id(node.test): (node, name) for node, name in zip(reversed(nodes), reversed(whose), strict=True)}
-    for node, name in reversed(tested.values()):
-        targets = node.test.targets_at(torch.arange(len(node.test)))
+    """Which scores a node's test samples do not have, whatever the outputs: the common ones, and its own."""
+    common = {id(node.test): (node, node.test, "") for node in nodes if node.test is not node.own_test}
+    own = [(node, node.own_test, f" at {name}, and left out of means") for node, name in zip(nodes, whose, strict=True)]
+    for node, tested, where in (*common.values(), *own):
+        if tested is None:
+            continue
+        targets = tested.targets_at(torch.arange(len(tested)))
         best = node.task.baseline(targets, node.outputs.width)
         if best is None or (node.inputs.vocabulary and targets.dim() > 1):  # of a token in a text, scores always are
             continue
         sums = node.task.statistics(best.expand(*targets.shape[:1], -1), targets)
-        where = "" if len(tested) == 1 else f" at {name}, and left out of means"
         for score, why in node.task.undefined(sums, node.outputs.names).items():
             yield f"the score {score} is not defined{where}: {why}"
 

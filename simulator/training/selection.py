@@ -61,10 +61,11 @@ def select(
         data: of the node, for the kind of its samples and its task.
         buffers: the node's, with which all are judged; None where its network keeps no state.
     """
-    before = evaluate(module, model, samples, data, buffers)["accuracy"]
+    headline = data.task.headline
+    before = evaluate(module, model, samples, data, buffers)[headline]
     place, chosen, best, accuracies = UNCHANGED, model, before, list[float]()
     for number, candidate in enumerate(candidates):
-        accuracies.append(evaluate(module, candidate, samples, data, buffers)["accuracy"])
+        accuracies.append(evaluate(module, candidate, samples, data, buffers)[headline])
         if accuracies[-1] > best:
             place, chosen, best = number, candidate, accuracies[-1]
     return Selection(place, chosen, before, np.array(accuracies, dtype=np.float64))

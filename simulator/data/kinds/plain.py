@@ -41,7 +41,7 @@ class Plain(InputKind):
         return AsStored()
 
     def specification(self, inputs: StoredArrays) -> InputSpec:
-        """Shapes."""
+        """The shape of one sample, array by array."""
         if isinstance(inputs, np.ndarray):
             return InputSpec("arrays", inputs.shape[1:])
         return InputSpec("arrays", parts={name: array.shape[1:] for name, array in inputs.items()})

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from simulator.core import atomic
 from simulator.core.errors import wrong
+from simulator.results.comparison.groups import common_headline
 from simulator.results.comparison.table import Comparison
 from simulator.results.comparison.text import TEXT_COLUMNS
 
@@ -39,6 +40,7 @@ def write_html(comparison: Comparison, path: Path) -> Path:
         comparison=comparison,
         about=_about(comparison),
         text_columns=TEXT_COLUMNS,
+        score=common_headline(comparison.groups).words,
         pictures=pictures(comparison.groups, comparison.metrics),
         common=_as_yaml(common([group.experiment for group in comparison.groups])),
         style=Markup((files("simulator.results.report") / "style.css").read_text(encoding="utf-8")),

@@ -82,6 +82,6 @@ def test_of_few_samples_each_is_shown_once(done):
     score = np.linspace(-1, 1, len(samples))
     score[5] = np.nan
 
-    assert 5 not in shown(score, samples)["shown"]
+    assert 5 not in shown(score, samples, with_images=True)["shown"]
     few = samples.subset(samples.index.new_tensor([0, 1, 2]))
-    assert shown(np.array([0.2, -0.1, 0.9]), few)["shown"].tolist() == [1, 0, 2]
+    assert shown(np.array([0.2, -0.1, 0.9]), few, with_images=True)["shown"].tolist() == [1, 0, 2]

@@ -105,6 +105,15 @@ def test_what_cannot_be_is_told_before_any_work(tmp_path, changes, nodes, says):
         prepare(settings(write(tmp_path), **changes), nodes, seed=0)
 
 
+def test_a_group_that_has_samples_at_two_sites_is_refused(tmp_path):
+    file = write(tmp_path)
+    with np.load(file) as arrays:
+        moved = {**arrays, "group_train": arrays["group_train"] % 25}  # of 45 groups, 20 are now the same as others
+    np.savez(tmp_path / "moved.npz", **moved)
+    with pytest.raises(InputError, match=r"\d+ groups have samples at more than one site, and groups are never cut"):
+        prepare(settings(tmp_path / "moved.npz"), 3, seed=0)
+
+
 def test_data_without_sites_are_told_how_to_name_them(tmp_path):
     np.savez(tmp_path / "plain.npz", x_train=np.zeros((9, 2), np.float32), y_train=np.arange(9) % 2)
     with pytest.raises(InputError, match=r"does not say which site"):
@@ -115,6 +124,7 @@ def test_sites_that_bring_test_samples_are_tested_on_them(tmp_path):
     more = {"site_test": np.repeat(list(SIZES), [4, 3, 2])}
     data = prepare(settings(write(tmp_path, **more)), 3, seed=0)
     assert [node.test.index.tolist() for node in data.nodes] == [[0, 1, 2, 3], [4, 5, 6], [7, 8]]
+    assert "sites are tested on the samples that they brought for it" in data.notes
     with pytest.raises(InputError, match="the site west has no test samples, and others have"):
         prepare(settings(write(tmp_path, site_test=np.repeat(["east", "north"], [5, 4]))), 3, seed=0)
 
@@ -160,6 +170,11 @@ def test_beside_a_common_test_set_own_ones_have_scores_of_their_own(tmp_path):
     for node in done.nodes:
         assert node.data.own_test is not None
         assert node.data.test is not node.data.own_test
+    one_class = write(tmp_path, lambda site, rng, size: np.arange(size) % 2 if site == "east" else np.ones(size, int))
+    told = Simulation.of(experiment(one_class, data=data)).data.notes
+    assert [note.split(",")[0] for note in told if "auroc" in note] == [
+        f"the score auroc is not defined at the site {name}" for name in ("north", "west")
+    ]
 
 
 def test_noise_that_hides_samples_is_told_to_hide_no_groups(tmp_path):
