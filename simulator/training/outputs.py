@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from simulator.core.arrays import called
+from simulator.core.arrays import Arrays, called, leaves
 from simulator.core.errors import InputError, wrong
 from simulator.core.flat_module import FlatModule
 from simulator.core.samples import NodeData
@@ -18,14 +18,11 @@ def check_outputs(module: FlatModule, data: NodeData) -> None:
     """Refuse a network whose outputs the task cannot judge; on a few training samples, in evaluation mode.
 
     Raises:
-        InputError: the outputs are no tensor, or of another shape than the task's.
+        InputError: the network cannot take the samples, or its outputs are no tensor or of another shape than the
+            task's.
     """
     rows, task = torch.arange(SAMPLES) % len(data.train), data.task
-    module.bind(module.initial, module.initial_buffers)
-    module.module.eval()
-    with torch.no_grad(), module.autocast():
-        outputs: object = called(module.module, data.preparation(data.train.inputs_at(rows), module.dtype))
-    module.module.train()
+    outputs = _outputs(module, data.preparation(data.train.inputs_at(rows), module.dtype))
     width = data.outputs.width
     if not isinstance(outputs, Tensor):
         what = f"the network returns {type(outputs).__name__}, and no tensor."
@@ -41,6 +38,33 @@ def check_outputs(module: FlatModule, data: NodeData) -> None:
         raise _misshapen(task.config.name, shown, str(error).splitlines()[0]) from error
     if losses.shape != (SAMPLES,):
         raise _misshapen(task.config.name, shown, f"its losses are {tuple(losses.shape)}")
+
+
+def _outputs(module: FlatModule, inputs: Arrays) -> object:
+    """What the network returns.
+
+    Raises:
+        InputError: it raises something instead.
+    """
+    module.bind(module.initial, module.initial_buffers)
+    module.module.eval()
+    try:
+        with torch.no_grad(), module.autocast():
+            return called(module.module, inputs)
+    except InputError:
+        raise
+    except Exception as error:  # a stranger's network can raise anything
+        given = leaves(inputs)
+        shown = ", ".join(f"{str(array.dtype).removeprefix('torch.')} {list(array.shape)}" for array in given)
+        told = f"{type(error).__name__}: {' '.join(str(error).split())[:200].rstrip('.')}"
+        advice = "Try it on a batch of the data, or choose another model."
+        if not all(array.is_floating_point() for array in given):
+            advice = (
+                "Whole numbers are given as such, for embeddings: store float32 for a network that computes with them."
+            )
+        raise wrong("model", f"the network cannot take {SAMPLES} samples ({shown}): {told}.", advice) from error
+    finally:
+        module.module.train()
 
 
 def _misshapen(task: str, shown: str, why: str) -> InputError:

@@ -1,5 +1,6 @@
 """Networks that put out something else than what the task asks for."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -48,9 +49,24 @@ class Maps(nn.Module):
         return self.layer(x.flatten(1)[..., None])
 
 
+class Embedding(nn.Module):
+    """Is made for whole numbers."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.layer = nn.Embedding(64, classes)
+
+    def forward(self, x):
+        return self.layer(x.flatten(1)).mean(dim=1)
+
+
 @pytest.mark.parametrize(
     ("network", "says"),
     [
+        (
+            Embedding,
+            r"model: the network cannot take 2 samples \(float64 \[2, 1, 8, 8\]\): RuntimeError: (.|\n)*a batch",
+        ),
         (Few, r"model: the network puts out \[2, 3\] for 2 samples, and the task classification asks for 10 each"),
         (Pair, "the network returns tuple, and no tensor"),
         (Pooled, r"puts out \[10\] for 2 samples"),
@@ -70,3 +86,11 @@ def test_what_is_tried_leaves_no_trace(experiment):
     module = Simulation.of(experiment()).blueprint.module()
     assert torch.equal(torch.get_rng_state(), state)
     assert module.module.training
+
+
+def test_of_whole_numbers_it_is_told_that_they_stay_whole(experiment, tmp_path):
+    x, y = np.arange(600, dtype=np.uint8).reshape(60, 10) % 7, np.arange(60) % 2
+    np.savez(tmp_path / "whole.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    data = {"dataset": {"name": "npz", "path": "whole.npz"}, "root": str(tmp_path)}
+    with pytest.raises(InputError, match=r"samples \(int64 \[2, 10\]\)(.|\n)*store float32"):
+        run(experiment(data=data, model={"name": "mlp"}), tmp_path / "runs")
