@@ -7,8 +7,10 @@ import pytest
 import torch
 from reference.experiments import small
 from reference.golden import Golden
+from reference.pictures import BlankFigure
 
 from simulator.part_kinds import REGISTRIES
+from simulator.results.report import figures
 
 # The same examples at every run, however slow the machine is.
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=50)
@@ -26,6 +28,13 @@ def _one_torch_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def _blank_pictures(request, monkeypatch):
+    """Drawing takes most of a small run's time, and only tests of results look at pictures."""
+    if "results" not in request.path.parts:
+        monkeypatch.setattr(figures, "Figure", BlankFigure)
 
 
 @pytest.fixture

@@ -31,8 +31,22 @@ _PLAIN = {
 }
 
 
+class _TooDeep(Exception):
+    """Raised with the line, counted from 0."""
+
+
 class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}  # type: ignore[misc]  # instead of PyYAML's own
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """PyYAML goes into depth by recursion, which is limited here."""
+        self.depth += 1
+        if self.depth > DEEPEST + 1:
+            raise _TooDeep(self.peek_event().start_mark.line)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 for _name, (_pattern, _first) in _PLAIN.items():
@@ -69,10 +83,11 @@ def read_yaml(text: str, name: str, numbered: bool = True) -> Document:
     if len(text) > LONGEST:
         raise wrong(name, f"is longer than {LONGEST:,} characters.", "Settings are shorter: is it another file?")
     try:
-        reader.check_depth(text)
         loader = _Loader(text)
         root = loader.get_single_node()
         content = None if root is None else reader.value(loader, root, (), ())
+    except _TooDeep as error:
+        raise reader.too_deep(error.args[0]) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise reader.not_yaml(mark.line if mark else 0, error.problem or error.context) from error
@@ -92,14 +107,6 @@ class _Reader:
     problems: list[Problem] = field(default_factory=list)
     count: int = 0
 
-    def check_depth(self, text: str) -> None:
-        """Before PyYAML, which goes into depth by recursion."""
-        depth = 0
-        for event in yaml.parse(text, Loader=_Loader):
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > DEEPEST:
-                raise self._too_deep(event.start_mark.line if event.start_mark else 0)
-
     def value(self, loader: _Loader, node: yaml.Node, place: Location, above: tuple[yaml.Node, ...]) -> Any:
         """What ``node`` stands for; ``above`` are the blocks and lists it stands in."""
         line = node.start_mark.line
@@ -110,7 +117,7 @@ class _Reader:
         if any(node is outer for outer in above):
             raise wrong(self._at(line), "contains itself.", "Take out the alias (*name) to the block it stands in.")
         if len(above) > DEEPEST:
-            raise self._too_deep(line)
+            raise self.too_deep(line)
         if isinstance(node, yaml.MappingNode) and node.tag == f"{_TAG}map":
             return self._block(loader, node, place, (*above, node))
         if isinstance(node, yaml.SequenceNode) and node.tag == f"{_TAG}seq":
@@ -121,6 +128,10 @@ class _Reader:
     def not_yaml(self, line: int, what: str | None) -> InputError:
         """An error of PyYAML's, on ``line`` counted from 0."""
         return wrong(self._at(line), f"is not YAML: {what}.", "Check indentation, colons and quotes.")
+
+    def too_deep(self, line: int) -> InputError:
+        """An error about what stands on ``line``, counted from 0."""
+        return wrong(self._at(line), f"is nested more than {DEEPEST} deep.", "Settings are flatter.")
 
     def _block(
         self, loader: _Loader, node: yaml.MappingNode, place: Location, above: tuple[yaml.Node, ...]
@@ -165,9 +176,6 @@ class _Reader:
                 what = f"{node.value[:40]!r} is not of type {kind}."
         self.problems.append(Problem(self._at(node.start_mark.line), what, "Correct it, or quote it if it is text."))
         return None
-
-    def _too_deep(self, line: int) -> InputError:
-        return wrong(self._at(line), f"is nested more than {DEEPEST} deep.", "Settings are flatter.")
 
     def _at(self, line: int, key: str = "") -> str:
         """Where ``line``, counted from 0, stands."""

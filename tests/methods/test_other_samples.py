@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from reference.marks import MANY
 
 from simulator import load_experiment, run
 from simulator.core.errors import InputError
@@ -27,8 +28,16 @@ def tokens(rng):
     return {f"x_{name}": rng.integers(0, VOCABULARY, (size, 6)) for name, size in (("train", 160), ("test", 20))}
 
 
-@pytest.mark.parametrize("samples", [tables, tokens])
-@pytest.mark.parametrize("name", METHODS.names())
+BY_DEFAULT = {"dp_sgd", "idkd", "ltc", "pkd", "verifix"}  # on tokens; every method is tried on tables
+
+
+@pytest.mark.parametrize(
+    ("name", "samples"),
+    [
+        *((name, tables) for name in METHODS.names()),
+        *(pytest.param(name, tokens, marks=() if name in BY_DEFAULT else MANY) for name in METHODS.names()),
+    ],
+)
 def test_it_runs_to_its_report_or_is_refused_before(name, samples, tmp_path):
     rng, out = np.random.default_rng(0), tmp_path / "runs"
     np.savez(tmp_path / "d.npz", **samples(rng), y_train=np.arange(160) % 2, y_test=np.arange(20) % 2)

@@ -6,6 +6,7 @@ import shutil
 import pytest
 from reference.deployment import Deployment
 from reference.experiments import METHODS, results, small
+from reference.marks import MANY
 
 from simulator import run
 from simulator.core.errors import InputError, RunError
@@ -47,7 +48,7 @@ def test_p2p_gives_the_bytes_of_local(case, tmp_path):
     assert results(deployment.collected(tmp_path / "deployed")) == expected(experiment(case), tmp_path)
 
 
-@pytest.mark.parametrize("case", ["d-psgd", "qgm", "idkd", "choco"])
+@pytest.mark.parametrize("case", ["d-psgd", "idkd", *(pytest.param(each, marks=MANY) for each in ("qgm", "choco"))])
 def test_relay_gives_the_bytes_of_local_and_the_router_sees_none_of_them(case, tmp_path):
     deployment = Deployment(experiment(case, record={"every": 1}), tmp_path, plane="relay")
     seen = deployment.relay(6)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from reference import twins
 from reference.experiments import small
 from reference.graphs import DOUBLY_STOCHASTIC, over_time, topologies
+from reference.marks import MANY
 from reference.network import quadratics, sgd
 from reference.twins import choco, gossip
 
@@ -112,7 +113,9 @@ def test_it_is_not_combine_then_adapt():
     assert np.abs(path - other).max() > 0.05
 
 
-@pytest.mark.parametrize(("gamma", "after"), [(0.05, 0.5), (0.1, 0.4), (0.3, 0.2)])
+@pytest.mark.parametrize(
+    ("gamma", "after"), [pytest.param(0.05, 0.5, marks=MANY), (0.1, 0.4), pytest.param(0.3, 0.2, marks=MANY)]
+)
 def test_a_ring_of_16_agrees_when_the_largest_tenth_is_sent_and_steps_are_small(gamma, after):
     path = spread(gamma)
 

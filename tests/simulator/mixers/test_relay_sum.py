@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference.graphs import over_time
+from reference.marks import MANY
 from reference.network import quadratics, sgd
 from reference.twins import relay_sum
 
@@ -114,7 +115,7 @@ def test_each_model_enters_once_and_after_as_many_rounds_as_it_is_hops_away(topo
             assert message.parts["relay_count"].item() == message.parts["parameters"].sum().item()
 
 
-@pytest.mark.parametrize("graph", ["chain", "tree"])
+@pytest.mark.parametrize("graph", ["chain", pytest.param("tree", marks=MANY)])
 def test_different_data_do_not_keep_the_nodes_apart(graph):
     """With a constant rate all come to rest at the mean target, where gossip leaves them apart."""
     topology = Topology.build(graph, 6)
