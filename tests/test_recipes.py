@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from reference.made_up import divided_as, in_place_of, needs
+from reference.marks import MANY
 
 import simulator
 from auditing.membership.audit import MembershipAudit
@@ -18,6 +19,12 @@ from simulator.config.yaml_file import recipes
 from simulator.runs.audit import audit
 from simulator.sweep.plan import load_sweep
 
+VARIANTS = (  # of recipes that are run: another graph, or another data set that is made up here in any case
+    *("audit-cifar10-small-torus", "dp-ring-fashion", "idkd-cifar10", "idkd-cifar10-small-davis"),
+    *("idkd-cifar10-small-florentine", "idkd-cifar10-small-torus", "ltc-cifar10-small-central"),
+    *("ltc-cifar10-small-torus", "ring-idkd-cifar10", "ring-idkd-fashion", "verifix-cifar10-small-torus"),
+)
+MARKS = {"lora-text": pytest.mark.slow, **dict.fromkeys(VARIANTS, MANY)}
 SWEEPS = sorted((Path(simulator.__file__).parent / "recipes" / "sweeps").glob("*.yaml"))
 BENCHMARKS = Path(__file__).parent / "benchmarks"
 SHAPES = {"digits": (8, 8), "fashion_mnist": (16, 16), "cifar10": (16, 16, 3)}
@@ -60,9 +67,7 @@ def shrunk(name, folder):
     return load_experiment(content)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "lora-text" else []) for name in recipes()]
-)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=MARKS.get(name, ())) for name in recipes()])
 def test_every_recipe_runs_when_shrunk(name, tmp_path):
     assert run(shrunk(name, tmp_path), tmp_path).status == "finished"
 

@@ -43,7 +43,7 @@ class _Loader(yaml.SafeLoader):
         """PyYAML goes into depth by recursion, which is limited here."""
         self.depth += 1
         if self.depth > DEEPEST + 1:
-            raise _TooDeep(self.peek_event().start_mark.line)
+            raise _TooDeep(self.peek_event().start_mark.line)  # type: ignore[no-untyped-call]
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node

@@ -106,6 +106,7 @@ def test_a_data_set_that_has_been_made_is_told_how_it_can_be_read_again():
         Experiment(name="x", rounds=1, topology={"graph": "ring", "nodes": 3}, data=made, model="mlp")
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_and_shows_how_the_run_gets_on(tmp_path):
     book = nbformat.read(NOTEBOOK, as_version=4)
     nbclient.NotebookClient(book, timeout=240, resources={"metadata": {"path": str(tmp_path)}}).execute()
