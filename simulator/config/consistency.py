@@ -16,6 +16,7 @@ from simulator.core.model_registry import MODELS
 from simulator.core.task import TASKS, Task
 from simulator.core.traits import NEEDS, OF_SAMPLES
 from simulator.data.label_noise import LabelNoise
+from simulator.data.sites import refusals
 from topologies import Network, TopologyError
 
 MOST_RECORDED = 100_000  # rounds
@@ -46,6 +47,7 @@ def inconsistencies(experiment: Experiment) -> Found:
     yield from at_odds(experiment)
     yield from _unknown_nodes(experiment, network.base.num_nodes)
     yield from _modalities_in_vain(experiment, network.base.num_nodes)
+    yield from _sites_in_vain(experiment, network.base.num_nodes)
     yield from _unknown_rounds(experiment)
     yield from _absences_in_vain(experiment)
     if experiment.mode == "asynchronous":
@@ -102,6 +104,13 @@ def _modalities_in_vain(experiment: Experiment, nodes: int) -> Found:
     if held and experiment.mixer.name != "gossip":
         what = f"nodes of different modalities exchange no parameters, and {experiment.mixer.name} needs every link."
         yield place, Problem("", what, "Set mixer: gossip, or leave it out.")
+
+
+def _sites_in_vain(experiment: Experiment, nodes: int) -> Found:
+    """Settings that make no sense where each node opens its own data alone."""
+    if experiment.data.sites is not None:
+        for problem in refusals.problems(experiment.data, experiment.data.sites, nodes):
+            yield tuple(problem.where.split(".")), Problem("", problem.what, problem.advice)
 
 
 def _unknown_rounds(experiment: Experiment) -> Found:

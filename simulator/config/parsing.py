@@ -13,6 +13,7 @@ from simulator.config.consistency import inconsistencies
 from simulator.config.experiment import Experiment
 from simulator.config.older import modernised
 from simulator.config.part_blocks import fill, placed, translated, written_out
+from simulator.config.schema_file import PLACE, fill_schema
 from simulator.config.slots import DEFAULTS, OPTIONAL, SLOTS, places
 from simulator.config.yaml_file import Location, Source, read_experiment, read_value
 from simulator.core.acting import idle
@@ -109,6 +110,8 @@ def _parse(content: Mapping[str, Any], source: Source | None, overrides: Sequenc
             if holder[key] is not None or pattern not in OPTIONAL:
                 in_file = source is not None and not _is_chosen((*place, "name"), overrides)
                 problems += fill(holder, key, place, registry, source.folder if source and in_file else folder)
+    in_file = source is not None and not _is_chosen(PLACE, overrides)
+    problems += fill_schema(tree, source.folder if source and in_file else folder)
     experiment = None
     try:
         experiment = Experiment.model_validate(tree)

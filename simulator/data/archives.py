@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from simulator.core.capacity import check_memory
 from simulator.core.errors import wrong
+from simulator.data.kinds.kind import StoredArrays
+from simulator.data.kinds.tokens import IDS, LENGTHS
 
 Archive = Mapping[str, NDArray[Any]]
 OTHER_LABELS = "y_train_"
@@ -66,3 +68,29 @@ def joined(archives: Mapping[str, Archive]) -> Archive:
         if inputs and f"site_{split}" not in arrays:
             arrays[f"site_{split}"] = np.repeat(list(archives), [len(archive[inputs]) for archive in archives.values()])
     return arrays
+
+
+def inputs_of(arrays: Archive, name: str) -> StoredArrays | None:
+    """The array called ``name``, or those called by it and a name of their own; None where there is neither.
+
+    Raises:
+        InputError: there are both.
+    """
+    parts = {key.removeprefix(f"{name}_"): array for key, array in arrays.items() if key.startswith(f"{name}_")}
+    if name in arrays and parts:
+        what = f"there is {name}, and also {name}_{min(parts)}."
+        raise wrong("path", what, f"Give either one array, or several as {name}_NAME.")
+    return arrays.get(name, parts or None)
+
+
+def tokens(ids: StoredArrays, arrays: Archive, split: str) -> StoredArrays:
+    """``ids`` with how many of each row are no padding, which ``lengths_train`` or ``lengths_test`` says, or else all.
+
+    Raises:
+        InputError: they are several arrays.
+    """
+    if not isinstance(ids, np.ndarray):
+        raise wrong("vocabulary", f"x_{split} is several arrays.", "Tokens are one array, x_train; or set none.")
+    full = np.full(len(ids), ids.shape[-1])
+    lengths = arrays.get(f"lengths_{split}", full).astype(np.int32)
+    return {IDS: ids.astype(np.int64) if ids.dtype.kind in "iu" and ids.dtype != np.uint16 else ids, LENGTHS: lengths}

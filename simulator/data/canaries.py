@@ -50,7 +50,7 @@ class Canaries:
         return named if len(self.index) else {}
 
 
-def plant(count: int, train: Samples, rows: Sequence[Indices], classes: int, seed: int) -> Canaries:
+def plant(count: int, train: Samples, rows: Sequence[Indices], classes: int, seed: int, first: int = 0) -> Canaries:
     """Make ``count`` random training samples of each node its canaries; half of them, by chance, leave its training.
 
     Args:
@@ -59,6 +59,7 @@ def plant(count: int, train: Samples, rows: Sequence[Indices], classes: int, see
         rows: which of them each node was to train on.
         classes: number of classes; the wrong label is any but the true one, with equal chances.
         seed: of the run.
+        first: the number of the first of the nodes.
 
     Raises:
         InputError: a node has no more samples than canaries, there is no second class, or targets are no classes.
@@ -71,7 +72,7 @@ def plant(count: int, train: Samples, rows: Sequence[Indices], classes: int, see
         raise wrong("data.canaries", what, "Set data.canaries: 0, or task: classification.")
     if classes < 2:
         raise wrong("data.canaries", "with one class, no label is wrong.", "Set data.canaries: 0.")
-    drawn = [_draw(count, train, mine, classes, seed, node) for node, mine in enumerate(rows)]
+    drawn = [_draw(count, train, mine, classes, seed, node) for node, mine in enumerate(rows, first)]
     return Canaries(*(np.concatenate([getattr(each, field.name) for each in drawn]) for field in fields(Canaries)))
 
 

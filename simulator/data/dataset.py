@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch.utils.data
 from numpy.typing import NDArray
 
-from simulator.core.errors import wrong
-from simulator.core.registry import Part, Registry
+from simulator.core.errors import Problem, wrong
+from simulator.core.registry import Part, PartSettings, Registry
 from simulator.data.kinds.images import Images
 from simulator.data.kinds.kind import InputKind, StoredArrays
 from simulator.data.stored import named, shapes
+
+if TYPE_CHECKING:
+    from simulator.data.sites.schema import DataSchema
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,14 @@ class ArrayData:
 
 
 class Dataset(Part, ABC):
-    """A data set chosen by name."""
+    """A data set chosen by name.
+
+    Attributes:
+        site_suffixes: how the name of a site's file may end, where the data can be read site by site; a site may have a
+            folder instead. None: they are read all at once.
+    """
+
+    site_suffixes: ClassVar[tuple[str, ...] | None] = None
 
     @abstractmethod
     def load(self, root: Path) -> ArrayData:
@@ -100,6 +110,25 @@ class Dataset(Part, ABC):
         Raises:
             InputError: the data is not there or cannot be read.
         """
+
+    def of_site(self, path: Path, schema: DataSchema) -> ArrayData:
+        """Read the data of one site, as ``schema`` declares them; called where there are ``site_suffixes``.
+
+        What a sample becomes depends on that sample and the schema alone.
+
+        Args:
+            path: the site's file or folder.
+            schema: one that `site_problems` has nothing against.
+
+        Raises:
+            InputError: the data cannot be read, or are not what the schema says: every problem at once.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def site_problems(cls, config: PartSettings, schema: DataSchema) -> Iterator[Problem]:
+        """What of the settings does not go with reading site by site, and what of ``schema``; by setting."""
+        yield from ()
 
 
 class DatasetRegistry(Registry[Dataset]):

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from simulator.core.capacity import check_memory
-from simulator.core.errors import wrong
+from simulator.core.errors import InputError, Problem, did_you_mean, wrong
 from simulator.core.paths import located
 from simulator.core.registry import PartSettings
 from simulator.data.dataset import ArrayData, Dataset
 from simulator.data.image_tree import left_out, pictures, test_classes, training_classes
 from simulator.data.pictures import read_picture
+from simulator.data.sites.schema import DataSchema, ImageSchema
+from simulator.data.sites.settled import of_kind, settled
 
 _LAYOUTS = "Expected train/<class>/*.jpg, <class>/*.jpg, or *.jpg without classes (or .png, .tif, .webp, ...)."
 
@@ -46,6 +50,8 @@ class ImageFolder(Dataset):
         sites: bool = False
 
     config: Config
+
+    site_suffixes: ClassVar[tuple[str, ...] | None] = ()
 
     def load(self, root: Path) -> ArrayData:
         """Read and resize every image, sorted by path.
@@ -78,6 +84,50 @@ class ImageFolder(Dataset):
                 *(f"{folder.name}: {count:,} images are {how}" for how, count in sorted(lost.items())),
             ),
         )
+
+    def of_site(self, path: Path, schema: DataSchema) -> ArrayData:
+        """Read one site's tree, whose classes are among those declared; it need not have all of them.
+
+        Raises:
+            InputError: there are other classes, or an image cannot be read.
+        """
+        if not path.is_dir():
+            raise wrong("", f"{path} is no folder.", _LAYOUTS)
+        classes, found = schema.target.classes, training_classes(path)
+        if strange := sorted(found.keys() - set(classes)):
+            advice = did_you_mean(strange[0], list(classes), "classes")
+            raise InputError(*(Problem(path.name, f"there is no class '{name}'.", advice) for name in strange))
+        if not found:
+            raise wrong(path.name, "there are no images in folders of classes.", _LAYOUTS)
+        train, test = _labelled(found, classes), _labelled(test_classes(path, classes), classes)
+        lost: Counter[str] = Counter()
+        return ArrayData(
+            x_train=self._read(train, lost),
+            y_train=_labels(train),
+            x_test=self._read(test, lost) if test else None,
+            y_test=_labels(test) if test else None,
+            class_names=classes,
+            kind=schema.input_kind(),
+            notes=(
+                *left_out(path, [file for file, _ in (*train, *test)]),
+                *(f"{path.name}: {count:,} images are {how}" for how, count in sorted(lost.items())),
+            ),
+        )
+
+    @classmethod
+    def site_problems(cls, config: PartSettings, schema: DataSchema) -> Iterator[Problem]:
+        """Images of another size than the schema's."""
+        assert isinstance(config, cls.Config)
+        yield from of_kind(config, schema, ["images"])
+        yield from settled(config, ("sites",))
+        if isinstance(schema, ImageSchema):
+            if (schema.height, schema.width, schema.channels) != (config.size, config.size, 3):
+                what = f"is {config.size}, and the schema has {schema.height}x{schema.width}x{schema.channels}."
+                yield Problem(
+                    "size", what, f"This data set gives {config.size}x{config.size}x3: let both say the same."
+                )
+            if not schema.target.classes:
+                yield Problem("", "folders are classes, and the schema's target is quantities.", "Declare classes.")
 
     def _read(self, files: list[tuple[Path, int]], lost: Counter[str]) -> NDArray[np.uint8]:
         """The pixels of all; ``lost`` counts what could not be kept."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,15 +11,18 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from simulator.core.acting import Acts, If
-from simulator.core.errors import wrong
+from simulator.core.errors import Problem, wrong
 from simulator.core.registry import PartSettings
 from simulator.data import locations
-from simulator.data.archives import OTHER_LABELS, Archive, joined, read
+from simulator.data.archives import OTHER_LABELS, Archive, inputs_of, joined, read, tokens
 from simulator.data.dataset import ArrayData, Dataset
+from simulator.data.declared_arrays import read_site
 from simulator.data.kinds.kind import InputKind, StoredArrays
 from simulator.data.kinds.recognition import Recognised, Wanted, recognised
-from simulator.data.kinds.tokens import IDS, LENGTHS, Tokens
+from simulator.data.kinds.tokens import Tokens
 from simulator.data.label_table import LabelTable
+from simulator.data.sites.schema import DataSchema
+from simulator.data.sites.settled import of_kind, settled
 from simulator.data.targets import read_targets
 
 
@@ -55,6 +59,8 @@ class Npz(Dataset):
 
     config: Config
 
+    site_suffixes: ClassVar[tuple[str, ...] | None] = (".npz",)
+
     def load(self, root: Path) -> ArrayData:
         """Read the arrays. Classes are the labels that occur in ``y_train`` or ``y_test``, in ascending order.
 
@@ -65,7 +71,7 @@ class Npz(Dataset):
         files = locations.files(self.config.path, root, (".npz",))
         arrays = joined({file.stem: read(file) for file in files}) if len(files) > 1 else read(files[0])
         name = files[0].name if len(files) == 1 else f"{len(files)} files"
-        x_train, x_test = _inputs(arrays, "x_train"), _inputs(arrays, "x_test")
+        x_train, x_test = inputs_of(arrays, "x_train"), inputs_of(arrays, "x_test")
         assert x_train is not None  # without it, the file could not be read
         found = self._found(x_train, x_test, arrays)
         labels, classes, told = _labels(arrays)
@@ -85,29 +91,31 @@ class Npz(Dataset):
             notes=tuple(f"{name}: {note}" for note in (*found.notes, *told)),
         )
 
+    def of_site(self, path: Path, schema: DataSchema) -> ArrayData:
+        """Read one site's arrays, which have the declared types and shapes already.
+
+        Raises:
+            InputError: they have others, or labels are no declared classes.
+        """
+        files = locations.files(path, Path(), (".npz",))
+        return read_site(
+            joined({file.stem: read(file) for file in files}) if len(files) > 1 else read(files[0]), schema
+        )
+
+    @classmethod
+    def site_problems(cls, config: PartSettings, schema: DataSchema) -> Iterator[Problem]:
+        """What the schema decides."""
+        assert isinstance(config, cls.Config)
+        yield from of_kind(config, schema, ["images", "arrays", "tokens"])
+        yield from settled(config, ("kind", "vocabulary"))
+
     def _found(self, x_train: StoredArrays, x_test: StoredArrays | None, arrays: Archive) -> Recognised:
         inputs = [x_train] if x_test is None else [x_train, x_test]
         if self.config.vocabulary is None:
             return recognised("x_train", *inputs, wanted=self.config.kind)
         kind: InputKind = Tokens(self.config.vocabulary)
         splits = ("train", "test")[: len(inputs)]
-        return Recognised(tuple(_tokens(each, arrays, split) for each, split in zip(inputs, splits, strict=True)), kind)
-
-
-def _inputs(arrays: Archive, name: str) -> StoredArrays | None:
-    parts = {key.removeprefix(f"{name}_"): array for key, array in arrays.items() if key.startswith(f"{name}_")}
-    if name in arrays and parts:
-        what = f"there is {name}, and also {name}_{min(parts)}."
-        raise wrong("path", what, f"Give either one array, or several as {name}_NAME.")
-    return arrays.get(name, parts or None)
-
-
-def _tokens(ids: StoredArrays, arrays: Archive, split: str) -> StoredArrays:
-    if not isinstance(ids, np.ndarray):
-        raise wrong("vocabulary", f"x_{split} is several arrays.", "Tokens are one array, x_train; or set none.")
-    full = np.full(len(ids), ids.shape[-1])
-    lengths = arrays.get(f"lengths_{split}", full).astype(np.int32)
-    return {IDS: ids.astype(np.int64) if ids.dtype.kind in "iu" and ids.dtype != np.uint16 else ids, LENGTHS: lengths}
+        return Recognised(tuple(tokens(each, arrays, split) for each, split in zip(inputs, splits, strict=True)), kind)
 
 
 def _labels(arrays: Archive) -> tuple[dict[str, NDArray[Any]], tuple[str, ...], tuple[str, ...]]:

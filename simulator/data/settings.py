@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, SerializeAsAny, model_validator
 
@@ -11,7 +12,8 @@ from simulator.core.acting import GIVEN, Acts, If
 from simulator.core.registry import PartSettings, Settings
 from simulator.data.augmentation import Augmentation
 from simulator.data.coreset import CoresetChoice
-from simulator.data.partition import Iid
+from simulator.data.partition import BySite, Iid
+from simulator.data.sites.settings import SitesSettings
 
 
 class PublicSource(Settings):
@@ -79,7 +81,10 @@ class DataSettings(Settings):
     Attributes:
         dataset: the private data set: labelled, with a test set.
         root: the folder that data sets lie in; ``~`` is the home folder.
-        partition: how the training samples are divided among the nodes; by default at random, in equal parts.
+        sites: who the nodes are, where each is a site that keeps its own data, and what a sample is at all of them;
+            None: the data set is one pool, which every node can read.
+        partition: how the training samples are divided among the nodes; by default at random, in equal parts, and
+            where nodes are ``sites``, by site.
         modality_by_node: of samples that have several, the one that each node holds, repeated as often as there are
             nodes; parameters then travel only between nodes of the same one. By default every node holds all.
         validation: share of each node's samples that it calibrates on and never trains on.
@@ -108,6 +113,7 @@ class DataSettings(Settings):
 
     dataset: SerializeAsAny[PartSettings]
     root: Path = Path("~/data")
+    sites: SitesSettings | None = None
     partition: SerializeAsAny[PartSettings] = Field(default_factory=lambda: Iid.Config(name="iid"))
     modality_by_node: tuple[str, ...] = ()
     validation: float = Field(default=0.1, ge=0, lt=1)
@@ -123,6 +129,19 @@ class DataSettings(Settings):
     test_samples: int | None = Field(default=None, gt=0)
     augment: Augmentation = Augmentation()
     corruption: Corruption = Corruption()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_site_where_nodes_are_sites(cls, given: Any) -> Any:
+        """What a data set holds back to test with by default is no choice of anybody's: sites test on ``own_test``."""
+        if not isinstance(given, Mapping) or given.get("sites") is None:
+            return given
+        dataset, changes = given.get("dataset"), dict[str, PartSettings]()
+        if "partition" not in given:
+            changes["partition"] = BySite.Config()
+        if isinstance(dataset, PartSettings) and "test" in type(dataset).model_fields.keys() - dataset.model_fields_set:
+            changes["dataset"] = dataset.model_copy(update={"test": None})
+        return {**given, **changes}
 
     @model_validator(mode="after")
     def _leave_something_to_train_on(self) -> DataSettings:

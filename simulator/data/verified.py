@@ -23,7 +23,7 @@ class VerifiedRows(NamedTuple):
 
 
 def set_aside(
-    settings: VerifiedSettings | None, train: Sequence[Indices], seed: int
+    settings: VerifiedSettings | None, train: Sequence[Indices], seed: int, first: int = 0
 ) -> tuple[list[Indices], list[VerifiedRows | None]]:
     """Take the verified samples out of what the nodes would train on, each node's at random, half of them to fit by.
 
@@ -34,6 +34,7 @@ def set_aside(
         settings: how many, and for whom; None for none.
         train: each node's rows, in order of node id.
         seed: the experiment's.
+        first: the number of the first of the nodes.
 
     Returns:
         What is left to train on (``train`` itself without settings), and each node's verified rows.
@@ -43,7 +44,8 @@ def set_aside(
     """
     if settings is None:
         return list(train), [None] * len(train)
-    left, verified = zip(*(_of_node(settings.share, rows, node, seed) for node, rows in enumerate(train)), strict=True)
+    drawn = (_of_node(settings.share, rows, node, seed) for node, rows in enumerate(train, first))
+    left, verified = zip(*drawn, strict=True)
     if settings.shared:
         everyone = VerifiedRows(*(np.sort(np.concatenate(half)) for half in zip(*verified, strict=True)))
         return list(left), [everyone] * len(train)

@@ -100,8 +100,9 @@ class Engine:
         self._observers, self._checkpoints = list(observers), checkpoints
         self._module, self._groups, self._recompute = module, groups, recompute
         self._task = groups[0].data.task
-        tests = [each.data.test.targets_at(torch.arange(len(each.data.test))) for each in groups]
-        self._majority = fmean(map(majority_share, tests)) if self._task.has_classes else None
+        # Where sites keep their own test samples at home, there are none here.
+        tests = [each.data.test.targets_at(torch.arange(count)) for each in groups if (count := len(each.data.test))]
+        self._majority = fmean(map(majority_share, tests)) if self._task.has_classes and tests else None
         self._progress = Progress()
         self._start = 0
         self._under_way: deque[tuple[int, Callable[[], Work]]] = deque()
@@ -281,7 +282,9 @@ class Engine:
             if members := [node for node in found if node in group.nodes]:
                 parameters = torch.stack([found[node].parameters for node in members])
                 buffers = self._module.averaged([found[node].buffers for node in members])
-                scores.append(evaluate(self._module, parameters.mean(dim=0), group.data.test, group.data, buffers))
+                if len(group.data.test):
+                    mean = parameters.mean(dim=0)
+                    scores.append(evaluate(self._module, mean, group.data.test, group.data, buffers))
                 distances.append(consensus_distance(parameters))
         headline = self._task.headline
         tested = [each.scores[headline] for each in found.values() if headline in each.scores]

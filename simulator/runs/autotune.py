@@ -59,6 +59,11 @@ def with_trainer(experiment: Experiment, blueprint: Blueprint) -> tuple[Experime
     return _with_training(experiment, trainer=figures["chosen"]), figures
 
 
+def node_by_node(experiment: Experiment) -> Experiment:
+    """``experiment`` for nodes on machines of their own: where the trainer is left open, the reference."""
+    return _with_training(experiment, trainer="sequential") if experiment.training.trainer == "auto" else experiment
+
+
 def _obstacle(experiment: Experiment, blueprint: Blueprint) -> str | None:
     for settings in experiment.methods:
         if not traits_of(settings).stackable:

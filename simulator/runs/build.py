@@ -42,7 +42,7 @@ from simulator.rounds.clock import Clock
 from simulator.rounds.engine import Engine
 from simulator.rounds.mode import Mode
 from simulator.rounds.synchronous import Synchronous
-from simulator.runs.autotune import Figures, with_device, with_trainer
+from simulator.runs.autotune import Figures, node_by_node, with_device, with_trainer
 from simulator.training.evaluation import ConsensusGroup
 from simulator.training.hooks import overrides
 from simulator.training.outputs import check_outputs
@@ -101,13 +101,17 @@ class ExperimentNodes:
         """The same, its random numbers keyed by ``secrets``; only the node that they are of can be made."""
         return replace(self, secrets=secrets)
 
+    def on_example(self) -> ExperimentNodes:
+        """The same nodes, each on the example of their data: for what can be tried where the data are not."""
+        return replace(self, data=replace(self.data, nodes=(self.data.example,) * len(self.data.nodes)))
+
     def check_room(self) -> None:
         """Refuse models that do not fit into memory: all nodes' in one process, or else one.
 
         Raises:
             InputError: they are such.
         """
-        model, data = MODELS.build(self.experiment.model), self.data.nodes[0]
+        model, data = MODELS.build(self.experiment.model), self.data.example
         model.check(data.inputs)
         together = BACKENDS.load(self.experiment.backend.name).in_one_process
         held = self.topology.num_nodes if together else 1
@@ -145,7 +149,7 @@ class ExperimentNodes:
         )
 
     def _module(self, seed: int) -> FlatModule:
-        experiment, data = self.experiment, self.data.nodes[0]
+        experiment, data = self.experiment, self.data.example
         with torch_seed(seed, "model.initialisation"):
             model, seen = MODELS.build(experiment.model), _seen(data)
             network = built(lambda: model.build(seen, data.outputs))
@@ -268,7 +272,9 @@ class Simulation:
     autotuned: Mapping[str, Figures]
 
     @classmethod
-    def of(cls, experiment: Experiment, replicas: Sequence[int] = ()) -> Simulation:
+    def of(
+        cls, experiment: Experiment, replicas: Sequence[int] = (), opened: Mapping[int, Path] | None = None
+    ) -> Simulation:
         """Load the data, decide what is left open, and put the parts together.
 
         Args:
@@ -276,6 +282,8 @@ class Simulation:
             replicas: seeds of networks to run as one, in place of the experiment's own. Each has the same links, pools
                 and settings; with its seed it divides the pools anew into what is trained on and what is held out,
                 draws initial parameters, and orders batches.
+            opened: where nodes are sites that keep their own data, the paths of those to open, by node; the others'
+                nodes cannot be made. None: all of them, in ``data.dataset.path``.
 
         Raises:
             InputError: the data set is not there, a node would be left without samples, there is no such device, or the
@@ -284,18 +292,21 @@ class Simulation:
         experiment = with_device(experiment)
         network = experiment.topology.build(experiment.seed)
         task, seeds = TASKS.build(experiment.task), [experiment.seed]
-        data = prepare(experiment.data, network.base.num_nodes, experiment.seed, task)
+        data = prepare(experiment.data, network.base.num_nodes, experiment.seed, task, opened)
         if replicas:
             split = (data.resplit(seed).nodes for seed in replicas)
             data, seeds = replace(data, nodes=tuple(chain.from_iterable(split))), list(replicas)
             network = network.copies(len(seeds))
-        _check_needs_of_samples(experiment, data.nodes[0])
+        _check_needs_of_samples(experiment, data.example)
         blueprint = ExperimentNodes(experiment, network.base, data, seeds)
         blueprint.check_room()
-        check_outputs(blueprint.module(), data.nodes[0])
+        check_outputs(blueprint.module(), data.example)
         if _by_sample(experiment):
-            check_samples_apart(blueprint.module(), data.nodes[0])
-        experiment, figures = with_trainer(experiment, blueprint)
+            check_samples_apart(blueprint.module(), data.example)
+        if opened is None:
+            experiment, figures = with_trainer(experiment, blueprint)
+        else:
+            experiment, figures = with_trainer(node_by_node(experiment), blueprint.on_example())
         blueprint = replace(blueprint, experiment=experiment)
         autotuned = {"trainer": figures} if figures else {}
         return cls(experiment, seeds, network, data, blueprint, BACKENDS.build(experiment.backend), autotuned)
@@ -324,6 +335,8 @@ class Simulation:
         """What makes the consensus model's statistics anew, if that is asked for of a network that keeps any."""
         experiment = self.experiment
         asked = experiment.buffers.recompute if experiment.buffers and self._module.layout else None
+        if not any(len(node.train) for node in self.data.nodes):  # their samples are elsewhere
+            return None
         return Recompute(asked, experiment.training.batch_size, experiment.seed) if asked else None
 
     @cached_property
@@ -380,7 +393,8 @@ class Simulation:
     @cached_property
     def room(self) -> Room:
         """How much disk it will take."""
-        experiment, (node,) = self.experiment, self.blueprint.nodes([0])
+        experiment = self.experiment
+        (node,) = ExperimentNodes(experiment, self.network.base, self.data, self.seeds).on_example().nodes([0])
         keep, rounds = experiment.checkpoint, range(1, experiment.rounds + 1)
         saved = [round for round in rounds if run_schedule(experiment).checkpoints(round)]
         kept = saved if keep.keep == "all" else {*saved[-keep.keep :], *(set(saved) & set(keep.rounds))}

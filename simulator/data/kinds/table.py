@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,7 +81,10 @@ class Table(InputKind):
     def preparation(self, inputs: StoredArrays, rows: NDArray[np.int64]) -> Preparation:
         """Standardised with the mean and the standard deviation of ``rows``, in which missing numbers do not count."""
         assert isinstance(inputs, Mapping)  # it was checked
-        moments = [_moments(column[rows]) for column in inputs[NUMBERS].T]
+        return self.standardised([_moments(column[rows]) for column in inputs[NUMBERS].T])
+
+    def standardised(self, moments: Sequence[tuple[float, float]]) -> TablePreparation:
+        """By the mean and the standard deviation of each column of numbers, in their order."""
         sizes = [len(known) + 2 for _, known in self.categories]
         return TablePreparation(
             mean=torch.tensor([mean for mean, _ in moments], dtype=torch.float32),

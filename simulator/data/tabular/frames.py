@@ -78,20 +78,20 @@ def as_labels(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _column(name: str, parts: Sequence[pd.Series[Any]], missing: frozenset[str]) -> NDArray[Any]:
-    values = np.concatenate([_plain(name, part, missing) for part in parts])
+    values = np.concatenate([cells(name, part, missing) for part in parts])
     gaps = is_missing(values)
     try:
         numbers = np.full(len(values), np.nan)
-        numbers[~gaps] = [_number(each) for each in values[~gaps]]
+        numbers[~gaps] = [number(each) for each in values[~gaps]]
     except ValueError:
         texts = values.copy()
-        texts[~gaps] = [_text(each) for each in values[~gaps]]
+        texts[~gaps] = [text(each) for each in values[~gaps]]
         return texts
     return numbers
 
 
-def _plain(name: str, part: pd.Series[Any], missing: frozenset[str]) -> NDArray[Any]:
-    """object [N] of numbers, text and None.
+def cells(name: str, part: pd.Series[Any], missing: frozenset[str]) -> NDArray[Any]:
+    """The cells of a column as they stand, object [N] of numbers, text and None.
 
     Raises:
         InputError: it holds something else, such as dates or lists.
@@ -112,7 +112,7 @@ def _stripped(value: Any, missing: frozenset[str]) -> Any:
     return None if isinstance(value, float) and value != value else value
 
 
-def _number(value: Any) -> float:
+def number(value: Any) -> float:
     """The number that ``value`` is or spells.
 
     Raises:
@@ -120,11 +120,20 @@ def _number(value: Any) -> float:
     """
     if isinstance(value, bool) or (isinstance(value, str) and ("_" in value or _CODE.fullmatch(value))):
         raise ValueError
-    number = float(value)
-    if abs(number) >= 2**53 and (isinstance(value, int) or (isinstance(value, str) and value.lstrip("+-").isdigit())):
+    found = float(value)
+    if abs(found) >= 2**53 and (isinstance(value, int) or (isinstance(value, str) and value.lstrip("+-").isdigit())):
         raise ValueError
-    return number
+    return found
 
 
-def _text(value: Any) -> str:
+def label(value: Any) -> str:
+    """What a cell of categories or classes says, whatever else its column holds: 1, 1.0 and "1" are "1"."""
+    try:
+        return text(number(value))
+    except ValueError:
+        return text(value)
+
+
+def text(value: Any) -> str:
+    """``value`` as text; of a whole number without a point."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

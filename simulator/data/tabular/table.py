@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,11 +12,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from simulator.core.acting import GIVEN, Acts, If
-from simulator.core.errors import wrong
+from simulator.core.errors import Problem, wrong
 from simulator.core.registry import PartSettings
 from simulator.data import locations
 from simulator.data.dataset import ArrayData, Dataset
 from simulator.data.gathered import Gathered, Share
+from simulator.data.sites.schema import DataSchema, TableSchema
+from simulator.data.sites.settled import of_kind, settled
+from simulator.data.tabular.declared import read_site
 from simulator.data.tabular.frames import MISSING, Columns, as_labels, column, read_columns
 from simulator.data.tabular.gaps import Missing, kept_rows
 from simulator.data.tabular.reading import SUFFIXES
@@ -81,6 +85,8 @@ class TableFiles(Dataset):
 
     config: Config
 
+    site_suffixes = SUFFIXES
+
     def load(self, root: Path) -> ArrayData:
         """Read, check and code all rows.
 
@@ -105,6 +111,27 @@ class TableFiles(Dataset):
         )
         share = self.config.test
         return (gathered.held_back(share, self.config.seed) if isinstance(share, float) else gathered).divided()
+
+    def of_site(self, path: Path, schema: DataSchema) -> ArrayData:
+        """Read one site's rows, column by column as declared; see `simulator.data.tabular.declared`.
+
+        Raises:
+            InputError: columns are missing, or hold what they may not.
+        """
+        assert isinstance(schema, TableSchema)  # see `site_problems`
+        return read_site(locations.files(path, Path(), SUFFIXES), schema, self.config)
+
+    @classmethod
+    def site_problems(cls, config: PartSettings, schema: DataSchema) -> Iterator[Problem]:
+        """What the schema decides, and a target or a group that is not the schema's."""
+        assert isinstance(config, cls.Config)
+        yield from of_kind(config, schema, ["table"])
+        yield from settled(config, ("columns", "drop", "categorical", "categories", "meaning", "site"))
+        if config.test is not None:
+            what = "holds rows back to test with, and sites are tested on data.own_test of theirs, or data.sites.test."
+            yield Problem("test", what, "Set test: null.")
+        if isinstance(schema, TableSchema):
+            yield from _other_targets(config, schema)
 
     def _read(self, root: Path) -> tuple[Columns, NDArray[Any] | None, NDArray[np.bool_] | None]:
         """The columns, and of each row the file, if files are sites, and whether it is for testing."""
@@ -159,10 +186,33 @@ class TableFiles(Dataset):
         if threshold is None:
             return read_targets(target, as_labels(columns[target]), self.config.meaning)
         above = _numbers(columns[target], target) > threshold
-        return Targets(above.astype(np.int64), (f"{target} <= {threshold:g}", f"{target} > {threshold:g}"))
+        return Targets(above.astype(np.int64), _sides(target, threshold))
 
 
 def _numbers(values: NDArray[Any], name: str) -> NDArray[np.float64]:
     if values.dtype == object:
         raise wrong("target", f"column '{name}' is text, and no numbers.", "Take it as the only target, for classes.")
     return values
+
+
+def _sides(target: str, threshold: float) -> tuple[str, str]:
+    """What the two classes are called, where they are the sides of a threshold."""
+    return f"{target} <= {threshold:g}", f"{target} > {threshold:g}"
+
+
+def _other_targets(config: TableFiles.Config, schema: TableSchema) -> Iterator[Problem]:
+    """Where settings and schema do not speak of the same target, and columns that nothing can be predicted from."""
+    target, declared = config.target, schema.target
+    wanted, kind = (target, declared.quantities) if isinstance(target, tuple) else ((target,), declared.quantities)
+    if config.threshold is not None and isinstance(target, str):
+        wanted, kind = _sides(target, config.threshold), declared.classes
+    if wanted != kind and (declared.quantities or isinstance(target, tuple) or config.threshold is not None):
+        what = f"is {', '.join(wanted)}, and the schema has {', '.join(declared.names)} for its target."
+        yield Problem("target", what, "Let the schema's target name the same, in the same order.")
+    columns = {column.name for column in schema.columns}
+    for where, name in [
+        *(("target", each) for each in ([target] if isinstance(target, str) else target)),
+        *([("group", config.group)] if config.group else []),
+    ]:
+        if name in columns:
+            yield Problem(where, f"'{name}' is a column of the schema too.", "Do not predict from it.")

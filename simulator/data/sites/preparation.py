@@ -1,0 +1,168 @@
+"""Nodes that are sites: what they share comes from the schema, and each opens its own data and no other's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from simulator.core.errors import InputError
+from simulator.core.samples import NodeData, Samples
+from simulator.core.seeding import generator
+from simulator.core.task import Task
+from simulator.data.canaries import Canaries
+from simulator.data.common import Common, check_kind, samples_of, specified, subset_of
+from simulator.data.content import Content
+from simulator.data.corruption import Rows
+from simulator.data.dataset import ArrayData
+from simulator.data.network_data import NetworkData
+from simulator.data.public import assemble, draw
+from simulator.data.settings import DataSettings
+from simulator.data.sites.opening import open_common_test, paths_of
+from simulator.data.sites.refusals import problems
+from simulator.data.sites.settings import SitesSettings
+from simulator.data.sites.site import Site, opened_site
+from simulator.data.sites.together import joined_canaries, joined_groups, joined_tests, joined_training
+from simulator.data.undefined_scores import undefined_scores
+from simulator.data.verified import VerifiedRows
+
+TRIED = 8  # made-up samples
+
+
+def prepare_sites(
+    settings: DataSettings,
+    sites: SitesSettings,
+    nodes: int,
+    seed: int,
+    task: Task,
+    opened: Mapping[int, Path] | None,
+) -> NetworkData:
+    """What each node holds: the site of its place in ``sites.names``.
+
+    Rows count within the arrays of the sites that are opened, one site after the other. Apart from that a node's
+    samples, their splits and their order are the same whoever else is opened.
+
+    Args:
+        settings: the block ``data``.
+        sites: of it.
+        nodes: how many.
+        seed: the experiment's.
+        task: what is predicted.
+        opened: the paths of the data to open, by node; None: of all, as `paths_of` finds them.
+
+    Raises:
+        InputError: settings do not go together, or what all share cannot be loaded.
+        SiteDataError: a site's data cannot be used.
+    """
+    if found := list(problems(settings, sites, nodes)):
+        raise InputError(*found)
+    common, told = _common(settings, sites, seed, task)
+    paths = paths_of(settings, sites) if opened is None else opened
+    held = {node: opened_site(settings, common, path, node, seed) for node, path in sorted(paths.items())}
+    return _together(settings, sites, common, held, told)
+
+
+def _common(settings: DataSettings, sites: SitesSettings, seed: int, task: Task) -> tuple[Common, list[str]]:
+    """What all share, without a look at any site's data, and what to tell of it."""
+    none = _made_up(sites, 0)
+    check_kind(settings, none.kind.specification(none.x_train))
+    drawn = draw(settings, none, seed)
+    tested, notes = open_common_test(settings, sites)
+    if tested is not None:
+        rows = subset_of(np.arange(len(tested)), settings.test_samples, generator(seed, "data.test_samples"))
+        tested = tested.subset(torch.from_numpy(rows))
+    common = Common(
+        inputs=none.kind.specification(none.x_train),
+        outputs=specified(task, _made_up(sites, max(TRIED, len(sites.data_schema.target.names)))),
+        preparation=sites.data_schema.preparation(),
+        public=assemble(none, drawn, seed),
+        test=tested,
+    )
+    return common, [*notes, *(note for data, _ in drawn for note in data.notes)]
+
+
+def _made_up(sites: SitesSettings, count: int) -> ArrayData:
+    """So many samples that could be a site's."""
+    schema = sites.data_schema
+    inputs = schema.made_up(count, generator(0, "data.sites.made_up"))
+    return ArrayData(inputs, schema.target.made_up(count), None, None, schema.target.names, kind=schema.input_kind())
+
+
+def _together(
+    settings: DataSettings, sites: SitesSettings, common: Common, held: Mapping[int, Site], told: Sequence[str]
+) -> NetworkData:
+    none = _made_up(sites, 0)
+    train, firsts = joined_training([none, *(site.data for site in held.values())])
+    tests, test_firsts = joined_tests([none, *(site.data for site in held.values())])
+    canaries = joined_canaries(list(held.values()), firsts[1:])
+    train = canaries.mislabelled(train)
+    places = {node: (firsts[number], test_firsts[number]) for number, node in enumerate(held, 1)}
+    nodes = [
+        _node(settings, common, train, tests, canaries, held[node], *places[node])
+        if node in held
+        else _unopened(settings, common, train)
+        for node in range(len(sites.names))
+    ]
+    labels = common.public.labels
+    return NetworkData(
+        nodes=tuple(nodes),
+        example=_example(settings, sites, common),
+        public_labels=labels,
+        public_in_distribution=common.public.in_distribution,
+        public_source=common.public.source,
+        public_index=common.public.index,
+        class_names=sites.data_schema.target.names,
+        content=Content.together({sites.names[node]: site.content for node, site in held.items()}),
+        shared=common.identified(np.zeros(0, dtype=np.uint8)),
+        canaries=canaries,
+        notes=(*told, *_notes(sites, held), *undefined_scores([nodes[n] for n in held], [held[n].whose for n in held])),
+        sites=sites.names,
+        groups=joined_groups([site.data for site in held.values()]),
+    )
+
+
+def _node(
+    settings: DataSettings,
+    common: Common,
+    train: Samples,
+    tests: Samples,
+    canaries: Canaries,
+    site: Site,
+    first: int,
+    first_test: int,
+) -> NodeData:
+    """What a site holds, of the samples of all that are opened, where its own begin at these rows."""
+    rows = Rows(*(first + split for split in site.rows))
+    rows = rows._replace(train=canaries.without_left_out(rows.train))
+    own = None
+    if settings.test != "common":
+        own_rows = first_test + site.own_test if site.brought_tests else first + site.own_test
+        own = (tests if site.brought_tests else train).subset(torch.from_numpy(own_rows))
+    verified = site.verified and VerifiedRows(*(first + half for half in site.verified))
+    return common.node(train, rows, own, verified)
+
+
+def _unopened(settings: DataSettings, common: Common, train: Samples) -> NodeData:
+    """Nothing, in the form of a node's data."""
+    nothing: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+    own = None if settings.test == "common" else train.subset(torch.from_numpy(nothing))
+    return common.node(train, Rows(nothing, nothing, nothing), own, None)
+
+
+def _example(settings: DataSettings, sites: SitesSettings, common: Common) -> NodeData:
+    count = max(TRIED, len(sites.data_schema.target.names))
+    made_up, every = _made_up(sites, count), np.arange(count)
+    samples = samples_of(made_up.x_train, made_up.y_train)
+    own = None if settings.test == "common" else samples
+    verified = VerifiedRows(every, every) if settings.verified else None
+    return common.node(samples, Rows(every, every, every), own, verified)
+
+
+def _notes(sites: SitesSettings, held: Mapping[int, Site]) -> Iterator[str]:
+    for node, site in held.items():
+        yield from (f"site {sites.names[node]}: {note}" for note in site.notes)
+    if brought := [sites.names[node] for node, site in held.items() if site.brought_tests]:
+        yield f"tested on the samples that they brought for it: {', '.join(brought)}"

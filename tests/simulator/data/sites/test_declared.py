@@ -1,0 +1,155 @@
+"""What one site's files become by a schema: value by value, and every deviation is named."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from reference.sites import SCHEMA, content_of, rows_of, sites, write_table
+
+from simulator import load_experiment
+from simulator.core.errors import InputError
+from simulator.data.dataset import DATASETS
+from simulator.data.image_folder import ImageFolder
+from simulator.data.npz import Npz
+from simulator.data.sites.schema import ArraySchema, ImageSchema, TableSchema, TokenSchema
+from simulator.data.tabular.table import TableFiles
+
+TABLE = TableSchema.model_validate(SCHEMA)
+CLASSES = {"classes": ("no", "yes")}
+
+
+def read(file, **settings):
+    config = TableFiles.Config(path=file.parent, target="outcome", test=None, **settings)
+    return DATASETS.build(config).of_site(file, TABLE)
+
+
+def changed(rows, **columns):
+    return [{**row, **columns} for row in rows]
+
+
+def test_codes_and_classes_are_those_of_the_schema_whichever_the_site_has(tmp_path):
+    rows = [row for row in rows_of("lyon") if row["ward"] == "c" and row["outcome"] == "unclear"]
+    data = read(write_table(tmp_path / "lyon.csv", rows))
+    assert set(data.y_train) == {2}
+    assert set(data.x_train["codes"][:, 0]) == {2}
+
+
+def test_order_and_further_columns_do_not_matter_and_are_told(tmp_path):
+    rows = rows_of("lyon")
+    plain = read(write_table(tmp_path / "a.csv", rows))
+    turned = read(write_table(tmp_path / "b.csv", [dict(reversed({**row, "id": "7"}.items())) for row in rows]))
+    assert np.array_equal(plain.x_train["numbers"], turned.x_train["numbers"], equal_nan=True)
+    assert any("columns that the schema does not know are not read: id" in note for note in turned.notes)
+    assert any("another order" in note for note in turned.notes)
+
+
+def test_the_same_rows_from_csv_json_lines_and_parquet_are_the_same(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    rows = rows_of("lyon")
+    typed = [{**row, "age": float(row["age"]), "dose": float(row["dose"]) if row["dose"] else None} for row in rows]
+    (tmp_path / "j.jsonl").write_text("\n".join(map(json.dumps, typed)))
+    pandas.DataFrame(typed).to_parquet(tmp_path / "p.parquet")
+    found = [read(write_table(tmp_path / "c.csv", rows)), read(tmp_path / "j.jsonl"), read(tmp_path / "p.parquet")]
+    for other in found[1:]:
+        assert np.array_equal(found[0].x_train["numbers"], other.x_train["numbers"], equal_nan=True)
+        assert np.array_equal(found[0].x_train["codes"], other.x_train["codes"])
+        assert np.array_equal(found[0].y_train, other.y_train)
+
+
+def test_all_deviations_of_a_table_are_told_at_once(tmp_path):
+    rows = changed(rows_of("lyon"), ward="z")
+    rows[0] |= {"age": "old", "outcome": "maybe"}
+    rows = [{("Dose" if key == "dose" else key): value for key, value in row.items()} for row in rows]
+    with pytest.raises(InputError) as caught:
+        read(write_table(tmp_path / "lyon.csv", rows))
+    told = str(caught.value)
+    assert "lyon.csv: there is no column 'dose'" in told
+    assert "Did you mean 'Dose'" in told
+    assert "column 'age': 1 of 46 values are no numbers, such as 'old'" in told
+    assert "column 'outcome': 1 of 46 labels are none of the classes that are declared: maybe" in told
+
+
+def test_undeclared_categories_count_as_other_and_gaps_as_the_schema_says(tmp_path):
+    rows = rows_of("lyon")
+    data = read(write_table(tmp_path / "lyon.csv", changed(rows, ward="z")))
+    assert set(data.x_train["codes"][:, 0]) == {3}
+    assert any("46 values are not declared, and count as other: z" in note for note in data.notes)
+    rows[3]["age"] = ""
+    with pytest.raises(InputError, match=r"some lack what may not miss: age \(1\)"):
+        read(write_table(tmp_path / "lyon.csv", rows))
+    assert len(read(tmp_path / "lyon.csv", missing="drop_rows").y_train) == 45
+
+
+def test_arrays_must_have_the_declared_types_and_shapes(tmp_path):
+    schema = ArraySchema(target=CLASSES, arrays=[{"shape": (3,), "dtype": "float32"}])
+    labels = np.array(["no", "yes", "yes"])
+
+    def saved(x, y=labels):
+        np.savez(tmp_path / "a.npz", x_train=x, y_train=y)
+        return Npz(Npz.Config(path=tmp_path)).of_site(tmp_path / "a.npz", schema)
+
+    assert saved(np.zeros((3, 3), dtype=np.float32)).y_train.tolist() == [0, 1, 1]
+    with pytest.raises(InputError, match=r"x_train: is float32 of shape \(3, 4\), and the schema has float32"):
+        saved(np.zeros((3, 4), dtype=np.float32))
+    with pytest.raises(InputError, match="x_train: is float64"):
+        saved(np.zeros((3, 3)))
+    with pytest.raises(InputError, match=r"y_train: 3 of 3 labels are none of the classes"):
+        saved(np.zeros((3, 3), dtype=np.float32), np.arange(3))
+
+
+def test_bright_or_dark_images_are_the_same_kind_at_every_site(tmp_path):
+    schema = ImageSchema(height=4, width=4, channels=1, mean=(0.5,), std=(0.2,), target=CLASSES)
+    np.savez(tmp_path / "a.npz", x_train=np.ones((2, 4, 4), dtype=np.uint8), y_train=np.array(["no", "no"]))
+    data = Npz(Npz.Config(path=tmp_path)).of_site(tmp_path / "a.npz", schema)
+    assert data.x_train.shape == (2, 4, 4, 1)
+    np.savez(tmp_path / "a.npz", x_train=np.ones((2, 4, 4), dtype=np.float32), y_train=np.array(["no", "no"]))
+    with pytest.raises(InputError, match="x_train: is float32"):
+        Npz(Npz.Config(path=tmp_path)).of_site(tmp_path / "a.npz", schema)
+
+
+def test_tokens_of_a_declared_vocabulary(tmp_path):
+    schema = TokenSchema(length=5, vocabulary=9, target=CLASSES)
+    np.savez(tmp_path / "a.npz", x_train=np.full((2, 5), 8), y_train=np.array(["no", "yes"]), lengths_train=[2, 5])
+    data = Npz(Npz.Config(path=tmp_path)).of_site(tmp_path / "a.npz", schema)
+    assert data.x_train["lengths"].tolist() == [2, 5]
+    data.validate()
+
+
+def test_a_folder_of_images_need_not_have_all_classes_and_may_have_no_others(tmp_path):
+    schema = ImageSchema(height=8, width=8, channels=3, mean=(0.5,) * 3, std=(0.2,) * 3, target=CLASSES)
+    (tmp_path / "yes").mkdir()
+    Image.new("RGB", (10, 9)).save(tmp_path / "yes" / "1.png")
+    part = ImageFolder(ImageFolder.Config(path=tmp_path, size=8))
+    assert part.of_site(tmp_path, schema).y_train.tolist() == [1]
+    (tmp_path / "Yes?").mkdir()
+    Image.new("RGB", (10, 9)).save(tmp_path / "Yes?" / "1.png")
+    with pytest.raises(InputError, match=r"there is no class 'Yes\?'(.|\n)*Did you mean 'yes'"):
+        part.of_site(tmp_path, schema)
+
+
+def test_the_schema_may_be_a_file_beside_the_experiment_and_is_told_by_its_own_lines(tmp_path):
+    yaml = pytest.importorskip("yaml")
+    content = content_of(tmp_path)
+    (tmp_path / "schema.yaml").write_text(yaml.safe_dump(SCHEMA, sort_keys=False))
+    content["data"]["sites"]["data_schema"] = "schema.yaml"
+    file = tmp_path / "experiment.yaml"
+    file.write_text(yaml.safe_dump(content))
+    experiment = load_experiment(file)
+    assert experiment.data == sites(tmp_path).data
+    assert load_experiment(experiment.to_dict(), recorded=True) == experiment
+    (tmp_path / "schema.yaml").write_text(yaml.safe_dump(SCHEMA, sort_keys=False).replace("mean: 0.5", "maen: 0.5"))
+    with pytest.raises(
+        InputError, match=r"data.sites.data_schema: schema.yaml:\d: columns\[0\].maen: there is no setting"
+    ):
+        load_experiment(file)
+    content["data"]["sites"]["data_schema"] = "absent.yaml"
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(InputError, match=r"absent.yaml is no file(.|\n)*rumormill site schema"):
+        load_experiment(file)
+
+
+def test_order_of_columns_makes_another_experiment(tmp_path):
+    turned = {**SCHEMA, "columns": SCHEMA["columns"][::-1]}
+    names = list(sites(tmp_path).data.sites.names)
+    assert sites(tmp_path).digest() != sites(tmp_path, sites={"names": names, "data_schema": turned}).digest()
