@@ -20,6 +20,8 @@ from simulator.core.paths import located
 from simulator.deployment.collect import collect
 from simulator.deployment.folder import Addresses, write_folder
 from simulator.deployment.plan import deployable, plan
+from simulator.deployment.site.cli import site
+from simulator.deployment.site.data_paths import named_paths
 from simulator.doctor import examine
 from simulator.part_kinds import descriptions
 from simulator.results.comparison import as_markdown, compare, find_runs, show, write_html
@@ -48,6 +50,7 @@ deploy = typer.Typer(
     no_args_is_help=True, suggest_commands=False, help="Run experiments on Flower's deployment engine."
 )
 app.add_typer(deploy, name="deploy")
+app.add_typer(site, name="site")
 stderr = Terminal(stderr=True)
 
 
@@ -136,11 +139,16 @@ def deploy_init_command(
         list[str] | None, typer.Option("--host", help="Of a node; repeatable, in order; default: this machine.")
     ] = None,
     port: Annotated[int, typer.Option("--port", help="The first node's; the others count up.")] = 9500,
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", help="SITE=PATH of its data on its host; repeatable; else its owner fills it in."),
+    ] = None,
 ) -> None:
     """Write a folder with all that a deployment needs: app, keys, settings, scripts, and what to type where."""
     ready = plan(deployable(load_experiment(experiment, overrides or []), **_given(plane=plane)))
     addresses = Addresses.planned(superlink, hosts, ready.manifest.nodes, port)
-    write_folder(folder, ready.experiment, ready.manifest, ready.topology, addresses, ready.files)
+    paths = named_paths(ready.sites, data or ())
+    write_folder(folder, ready.experiment, ready.manifest, ready.topology, addresses, ready.files, paths)
     print(folder / "README.md")
 
 

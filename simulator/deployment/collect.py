@@ -59,11 +59,15 @@ class Collected(Backend):
 def collect(folder: Path, out: str | Path = "runs", observers: Sequence[Observer] = ()) -> Run:
     """Make a run directory under ``out`` of the finished deployment in ``folder``.
 
+    Where nodes are sites, none of their data is asked for: who held what, and how good the consensus model is on the
+    sites' own test samples, is not in it then.
+
     Raises:
         InputError: the folder is none of a deployment, or a node's part is missing or not finished.
     """
     _manifest(folder)  # before the data is loaded
-    simulation = Simulation.of(load_experiment(folder / "experiment.yaml", recorded=True))
+    experiment = load_experiment(folder / "experiment.yaml", recorded=True)
+    simulation = Simulation.of(experiment, opened={} if experiment.data.sites else None)
     return run_simulation(replace(simulation, backend=Collected(simulation.backend.config, folder)), out, observers)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import yaml
 
@@ -15,6 +16,7 @@ from simulator.core.errors import wrong
 from simulator.core.user_code.files import CODE, UserFile, check_kept, texts
 from simulator.deployment.instructions import app_project, connection, node_script, readme, superlink_script
 from simulator.deployment.run_manifest import RunManifest
+from simulator.deployment.site.data_paths import data_block
 from simulator.deployment.transport.certificates import Authority, Identity, name_of, supernode_key
 from simulator.deployment.transport.sealing import sealing_key
 from topologies import Topology
@@ -74,6 +76,7 @@ def write_folder(
     topology: Topology,
     addresses: Addresses,
     files: Sequence[UserFile] = (),
+    data: Mapping[int, Path | None] = MappingProxyType({}),
 ) -> None:
     """Write a deployment into the new folder ``out``.
 
@@ -87,13 +90,14 @@ def write_folder(
         topology: who is whose neighbour.
         addresses: where everything listens.
         files: of the user's, that the experiment names.
+        data: where nodes are sites, the path of each one's own data on its host; None where its owner is to fill it in.
 
     Raises:
         InputError: the folder exists or cannot be written.
     """
     try:
         out.mkdir(PRIVATE, parents=True)
-        _write_all(out, experiment, manifest, topology, addresses)
+        _write_all(out, experiment, manifest, topology, addresses, data)
         for folder in (out, *(out / "nodes" / name_of(node) for node in range(topology.num_nodes))):
             for name, text in texts(files).items():
                 _write(folder / CODE / name, text)
@@ -104,10 +108,17 @@ def write_folder(
         raise wrong(str(out), f"cannot be written: {error.strerror}.", "Choose a folder you may write to.") from error
 
 
-def _write_all(out: Path, experiment: str, manifest: RunManifest, topology: Topology, addresses: Addresses) -> None:
+def _write_all(
+    out: Path,
+    experiment: str,
+    manifest: RunManifest,
+    topology: Topology,
+    addresses: Addresses,
+    data: Mapping[int, Path | None],
+) -> None:
     authority = Authority(out.name)
     _write(out / "experiment.yaml", experiment)
-    _write(out / "README.md", readme(manifest, addresses.superlink, addresses.nodes))
+    _write(out / "README.md", readme(manifest, addresses.superlink, addresses.nodes, own_data=bool(data)))
     _write(out / "app" / "pyproject.toml", app_project(manifest))
     _write(out / "app" / "README.md", "The app is part of the package rumormill; this is its configuration.\n")
     _write(out / "authority" / "ca.crt", authority.certificate)
@@ -122,7 +133,8 @@ def _write_all(out: Path, experiment: str, manifest: RunManifest, topology: Topo
             "neighbours": {other: addresses.nodes[other] for other in around},
             "keys": {other: keys[other][1].hex() for other in around},
         }
-        _write(folder / "node.yaml", yaml.safe_dump(settings, sort_keys=False))
+        own = data_block(data[node]) if node in data else ""
+        _write(folder / "node.yaml", yaml.safe_dump(settings, sort_keys=False) + own)
         _write(folder / "experiment.yaml", experiment)
         _write(folder / "seal.key", private, secret=True)
         _write_identity(folder, authority.issue(name_of(node)), "node")

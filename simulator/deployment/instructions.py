@@ -78,12 +78,21 @@ while true; do
 done
 """
 
+SHARED_DATA = """\
+It also needs the data sets at the paths in
+`experiment.yaml`: each node takes its own part of them."""
+
+OWN_DATA = """\
+A node opens its own data and no
+other's: its owner writes where they lie on that host into `node.yaml` (`data: {path: ...}`), and types
+`rumormill site check node-N`, which says whether they are what the experiment's schema declares, and tells nobody else.
+Public samples and a common test set, where there are any, lie on every host at the paths in `experiment.yaml`."""
+
 README = """\
 # A deployment of {nodes} nodes, plane {plane}
 
 Made by `rumormill deploy init`. Every host needs Python, and the same version of the package on its PATH:
-`pip install rumormill=={version}`, and the data sets at the paths in `experiment.yaml`: each node takes its own part of
-them. Clocks must agree within seconds.
+`pip install rumormill=={version}`. Clocks must agree within seconds. {data}
 
 | what | where it goes | what it holds |
 |---|---|---|
@@ -170,8 +179,8 @@ def node_script(superlink: str, runtime: int) -> str:
     return NODE.format(address=superlink, runtime=runtime, quiet=_exports())
 
 
-def readme(manifest: RunManifest, superlink: str, nodes: Sequence[str]) -> str:
-    """What to type on which host."""
+def readme(manifest: RunManifest, superlink: str, nodes: Sequence[str], own_data: bool = False) -> str:
+    """What to type on which host; with ``own_data``, each node's own host has its data, and no other has."""
     register = "\n".join(
         f"flwr supernode register nodes/node-{node}/supernode.pub {CONNECTION} --name node-{node}"
         for node in range(len(nodes))
@@ -185,6 +194,7 @@ def readme(manifest: RunManifest, superlink: str, nodes: Sequence[str]) -> str:
         superlink=superlink,
         register=register,
         hosts=hosts,
+        data=OWN_DATA if own_data else SHARED_DATA,
         quiet=_exports(),
         connection=CONNECTION,
     )

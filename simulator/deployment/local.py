@@ -17,6 +17,7 @@ from torch import Tensor
 
 from simulator.core.backend import Backend, Blueprint, Order, Replies, Workers
 from simulator.core.errors import RunError
+from simulator.data.sites.opening import paths_of
 from simulator.deployment.collecting import Collection
 from simulator.deployment.control import COMPLETED, Control, Status
 from simulator.deployment.engines import DeploymentEngine, SimulationEngine
@@ -63,7 +64,8 @@ class Flower(Backend):
             self.folder = Path(opened.enter_context(temporary)) / "deployment"
             opened.enter_context(guarded(self.folder))  # before there is a key or a process
             addresses = loopback(plan.manifest.nodes)
-            write_folder(self.folder, plan.experiment, plan.manifest, plan.topology, addresses, plan.files)
+            data = paths_of(blueprint.experiment.data)  # each node is given its own out of the simulation's folder
+            write_folder(self.folder, plan.experiment, plan.manifest, plan.topology, addresses, plan.files, data)
             environment = _environment(self.folder, addresses)
             self.processes = Processes(self.folder, environment)
             self._control = Control(self.folder, self.processes.environment)

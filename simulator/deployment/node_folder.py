@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.core.errors import InputError, wrong
+from simulator.core.paths import located
 from simulator.core.plain_yaml import read_yaml
 from simulator.deployment.run_manifest import RunManifest, fingerprint, own_version
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from simulator.config.experiment import Experiment
     from simulator.core.secrets import Secrets
     from simulator.deployment.transport.peer import Peer
+    from simulator.runs.build import Simulation
 
 
 STATE = re.compile(r"state-([0-9]{6,9})\.safetensors")  # as `SavedRounds` names them, which is slow to import
@@ -31,6 +33,7 @@ class NodeFolder:
         listen: the address at which neighbours can fetch messages.
         neighbours: their addresses.
         keys: their public keys for sealing, as hexadecimal numbers.
+        data: where nodes are sites, "path": of the node's own data; None where all hosts have all data.
     """
 
     folder: Path
@@ -38,6 +41,7 @@ class NodeFolder:
     listen: str
     neighbours: Mapping[int, str]
     keys: Mapping[int, str]
+    data: Mapping[str, Any] | None = None
 
     @classmethod
     def read(cls, folder: Path) -> NodeFolder:
@@ -110,10 +114,10 @@ class NodeFolder:
         from simulator.deployment.transport.peer import Peer
         from simulator.deployment.transport.saved_rounds import SavedRounds
         from simulator.rounds.synchronous import place
-        from simulator.runs.build import Simulation, protects, run_schedule
+        from simulator.runs.build import protects, run_schedule
 
         torch.set_num_threads(1)  # as in every other backend, so that sums run in the same order
-        simulation = Simulation.of(self.experiment())
+        simulation = self._simulation()
         network, blueprint = simulation.network, simulation.blueprint
         if protects(simulation.experiment):
             blueprint = blueprint.with_secrets(self._secrets(run))
@@ -122,6 +126,30 @@ class NodeFolder:
         return Peer(
             self.node, worker, SavedRounds(self.state(run)), due, lambda round: place(network.at(round), self.node)
         )
+
+    def data_path(self) -> Path:
+        """Where the node's own data lie, absolute or from its folder on; nothing is opened.
+
+        Raises:
+            InputError: ``node.yaml`` does not say so, or it cannot be a path.
+        """
+        given = (self.data or {}).get("path")
+        where = f"{self.folder / 'node.yaml'}: data.path"
+        if not isinstance(given, str) or not given:
+            what = "is not filled in, and this node's data are nowhere else."
+            raise wrong(where, what, "Write where they lie on this host: data: {path: /srv/data/site.csv}.")
+        return located(Path(given), self.folder, where)
+
+    def _simulation(self) -> Simulation:
+        """What the node is made of; where nodes are sites, of its own data, and without a look at any others."""
+        from simulator.deployment.site.discretion import untold
+        from simulator.runs.build import Simulation
+
+        experiment = self.experiment()
+        if experiment.data.sites is None:
+            return Simulation.of(experiment)
+        with untold(experiment.data.sites.names[self.node]):
+            return Simulation.of(experiment, opened={self.node: self.data_path()})
 
     def _secrets(self, run: str) -> Secrets:
         from simulator.deployment.transport.noise import noise_secrets

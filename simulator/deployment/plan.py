@@ -23,12 +23,21 @@ from topologies import Topology
 
 @dataclass(frozen=True)
 class DeploymentPlan:
-    """What a deployment is made of: the file that all nodes get, the manifest of the run, all links, users' files."""
+    """What a deployment is made of.
+
+    Attributes:
+        experiment: the file that all nodes get.
+        manifest: of the run.
+        topology: all links.
+        files: of the user's.
+        sites: the names of nodes that are sites, each with data of its own; empty where all hosts have all data.
+    """
 
     experiment: str
     manifest: RunManifest
     topology: Topology
     files: Sequence[UserFile] = ()
+    sites: Sequence[str] = ()
 
     @classmethod
     def of(cls, nodes: Blueprint, settings: FlowerSettings) -> DeploymentPlan:
@@ -54,7 +63,8 @@ class DeploymentPlan:
             phase_timeout=settings.phase_timeout,
             join_timeout=settings.join_timeout,
         )
-        return cls(text, manifest, topology, experiment.user_parts.files)
+        sites = experiment.data.sites
+        return cls(text, manifest, topology, experiment.user_parts.files, sites.names if sites else ())
 
 
 def deployable(experiment: Experiment, **changes: Any) -> Experiment:
@@ -68,14 +78,14 @@ def deployable(experiment: Experiment, **changes: Any) -> Experiment:
 
 
 def plan(experiment: Experiment) -> DeploymentPlan:
-    """The plan of ``experiment``, whose backend is flower.
+    """The plan of ``experiment``, whose backend is flower; where nodes are sites, none of their data is opened.
 
     Raises:
         InputError: its data is not there, or it cannot be deployed.
     """
     settings = experiment.backend
     assert isinstance(settings, FlowerSettings)  # see `deployable`
-    nodes = Simulation.of(experiment).blueprint
+    nodes = Simulation.of(experiment, opened={} if experiment.data.sites else None).blueprint
     return DeploymentPlan.of(nodes, settings)
 
 

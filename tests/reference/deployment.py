@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+from simulator.data.sites.opening import paths_of
 from simulator.deployment.collect import collect
 from simulator.deployment.folder import Addresses, write_folder
 from simulator.deployment.node_folder import NodeFolder
@@ -32,9 +33,9 @@ class OneAtATime(NodeFolder):
     lock = threading.Lock()
     read_before: ClassVar[dict] = {}  # by text: each real process reads it once, and here hundreds of them are one
 
-    def peer(self, run):
+    def peer(self, *run):
         with self.lock:
-            return super().peer(run)
+            return super().peer(*run)
 
     def experiment(self):
         text = (self.folder / "experiment.yaml").read_bytes()
@@ -52,7 +53,8 @@ class Deployment:
         ready = plan(self.experiment)
         self.manifest, self.links = ready.manifest, ready.manifest.links
         addresses = Addresses("127.0.0.1:9443", free_addresses(ready.manifest.nodes), range(ready.manifest.nodes))
-        write_folder(self.folder, ready.experiment, self.manifest, ready.topology, addresses, ready.files)
+        data = paths_of(self.experiment.data)
+        write_folder(self.folder, ready.experiment, self.manifest, ready.topology, addresses, ready.files, data)
 
     def node_folder(self, node):
         return OneAtATime.read(self.folder / "nodes" / f"node-{node}")

@@ -14,15 +14,17 @@ from simulator.data.settings import DataSettings
 from simulator.data.sites.settings import SitesSettings
 
 
-def paths_of(settings: DataSettings, sites: SitesSettings) -> dict[int, Path]:
-    """Where the data of all sites lie in a simulation, by node; none of them is opened.
+def paths_of(settings: DataSettings) -> dict[int, Path]:
+    """Where the data of all sites lie in a simulation, by node; none is opened, and where there are no sites, none is.
 
     Raises:
         InputError: naming every site that has no file or folder there, or several.
     """
+    if settings.sites is None:
+        return {}
     folder = simulated_folder(settings)
     suffixes = DATASETS.load(settings.dataset.name).site_suffixes or ()
-    found = {name: list(_candidates(folder, name, suffixes)) for name in sites.names}
+    found = {name: list(_candidates(folder, name, suffixes)) for name in settings.sites.names}
     problems = [
         Problem("data.dataset.path", f"{folder} has {_how_many(paths)} the site {name}.", _advice(name, suffixes))
         for name, paths in found.items()
@@ -30,7 +32,7 @@ def paths_of(settings: DataSettings, sites: SitesSettings) -> dict[int, Path]:
     ]
     if problems:
         raise InputError(*problems)
-    return {node: found[name][0] for node, name in enumerate(sites.names)}
+    return {node: found[name][0] for node, name in enumerate(settings.sites.names)}
 
 
 def simulated_folder(settings: DataSettings) -> Path:

@@ -60,7 +60,7 @@ def prepare_sites(
     if found := list(problems(settings, sites, nodes)):
         raise InputError(*found)
     common, told = _common(settings, sites, seed, task)
-    paths = paths_of(settings, sites) if opened is None else opened
+    paths = paths_of(settings) if opened is None else opened
     held = {node: opened_site(settings, common, path, node, seed) for node, path in sorted(paths.items())}
     return _together(settings, sites, common, held, told)
 

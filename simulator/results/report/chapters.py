@@ -143,6 +143,8 @@ def training(run: RunDirectory) -> Chapter:
 def data(run: RunDirectory) -> Chapter:
     """How many samples each node trains on, of each class where there are classes."""
     partition, nodes = run.partition(), run.topology.num_nodes
+    if not len(partition["train_node"]):
+        return Chapter("Data", ("What each node holds is known to that node alone.",))
     if "train_label" not in partition:
         sizes = np.bincount(partition["train_node"], minlength=nodes)
         return Chapter("Data", (f"{sizes.sum():,} training samples; {_sizes(sizes)}.",))
@@ -192,7 +194,7 @@ def nodes(run: RunDirectory, scores: Sequence[float], ledger: TrafficCount) -> C
     rows: list[tuple[str | int | float, ...]] = [
         (
             _named(node, label),
-            int(samples[node]),
+            int(samples[node]) if samples.any() else "unknown",
             headline.scale * scores[node],
             *(values[node] for values in others.values()),
             sent[node],
