@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from reference.experiments import METHODS, results, small
+from reference.sites import sites, write_sites
 
 from simulator import run
 from simulator.core.errors import RunError
@@ -198,3 +199,10 @@ def wait(reached, seconds):
     while not reached():
         assert time.monotonic() < deadline
         time.sleep(0.2)
+
+
+def test_sites_of_very_different_sizes_give_the_bytes_of_their_simulation(tmp_path):
+    """One of them has no sample of one class; each SuperNode is given its own file alone."""
+    experiment = deployable(sites(write_sites(tmp_path / "data")))
+    done = deploy(experiment, tmp_path / "deployed")
+    assert results(done.path) == expected(experiment, tmp_path / "local")
