@@ -109,6 +109,11 @@ class Blueprint(Protocol):
         ...
 
     @property
+    def shared_data(self) -> str:
+        """Identifies, as a hexadecimal number, the samples that whoever makes nodes must have alike."""
+        ...
+
+    @property
     def topology(self) -> Topology:
         """All nodes, and all links that there can be."""
         ...

@@ -15,7 +15,7 @@ from simulator.core.errors import InputError, wrong
 from simulator.core.observer import Observer
 from simulator.core.registry import PartSettings
 from simulator.deployment.collecting import Collection
-from simulator.deployment.node_folder import finished_rounds
+from simulator.deployment.node_folder import check_shared, finished_rounds
 from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.transport.certificates import name_of
 from simulator.runs.build import Simulation
@@ -65,9 +65,10 @@ def collect(folder: Path, out: str | Path = "runs", observers: Sequence[Observer
     Raises:
         InputError: the folder is none of a deployment, or a node's part is missing or not finished.
     """
-    _manifest(folder)  # before the data is loaded
+    manifest = _manifest(folder)  # before the data is loaded
     experiment = load_experiment(folder / "experiment.yaml", recorded=True)
     simulation = Simulation.of(experiment, opened={} if experiment.data.sites else None)
+    check_shared(simulation, manifest, str(folder))
     return run_simulation(replace(simulation, backend=Collected(simulation.backend.config, folder)), out, observers)
 
 

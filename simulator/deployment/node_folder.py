@@ -102,11 +102,12 @@ class NodeFolder:
             what = f"cannot be read: {error.strerror}."
             raise wrong(str(file), what, "It comes with `rumormill deploy init`.") from error
 
-    def peer(self, run: str) -> Peer:
-        """The node, at its beginning; it may be the node of a run that has begun, so let it resume.
+    def peer(self, manifest: RunManifest) -> Peer:
+        """The node of a run, at its beginning; it may be one that has begun, so let it resume.
 
         Raises:
-            InputError: the data or the node's key is not there, or the node cannot be made.
+            InputError: the data or the node's key is not there, the data are others than the run is of, or the node
+                cannot be made.
         """
         import torch
 
@@ -118,13 +119,18 @@ class NodeFolder:
 
         torch.set_num_threads(1)  # as in every other backend, so that sums run in the same order
         simulation = self._simulation()
+        check_shared(simulation, manifest, f"node {self.node}")
         network, blueprint = simulation.network, simulation.blueprint
         if protects(simulation.experiment):
-            blueprint = blueprint.with_secrets(self._secrets(run))
+            blueprint = blueprint.with_secrets(self._secrets(manifest.run))
         worker = Worker(blueprint, [self.node])
         due = run_schedule(simulation.experiment).due
         return Peer(
-            self.node, worker, SavedRounds(self.state(run)), due, lambda round: place(network.at(round), self.node)
+            self.node,
+            worker,
+            SavedRounds(self.state(manifest.run)),
+            due,
+            lambda round: place(network.at(round), self.node),
         )
 
     def data_path(self) -> Path:
@@ -161,6 +167,28 @@ class NodeFolder:
         from simulator.config.parsing import load_experiment
 
         return load_experiment(self.folder / "experiment.yaml", recorded=True)
+
+
+def check_shared(simulation: Simulation, manifest: RunManifest, whose: str) -> None:
+    """Refuse other samples than the run was planned with, of those that all hosts must have alike.
+
+    Args:
+        simulation: made of what this host has.
+        manifest: of the run.
+        whose: what to call them: "node 3".
+
+    Raises:
+        InputError: they are others.
+    """
+    if simulation.data.shared == manifest.shared:
+        return
+    data = simulation.experiment.data
+    if data.sites is None:
+        names = ", ".join([data.dataset.name, *(source.dataset.name for source in data.public)])
+    else:
+        names = "the public set or the common test set"
+    what = f"its data are not those that the run was planned with: {names}."
+    raise wrong(whose, what, "Put the files that `rumormill deploy init` read at the paths in experiment.yaml.")
 
 
 def finished_rounds(state: Path) -> int:

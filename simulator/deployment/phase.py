@@ -24,7 +24,7 @@ def take_part(folder: NodeFolder, manifest: RunManifest, until: int, deadline: f
     identity = Identity.read(folder.folder)
     identity.check(name_of(folder.node))
     patience = Patience(manifest.join_timeout, manifest.round_timeout, bears_losses(folder.experiment()))
-    peer = folder.peer(manifest.run)
+    peer = folder.peer(manifest)
     before = peer.resume()
     outbox = Outbox(peer.position + 1, before, peer.positions)
     expected = peer.expected(folder.neighbours, manifest.rounds)

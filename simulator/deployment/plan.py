@@ -62,6 +62,7 @@ class DeploymentPlan:
             round_timeout=settings.round_timeout,
             phase_timeout=settings.phase_timeout,
             join_timeout=settings.join_timeout,
+            shared=nodes.shared_data,
         )
         sites = experiment.data.sites
         return cls(text, manifest, topology, experiment.user_parts.files, sites.names if sites else ())

@@ -44,7 +44,7 @@ def do_exchange(
             not on the disk.
     """
     seals = Seals(manifest.run, node_folder.node, node_folder.private_key(), node_folder.public_keys)
-    peer = node_folder.peer(manifest.run)
+    peer = node_folder.peer(manifest)
     if exchange > peer.positions.exchanges:
         raise RunError(f"node {peer.node} is asked for {named(round + 1, exchange)}, and its rounds have fewer.")
     before, expected = peer.positions.of(round + 1, exchange) - 1, peer.expected((), manifest.rounds)

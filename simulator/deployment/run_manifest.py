@@ -24,6 +24,7 @@ class RunManifest:
         run: identifies it at the nodes, 1 to 32 letters, digits, - or _; a run submitted again under the same name goes
             on where they stopped.
         fingerprint: of the experiment file that every node must have.
+        shared: identifies the samples that every node must have alike; see `NetworkData.shared`.
         version: of this package, which every node must have.
         plane: "p2p" or "relay".
         nodes: how many.
@@ -48,6 +49,7 @@ class RunManifest:
     round_timeout: float
     phase_timeout: float
     join_timeout: float
+    shared: str = ""  # which no data have
 
     @classmethod
     def read(cls, config: Mapping[str, Any]) -> Self:

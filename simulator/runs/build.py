@@ -97,6 +97,11 @@ class ExperimentNodes:
         _in_one_matrix(nodes)
         return nodes
 
+    @property
+    def shared_data(self) -> str:
+        """Identifies the samples that all nodes share, or draw theirs from."""
+        return self.data.shared
+
     def with_secrets(self, secrets: Secrets) -> ExperimentNodes:
         """The same, its random numbers keyed by ``secrets``; only the node that they are of can be made."""
         return replace(self, secrets=secrets)

@@ -33,9 +33,9 @@ class OneAtATime(NodeFolder):
     lock = threading.Lock()
     read_before: ClassVar[dict] = {}  # by text: each real process reads it once, and here hundreds of them are one
 
-    def peer(self, *run):
+    def peer(self, manifest):
         with self.lock:
-            return super().peer(*run)
+            return super().peer(manifest)
 
     def experiment(self):
         text = (self.folder / "experiment.yaml").read_bytes()

@@ -72,7 +72,7 @@ def test_a_site_that_cannot_is_told_why_and_exits_with_1(host, monkeypatch, caps
 
 
 @pytest.mark.parametrize("spoil", ["text", "class", "gone", "unreadable", "few"])
-def test_what_a_node_says_to_others_of_its_data_quotes_nothing(host, spoil, capfd):
+def test_what_a_node_says_to_others_of_its_data_quotes_nothing(deployment, host, spoil, capfd):
     rows = rows_of("oslo")
     rows[0]["age"] = f"about {SECRET}" if spoil == "text" else SECRET
     if spoil == "class":
@@ -86,7 +86,7 @@ def test_what_a_node_says_to_others_of_its_data_quotes_nothing(host, spoil, capf
     found = examined(folder)
     assert found.problems
     with pytest.raises(InputError) as caught:
-        NodeFolder.read(folder).peer("run")
+        NodeFolder.read(folder).peer(deployment.manifest)
     assert str(caught.value).splitlines()[0] == "site oslo: its data cannot be used as they are."
     assert SECRET not in str(caught.value)
     assert str(file) not in str(caught.value)

@@ -33,11 +33,11 @@ sys.addaudithook(Opened.see)
 
 
 class Watched(OneAtATime):
-    def peer(self, *run):
+    def peer(self, manifest):
         with Watched.lock:
             Opened.node = self.node
             try:
-                return super(OneAtATime, self).peer(*run)
+                return super(OneAtATime, self).peer(manifest)
             finally:
                 Opened.node = None
 
