@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 from simulator import load_experiment, run
@@ -21,6 +22,16 @@ def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
     (example,) = [block for block in PYTHON if "load_experiment" in block]
     exec(example, {})
     assert "quickstart-s1" in capsys.readouterr().out
+
+
+def test_the_six_sites_have_a_file_each_and_their_recipe_runs(tmp_path, monkeypatch):
+    for package in ("pandas", "statsmodels"):
+        pytest.importorskip(package)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (example,) = [block for block in PYTHON if "health-sites" in block]
+    exec(example, {})
+    done = run(load_experiment("sites-table", ["rounds=1", "record={}"]), tmp_path)
+    assert np.bincount(done.directory.partition()["train_node"]).sum() > 10_000
 
 
 def test_the_method_in_30_lines_is_one(tmp_path):

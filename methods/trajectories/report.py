@@ -46,7 +46,8 @@ def sections(mode: str, record: FinishedRun) -> Sequence[Section]:
     tables = [Table(NODES, [_row(artifact) for artifact in artifacts])]
     for name, rows in found.items():
         tables.append(Table((f"AUROC for {name}", *AREAS), [(score, *values) for score, values in rows.items()]))
-    charts: list[HeatMap | LineChart] = [_by_node(scores[MAIN], partition["train_node"])]
+    node = np.repeat([artifact.node for artifact in artifacts], [len(own[MAIN]) for own in each])
+    charts: list[HeatMap | LineChart] = [_by_node(scores[MAIN], node)]
     charts += [_apart(scores[MAIN], target) for target in wanted]
     return [Section("Trajectories of training samples", _paragraphs(mode), _verdict(found, artifacts), tables, charts)]
 

@@ -50,8 +50,9 @@ def _inputs(arrays: Archive, split: str, schema: DataSchema) -> StoredArrays:
     assert found is not None  # without it, the file could not be read
     if isinstance(schema, TokenSchema):
         return tokens(found, arrays, split)
-    gray = isinstance(schema, ImageSchema) and isinstance(found, np.ndarray) and found.ndim == 3
-    return found[..., None] if gray else found  # type: ignore[call-overload, no-any-return]
+    if isinstance(schema, ImageSchema) and isinstance(found, np.ndarray) and found.ndim == 3:
+        return found[..., None]  # gray
+    return found
 
 
 def _misshapen(name: str, inputs: StoredArrays, schema: DataSchema) -> Iterator[Problem]:

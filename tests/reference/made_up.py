@@ -53,9 +53,24 @@ def documents(dataset: Mapping[str, Any], sites: tuple[str, ...], folder: Path) 
     return {**dataset, "path": str(path), "text": "text", "text_file": None, "length": 8}
 
 
+def site_tables(content: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The data set of 60 random rows a site, in pairs that belong together, by the experiment's own schema."""
+    rng, dataset, sites = np.random.default_rng(0), content["data"]["dataset"], content["data"]["sites"]
+    columns = sites["data_schema"]["columns"]
+    for name in sites["names"]:
+        lines = [",".join([*(column["name"] for column in columns), dataset["target"], dataset["group"]])]
+        for row in range(60):
+            cells = [rng.choice(each["categories"]) if each["categories"] else rng.normal() for each in columns]
+            lines.append(",".join(map(str, [*cells, rng.integers(2), row // 2])))
+        (folder / f"{name}.csv").write_text("\n".join(lines))
+    return {**dataset, "path": str(folder)}
+
+
 def in_place_of(content: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
     """A small data set of the kind that the experiment has, where it is one of text, tables or image files."""
     dataset, partition = content["data"]["dataset"], content["data"]["partition"]
+    if content["data"]["sites"]:
+        return site_tables(content, folder)
     if dataset["name"] == "image_folder":
         return picture_folder(folder)
     if dataset["name"] == "table":  # small as it is

@@ -162,7 +162,11 @@ def _example(settings: DataSettings, sites: SitesSettings, common: Common) -> No
 
 
 def _notes(sites: SitesSettings, held: Mapping[int, Site]) -> Iterator[str]:
+    by_note: dict[str, list[str]] = {}
     for node, site in held.items():
-        yield from (f"site {sites.names[node]}: {note}" for note in site.notes)
+        for note in site.notes:
+            by_note.setdefault(note, []).append(sites.names[node])
+    for note, names in by_note.items():
+        yield f"{'site' if len(names) == 1 else 'sites'} {', '.join(names)}: {note}"
     if brought := [sites.names[node] for node, site in held.items() if site.brought_tests]:
         yield f"tested on the samples that they brought for it: {', '.join(brought)}"

@@ -90,10 +90,10 @@ class _Sheet:
                 found[name] = np.concatenate([cells(name, frame[name], nothing) for frame in frames.values()])
             except InputError as error:
                 problems += error.problems
-        notes = [note for name, frame in frames.items() for note in _of_columns(name, frame, wanted, declared)]
+        notes = [note for frame in frames.values() for note in _of_columns(frame, wanted, declared)]
         if not count:
             problems.append(Problem("", "there are no rows.", "Give the site's file some."))
-        return cls(found, count, problems, notes)
+        return cls(found, count, problems, list(dict.fromkeys(notes)))
 
     def column(self, name: str, numbers: bool) -> NDArray[Any]:
         """float64 [N] with NaN, or object [N] of labels with None; all missing where the column is not there."""
@@ -134,18 +134,18 @@ class _Sheet:
         """bool [N], the rows that lack nothing of what is needed; the others are dropped where that is wanted."""
         gaps = {name: is_missing(values) for name, values in needed.items() if name in self.cells}
         unset = np.isnan(targets) if targets.dtype.kind == "f" else targets < 0
-        gaps["the target"] = unset.any(axis=1) if unset.ndim == 2 else unset
+        gaps["the target"] = np.asarray(unset.any(axis=1) if unset.ndim == 2 else unset)
         counts = {name: int(gap.sum()) for name, gap in gaps.items() if gap.any()}
-        lost = np.logical_or.reduce(list(gaps.values()))
+        lost = np.asarray(np.logical_or.reduce(list(gaps.values())))
         if not counts or self.problems:
-            return ~lost
+            return np.asarray(~lost)
         said = ", ".join(f"{name} ({count:,})" for name, count in counts.items())
         if config.missing == "drop_rows" and not lost.all():
             self.notes.append(f"{int(lost.sum()):,} of {self.count:,} rows are dropped, which lack {said}")
         else:
             advice = "Fill these in; or set data.dataset.missing: drop_rows, or in the schema may_miss: true, for all."
             self.problems.append(Problem("", f"of {self.count:,} rows, some lack what may not miss: {said}.", advice))
-        return ~lost
+        return np.asarray(~lost)
 
 
 def _missing_columns(file: str, frame: pd.DataFrame, wanted: Sequence[str]) -> Iterator[Problem]:
@@ -155,12 +155,12 @@ def _missing_columns(file: str, frame: pd.DataFrame, wanted: Sequence[str]) -> I
             yield Problem(file, f"there is no column '{name}'.", did_you_mean(name, others, "columns beside"))
 
 
-def _of_columns(file: str, frame: pd.DataFrame, wanted: Sequence[str], declared: Sequence[str]) -> Iterator[str]:
+def _of_columns(frame: pd.DataFrame, wanted: Sequence[str], declared: Sequence[str]) -> Iterator[str]:
     if others := [str(name) for name in frame.columns if name not in wanted]:
-        yield f"{file}: columns that the schema does not know are not read: {shortened(others)}"
+        yield f"columns that the schema does not know are not read: {shortened(others)}"
     order = [name for name in frame.columns if name in declared]
     if order != [name for name in declared if name in frame]:
-        yield f"{file}: columns stand in another order than in the schema, which changes nothing: they go by name"
+        yield "columns stand in another order than in the schema, which changes nothing: they go by name"
 
 
 def _told(columns: Columns, schema: TableSchema) -> Iterator[str]:

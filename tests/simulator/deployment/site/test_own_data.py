@@ -95,7 +95,7 @@ def test_relay_gives_them_too_with_methods(tmp_path, hosts):
 
 
 def test_a_collected_run_says_nothing_of_who_holds_what(tmp_path, hosts):
-    experiment = sites(write_sites(tmp_path / "all"), "rounds=2")
+    experiment = sites(write_sites(tmp_path / "all"), "rounds=2", "methods=[trajectories]")
     deployment = hosts(experiment, tmp_path / "all")
     deployment.p2p(2)
     collected = deployment.collected(tmp_path / "out")
