@@ -106,9 +106,9 @@ class ExperimentNodes:
         """The same, its random numbers keyed by ``secrets``; only the node that they are of can be made."""
         return replace(self, secrets=secrets)
 
-    def on_example(self) -> ExperimentNodes:
-        """The same nodes, each on the example of their data: for what can be tried where the data are not."""
-        return replace(self, data=replace(self.data, nodes=(self.data.example,) * len(self.data.nodes)))
+    def all_on(self, data: NodeData) -> ExperimentNodes:
+        """The same nodes, each with ``data``: for what can be tried where their own are not."""
+        return replace(self, data=replace(self.data, nodes=(data,) * len(self.data.nodes)))
 
     def check_room(self) -> None:
         """Refuse models that do not fit into memory: all nodes' in one process, or else one.
@@ -311,7 +311,7 @@ class Simulation:
         if opened is None:
             experiment, figures = with_trainer(experiment, blueprint)
         else:
-            experiment, figures = with_trainer(node_by_node(experiment), blueprint.on_example())
+            experiment, figures = with_trainer(node_by_node(experiment), blueprint.all_on(data.example))
         blueprint = replace(blueprint, experiment=experiment)
         autotuned = {"trainer": figures} if figures else {}
         return cls(experiment, seeds, network, data, blueprint, BACKENDS.build(experiment.backend), autotuned)
@@ -399,7 +399,8 @@ class Simulation:
     def room(self) -> Room:
         """How much disk it will take."""
         experiment = self.experiment
-        (node,) = ExperimentNodes(experiment, self.network.base, self.data, self.seeds).on_example().nodes([0])
+        held = next((data for data in self.data.nodes if len(data.train)), self.data.example)
+        (node,) = ExperimentNodes(experiment, self.network.base, self.data, self.seeds).all_on(held).nodes([0])
         keep, rounds = experiment.checkpoint, range(1, experiment.rounds + 1)
         saved = [round for round in rounds if run_schedule(experiment).checkpoints(round)]
         kept = saved if keep.keep == "all" else {*saved[-keep.keep :], *(set(saved) & set(keep.rounds))}

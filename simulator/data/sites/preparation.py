@@ -25,7 +25,7 @@ from simulator.data.sites.opening import open_common_test, paths_of
 from simulator.data.sites.refusals import problems
 from simulator.data.sites.settings import SitesSettings
 from simulator.data.sites.site import Site, opened_site
-from simulator.data.sites.together import joined_canaries, joined_groups, joined_tests, joined_training
+from simulator.data.sites.together import Together, joined_canaries, joined_groups
 from simulator.data.undefined_scores import undefined_scores
 from simulator.data.verified import VerifiedRows
 
@@ -42,7 +42,7 @@ def prepare_sites(
 ) -> NetworkData:
     """What each node holds: the site of its place in ``sites.names``.
 
-    Rows count within the arrays of the sites that are opened, one site after the other. Apart from that a node's
+    Rows count within the arrays of the sites that are opened, see `Together`. Apart from that a node's
     samples, their splits and their order are the same whoever else is opened.
 
     Args:
@@ -95,15 +95,14 @@ def _together(
     settings: DataSettings, sites: SitesSettings, common: Common, held: Mapping[int, Site], told: Sequence[str]
 ) -> NetworkData:
     none = _made_up(sites, 0)
-    train, firsts = joined_training([none, *(site.data for site in held.values())])
-    tests, test_firsts = joined_tests([none, *(site.data for site in held.values())])
-    canaries = joined_canaries(list(held.values()), firsts[1:])
-    train = canaries.mislabelled(train)
-    places = {node: (firsts[number], test_firsts[number]) for number, node in enumerate(held, 1)}
+    together = Together.of([none, *(site.data for site in held.values())])  # where nothing is opened, of the same form
+    canaries = joined_canaries(list(held.values()), together.firsts[1:])
+    samples = canaries.mislabelled(together.samples)
+    firsts = dict(zip(held, zip(together.firsts[1:], together.test_firsts[1:], strict=True), strict=True))
     nodes = [
-        _node(settings, common, train, tests, canaries, held[node], *places[node])
+        _node(settings, common, samples, canaries, held[node], *firsts[node])
         if node in held
-        else _unopened(settings, common, train)
+        else _unopened(settings, common, samples)
         for node in range(len(sites.names))
     ]
     labels = common.public.labels
@@ -127,29 +126,28 @@ def _together(
 def _node(
     settings: DataSettings,
     common: Common,
-    train: Samples,
-    tests: Samples,
+    samples: Samples,
     canaries: Canaries,
     site: Site,
     first: int,
     first_test: int,
 ) -> NodeData:
-    """What a site holds, of the samples of all that are opened, where its own begin at these rows."""
+    """What a site holds of the ``samples`` of all that are opened, among which its own begin at these rows."""
     rows = Rows(*(first + split for split in site.rows))
     rows = rows._replace(train=canaries.without_left_out(rows.train))
     own = None
     if settings.test != "common":
         own_rows = first_test + site.own_test if site.brought_tests else first + site.own_test
-        own = (tests if site.brought_tests else train).subset(torch.from_numpy(own_rows))
+        own = samples.subset(torch.from_numpy(own_rows))
     verified = site.verified and VerifiedRows(*(first + half for half in site.verified))
-    return common.node(train, rows, own, verified)
+    return common.node(samples, rows, own, verified)
 
 
-def _unopened(settings: DataSettings, common: Common, train: Samples) -> NodeData:
+def _unopened(settings: DataSettings, common: Common, samples: Samples) -> NodeData:
     """Nothing, in the form of a node's data."""
     nothing: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
-    own = None if settings.test == "common" else train.subset(torch.from_numpy(nothing))
-    return common.node(train, Rows(nothing, nothing, nothing), own, None)
+    own = None if settings.test == "common" else samples.subset(torch.from_numpy(nothing))
+    return common.node(samples, Rows(nothing, nothing, nothing), own, None)
 
 
 def _example(settings: DataSettings, sites: SitesSettings, common: Common) -> NodeData:

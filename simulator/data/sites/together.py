@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,20 +13,34 @@ from simulator.data.canaries import Canaries
 from simulator.data.common import samples_of
 from simulator.data.dataset import ArrayData
 from simulator.data.sites.site import Site
-from simulator.data.stored import joined, rows_of, size
+from simulator.data.stored import joined, size
 
 
-def joined_training(parts: Sequence[ArrayData]) -> tuple[Samples, list[int]]:
-    """The training samples of all ``parts``, and at which row each begins."""
-    samples = samples_of(joined([part.x_train for part in parts]), np.concatenate([_targets(part) for part in parts]))
-    return samples, _firsts([size(part.x_train) for part in parts])
+@dataclass(frozen=True)
+class Together:
+    """The samples of several sites over one set of arrays: training samples of all, then tests that they brought.
 
+    Attributes:
+        samples: all of them.
+        firsts: int, at which row each site's training samples begin.
+        test_firsts: likewise its test samples.
+    """
 
-def joined_tests(parts: Sequence[ArrayData]) -> tuple[Samples, list[int]]:
-    """The test samples that ``parts`` have, and at which row each begins."""
-    inputs = [rows_of(part.x_train, np.arange(0)) if part.x_test is None else part.x_test for part in parts]
-    targets = [_targets(part)[:0] if part.y_test is None else part.y_test for part in parts]
-    return samples_of(joined(inputs), np.concatenate(targets)), _firsts(list(map(size, inputs)))
+    samples: Samples
+    firsts: Sequence[int]
+    test_firsts: Sequence[int]
+
+    @classmethod
+    def of(cls, parts: Sequence[ArrayData]) -> Together:
+        """Those of ``parts``, of which there is at least one."""
+        tests = [part for part in parts if part.x_test is not None]
+        inputs = [*(part.x_train for part in parts), *(part.x_test for part in tests if part.x_test is not None)]
+        targets = [*(part.y_train for part in parts), *(part.y_test for part in tests)]
+        samples = samples_of(joined(inputs), np.concatenate([each for each in targets if each is not None]))
+        sizes = [size(part.x_train) for part in parts]
+        brought = [0 if part.x_test is None else size(part.x_test) for part in parts]
+        firsts = np.cumsum([0, *sizes, *brought])[:-1].tolist()
+        return cls(samples, firsts[: len(parts)], firsts[len(parts) :])
 
 
 def joined_canaries(sites: Sequence[Site], firsts: Sequence[int]) -> Canaries:
@@ -42,7 +56,10 @@ def joined_canaries(sites: Sequence[Site], firsts: Sequence[int]) -> Canaries:
 
 
 def joined_groups(parts: Sequence[ArrayData]) -> NDArray[np.int64] | None:
-    """int64 [M], groups of different sites with different numbers; None where no site has any."""
+    """int64 [M], the group of each row of `Together`; None where no site has any.
+
+    Groups of different sites have different numbers, and each test sample that a site brought is a group of its own.
+    """
     if all(part.groups is None for part in parts):
         return None
     found, first = [], 0
@@ -50,13 +67,5 @@ def joined_groups(parts: Sequence[ArrayData]) -> NDArray[np.int64] | None:
         groups = np.arange(size(part.x_train)) if part.groups is None else part.groups
         found.append(groups + first)
         first += 1 + int(groups.max())
-    return np.concatenate(found)
-
-
-def _targets(part: ArrayData) -> NDArray[np.generic]:
-    assert part.y_train is not None  # a site's data are labelled
-    return part.y_train
-
-
-def _firsts(sizes: Sequence[int]) -> list[int]:
-    return [0, *np.cumsum(sizes)[:-1].tolist()]
+    tests = sum(size(part.x_test) for part in parts if part.x_test is not None)
+    return np.concatenate([*found, first + np.arange(tests)])

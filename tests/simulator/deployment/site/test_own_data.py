@@ -3,11 +3,13 @@
 import sys
 import threading
 
+import numpy as np
 import pytest
 import yaml
 from reference.deployment import Deployment, OneAtATime
 from reference.experiments import METHODS, results
 from reference.sites import SIZES, rows_of, sites, write_sites, write_table
+from sklearn.datasets import load_digits
 
 from simulator import run
 from simulator.results.report import chapters
@@ -46,13 +48,14 @@ class Watched(OneAtATime):
 def hosts(tmp_path, monkeypatch):
     """A deployment in which each host's data lie in a folder of its own, and the simulation's are gone."""
 
-    def deployed(experiment, folder, **settings):
+    def deployed(experiment, folder, ending="csv", **settings):
         deployment = Deployment(experiment, tmp_path, **settings)
         for node, name in enumerate(SIZES):
             file = deployment.node_folder(node).folder / "node.yaml"
-            own = write_sites(tmp_path / f"host-{node}", [name]) / f"{name}.csv"
+            own = tmp_path / f"host-{node}" / f"{name}.{ending}"
+            own.parent.mkdir()
+            (folder / own.name).rename(own)
             file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"data": {"path": str(own)}}))
-            (folder / f"{name}.csv").unlink()
         monkeypatch.setattr(
             deployment, "node_folder", lambda n: Watched.read(deployment.folder / "nodes" / f"node-{n}")
         )
@@ -91,6 +94,33 @@ def test_relay_gives_them_too_with_methods(tmp_path, hosts):
     simulated = run(experiment, tmp_path / "local").path
     deployment = hosts(experiment, tmp_path / "all", plane="relay")
     deployment.relay(3)
+    assert known_to_all(results(deployment.collected(tmp_path / "out"))) == known_to_all(results(simulated))
+
+
+def test_sites_of_images_label_public_ones_and_some_bring_tests_of_their_own(tmp_path, hosts):
+    """IDKD over npz files of one site each; berlin and oslo have test images in theirs."""
+    digits, rng = load_digits(), np.random.default_rng(0)
+    pixels, parts = (16 * digits.images.clip(0, 15)).astype(np.uint8), np.split(rng.permutation(400), [200, 260, 300])
+    (tmp_path / "all").mkdir()
+    for name, rows in zip(SIZES, parts, strict=True):
+        arrays = {"x_train": pixels[rows], "y_train": digits.target[rows]}
+        tests = {"x_test": pixels[rows[:9]], "y_test": digits.target[rows[:9]]} if name in ("berlin", "oslo") else {}
+        np.savez(tmp_path / "all" / f"{name}.npz", **arrays, **tests)
+    classes = {"classes": [str(digit) for digit in range(10)]}
+    schema = {"kind": "images", "height": 8, "width": 8, "channels": 1, "mean": [0.3], "std": [0.4], "target": classes}
+    experiment = sites(
+        tmp_path / "all",
+        f"methods={METHODS}",
+        dataset={"name": "npz", "path": str(tmp_path / "all")},
+        sites={"names": list(SIZES), "data_schema": schema},
+        public=[{"dataset": {"name": "photo_patches", "size": 8, "count": 40}, "samples": 40}],
+    )
+    simulated = run(experiment, tmp_path / "local").path
+    index, node = (RunDirectory.open(simulated).partition()[f"own_test_{name}"] for name in ("index", "node"))
+    assert [int((node == site).sum()) for site in range(4)] == [9, 12, 9, 20]
+    assert sorted(index[(node == 0) | (node == 2)].tolist()) == list(range(400, 418))  # after all training samples
+    deployment = hosts(experiment, tmp_path / "all", ending="npz")
+    assert deployment.p2p(6) == dict.fromkeys(range(4), 6)
     assert known_to_all(results(deployment.collected(tmp_path / "out"))) == known_to_all(results(simulated))
 
 
