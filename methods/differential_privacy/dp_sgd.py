@@ -17,6 +17,7 @@ from simulator.core.linear_memory import Memory
 from simulator.core.method import traits_of
 from simulator.core.node import Node
 from simulator.core.plan import Plan
+from simulator.core.promise import Unit
 from simulator.core.samples import Batch
 from simulator.core.traits import Traits
 from simulator.privacy.budget_settings import BudgetSettings
@@ -56,6 +57,7 @@ class DPSGD(PrivateMethod):
 
     config: Config
     unit: ClassVar[str] = "one training sample of the node"
+    neighbours: ClassVar[Unit] = "sample"
     neutral: ClassVar[Mapping[str, Any] | None] = None
 
     @classmethod

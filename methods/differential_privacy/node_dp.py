@@ -15,6 +15,7 @@ from simulator.core.linear_memory import Memory
 from simulator.core.method import METHODS
 from simulator.core.node import Node
 from simulator.core.plan import Plan
+from simulator.core.promise import Unit
 from simulator.core.traits import Traits
 from simulator.privacy.budget_settings import BudgetSettings
 from simulator.training.hooks import overrides
@@ -42,6 +43,7 @@ class NodeDP(PrivateMethod):
 
     config: Config
     unit: ClassVar[str] = "all data of the node"
+    neighbours: ClassVar[Unit] = "node"
     neutral: ClassVar[Mapping[str, Any] | None] = {"clip": 1e9, "noise_multiplier": 0.0}
 
     @classmethod

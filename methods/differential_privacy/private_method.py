@@ -12,6 +12,7 @@ from methods.differential_privacy.budget import Budget
 from methods.differential_privacy.report import EPSILON, keep, section
 from simulator.core.method import Method
 from simulator.core.node import Node
+from simulator.core.promise import Promise, Unit
 from simulator.core.report import FinishedRun, Section
 from simulator.core.traits import Traits
 from simulator.privacy.budget_settings import BudgetSettings
@@ -22,11 +23,13 @@ class PrivateMethod(Method):
 
     Attributes:
         unit: what is protected, in words.
+        neighbours: the same, as sites compare it.
     """
 
     config: BudgetSettings
     budget: Budget
     unit: ClassVar[str]
+    neighbours: ClassVar[Unit]
 
     @classmethod
     def traits(cls, config: Any) -> Traits:
@@ -42,6 +45,11 @@ class PrivateMethod(Method):
     def sections(cls, config: Any, record: FinishedRun) -> Sequence[Section]:
         """What was promised, and what it cost each node."""
         return [section(config.name, cls.unit, config, record)]
+
+    def promise(self, node: Node) -> Promise:
+        """What the budget's mechanism costs, a round's steps at a time."""
+        mechanism, steps = self.budget.mechanism, self.budget.a_round
+        return Promise(self.neighbours, mechanism.delta, lambda rounds: mechanism.epsilon(rounds * steps))
 
     def measure(self, node: Node) -> Mapping[str, float]:
         """What the node has spent."""

@@ -12,6 +12,7 @@ from simulator.core.errors import Problem
 from simulator.core.input_transform import InputTransform
 from simulator.core.message import Message
 from simulator.core.plan import Plan
+from simulator.core.promise import Promise
 from simulator.core.registry import Part, PartSettings, Registry
 from simulator.core.report import FinishedRun, Section
 from simulator.core.samples import Batch
@@ -152,6 +153,13 @@ class Method(Part):
 
     def after_mixing(self, node: Node) -> None:
         """The round's parameters are final."""
+
+    def promise(self, node: Node) -> Promise | None:
+        """What the method's noise promises of the node's data, from its set-up on; None: nothing that is accounted for.
+
+        A site whose policy asks for differential privacy asks this before anything leaves the node.
+        """
+        return None
 
     def measure(self, node: Node) -> Mapping[str, float]:
         """Metrics of a node that is being evaluated, by name; the live table shows the largest over nodes."""

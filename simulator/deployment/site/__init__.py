@@ -1,1 +1,1 @@
-"""What the owner of a site does on the site's own host: look at what is asked of it, and at its own data."""
+"""A site's own side of a deployment: its data, its policy, the one gate that all passes, the ledger of what has."""

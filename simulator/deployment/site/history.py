@@ -1,0 +1,85 @@
+"""What a ledger says has been sent and spent before: by whom, in which rounds, at what cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from math import inf
+from typing import Any, Literal, NamedTuple
+
+from simulator.deployment.site.ledger import Ledger
+
+BEGIN, MESSAGE, REPORT = "begin", "message", "report"  # kinds of lines
+YEAR, DAY = timedelta(days=365), timedelta(days=1)
+
+
+class Sender(NamedTuple):
+    """A node in a run."""
+
+    run: str
+    node: int
+
+
+class Spent(NamedTuple):
+    """Epsilon and delta; infinite where something was sent without a promise."""
+
+    epsilon: float
+    delta: float
+
+
+class History:
+    """Reads a ledger, and goes on reading where it was appended to.
+
+    Args:
+        ledger: of the site.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger, self._seen = ledger, 0
+        self._sent: dict[tuple[Any, ...], str] = {}
+        self._spent: dict[Sender, tuple[datetime, Spent]] = {}
+        self._rounds: dict[tuple[Sender, int], datetime] = {}
+        self._begun: dict[Sender, Mapping[str, Any]] = {}
+
+    def begun(self, sender: Sender) -> Mapping[str, Any] | None:
+        """What was written when ``sender`` was last admitted; None if it never was."""
+        self._take()
+        return self._begun.get(sender)
+
+    def sent(self, sender: Sender, round: int, exchange: int, to: str) -> str | None:
+        """The hash of what it has said there before; None if it has said nothing."""
+        self._take()
+        return self._sent.get((sender, round, exchange, to))
+
+    def spent_by_others(self, sender: Sender, over: Literal["run", "year", "all_runs"], now: datetime) -> Spent:
+        """The sums over all other runs (and nodes of this site) that count; every promise adds to the others."""
+        self._take()
+        since = {"run": now, "year": now - YEAR}.get(over)
+        costs = [
+            cost
+            for other, (when, cost) in self._spent.items()
+            if other != sender and over != "run" and (since is None or when >= since)
+        ]
+        return Spent(sum(cost.epsilon for cost in costs), sum(cost.delta for cost in costs))
+
+    def rounds_of_a_day(self, now: datetime) -> set[tuple[Sender, int]]:
+        """Whose messages of which rounds have left in the last 24 hours."""
+        self._take()
+        return {key for key, when in self._rounds.items() if when >= now - DAY}
+
+    def _take(self) -> None:
+        for line in self._ledger.lines[self._seen :]:
+            sender, when = Sender(line["run"], line["node"]), datetime.fromisoformat(line["time"])
+            if line["what"] == BEGIN:
+                self._begun[sender] = line
+            if line["what"] == MESSAGE:
+                self._sent[sender, line["round"], line["exchange"], line["to"]] = line["content"]
+                self._rounds.setdefault((sender, line["round"]), when)
+            if line["what"] in (MESSAGE, REPORT) and line["round"]:
+                self._spend(sender, when, line)
+        self._seen = len(self._ledger.lines)
+
+    def _spend(self, sender: Sender, when: datetime, line: Mapping[str, Any]) -> None:
+        epsilon = inf if line["epsilon"] is None else line["epsilon"]
+        _, before = self._spent.get(sender, (when, Spent(0.0, 0.0)))
+        self._spent[sender] = when, Spent(max(before.epsilon, epsilon), max(before.delta, line["delta"] or 0.0))
