@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
@@ -12,16 +14,18 @@ from simulator.core.errors import RunError, wrong
 from simulator.deployment.node_folder import NodeFolder
 from simulator.deployment.records import Misshapen, number, packed, sealed, unpacked, whole
 from simulator.deployment.run_manifest import RunManifest
+from simulator.deployment.site.gate import Gate
+from simulator.deployment.site.policy_file import policy_path
+from simulator.deployment.site.untold import at_the_gate
 
 app = ClientApp()
+Work = Callable[[NodeFolder, RunManifest, Gate], Mapping[str, Any]]
 
 
 @app.query("hello")
 def hello(message: Message, context: Context) -> Message:
-    """Say which node this is, and of which experiment."""
-    return Message(
-        packed(_node_folder(context).introduction(RunManifest.read(context.run_config).run)), reply_to=message
-    )
+    """Say which node this is, and of which experiment; nothing, where its site does not allow that."""
+    return _answered(message, context, lambda node_folder, manifest, gate: node_folder.introduction(manifest.run))
 
 
 @app.train("gossip")
@@ -29,20 +33,22 @@ def gossip(message: Message, context: Context) -> Message:
     """The plane p2p: many rounds with the neighbours, without a word to anybody else.
 
     Raises:
-        InputError: this is not the node or the experiment that is asked for, or its keys are not good.
-        RunError: it is told what cannot be, training diverged, or a neighbour whose messages are needed is silent.
+        Untold: the node cannot go on; why stands in its own folder.
     """
-    from simulator.deployment.phase import take_part
 
-    node_folder, manifest = _node_folder(context), RunManifest.read(context.run_config)
-    node_folder.check(manifest)
-    try:
-        orders = unpacked(message)
-        until, left = whole(orders, "until", 0, manifest.rounds), number(orders, "ends") - time.time()
-    except Misshapen as error:
-        raise _not_followed(node_folder, error) from error
-    reached = take_part(node_folder, manifest, until, time.monotonic() + min(left, manifest.phase_timeout))
-    return Message(packed({"round": reached}), reply_to=message)
+    def work(node_folder: NodeFolder, manifest: RunManifest, gate: Gate) -> Mapping[str, Any]:
+        from simulator.deployment.phase import take_part
+
+        node_folder.check(manifest)
+        try:
+            orders = unpacked(message)
+            until, left = whole(orders, "until", 0, manifest.rounds), number(orders, "ends") - time.time()
+        except Misshapen as error:
+            raise _not_followed(node_folder, error) from error
+        deadline = time.monotonic() + min(left, manifest.phase_timeout)
+        return {"round": take_part(node_folder, manifest, gate, until, deadline)}
+
+    return _answered(message, context, work)
 
 
 @app.train("relay")
@@ -50,20 +56,32 @@ def relay(message: Message, context: Context) -> Message:
     """The plane relay: one exchange of a round, its messages carried by the ServerApp.
 
     Raises:
-        InputError: this is not the node or the experiment that is asked for, or its key is not there.
-        RunError: training diverged, or a message that is needed is missing or refused.
+        Untold: the node cannot go on; why stands in its own folder.
     """
-    from simulator.deployment.relay import do_exchange
 
-    node_folder, manifest = _node_folder(context), RunManifest.read(context.run_config)
-    node_folder.check(manifest)
-    try:
-        orders = unpacked(message)
-        round, mail = whole(orders, "round", 0, manifest.rounds), sealed(orders, "from-")
-        exchange = whole({"exchange": 1, **orders}, "exchange", 1, manifest.exchanges)
-    except Misshapen as error:
-        raise _not_followed(node_folder, error) from error
-    return Message(packed(do_exchange(node_folder, manifest, round, mail, exchange)), reply_to=message)
+    def work(node_folder: NodeFolder, manifest: RunManifest, gate: Gate) -> Mapping[str, Any]:
+        from simulator.deployment.relay import do_exchange
+
+        node_folder.check(manifest)
+        try:
+            orders = unpacked(message)
+            round, mail = whole(orders, "round", 0, manifest.rounds), sealed(orders, "from-")
+            exchange = whole({"exchange": 1, **orders}, "exchange", 1, manifest.exchanges)
+        except Misshapen as error:
+            raise _not_followed(node_folder, error) from error
+        return do_exchange(node_folder, manifest, gate, round, mail, exchange)
+
+    return _answered(message, context, work)
+
+
+def _answered(message: Message, context: Context, work: Work) -> Message:
+    """The reply that the site's gate lets out, whatever becomes of ``work``."""
+    node_folder = _node_folder(context)
+    with at_the_gate(node_folder) as opened:
+        manifest = RunManifest.read(context.run_config)
+        gate = opened.gate = Gate(policy_path(), node_folder, manifest)
+        content = gate.reply(work(node_folder, manifest, gate))
+    return Message(packed(content), reply_to=message)
 
 
 def _not_followed(node_folder: NodeFolder, error: Misshapen) -> RunError:

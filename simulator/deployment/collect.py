@@ -15,9 +15,10 @@ from simulator.core.errors import InputError, wrong
 from simulator.core.observer import Observer
 from simulator.core.registry import PartSettings
 from simulator.deployment.collecting import Collection
-from simulator.deployment.node_folder import check_shared, finished_rounds
+from simulator.deployment.node_folder import LAID_OUT, check_shared, reported_rounds
 from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.transport.certificates import name_of
+from simulator.deployment.transport.saved_rounds import SavedRounds
 from simulator.runs.build import Simulation
 from simulator.runs.launch import run_simulation
 from simulator.runs.run import Run
@@ -37,11 +38,12 @@ class Collected(Backend):
             InputError: the folder is none of a deployment, or a node's part is missing.
         """
         manifest = _manifest(self._folder)
-        folders = [self._folder / "nodes" / name_of(node) / "state" / manifest.run for node in range(manifest.nodes)]
-        for folder in folders:
-            if (rounds := finished_rounds(folder)) < manifest.rounds:
-                raise _unfinished(folder, f"holds {rounds} of {manifest.rounds} rounds of run {manifest.run}.")
-        self._collection = Collection.of(blueprint, folders, lambda: _gap(self._folder))
+        nodes = [self._folder / "nodes" / name_of(node) for node in range(manifest.nodes)]
+        for node in nodes:
+            if (rounds := reported_rounds(report := node / LAID_OUT / manifest.run)) < manifest.rounds:
+                raise _unfinished(report, f"holds {rounds} of {manifest.rounds} rounds of run {manifest.run}.")
+        memories = [SavedRounds.of(node, manifest.run) for node in nodes]
+        self._collection = Collection.of(blueprint, memories, lambda: _gap(self._folder))
 
     def superstep(self, order: Order) -> Callable[[], Replies]:
         """What the nodes did."""
@@ -87,4 +89,4 @@ def _gap(folder: Path) -> None:
 
 
 def _unfinished(folder: Path, what: str) -> InputError:
-    return wrong(str(folder), what, "Let the run finish, and bring nodes/node-N/state of all nodes together here.")
+    return wrong(str(folder), what, "Let the run finish, and bring nodes/node-N/report of all nodes together here.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from torch import Tensor
 
@@ -22,7 +21,7 @@ class Collection:
     """The replies of all nodes, superstep by superstep, in the order in which an engine asks for them.
 
     Args:
-        folders: where each node, in order, keeps what it has to say of the run.
+        memories: where each node, in order, lays out what it has to say of the run.
         due: what the nodes do when so many rounds are finished.
         wait: called until what is wanted is there; to pass some time, or to raise what has gone wrong.
         place: where a node stands in a round.
@@ -31,13 +30,13 @@ class Collection:
 
     def __init__(
         self,
-        folders: Sequence[Path],
+        memories: Sequence[SavedRounds],
         due: Callable[[int], Order],
         wait: Callable[[], None],
         place: Callable[[int, int], Place],
         testimony: Testimony,
     ) -> None:
-        self.memories = [SavedRounds(folder) for folder in folders]
+        self.memories = list(memories)
         self._due, self._wait, self._place, self._testimony = due, wait, place, testimony
         self.round = 0
 
@@ -60,7 +59,7 @@ class Collection:
         return lambda: self._collect(steps)
 
     @classmethod
-    def of(cls, nodes: Blueprint, folders: Sequence[Path], wait: Callable[[], None]) -> Collection:
+    def of(cls, nodes: Blueprint, memories: Sequence[SavedRounds], wait: Callable[[], None]) -> Collection:
         """The replies of all nodes of an experiment."""
         experiment = nodes.experiment
         network = experiment.topology.build(experiment.seed)
@@ -69,7 +68,7 @@ class Collection:
         running = module.initial_buffers.running if module.initial_buffers else None
         testimony = Testimony(module.initial, names, exchanges(experiment), running)
         due = run_schedule(experiment).due
-        return cls(folders, due, wait, lambda round, node: place(network.at(round), node), testimony)
+        return cls(memories, due, wait, lambda round, node: place(network.at(round), node), testimony)
 
     def load(self, states: Mapping[int, Mapping[str, Tensor]]) -> None:
         """Have the nodes begin with these states, after which all that was due has been done."""

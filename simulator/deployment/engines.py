@@ -10,6 +10,8 @@ from simulator.deployment.control import Control
 from simulator.deployment.folder import Addresses
 from simulator.deployment.instructions import SIMULATION
 from simulator.deployment.processes import Processes, wait_for_superlink
+from simulator.deployment.site.lab import write_lab_policy
+from simulator.deployment.site.policy_file import VARIABLE
 from simulator.deployment.transport.certificates import name_of
 
 
@@ -18,13 +20,18 @@ class DeploymentEngine:
 
     Args:
         folder: the deployment's, already written.
+        sites: where each node's site has its policy and its ledger, outside that folder.
+        rounds: of the run.
         addresses: of everything.
         control: Flower's command line.
         processes: where they are started, and by whom they are ended.
     """
 
-    def __init__(self, folder: Path, addresses: Addresses, control: Control, processes: Processes) -> None:
-        self._folder, self._addresses, self._control, self._processes = folder, addresses, control, processes
+    def __init__(
+        self, folder: Path, sites: Path, rounds: int, addresses: Addresses, control: Control, processes: Processes
+    ) -> None:
+        self._folder, self._sites, self._rounds = folder, sites, rounds
+        self._addresses, self._control, self._processes = addresses, control, processes
 
     def start(self) -> None:
         """Start the SuperLink and the SuperNodes.
@@ -40,7 +47,8 @@ class DeploymentEngine:
             name = name_of(node)
             folder = self._folder / "nodes" / name
             self._control.register(folder / "supernode.pub", name)
-            self._processes.start(name, _supernode(superlink, runtime, folder), folder)
+            policy = write_lab_policy(self._sites / name, name, folder, self._rounds)
+            self._processes.start(name, _supernode(superlink, runtime, folder), folder, **{VARIABLE: str(policy)})
 
     def submit(self) -> str:
         """Start the app; returns the run's number."""

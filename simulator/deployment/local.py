@@ -16,7 +16,7 @@ from pathlib import Path
 from torch import Tensor
 
 from simulator.core.backend import Backend, Blueprint, Order, Replies, Workers
-from simulator.core.errors import RunError
+from simulator.core.errors import RunError, wrong
 from simulator.data.sites.opening import paths_of
 from simulator.deployment.collecting import Collection
 from simulator.deployment.control import COMPLETED, Control, Status
@@ -24,11 +24,15 @@ from simulator.deployment.engines import DeploymentEngine, SimulationEngine
 from simulator.deployment.folder import Addresses, write_folder
 from simulator.deployment.guard import guarded
 from simulator.deployment.instructions import QUIET
+from simulator.deployment.node_folder import ERRORS
 from simulator.deployment.plan import DeploymentPlan
 from simulator.deployment.processes import Processes
 from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.settings import FlowerSettings
+from simulator.deployment.site.lab import write_lab_policy
+from simulator.deployment.site.policy_file import VARIABLE
 from simulator.deployment.transport.certificates import name_of
+from simulator.deployment.transport.saved_rounds import SavedRounds
 
 POLL = 0.02  # seconds between two looks at the nodes' disks
 ASK = 10.0  # seconds between two questions for the run's status, each of which starts a process
@@ -56,6 +60,7 @@ class Flower(Backend):
             InputError: the experiment cannot be deployed.
             RunError: Flower does not start.
         """
+        _check_collects(self.config)
         plan = DeploymentPlan.of(blueprint, self.config)
         self._run: str | None = None
         self._asked = self._finished = 0.0
@@ -67,13 +72,17 @@ class Flower(Backend):
             data = paths_of(blueprint.experiment.data)  # each node is given its own out of the simulation's folder
             write_folder(self.folder, plan.experiment, plan.manifest, plan.topology, addresses, plan.files, data)
             environment = _environment(self.folder, addresses)
+            if self.config.engine == "simulation":  # which has one environment, so that all nodes are of one site
+                lab = write_lab_policy(self._sites / "lab", "lab", self._node_folder(0), plan.manifest.rounds)
+                environment[VARIABLE] = str(lab)
             self.processes = Processes(self.folder, environment)
             self._control = Control(self.folder, self.processes.environment)
             opened.callback(self.processes.stop)
             self._engine = self._engine_of(plan.manifest, addresses)
             self._engine.start()
-            folders = [self._node_folder(node) / "state" / plan.manifest.run for node in range(plan.manifest.nodes)]
-            self._collection = Collection.of(blueprint, folders, self._wait)
+            nodes = map(self._node_folder, range(plan.manifest.nodes))
+            memories = [SavedRounds.of(node, plan.manifest.run) for node in nodes]
+            self._collection = Collection.of(blueprint, memories, self._wait)
             self._opened = opened.pop_all()
 
     def superstep(self, order: Order) -> Callable[[], Replies]:
@@ -110,12 +119,17 @@ class Flower(Backend):
                 self._control.stop(self._run)
         self._opened.close()
 
+    @property
+    def _sites(self) -> Path:
+        return self.folder.parent / "sites"
+
     def _node_folder(self, node: int) -> Path:
         return self.folder / "nodes" / name_of(node)
 
     def _engine_of(self, manifest: RunManifest, addresses: Addresses) -> DeploymentEngine | SimulationEngine:
         if self.config.engine == "deployment":
-            return DeploymentEngine(self.folder, addresses, self._control, self.processes)
+            rounds = manifest.rounds
+            return DeploymentEngine(self.folder, self._sites, rounds, addresses, self._control, self.processes)
         together = manifest.nodes if manifest.plane == "p2p" else 1
         return SimulationEngine(self.folder, manifest.nodes, together, self._control)
 
@@ -159,7 +173,16 @@ class Flower(Backend):
     def _fail(self, status: str) -> None:
         assert self._run is not None  # it has a status
         said = self._control.log(self._run).strip().splitlines()[-LINES:]
-        raise RunError(f"Flower's run ended as {status}. The ServerApp's last words:\n    " + "\n    ".join(said))
+        texts = (file.read_text(errors="replace") for file in sorted(self.folder.glob(f"nodes/*/{ERRORS}")))
+        own = "".join(texts).splitlines()[-LINES:]
+        lines = ["The ServerApp's last words:", *said, *(["The nodes' own:", *own] if own else ())]
+        raise RunError(f"Flower's run ended as {status}. " + "\n    ".join(lines))
+
+
+def _check_collects(config: FlowerSettings) -> None:
+    if config.collect == "nothing":
+        what = "a run on this machine is made of what its nodes lay out, which would be nothing."
+        raise wrong("backend.collect", what, "Set it to models; `rumormill deploy init` takes both.")
 
 
 @contextmanager

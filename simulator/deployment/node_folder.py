@@ -16,10 +16,14 @@ from simulator.deployment.run_manifest import RunManifest, fingerprint, own_vers
 if TYPE_CHECKING:
     from simulator.config.experiment import Experiment
     from simulator.core.secrets import Secrets
+    from simulator.deployment.site.gate import Gate
     from simulator.deployment.transport.peer import Peer
+    from simulator.deployment.transport.saved_rounds import SavedRounds
     from simulator.runs.build import Simulation
 
 
+STATES, LAID_OUT = "state", "report"  # of its folder: what stays with the node, and what may be collected
+ERRORS = "errors.log"  # there, too: what has gone wrong, in words that stay at the site
 STATE = re.compile(r"state-([0-9]{6,9})\.safetensors")  # as `SavedRounds` names them, which is slow to import
 
 
@@ -28,7 +32,8 @@ class NodeFolder:
     """What ``node.yaml`` says.
 
     Attributes:
-        folder: where it stands, with the experiment and the node's keys; the node's state goes below ``state/``.
+        folder: where it stands, with the experiment and the node's keys; the node's state goes below ``state/``, what
+            may be collected below ``report/``.
         node: the node's number.
         listen: the address at which neighbours can fetch messages.
         neighbours: their addresses.
@@ -82,7 +87,7 @@ class NodeFolder:
 
     def state(self, run: str) -> Path:
         """Where the node keeps what it must not forget of ``run``."""
-        return self.folder / "state" / run
+        return self.folder / STATES / run
 
     @property
     def public_keys(self) -> dict[int, bytes]:
@@ -102,8 +107,18 @@ class NodeFolder:
             what = f"cannot be read: {error.strerror}."
             raise wrong(str(file), what, "It comes with `rumormill deploy init`.") from error
 
-    def peer(self, manifest: RunManifest) -> Peer:
+    def memory(self, run: str) -> SavedRounds:
+        """What the node has on its disk of ``run``."""
+        from simulator.deployment.transport.saved_rounds import SavedRounds
+
+        return SavedRounds.of(self.folder, run)
+
+    def peer(self, manifest: RunManifest, gate: Gate) -> Peer:
         """The node of a run, at its beginning; it may be one that has begun, so let it resume.
+
+        Args:
+            manifest: of the run.
+            gate: what lets out what the node has to say.
 
         Raises:
             InputError: the data or the node's key is not there, the data are others than the run is of, or the node
@@ -113,7 +128,6 @@ class NodeFolder:
 
         from simulator.backends.worker import Worker
         from simulator.deployment.transport.peer import Peer
-        from simulator.deployment.transport.saved_rounds import SavedRounds
         from simulator.rounds.synchronous import place
         from simulator.runs.build import protects, run_schedule
 
@@ -125,13 +139,8 @@ class NodeFolder:
             blueprint = blueprint.with_secrets(self._secrets(manifest.run))
         worker = Worker(blueprint, [self.node])
         due = run_schedule(simulation.experiment).due
-        return Peer(
-            self.node,
-            worker,
-            SavedRounds(self.state(manifest.run)),
-            due,
-            lambda round: place(network.at(round), self.node),
-        )
+        memory = self.memory(manifest.run)
+        return Peer(self.node, worker, memory, gate, due, lambda round: place(network.at(round), self.node))
 
     def data_path(self) -> Path:
         """Where the node's own data lie, absolute or from its folder on; nothing is opened.
@@ -195,3 +204,8 @@ def finished_rounds(state: Path) -> int:
     """How many rounds a node has finished that keeps its state in ``state``; 0 where it has not begun."""
     found = (STATE.fullmatch(file.name) for file in state.glob("state-*.safetensors"))
     return max((int(match[1]) for match in found if match), default=0)
+
+
+def reported_rounds(report: Path) -> int:
+    """How many rounds a node has laid out for collecting in ``report``."""
+    return len(list(report.glob("*-absorb.safetensors")))

@@ -85,9 +85,9 @@ class Processes:
         self._folder, self.environment = folder, {**environment, MARK: str(folder)}
         self.children: dict[str, Child] = {}
 
-    def start(self, name: str, command: Sequence[str], folder: Path) -> None:
-        """Start one process."""
-        child = Child(name, command, folder, self.environment, self._folder / f"{name}.log")
+    def start(self, name: str, command: Sequence[str], folder: Path, **own: str) -> None:
+        """Start one process, with ``own`` variables in its environment."""
+        child = Child(name, command, folder, {**self.environment, **own}, self._folder / f"{name}.log")
         self.children[name] = child
         child.start()
 

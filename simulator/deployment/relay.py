@@ -10,6 +10,7 @@ from simulator.core.errors import RunError
 from simulator.core.message import Message
 from simulator.deployment.node_folder import NodeFolder
 from simulator.deployment.run_manifest import RunManifest
+from simulator.deployment.site.gate import Gate
 from simulator.deployment.tolerance import bears_losses
 from simulator.deployment.transport.expected import Expected
 from simulator.deployment.transport.heard import Heard
@@ -20,7 +21,7 @@ from simulator.deployment.transport.sealing import Seals
 
 
 def do_exchange(
-    node_folder: NodeFolder, manifest: RunManifest, round: int, mail: Mapping[int, bytes], exchange: int = 1
+    node_folder: NodeFolder, manifest: RunManifest, gate: Gate, round: int, mail: Mapping[int, bytes], exchange: int = 1
 ) -> dict[str, Any]:
     """Take in what the neighbours sent in the exchange before, and seal what goes to them in this one.
 
@@ -31,6 +32,7 @@ def do_exchange(
     Args:
         node_folder: the node's.
         manifest: of the run.
+        gate: of the site, which what is sent passes.
         round: how many are finished when this one begins.
         mail: what each neighbour has sealed in the exchange before.
         exchange: of the round.
@@ -40,11 +42,12 @@ def do_exchange(
 
     Raises:
         InputError: the node's key is not there.
+        Declined: the site does not let out what it would send.
         RunError: training diverged, a message that is needed is missing or refused, or what was before this exchange is
             not on the disk.
     """
     seals = Seals(manifest.run, node_folder.node, node_folder.private_key(), node_folder.public_keys)
-    peer = node_folder.peer(manifest)
+    peer = node_folder.peer(manifest, gate)
     if exchange > peer.positions.exchanges:
         raise RunError(f"node {peer.node} is asked for {named(round + 1, exchange)}, and its rounds have fewer.")
     before, expected = peer.positions.of(round + 1, exchange) - 1, peer.expected((), manifest.rounds)
@@ -56,7 +59,8 @@ def do_exchange(
     _begin(peer, round)
     peer.close()
     messages = _work(peer, exchange, letters) if round < manifest.rounds else []
-    return {"round": round, **{f"to-{message.receiver}": seals.seal(message) for message in messages}}
+    sent = gate.messages(messages, seals.seal)
+    return {"round": round, **{f"to-{receiver}": letter for receiver, letter in sent.items()}}
 
 
 @dataclass(frozen=True)

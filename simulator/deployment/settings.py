@@ -21,6 +21,8 @@ class FlowerSettings(PartSettings):
         round_timeout: of p2p, seconds until a silent neighbour is suspected, twice that if it lives but has nothing to
             say; the round goes on without it.
         phase_timeout: seconds after which nodes break a phase off, to be continued by the next.
+        collect: what nodes lay out for `rumormill deploy collect`: "models", with metrics and whatever else the
+            experiment keeps, or "nothing" but the sizes of messages, where sites do not let more go.
         join_timeout: seconds to wait for all nodes at the start, and for a neighbour at the start of a phase.
     """
 
@@ -29,6 +31,7 @@ class FlowerSettings(PartSettings):
     name: str = "flower"
     engine: Literal["deployment", "simulation"] = "deployment"
     plane: Literal["p2p", "relay"] = "p2p"
+    collect: Literal["models", "nothing"] = "models"
     phase: PositiveInt = 100
     round_timeout: PositiveFloat = 30.0
     phase_timeout: PositiveFloat = 3600.0

@@ -17,6 +17,8 @@ from simulator.deployment.plan import deployable, plan
 from simulator.deployment.records import sealed
 from simulator.deployment.relay import do_exchange
 from simulator.deployment.router import route, steps
+from simulator.deployment.site.gate import Gate
+from simulator.deployment.site.lab import write_lab_policy
 
 
 def free_addresses(count):
@@ -33,9 +35,9 @@ class OneAtATime(NodeFolder):
     lock = threading.Lock()
     read_before: ClassVar[dict] = {}  # by text: each real process reads it once, and here hundreds of them are one
 
-    def peer(self, manifest):
+    def peer(self, manifest, gate):
         with self.lock:
-            return super().peer(manifest)
+            return super().peer(manifest, gate)
 
     def experiment(self):
         text = (self.folder / "experiment.yaml").read_bytes()
@@ -55,9 +57,20 @@ class Deployment:
         addresses = Addresses("127.0.0.1:9443", free_addresses(ready.manifest.nodes), range(ready.manifest.nodes))
         data = paths_of(self.experiment.data)
         write_folder(self.folder, ready.experiment, self.manifest, ready.topology, addresses, ready.files, data)
+        for node in range(self.manifest.nodes):
+            own = self.folder / "nodes" / f"node-{node}"
+            write_lab_policy(self.policy(node).parent, f"site-{node}", own, self.manifest.rounds)
 
     def node_folder(self, node):
         return OneAtATime.read(self.folder / "nodes" / f"node-{node}")
+
+    def policy(self, node):
+        """Where the policy of the node's site stands."""
+        return self.folder.parent / "sites" / f"node-{node}" / "site.yaml"
+
+    def gate(self, node, **manifest):
+        """The gate that a message to the node begins with."""
+        return Gate(self.policy(node), self.node_folder(node), replace(self.manifest, **manifest))
 
     def p2p(self, until, nodes=None, seconds=200.0, **manifest):
         """A phase: `take_part` of all ``nodes`` at once; what each returned or raised, by node."""
@@ -65,7 +78,10 @@ class Deployment:
 
         def node(number):
             try:
-                found[number] = take_part(self.node_folder(number), replace(self.manifest, **manifest), until, deadline)
+                terms = replace(self.manifest, **manifest)
+                found[number] = take_part(
+                    self.node_folder(number), terms, self.gate(number, **manifest), until, deadline
+                )
             except Exception as error:
                 found[number] = error
 
@@ -90,7 +106,7 @@ class Deployment:
 
     def relayed(self, node, round, mail, exchange=1):
         """What ``node`` does of an exchange when it is given ``mail``."""
-        return do_exchange(self.node_folder(node), self.manifest, round, mail, exchange)
+        return do_exchange(self.node_folder(node), self.manifest, self.gate(node), round, mail, exchange)
 
     def collected(self, out):
         """The run directory of what the nodes did."""

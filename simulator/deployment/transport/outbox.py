@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import IntEnum
+from itertools import groupby
 from struct import Struct
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ SERVICE, METHOD = "rumormill.Gossip", "Fetch"
 QUESTION = Struct("<32sq")  # run and position
 HEAD = Struct("<Bq")
 KEPT = 2  # rounds, fetched or not: a neighbour that is started again begins its round anew, and asks once more
+Release = Callable[[Sequence[Message]], Mapping[int, bytes]]
 BEHIND = 64  # rounds that a receiver may be behind, where links change or go one way
 
 
@@ -61,27 +63,32 @@ class Outbox:
 
     Args:
         position: the one that is sent next.
+        release: lets messages go, and returns their bytes by receiver; see `simulator.deployment.site.gate.Gate`. What
+            is here, neighbours can fetch at any time.
         before: what was sent in the round before it, which may have been before this process began.
         positions: how many exchanges a round has.
     """
 
-    def __init__(self, position: int, before: Iterable[Message] = (), positions: Positions = ONCE) -> None:
+    def __init__(
+        self, position: int, release: Release, before: Iterable[Message] = (), positions: Positions = ONCE
+    ) -> None:
         self._changed = threading.Condition()
-        self._messages: dict[int, dict[int, bytes]] = {}
+        self._messages: dict[int, Mapping[int, bytes]] = {}
+        self._release = release
         self._given_up: set[int] = set()
         self._closed = False
         self._positions, self._position = positions, position - 1  # the last one that was published
-        for message in before:
-            at = positions.of(message.round, message.exchange)
-            self._messages.setdefault(at, {})[message.receiver] = message.encode()
+        for at, sent in groupby(before, lambda message: positions.of(message.round, message.exchange)):
+            self._messages[at] = release(list(sent))
         # By receiver, the last position it fetched. Who needs the round before asks for it before anything else; most
         # have had it, and need not be waited for.
         self._had = dict.fromkeys({to for messages in self._messages.values() for to in messages}, self._position)
 
     def publish(self, position: int, messages: Iterable[Message]) -> None:
         """All messages of ``position`` are there."""
+        released = self._release(list(messages))  # before anybody can see them, who need not wait for the disk
         with self._changed:
-            self._messages[position] = {message.receiver: message.encode() for message in messages}
+            self._messages[position] = released
             self._position = max(self._position, position)
             for old in [old for old in self._messages if self._rounds_ago(old) >= KEPT]:
                 self._forget(old)

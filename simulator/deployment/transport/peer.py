@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Protocol
+
+from torch import Tensor
 
 from simulator.backends.worker import Worker
 from simulator.core.backend import Order, Reply
@@ -15,7 +18,20 @@ from simulator.core.report import REFUSED, Metric
 from simulator.deployment.transport.expected import Expected
 from simulator.deployment.transport.heard import Heard
 from simulator.deployment.transport.positions import Positions
-from simulator.deployment.transport.saved_rounds import SavedRounds, sending
+from simulator.deployment.transport.saved_rounds import SavedRounds, Step, sending
+
+
+class Exit(Protocol):
+    """What a node's state and reports pass before anybody may see them; see `simulator.deployment.site.gate.Gate`."""
+
+    def admit(self, program: NodeProgram) -> None:
+        """Let the node take part, or raise why it may not."""
+
+    def begin(self, parameters: Tensor) -> None:
+        """A round begins with these parameters."""
+
+    def report(self, round: int, step: Step, reply: Reply) -> bytes:
+        """What of ``reply`` may be laid out, encoded."""
 
 
 class Peer:
@@ -34,6 +50,7 @@ class Peer:
         node: which one.
         worker: holds it, and no other.
         memory: of this node and run.
+        gate: what lets out what the node has to say.
         due: what is to be done when so many rounds are finished.
         place: where the node stands in a round.
     """
@@ -43,11 +60,13 @@ class Peer:
         node: int,
         worker: Worker,
         memory: SavedRounds,
+        gate: Exit,
         due: Callable[[int], Order],
         place: Callable[[int], Place],
     ) -> None:
         self.node, self.place = node, place
-        self._worker, self._memory, self._due = worker, memory, due
+        self._worker, self._memory, self._gate, self._due = worker, memory, gate, due
+        gate.admit(self._program)
         self.positions = Positions(self._program.exchanges)
         self.round, self.exchange, self._closed, self._away = 0, 0, False, False
         self.lost, self._refused = set[int](), set[int]()
@@ -84,7 +103,7 @@ class Peer:
         if self._closed or due == Order():
             return
         reply, _ = self._step(due)
-        self._memory.keep(self.round, "close", reply)
+        self._lay_out("close", reply)
         self._save(closed=True)
 
     def begin(self, away: bool = False) -> list[Message]:
@@ -128,7 +147,7 @@ class Peer:
         refused = sorted(self._refused.union(heard.refused))
         reply.metrics.extend(Metric(self.round + 1, self.node, f"{REFUSED}{sender}", 1.0) for sender in refused)
         self._check_finite()
-        self._memory.keep(self.round, "absorb", reply)
+        self._lay_out("absorb", reply)
         self.round, self.exchange = self.round + 1, 0
         self._save(closed=False)
 
@@ -152,6 +171,7 @@ class Peer:
     def _begin(self, away: bool = False) -> tuple[Reply, list[Message]]:
         self.exchange, self.lost, self._refused, self._away = 0, set(), set(), away
         place = self.place(self.round)
+        self._gate.begin(self._program.node.parameters)
         if away:
             place = replace(place, weights={self.node: 1.0}, receivers=(), active=False)
         return self._send(Order(begin=True, places={self.node: place}))
@@ -167,8 +187,11 @@ class Peer:
         return self._step(replace(order, train=self.ends_round, send=self.exchange), arrived)
 
     def _kept(self, reply: Reply, sent: list[Message]) -> list[Message]:
-        self._memory.keep(self.round, sending(self.exchange, self.positions.exchanges), reply)
+        self._lay_out(sending(self.exchange, self.positions.exchanges), reply)
         return sent
+
+    def _lay_out(self, step: Step, reply: Reply) -> None:
+        self._memory.lay_out(self.round, step, self._gate.report(self.round, step, reply))
 
     @property
     def _program(self) -> NodeProgram:

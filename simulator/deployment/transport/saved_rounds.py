@@ -1,4 +1,7 @@
-"""A node's own disk: its last two states and what it has to report of every step; half-written files are never seen."""
+"""A node's own disk: its last two states, which stay there, and what it lays out of every step for collecting.
+
+Half-written files are never seen.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 import torch
 from safetensors.torch import load_file, save
@@ -14,8 +18,9 @@ from torch import Tensor
 
 from simulator.core.backend import Reply
 from simulator.core.errors import wrong
+from simulator.deployment.node_folder import LAID_OUT, STATES
 from simulator.deployment.transport.heard import Heard
-from simulator.deployment.transport.wire import decode, encode
+from simulator.deployment.transport.wire import decode
 
 Step = str  # what a node does of a round and has to report: "close" what was due before it, `sending`, "absorb"
 CLOSED = "closed"  # beside the node's own tensors: whether what was due after the round has been done
@@ -30,14 +35,22 @@ def sending(exchange: int, exchanges: int) -> Step:
 
 
 class SavedRounds:
-    """The folder of one run at one node.
+    """Two folders of one run at one node.
 
     Survives the death of the process at any point; against a failure of power the file system has to help.
+
+    Args:
+        path: what nobody else may see: states, and what neighbours have sent.
+        laid_out: what the site has let go, for `rumormill deploy collect`.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        path.mkdir(parents=True, exist_ok=True)
+    def __init__(self, path: Path, laid_out: Path) -> None:
+        self._path, self._laid_out = path, laid_out
+
+    @classmethod
+    def of(cls, node: Path, run: str) -> Self:
+        """Those in the folder of a ``node``."""
+        return cls(node / STATES / run, node / LAID_OUT / run)
 
     def rounds(self) -> list[int]:
         """After how many rounds there is a state, ascending."""
@@ -46,7 +59,7 @@ class SavedRounds:
 
     def save(self, round: int, state: Mapping[str, Tensor], closed: bool = False) -> None:
         """Keep the state after ``round`` finished rounds."""
-        self._write(self._state(round), save({**state, CLOSED: torch.tensor(closed)}))
+        self._write(_made(self._state(round)), save({**state, CLOSED: torch.tensor(closed)}))
         for older in self.rounds()[:-KEPT]:
             for heard in self._path.glob(f"{older:06}-heard-*.safetensors"):
                 heard.unlink()
@@ -60,16 +73,16 @@ class SavedRounds:
 
     def keep_heard(self, round: int, exchange: int, heard: Heard) -> None:
         """Keep what an early exchange of ``round`` has brought, for as long as the state before the round."""
-        self._write(self._heard(round, exchange), heard.encode())
+        self._write(_made(self._heard(round, exchange)), heard.encode())
 
     def heard(self, round: int, exchange: int) -> Heard | None:
         """What it has brought; None if that was not kept."""
         file = self._heard(round, exchange)
         return Heard.decode(file.read_bytes()) if file.exists() else None
 
-    def keep(self, round: int, step: Step, reply: Reply) -> None:
-        """Keep what the node has to say of a step of ``round``; said again, it is the same."""
-        self._write(self.file(round, step), encode(reply))
+    def lay_out(self, round: int, step: Step, data: bytes) -> None:
+        """Keep what may be known of a step of ``round``, an encoded reply; said again, it is the same."""
+        self._write(_made(self.file(round, step)), data)
 
     def has(self, round: int, step: Step) -> bool:
         """Whether the node has done the step."""
@@ -95,13 +108,19 @@ class SavedRounds:
         return self._path / f"{round:06}-heard-{exchange}.safetensors"
 
     def file(self, round: int, step: Step) -> Path:
-        """Where the node keeps what it says of a step."""
-        return self._path / f"{round:06}-{step}.safetensors"
+        """Where what may be known of a step is laid out."""
+        return self._laid_out / f"{round:06}-{step}.safetensors"
 
     def _write(self, file: Path, data: bytes) -> None:
         draft = file.with_name(f".{file.name}")
         draft.write_bytes(data)
         os.replace(draft, file)
+
+
+def _made(file: Path) -> Path:
+    """``file``, whose folder is there."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return file
 
 
 def _content(file: Path, largest: int) -> bytes:

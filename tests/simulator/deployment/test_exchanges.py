@@ -27,7 +27,7 @@ def on_local(experiment, path):
 
 
 def memory_of(deployment, node):
-    return SavedRounds(deployment.node_folder(node).state(deployment.manifest.run))
+    return deployment.node_folder(node).memory(deployment.manifest.run)
 
 
 def models(deployment, nodes, rounds=ROUNDS):

@@ -13,7 +13,7 @@ from reference.experiments import small
 from simulator.core.errors import InputError
 from simulator.core.message import Envelope
 from simulator.core.report import Artifact, Metric
-from simulator.deployment.transport.saved_rounds import SavedRounds
+from simulator.deployment.transport.wire import encode
 
 ONES = {"found": np.ones(2)}
 
@@ -30,14 +30,14 @@ def collected(done, tmp_path):
     """``collected(change)``: what comes of it when ``change(memory)`` was at node 1's folder before."""
 
     def collect(change):
-        state = done.node_folder(1).state(done.manifest.run)
-        shutil.copytree(state, tmp_path / "kept")
+        report = done.node_folder(1).folder / "report"
+        shutil.copytree(report, tmp_path / "kept")
         try:
-            change(SavedRounds(state))
+            change(done.node_folder(1).memory(done.manifest.run))
             return done.collected(tmp_path / "runs")
         finally:
-            shutil.rmtree(state)
-            shutil.copytree(tmp_path / "kept", state)
+            shutil.rmtree(report)
+            shutil.copytree(tmp_path / "kept", report)
 
     return collect
 
@@ -47,7 +47,7 @@ def saying(step, **changes):
 
     def change(memory):
         said = memory.reply(1, step)
-        memory.keep(1, step, replace(said, **{name: make(said) for name, make in changes.items()}))
+        memory.lay_out(1, step, encode(replace(said, **{name: make(said) for name, make in changes.items()})))
 
     return change
 
@@ -88,7 +88,7 @@ def test_a_node_speaks_for_itself_and_of_what_it_did(lie, collected, tmp_path):
     if why is None:
         assert collected(change).is_dir()
         return
-    with pytest.raises(InputError, match=r"nodes/node-1/state/.*000001-(work|absorb).safetensors") as error:
+    with pytest.raises(InputError, match=r"nodes/node-1/report/.*000001-(work|absorb).safetensors") as error:
         collected(change)
     assert why in str(error.value)
     assert not list(tmp_path.rglob("outside*"))
@@ -114,7 +114,7 @@ def test_what_is_no_ordinary_file_is_refused_at_once(kind, collected):
         memory.file(1, "work").unlink()
         kind(memory.file(1, "work"))
 
-    with pytest.raises(InputError, match=r"node-1/state/.*000001-work.safetensors: cannot be used"):
+    with pytest.raises(InputError, match=r"node-1/report/.*000001-work.safetensors: cannot be used"):
         collected(change)
 
 
@@ -125,7 +125,7 @@ def test_a_model_of_another_size_or_with_nan_is_none_to_measure(bad, collected):
     def change(memory):
         said = memory.reply(2, "close")
         measured = replace(said.evaluation, parameters=bad(said.evaluation.parameters))
-        memory.keep(2, "close", replace(said, evaluation=measured))
+        memory.lay_out(2, "close", encode(replace(said, evaluation=measured)))
 
     with pytest.raises(InputError, match="measures a model of another size, or one that is not finite"):
         collected(change)

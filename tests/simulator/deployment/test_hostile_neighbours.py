@@ -8,8 +8,8 @@ from reference.deployment import Deployment
 from reference.experiments import METHODS, small
 
 from methods.neighbourhood_gradient_clustering import PART
-from simulator.core.node_program import NodeProgram
-from simulator.deployment.transport.saved_rounds import SavedRounds
+from simulator.core.message import Message
+from simulator.deployment.site.gate import Gate
 from simulator.results.report.page import write_report
 from simulator.results.run_directory import RunDirectory
 
@@ -29,15 +29,16 @@ ROUNDS = len(LIES)
 
 @pytest.fixture
 def lying(monkeypatch):
-    """``lying(lie)``: from then on node 1 sends what ``lie(message)`` makes of each that it should send."""
-    honest = NodeProgram.send
+    """``lying(lie)``: from then on node 1 sends what ``lie(message)`` makes of each, and its gate lets it."""
+    honest = Gate.messages
 
     def use(lie):
-        def send(program, exchange, place=None):
-            messages = honest(program, exchange, place)
-            return list(map(lie, messages)) if program.node.id == 1 else messages
+        def messages(gate, messages, seal=Message.encode):
+            if gate._folder.node != 1:
+                return honest(gate, messages, seal)
+            return {message.receiver: seal(lie(message)) for message in messages}
 
-        monkeypatch.setattr(NodeProgram, "send", send)
+        monkeypatch.setattr(Gate, "messages", messages)
 
     return use
 
@@ -46,7 +47,7 @@ def disks(deployment, rounds=ROUNDS):
     """Of the honest nodes: all parameters that are on their disks, and what they have refused."""
     models, refused = [], []
     for node in (0, 2, 3):
-        memory = SavedRounds(deployment.node_folder(node).state(deployment.manifest.run))
+        memory = deployment.node_folder(node).memory(deployment.manifest.run)
         models += [memory.load(round)[0]["parameters"] for round in memory.rounds()]
         replies = [memory.reply(round, "absorb") for round in range(rounds)]
         refused += [(m.node, m.name, m.round) for reply in replies for m in reply.metrics if "refused" in m.name]

@@ -12,13 +12,13 @@ from simulator.deployment.settings import FlowerSettings
 
 
 @pytest.fixture
-def ended(monkeypatch):
+def ended(monkeypatch, tmp_path):
     """``ended(said)``: what the run gives whose status is what ``said`` says, one after the other."""
     monkeypatch.setattr(local.time, "sleep", lambda seconds: None)
 
     def last(said):
         backend, said = Flower(FlowerSettings()), iter(said)
-        backend._run, backend.tended = "7", 0
+        backend._run, backend.tended, backend.folder = "7", 0, tmp_path
 
         def status(run):
             if isinstance(found := next(said), Exception):
@@ -40,6 +40,8 @@ def test_what_dies_after_the_last_round_is_started_again_and_waited_for(ended):
     assert ended([RunError("no answer"), "running", COMPLETED]) == ({0: "reply"}, 2)
 
 
-def test_a_run_that_fails_after_the_last_round_has_failed(ended):
-    with pytest.raises(RunError, match=r"ended as finished:failed(.|\n)*out of memory"):
+def test_a_run_that_fails_after_the_last_round_has_failed_and_the_nodes_own_words_say_why(ended, tmp_path):
+    (tmp_path / "nodes" / "node-2").mkdir(parents=True)
+    (tmp_path / "nodes" / "node-2" / "errors.log").write_text("no room for batches")
+    with pytest.raises(RunError, match=r"ended as finished:failed(.|\n)*out of memory(.|\n)*own:\n *no room for"):
         ended(["running", "finished:failed"])

@@ -63,7 +63,7 @@ def test_relay_gives_the_bytes_of_local_and_the_router_sees_none_of_them(case, t
 
 
 def recordings(deployment, rounds):
-    memories = [SavedRounds(deployment.node_folder(node).state(deployment.manifest.run)) for node in range(4)]
+    memories = [deployment.node_folder(node).memory(deployment.manifest.run) for node in range(4)]
     return [
         found for memory in memories for round in range(rounds) for found in memory.reply(round, "absorb").recordings
     ]
@@ -104,10 +104,10 @@ def restart_until_done(deployment, monkeypatch):
 
     once = module.take_part
 
-    def again(node_folder, manifest, until, deadline):
+    def again(*arguments):
         while True:
             try:
-                return once(node_folder, manifest, until, deadline)
+                return once(*arguments)
             except KeyboardInterrupt:
                 continue
 
@@ -129,7 +129,7 @@ def test_a_node_that_comes_late_sits_out_what_it_has_missed(tmp_path):
     deployment = Deployment(experiment("d-psgd", rounds=8), tmp_path)
     deployment.p2p(4, nodes=[0, 1, 2], join_timeout=1.0)
     assert deployment.p2p(8, join_timeout=20.0, round_timeout=3.0) == dict.fromkeys(range(4), 8)
-    memory = SavedRounds(deployment.node_folder(3).state(deployment.manifest.run))
+    memory = deployment.node_folder(3).memory(deployment.manifest.run)
     steps = [memory.reply(round, "work").steps for round in range(8)]
     assert steps[1:3] == [0, 0]
     assert steps[5:] == [1, 1, 1]
@@ -166,10 +166,10 @@ def relayed_to_node_0(path, case, capsys):
 
     def refused(mail):
         shutil.rmtree(node_folder.state(manifest.run))
-        do_exchange(node_folder, manifest, 0, {})
+        do_exchange(node_folder, manifest, deployment.gate(0), 0, {})
         capsys.readouterr()
-        do_exchange(node_folder, manifest, 1, mail)
-        metrics = SavedRounds(node_folder.state(manifest.run)).reply(0, "absorb").metrics
+        do_exchange(node_folder, manifest, deployment.gate(0), 1, mail)
+        metrics = node_folder.memory(manifest.run).reply(0, "absorb").metrics
         return capsys.readouterr().out, sorted(m.name for m in metrics if m.name.startswith("refused/"))
 
     return refused, seen

@@ -35,6 +35,11 @@ def message(sender, receiver, position):
     return Message(sender, receiver, position + 1, parts)
 
 
+def encoded(messages):
+    """What lets everything go."""
+    return {message.receiver: message.encode() for message in messages}
+
+
 def refuse_nan(message):
     if message.parts["parameters"].isnan().any():
         raise refusal(message.sender, message.round, "holds NaN")
@@ -58,7 +63,9 @@ def open_node():
         others = {other: address for other, address in addresses.items() if other != number}
         known = identity or IDENTITIES[number]
         expected = Expected(ROUNDS, dict.fromkeys(others, LARGEST), refuse_nan)
-        opened.append(Neighbours(number, run, Outbox(round), addresses[number], others, known, patience, expected))
+        opened.append(
+            Neighbours(number, run, Outbox(round, encoded), addresses[number], others, known, patience, expected)
+        )
         return opened[-1]
 
     yield node
@@ -349,7 +356,7 @@ def test_what_is_no_question_is_turned_away(asked, open_node, two):
 
 
 def test_an_outbox_waits_forgets_and_knows_who_has_fetched():
-    outbox = Outbox(3)
+    outbox = Outbox(3, encoded)
     assert outbox.take(1, 3, 0.0) == Found(Answer.NOT_YET, 2)
     assert outbox.take(1, 2, 0.0) == Found(Answer.GONE, 2)
     outbox.publish(3, [message(0, 1, 3)])
@@ -373,7 +380,7 @@ def test_an_outbox_keeps_all_exchanges_of_a_round_that_a_neighbour_may_begin_ane
         round, exchange = positions.split(position)
         return replace(message(0, 1, 0), round=round, exchange=exchange)
 
-    outbox = Outbox(6, [at(3), at(5)], positions)
+    outbox = Outbox(6, encoded, [at(3), at(5)], positions)
     answers = [outbox.take(1, position, 0.0).answer for position in (3, 4, 5)]
     assert answers == [Answer.MESSAGE, Answer.GONE, Answer.MESSAGE]
     for position in range(6, 12):
@@ -395,7 +402,7 @@ def test_who_has_nothing_to_say_is_not_missed_where_all_of_it_is_optional(open_n
 
 
 def test_an_outbox_keeps_what_has_not_been_fetched_for_a_while():
-    outbox = Outbox(0)
+    outbox = Outbox(0, encoded)
     for round in range(BEHIND + 3):
         outbox.publish(round, [message(0, 1, round)])
     assert outbox.take(1, 2, 0.0).answer == Answer.GONE

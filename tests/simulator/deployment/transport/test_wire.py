@@ -69,15 +69,15 @@ def test_two_replies_joined_are_that_of_one_superstep():
 
 
 def test_the_disk_keeps_the_last_states_and_shows_no_draft(tmp_path):
-    memory = SavedRounds(tmp_path)
+    memory = SavedRounds(tmp_path / "state", tmp_path / "report")
     for round in range(5):
         memory.save(round, {"parameters": torch.full((2,), float(round))}, closed=round == 4)
-    (tmp_path / ".state-000009.safetensors").write_bytes(b"half")
+    (tmp_path / "state" / ".state-000009.safetensors").write_bytes(b"half")
     assert memory.rounds() == [5 - KEPT, 4]
     state, closed = memory.load(4)
     assert closed
     assert state.keys() == {"parameters"}
     assert not memory.load(3)[1]
-    memory.keep(3, "work", FULL)
+    memory.lay_out(3, "work", encode(FULL))
     assert same(memory.reply(3, "work"), FULL)
     assert not memory.has(3, "absorb")

@@ -1,0 +1,119 @@
+"""Whether a site lets a run begin: what is asked is held against the policy before anything is sent.
+
+The order is: the experiment and who is in it (`of_the_run`), which needs neither data nor model; then what would leave
+the node (`of_the_plan`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from math import isinf
+from typing import TYPE_CHECKING
+
+from simulator.core.errors import Problem
+from simulator.deployment.run_manifest import RunManifest, own_version
+from simulator.deployment.site.history import History, Sender
+from simulator.deployment.site.policy import STRENGTHS, UNITS, SitePolicy, among, open_at, within
+from simulator.deployment.transport.certificates import name_of
+
+if TYPE_CHECKING:
+    from simulator.deployment.site.asked import Asked
+
+
+def of_the_run(policy: SitePolicy, experiment: str, manifest: RunManifest, now: datetime) -> Iterator[Problem]:
+    """What of the run itself the policy does not allow."""
+    approval = policy.approval(experiment)
+    if approval is None:
+        advice = "Read what it would send, then: rumormill site approve FOLDER --by NAME --until DATE."
+        yield Problem("experiments", f"nobody has approved the experiment with the hash {experiment}.", advice)
+    elif now.date() > approval.until:
+        yield Problem("experiments", f"its approval by {approval.approved_by} ended on {approval.until}.")
+    elif manifest.rounds > approval.rounds:
+        yield Problem("experiments", f"it has {manifest.rounds} rounds, and {approval.rounds} are approved.")
+    if not among(policy.versions, own_version()):
+        yield Problem("versions", f"rumormill {own_version()} may not run here.")
+
+
+def of_the_peers(policy: SitePolicy, keys: Mapping[int, str]) -> Iterator[Problem]:
+    """Who of the neighbours, with these public keys as hexadecimal numbers, may not receive anything."""
+    pinned = policy.peers.pinned
+    for node, key in sorted(keys.items()):
+        name, digest = name_of(node), hashlib.sha256(bytes.fromhex(key)).hexdigest()
+        if not among(policy.peers.allow, name):
+            yield Problem("peers.allow", f"{name} is a neighbour of this node, and may receive nothing.")
+        elif pinned != "any" and digest not in pinned.get(name, ()):
+            yield Problem("peers.pinned", f"the sealing key of {name} is another than those pinned: {digest}.")
+
+
+def of_the_time(
+    policy: SitePolicy, history: History, sender: Sender, now: datetime, round: int | None = None
+) -> Iterator[Problem]:
+    """Whether messages of ``round`` may leave now, or those of any other round than those that have left."""
+    if not open_at(policy.limits.hours, now):
+        yield Problem("limits.hours", f"nothing leaves at {now:%H:%M}.", f"Allowed are: {policy.limits.hours}.")
+    if policy.limits.rounds_per_day != "unlimited":
+        done = history.rounds_of_a_day(now)
+        if (sender, round) not in done and len(done) + 1 > policy.limits.rounds_per_day:
+            yield Problem("limits.rounds_per_day", f"{len(done)} rounds have left in the last 24 hours.")
+
+
+def of_the_plan(
+    policy: SitePolicy, asked: Asked, manifest: RunManifest, history: History, sender: Sender, now: datetime
+) -> Iterator[Problem]:
+    """What of all that would leave the node the policy does not allow."""
+    if (manifest.rounds, manifest.exchanges) != (asked.rounds, asked.exchanges):
+        what = f"the run has {manifest.rounds} rounds of {manifest.exchanges} exchanges"
+        yield Problem("experiments", f"{what}, and the experiment {asked.rounds} of {asked.exchanges}.")
+    yield from _of_the_messages(policy, asked)
+    yield from _of_what_else_leaves(policy, asked)
+    yield from _of_the_mechanism(policy, asked)
+    yield from _of_the_budget(policy, asked, history, sender, now)
+
+
+def _of_the_messages(policy: SitePolicy, asked: Asked) -> Iterator[Problem]:
+    for part in sorted(asked.parts):
+        if not among(policy.messages.parts, part):
+            yield Problem("messages.parts", f"messages would hold the part {part!r}.")
+    if not within(policy.messages.max_bytes, asked.largest):
+        yield Problem("messages.max_bytes", f"a message would have {asked.largest:,} bytes.")
+    if policy.messages.max_norm != "unlimited" and asked.receivers and not asked.bounded:
+        yield Problem("messages.max_norm", "what is sent shows no model after local training, so nothing bounds it.")
+
+
+def _of_what_else_leaves(policy: SitePolicy, asked: Asked) -> Iterator[Problem]:
+    if asked.labels and not policy.sharing.labels:
+        yield Problem("sharing.labels", f"{asked.labels[0]} sends labels of public samples.")
+    if not asked.collects:
+        return
+    if asked.recordings and not policy.sharing.recordings:
+        yield Problem("sharing.recordings", "rounds are recorded, and recordings collected.")
+    if not policy.sharing.models:
+        yield Problem("sharing.models", "models are collected.", "Ask for an experiment with backend.collect: nothing.")
+
+
+def _of_the_mechanism(policy: SitePolicy, asked: Asked) -> Iterator[Problem]:
+    wanted = policy.privacy.mechanism
+    if STRENGTHS.index(asked.mechanism) < STRENGTHS.index(wanted):
+        has = "none" if asked.mechanism == "none" else f"only {asked.mechanism}"
+        yield Problem("privacy.mechanism", f"{wanted} has to protect what is sent, and the experiment has {has}.")
+    elif wanted != "none" and asked.promise and UNITS.index(asked.promise.unit) < UNITS.index(policy.privacy.unit):
+        what = f"{asked.mechanism} protects one {asked.promise.unit}, and it has to be a {policy.privacy.unit}."
+        yield Problem("privacy.unit", what)
+
+
+def _of_the_budget(
+    policy: SitePolicy, asked: Asked, history: History, sender: Sender, now: datetime
+) -> Iterator[Problem]:
+    """The whole run's epsilon, and what has been spent before, must be within what is allowed."""
+    privacy, before = policy.privacy, history.spent_by_others(sender, policy.privacy.over, now)
+    if privacy.max_epsilon != "unlimited":
+        total = asked.epsilon + before.epsilon
+        if isinf(total) or total > privacy.max_epsilon:
+            spent = f", after {before.epsilon:.4g} before" if before.epsilon else ""
+            what = f"the whole run costs an epsilon of {asked.epsilon:.4g}{spent}"
+            yield Problem("privacy.max_epsilon", f"{what}, and {privacy.max_epsilon:g} is allowed.")
+    delta = (asked.promise.delta if asked.promise else 0.0) + before.delta
+    if not within(privacy.delta, delta):
+        yield Problem("privacy.delta", f"its promise has a delta of {delta:.3g}, and {privacy.delta:g} is allowed.")

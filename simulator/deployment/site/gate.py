@@ -1,0 +1,222 @@
+"""The one gate of a site: whatever leaves a node passes it, and stands in the ledger before it does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simulator.core.errors import Problem
+from simulator.deployment.node_folder import NodeFolder
+from simulator.deployment.run_manifest import RunManifest
+from simulator.deployment.site.admission import of_the_peers, of_the_plan, of_the_run, of_the_time
+from simulator.deployment.site.approval import experiment_hash
+from simulator.deployment.site.declined import Declined
+from simulator.deployment.site.history import BEGIN, History, Sender
+from simulator.deployment.site.ledger import Ledger
+from simulator.deployment.site.policy_file import read_policy
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from simulator.core.backend import Reply
+    from simulator.core.message import Message
+    from simulator.core.node_program import NodeProgram
+    from simulator.core.promise import Promise
+    from simulator.deployment.site.laid_out import LaidOut
+    from simulator.deployment.transport.saved_rounds import Step
+
+DECLINED = "declined"  # what the ledger calls a refusal
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """One thing that is about to leave.
+
+    Attributes:
+        kind: "message", "report" (laid out for collecting), "reply" or "error" (to the ServerApp).
+        names: of what it holds.
+        payload: its bytes.
+        facts: what else the ledger keeps of it.
+    """
+
+    kind: str
+    names: Sequence[str]
+    payload: bytes
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Gate:
+    """Holds what a node of a run would send against its site's policy, and writes down what leaves.
+
+    Args:
+        path: of the policy.
+        folder: the node's.
+        manifest: of the run.
+        now: tells the time, with its zone.
+
+    Raises:
+        InputError: there is no policy, or the ledger is broken.
+        Declined: the policy does not allow the run.
+    """
+
+    def __init__(
+        self, path: Path, folder: NodeFolder, manifest: RunManifest, now: Callable[[], datetime] | None = None
+    ) -> None:
+        self.policy = read_policy(path, folder.folder)
+        self._folder, self._manifest, self._now = folder, manifest, now or _now
+        self._ledger = Ledger(Path(self.policy.ledger))
+        self._history, self._sender = History(self._ledger), Sender(manifest.run, folder.node)
+        self._program: NodeProgram | None = None
+        self._promise: Promise | None = None
+        self._laid_out: LaidOut | None = None
+        self._start: Tensor | None = None
+        self._experiment = experiment_hash(folder.folder)
+        self._decline(of_the_run(self.policy, self._experiment, manifest, self._now()))
+        self._decline(of_the_peers(self.policy, folder.keys))
+        self._decline(of_the_time(self.policy, self._history, self._sender, self._now()))
+
+    def admit(self, program: NodeProgram) -> None:
+        """Hold all that the node would send in the whole run against the policy.
+
+        Raises:
+            Declined: it does not allow that; nothing has left.
+        """
+        from simulator.deployment.site.asked import Asked
+        from simulator.deployment.site.laid_out import LaidOut
+
+        experiment = self._folder.experiment()
+        asked = Asked.of(program, experiment, self._folder.neighbours)
+        now = self._now()
+        self._decline(of_the_plan(self.policy, asked, self._manifest, self._history, self._sender, now))
+        self._program, self._promise = program, asked.promise
+        self._laid_out = LaidOut(self.policy, program.node.data, asked.collects)
+        begun = {
+            "what": BEGIN,
+            "experiment": self._experiment,
+            "rounds": asked.rounds,
+            "mechanism": asked.mechanism,
+            "planned": _finite(asked.epsilon),
+        }
+        self._write([begun])
+
+    def begin(self, parameters: Tensor) -> None:
+        """A round begins with these ``parameters``, from which a bound on its change is counted."""
+        if self.policy.messages.max_norm != "unlimited":
+            self._start = parameters.clone()
+
+    def messages(self, messages: Iterable[Message], seal: Callable[[Message], bytes] | None = None) -> dict[int, bytes]:
+        """The bytes of a round's messages, by receiver: encoded, and sealed where that is how they travel.
+
+        Raises:
+            Declined: one of them may not leave; then none does.
+        """
+        leaving, data = [], {}
+        for message in messages:
+            content = message.encode()
+            data[message.receiver] = seal(message) if seal else content
+            facts = self._facts_of(message, content)
+            self._decline(self._objections(message, facts["again"]))
+            leaving.append(Leaving("message", list(message.parts), data[message.receiver], facts))
+        if leaving:
+            self.release(*leaving)
+        return data
+
+    def report(self, round: int, step: Step, reply: Reply) -> bytes:
+        """What of ``reply`` to a step of ``round`` may be laid out for collecting, encoded.
+
+        Raises:
+            Declined: it holds what may not leave and cannot be left out.
+        """
+        from simulator.deployment.transport.wire import encode
+
+        assert self._laid_out is not None  # the run has been admitted
+        self._decline(self._laid_out.problems(reply))
+        reduced = self._laid_out.reduced(reply)
+        data, names = encode(reduced), sorted(_contents(reduced))
+        if names:  # else it is the sizes of messages, which the ledger has already
+            self.release(Leaving("report", names, data, {"round": round, "step": step, **self._cost(round)}))
+        return data
+
+    def reply(self, content: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What is about to go to the ServerApp beside sealed messages."""
+        plain = {name: value for name, value in content.items() if not isinstance(value, bytes)}
+        self.release(Leaving("reply", sorted(plain), json.dumps(plain).encode()))
+        return content
+
+    def error(self, text: str) -> str:
+        """What is about to be told the ServerApp of an error."""
+        self.release(Leaving("error", [], text.encode(), {"text": text}))
+        return text
+
+    def release(self, *things: Leaving) -> None:
+        """Let ``things`` leave: when this returns, they stand in the ledger, on the disk."""
+        self._write(
+            {
+                "what": thing.kind,
+                "names": list(thing.names),
+                "bytes": len(thing.payload),
+                "sha256": hashlib.sha256(thing.payload).hexdigest(),
+                **thing.facts,
+            }
+            for thing in things
+        )
+
+    def _objections(self, message: Message, again: str) -> Iterator[Problem]:
+        from simulator.deployment.site.message_check import check
+
+        assert self._program is not None  # the run has been admitted
+        now = self._now()
+        yield from of_the_run(self.policy, self._experiment, self._manifest, now)
+        yield from of_the_time(self.policy, self._history, self._sender, now, message.round)
+        if message.receiver not in self._folder.neighbours or message.round > self._manifest.rounds:
+            yield Problem("peers.allow", f"node {message.receiver} is to receive nothing in round {message.round}.")
+        else:
+            yield from check(self.policy, self._program, message, self._start, again)
+
+    def _facts_of(self, message: Message, content: bytes) -> dict[str, Any]:
+        """Of a message, what the ledger keeps; ``again`` says whether it has said the same, or other things, before."""
+        to, digest = f"node-{message.receiver}", hashlib.sha256(content).hexdigest()
+        before = self._history.sent(self._sender, message.round, message.exchange, to)
+        again = "" if before is None else "same" if before == digest else "other"
+        where = {"to": to, "round": message.round, "exchange": message.exchange}
+        return {**where, "content": digest, "again": again, **self._cost(message.round)}
+
+    def _cost(self, rounds: int) -> dict[str, float | None]:
+        """What the node has spent once it has sent the messages of so many rounds."""
+        if self._promise is None:
+            return {"epsilon": None, "delta": None}
+        return {"epsilon": _finite(self._promise.epsilon(rounds)), "delta": self._promise.delta}
+
+    def _decline(self, problems: Iterator[Problem]) -> None:
+        if found := list(problems):
+            declined = Declined(self._folder.node, found)
+            self._write([{"what": DECLINED, "settings": declined.settings, "why": str(declined)}])
+            raise declined
+
+    def _write(self, entries: Iterable[Mapping[str, Any]]) -> None:
+        run = {"run": self._sender.run, "node": self._sender.node}
+        self._ledger.append([{"what": entry["what"], **run, **entry} for entry in entries])
+
+
+def _contents(reply: Reply) -> Iterator[str]:
+    """What a reply holds beside the number of steps and the sizes of messages."""
+    yield from {metric.name for metric in reply.metrics}
+    yield from {f"artifacts/{name}" for name, _ in reply.artifacts}
+    yield from {f"recordings/{name.split('/')[0]}" for each in reply.recordings for name in each.tensors}
+    if reply.evaluation:
+        yield from ("measured", "model")
+    if reply.state:
+        yield "state"
+
+
+def _finite(epsilon: float) -> float | None:
+    return epsilon if epsilon < float("inf") else None
+
+
+def _now() -> datetime:
+    return datetime.now().astimezone()
