@@ -14,8 +14,10 @@ from simulator.core.plain_yaml import read_yaml
 from simulator.deployment.run_manifest import RunManifest, fingerprint, own_version
 
 if TYPE_CHECKING:
+    from simulator.backends.worker import Worker
     from simulator.config.experiment import Experiment
     from simulator.core.secrets import Secrets
+    from simulator.deployment.site.asked import Asked
     from simulator.deployment.site.gate import Gate
     from simulator.deployment.transport.peer import Peer
     from simulator.deployment.transport.saved_rounds import SavedRounds
@@ -124,23 +126,50 @@ class NodeFolder:
             InputError: the data or the node's key is not there, the data are others than the run is of, or the node
                 cannot be made.
         """
+        from simulator.deployment.transport.peer import Peer
+        from simulator.rounds.synchronous import place
+        from simulator.runs.build import run_schedule
+
+        simulation = self._simulation()
+        check_shared(simulation, manifest, f"node {self.node}")
+        network, worker = simulation.network, self._worker(simulation, manifest.run)
+        memory, due = self.memory(manifest.run), run_schedule(simulation.experiment).due
+        return Peer(self.node, worker, memory, gate, due, lambda round: place(network.at(round), self.node))
+
+    def asked(self) -> Asked:
+        """What the experiment asks of the node; it is made for that, and sends nothing.
+
+        Raises:
+            InputError: the data or the node's key is not there, or the node cannot be made.
+        """
+        from simulator.deployment.site.asked import Asked
+
+        worker = self._worker(self._simulation(), "asked")
+        return Asked.of(worker.program(self.node), self.experiment(), self.neighbours)
+
+    def _simulation(self) -> Simulation:
+        """What the node is made of; where nodes are sites, of its own data, and without a look at any others."""
+        from simulator.deployment.site.discretion import untold
+        from simulator.runs.build import Simulation
+
+        experiment = self.experiment()
+        if experiment.data.sites is None:
+            return Simulation.of(experiment)
+        with untold(experiment.data.sites.names[self.node]):
+            return Simulation.of(experiment, opened={self.node: self.data_path()})
+
+    def _worker(self, simulation: Simulation, run: str) -> Worker:
+        """What holds the node, and no other."""
         import torch
 
         from simulator.backends.worker import Worker
-        from simulator.deployment.transport.peer import Peer
-        from simulator.rounds.synchronous import place
-        from simulator.runs.build import protects, run_schedule
+        from simulator.runs.build import protects
 
         torch.set_num_threads(1)  # as in every other backend, so that sums run in the same order
-        simulation = self._simulation()
-        check_shared(simulation, manifest, f"node {self.node}")
-        network, blueprint = simulation.network, simulation.blueprint
+        blueprint = simulation.blueprint
         if protects(simulation.experiment):
-            blueprint = blueprint.with_secrets(self._secrets(manifest.run))
-        worker = Worker(blueprint, [self.node])
-        due = run_schedule(simulation.experiment).due
-        memory = self.memory(manifest.run)
-        return Peer(self.node, worker, memory, gate, due, lambda round: place(network.at(round), self.node))
+            blueprint = blueprint.with_secrets(self._secrets(run))
+        return Worker(blueprint, [self.node])
 
     def data_path(self) -> Path:
         """Where the node's own data lie, absolute or from its folder on; nothing is opened.
@@ -154,17 +183,6 @@ class NodeFolder:
             what = "is not filled in, and this node's data are nowhere else."
             raise wrong(where, what, "Write where they lie on this host: data: {path: /srv/data/site.csv}.")
         return located(Path(given), self.folder, where)
-
-    def _simulation(self) -> Simulation:
-        """What the node is made of; where nodes are sites, of its own data, and without a look at any others."""
-        from simulator.deployment.site.discretion import untold
-        from simulator.runs.build import Simulation
-
-        experiment = self.experiment()
-        if experiment.data.sites is None:
-            return Simulation.of(experiment)
-        with untold(experiment.data.sites.names[self.node]):
-            return Simulation.of(experiment, opened={self.node: self.data_path()})
 
     def _secrets(self, run: str) -> Secrets:
         from simulator.deployment.transport.noise import noise_secrets

@@ -59,13 +59,15 @@ def of_the_time(
             yield Problem("limits.rounds_per_day", f"{len(done)} rounds have left in the last 24 hours.")
 
 
-def of_the_plan(
-    policy: SitePolicy, asked: Asked, manifest: RunManifest, history: History, sender: Sender, now: datetime
-) -> Iterator[Problem]:
-    """What of all that would leave the node the policy does not allow."""
+def of_the_terms(asked: Asked, manifest: RunManifest) -> Iterator[Problem]:
+    """Whether the run is as long as the experiment that was approved."""
     if (manifest.rounds, manifest.exchanges) != (asked.rounds, asked.exchanges):
         what = f"the run has {manifest.rounds} rounds of {manifest.exchanges} exchanges"
         yield Problem("experiments", f"{what}, and the experiment {asked.rounds} of {asked.exchanges}.")
+
+
+def of_the_plan(policy: SitePolicy, asked: Asked, history: History, sender: Sender, now: datetime) -> Iterator[Problem]:
+    """What of all that would leave the node the policy does not allow."""
     yield from _of_the_messages(policy, asked)
     yield from _of_what_else_leaves(policy, asked)
     yield from _of_the_mechanism(policy, asked)

@@ -12,11 +12,17 @@ from rich.text import Text
 from simulator.core.paths import located
 from simulator.deployment.site.check import Findings, examined
 from simulator.deployment.site.example import schema_file
+from simulator.deployment.site.policy_commands import approve_command, ledger_command, policy_command
 from simulator.results.terminal import Terminal
 
 site = typer.Typer(
-    no_args_is_help=True, suggest_commands=False, help="On the host of a site's data: declare them, and check them."
+    no_args_is_help=True,
+    suggest_commands=False,
+    help="On the host of a site's data: declare and check them, and say what may leave it.",
 )
+site.command(name="policy")(policy_command)
+site.command(name="approve")(approve_command)
+site.command(name="ledger")(ledger_command)
 
 
 @site.command(name="schema")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from simulator.core.errors import Problem
 from simulator.deployment.node_folder import NodeFolder
 from simulator.deployment.run_manifest import RunManifest
-from simulator.deployment.site.admission import of_the_peers, of_the_plan, of_the_run, of_the_time
+from simulator.deployment.site.admission import of_the_peers, of_the_plan, of_the_run, of_the_terms, of_the_time
 from simulator.deployment.site.approval import experiment_hash
 from simulator.deployment.site.declined import Declined
 from simulator.deployment.site.history import BEGIN, History, Sender
@@ -70,7 +70,7 @@ class Gate:
         self.policy = read_policy(path, folder.folder)
         self._folder, self._manifest, self._now = folder, manifest, now or _now
         self._ledger = Ledger(Path(self.policy.ledger))
-        self._history, self._sender = History(self._ledger), Sender(manifest.run, folder.node)
+        self._history, self._sender = History(self._ledger.lines), Sender(manifest.run, folder.node)
         self._program: NodeProgram | None = None
         self._promise: Promise | None = None
         self._laid_out: LaidOut | None = None
@@ -92,7 +92,8 @@ class Gate:
         experiment = self._folder.experiment()
         asked = Asked.of(program, experiment, self._folder.neighbours)
         now = self._now()
-        self._decline(of_the_plan(self.policy, asked, self._manifest, self._history, self._sender, now))
+        self._decline(of_the_terms(asked, self._manifest))
+        self._decline(of_the_plan(self.policy, asked, self._history, self._sender, now))
         self._program, self._promise = program, asked.promise
         self._laid_out = LaidOut(self.policy, program.node.data, asked.collects)
         begun = {

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from math import inf
 from typing import Any, Literal, NamedTuple
 
-from simulator.deployment.site.ledger import Ledger
+from simulator.deployment.site.ledger import Line
 
 BEGIN, MESSAGE, REPORT = "begin", "message", "report"  # kinds of lines
 YEAR, DAY = timedelta(days=365), timedelta(days=1)
@@ -31,17 +31,17 @@ class History:
     """Reads a ledger, and goes on reading where it was appended to.
 
     Args:
-        ledger: of the site.
+        lines: of the ledger; there may be more of them later.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger, self._seen = ledger, 0
+    def __init__(self, lines: Sequence[Line]) -> None:
+        self._lines, self._seen = lines, 0
         self._sent: dict[tuple[Any, ...], str] = {}
         self._spent: dict[Sender, tuple[datetime, Spent]] = {}
         self._rounds: dict[tuple[Sender, int], datetime] = {}
-        self._begun: dict[Sender, Mapping[str, Any]] = {}
+        self._begun: dict[Sender, Line] = {}
 
-    def begun(self, sender: Sender) -> Mapping[str, Any] | None:
+    def begun(self, sender: Sender) -> Line | None:
         """What was written when ``sender`` was last admitted; None if it never was."""
         self._take()
         return self._begun.get(sender)
@@ -68,7 +68,7 @@ class History:
         return {key for key, when in self._rounds.items() if when >= now - DAY}
 
     def _take(self) -> None:
-        for line in self._ledger.lines[self._seen :]:
+        for line in self._lines[self._seen :]:
             sender, when = Sender(line["run"], line["node"]), datetime.fromisoformat(line["time"])
             if line["what"] == BEGIN:
                 self._begun[sender] = line
@@ -77,9 +77,9 @@ class History:
                 self._rounds.setdefault((sender, line["round"]), when)
             if line["what"] in (MESSAGE, REPORT) and line["round"]:
                 self._spend(sender, when, line)
-        self._seen = len(self._ledger.lines)
+        self._seen = len(self._lines)
 
-    def _spend(self, sender: Sender, when: datetime, line: Mapping[str, Any]) -> None:
+    def _spend(self, sender: Sender, when: datetime, line: Line) -> None:
         epsilon = inf if line["epsilon"] is None else line["epsilon"]
         _, before = self._spent.get(sender, (when, Spent(0.0, 0.0)))
         self._spent[sender] = when, Spent(max(before.epsilon, epsilon), max(before.delta, line["delta"] or 0.0))

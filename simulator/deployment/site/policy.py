@@ -66,8 +66,8 @@ class Messages(_Block):
     """
 
     parts: Some = []
-    max_bytes: Limit = 0
-    max_norm: Limit = 0
+    max_bytes: Limit = 0.0
+    max_norm: Limit = 0.0
 
 
 class Privacy(_Block):
@@ -83,8 +83,8 @@ class Privacy(_Block):
 
     mechanism: Literal["none", "dp_sgd", "node_dp"] = "node_dp"
     unit: Unit = "node"
-    max_epsilon: Limit = 0
-    delta: Limit = 0
+    max_epsilon: Limit = 0.0
+    delta: Limit = 0.0
     over: Literal["run", "year", "all_runs"] = "all_runs"
 
 
@@ -139,7 +139,7 @@ class Limits(_Block):
         hours: of the day by the host's clock, such as 18:00-06:00, or "always"; None: never.
     """
 
-    rounds_per_day: Limit = 0
+    rounds_per_day: Limit = 0.0
     hours: Annotated[str, AfterValidator(_window)] | None = None
 
 
