@@ -12,11 +12,11 @@ from flwr.clientapp import ClientApp
 
 from simulator.core.errors import RunError, wrong
 from simulator.deployment.node_folder import NodeFolder
-from simulator.deployment.records import Misshapen, number, packed, sealed, unpacked, whole
+from simulator.deployment.records import DECLINED, Misshapen, number, packed, sealed, unpacked, whole
 from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.site.gate import Gate
 from simulator.deployment.site.policy_file import policy_path
-from simulator.deployment.site.untold import at_the_gate
+from simulator.deployment.site.untold import Untold, at_the_gate
 
 app = ClientApp()
 Work = Callable[[NodeFolder, RunManifest, Gate], Mapping[str, Any]]
@@ -24,8 +24,11 @@ Work = Callable[[NodeFolder, RunManifest, Gate], Mapping[str, Any]]
 
 @app.query("hello")
 def hello(message: Message, context: Context) -> Message:
-    """Say which node this is, and of which experiment; nothing, where its site does not allow that."""
-    return _answered(message, context, lambda node_folder, manifest, gate: node_folder.introduction(manifest.run))
+    """Say which node this is, and of which experiment; or that it takes no part, where its site does not allow that."""
+    try:
+        return _answered(message, context, lambda node_folder, manifest, gate: node_folder.introduction(manifest.run))
+    except Untold as error:  # an error would be asked again, as one that may pass
+        return Message(packed({DECLINED: str(error)}), reply_to=message)
 
 
 @app.train("gossip")

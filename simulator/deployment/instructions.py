@@ -68,6 +68,7 @@ NODE = """\
 # This node's SuperNode; started again when it ends, since the SuperLink refuses it for a minute after a crash.
 cd "$(dirname "$0")" || exit 1
 export FLWR_HOME="$PWD/home" {quiet}
+rumormill site policy "$PWD" > /dev/null || exit 2
 trap 'kill $node; exit' INT TERM
 while true; do
   flower-supernode --superlink {address} --root-certificates ca.crt --auth-supernode-private-key supernode \\
@@ -101,6 +102,7 @@ Made by `rumormill deploy init`. Every host needs Python, and the same version o
 | `app/`, `experiment.yaml` | with `superlink/` | the run's configuration |
 | `nodes/node-N/` | node N's host, nobody else's | its certificate and keys, `node.yaml`, its state |
 | `nodes/node-N/code/` | with it | the code that the experiment names: read it before the node executes it |
+| `site.yaml` | each host's owner writes it, outside this folder | what may leave the host |
 
 Copy each part over a secure channel (scp): whoever has a node's folder is that node. All keys are pinned here and never
 taken from the SuperLink. To change an address, edit `node.yaml` of the node and of its neighbours.
@@ -127,6 +129,10 @@ location /          {{ return 403; }}
 
 {hosts}
 
+Before that, the owner of the host lets this experiment run: `rumormill site approve node-N` says what it would send,
+and with `--by NAME --until DATE` adds it to the site's policy (`/etc/rumormill/site.yaml`, or where `RUMORMILL_SITE`
+says; the README of Rumormill has an example). Without a policy the script ends.
+
 Each script starts its SuperNode again when it ends. Neighbours must reach each other at these addresses (plane p2p).
 
 ## Run
@@ -145,7 +151,8 @@ The same run submitted again goes on where the nodes stopped; for a new one chan
 
 ## Collect
 
-Bring the folders `nodes/node-N/state` together under this folder, and make a run directory like any other of them:
+Bring the folders `nodes/node-N/report` together under this folder (`state` stays on its host), and make a run directory
+like any other of them:
 
 ```sh
 rumormill deploy collect . --out runs

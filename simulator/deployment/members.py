@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 from flwr.app import Message
 from flwr.serverapp import Grid
 
-from simulator.deployment.records import Misshapen, packed, text, unpacked, whole
+from simulator.deployment.records import DECLINED, Misshapen, packed, text, unpacked, whole
 from simulator.deployment.run_manifest import RunManifest
 
 POLL = 0.5  # seconds
 SAY = 10.0  # seconds between two lines of the countdown
 MOST = 10**9  # nodes
+SHOWN = 500  # characters of what a node says
 
 
 class Member(NamedTuple):
@@ -77,6 +78,8 @@ def _listen(grid: Grid, asked: dict[int, str], found: dict[int, Member], manifes
 
 def _introduced(hello: Mapping[str, Any], manifest: RunManifest) -> tuple[int, int]:
     """Which node it is, and how many rounds it has finished."""
+    if DECLINED in hello:
+        raise RuntimeError(text(hello, DECLINED)[:SHOWN])
     node = whole(hello, "node", -MOST, MOST)
     if (theirs := text(hello, "version")) != manifest.version:
         raise RuntimeError(f"node {node} is refused: it has rumormill {theirs[:40]}, not {manifest.version}")

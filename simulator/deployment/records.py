@@ -9,6 +9,7 @@ from typing import Any
 from flwr.app import ConfigRecord, Message, RecordDict
 
 RECORD = "content"
+DECLINED = "declined"  # in a greeting's answer: why a node takes no part
 NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 from simulator.core.backend import Evaluation, Reply
 from simulator.core.errors import Problem
-from simulator.core.report import Metric
+from simulator.core.report import REFUSED, Metric
 from simulator.core.samples import NodeData
 from simulator.deployment.site.policy import Metrics, SitePolicy, among
 
+ABOUT_MESSAGES = (REFUSED,)  # metrics that begin so tell of the network, and nothing of data
 OWN_TEST = "own_test/"  # names of scores on test samples of the node's own begin so
 
 
@@ -24,7 +25,7 @@ class LaidOut:
     Args:
         policy: of the site.
         data: of the node, whose samples are counted.
-        collects: whether the experiment wants anything but the sizes of messages.
+        collects: whether the experiment wants anything but the sizes of messages, and which were refused.
     """
 
     policy: SitePolicy
@@ -44,8 +45,9 @@ class LaidOut:
 
     def reduced(self, reply: Reply) -> Reply:
         """What is left of ``reply``, in which there are no `problems`."""
+        of_messages = [metric for metric in reply.metrics if metric.name.startswith(ABOUT_MESSAGES)]
         if not self.collects:
-            return Reply(steps=reply.steps, sent=reply.sent)
+            return Reply(steps=reply.steps, sent=reply.sent, metrics=of_messages)
         return replace(
             reply,
             metrics=[self._rounded(metric) for metric in reply.metrics if self._may_leave(metric.name)],
@@ -73,7 +75,7 @@ class LaidOut:
             yield Problem("metrics.min_count", f"{name} is of {count} samples, and of {least or 'none'} it may be.")
 
     def _may_leave(self, name: str) -> bool:
-        return not list(self._objections(name, len(self.data.train)))
+        return name.startswith(ABOUT_MESSAGES) or not list(self._objections(name, len(self.data.train)))
 
     def _rounded(self, metric: Metric) -> Metric:
         return metric._replace(value=rounded(metric.value, self.policy.metrics))

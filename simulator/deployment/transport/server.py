@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections import Counter
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -68,9 +69,18 @@ class Server:
             run, position = QUESTION.unpack(question)
             if run.rstrip(b"\0") != self._run.encode():
                 context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"it takes part in run {self._run}")
-            return self._outbox.take(node, position, min(LONGEST, ALIVE * _left(context))).encode()
+            return self._found(node, position, context)
         finally:
             self._turns[node].release()
+
+    def _found(self, node: int, position: int, context: grpc.ServicerContext) -> bytes:
+        """The answer to a question; of an error the neighbour learns that there was one, as its text may quote data."""
+        try:
+            return self._outbox.take(node, position, min(LONGEST, ALIVE * _left(context))).encode()
+        except Exception:
+            traceback.print_exc()
+            context.abort(grpc.StatusCode.INTERNAL, "an error at the one who was asked")
+            raise
 
     def _who(self, context: grpc.ServicerContext) -> tuple[str, int]:
         """The neighbour's name and number, by its certificate; the call ends here for others."""

@@ -86,6 +86,7 @@ def test_those_who_are_missing_are_named_and_waited_for(capsys):
         (hello(1, fingerprint="other"), r"node 1 is refused: its experiment.yaml is not that of this run"),
         (hello(7), r"node 7 is refused"),
         (hello(-1), r"node -1 is refused"),
+        ({"declined": "node 1 declines: hours"}, r"^node 1 declines: hours$"),
         (hello(0), r"two SuperNodes say that they are node 0"),
     ],
 )

@@ -408,3 +408,17 @@ def test_an_outbox_keeps_what_has_not_been_fetched_for_a_while():
     assert outbox.take(1, 2, 0.0).answer == Answer.GONE
     assert outbox.take(1, 3, 0.0).answer == Answer.MESSAGE
     assert Found.decode(Found(Answer.MESSAGE, 9, b"abc").encode()) == Found(Answer.MESSAGE, 9, b"abc")
+
+
+def test_of_an_error_at_a_node_neighbours_learn_nothing_but_that_it_was(open_node, two, capsys):
+    first, second = open_node(0, two), open_node(1, two)
+
+    def fails(*asked):
+        raise ValueError("patient 4711")
+
+    second.outbox.take = fails
+    assert first.hear(0, [1], soon()).refused == [1]
+    said = capsys.readouterr()
+    assert "INTERNAL: 'an error at the one who was asked'" in said.out
+    assert "4711" not in said.out
+    assert "patient 4711" in said.err  # of the node itself
