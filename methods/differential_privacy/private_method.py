@@ -48,8 +48,9 @@ class PrivateMethod(Method):
 
     def promise(self, node: Node) -> Promise:
         """What the budget's mechanism costs, a round's steps at a time."""
-        mechanism, steps = self.budget.mechanism, self.budget.a_round
-        return Promise(self.neighbours, mechanism.delta, lambda rounds: mechanism.epsilon(rounds * steps))
+        mechanism, steps, affordable = self.budget.mechanism, self.budget.a_round, self.budget.affordable
+        lasts = None if affordable is None else affordable // steps
+        return Promise(self.neighbours, mechanism.delta, lambda rounds: mechanism.epsilon(rounds * steps), lasts)
 
     def measure(self, node: Node) -> Mapping[str, float]:
         """What the node has spent."""

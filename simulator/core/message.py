@@ -42,7 +42,7 @@ class Message:
     Rounds and exchanges are counted from 1.
 
     A message is never changed once sent: its tensors may be shared with other receivers, so a sender must not write
-    to them again.
+    to them again. ``last`` says that its sender leaves the run after this round.
     """
 
     sender: int
@@ -50,6 +50,7 @@ class Message:
     round: int
     parts: Mapping[str, Tensor]
     exchange: int = 1
+    last: bool = False
 
     @property
     def envelope(self) -> Envelope:
@@ -67,9 +68,9 @@ class Message:
         """The message as safetensors.
 
         Sender, receiver, round and exchange travel as one small tensor, so that the header's length does not depend on
-        them.
+        them; of a last message, round and exchange are negative.
         """
-        when = self.round + (self.exchange - 1) * ROUNDS
+        when = (self.round + (self.exchange - 1) * ROUNDS) * (-1 if self.last else 1)
         envelope = torch.tensor([self.sender, self.receiver, when], dtype=torch.int64)
         return save({ENVELOPE: envelope} | {name: _apart(tensor) for name, tensor in self.parts.items()})
 
@@ -88,8 +89,8 @@ class Message:
             sender, receiver, when = envelope.tolist()
         except Exception as error:  # safetensors raises its own type, which is not part of its public interface
             raise ValueError(f"not a message: {error}") from error
-        exchange, round = divmod(when, ROUNDS)
-        return cls(sender, receiver, round, parts, exchange + 1)
+        exchange, round = divmod(abs(when), ROUNDS)
+        return cls(sender, receiver, round, parts, exchange + 1, when < 0)
 
 
 def _apart(tensor: Tensor) -> Tensor:

@@ -18,8 +18,14 @@ class Promise:
             node has.
         delta: of the promise.
         epsilon: what so many rounds cost; it never falls with their number.
+        lasts: after how many rounds the node leaves the run, as nothing is left to spend; None: it does not.
     """
 
     unit: Unit
     delta: float
     epsilon: Callable[[int], float]
+    lasts: int | None = None
+
+    def cost(self, rounds: int) -> float:
+        """What is spent after so many rounds of the run, in some of which the node may have been gone."""
+        return self.epsilon(rounds if self.lasts is None else min(rounds, self.lasts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from simulator.deployment.run_manifest import RunManifest, fingerprint, own_vers
 if TYPE_CHECKING:
     from simulator.backends.worker import Worker
     from simulator.config.experiment import Experiment
+    from simulator.core.node import Place
     from simulator.core.secrets import Secrets
     from simulator.deployment.site.asked import Asked
     from simulator.deployment.site.gate import Gate
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 STATES, LAID_OUT = "state", "report"  # of its folder: what stays with the node, and what may be collected
 ERRORS = "errors.log"  # there, too: what has gone wrong, in words that stay at the site
+LEFT = "left.json"  # of a state: who has left the run, after which round
 STATE = re.compile(r"state-([0-9]{6,9})\.safetensors")  # as `SavedRounds` names them, which is slow to import
 
 
@@ -109,6 +112,11 @@ class NodeFolder:
             what = f"cannot be read: {error.strerror}."
             raise wrong(str(file), what, "It comes with `rumormill deploy init`.") from error
 
+    def departure(self, run: str) -> int | None:
+        """After which round the node has left ``run`` in order; None where it has not."""
+        file = self.state(run) / LEFT
+        return json.loads(file.read_text()).get(str(self.node)) if file.exists() else None
+
     def memory(self, run: str) -> SavedRounds:
         """What the node has on its disk of ``run``."""
         from simulator.deployment.transport.saved_rounds import SavedRounds
@@ -126,6 +134,7 @@ class NodeFolder:
             InputError: the data or the node's key is not there, the data are others than the run is of, or the node
                 cannot be made.
         """
+        from simulator.deployment.transport.departures import Departures
         from simulator.deployment.transport.peer import Peer
         from simulator.rounds.synchronous import place
         from simulator.runs.build import run_schedule
@@ -134,7 +143,12 @@ class NodeFolder:
         check_shared(simulation, manifest, f"node {self.node}")
         network, worker = simulation.network, self._worker(simulation, manifest.run)
         memory, due = self.memory(manifest.run), run_schedule(simulation.experiment).due
-        return Peer(self.node, worker, memory, gate, due, lambda round: place(network.at(round), self.node))
+        departures = Departures(memory.departures)
+
+        def stands(round: int) -> Place:
+            return place(departures.applied(network.at(round), round), self.node)
+
+        return Peer(self.node, worker, memory, gate, due, stands, departures)
 
     def asked(self) -> Asked:
         """What the experiment asks of the node; it is made for that, and sends nothing.

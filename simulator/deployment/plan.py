@@ -17,6 +17,7 @@ from simulator.core.paths import PACKAGE
 from simulator.core.user_code.files import UserFile
 from simulator.deployment.run_manifest import RunManifest, fingerprint, own_version
 from simulator.deployment.settings import FlowerSettings
+from simulator.deployment.tolerance import bears_losses
 from simulator.runs.build import Simulation, run_schedule
 from topologies import Topology
 
@@ -113,6 +114,7 @@ def _check(experiment: Experiment, networks: int) -> None:
     if networks > 1:
         what = "several networks run as one cannot be deployed."
         raise wrong("backend", what, "Choose backend: local for replicas.")
-    if run_schedule(experiment).in_step:
-        what = "a method may end the run early, which all nodes would have to know at once."
-        raise wrong("methods", what, "Leave out what ends it, such as max_epsilon, or choose another backend.")
+    if run_schedule(experiment).in_step and not bears_losses(experiment):
+        what = "a method may let single nodes leave the run early, and the other parts need every message."
+        advice = "Leave out what ends it, such as max_epsilon; or choose parts that bear it, such as mixer: gossip."
+        raise wrong("methods", what, advice)

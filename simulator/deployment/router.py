@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from simulator.deployment.leaving import tell
 from simulator.deployment.messenger import Messenger
 from simulator.deployment.records import Misshapen, sealed
 from simulator.deployment.run_manifest import RunManifest
@@ -17,10 +18,12 @@ def relay(messenger: Messenger, manifest: RunManifest, start: int) -> None:
         RuntimeError: a node cannot go on, or does not answer.
     """
     mail: dict[int, dict[str, Any]] = {}
+    told = set[int]()
     for round, exchange in steps(manifest, start):
         now = {"round": round, "exchange": exchange} if exchange > 1 else {"round": round}
         contents = {node: {**now, **mail.get(node, {})} for node in messenger.nodes}
         replies = messenger.ask("train.relay", contents, manifest.phase_timeout)
+        tell(replies, manifest, told)
         mail = route(replies, manifest.links)
         if exchange == 1:
             print(f"all nodes have finished {round} of {manifest.rounds} rounds", flush=True)

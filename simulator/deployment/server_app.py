@@ -9,6 +9,7 @@ from typing import Any
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
+from simulator.deployment.leaving import tell
 from simulator.deployment.members import gather
 from simulator.deployment.messenger import Messenger
 from simulator.deployment.records import Misshapen, whole
@@ -40,10 +41,12 @@ def _phases(messenger: Messenger, manifest: RunManifest, finished: int) -> None:
 
     The deadline is a time of day, the same for all nodes: one that lasted longer would find its neighbours silent.
     """
+    told = set[int]()
     while finished < manifest.rounds:
         until = min(manifest.rounds, finished - finished % manifest.phase + manifest.phase)
         orders = {"until": until, "ends": time.time() + manifest.phase_timeout}
         replies = messenger.ask("train.gossip", dict.fromkeys(messenger.nodes, orders), manifest.phase_timeout)
+        tell(replies, manifest, told)
         reached = min(_reached(node, reply, manifest) for node, reply in replies.items())
         print(f"all nodes have finished {reached} of {manifest.rounds} rounds", flush=True)
         if reached <= finished:

@@ -16,7 +16,8 @@ class BudgetSettings(PartSettings):
         noise_multiplier: standard deviation of the noise over ``clip``; this or ``target_epsilon`` is given.
         target_epsilon: what all planned rounds shall cost; each node gets the noise that its own number of samples and
             steps needs.
-        max_epsilon: the run ends, with everything kept, when one more round would cost any node more than that.
+        max_epsilon: the run ends, with everything kept, when one more round would cost any node more than that. In a
+            deployment such a node leaves with that round, and the others go on without it.
         delta: of the promise (epsilon, delta); by default a tenth of one over the node's number of training samples.
         accountant: "rdp" is fast, "prv" tight: see `simulator.privacy.accounting`.
     """

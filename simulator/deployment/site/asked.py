@@ -72,7 +72,7 @@ class Asked:
     @property
     def epsilon(self) -> float:
         """What the whole run costs; infinite where nothing is promised."""
-        return inf if self.promise is None else self.promise.epsilon(self.rounds)
+        return inf if self.promise is None else self.promise.cost(self.rounds)
 
 
 def _labels(method: type[Method]) -> bool:

@@ -191,7 +191,7 @@ class Gate:
         """What the node has spent once it has sent the messages of so many rounds."""
         if self._promise is None:
             return {"epsilon": None, "delta": None}
-        return {"epsilon": _finite(self._promise.epsilon(rounds)), "delta": self._promise.delta}
+        return {"epsilon": _finite(self._promise.cost(rounds)), "delta": self._promise.delta}
 
     def _decline(self, problems: Iterator[Problem]) -> None:
         if found := list(problems):

@@ -124,6 +124,8 @@ def gossip(peer: Peer, neighbours: Neighbours, last: int, deadline: float) -> No
         found = _round(peer, neighbours, deadline, away=furthest > peer.round)
         if found is None:
             return
+        if peer.leaves:
+            neighbours.linger(deadline)  # its last messages, before those that it does not send push them out
         furthest = max(furthest, found)
     peer.close()
     neighbours.linger(deadline)

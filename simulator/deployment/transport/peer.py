@@ -15,6 +15,7 @@ from simulator.core.message import Message
 from simulator.core.node import Place
 from simulator.core.node_program import NodeProgram
 from simulator.core.report import REFUSED, Metric
+from simulator.deployment.transport.departures import Departures
 from simulator.deployment.transport.expected import Expected
 from simulator.deployment.transport.heard import Heard
 from simulator.deployment.transport.positions import Positions
@@ -52,7 +53,8 @@ class Peer:
         memory: of this node and run.
         gate: what lets out what the node has to say.
         due: what is to be done when so many rounds are finished.
-        place: where the node stands in a round.
+        place: where the node stands in a round, which those who have left have no part in.
+        departures: who has.
     """
 
     def __init__(
@@ -63,18 +65,25 @@ class Peer:
         gate: Exit,
         due: Callable[[int], Order],
         place: Callable[[int], Place],
+        departures: Departures,
     ) -> None:
         self.node, self.place = node, place
         self._worker, self._memory, self._gate, self._due = worker, memory, gate, due
         gate.admit(self._program)
         self.positions = Positions(self._program.exchanges)
         self.round, self.exchange, self._closed, self._away = 0, 0, False, False
+        self._departures, self._stopping = departures, False
         self.lost, self._refused = set[int](), set[int]()
 
     @property
     def position(self) -> int:
         """Where in the run the node is, by the last exchange that it has sent messages in."""
         return self.positions.of(self.round + 1, self.exchange)
+
+    @property
+    def leaves(self) -> bool:
+        """Whether the round that was finished last is the node's last one."""
+        return self._departures.after(self.node) == self.round
 
     @property
     def ends_round(self) -> bool:
@@ -143,6 +152,7 @@ class Peer:
         Raises:
             RunError: what comes of it is not finite, and is not kept.
         """
+        self._departures.hear(heard.messages)
         reply, _ = self._step(Order(absorb=True, lost={self.node: heard.lost}), heard.messages)
         refused = sorted(self._refused.union(heard.refused))
         reply.metrics.extend(Metric(self.round + 1, self.node, f"{REFUSED}{sender}", 1.0) for sender in refused)
@@ -184,7 +194,12 @@ class Peer:
     def _send(self, order: Order, arrived: Iterable[Message] = ()) -> tuple[Reply, list[Message]]:
         """Carry out ``order`` and send the messages of the next exchange, after local training if it is the last."""
         self.exchange += 1
-        return self._step(replace(order, train=self.ends_round, send=self.exchange), arrived)
+        reply, sent = self._step(replace(order, train=self.ends_round, send=self.exchange), arrived)
+        if self._stopping and self.ends_round:
+            self._stopping = False
+            self._departures.add(self.node, self.round + 1)
+            sent = [replace(message, last=True) for message in sent]
+        return reply, sent
 
     def _kept(self, reply: Reply, sent: list[Message]) -> list[Message]:
         self._lay_out(sending(self.exchange, self.positions.exchanges), reply)
@@ -199,4 +214,7 @@ class Peer:
 
     def _step(self, order: Order, arrived: Iterable[Message] = ()) -> tuple[Reply, list[Message]]:
         replies, sent = self._worker.superstep(order, arrived)
-        return replies[self.node], sent
+        reply = replies[self.node]
+        self._stopping |= reply.stop is not None  # the others go on, so that this node leaves
+        reply.stop = None
+        return reply, sent

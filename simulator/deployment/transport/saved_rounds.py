@@ -18,7 +18,7 @@ from torch import Tensor
 
 from simulator.core.backend import Reply
 from simulator.core.errors import wrong
-from simulator.deployment.node_folder import LAID_OUT, STATES
+from simulator.deployment.node_folder import LAID_OUT, LEFT, STATES
 from simulator.deployment.transport.heard import Heard
 from simulator.deployment.transport.wire import decode
 
@@ -51,6 +51,11 @@ class SavedRounds:
     def of(cls, node: Path, run: str) -> Self:
         """Those in the folder of a ``node``."""
         return cls(node / STATES / run, node / LAID_OUT / run)
+
+    @property
+    def departures(self) -> Path:
+        """Where the node keeps who has left; see `simulator.deployment.transport.departures`."""
+        return self._path / LEFT
 
     def rounds(self) -> list[int]:
         """After how many rounds there is a state, ascending."""
