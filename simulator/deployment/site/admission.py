@@ -1,7 +1,7 @@
 """Whether a site lets a run begin: what is asked is held against the policy before anything is sent.
 
-The order is: the experiment and who is in it (`of_the_run`), which needs neither data nor model; then what would leave
-the node (`of_the_plan`).
+The order is: the experiment and who is in it, which needs neither data nor model; then what would leave the node
+(`of_the_plan`).
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from math import isinf
+from math import inf
 from typing import TYPE_CHECKING
 
 from simulator.core.errors import Problem
+from simulator.core.promise import Promise
 from simulator.deployment.run_manifest import RunManifest, own_version
-from simulator.deployment.site.history import History, Sender
+from simulator.deployment.site.history import History, Sender, Spent
 from simulator.deployment.site.policy import STRENGTHS, UNITS, SitePolicy, among, open_at, within
 from simulator.deployment.transport.certificates import name_of
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from simulator.deployment.site.asked import Asked
 
 
-def of_the_run(policy: SitePolicy, experiment: str, manifest: RunManifest, now: datetime) -> Iterator[Problem]:
-    """What of the run itself the policy does not allow."""
+def of_the_approval(policy: SitePolicy, experiment: str, manifest: RunManifest, now: datetime) -> Iterator[Problem]:
+    """Whether the experiment with this hash may run, and for so long."""
     approval = policy.approval(experiment)
     if approval is None:
         advice = "Read what it would send, then: rumormill site approve FOLDER --by NAME --until DATE."
@@ -32,6 +33,10 @@ def of_the_run(policy: SitePolicy, experiment: str, manifest: RunManifest, now: 
         yield Problem("experiments", f"its approval by {approval.approved_by} ended on {approval.until}.")
     elif manifest.rounds > approval.rounds:
         yield Problem("experiments", f"it has {manifest.rounds} rounds, and {approval.rounds} are approved.")
+
+
+def of_the_version(policy: SitePolicy) -> Iterator[Problem]:
+    """Whether this version of the package may run."""
     if not among(policy.versions, own_version()):
         yield Problem("versions", f"rumormill {own_version()} may not run here.")
 
@@ -109,13 +114,18 @@ def _of_the_budget(
     policy: SitePolicy, asked: Asked, history: History, sender: Sender, now: datetime
 ) -> Iterator[Problem]:
     """The whole run's epsilon, and what has been spent before, must be within what is allowed."""
-    privacy, before = policy.privacy, history.spent_by_others(sender, policy.privacy.over, now)
-    if privacy.max_epsilon != "unlimited":
-        total = asked.epsilon + before.epsilon
-        if isinf(total) or total > privacy.max_epsilon:
-            spent = f", after {before.epsilon:.4g} before" if before.epsilon else ""
-            what = f"the whole run costs an epsilon of {asked.epsilon:.4g}{spent}"
-            yield Problem("privacy.max_epsilon", f"{what}, and {privacy.max_epsilon:g} is allowed.")
-    delta = (asked.promise.delta if asked.promise else 0.0) + before.delta
+    yield from of_the_cost(
+        policy, asked.promise, asked.rounds, history.spent_by_others(sender, policy.privacy.over, now)
+    )
+
+
+def of_the_cost(policy: SitePolicy, promise: Promise | None, rounds: int, before: Spent) -> Iterator[Problem]:
+    """Whether so many rounds under a ``promise`` are within what is allowed, after what was spent ``before``."""
+    privacy, cost = policy.privacy, inf if promise is None else promise.cost(rounds)
+    if privacy.max_epsilon != "unlimited" and not cost + before.epsilon <= privacy.max_epsilon:
+        spent = f", after {before.epsilon:.4g} before" if before.epsilon else ""
+        what = f"{rounds} rounds cost an epsilon of {cost:.4g}{spent}, and {privacy.max_epsilon:g} is allowed."
+        yield Problem("privacy.max_epsilon", what)
+    delta = (promise.delta if promise else 0.0) + before.delta
     if not within(privacy.delta, delta):
         yield Problem("privacy.delta", f"its promise has a delta of {delta:.3g}, and {privacy.delta:g} is allowed.")

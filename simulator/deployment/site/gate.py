@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 from simulator.core.errors import Problem
 from simulator.deployment.node_folder import NodeFolder
 from simulator.deployment.run_manifest import RunManifest
-from simulator.deployment.site.admission import of_the_peers, of_the_plan, of_the_run, of_the_terms, of_the_time
+from simulator.deployment.site.admission import (
+    of_the_approval,
+    of_the_cost,
+    of_the_peers,
+    of_the_plan,
+    of_the_terms,
+    of_the_time,
+    of_the_version,
+)
 from simulator.deployment.site.approval import experiment_hash
 from simulator.deployment.site.declined import Declined
 from simulator.deployment.site.history import BEGIN, History, Sender
@@ -76,7 +84,8 @@ class Gate:
         self._laid_out: LaidOut | None = None
         self._start: Tensor | None = None
         self._experiment = experiment_hash(folder.folder)
-        self._decline(of_the_run(self.policy, self._experiment, manifest, self._now()))
+        self._decline(of_the_approval(self.policy, self._experiment, manifest, self._now()))
+        self._decline(of_the_version(self.policy))
         self._decline(of_the_peers(self.policy, folder.keys))
         self._decline(of_the_time(self.policy, self._history, self._sender, self._now()))
 
@@ -96,14 +105,10 @@ class Gate:
         self._decline(of_the_plan(self.policy, asked, self._history, self._sender, now))
         self._program, self._promise = program, asked.promise
         self._laid_out = LaidOut(self.policy, program.node.data, asked.collects)
-        begun = {
-            "what": BEGIN,
-            "experiment": self._experiment,
-            "rounds": asked.rounds,
-            "mechanism": asked.mechanism,
-            "planned": _finite(asked.epsilon),
-        }
-        self._write([begun])
+        planned = {"experiment": self._experiment, "rounds": asked.rounds, "mechanism": asked.mechanism}
+        planned |= {"planned": _finite(asked.epsilon)}
+        if not planned.items() <= (self._history.begun(self._sender) or {}).items():
+            self._write([{"what": BEGIN, **planned}])
 
     def begin(self, parameters: Tensor) -> None:
         """A round begins with these ``parameters``, from which a bound on its change is counted."""
@@ -172,7 +177,9 @@ class Gate:
 
         assert self._program is not None  # the run has been admitted
         now = self._now()
-        yield from of_the_run(self.policy, self._experiment, self._manifest, now)
+        before = self._history.spent_by_others(self._sender, self.policy.privacy.over, now)
+        yield from of_the_approval(self.policy, self._experiment, self._manifest, now)
+        yield from of_the_cost(self.policy, self._promise, message.round, before)
         yield from of_the_time(self.policy, self._history, self._sender, now, message.round)
         if message.receiver not in self._folder.neighbours or message.round > self._manifest.rounds:
             yield Problem("peers.allow", f"node {message.receiver} is to receive nothing in round {message.round}.")

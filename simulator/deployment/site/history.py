@@ -39,9 +39,9 @@ class History:
         self._sent: dict[tuple[Any, ...], str] = {}
         self._spent: dict[Sender, tuple[datetime, Spent]] = {}
         self._rounds: dict[tuple[Sender, int], datetime] = {}
-        self._begun: dict[Sender, Line] = {}
+        self._begun: dict[Sender, dict[str, Any]] = {}
 
-    def begun(self, sender: Sender) -> Line | None:
+    def begun(self, sender: Sender) -> dict[str, Any] | None:
         """What was written when ``sender`` was last admitted; None if it never was."""
         self._take()
         return self._begun.get(sender)
@@ -71,7 +71,7 @@ class History:
         for line in self._lines[self._seen :]:
             sender, when = Sender(line["run"], line["node"]), datetime.fromisoformat(line["time"])
             if line["what"] == BEGIN:
-                self._begun[sender] = line
+                self._begun[sender] = dict(line)
             if line["what"] == MESSAGE:
                 self._sent[sender, line["round"], line["exchange"], line["to"]] = line["content"]
                 self._rounds.setdefault((sender, line["round"]), when)
