@@ -11,7 +11,7 @@ from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
 from simulator.core.errors import RunError, wrong
-from simulator.deployment.leaving import left
+from simulator.deployment.leaving import with_departure
 from simulator.deployment.node_folder import NodeFolder
 from simulator.deployment.records import DECLINED, Misshapen, number, packed, sealed, unpacked, whole
 from simulator.deployment.run_manifest import RunManifest
@@ -50,7 +50,7 @@ def gossip(message: Message, context: Context) -> Message:
         except Misshapen as error:
             raise _not_followed(node_folder, error) from error
         deadline = time.monotonic() + min(left, manifest.phase_timeout)
-        return left(node_folder, manifest, {"round": take_part(node_folder, manifest, gate, until, deadline)})
+        return with_departure(node_folder, manifest, {"round": take_part(node_folder, manifest, gate, until, deadline)})
 
     return _answered(message, context, work)
 
@@ -73,7 +73,7 @@ def relay(message: Message, context: Context) -> Message:
             exchange = whole({"exchange": 1, **orders}, "exchange", 1, manifest.exchanges)
         except Misshapen as error:
             raise _not_followed(node_folder, error) from error
-        return left(node_folder, manifest, do_exchange(node_folder, manifest, gate, round, mail, exchange))
+        return with_departure(node_folder, manifest, do_exchange(node_folder, manifest, gate, round, mail, exchange))
 
     return _answered(message, context, work)
 

@@ -12,7 +12,7 @@ from simulator.deployment.run_manifest import RunManifest
 LEFT = "left"
 
 
-def left(folder: NodeFolder, manifest: RunManifest, reply: Mapping[str, Any]) -> Mapping[str, Any]:
+def with_departure(folder: NodeFolder, manifest: RunManifest, reply: Mapping[str, Any]) -> Mapping[str, Any]:
     """``reply`` with the node's last round, where it has left: its own, and not what it knows of neighbours."""
     after = folder.departure(manifest.run)
     return reply if after is None else {**reply, LEFT: after}

@@ -31,7 +31,7 @@ def take_part(folder: NodeFolder, manifest: RunManifest, gate: Gate, until: int,
     outbox = Outbox(peer.position + 1, gate.messages, before, peer.positions)
     expected = peer.expected(folder.neighbours, manifest.rounds)
     neighbours = Neighbours(
-        folder.node, manifest.run, outbox, folder.listen, folder.neighbours, identity, patience, expected
+        folder.node, manifest.run, outbox, folder.listen, folder.neighbours, identity, patience, expected, gate.pins
     )
     try:
         gossip(peer, neighbours, until, deadline)

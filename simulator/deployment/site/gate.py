@@ -27,6 +27,7 @@ from simulator.deployment.site.declined import Declined
 from simulator.deployment.site.history import BEGIN, History, Sender
 from simulator.deployment.site.ledger import Ledger
 from simulator.deployment.site.policy_file import read_policy
+from simulator.deployment.transport.certificates import name_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -88,6 +89,12 @@ class Gate:
         self._decline(of_the_version(self.policy))
         self._decline(of_the_peers(self.policy, folder.keys))
         self._decline(of_the_time(self.policy, self._history, self._sender, self._now()))
+
+    @property
+    def pins(self) -> dict[int, list[str]] | None:
+        """By neighbour, the digests of the keys that it may have; None: any."""
+        pinned = self.policy.peers.pinned
+        return None if pinned == "any" else {node: pinned.get(name_of(node), []) for node in self._folder.neighbours}
 
     def admit(self, program: NodeProgram) -> None:
         """Hold all that the node would send in the whole run against the policy.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,6 +64,13 @@ class Identity:
             certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(self.authority))
         except (ValueError, TypeError, InvalidSignature) as error:
             raise wrong("node.crt", f"the certificate of {name} was not issued by ca.crt.", ADVICE) from error
+
+
+def key_digest(certificate: bytes) -> str:
+    """The SHA-256 of the public key of a certificate, PEM, as a hexadecimal number: what it is pinned by."""
+    key = x509.load_pem_x509_certificate(certificate).public_key()
+    spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(spki).hexdigest()
 
 
 class Authority:

@@ -13,7 +13,7 @@ from simulator.deployment.transport.inspection import Refused, received
 from simulator.deployment.transport.neighbour import Neighbour, Patience, TurnedAway
 from simulator.deployment.transport.outbox import BEHIND, Answer, Found, Outbox, until
 from simulator.deployment.transport.peer import Peer
-from simulator.deployment.transport.server import Server
+from simulator.deployment.transport.server import Pins, Server
 
 
 class Neighbours:
@@ -33,10 +33,11 @@ class Neighbours:
         identity: Identity,
         patience: Patience,
         expected: Expected,
+        pins: Pins = None,
     ) -> None:
         self._node, self._patience, self._expected = node, patience, expected
         self.outbox = outbox
-        self._server = Server(identity, listen, list(addresses), run, self.outbox)
+        self._server = Server(identity, listen, list(addresses), run, self.outbox, pins)
         self._ways = {
             to: Neighbour(to, address, run, identity, patience, expected) for to, address in addresses.items()
         }

@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import grpc
 
 from simulator.core.errors import wrong
-from simulator.deployment.transport.certificates import Identity, name_of
+from simulator.deployment.transport.certificates import Identity, key_digest, name_of
 from simulator.deployment.transport.outbox import METHOD, QUESTION, SERVICE, Outbox
 
 ALIVE = 0.5  # of the time that a neighbour waits: then it is told that there is nothing yet
@@ -21,6 +21,7 @@ ASKING = 5.0  # seconds for a question to arrive, once it is announced
 LONGEST = 60.0  # seconds until a question is answered, whatever the neighbour would wait
 TURNS = 2  # questions of one neighbour at once: one may wait while an earlier one has not been given up yet
 SPARE = 4  # threads beside those of the neighbours, to turn others away
+Pins = Mapping[int, Collection[str]] | None
 LIMITS = [
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", QUESTION.size),
@@ -34,13 +35,30 @@ class Server:
     Whoever else has a certificate of the deployment is turned away before anything is read, and named; a neighbour has
     `TURNS` questions at once, and `ASKING` seconds to put each.
 
+    Args:
+        identity: of this node.
+        address: where it listens.
+        neighbours: who may ask.
+        run: the name of the run.
+        outbox: what there is to fetch.
+        pins: by neighbour, the digests of the keys that its certificate may have (see `key_digest`); None: any that the
+            deployment's authority has certified.
+
     Raises:
         InputError: the address is in use, or is none of this machine's.
     """
 
-    def __init__(self, identity: Identity, address: str, neighbours: Collection[int], run: str, outbox: Outbox) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        address: str,
+        neighbours: Collection[int],
+        run: str,
+        outbox: Outbox,
+        pins: Pins = None,
+    ) -> None:
         self._admitted = {name_of(node): node for node in neighbours}
-        self._run, self._outbox = run, outbox
+        self._run, self._outbox, self._pins = run, outbox, pins
         self._turned_away: Counter[str] = Counter()
         self._turns = {node: threading.Semaphore(TURNS) for node in neighbours}
         pool = ThreadPoolExecutor(TURNS * len(neighbours) + SPARE, thread_name_prefix="neighbour")
@@ -87,10 +105,21 @@ class Server:
         names = sorted(name.decode(errors="replace") for name in context.auth_context().get("x509_common_name", ()))
         for name in names:
             if name in self._admitted:
+                self._check_key(name, context)
                 return name, self._admitted[name]
         name = ", ".join(names) or "nobody"
         self._turn_away(name, context, grpc.StatusCode.PERMISSION_DENIED, f"{name} is no neighbour")
         raise AssertionError("the call was aborted")
+
+    def _check_key(self, name: str, context: grpc.ServicerContext) -> None:
+        """Turn away who has a certificate of that name with a key that is not pinned; only this node's log says it."""
+        if self._pins is None:
+            return
+        (certificate,) = context.auth_context()["x509_pem_cert"]
+        if (digest := key_digest(certificate)) not in self._pins.get(self._admitted[name], ()):
+            what = f"the key of {name}'s certificate is not pinned"
+            print(f"{what} in this site's policy: {digest}", flush=True)
+            self._turn_away(name, context, grpc.StatusCode.PERMISSION_DENIED, what)
 
     def _turn_away(self, name: str, context: grpc.ServicerContext, code: grpc.StatusCode, what: str) -> None:
         """Say so the first time, to this node's log and to the one who asks."""

@@ -5,7 +5,7 @@ from reference.deployment import Deployment
 from reference.experiments import results, small
 
 from simulator import run
-from simulator.deployment.leaving import left, tell
+from simulator.deployment.leaving import tell, with_departure
 from simulator.deployment.site.ledger import verified
 
 ROUNDS, LAST = 8, 3
@@ -73,7 +73,7 @@ def test_those_who_have_left_are_told_once_and_by_themselves(leaving, capsys):
     deployment = leaving("p2p")
     deployment.p2p(4)
     folders = {node: deployment.node_folder(node) for node in range(4)}
-    replies = {node: left(folder, deployment.manifest, {"round": 4}) for node, folder in folders.items()}
+    replies = {node: with_departure(folder, deployment.manifest, {"round": 4}) for node, folder in folders.items()}
     assert replies == {node: {"round": 4, **({"left": LAST} if node == 2 else {})} for node in range(4)}
     capsys.readouterr()
     told = set()

@@ -13,7 +13,7 @@ from reference.deployment import free_addresses
 from simulator.core.errors import InputError, RunError
 from simulator.core.message import Message
 from simulator.deployment.transport import neighbour, server
-from simulator.deployment.transport.certificates import Authority, Identity
+from simulator.deployment.transport.certificates import Authority, Identity, key_digest
 from simulator.deployment.transport.expected import Expected
 from simulator.deployment.transport.gossip import Neighbours
 from simulator.deployment.transport.heard import Heard
@@ -59,12 +59,12 @@ def open_node():
     """``open_node(node, addresses)``: its connections, closed at the end."""
     opened = []
 
-    def node(number, addresses, identity=None, patience=PATIENT, round=0, run="run-a"):
+    def node(number, addresses, identity=None, patience=PATIENT, round=0, run="run-a", pins=None):
         others = {other: address for other, address in addresses.items() if other != number}
         known = identity or IDENTITIES[number]
         expected = Expected(ROUNDS, dict.fromkeys(others, LARGEST), refuse_nan)
         opened.append(
-            Neighbours(number, run, Outbox(round, encoded), addresses[number], others, known, patience, expected)
+            Neighbours(number, run, Outbox(round, encoded), addresses[number], others, known, patience, expected, pins)
         )
         return opened[-1]
 
@@ -422,3 +422,18 @@ def test_of_an_error_at_a_node_neighbours_learn_nothing_but_that_it_was(open_nod
     assert "INTERNAL: 'an error at the one who was asked'" in said.out
     assert "4711" not in said.out
     assert "patient 4711" in said.err  # of the node itself
+
+
+def test_a_certificate_of_the_right_name_with_another_key_gets_nothing_where_keys_are_pinned(open_node, two, capsys):
+    """The deployment's authority may issue another one; the site has pinned the first."""
+    pins = {0: [key_digest(IDENTITIES[0].certificate)]}
+    second = open_node(1, two, pins=pins)
+    second.outbox.publish(0, [message(1, 0, 0)])
+    first = open_node(0, two)
+    assert first.hear(0, [1], soon()).lost == []
+    first.close()
+    identity = AUTHORITY.issue("node-0")
+    another = open_node(0, two, identity=identity)
+    with pytest.raises(RunError, match="the key of node-0's certificate is not pinned"):
+        another.hear(0, [1], soon())
+    assert f"policy: {key_digest(identity.certificate)}" in capsys.readouterr().out
