@@ -36,7 +36,7 @@ class Look(Observer):
         self.backend, self.ends, self.traffic = backend, list[float](), 0
 
     def finished(self, status: str) -> None:
-        folder = next((self.backend.folder / "nodes" / "node-0" / "state").iterdir())
+        folder = next((self.backend.folder / "nodes" / "node-0" / "report").iterdir())
         self.ends = sorted(file.stat().st_mtime for file in folder.glob("*-absorb.safetensors"))
         (self.traffic,) = self.backend.carried().values()
 

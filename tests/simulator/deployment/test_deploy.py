@@ -143,7 +143,7 @@ def test_a_killed_peer_costs_its_neighbours_one_timeout(tmp_path):
     class Look(Observer):
         def finished(self, status):
             for node in (1, 3):
-                folder = next((simulation.backend.folder / "nodes" / f"node-{node}" / "state").iterdir())
+                folder = next((simulation.backend.folder / "nodes" / f"node-{node}" / "report").iterdir())
                 ends = sorted(file.stat().st_mtime for file in folder.glob("*-absorb.safetensors"))
                 pauses.append([after - before for before, after in pairwise(ends)])
 

@@ -28,10 +28,10 @@ def deployment(tmp_path):
 
 @pytest.mark.parametrize("which", ["private", "public"])
 def test_other_data_on_a_host_are_refused_by_its_name(deployment, tmp_path, which):
-    assert deployment.node_folder(1).peer(deployment.manifest).round == 0
+    assert deployment.node_folder(1).peer(deployment.manifest, deployment.gate(1)).round == 0
     write(tmp_path / f"{which}.npz", seed=1)
     with pytest.raises(InputError, match=r"node 1: its data are not those that the run was planned with: npz, npz"):
-        deployment.node_folder(1).peer(deployment.manifest)
+        deployment.node_folder(1).peer(deployment.manifest, deployment.gate(1))
 
 
 def test_labels_alone_make_other_data(deployment, tmp_path):
@@ -40,9 +40,9 @@ def test_labels_alone_make_other_data(deployment, tmp_path):
         changed = dict(arrays) | {"y_train": (arrays["y_train"] + 1) % 3}
     np.savez(file, **changed)
     with pytest.raises(InputError, match="node 2: its data are not those"):
-        deployment.node_folder(2).peer(deployment.manifest)
+        deployment.node_folder(2).peer(deployment.manifest, deployment.gate(2))
 
 
 def test_a_run_that_says_nothing_of_its_data_is_no_run_of_any(deployment):
     with pytest.raises(InputError, match="node 0: its data are not those"):
-        deployment.node_folder(0).peer(replace(deployment.manifest, shared=""))
+        deployment.node_folder(0).peer(replace(deployment.manifest, shared=""), deployment.gate(0))

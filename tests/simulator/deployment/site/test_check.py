@@ -86,7 +86,7 @@ def test_what_a_node_says_to_others_of_its_data_quotes_nothing(deployment, host,
     found = examined(folder)
     assert found.problems
     with pytest.raises(InputError) as caught:
-        NodeFolder.read(folder).peer(deployment.manifest)
+        NodeFolder.read(folder).peer(deployment.manifest, deployment.gate(0))
     assert str(caught.value).splitlines()[0] == "site oslo: its data cannot be used as they are."
     assert SECRET not in str(caught.value)
     assert str(file) not in str(caught.value)

@@ -135,7 +135,7 @@ def test_a_crash_between_ledger_and_sending_forgets_nothing_and_costs_nothing_tw
 
     monkeypatch.setattr(Gate, "release", dying)
     node_folder, gate = private.node_folder(0), private.gate(0)
-    peer = node_folder.peer(private.manifest.run, gate)
+    peer = node_folder.peer(private.manifest, gate)
     peer.close()
     with pytest.raises(KeyboardInterrupt):
         Outbox(0, gate.messages).publish(0, peer.begin())

@@ -35,11 +35,11 @@ sys.addaudithook(Opened.see)
 
 
 class Watched(OneAtATime):
-    def peer(self, manifest):
+    def peer(self, manifest, gate):
         with Watched.lock:
             Opened.node = self.node
             try:
-                return super(OneAtATime, self).peer(manifest)
+                return super(OneAtATime, self).peer(manifest, gate)
             finally:
                 Opened.node = None
 
