@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+from simulator.core.user_code.files import CODE
 from simulator.data.sites.opening import paths_of
 from simulator.deployment.collect import collect
 from simulator.deployment.folder import Addresses, write_folder
@@ -41,6 +42,8 @@ class OneAtATime(NodeFolder):
 
     def experiment(self):
         text = (self.folder / "experiment.yaml").read_bytes()
+        if (self.folder / CODE).is_dir():  # which is read with it, and may be another
+            return super().experiment()
         if text not in self.read_before:
             self.read_before[text] = super().experiment()
         return self.read_before[text]
