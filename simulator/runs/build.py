@@ -50,7 +50,7 @@ from simulator.training.recompute import Recompute
 from simulator.training.separable import check_layers, check_samples_apart
 from topologies import Network, Topology
 
-TRIED = 4  # samples, to find out what a network does to its buffers
+TRIED = 4  # samples at most, to find out what a network does to its buffers
 
 
 @dataclass(frozen=True)
@@ -161,12 +161,20 @@ class ExperimentNodes:
         set_training_modes(network, experiment.buffers)
         if _by_sample(experiment):
             check_layers(network)
-        found = findings(network, data.preparation(data.train.inputs_at(torch.arange(TRIED) % len(data.train))))
+        rows = torch.arange(min(TRIED, self._smallest_batch)) % len(data.train)
+        found = findings(network, data.preparation(data.train.inputs_at(rows)))
         check_declared(found.layout, experiment.buffers, network)
         _check_private(experiment, found.layout)
         self._check_methods(network)
         precision, device = experiment.training.precision, experiment.training.device
         return FlatModule(network, precision, device, found.layout, experiment.buffers, found.is_random)
+
+    @property
+    def _smallest_batch(self) -> int:
+        """Of any node whose data are there: some layers, such as batch normalisation, cannot be trained with one."""
+        n, training = self.topology.num_nodes // len(self.seeds), self.experiment.training
+        held = [(id % n, len(node.train)) for id, node in enumerate(self.data.nodes) if len(node.train)]
+        return min((min(training.of(node).batch_size, size) for node, size in held), default=TRIED)
 
     def _check_methods(self, network: nn.Module) -> None:
         for number, settings in enumerate(self.experiment.methods):

@@ -172,6 +172,14 @@ def test_statistics_that_no_promise_covers_are_refused(method, buffers, shown):
         Simulation.of(experiment(buffers=buffers, methods=[{**method, "delta": 1e-3}])).blueprint.module()
 
 
+def test_batches_of_one_sample_are_refused_before_the_run_where_statistics_need_more(tmp_path):
+    with pytest.raises(
+        InputError, match=r"model: the network fails in a forward pass of training with ValueError: Exp"
+    ):
+        run(experiment(buffers="local", training={"batch_size": 1}), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(("name", "buffers"), [("dp_sgd", "frozen"), ("node_dp", "local")])
 def test_statistics_that_tell_nothing_go_beside_a_promise(tmp_path, name, buffers):
     methods = [{"name": name, "noise_multiplier": 1.0, "delta": 1e-3}]
