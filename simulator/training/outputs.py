@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from simulator.core.arrays import Arrays, called, leaves
+from simulator.core.blame import blame
 from simulator.core.errors import InputError, wrong
 from simulator.core.flat_module import FlatModule
 from simulator.core.samples import NodeData
@@ -51,9 +52,9 @@ def _outputs(module: FlatModule, inputs: Arrays) -> object:
     try:
         with torch.no_grad(), module.autocast():
             return called(module.module, inputs)
-    except InputError:
-        raise
-    except Exception as error:  # a stranger's network can raise anything
+    except Exception as error:
+        if blame(error):  # a stranger's network, of which its own lines tell more
+            raise
         given = leaves(inputs)
         shown = ", ".join(f"{str(array.dtype).removeprefix('torch.')} {list(array.shape)}" for array in given)
         told = f"{type(error).__name__}: {' '.join(str(error).split())[:200].rstrip('.')}"

@@ -49,24 +49,9 @@ class Maps(nn.Module):
         return self.layer(x.flatten(1)[..., None])
 
 
-class Embedding(nn.Module):
-    """Is made for whole numbers."""
-
-    def __init__(self, classes):
-        super().__init__()
-        self.layer = nn.Embedding(64, classes)
-
-    def forward(self, x):
-        return self.layer(x.flatten(1)).mean(dim=1)
-
-
 @pytest.mark.parametrize(
     ("network", "says"),
     [
-        (
-            Embedding,
-            r"model: the network cannot take 2 samples \(float64 \[2, 1, 8, 8\]\): RuntimeError: (.|\n)*a batch",
-        ),
         (Few, r"model: the network puts out \[2, 3\] for 2 samples, and the task classification asks for 10 each"),
         (Pair, "the network returns tuple, and no tensor"),
         (Pooled, r"puts out \[10\] for 2 samples"),
