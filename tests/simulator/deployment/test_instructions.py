@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from reference.experiments import results, small
 
 from simulator import run
@@ -16,6 +17,8 @@ from simulator.deployment.collect import collect
 from simulator.deployment.folder import write_folder
 from simulator.deployment.local import loopback
 from simulator.deployment.plan import deployable, plan
+from simulator.deployment.site.lab import lab_policy
+from simulator.deployment.site.policy_file import VARIABLE
 
 PATIENCE = 240  # seconds for the whole run
 
@@ -28,14 +31,14 @@ class Shell:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self.environment = os.environ | {"PATH": path, "STARTED_IN": str(folder)}
 
-    def start(self, script):
-        """As in a terminal of its own."""
+    def start(self, script, **variables):
+        """As in a terminal of its own, in which these are set."""
         none = subprocess.DEVNULL
         self.started.append(
             subprocess.Popen(
                 [script],
                 cwd=self.folder,
-                env=self.environment,
+                env=self.environment | variables,
                 start_new_session=True,
                 stdin=none,
                 stdout=none,
@@ -81,6 +84,17 @@ def shell(tmp_path):
     assert shell.end() == []
 
 
+def approved(shell, node, path):
+    """The policy of a node's site, which allows all but experiments, and in which this one has been approved."""
+    folder = path / "sites" / node
+    folder.mkdir(parents=True)
+    policy = yaml.safe_load(lab_policy(node, "", 1, folder / "ledger.jsonl")) | {"experiments": []}
+    (folder / "site.yaml").write_text(yaml.safe_dump(policy))
+    said = shell.run(f"rumormill site approve nodes/{node} --by dpo --until 2999-01-01 --policy {folder}/site.yaml")
+    assert "Approved by dpo" in said
+    return folder / "site.yaml"
+
+
 @pytest.mark.flower
 @pytest.mark.slow
 def test_following_the_readme_gives_the_bytes_of_local(shell, tmp_path):
@@ -90,14 +104,15 @@ def test_following_the_readme_gives_the_bytes_of_local(shell, tmp_path):
     (link, start) = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)[:2]
     (serve, connect, *register) = link.strip().splitlines()
 
+    policies = {node: approved(shell, node, tmp_path) for node in re.findall(r"`(node-\d+)/start.sh`", text)}
     shell.start(shell.folder / serve.removesuffix(" &"))
     deadline = time.monotonic() + PATIENCE
     for line in register:
         while '"success": true' not in (said := shell.run(f"{connect}\n{line} --format json")):
             assert time.monotonic() < deadline, said
             time.sleep(1)
-    for script in re.findall(r"`(node-\d+/start.sh)`", text):
-        shell.start(shell.folder / "nodes" / script)
+    for node, policy in policies.items():
+        shell.start(shell.folder / "nodes" / node / "start.sh", **{VARIABLE: str(policy)})
     commands = [line.partition("#")[0] for line in start.strip().splitlines()]
     number = re.search(r'"run-id": "(\d+)"', shell.run(f"{connect}\n{commands[0]}"))[1]
     ask = f"{connect}\n{commands[1]}".replace("RUN_ID", number)
