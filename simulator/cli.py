@@ -17,11 +17,13 @@ from simulator.core.blame import blaming_parts
 from simulator.core.errors import RumormillError, did_you_mean, wrong
 from simulator.core.observer import Observer
 from simulator.core.paths import located
+from simulator.deployment.addresses import Addresses
 from simulator.deployment.collect import collect
-from simulator.deployment.folder import Addresses, write_folder
+from simulator.deployment.folder import write_folder
 from simulator.deployment.plan import deployable, plan
 from simulator.deployment.site.cli import site
 from simulator.deployment.site.data_paths import named_paths
+from simulator.deployment.status import control_of, presences
 from simulator.doctor import examine
 from simulator.part_kinds import descriptions
 from simulator.results.comparison import as_markdown, compare, find_runs, show, write_html
@@ -134,11 +136,16 @@ def deploy_init_command(
     folder: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to make.", callback=_located)],
     overrides: Overrides = None,
     plane: Plane = None,
-    superlink: Annotated[str, typer.Option("--superlink", help="Where the SuperLink listens.")] = "127.0.0.1:9443",
+    superlink: Annotated[
+        str, typer.Option("--superlink", help="Where nodes reach the SuperLink, through its gateway.")
+    ] = "127.0.0.1:9443",
+    listen: Annotated[
+        str | None, typer.Option("--listen", help="Where the gateway listens, if that is another address.")
+    ] = None,
     hosts: Annotated[
         list[str] | None, typer.Option("--host", help="Of a node; repeatable, in order; default: this machine.")
     ] = None,
-    port: Annotated[int, typer.Option("--port", help="The first node's; the others count up.")] = 9500,
+    port: Annotated[int, typer.Option("--port", help="Of nodes; those that share a host count up.")] = 9500,
     data: Annotated[
         list[str] | None,
         typer.Option("--data", help="SITE=PATH of its data on its host; repeatable; else its owner fills it in."),
@@ -146,10 +153,25 @@ def deploy_init_command(
 ) -> None:
     """Write a folder with all that a deployment needs: app, keys, settings, scripts, and what to type where."""
     ready = plan(deployable(load_experiment(experiment, overrides or []), **_given(plane=plane)))
-    addresses = Addresses.planned(superlink, hosts, ready.manifest.nodes, port)
+    addresses = Addresses.planned(superlink, hosts, ready.manifest.nodes, port, listen)
     paths = named_paths(ready.sites, data or ())
     write_folder(folder, ready.experiment, ready.manifest, ready.topology, addresses, ready.files, paths)
     print(folder / "README.md")
+
+
+@deploy.command(name="status")
+def deploy_status_command(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A deployment's, on the SuperLink's host.", callback=_located)
+    ],
+) -> None:
+    """Show which nodes are up, and what runs."""
+    table = Table("node", "SuperNode", "since")
+    for presence in presences(folder):
+        table.add_row(*presence)
+    Terminal().print(table)
+    for each in control_of(folder).runs():
+        print(f"run {each['run-id']}: {each['status']}")
 
 
 @deploy.command(name="collect")

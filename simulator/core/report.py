@@ -14,6 +14,8 @@ from topologies import Topology
 
 ARTIFACT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")  # what may name an artifact: its file's name begins with it
 
+AWAY = "away"  # the metric of a node that was away in a round of a deployment
+LOST = "lost/node-"  # and the sender's number: the exchange in which its message did not come, at its receiver
 REFUSED = "refused/node-"  # and the sender's number: the metric that counts refused messages, at their receiver
 
 

@@ -11,9 +11,10 @@ from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
 from simulator.core.errors import RunError, wrong
+from simulator.deployment.breaking_off import broken_off_by_signals, watched
 from simulator.deployment.leaving import with_departure
 from simulator.deployment.node_folder import NodeFolder
-from simulator.deployment.records import DECLINED, Misshapen, number, packed, sealed, unpacked, whole
+from simulator.deployment.records import DECLINED, Misshapen, nodes, number, packed, sealed, unpacked, whole
 from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.site.gate import Gate
 from simulator.deployment.site.policy_file import policy_path
@@ -36,8 +37,10 @@ def hello(message: Message, context: Context) -> Message:
 def gossip(message: Message, context: Context) -> Message:
     """The plane p2p: many rounds with the neighbours, without a word to anybody else.
 
+    The time that they may take is counted from now on, by this host's own clock.
+
     Raises:
-        Untold: the node cannot go on; why stands in its own folder.
+        Untold: the node cannot go on, or was told to end; why stands in its own folder.
     """
 
     def work(node_folder: NodeFolder, manifest: RunManifest, gate: Gate) -> Mapping[str, Any]:
@@ -46,11 +49,15 @@ def gossip(message: Message, context: Context) -> Message:
         node_folder.check(manifest)
         try:
             orders = unpacked(message)
-            until, left = whole(orders, "until", 0, manifest.rounds), number(orders, "ends") - time.time()
+            until, over = whole(orders, "until", 0, manifest.rounds), whole(orders, "over", 0, manifest.rounds)
+            seconds, away = number(orders, "seconds"), nodes(orders, "away")
         except Misshapen as error:
             raise _not_followed(node_folder, error) from error
-        deadline = time.monotonic() + min(left, manifest.phase_timeout)
-        return with_departure(node_folder, manifest, {"round": take_part(node_folder, manifest, gate, until, deadline)})
+        deadline = time.monotonic() + min(seconds, manifest.phase_timeout)
+        with broken_off_by_signals(), watched(node_folder, context.run_id, context.node_id):
+            outcome = take_part(node_folder, manifest, gate, until, deadline, away, over)
+        reply = {"round": outcome.round, "away": outcome.away, "heard": int(outcome.heard)}
+        return with_departure(node_folder, manifest, reply)
 
     return _answered(message, context, work)
 
@@ -60,7 +67,7 @@ def relay(message: Message, context: Context) -> Message:
     """The plane relay: one exchange of a round, its messages carried by the ServerApp.
 
     Raises:
-        Untold: the node cannot go on; why stands in its own folder.
+        Untold: the node cannot go on, or was told to end; why stands in its own folder.
     """
 
     def work(node_folder: NodeFolder, manifest: RunManifest, gate: Gate) -> Mapping[str, Any]:
@@ -73,7 +80,9 @@ def relay(message: Message, context: Context) -> Message:
             exchange = whole({"exchange": 1, **orders}, "exchange", 1, manifest.exchanges)
         except Misshapen as error:
             raise _not_followed(node_folder, error) from error
-        return with_departure(node_folder, manifest, do_exchange(node_folder, manifest, gate, round, mail, exchange))
+        with broken_off_by_signals():
+            reply = do_exchange(node_folder, manifest, gate, round, mail, exchange)
+        return with_departure(node_folder, manifest, reply)
 
     return _answered(message, context, work)
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from torch import Tensor
 
 from simulator.config.planning import exchanges
 from simulator.core.backend import Blueprint, Order, Replies, Reply
 from simulator.core.errors import wrong
+from simulator.core.message import Envelope
 from simulator.core.node import Place
+from simulator.core.report import AWAY, LOST, REFUSED, Metric
 from simulator.deployment.testimony import Testimony
 from simulator.deployment.transport.saved_rounds import SavedRounds, Step, sending
 from simulator.deployment.transport.wire import joined
@@ -37,6 +41,7 @@ class Collection:
         testimony: Testimony,
     ) -> None:
         self.memories = list(memories)
+        self._ends: dict[tuple[int, int], Sequence[Metric]] = {}
         self._due, self._wait, self._place, self._testimony = due, wait, place, testimony
         self.round = 0
 
@@ -86,7 +91,7 @@ class Collection:
         return found
 
     def _said(self, node: int, memory: SavedRounds, round: int, step: Step) -> Reply:
-        """What the node has said of the step, if it may have said that.
+        """What the node has said of the step, if it may have said that; without messages that nobody has taken in.
 
         Raises:
             InputError: it is not what a node can have said.
@@ -96,4 +101,21 @@ class Collection:
         if problem := self._testimony.problem(reply, round, step, place, self._due(round)):
             what = f"is not what node {node} can say of this step: it {problem}."
             raise wrong(str(memory.file(round, step)), what, "Nothing of it is taken over: ask who runs that node.")
-        return reply
+        return replace(reply, sent=[each for each in reply.sent if self._arrived(each, round)]) if reply.sent else reply
+
+    def _arrived(self, message: Envelope, round: int) -> bool:
+        """Whether it reached its receiver, who says so at the end of the round; a refused one did."""
+        said = {metric.name: metric.value for metric in self._end(round, message.receiver)}
+        lost = said.get(f"{LOST}{message.sender}", math.inf) <= message.exchange
+        return AWAY not in said and (not lost or f"{REFUSED}{message.sender}" in said)
+
+    def _end(self, round: int, node: int) -> Sequence[Metric]:
+        """What ``node`` counted in a round; of the last round that was asked for, kept."""
+        if (round, node) not in self._ends:
+            self._ends = {key: metrics for key, metrics in self._ends.items() if key[0] == round}
+            memory = self.memories[node]
+            while not memory.has(round, "absorb"):
+                self._wait()
+            largest = self._testimony.largest(len(self._place(round, node).receivers))
+            self._ends[round, node] = memory.reply(round, "absorb", largest).metrics
+        return self._ends[round, node]

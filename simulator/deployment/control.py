@@ -34,9 +34,17 @@ class Control:
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self._folder, self._environment = folder, dict(environment)
 
-    def register(self, public_key: Path, name: str) -> None:
-        """Let the SuperNode that has this key take part."""
-        self._json("supernode", "register", str(public_key), CONNECTION, "--name", name)
+    def register(self, public_key: Path, name: str) -> str:
+        """Let the SuperNode that has this key take part; returns what the SuperLink calls it."""
+        return str(self._json("supernode", "register", str(public_key), CONNECTION, "--name", name)["node-id"])
+
+    def supernodes(self) -> list[dict[str, Any]]:
+        """Those that are registered."""
+        return list(self._json("supernode", "list", CONNECTION)["nodes"])
+
+    def runs(self) -> list[dict[str, Any]]:
+        """All runs so far."""
+        return list(self._json("ls", CONNECTION)["runs"])
 
     def submit(self, *options: str) -> str:
         """Start the app; returns the run's number."""

@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 
 from simulator.core.backend import Workers
+from simulator.deployment import commands
+from simulator.deployment.addresses import Addresses
 from simulator.deployment.control import Control
-from simulator.deployment.folder import Addresses
 from simulator.deployment.instructions import SIMULATION
 from simulator.deployment.processes import Processes, wait_for_superlink
 from simulator.deployment.site.lab import write_lab_policy
@@ -40,15 +41,16 @@ class DeploymentEngine:
             RunError: Flower does not start.
         """
         superlink, link = self._addresses.superlink, self._folder / "superlink"
-        self._processes.start("superlink", _superlink(superlink), link)
+        self._processes.start("superlink", commands.superlink(superlink), link)
         wait_for_superlink(superlink, link / "ca.crt", self._processes.children["superlink"])
-        self._processes.start("superexec", _superexec(superlink), link)
+        self._processes.start("superexec", commands.superexec(superlink), link)
         for node, runtime in enumerate(self._addresses.runtimes):
             name = name_of(node)
             folder = self._folder / "nodes" / name
             self._control.register(folder / "supernode.pub", name)
             policy = write_lab_policy(self._sites / name, name, folder, self._rounds)
-            self._processes.start(name, _supernode(superlink, runtime, folder), folder, **{VARIABLE: str(policy)})
+            command = commands.supernode(superlink, runtime, folder)
+            self._processes.start(name, command, folder, **{VARIABLE: str(policy)})
 
     def submit(self) -> str:
         """Start the app; returns the run's number."""
@@ -88,21 +90,3 @@ class SimulationEngine:
     def workers(self) -> Workers:
         """Actors, which Ray starts again itself."""
         return Workers(self._actors, self._actors)
-
-
-def _superlink(address: str) -> list[str]:
-    host, _, port = address.rpartition(":")
-    own = ["flower-superlink", "--host", host, "--port", port, "--ssl-ca-certfile", "ca.crt"]
-    tls = ["--ssl-certfile", "superlink.crt", "--ssl-keyfile", "superlink.key", "--enable-supernode-auth"]
-    apart = ["--isolation", "process", "--superexec-auth-secret-file", "superexec.secret"]
-    return [*own, *tls, *apart, "--database", "superlink.db", "--disable-runtime-dependency-installation"]
-
-
-def _superexec(address: str) -> list[str]:
-    tls = ["--root-certificates", "ca.crt", "--superexec-auth-secret-file", "superexec.secret"]
-    return ["flower-superexec", "--runtime-api-address", address, *tls]
-
-
-def _supernode(address: str, runtime: int, folder: Path) -> list[str]:
-    own = ["flower-supernode", "--superlink", address, "--root-certificates", "ca.crt", "--port", str(runtime)]
-    return [*own, "--auth-supernode-private-key", "supernode", "--node-config", f'folder="{folder}"']

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 
+from simulator.deployment.addresses import Addresses
+from simulator.deployment.commands import QUIET
 from simulator.deployment.run_manifest import RunManifest
 
 CONNECTION = "deployment"  # what the command line calls the SuperLink
-QUIET = {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1"}  # else both ask servers outside
 
 APP = """\
 [project]
@@ -39,44 +39,10 @@ default = "{CONNECTION}"
 address = ":local:"
 """
 
-SUPERLINK = """\
+START = """\
 #!/bin/sh
-# The SuperLink, and beside it what runs the ServerApp, so that a run survives a restart of the SuperLink.
-cd "$(dirname "$0")" || exit 1
-export FLWR_HOME="$PWD/home" {quiet}
-mkdir -p home
-cat > home/config.toml <<END
-{connection}END
-flower-superexec --runtime-api-address {address} --root-certificates ca.crt \\
-  --superexec-auth-secret-file superexec.secret &
-executor=$!
-trap 'kill $link $executor; exit' INT TERM
-while true; do
-  flower-superlink --host {host} --port {port} --ssl-ca-certfile ca.crt --ssl-certfile superlink.crt \\
-    --ssl-keyfile superlink.key --enable-supernode-auth --isolation process --database superlink.db \\
-    --superexec-auth-secret-file superexec.secret --disable-runtime-dependency-installation &
-  link=$!
-  wait $link && break
-  kill -0 $executor || break
-  sleep 5
-done
-kill $executor
-"""
-
-NODE = """\
-#!/bin/sh
-# This node's SuperNode; started again when it ends, since the SuperLink refuses it for a minute after a crash.
-cd "$(dirname "$0")" || exit 1
-export FLWR_HOME="$PWD/home" {quiet}
-rumormill site policy "$PWD" > /dev/null || exit 2
-trap 'kill $node; exit' INT TERM
-while true; do
-  flower-supernode --superlink {address} --root-certificates ca.crt --auth-supernode-private-key supernode \\
-    --port {runtime} --node-config "folder=\\"$PWD\\"" &
-  node=$!
-  wait $node
-  sleep 15
-done
+# Starts what belongs on this host, starts it again when it ends, and ends it with Ctrl-C or SIGTERM.
+cd "$(dirname "$0")" && exec rumormill-host "$PWD"
 """
 
 SHARED_DATA = """\
@@ -92,38 +58,39 @@ Public samples and a common test set, where there are any, lie on every host at 
 README = """\
 # A deployment of {nodes} nodes, plane {plane}
 
-Made by `rumormill deploy init`. Every host needs Python, and the same version of the package on its PATH:
-`pip install rumormill=={version}`. Clocks must agree within seconds. {data}
+Made by `rumormill deploy init`. Every host needs Python 3.11 or later and the same version of the package in an
+environment whose programs are on its PATH (`pip install rumormill=={version}`, or the wheel that this one was installed
+from). Clocks must agree: SuperNodes more than 5 s ahead of the SuperLink's host, or 5 minutes behind it, are refused,
+and `start.sh` says so. {data}
 
 | what | where it goes | what it holds |
 |---|---|---|
 | `authority/` | nowhere: keep it offline | the key that issues certificates |
-| `superlink/` | the SuperLink's host | its certificate and key |
+| `superlink/` | the SuperLink's host | certificates and keys of the SuperLink and its gateway, the nodes' public keys |
 | `app/`, `experiment.yaml` | with `superlink/` | the run's configuration |
 | `nodes/node-N/` | node N's host, nobody else's | its certificate and keys, `node.yaml`, its state |
 | `nodes/node-N/code/` | with it | the code that the experiment names: read it before the node executes it |
 | `site.yaml` | each host's owner writes it, outside this folder | what may leave the host |
 
 Copy each part over a secure channel (scp): whoever has a node's folder is that node. All keys are pinned here and never
-taken from the SuperLink. To change an address, edit `node.yaml` of the node and of its neighbours.
+taken from the SuperLink. To change an address, edit `node.yaml` of the node and of its neighbours, or
+`superlink/superlink.yaml`.
 
-## On the SuperLink's host ({superlink})
+| who connects | to where |
+|---|---|
+| every node | {public}, TCP: the gateway |
+{links}
+
+## On the SuperLink's host
 
 ```sh
 superlink/start.sh &
-export FLWR_HOME="$PWD/superlink/home" {quiet}
-{register}
 ```
 
-Flower's control interface has no login and shares the port with that of the nodes: whoever reaches it can run code on
-all nodes. So let the SuperLink listen on loopback or on a private network, and let nodes come in through a reverse
-proxy (or ssh tunnels) that passes `/v1/fleet/` and `/health` alone, for example with nginx:
-
-```
-location /v1/fleet/ {{ proxy_pass https://{superlink}; }}
-location = /health  {{ proxy_pass https://{superlink}; }}
-location /          {{ return 403; }}
-```
+It starts Flower's SuperLink on loopback ({superlink}), the gateway at {listen}, and registers the nodes' keys. Flower's
+control interface has no login: whoever reaches the SuperLink itself can run code on all nodes, so it must stay on
+loopback, and who has a login on that host is trusted. The gateway lets through what SuperNodes ask, and nothing else.
+What each says goes to `superlink/*.log`.
 
 ## On every node's host
 
@@ -133,26 +100,31 @@ Before that, the owner of the host lets this experiment run: `rumormill site app
 and with `--by NAME --until DATE` adds it to the site's policy (`/etc/rumormill/site.yaml`, or where `RUMORMILL_SITE`
 says; the README of Rumormill has an example). Without a policy the script ends.
 
-Each script starts its SuperNode again when it ends. Neighbours must reach each other at these addresses (plane p2p).
+Each starts its SuperNode again when it ends, and says whether it reaches the gateway; what the node says of its rounds
+goes to `supernode.log` beside it. To have a host come back by itself after it was started anew, have its system start
+`start.sh` (systemd: `ExecStart=`, `Restart=always`).
 
 ## Run
 
 On the SuperLink's host, once the nodes are up; the app waits {join:g} s for those that are missing and names them:
 
 ```sh
+export FLWR_HOME="$PWD/superlink/home" {quiet}
+rumormill deploy status .                        # which nodes are up, and what runs
 flwr run app {connection} --format json          # prints run-id; accepted is not finished
 flwr ls {connection} --run-id RUN_ID --format json   # status: finished:completed is the only success
 flwr log RUN_ID {connection} --stream            # who is there, how far the nodes are
-flwr stop RUN_ID {connection}                    # nodes end their phase first
+flwr stop RUN_ID {connection}                    # nodes break off within seconds, and keep what is done
 ```
 
-The same run submitted again goes on where the nodes stopped; for a new one change `run` in `app/pyproject.toml`
-(at most 32 letters, digits, - and _). One run at a time.
+A node that is away is gone on without where the experiment's parts bear it, and the log says at the end who took part
+in how many rounds. The same run submitted again goes on where the nodes stopped; for a new one change `run` in
+`app/pyproject.toml` (at most 32 letters, digits, - and _). One run at a time.
 
 ## Collect
 
-Bring the folders `nodes/node-N/report` together under this folder (`state` stays on its host), and make a run directory
-like any other of them:
+Bring the folders `nodes/node-N/report` together under this folder (`state` stays on its host), on a machine that has
+the data that are not a node's own, and make a run directory like any other of them:
 
 ```sh
 rumormill deploy collect . --out runs
@@ -174,38 +146,22 @@ def connection(superlink: str, authority: str) -> str:
     )
 
 
-def superlink_script(superlink: str) -> str:
-    """Starts the SuperLink."""
-    host, _, port = superlink.rpartition(":")
-    settings = connection(superlink, "$PWD/ca.crt")
-    return SUPERLINK.format(address=superlink, host=host, port=port, connection=settings, quiet=_exports())
-
-
-def node_script(superlink: str, runtime: int) -> str:
-    """Starts a node's SuperNode."""
-    return NODE.format(address=superlink, runtime=runtime, quiet=_exports())
-
-
-def readme(manifest: RunManifest, superlink: str, nodes: Sequence[str], own_data: bool = False) -> str:
+def readme(manifest: RunManifest, addresses: Addresses, own_data: bool = False) -> str:
     """What to type on which host; with ``own_data``, each node's own host has its data, and no other has."""
-    register = "\n".join(
-        f"flwr supernode register nodes/node-{node}/supernode.pub {CONNECTION} --name node-{node}"
-        for node in range(len(nodes))
-    )
-    hosts = "\n".join(f"* node {node}, {address}: `node-{node}/start.sh`" for node, address in enumerate(nodes))
+    nodes = list(enumerate(addresses.nodes))
+    hosts = "\n".join(f"* node {node}, {address}: `node-{node}/start.sh`" for node, address in nodes)
+    links = "\n".join(f"| the neighbours of node {node} | {address}, TCP |" for node, address in nodes)
     return README.format(
         nodes=manifest.nodes,
         plane=manifest.plane,
         version=manifest.version,
         join=manifest.join_timeout,
-        superlink=superlink,
-        register=register,
+        public=addresses.public,
+        superlink=addresses.superlink,
+        listen=addresses.listen,
+        links=links if manifest.plane == "p2p" else "| nobody | to a node |",
         hosts=hosts,
         data=OWN_DATA if own_data else SHARED_DATA,
-        quiet=_exports(),
+        quiet=" ".join(f"{name}={value}" for name, value in QUIET.items()),
         connection=CONNECTION,
     )
-
-
-def _exports() -> str:
-    return " ".join(f"{name}={value}" for name, value in QUIET.items())

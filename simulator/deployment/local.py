@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
-import sys
 import tempfile
 import threading
 import time
@@ -18,12 +16,13 @@ from torch import Tensor
 from simulator.core.backend import Backend, Blueprint, Order, Replies, Workers
 from simulator.core.errors import RunError, wrong
 from simulator.data.sites.opening import paths_of
+from simulator.deployment.addresses import Addresses
 from simulator.deployment.collecting import Collection
+from simulator.deployment.commands import environment
 from simulator.deployment.control import COMPLETED, Control, Status
 from simulator.deployment.engines import DeploymentEngine, SimulationEngine
-from simulator.deployment.folder import Addresses, write_folder
+from simulator.deployment.folder import write_folder
 from simulator.deployment.guard import guarded
-from simulator.deployment.instructions import QUIET
 from simulator.deployment.node_folder import ERRORS
 from simulator.deployment.plan import DeploymentPlan
 from simulator.deployment.processes import Processes
@@ -199,16 +198,11 @@ def _ended_in_order() -> Iterator[None]:
 
 
 def _environment(folder: Path, addresses: Addresses) -> dict[str, str]:
-    """Flower finds its own programs by name, so those that stand beside this Python come first.
-
-    Its simulation is started by its command line, which takes ports from here alone, in a Ray of its own.
-    """
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    home = {"FLWR_HOME": str(folder / "superlink" / "home"), "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1"}
+    """Flower's simulation is started by its command line, which takes ports from here alone, in a Ray of its own."""
     port, other = addresses.superlink.rpartition(":")[2], str(addresses.runtimes[0])
     ports = {"FLWR_LOCAL_SUPERLINK_HTTP_API_PORT": port, "FLWR_LOCAL_CONTROL_API_PORT": other}
     ray = {"RAY_ADDRESS": "local", "RAY_USAGE_STATS_ENABLED": "0"}
-    return {**os.environ, **QUIET, **home, **ports, **ray, "OMP_NUM_THREADS": "1", "PATH": path}
+    return {**environment(folder / "superlink" / "home"), **ports, **ray}
 
 
 def loopback(nodes: int) -> Addresses:
@@ -219,4 +213,4 @@ def loopback(nodes: int) -> Addresses:
             each.bind(("127.0.0.1", 0))
         ports = [each.getsockname()[1] for each in sockets]
     own = [f"127.0.0.1:{port}" for port in ports[: nodes + 1]]
-    return Addresses(own[0], own[1:], ports[nodes + 1 :])
+    return Addresses(own[0], own[1:], ports[nodes + 1 :], public=own[0], listen=own[0])

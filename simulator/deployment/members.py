@@ -25,55 +25,76 @@ class Member(NamedTuple):
     rounds: int
 
 
-def gather(grid: Grid, manifest: RunManifest) -> dict[int, Member]:
-    """Wait until all nodes are there.
+class Members:
+    """The nodes that have joined, and those that still may.
 
-    Raises:
-        RuntimeError: a node is missing when the time is over, or one is refused.
+    Attributes:
+        found: by node.
+
+    Args:
+        grid: Flower's.
+        manifest: of the run.
     """
-    found: dict[int, Member] = {}
-    asked: dict[int, str] = {}
-    deadline, said = time.monotonic() + manifest.join_timeout, 0.0
-    while missing := sorted(set(range(manifest.nodes)) - set(found)):
-        left = deadline - time.monotonic()
-        names = ", ".join(map(str, missing))
-        if left <= 0:
-            raise RuntimeError(
-                f"of {manifest.nodes} nodes, these have not joined in {manifest.join_timeout:g} s: {names}"
-            )
-        if time.monotonic() - said > SAY:
-            print(f"waiting for nodes {names}: {left:.0f} s left", flush=True)
-            said = time.monotonic()
-        _ask(grid, asked)
-        _listen(grid, asked, found, manifest)
-        time.sleep(POLL)
-    return found
 
+    def __init__(self, grid: Grid, manifest: RunManifest) -> None:
+        self._grid, self._manifest = grid, manifest
+        self._asked: dict[str, int] = {}  # greetings that have not been answered, and whom they are for
+        self._known: set[int] = set()  # SuperNodes that have been greeted and have not failed to answer
+        self.found: dict[int, Member] = {}
 
-def _ask(grid: Grid, asked: dict[int, str]) -> None:
-    """Send a hello to every SuperNode that has not had one."""
-    new = [number for number in grid.get_node_ids() if number not in asked]
-    hellos = [Message(packed({}), dst_node_id=number, message_type="query.hello") for number in new]
-    for number, message in zip(new, grid.push_messages(hellos) if hellos else (), strict=True):
-        if message:
-            asked[number] = message
+    def gather(self) -> None:
+        """Wait until all nodes are there, or, when the time is over, as many as the run begins with.
 
+        Raises:
+            RuntimeError: too many are missing when the time is over, or one is refused.
+        """
+        manifest, said = self._manifest, 0.0
+        deadline = time.monotonic() + manifest.join_timeout
+        while missing := sorted(set(range(manifest.nodes)) - set(self.found)):
+            left, names = deadline - time.monotonic(), ", ".join(map(str, missing))
+            if left <= 0 and len(self.found) >= manifest.quorum:
+                print(f"beginning without nodes {names}, which may come later", flush=True)
+                return
+            if left <= 0:
+                what = f"of {manifest.nodes} nodes, these have not joined in {manifest.join_timeout:g} s: {names}"
+                raise RuntimeError(what)
+            if time.monotonic() - said > SAY:
+                print(f"waiting for nodes {names}: {left:.0f} s left", flush=True)
+                said = time.monotonic()
+            self.look()
+            time.sleep(POLL)
 
-def _listen(grid: Grid, asked: dict[int, str], found: dict[int, Member], manifest: RunManifest) -> None:
-    number_of = {message: number for number, message in asked.items()}
-    for reply in grid.pull_messages(list(asked.values())):
-        number = number_of[reply.metadata.reply_to_message_id]
-        if reply.has_error():
-            print(f"a SuperNode cannot take part: {reply.error.reason}", flush=True)
-            del asked[number]  # ask again: it may have been restarted
-            continue
+    def look(self) -> None:
+        """Greet every SuperNode that has not been, and take in what those have answered who were.
+
+        Raises:
+            RuntimeError: one is refused.
+        """
+        self._greet()
+        for reply in self._grid.pull_messages(list(self._asked)) if self._asked else ():
+            number = self._asked.pop(reply.metadata.reply_to_message_id)
+            if reply.has_error():
+                print(f"a SuperNode cannot take part now and is asked again: {reply.error.reason}", flush=True)
+                self._known.discard(number)  # it may have been restarted
+                continue
+            self._take(number, reply)
+
+    def _greet(self) -> None:
+        new = [number for number in self._grid.get_node_ids() if number not in self._known]
+        hellos = [Message(packed({}), dst_node_id=number, message_type="query.hello") for number in new]
+        for number, message in zip(new, self._grid.push_messages(hellos) if hellos else (), strict=True):
+            if message:
+                self._asked[message] = number
+                self._known.add(number)
+
+    def _take(self, number: int, reply: Message) -> None:
         try:
-            node, rounds = _introduced(unpacked(reply), manifest)
+            node, rounds = _introduced(unpacked(reply), self._manifest)
         except Misshapen as error:
             raise RuntimeError(f"SuperNode {number} is refused: what it says {error}") from error
-        if node in found and found[node].number != number:
+        if node in self.found and self.found[node].number != number:
             raise RuntimeError(f"two SuperNodes say that they are node {node}: give each its own folder")
-        found[node] = Member(number, rounds)
+        self.found[node] = Member(number, rounds)
 
 
 def _introduced(hello: Mapping[str, Any], manifest: RunManifest) -> tuple[int, int]:

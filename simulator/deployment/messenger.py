@@ -1,80 +1,129 @@
-"""Messages of Flower's to all nodes, and their replies; one whose SuperNode was lost is sent again when it is back."""
+"""Messages of Flower's to nodes, and their replies; what becomes of one whose SuperNode was lost."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 from flwr.app import Message
 from flwr.serverapp import Grid
 
+from simulator.deployment.breaking_off import BrokenOff
 from simulator.deployment.records import Misshapen, packed, unpacked
 
 POLL = 0.1  # seconds
 RETRY = 3.0  # seconds
 GRACE = 180.0  # seconds for processes to start and for a lost SuperNode to be missed, beyond what the work may take
+BROKEN_OFF = f"({BrokenOff.__name__})"  # as `untold` has it
 PASSING = {0, 3, 4, 5, 8}  # Flower's codes of errors that are no fault of the app: it is worth trying again
 
 
+class Answered(NamedTuple):
+    """What has come of a message to ``node``: its reply, or why there is none, which passes."""
+
+    node: int
+    reply: dict[str, Any] | None
+    reason: str = ""
+
+
 class Messenger:
-    """Sends to nodes by their own numbers.
+    """Sends to nodes by their own numbers, one message at a time each.
 
     Args:
         grid: Flower's.
-        numbers: Flower's number of each node.
+        numbers: Flower's number of each node; more may be added.
     """
 
     def __init__(self, grid: Grid, numbers: Mapping[int, int]) -> None:
-        self._grid, self._numbers = grid, numbers
-        self.nodes = sorted(numbers)
+        self._grid, self.numbers = grid, dict(numbers)
+        self._under_way: dict[str, int] = {}
 
-    def ask(self, kind: str, contents: Mapping[int, Mapping[str, Any]], seconds: float) -> dict[int, dict[str, Any]]:
-        """Send each node its message and wait for all replies, by node.
+    @property
+    def nodes(self) -> list[int]:
+        """Those that messages can be sent to."""
+        return sorted(self.numbers)
+
+    @property
+    def busy(self) -> set[int]:
+        """Those that have a message that they have not answered."""
+        return set(self._under_way.values())
+
+    def send(self, node: int, kind: str, content: Mapping[str, Any], seconds: float) -> bool:
+        """Send ``node`` a message that may take so long, and some more; returns whether Flower takes it."""
+        ttl = seconds + GRACE
+        message = Message(packed(content), dst_node_id=self.numbers[node], message_type=kind, ttl=ttl)
+        (number,) = self._grid.push_messages([message])
+        if number:
+            self._under_way[number] = node
+        return bool(number)
+
+    def answers(self) -> Iterator[Answered]:
+        """What has come since, of all that was sent.
+
+        Raises:
+            RuntimeError: a node cannot do what it is asked for, or replies what is none.
+        """
+        for reply in self._grid.pull_messages(list(self._under_way)) if self._under_way else ():
+            node = self._under_way.pop(reply.metadata.reply_to_message_id)
+            if not reply.has_error():
+                yield Answered(node, _content(node, reply))
+            elif reply.error.code in PASSING or BROKEN_OFF in str(reply.error.reason):
+                yield Answered(node, None, str(reply.error.reason))
+            else:
+                raise RuntimeError(f"node {node}: {reply.error.reason}")
+
+    def ask(
+        self,
+        kind: str,
+        contents: Mapping[int, Mapping[str, Any]],
+        seconds: float,
+        patience: Mapping[int, float] | None = None,
+    ) -> dict[int, dict[str, Any]]:
+        """Send each node its message and wait for all replies, by node; again where its SuperNode was lost.
+
+        Args:
+            kind: of message.
+            contents: for each node.
+            seconds: that the work may take.
+            patience: by node, seconds for which a lost one is tried again, after which it is left out; without it, none
+                is.
 
         Raises:
             RuntimeError: a node cannot do it, or has not answered in ``seconds`` and some more.
         """
         replies: dict[int, dict[str, Any]] = {}
-        under_way: dict[str, int] = {}
-        again = dict.fromkeys(contents, 0.0)  # when to send
-        deadline = time.monotonic() + seconds + GRACE
-        while len(replies) < len(contents):
+        again, lost = dict.fromkeys(contents, 0.0), dict[int, float]()  # when to send, and when it was lost
+        left, deadline = set[int](), time.monotonic() + seconds + GRACE
+
+        def fail(node: int, reason: str) -> None:
+            since = time.monotonic() - lost.setdefault(node, time.monotonic())
+            if patience is not None and since >= patience[node]:
+                left.add(node)
+                return
+            again[node] = time.monotonic() + RETRY
+            if reason:
+                print(f"node {node}: {reason}; sending again", flush=True)
+
+        while len(replies) + len(left) < len(contents):
             if time.monotonic() > deadline:
                 silent = ", ".join(str(node) for node in contents if node not in replies)
                 raise RuntimeError(f"no answer from nodes {silent} for {seconds + GRACE:.0f} s")
             for node in [node for node, when in again.items() if when <= time.monotonic()]:
-                self._send(node, kind, contents[node], seconds + GRACE, under_way, again)
-            for reply in self._grid.pull_messages(list(under_way)) if under_way else ():
-                self._take(reply, under_way.pop(reply.metadata.reply_to_message_id), replies, again)
+                del again[node]
+                if not self.send(node, kind, contents[node], seconds):
+                    fail(node, "")
+            for node, reply, reason in self.answers():
+                if reply is None:
+                    fail(node, reason)
+                else:
+                    replies[node] = reply
             time.sleep(POLL)
         return replies
 
-    def _send(
-        self,
-        node: int,
-        kind: str,
-        content: Mapping[str, Any],
-        ttl: float,
-        under_way: dict[str, int],
-        again: dict[int, float],
-    ) -> None:
-        message = Message(packed(content), dst_node_id=self._numbers[node], message_type=kind, ttl=ttl)
-        (number,) = self._grid.push_messages([message])
-        if number:
-            under_way[number] = node
-            del again[node]
-        else:
-            again[node] = time.monotonic() + RETRY
 
-    def _take(self, reply: Message, node: int, replies: dict[int, dict[str, Any]], again: dict[int, float]) -> None:
-        if not reply.has_error():
-            try:
-                replies[node] = unpacked(reply)
-            except Misshapen as error:
-                raise RuntimeError(f"node {node}: its reply {error}") from error
-        elif reply.error.code in PASSING:
-            print(f"node {node}: {reply.error.reason}; sending again", flush=True)
-            again[node] = time.monotonic() + RETRY
-        else:
-            raise RuntimeError(f"node {node}: {reply.error.reason}")
+def _content(node: int, reply: Message) -> dict[str, Any]:
+    try:
+        return unpacked(reply)
+    except Misshapen as error:
+        raise RuntimeError(f"node {node}: its reply {error}") from error

@@ -44,6 +44,8 @@ class NodeFolder:
         neighbours: their addresses.
         keys: their public keys for sealing, as hexadecimal numbers.
         data: where nodes are sites, "path": of the node's own data; None where all hosts have all data.
+        superlink: where the node reaches the SuperLink, as "host:port".
+        runtime: the port, on loopback, of its SuperNode's own processes.
     """
 
     folder: Path
@@ -52,6 +54,8 @@ class NodeFolder:
     neighbours: Mapping[int, str]
     keys: Mapping[int, str]
     data: Mapping[str, Any] | None = None
+    superlink: str = ""
+    runtime: int = 0
 
     @classmethod
     def read(cls, folder: Path) -> NodeFolder:

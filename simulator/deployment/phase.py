@@ -2,39 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import NamedTuple
+
 from simulator.deployment.node_folder import NodeFolder
 from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.site.gate import Gate
 from simulator.deployment.tolerance import bears_losses
 from simulator.deployment.transport.certificates import Identity, name_of
-from simulator.deployment.transport.gossip import Neighbours, gossip
+from simulator.deployment.transport.gossip import Neighbours, gossip, sit_out
 from simulator.deployment.transport.neighbour import Patience
 from simulator.deployment.transport.outbox import Outbox
 
 
-def take_part(folder: NodeFolder, manifest: RunManifest, gate: Gate, until: int, deadline: float) -> int:
+class Outcome(NamedTuple):
+    """How many rounds a node has finished, in how many of them it was away, and whether it hears who it must hear."""
+
+    round: int
+    away: int
+    heard: bool
+
+
+def take_part(
+    folder: NodeFolder,
+    manifest: RunManifest,
+    gate: Gate,
+    until: int,
+    deadline: float,
+    away: Collection[int] = (),
+    over: int = 0,
+) -> Outcome:
     """Gossip until so many rounds are finished, or until the deadline on the monotonic clock.
 
-    Returns:
-        How many rounds are finished.
+    Args:
+        folder: the node's.
+        manifest: of the run.
+        gate: of the site, which messages and reports pass.
+        until: rounds.
+        deadline: on the monotonic clock.
+        away: nodes that are not there, as far as the ServerApp knows: they are not waited for before they are heard.
+        over: rounds that all others have finished, as far as it knows: what the node has missed of them, it sits out.
 
     Raises:
         InputError: the node's keys or its address cannot be used.
         Declined: the site does not let out what it would send.
-        RunError: training diverged, or a neighbour whose messages are needed is silent.
+        RunError: training diverged, or what a neighbour sends whose messages are needed is refused.
     """
     identity = Identity.read(folder.folder)
     identity.check(name_of(folder.node))
     patience = Patience(manifest.join_timeout, manifest.round_timeout, bears_losses(folder.experiment()))
     peer = folder.peer(manifest, gate)
     before = peer.resume()
+    if peer.round < min(over, until):
+        sit_out(peer, min(over, until))
+        before = []
+    if peer.round == until:
+        return Outcome(peer.round, peer.absences, heard=True)
     outbox = Outbox(peer.position + 1, gate.messages, before, peer.positions)
     expected = peer.expected(folder.neighbours, manifest.rounds)
+    absent = set(away) & set(folder.neighbours)
     neighbours = Neighbours(
-        folder.node, manifest.run, outbox, folder.listen, folder.neighbours, identity, patience, expected, gate.pins
+        folder.node,
+        manifest.run,
+        outbox,
+        folder.listen,
+        folder.neighbours,
+        identity,
+        patience,
+        expected,
+        gate.pins,
+        absent,
     )
     try:
         gossip(peer, neighbours, until, deadline)
     finally:
         neighbours.close()
-    return peer.round
+    return Outcome(peer.round, peer.absences, not neighbours.broken_off)

@@ -49,7 +49,7 @@ class DeploymentPlan:
         """
         experiment, topology = nodes.experiment, nodes.topology
         _check(experiment, len(nodes.seeds))
-        text = _from_anywhere(experiment).to_yaml()
+        text, borne = _from_anywhere(experiment).to_yaml(), bears_losses(experiment)
         manifest = RunManifest(
             run=uuid.uuid4().hex,
             fingerprint=fingerprint(text.encode()),
@@ -64,6 +64,8 @@ class DeploymentPlan:
             phase_timeout=settings.phase_timeout,
             join_timeout=settings.join_timeout,
             shared=nodes.shared_data,
+            quorum=_quorum(settings, topology.num_nodes, borne),
+            absences="borne" if borne else "waited out",
         )
         sites = experiment.data.sites
         return cls(text, manifest, topology, experiment.user_parts.files, sites.names if sites else ())
@@ -89,6 +91,21 @@ def plan(experiment: Experiment) -> DeploymentPlan:
     assert isinstance(settings, FlowerSettings)  # see `deployable`
     nodes = Simulation.of(experiment, opened={} if experiment.data.sites else None).blueprint
     return DeploymentPlan.of(nodes, settings)
+
+
+def _quorum(settings: FlowerSettings, nodes: int, borne: bool) -> int:
+    """How many nodes must be there at the start.
+
+    Raises:
+        InputError: there are not as many, or the experiment's parts need all of them.
+    """
+    quorum = nodes if settings.quorum is None else settings.quorum
+    if quorum > nodes:
+        raise wrong("backend.quorum", f"{quorum} of {nodes} nodes cannot be there.", "Give fewer, or leave it out.")
+    if quorum < nodes and not borne:
+        what = f"{quorum} of {nodes} nodes cannot begin: this experiment's mixer or methods need every message."
+        raise wrong("backend.quorum", what, "Leave it out, or choose parts that bear losses, such as mixer: gossip.")
+    return quorum
 
 
 def _from_anywhere(experiment: Experiment) -> Experiment:

@@ -58,6 +58,18 @@ def number(content: Mapping[str, Any], name: str) -> float:
     return float(value)
 
 
+def nodes(content: Mapping[str, Any], name: str) -> list[int]:
+    """The numbers of nodes in the text ``name``, between blanks.
+
+    Raises:
+        Misshapen: there is none, or something else is there.
+    """
+    found = text(content, name).split()
+    if not all(map(NUMBER.fullmatch, found)):
+        raise Misshapen(f"has {_shown(content[name])} as '{name}', and not numbers of nodes")
+    return [int(each) for each in found]
+
+
 def text(content: Mapping[str, Any], name: str) -> str:
     """The text ``name``.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from simulator.core.errors import RunError
@@ -13,6 +13,7 @@ from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.site.gate import Gate
 from simulator.deployment.tolerance import bears_losses
 from simulator.deployment.transport.expected import Expected
+from simulator.deployment.transport.gossip import sit_out
 from simulator.deployment.transport.heard import Heard
 from simulator.deployment.transport.inspection import Refused, refusal
 from simulator.deployment.transport.peer import Peer
@@ -27,7 +28,8 @@ def do_exchange(
 
     The first exchange of a round ends the round before it. A node is whole only between rounds, so a round is worked
     from its beginning every time, with what its earlier exchanges have brought, which is on the disk; what was heard
-    once stands, and other mail of the same exchange is not looked at.
+    once stands, and other mail of the same exchange is not looked at. Rounds that were relayed while the node was away
+    are sat out first.
 
     Args:
         node_folder: the node's.
@@ -52,6 +54,9 @@ def do_exchange(
         raise RunError(f"node {peer.node} is asked for {named(round + 1, exchange)}, and its rounds have fewer.")
     before, expected = peer.positions.of(round + 1, exchange) - 1, peer.expected((), manifest.rounds)
     letters = Mail(mail, before, seals, expected, bears_losses(node_folder.experiment()))
+    peer.resume()
+    if manifest.goes_on and peer.round < round - 1:
+        _catch_up(peer, round, letters)
     if exchange == 1 and not peer.go_to(round):
         _begin(peer, round - 1)
         _work(peer, peer.positions.exchanges, letters)
@@ -128,9 +133,21 @@ def _begin(peer: Peer, round: int) -> None:
         raise RunError(f"node {peer.node} is asked to go on with round {round + 1}, and has nothing of it on its disk.")
 
 
-def _work(peer: Peer, exchange: int, mail: Mail) -> list[Message]:
-    """Work the round from its beginning, up to the messages of an ``exchange``."""
+def _catch_up(peer: Peer, round: int, letters: Mail) -> None:
+    """Sit out the rounds that were relayed without this node, which was away.
+
+    In the one in which it was lost it may have sent messages: then it has taken part, and its mail is of that one.
+    """
+    if peer.has_begun():
+        _work(peer, peer.positions.exchanges, None)
+        peer.absorb(replace(letters, position=peer.position).heard(peer))
+    sit_out(peer, round)
+
+
+def _work(peer: Peer, exchange: int, mail: Mail | None) -> list[Message]:
+    """Work the round from its beginning, up to the messages of an ``exchange``; without ``mail``, nothing has come."""
     messages = peer.begin()
     while peer.exchange < exchange:
-        messages = peer.hear(mail.heard(peer))
+        heard = mail.heard(peer) if mail else peer.remembered() or Heard(lost=peer.senders())
+        messages = peer.hear(heard)
     return messages

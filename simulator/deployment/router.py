@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,19 +15,44 @@ from simulator.deployment.run_manifest import RunManifest
 def relay(messenger: Messenger, manifest: RunManifest, start: int) -> None:
     """Take all nodes through the rounds from ``start`` on, in step, a message to every node an exchange.
 
+    A node that is lost for longer than ``join_timeout`` is away until the next round that it answers for; the others go
+    on, where the experiment's parts bear it. Mail of the last round that it took part in is kept for it, and of those
+    in which it gave none it gets none, so that both ends of a link count each other or neither does.
+
     Raises:
-        RuntimeError: a node cannot go on, or does not answer.
+        RuntimeError: a node cannot go on, or does not answer, or too few are left.
     """
-    mail: dict[int, dict[str, Any]] = {}
-    told = set[int]()
+    mail, kept = dict[int, dict[str, Any]](), dict[int, dict[str, Any]]()
+    present, took_part, told = list(messenger.nodes), Counter[int](), set[int]()
     for round, exchange in steps(manifest, start):
+        asked = messenger.nodes if exchange == 1 else present
         now = {"round": round, "exchange": exchange} if exchange > 1 else {"round": round}
-        contents = {node: {**now, **mail.get(node, {})} for node in messenger.nodes}
-        replies = messenger.ask("train.relay", contents, manifest.phase_timeout)
+        contents = {node: {**now, **(kept if node in kept else mail).get(node, {})} for node in asked}
+        patience = {node: manifest.join_timeout if node in present else 0.0 for node in asked}
+        leave = patience if manifest.goes_on else None
+        replies = messenger.ask("train.relay", contents, manifest.phase_timeout, leave)
         tell(replies, manifest, told)
-        mail = route(replies, manifest.links)
+        _say_who_is_there(present, sorted(replies), round)
         if exchange == 1:
-            print(f"all nodes have finished {round} of {manifest.rounds} rounds", flush=True)
+            kept = {node: kept.get(node, mail.get(node, {})) for node in asked if node not in replies}
+        present = sorted(replies)
+        if len(present) < min(2, manifest.nodes):
+            raise RuntimeError(f"in round {round + 1} of all nodes only {present} are left")
+        mail = {node: letters for node, letters in route(replies, manifest.links).items() if node in replies}
+        if exchange == 1:
+            took_part.update(present if round < manifest.rounds else ())
+            all_but = ", ".join(str(node) for node in messenger.nodes if node not in replies)
+            who = f"all nodes but {all_but} have" if all_but else "all nodes have"
+            print(f"{who} finished {round} of {manifest.rounds} rounds", flush=True)
+    for node in messenger.nodes:
+        if took_part[node] < manifest.rounds - start:
+            print(f"node {node} took part in {took_part[node]} of {manifest.rounds - start} rounds", flush=True)
+
+
+def _say_who_is_there(before: list[int], now: list[int], round: int) -> None:
+    for node in sorted(set(before) ^ set(now)):
+        said = "is away; the others go on without it" if node in before else "is back"
+        print(f"round {round + 1}: node {node} {said}", flush=True)
 
 
 def steps(manifest: RunManifest, start: int) -> Iterator[tuple[int, int]]:

@@ -35,6 +35,8 @@ class RunManifest:
         round_timeout: seconds that a node waits for a neighbour before it suspects it.
         phase_timeout: seconds after which a phase is broken off, to be continued by another message.
         join_timeout: seconds to wait for all nodes at the start, and for a neighbour at the start of a phase.
+        quorum: how many nodes must be there at the start; others may come later.
+        absences: "borne" where nodes go on without one that is away, "waited out" where they need its messages.
     """
 
     run: str
@@ -49,6 +51,8 @@ class RunManifest:
     round_timeout: float
     phase_timeout: float
     join_timeout: float
+    quorum: int
+    absences: str
     shared: str = ""  # which no data have
 
     @classmethod
@@ -71,6 +75,11 @@ class RunManifest:
     def to_config(self) -> dict[str, str | int | float]:
         """What `read` was given."""
         return {field.name.replace("_", "-"): getattr(self, field.name) for field in fields(self)}
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the nodes go on without one that is away."""
+        return self.absences == "borne"
 
     @property
     def links(self) -> frozenset[tuple[int, int]]:

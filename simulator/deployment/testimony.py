@@ -11,7 +11,7 @@ from torch import Tensor
 from simulator.core.backend import Evaluation, Order, Reply
 from simulator.core.node import Place
 from simulator.core.recording import Recording
-from simulator.core.report import REFUSED, Artifact, Metric
+from simulator.core.report import LOST, REFUSED, Artifact, Metric
 from simulator.deployment.records import NUMBER
 from simulator.deployment.transport.saved_rounds import Step, sending
 
@@ -66,8 +66,9 @@ class Testimony:
         said += [artifact for _, artifact in reply.artifacts]
         yield "speaks for another node", all(each.node == node for each in said)
         yield "speaks of another round", all(each.round in rounds for each in said)
-        refused = [metric.name.removeprefix(REFUSED) for metric in reply.metrics if metric.name.startswith(REFUSED)]
-        yield "refuses messages of nobody", all(map(NUMBER.fullmatch, refused))
+        for kind, what in ((REFUSED, "refuses messages of nobody"), (LOST, "misses messages of nobody")):
+            senders = [metric.name.removeprefix(kind) for metric in reply.metrics if metric.name.startswith(kind)]
+            yield what, all(map(NUMBER.fullmatch, senders))
         receivers = [envelope.receiver for envelope in reply.sent]
         yield "speaks of messages of another node", all(envelope.sender == node for envelope in reply.sent)
         yield "speaks of messages of another round", all(envelope.round == round + 1 for envelope in reply.sent)

@@ -10,8 +10,9 @@ from typing import ClassVar
 
 from simulator.core.user_code.files import CODE
 from simulator.data.sites.opening import paths_of
+from simulator.deployment.addresses import Addresses
 from simulator.deployment.collect import collect
-from simulator.deployment.folder import Addresses, write_folder
+from simulator.deployment.folder import write_folder
 from simulator.deployment.node_folder import NodeFolder
 from simulator.deployment.phase import take_part
 from simulator.deployment.plan import deployable, plan
@@ -57,7 +58,8 @@ class Deployment:
         self.experiment = deployable(experiment, **settings)
         ready = plan(self.experiment)
         self.manifest, self.links = ready.manifest, ready.manifest.links
-        addresses = Addresses("127.0.0.1:9443", free_addresses(ready.manifest.nodes), range(ready.manifest.nodes))
+        link, nodes = "127.0.0.1:9443", ready.manifest.nodes
+        addresses = Addresses(link, free_addresses(nodes), range(nodes), public=link, listen=link)
         data = paths_of(self.experiment.data)
         write_folder(self.folder, ready.experiment, self.manifest, ready.topology, addresses, ready.files, data)
         for node in range(self.manifest.nodes):
@@ -75,16 +77,17 @@ class Deployment:
         """The gate that a message to the node begins with."""
         return Gate(self.policy(node), self.node_folder(node), replace(self.manifest, **manifest))
 
-    def p2p(self, until, nodes=None, seconds=200.0, **manifest):
-        """A phase: `take_part` of all ``nodes`` at once; what each returned or raised, by node."""
+    def p2p(self, until, nodes=None, seconds=200.0, away=(), over=0, **manifest):
+        """A phase: `take_part` of all ``nodes`` at once, with others said to be ``away`` and rounds to be ``over``; by
+        node, how many rounds each has finished, or what it raised."""
         found, deadline = {}, time.monotonic() + seconds
 
         def node(number):
             try:
                 terms = replace(self.manifest, **manifest)
-                found[number] = take_part(
-                    self.node_folder(number), terms, self.gate(number, **manifest), until, deadline
-                )
+                gate = self.gate(number, **manifest)
+                outcome = take_part(self.node_folder(number), terms, gate, until, deadline, away, over)
+                found[number] = outcome.round
             except Exception as error:
                 found[number] = error
 
@@ -96,14 +99,16 @@ class Deployment:
             thread.join(seconds + 10)
         return found
 
-    def relay(self, rounds, start=0, nodes=None):
-        """Rounds through a router, of all ``nodes``; what it had in hand, exchange by exchange."""
-        mail, seen = {}, []
+    def relay(self, rounds, start=0, nodes=None, away=()):
+        """Rounds through a router, of all ``nodes`` but those ``away``, as (round, node); its mail by exchange."""
+        mail, kept, seen = {}, {}, []
         every = range(self.manifest.nodes) if nodes is None else nodes
         for round, exchange in steps(replace(self.manifest, rounds=rounds), start):
-            opened = {node: sealed(mail.get(node, {}), "from-") for node in every}
-            replies = {node: self.relayed(node, round, opened[node], exchange) for node in every}
-            mail = route(replies, self.links)
+            there = [node for node in every if (round, node) not in away]
+            opened = {node: sealed((kept if node in kept else mail).get(node, {}), "from-") for node in there}
+            replies = {node: self.relayed(node, round, opened[node], exchange) for node in there}
+            kept = {node: kept.get(node, mail.get(node, {})) for node in every if node not in there}
+            mail = {node: letters for node, letters in route(replies, self.links).items() if node in there}
             seen.append(mail)
         return seen
 

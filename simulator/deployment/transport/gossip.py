@@ -17,7 +17,7 @@ from simulator.deployment.transport.server import Pins, Server
 
 
 class Neighbours:
-    """A node's server and its ways to all neighbours.
+    """A node's server and its ways to all neighbours, of whom some may be said to be ``away``.
 
     Raises:
         InputError: its own address cannot be used.
@@ -34,20 +34,49 @@ class Neighbours:
         patience: Patience,
         expected: Expected,
         pins: Pins = None,
+        away: Collection[int] = (),
     ) -> None:
-        self._node, self._patience, self._expected = node, patience, expected
+        self._node, self._patience, self._expected, self._away = node, patience, expected, frozenset(away)
         self.outbox = outbox
+        for other in self._away:
+            outbox.go_on_without(other)
         self._server = Server(identity, listen, list(addresses), run, self.outbox, pins)
         self._ways = {
-            to: Neighbour(to, address, run, identity, patience, expected) for to, address in addresses.items()
+            to: Neighbour(to, address, run, identity, patience, expected, suspected=to in self._away)
+            for to, address in addresses.items()
         }
+
+    @property
+    def broken_off(self) -> bool:
+        """Whether the phase cannot go on for now: a node waits then, and does not train on by itself.
+
+        So it is where no neighbour is heard though not all are said to be away, or one whose messages are needed.
+        """
+        silent = {node for node, way in self._ways.items() if way.suspected}
+        if not self._patience.tolerant:
+            return bool(silent)
+        return silent == self._ways.keys() and not silent <= self._away
+
+    def gone_on(self, position: int, senders: Collection[int]) -> int:
+        """How many rounds are over for all ``senders`` that answer, where none has anything for this node any more.
+
+        They are asked at once and hardly waited for: 0 where one still has its message of ``position``, or is not there
+        yet. So a node that comes back finds out before it says anything itself.
+        """
+        asked = {sender: self._ways[sender].glance(position) for sender in senders}
+        found = [answer() for sender, answer in asked.items() if self._expected.needed(sender, position)]
+        if not self._patience.tolerant or any(each and each.answer != Answer.GONE for each in found):
+            return 0
+        before = self._expected.positions.before
+        over = [min(before(each.position), before(position) + BEHIND) for each in found if each]
+        return min(over, default=0)
 
     def hear(self, position: int, senders: Collection[int], deadline: float) -> Heard | None:
         """Fetch the messages of ``position``; None if the deadline comes first.
 
         Raises:
-            RunError: a message is needed, and its sender is silent or what it sends is refused; or everybody turns this
-                node away.
+            RunError: a message is needed, and its sender has gone on or what it sends is refused; or everybody turns
+                this node away.
         """
         ways = [self._ways[sender] for sender in sorted(senders)]
         for way in ways:
@@ -58,6 +87,7 @@ class Neighbours:
                 found = way.answer()
                 if found is None and time.monotonic() >= deadline:
                     return None
+                self._judge(way, found is None, position)
                 self._take(way, position, found, heard)
             except Refused as refusal:
                 away += [refusal] if isinstance(refusal, TurnedAway) else []
@@ -79,16 +109,16 @@ class Neighbours:
 
     def _take(self, way: Neighbour, position: int, found: Found | None, heard: Heard) -> None:
         positions = self._expected.positions
-        if found is not None and found.answer == Answer.MESSAGE:
+        if found is None:
+            heard.lost.append(way.node)
+        elif found.answer == Answer.MESSAGE:
             message = received(found.message, way.node, self._node, *positions.split(position))
             self._expected.inspect(message)
             heard.messages.append(message)
-        elif found is None or self._expected.needed(way.node, position):
+        elif self._expected.needed(way.node, position):
             what = f"node {way.node} at {way.address} has sent nothing to node {self._node}"
             self._miss(way, f"{what} in {positions.named(position)}", heard)
-            furthest = positions.before(position) + BEHIND
-            heard.gone += [min(positions.before(found.position), furthest)] if found else []
-        self._judge(way, found is None, position)
+            heard.gone.append(min(positions.before(found.position), positions.before(position) + BEHIND))
 
     def _refuse(self, way: Neighbour, position: int, refusal: Refused, heard: Heard) -> None:
         heard.refused.append(way.node)
@@ -117,28 +147,43 @@ class Neighbours:
 def gossip(peer: Peer, neighbours: Neighbours, last: int, deadline: float) -> None:
     """Take ``peer`` through rounds until ``last`` are finished, or until the deadline on the monotonic clock.
 
-    A node that finds itself behind its neighbours sits out the rounds that it has missed.
+    A node that finds itself behind its neighbours sits out the rounds that it has missed, and waits where it hears
+    nobody (`Neighbours.broken_off`).
     """
-    furthest = 0
+    furthest = neighbours.gone_on(*peer.awaited())
     while peer.round < last and time.monotonic() < deadline:
         peer.close()
-        found = _round(peer, neighbours, deadline, away=furthest > peer.round)
+        behind = furthest > peer.round
+        found = _round(peer, neighbours, deadline, away=behind)
         if found is None:
             return
         if peer.leaves:
             neighbours.linger(deadline)  # its last messages, before those that it does not send push them out
         furthest = max(furthest, found)
+        if behind and furthest <= peer.round < last:  # they may have gone on in the meantime
+            furthest = neighbours.gone_on(*peer.awaited())
     peer.close()
     neighbours.linger(deadline)
 
 
+def sit_out(peer: Peer, last: int) -> None:
+    """Take ``peer`` through rounds until ``last`` are finished, away in all of them: it keeps its model as it is."""
+    while peer.round < last:
+        peer.close()
+        peer.begin(away=True)
+        while not peer.ends_round:
+            peer.hear(Heard())
+        peer.absorb(Heard())
+    peer.close()
+
+
 def _round(peer: Peer, neighbours: Neighbours, deadline: float, away: bool) -> int | None:
-    """Take ``peer`` through a round; returns how far it finds its neighbours, None if the deadline comes first."""
+    """Take ``peer`` through a round; returns how far it finds its neighbours, None if it cannot be ended now."""
     furthest, messages = 0, peer.begin(away)
     while True:
         neighbours.outbox.publish(peer.position, messages)
         heard = peer.remembered() or neighbours.hear(peer.position, peer.senders(), deadline)
-        if heard is None:
+        if heard is None or neighbours.broken_off:
             return None
         furthest = max(furthest, heard.furthest)
         if peer.ends_round:

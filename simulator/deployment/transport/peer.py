@@ -14,7 +14,7 @@ from simulator.core.errors import RunError
 from simulator.core.message import Message
 from simulator.core.node import Place
 from simulator.core.node_program import NodeProgram
-from simulator.core.report import REFUSED, Metric
+from simulator.core.report import AWAY, LOST, REFUSED, Metric
 from simulator.deployment.transport.departures import Departures
 from simulator.deployment.transport.expected import Expected
 from simulator.deployment.transport.heard import Heard
@@ -45,7 +45,9 @@ class Peer:
     Attributes:
         round: how many are finished.
         exchange: of the round under way, the last one that messages were sent in; 0 between rounds.
-        lost: whose messages were lost before in this round: their weights are given away, and they are out of it.
+        lost: whose messages were lost before in this round, and in which exchange: their weights are given away, and
+            they are out of it.
+        absences: in how many rounds the node was away, since it was made.
 
     Args:
         node: which one.
@@ -71,9 +73,9 @@ class Peer:
         self._worker, self._memory, self._gate, self._due = worker, memory, gate, due
         gate.admit(self._program)
         self.positions = Positions(self._program.exchanges)
-        self.round, self.exchange, self._closed, self._away = 0, 0, False, False
+        self.round, self.exchange, self._closed, self._away, self.absences = 0, 0, False, False, 0
         self._departures, self._stopping = departures, False
-        self.lost, self._refused = set[int](), set[int]()
+        self.lost, self._refused = dict[int, int](), set[int]()
 
     @property
     def position(self) -> int:
@@ -94,9 +96,18 @@ class Peer:
         """Go on from the last state, if there is one; returns what was sent in the round before it."""
         sent: list[Message] = []
         for round in self._memory.rounds()[-2:]:
-            if self.go_to(round) and round + 1 in self._memory.rounds():
+            if self.go_to(round) and round + 1 in self._memory.rounds() and not self._was_away(round):
                 sent = self._sent_in_this_round()
         return sent
+
+    def _was_away(self, round: int) -> bool:
+        """Whether the node, in a round that it has finished, said nothing."""
+        said = self._memory.has(round, "absorb")  # else it has been taken away for collecting
+        return said and any(metric.name == AWAY for metric in self._memory.reply(round, "absorb").metrics)
+
+    def has_begun(self) -> bool:
+        """Whether messages of the next round have been made, and may have left."""
+        return self._memory.has(self.round, sending(1, self.positions.exchanges))
 
     def go_to(self, round: int) -> bool:
         """Go on after ``round`` finished rounds, if the state of then is there; it always is at the beginning."""
@@ -134,10 +145,16 @@ class Peer:
 
     def senders(self) -> list[int]:
         """Those who may send messages in this exchange, ascending; a neighbour kept apart may have nothing to say."""
-        if self._away:
-            return []
-        others = sorted(set(self.place(self.round).weights) - {self.node} - self.lost)
-        now = self.positions.split(self.position)
+        return [] if self._away else self._senders(self.position)
+
+    def awaited(self) -> tuple[int, list[int]]:
+        """The position of the first exchange of the next round, and those who may send messages in it."""
+        position = self.positions.of(self.round + 1, 1)
+        return position, self._senders(position)
+
+    def _senders(self, position: int) -> list[int]:
+        others = sorted(set(self.place(self.round).weights) - {self.node} - self.lost.keys())
+        now = self.positions.split(position)
         return [other for other in others if self._program.declared(other, self.node, *now)]
 
     def expected(self, neighbours: Iterable[int], rounds: int) -> Expected:
@@ -147,18 +164,24 @@ class Peer:
     def absorb(self, heard: Heard) -> None:
         """End the round: mix what has come; the weights of those whose messages are lost go to the node.
 
-        What was refused in the round is counted.
+        What was lost or refused in the round is counted, and whether the node was away.
 
         Raises:
             RunError: what comes of it is not finite, and is not kept.
         """
         self._departures.hear(heard.messages)
         reply, _ = self._step(Order(absorb=True, lost={self.node: heard.lost}), heard.messages)
+        self._lose(heard)
+        number, self.absences = self.round + 1, self.absences + self._away
+        reply.metrics.extend([Metric(number, self.node, AWAY, 1.0)] if self._away else [])
+        reply.metrics.extend(
+            Metric(number, self.node, f"{LOST}{sender}", at) for sender, at in sorted(self.lost.items())
+        )
         refused = sorted(self._refused.union(heard.refused))
-        reply.metrics.extend(Metric(self.round + 1, self.node, f"{REFUSED}{sender}", 1.0) for sender in refused)
+        reply.metrics.extend(Metric(number, self.node, f"{REFUSED}{sender}", 1.0) for sender in refused)
         self._check_finite()
         self._lay_out("absorb", reply)
-        self.round, self.exchange = self.round + 1, 0
+        self.round, self.exchange, self.lost = self.round + 1, 0, {}
         self._save(closed=False)
 
     def _check_finite(self) -> None:
@@ -179,7 +202,7 @@ class Peer:
         return sent
 
     def _begin(self, away: bool = False) -> tuple[Reply, list[Message]]:
-        self.exchange, self.lost, self._refused, self._away = 0, set(), set(), away
+        self.exchange, self.lost, self._refused, self._away = 0, {}, set(), away
         place = self.place(self.round)
         self._gate.begin(self._program.node.parameters)
         if away:
@@ -187,9 +210,12 @@ class Peer:
         return self._send(Order(begin=True, places={self.node: place}))
 
     def _go_on(self, heard: Heard) -> tuple[Reply, list[Message]]:
-        self.lost.update(heard.lost)
+        self._lose(heard)
         self._refused.update(heard.refused)
         return self._send(Order(hear=self.exchange, lost={self.node: heard.lost}), heard.messages)
+
+    def _lose(self, heard: Heard) -> None:
+        self.lost |= {sender: self.exchange for sender in heard.lost if sender not in self.lost}
 
     def _send(self, order: Order, arrived: Iterable[Message] = ()) -> tuple[Reply, list[Message]]:
         """Carry out ``order`` and send the messages of the next exchange, after local training if it is the last."""

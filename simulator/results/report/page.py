@@ -62,6 +62,7 @@ def _chapters(
         chapters.setting(run),
         chapters.network(run, scores),
         *chapters.failures(run, ledger),
+        *chapters.participation(run),
         *chapters.refusals(run),
         chapters.training(run),
         chapters.data(run),

@@ -1,5 +1,7 @@
 """Which node a SuperNode of Flower's is: real ones are told their folder, simulated ones a number."""
 
+import os
+import signal
 import time
 from types import SimpleNamespace
 
@@ -8,8 +10,9 @@ from reference.deployment import Deployment
 from reference.experiments import small
 
 from simulator.core.errors import InputError, Problem
-from simulator.deployment import client_app, phase
+from simulator.deployment import breaking_off, client_app, phase
 from simulator.deployment.client_app import _node_folder
+from simulator.deployment.messenger import BROKEN_OFF
 from simulator.deployment.records import packed
 from simulator.deployment.site.ledger import verified
 from simulator.deployment.site.untold import Untold
@@ -40,39 +43,77 @@ def test_a_supernode_without_a_folder_is_told_how_to_start():
         node_folder({}, {"folder": ""})
 
 
-def test_a_phase_ends_at_the_time_of_day_that_all_were_given(deployment, monkeypatch):
-    asked = []
-    monkeypatch.setattr(
-        phase, "take_part", lambda folder, manifest, gate, until, deadline: asked.append((until, deadline)) or 5
-    )
-    monkeypatch.setenv("RUMORMILL_SITE", str(deployment.policy(0)))
+@pytest.fixture
+def order(deployment, monkeypatch):
+    """``order(take_part, **orders)``: the reply of node 0 to orders of a phase, in which ``take_part`` is called."""
     monkeypatch.setattr(client_app, "Message", lambda content, reply_to: content)  # Flower's needs a run
-    context = SimpleNamespace(
-        node_config={"folder": str(deployment.node_folder(0).folder)}, run_config=deployment.manifest.to_config()
-    )
-    message = SimpleNamespace(content=packed({"until": 6, "ends": time.time() + 3000.0}))
-    assert client_app.gossip(message, context)["content"]["round"] == 5
-    assert asked == [(6, pytest.approx(time.monotonic() + 3000.0, abs=200.0))]
+    monkeypatch.setenv("RUMORMILL_SITE", str(deployment.policy(0)))
+    config = {"folder": str(deployment.node_folder(0).folder)}
+    context = SimpleNamespace(node_config=config, run_config=deployment.manifest.to_config(), run_id=1, node_id=2)
+
+    def reply(take_part, **orders):
+        monkeypatch.setattr(phase, "take_part", take_part)
+        orders = {"until": 6, "seconds": 3000.0, "away": "", "over": 0, **orders}
+        return dict(client_app.gossip(SimpleNamespace(content=packed(orders)), context)["content"])
+
+    return reply
 
 
 @pytest.fixture
-def told(deployment, monkeypatch):
+def told(order):
     """``told(work)``: what the ServerApp is told of a phase at node 0 in which ``work`` is done."""
-    monkeypatch.setattr(client_app, "Message", lambda content, reply_to: content)
-    monkeypatch.setenv("RUMORMILL_SITE", str(deployment.policy(0)))
-    folder = str(deployment.node_folder(0).folder)
-    context = SimpleNamespace(node_config={"folder": folder}, run_config=deployment.manifest.to_config())
-    message = SimpleNamespace(content=packed({"until": 6, "ends": time.time() + 3000.0}))
 
-    def ask(work):
-        monkeypatch.setattr(phase, "take_part", work)
+    def ask(work, **orders):
         with pytest.raises(Untold) as error:
-            client_app.gossip(message, context)
+            order(work, **orders)
         assert error.value.__cause__ is None
         assert error.value.__suppress_context__
         return str(error.value)
 
     return ask
+
+
+def test_a_phase_lasts_for_a_time_that_the_host_measures_itself(order):
+    """Whatever its clock says, and the ServerApp's."""
+    asked = []
+
+    def take_part(folder, manifest, gate, until, deadline, away, over):
+        asked.append((until, deadline, away, over))
+        return phase.Outcome(5, 1, heard=True)
+
+    assert order(take_part, away="1 3", over=2) == {"round": 5, "away": 1, "heard": 1}
+    assert asked == [(6, pytest.approx(time.monotonic() + 3000.0, abs=200.0), [1, 3], 2)]
+
+
+@pytest.mark.parametrize("bad", ["x", "-1", "1,2", "01", 3, None], ids=str)
+def test_orders_that_cannot_be_are_not_followed(bad, told, deployment):
+    told(None, **({} if bad is None else {"away": bad}), **({"seconds": "1"} if bad is None else {}))
+    said = (deployment.node_folder(0).folder / "errors.log").read_text().splitlines()[-1]
+    assert "node 0 does not follow an instruction of the ServerApp: it has" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=str)
+def test_a_signal_ends_a_phase_with_an_error_that_flower_replies_and_the_serverapp_knows(number, told):
+    """With what it would raise otherwise, Flower ends the process without a reply, and the SuperNode waits for ever."""
+    before = signal.getsignal(number)
+
+    def interrupted(*arguments):
+        os.kill(os.getpid(), number)
+        time.sleep(10)
+
+    assert BROKEN_OFF in told(interrupted)
+    assert signal.getsignal(number) is before
+
+
+def test_a_phase_is_broken_off_when_the_run_is_over(told, monkeypatch):
+    monkeypatch.setattr(breaking_off, "ASK", 0.05)
+    answers = iter([False, False, True])
+    monkeypatch.setattr(breaking_off, "is_over", lambda folder, run, supernode: next(answers))
+    assert BROKEN_OFF in told(lambda *arguments: time.sleep(20))
+
+
+def test_who_does_not_reach_the_superlink_goes_on(deployment):
+    assert not breaking_off.is_over(deployment.node_folder(0), 1, 2)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from reference.experiments import small
 from simulator.core.errors import InputError
 from simulator.core.method import Method
 from simulator.core.user_code.files import KNOWN
+from simulator.deployment.addresses import Addresses
 from simulator.deployment.collect import collect
-from simulator.deployment.folder import Addresses
+from simulator.deployment.host import _alone, superlink_settings
 from simulator.deployment.node_folder import NodeFolder
 from simulator.deployment.plan import deployable, plan
 from simulator.deployment.run_manifest import RunManifest
@@ -46,6 +47,27 @@ def test_every_node_gets_its_own_part_and_nobody_elses(deployment):
     assert not any(secret in file.read_bytes() for file in elsewhere for own in secrets.values() for secret in own)
 
 
+def test_what_runs_a_folder_runs_it_once(tmp_path):
+    with _alone(tmp_path), pytest.raises(InputError, match="runs already on this host"), _alone(tmp_path):
+        pass
+    with _alone(tmp_path):
+        pass
+    with pytest.raises(InputError, match="No such file or directory"), _alone(tmp_path / "nowhere"):
+        pass
+
+
+def test_quorums_that_cannot_be_are_refused():
+    with pytest.raises(InputError, match=r"backend.quorum: 5 of 4 nodes cannot be there"):
+        plan(deployable(small(), quorum=5))
+    with pytest.raises(InputError, match=r"quorum: has no effect with plane: relay"):
+        plan(deployable(small(), quorum=3, plane="relay"))
+    with pytest.raises(InputError, match=r"mixer or methods need every message"):
+        plan(deployable(small(methods=[{"name": "gradient_tracking"}]), quorum=3))
+    ready = plan(deployable(small(), quorum=3)).manifest
+    assert (ready.quorum, ready.absences, ready.goes_on) == (3, "borne", True)
+    assert plan(deployable(small(methods=[{"name": "gradient_tracking"}]))).manifest.absences == "waited out"
+
+
 def test_the_app_holds_the_terms_and_flower_takes_it(deployment):
     from flwr.supercore.object_ref import validate
 
@@ -58,11 +80,15 @@ def test_the_app_holds_the_terms_and_flower_takes_it(deployment):
 def test_the_readme_has_a_command_for_every_host(deployment):
     text = (deployment.folder / "README.md").read_text()
     for node in range(4):
-        assert f"register nodes/node-{node}/supernode.pub" in text
         assert f"node {node}, {deployment.node_folder(node).listen}" in text
-    assert "{" not in text.replace("location /v1/fleet/ {", "").replace("location = /health  {", "").replace(
-        "location /          {", ""
-    )
+    assert "{" not in text
+
+
+def test_the_superlinks_host_gets_the_nodes_public_keys_and_they_the_gateways_address(deployment):
+    for node in range(4):
+        key = deployment.folder / "superlink" / "supernodes" / f"node-{node}.pub"
+        assert key.read_bytes() == (deployment.node_folder(node).folder / "supernode.pub").read_bytes()
+        assert deployment.node_folder(node).superlink == superlink_settings(deployment.folder / "superlink")["public"]
 
 
 @pytest.mark.parametrize(
@@ -121,8 +147,12 @@ def test_bad_input_is_refused_by_name(deployment, tmp_path):
         Addresses.planned("Node-1:9443", None, 4, 9500)
     with pytest.raises(InputError, match="'a:1' is no host"):
         Addresses.planned("link:1", ["a:1"] * 4, 4, 9500)
-    with pytest.raises(InputError, match="4 nodes need the ports 65530 to 65537"):
+    with pytest.raises(InputError, match="4 nodes of a host need the ports 65530 to 65537"):
         Addresses.planned("link:1", None, 4, 65530)
+    with pytest.raises(InputError, match=r"a node and the SuperLink would share 127\.0\.0\.1:9500"):
+        Addresses.planned("10.0.0.9:9499", None, 4, 9498)
+    with pytest.raises(InputError, match="--listen: 'everywhere' is no address"):
+        Addresses.planned("link:1", None, 4, 9500, "everywhere")
     with pytest.raises(InputError, match="exists already"):
         Deployment(small(), deployment.folder.parent)
     with pytest.raises(InputError, match="is not the folder of a node"):
@@ -135,9 +165,17 @@ def test_bad_input_is_refused_by_name(deployment, tmp_path):
         deployable(small(), plane="telepathy")
 
 
-def test_addresses_count_up():
-    planned = Addresses.planned("link:9443", ["a", "a"], 2, 9500)
-    assert (list(planned.nodes), list(planned.runtimes)) == (["a:9500", "a:9501"], [9502, 9503])
+def test_ports_count_up_where_nodes_share_a_host_and_are_the_same_elsewhere():
+    planned = Addresses.planned("link:9443", ["a", "b", "a"], 3, 9500)
+    assert (list(planned.nodes), list(planned.runtimes)) == (["a:9500", "b:9500", "a:9501"], [9502, 9501, 9503])
+
+
+def test_the_superlink_itself_stays_on_loopback_whatever_its_public_address():
+    named, numbered = (Addresses.planned(f"{host}:9443", None, 4, 9500) for host in ("link.example", "192.0.2.7"))
+    assert {named.superlink, numbered.superlink} == {"127.0.0.1:9444"}
+    assert (named.public, named.listen) == ("link.example:9443", "0.0.0.0:9443")  # a name may be loopback at home
+    assert (numbered.public, numbered.listen) == ("192.0.2.7:9443", "192.0.2.7:9443")
+    assert Addresses.planned("192.0.2.7:9443", None, 4, 9500, "10.0.0.2:443").listen == "10.0.0.2:443"
 
 
 def test_which_experiments_bear_losses():

@@ -6,21 +6,24 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
+from reference.deployment import free_addresses
 from reference.experiments import results, small
 
 from simulator import run
 from simulator.deployment.collect import collect
 from simulator.deployment.folder import write_folder
+from simulator.deployment.instructions import CONNECTION, connection
 from simulator.deployment.local import loopback
 from simulator.deployment.plan import deployable, plan
 from simulator.deployment.site.lab import lab_policy
 from simulator.deployment.site.policy_file import VARIABLE
 
-PATIENCE = 240  # seconds for the whole run
+PATIENCE = 600  # seconds for the whole run
 
 
 class Shell:
@@ -95,31 +98,47 @@ def approved(shell, node, path):
     return folder / "site.yaml"
 
 
+def behind_a_gateway(nodes):
+    """As `loopback`, and a port more, for the gateway."""
+    (public,) = free_addresses(1)
+    return replace(loopback(nodes), public=public, listen=public)
+
+
 @pytest.mark.flower
 @pytest.mark.slow
-def test_following_the_readme_gives_the_bytes_of_local(shell, tmp_path):
-    ready = plan(deployable(small(rounds=4)))
-    write_folder(shell.folder, ready.experiment, ready.manifest, ready.topology, loopback(4))
+def test_following_the_readme_gives_the_bytes_of_local_and_lets_no_nodes_host_in(shell, tmp_path):
+    ready, addresses = plan(deployable(small(rounds=4))), behind_a_gateway(4)
+    write_folder(shell.folder, ready.experiment, ready.manifest, ready.topology, addresses)
     text = (shell.folder / "README.md").read_text()
-    (link, start) = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)[:2]
-    (serve, connect, *register) = link.strip().splitlines()
-
-    policies = {node: approved(shell, node, tmp_path) for node in re.findall(r"`(node-\d+)/start.sh`", text)}
-    shell.start(shell.folder / serve.removesuffix(" &"))
+    (serve, start) = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)[:2]
+    connect, *commands = [line.partition("#")[0] for line in start.strip().splitlines()]
     deadline = time.monotonic() + PATIENCE
-    for line in register:
-        while '"success": true' not in (said := shell.run(f"{connect}\n{line} --format json")):
-            assert time.monotonic() < deadline, said
-            time.sleep(1)
-    for node, policy in policies.items():
+
+    shell.start(shell.folder / serve.strip().removesuffix(" &"))
+    for node in re.findall(r"`(node-\d+)/start.sh`", text):
+        policy = approved(shell, node, tmp_path)
         shell.start(shell.folder / "nodes" / node / "start.sh", **{VARIABLE: str(policy)})
-    commands = [line.partition("#")[0] for line in start.strip().splitlines()]
-    number = re.search(r'"run-id": "(\d+)"', shell.run(f"{connect}\n{commands[0]}"))[1]
-    ask = f"{connect}\n{commands[1]}".replace("RUN_ID", number)
+    while (said := shell.run(f"{connect}\n{commands[0]} || true")).count("online") < 4:
+        assert time.monotonic() < deadline, said
+        time.sleep(5)
+
+    assert "404 Not Found" in shell.run(from_the_host_of(shell.folder / "nodes" / "node-0", addresses.public))
+    number = re.search(r'"run-id": "(\d+)"', shell.run(f"{connect}\n{commands[1]}"))[1]
+    ask = f"{connect}\n{commands[2]}".replace("RUN_ID", number)
     while '"status": "finished' not in (said := shell.run(ask)):
         assert time.monotonic() < deadline, said
         time.sleep(2)
-    assert "finished:completed" in said, shell.run(f"{connect}\nflwr log {number} deployment --show")
+    log = shell.run(f"{connect}\nflwr log {number} deployment --show")
+    assert "finished:completed" in said, log
+    assert "cannot take part" not in log
 
     own = run(small(rounds=4), tmp_path / "local")
     assert results(collect(shell.folder, tmp_path / "collected").path) == results(own.path)
+
+
+def from_the_host_of(node, public):
+    """The commands by which whoever has a node's folder would submit an app of theirs."""
+    home = node.parent / "elsewhere"
+    home.mkdir()
+    (home / "config.toml").write_text(connection(public, str(node / "ca.crt")))
+    return f"FLWR_HOME={home} flwr run app {CONNECTION} --format json"

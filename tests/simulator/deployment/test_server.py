@@ -1,6 +1,6 @@
 """The ServerApp's parts on a Grid that is not Flower's."""
 
-import time
+import threading
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -8,14 +8,14 @@ import pytest
 from flwr.app import ConfigRecord, RecordDict
 
 from simulator.core.errors import InputError
-from simulator.deployment import members, messenger, server_app
-from simulator.deployment.members import gather
+from simulator.deployment import members, messenger
+from simulator.deployment.members import Members
 from simulator.deployment.messenger import Messenger
-from simulator.deployment.records import packed
-from simulator.deployment.router import route
+from simulator.deployment.records import packed, sealed
+from simulator.deployment.router import relay, route
 from simulator.deployment.run_manifest import RunManifest
 
-MANIFEST = RunManifest("run", "print", "1.0", "p2p", 2, "0>1 1>0", 10, 1, 5, 1.0, 1.0, join_timeout=0.3)
+MANIFEST = RunManifest("run", "print", "1.0", "p2p", 2, "0>1 1>0", 10, 1, 5, 1.0, 1.0, 0.3, quorum=2, absences="borne")
 
 
 class Grid:
@@ -23,7 +23,7 @@ class Grid:
 
     def __init__(self, answers):
         self._answers = {number: list(replies) for number, replies in answers.items()}
-        self._waiting = {}
+        self._waiting, self._over = {}, set()
 
     def get_node_ids(self):
         return list(self._answers)
@@ -35,9 +35,13 @@ class Grid:
             yield number
 
     def pull_messages(self, numbers):
+        """As Flower does, who says of what has been answered before that it is not to be had."""
         for number in numbers:
             said = self._answers[self._waiting[number]]
-            if said:
+            if number in self._over:
+                yield reply(number, (3, "Message Unavailable"))
+            elif said:
+                self._over.add(number)
                 yield reply(number, said.pop(0))
 
 
@@ -49,6 +53,12 @@ def reply(number, said):
         error=SimpleNamespace(code=said[0], reason=said[1]) if failed else None,
         content=None if failed else packed(said),
     )
+
+
+def gather(grid, manifest=MANIFEST):
+    joined = Members(grid, manifest)
+    joined.gather()
+    return joined.found
 
 
 def hello(node, **changes):
@@ -70,12 +80,33 @@ def _at_once(monkeypatch):
 
 
 def test_all_nodes_are_found_whatever_flower_calls_them():
-    assert gather(Grid({77: [hello(1)], 55: [(5, "gone"), hello(0)]}), MANIFEST) == {0: (55, 3), 1: (77, 3)}
+    assert gather(Grid({77: [hello(1)], 55: [(5, "gone"), hello(0)]})) == {0: (55, 3), 1: (77, 3)}
+
+
+def test_who_has_answered_is_not_asked_again(capsys):
+    """Else every run would say that a SuperNode cannot take part."""
+    grid = Grid({55: [hello(0)], 77: []})
+    late = threading.Timer(0.1, grid._answers[77].append, [hello(1)])
+    late.start()
+    assert gather(grid, replace(MANIFEST, join_timeout=30.0)).keys() == {0, 1}
+    assert len(grid._waiting) == 2
+    assert "cannot take part" not in capsys.readouterr().out
+
+
+def test_a_run_begins_with_as_many_as_it_is_told_and_the_others_come_later(capsys):
+    grid = Grid({55: [hello(0)]})
+    joined = Members(grid, replace(MANIFEST, quorum=1))
+    joined.gather()
+    assert joined.found == {0: (55, 3)}
+    assert "beginning without nodes 1, which may come later" in capsys.readouterr().out
+    grid._answers[77] = [hello(1, rounds=0)]
+    joined.look()
+    assert joined.found[1] == (77, 0)
 
 
 def test_those_who_are_missing_are_named_and_waited_for(capsys):
     with pytest.raises(RuntimeError, match=r"of 2 nodes, these have not joined in 0.3 s: 1"):
-        gather(Grid({55: [hello(0)]}), MANIFEST)
+        gather(Grid({55: [hello(0)]}))
     assert "waiting for nodes 0, 1: 0 s left" in capsys.readouterr().out
 
 
@@ -92,7 +123,7 @@ def test_those_who_are_missing_are_named_and_waited_for(capsys):
 )
 def test_those_who_do_not_fit_are_refused(said, refusal):
     with pytest.raises(RuntimeError, match=refusal):
-        gather(Grid({55: [hello(0)], 77: [said]}), MANIFEST)
+        gather(Grid({55: [hello(0)], 77: [said]}))
 
 
 def test_what_a_lost_supernode_was_asked_is_asked_again(capsys):
@@ -104,6 +135,57 @@ def test_what_a_lost_supernode_was_asked_is_asked_again(capsys):
     assert capsys.readouterr().out.count("sending again") == 2
 
 
+def test_what_a_signal_has_broken_off_is_asked_again():
+    reason = "<class 'simulator.deployment.site.untold.Untold'>:<'node 0 cannot go on (BrokenOff): errors.log'>"
+    messenger = Messenger(Grid({55: [(2, reason), {"round": 4}]}), {0: 55})
+    assert messenger.ask("train.gossip", {0: {}}, 1.0) == {0: {"round": 4}}
+
+
+def test_one_that_stays_lost_is_left_out_where_it_may_be():
+    grid = Grid({55: [(5, "Node Unavailable")] * 99, 77: [{"round": 5}]})
+    asked = Messenger(grid, {0: 55, 1: 77}).ask("train.relay", {0: {}, 1: {}}, 5.0, {0: 0.05, 1: 0.05})
+    assert asked == {1: {"round": 5}}
+
+
+class Relayed:
+    """A `Messenger` of three nodes, each of which sends to both others, but for those ``lost`` in a round."""
+
+    nodes = (0, 1, 2)
+
+    def __init__(self, lost):
+        self._lost, self.asked = lost, []
+
+    def ask(self, kind, contents, seconds, patience):
+        self.asked.append(contents)
+        there = [node for node in contents if node not in self._lost.get(contents[node]["round"], ())]
+        assert patience is not None or there == list(contents)
+        letters = {node: {f"to-{to}": b"x" for to in self.nodes if to != node} for node in there}
+        return {node: {"round": contents[node]["round"], **letters[node]} for node in there}
+
+
+def test_a_relay_goes_on_without_a_lost_node_and_neither_end_of_its_links_counts_the_other(capsys):
+    links = " ".join(f"{sender}>{to}" for sender in range(3) for to in range(3) if sender != to)
+    terms = replace(MANIFEST, plane="relay", nodes=3, edges=links, rounds=4, quorum=3)
+    nodes = Relayed(lost={1: [2], 2: [2]})
+    relay(nodes, terms, 0)
+    heard = [{node: sorted(sealed(mail, "from-")) for node, mail in asked.items()} for asked in nodes.asked]
+    assert heard[1] == {0: [1, 2], 1: [0, 2], 2: [0, 1]}
+    assert heard[2] == {0: [1], 1: [0], 2: [0, 1]}  # what it had not had when it was lost
+    assert heard[3] == {0: [1], 1: [0], 2: [0, 1]}
+    assert heard[4] == heard[1]
+    said = capsys.readouterr().out
+    assert "round 2: node 2 is away; the others go on without it" in said
+    assert "all nodes but 2 have finished 2 of 4 rounds" in said
+    assert "round 4: node 2 is back" in said
+    assert "node 2 took part in 2 of 4 rounds" in said
+
+
+def test_a_relay_ends_where_nobody_is_left_to_write_to():
+    terms = replace(MANIFEST, plane="relay", nodes=3, edges="0>1 1>0", rounds=4, quorum=3)
+    with pytest.raises(RuntimeError, match=r"in round 2 of all nodes only \[0\] are left"):
+        relay(Relayed(lost={1: [1, 2]}), terms, 0)
+
+
 def test_what_a_node_cannot_do_ends_the_run():
     with pytest.raises(RuntimeError, match="node 0: training diverged"):
         Messenger(Grid({55: [(2, "training diverged")]}), {0: 55}).ask("train.gossip", {0: {}}, 1.0)
@@ -113,39 +195,6 @@ def test_a_node_that_never_answers_is_named(monkeypatch):
     monkeypatch.setattr(messenger, "GRACE", 0.1)
     with pytest.raises(RuntimeError, match="no answer from nodes 0 "):
         Messenger(Grid({55: []}), {0: 55}).ask("train.gossip", {0: {}}, 0.1)
-
-
-class Reports:
-    """An `Messenger` whose nodes report ``reached``, a phase after the other, and that keeps what they were asked."""
-
-    nodes = (0, 1)
-
-    def __init__(self, *reached):
-        self._reached, self.asked = iter(reached), []
-
-    def ask(self, kind, contents, seconds):
-        self.asked.append(contents)
-        return {node: {"round": round} for node, round in zip(self.nodes, next(self._reached), strict=True)}
-
-
-def test_phases_end_at_the_same_rounds_wherever_they_begin():
-    messenger = Reports((5, 5), (8, 7), (10, 10))
-    server_app._phases(messenger, MANIFEST, finished=3)
-    assert [asked[0]["until"] for asked in messenger.asked] == [5, 10, 10]
-
-
-def test_all_nodes_have_the_same_deadline():
-    """Also one that is sent its orders again: it must not go on alone when its neighbours have broken off."""
-    messenger, before = Reports((10, 10)), time.time()
-    server_app._phases(messenger, MANIFEST, finished=9)
-    (asked,) = messenger.asked
-    assert asked[0] == asked[1]
-    assert before <= asked[0]["ends"] - MANIFEST.phase_timeout <= time.time()
-
-
-def test_a_phase_in_which_a_node_has_finished_no_round_ends_the_run():
-    with pytest.raises(RuntimeError, match=r"no round was finished within 1 s: raise backend.phase_timeout"):
-        server_app._phases(Reports((5, 3)), MANIFEST, finished=3)
 
 
 def test_mail_goes_along_links_only(capsys):
@@ -166,12 +215,6 @@ def test_what_is_no_mail_is_not_delivered_and_its_sender_named(bad, capsys):
     assert "node 0: its reply has" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("reached", [None, "5", 5.0, -1, 11, 2**62, True], ids=str)
-def test_a_node_cannot_have_reached_what_is_no_round(reached):
-    with pytest.raises(RuntimeError, match="node 1: its reply has"):
-        server_app._phases(Reports((5, reached)), MANIFEST, finished=3)
-
-
 @pytest.mark.parametrize(
     "changes",
     [
@@ -182,7 +225,7 @@ def test_a_node_cannot_have_reached_what_is_no_round(reached):
 )
 def test_what_is_no_introduction_is_refused(changes):
     with pytest.raises(RuntimeError, match=r"is refused"):
-        gather(Grid({55: [hello(0)], 77: [hello(1) | changes]}), MANIFEST)
+        gather(Grid({55: [hello(0)], 77: [hello(1) | changes]}))
 
 
 def test_a_reply_without_this_apps_record_is_refused_by_name():

@@ -84,7 +84,7 @@ def test_a_policy_is_shown_with_all_that_it_does_not_mention(policy):
 
 def test_the_ledger_is_shown_and_one_that_was_changed_is_not(deployment, policy, monkeypatch):
     monkeypatch.setenv("RUMORMILL_SITE", str(deployment.policy(0)))
-    assert deployment.p2p(2, nodes=[0], join_timeout=0.2) == {0: 2}
+    assert deployment.p2p(2, nodes=[0], away=[1, 2, 3], join_timeout=0.2) == {0: 2}
     said = typed("ledger")
     assert "message 1 node-1 parameters" in said
     assert "message 2 node-3 parameters" in said

@@ -165,26 +165,26 @@ def test_an_old_checkpoint_gives_nothing_back(private, monkeypatch):
     monkeypatch.setattr(NodeProgram, "send", otherwise)
     memory = SavedRounds.of(private.node_folder(0).folder, private.manifest.run)
     memory.save(2, saved[2])
-    found = private.p2p(4, nodes=[0], join_timeout=0.2)[0]
+    found = private.p2p(4, nodes=[0], away=[1, 2, 3], join_timeout=0.2)[0]
     assert isinstance(found, Declined)
     assert "another message of round 3 has left" in str(found)
     assert sent(private)[-1]["epsilon"] == spent
     monkeypatch.undo()
-    assert private.p2p(4, nodes=[0], join_timeout=0.2) == {0: 4}  # what it says again, it has said
+    assert private.p2p(4, nodes=[0], away=[1, 2, 3], join_timeout=0.2) == {0: 4}  # what it says again, it has said
     assert {line["again"] for line in sent(private)[6:8]} == {"same"}
 
 
 def test_a_run_under_another_name_adds_to_what_was_spent(private):
     """A site that allows one run and a half allows one."""
     path = private.policy(0)
-    assert private.p2p(4, nodes=[0], join_timeout=0.2) == {0: 4}
+    assert private.p2p(4, nodes=[0], away=[1, 2, 3], join_timeout=0.2) == {0: 4}
     spent = sent(private)[-1]["epsilon"]
     path.write_text(path.read_text().replace("max_epsilon: unlimited", f"max_epsilon: {1.5 * spent}"))
-    again = private.p2p(4, nodes=[0], join_timeout=0.2, run="another")[0]
+    again = private.p2p(4, nodes=[0], away=[1, 2, 3], join_timeout=0.2, run="another")[0]
     assert isinstance(again, Declined)
     assert f"after {spent:.4g} before" in str(again)
     shutil.rmtree(private.node_folder(0).state(private.manifest.run))
-    assert private.p2p(4, nodes=[0], join_timeout=0.2) == {0: 4}  # the same run may be gone through again: same bytes
+    assert private.p2p(4, nodes=[0], away=[1, 2, 3], join_timeout=0.2) == {0: 4}
     assert torch.tensor([line["epsilon"] for line in sent(private)]).max() == spent
 
 

@@ -1,0 +1,160 @@
+"""What runs on a host of a deployment: the SuperLink behind its gateway, or a node's SuperNode; both kept going.
+
+``rumormill-host FOLDER``, which ``start.sh`` in the folder calls. Light to import: it runs for as long as the host.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from simulator.core.errors import RumormillError, RunError, wrong
+from simulator.core.plain_yaml import read_yaml
+from simulator.deployment import commands
+from simulator.deployment.clock import complaint
+from simulator.deployment.control import Control
+from simulator.deployment.gateway import gateway, serving
+from simulator.deployment.instructions import connection
+from simulator.deployment.node_folder import NodeFolder
+from simulator.deployment.processes import Processes, wait_for_superlink
+from simulator.deployment.site.policy_file import policy_path, read_policy
+
+POLL = 1.0  # seconds between two looks at the processes
+LOOK = 30.0  # seconds between two looks at the clock
+
+
+def main() -> None:
+    """Run what belongs to the folder that is named on the command line, until it is told to end."""
+    folder = Path(sys.argv[1] if len(sys.argv) == 2 else ".").absolute()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        with _alone(folder), _processes(folder) as processes:
+            _superlink(folder, processes) if (folder / "superlink.yaml").exists() else _supernode(folder, processes)
+    except RumormillError as error:
+        sys.exit(f"{error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _superlink(folder: Path, processes: Processes) -> None:
+    """The SuperLink on loopback, what runs the ServerApp, and the gateway."""
+    settings = superlink_settings(folder)
+    address = settings["superlink"]
+    (folder / "home" / "config.toml").write_text(connection(address, str(folder / "ca.crt")))
+    processes.start("superlink", commands.superlink(address), folder)
+    wait_for_superlink(address, folder / "ca.crt", processes.children["superlink"])
+    processes.start("superexec", commands.superexec(address), folder)
+    registered = register(folder, Control(folder, processes.environment))
+    app = gateway(address, folder / "ca.crt")  # opened after that, since SuperNodes end that are not registered yet
+    with serving(app, settings["listen"], folder / "gateway.crt", folder / "gateway.key"):
+        print(f"{registered} nodes are registered; they come in at {settings['public']}", flush=True)
+        _keep(processes, lambda: None)
+
+
+def _supernode(folder: Path, processes: Processes) -> None:
+    """The node's SuperNode, where the site has a policy; it is said where clock or network would keep it out."""
+    node = NodeFolder.read(folder)
+    read_policy(policy_path(), folder)
+    processes.start("supernode", commands.supernode(node.superlink, node.runtime, folder), folder)
+    print(f"node {node.node} has started; what it says goes to {folder / 'supernode.log'}", flush=True)
+    _keep(processes, Watch(node.superlink).look)
+
+
+class Watch:
+    """Says when this host's clock, or the network, begins or ceases to keep it out."""
+
+    def __init__(self, address: str) -> None:
+        self._address, self._said = address, ""
+
+    def look(self) -> None:
+        """Say what has changed."""
+        now = complaint(self._address) or f"the SuperLink's host answers at {self._address}, and the clocks agree"
+        if now != self._said:
+            self._said = now
+            print(now, flush=True)
+
+
+def superlink_settings(folder: Path) -> dict[str, str]:
+    """What ``superlink.yaml`` says: "superlink" on loopback, where the gateway is to "listen", its "public" address.
+
+    Raises:
+        InputError: ``folder`` is not that of a SuperLink.
+    """
+    try:
+        settings = dict(read_yaml((folder / "superlink.yaml").read_text(encoding="utf-8"), "superlink.yaml").content)
+        return {name: str(settings[name]) for name in ("superlink", "listen", "public")}
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        what = f"is not the folder of a SuperLink: {error}."
+        raise wrong(str(folder), what, "Give the folder superlink that `rumormill deploy init` made.") from error
+
+
+def register(folder: Path, control: Control) -> int:
+    """Let all nodes whose public keys lie in ``supernodes/`` take part; returns how many there are.
+
+    What the SuperLink calls a node is kept beside its key.
+    """
+    keys = sorted((folder / "supernodes").glob("*.pub"))
+    for key in keys:
+        known = key.with_suffix(".id")
+        if not known.exists():
+            known.write_text(_registered(control, key))
+    return len(keys)
+
+
+def _registered(control: Control, key: Path) -> str:
+    try:
+        return control.register(key, key.stem)
+    except RunError as error:
+        if "already in use" not in str(error):
+            raise
+        return "registered before"  # and this process has not seen the answer
+
+
+def _keep(processes: Processes, look: Callable[[], None]) -> None:
+    """Start what has died again, and have a look now and then, for ever."""
+    looked = -LOOK
+    while True:
+        processes.tend()
+        if time.monotonic() - looked > LOOK:
+            look()
+            looked = time.monotonic()
+        time.sleep(POLL)
+
+
+@contextmanager
+def _processes(folder: Path) -> Iterator[Processes]:
+    """Those of ``folder``; what an earlier owner has left behind is ended first, and all at the end."""
+    home = folder / "home"
+    home.mkdir(exist_ok=True)
+    processes = Processes(folder, commands.environment(home))
+    processes.stop()
+    try:
+        yield processes
+    finally:
+        processes.stop()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Nobody else runs this ``folder``.
+
+    Raises:
+        InputError: somebody does, or it cannot be written to.
+    """
+    try:
+        file = (folder / "lock").open("w")
+    except OSError as error:
+        what, advice = f"cannot be used: {error.strerror}.", "Give the folder superlink or node-N of a deployment."
+        raise wrong(str(folder), what, advice) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise wrong(str(folder), "runs already on this host.", "End that start.sh first.") from error
+        yield
