@@ -32,9 +32,14 @@ def _one_torch_thread():
 
 @pytest.fixture(autouse=True)
 def _blank_pictures(request, monkeypatch):
-    """Drawing takes most of a small run's time, and only tests of results look at pictures."""
-    if "results" not in request.path.parts:
+    """Drawing takes most of a small run's time, and only tests of results and those with ``pictures`` look at any."""
+    if "results" not in request.path.parts and "pictures" not in request.fixturenames:
         monkeypatch.setattr(figures, "Figure", BlankFigure)
+
+
+@pytest.fixture
+def pictures():
+    """Reports have their pictures."""
 
 
 @pytest.fixture

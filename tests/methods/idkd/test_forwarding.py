@@ -117,6 +117,7 @@ def test_stopped_and_resumed_is_as_never_stopped(tmp_path, stop):
     assert results(done.path) == before
 
 
+@pytest.mark.usefixtures("pictures")
 def test_the_report_says_so_and_how_far_labels_get(tmp_path):
     method = {"name": "idkd", "first_round": 2, "every": 2, "labels": "forwarded"}
     done = run(small(rounds=5, methods=[method]), tmp_path)
