@@ -182,7 +182,7 @@ class ImageSchema(DataSchema):
         return ["pixels"] if self.mean is None or self.std is None else []
 
     def input_kind(self) -> Images:
-        """Pictures."""
+        """Images, whatever their size."""
         return Images()
 
     def preparation(self) -> Preparation:
@@ -191,7 +191,7 @@ class ImageSchema(DataSchema):
         return Normalizer(torch.tensor(self.mean or [0.0] * depth), torch.tensor(self.std or [1.0] * depth))
 
     def made_up(self, count: int, rng: np.random.Generator) -> StoredArrays:
-        """Noise."""
+        """Images whose pixels are drawn uniformly."""
         return rng.integers(0, 256, (count, self.height, self.width, self.channels), dtype=np.uint8)
 
 
