@@ -52,6 +52,9 @@ def noise_of(run: RunDirectory, experiment: Experiment, assumed: float | None) -
     if experiment.buffers is not None and experiment.buffers.ever_travel:
         what = "nodes send running statistics, which are a function of the raw batch that no noise covers."
         raise wrong("buffers", what, "Audit a run with buffers: local, or of a network that keeps no state.")
+    if experiment.data.sites and experiment.data.sites.statistics:
+        what = "nodes agreed on statistics of their samples before round 1, which this account leaves out."
+        raise wrong("data.sites.statistics", what, "Audit a run whose schema declares mean and std.")
     settings = {method.name: method.model_dump() for method in experiment.methods}
     noisy = [name for name, values in settings.items() if "noise_multiplier" in values]
     if len(noisy) > 1:

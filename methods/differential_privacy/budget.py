@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from simulator.core.errors import wrong
 from simulator.core.node import Node
@@ -12,7 +12,7 @@ from simulator.privacy.budget_settings import BudgetSettings
 
 @dataclass
 class Budget:
-    """What a node may spend and has spent.
+    """What a node may spend and has spent, with what it has told of its samples before round 1 (`NodeData.released`).
 
     Attributes:
         steps: Gaussian steps taken.
@@ -38,9 +38,9 @@ class Budget:
         Raises:
             InputError: the promise would be empty, or cannot be kept.
         """
-        delta, planned = _delta(config, node), a_round * node.rounds
-        sigma = _noise_multiplier(config, delta, sample_rate, planned)
-        mechanism = GaussianSteps(sigma, sample_rate, delta, config.accountant)
+        delta, planned, released = _delta(config, node), a_round * node.rounds, node.data.released
+        sigma = _noise_multiplier(config, delta, sample_rate, planned, released)
+        mechanism = GaussianSteps(sigma, sample_rate, delta, config.accountant, released)
         _check_size(config, mechanism, planned)
         affordable = None
         if config.max_epsilon is not None:
@@ -79,14 +79,17 @@ def _delta(config: BudgetSettings, node: Node) -> float:
     return delta
 
 
-def _noise_multiplier(config: BudgetSettings, delta: float, sample_rate: float, steps: int) -> float:
+def _noise_multiplier(
+    config: BudgetSettings, delta: float, sample_rate: float, steps: int, released: float | None
+) -> float:
     if config.target_epsilon is None:
         assert config.noise_multiplier is not None  # one of the two is given
         return config.noise_multiplier
     try:
-        return noise_multiplier_for(config.target_epsilon, delta, sample_rate, steps, config.accountant)
+        return noise_multiplier_for(config.target_epsilon, delta, sample_rate, steps, config.accountant, released)
     except ValueError as error:
-        what = f"no noise is enough for {config.target_epsilon:g}: {config.accountant} cannot show so little."
+        told = "" if released is None else ", beside what statistics cost before round 1"
+        what = f"no noise is enough for {config.target_epsilon:g}{told}: {config.accountant} cannot show so little."
         other = "accountant: prv" if config.accountant == "rdp" else "a larger target_epsilon"
         raise wrong(f"{config.name}.target_epsilon", what, f"Set {other}, or a larger delta.") from error
 
@@ -95,7 +98,7 @@ def _check_size(config: BudgetSettings, mechanism: GaussianSteps, steps: int) ->
     """The tight accountant needs memory that grows with epsilon."""
     if mechanism.accountant == "rdp" or mechanism.noise_multiplier == 0:
         return
-    bound = GaussianSteps(mechanism.noise_multiplier, mechanism.sample_rate, mechanism.delta, "rdp").epsilon(steps)
+    bound = replace(mechanism, accountant="rdp").epsilon(steps)
     if bound > 2 * LARGEST:
         what = f"prv cannot count an epsilon as large as this noise leads to, about {bound:.3g}."
         raise wrong(f"{config.name}.accountant", what, "Set accountant: rdp, or add noise.")

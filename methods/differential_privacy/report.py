@@ -10,13 +10,16 @@ from simulator.core.report import FinishedRun, LineChart, Section, Table
 from simulator.privacy.budget_settings import BudgetSettings
 
 EPSILON = "privacy/epsilon"
+RELEASED = "released"  # the noise multiplier of statistics that nodes have told before round 1
 
 
 def keep(node: Node, name: str, budget: Budget) -> None:
     """Save what the node has spent, and for what."""
     mechanism = budget.mechanism
+    before = {} if mechanism.released is None else {RELEASED: np.array(mechanism.released)}
     node.save(
         name,
+        **before,
         epsilon=np.array(budget.epsilon),
         delta=np.array(mechanism.delta),
         noise_multiplier=np.array(mechanism.noise_multiplier),
@@ -36,6 +39,7 @@ def section(name: str, unit: str, config: BudgetSettings, record: FinishedRun) -
     """
     columns = ("epsilon", "delta", "noise_multiplier", "sample_rate", "steps")
     accounts = record.artifacts(name)
+    released = sorted({each.arrays[RELEASED].item() for each in accounts if RELEASED in each.arrays})
     rows = [(str(each.node), *(each.arrays[column].item() for column in columns)) for each in accounts]
     spent = [(metric.round, metric.value) for metric in record.metrics() if metric.name == f"{EPSILON}/max"]
     rounds, values = np.array(spent, dtype=np.float64).reshape(-1, 2).T
@@ -45,6 +49,11 @@ def section(name: str, unit: str, config: BudgetSettings, record: FinishedRun) -
         f"accountant {config.accountant}. What the simulation measures (accuracies; mean and deviation of pixels, by "
         f"which images are normalised) is not covered."
     )
+    if released:
+        promise += (
+            f" It does cover the statistics that nodes agreed on before round 1, under noise of {released[0]:g} times "
+            "what one sample can change in them: that is the first step of every account below."
+        )
     return Section(
         title=f"Differential privacy: {name}",
         paragraphs=(promise,),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from simulator.config.agreed_statistics import not_to_be_agreed
 from simulator.config.experiment import Experiment
 from simulator.config.method_pairs import at_odds
 from simulator.config.part_blocks import placed
@@ -48,6 +49,7 @@ def inconsistencies(experiment: Experiment) -> Found:
     yield from _unknown_nodes(experiment, network.base.num_nodes)
     yield from _modalities_in_vain(experiment, network.base.num_nodes)
     yield from _sites_in_vain(experiment, network.base.num_nodes)
+    yield from not_to_be_agreed(experiment, network.base)
     yield from _unknown_rounds(experiment)
     yield from _absences_in_vain(experiment)
     if experiment.mode == "asynchronous":

@@ -16,6 +16,7 @@ ARTIFACT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")  # what may name an ar
 
 AWAY = "away"  # the metric of a node that was away in a round of a deployment
 LOST = "lost/node-"  # and the sender's number: the exchange in which its message did not come, at its receiver
+STATISTICS = "statistics.json"  # of a run directory, and of what a deployed node lays out: what sites have agreed on
 REFUSED = "refused/node-"  # and the sender's number: the metric that counts refused messages, at their receiver
 
 

@@ -100,6 +100,8 @@ class NodeData:
             set; None where it is not.
         verified: what the node knows to be labelled right; None where nothing was set aside for that.
         modalities: which one each node of the network holds, by its number; empty where all nodes hold all there are.
+        released: the noise multiplier of statistics that the node tells of ``train`` before round 1, 0 where they have
+            no noise; None where it tells none.
     """
 
     train: Samples
@@ -113,6 +115,7 @@ class NodeData:
     own_test: Samples | None = None
     verified: VerifiedData | None = None
     modalities: tuple[str, ...] = ()
+    released: float | None = None
 
     @property
     def task(self) -> Task:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from simulator.data.canaries import Canaries
 from simulator.data.content import CONTENT, Content
 from simulator.data.corruption import Truth
 from simulator.data.node_split import resplit
+from simulator.data.sites.schema import DataSchema
+from simulator.data.sites.statistics import Statistics
+from simulator.data.sites.sums import Sums
 
 SPLITS = ("train", "validation", "held_out")
 VERIFIED_SPLITS = ("verified.fit", "verified.select")
@@ -44,6 +48,9 @@ class NetworkData:
         groups: int64 [M], of the training arrays: which samples belong together; None where each is its own.
         notes: what the user should know about how the data was prepared.
         truth: about the training arrays, where they are corrupted.
+        sums: by node, where sites agree on statistics: what each one that was opened has to say of its own samples,
+            without noise. It is nobody else's to see.
+        statistics: what they have agreed on; None before they have, and where nothing is to be agreed on.
     """
 
     nodes: tuple[NodeData, ...]
@@ -60,6 +67,15 @@ class NetworkData:
     truth: Truth | None = None
     sites: tuple[str, ...] = ()
     groups: NDArray[np.int64] | None = None
+    sums: Mapping[int, Sums] = field(default_factory=dict)
+    statistics: Statistics | None = None
+
+    def normalised(self, schema: DataSchema, statistics: Statistics) -> NetworkData:
+        """The same, its samples prepared by the ``statistics`` that the sites of this ``schema`` have agreed on."""
+        preparation = statistics.completed(schema).preparation()
+        nodes = tuple(replace(node, preparation=preparation) for node in self.nodes)
+        example = replace(self.example, preparation=preparation)
+        return replace(self, nodes=nodes, example=example, statistics=statistics)
 
     def resplit(self, seed: int) -> NetworkData:
         """Every node's pool divided anew into as many samples to train on and to hold out; all else stays."""

@@ -40,15 +40,17 @@ class GaussianSteps:
         sample_rate: probability that a member is in a sample.
         delta: of the promise (epsilon, delta).
         accountant: which of Opacus'.
+        released: the noise multiplier of one release about all members, before the first step; None: no such.
     """
 
     noise_multiplier: float
     sample_rate: float
     delta: float
     accountant: Accountant
+    released: float | None = None
 
     def epsilon(self, steps: int) -> float:
-        """What ``steps`` steps cost."""
+        """What ``steps`` steps cost, and what was released before them."""
         return _epsilon(self, steps)
 
     def affordable(self, epsilon: float, at_most: int) -> int:
@@ -58,18 +60,20 @@ class GaussianSteps:
 
 @lru_cache(maxsize=4096)
 def _epsilon(mechanism: GaussianSteps, steps: int) -> float:
-    sigma, rate = mechanism.noise_multiplier, mechanism.sample_rate
-    if steps == 0:
+    before = [] if mechanism.released is None else [(mechanism.released, 1.0, 1)]
+    done = [*before, *([(mechanism.noise_multiplier, mechanism.sample_rate, steps)] if steps else [])]
+    if not done:
         return 0.0
-    if sigma == 0:
+    if any(sigma == 0 for sigma, _, _ in done):
         return inf
     if mechanism.accountant == "rdp":
         orders = tuple(_orders())
-        return _from_renyi(_renyi(sigma, rate, orders) * steps, orders, mechanism.delta)[0]
+        divergences = sum(_renyi(sigma, rate, orders) * times for sigma, rate, times in done)
+        return _from_renyi(np.asarray(divergences), orders, mechanism.delta)[0]
     from opacus.accountants import PRVAccountant  # takes seconds to import, as all of Opacus
 
     accountant = PRVAccountant()
-    accountant.history = [(sigma, rate, steps)]
+    accountant.history = done
     with _edges_allowed():
         return float(accountant.get_epsilon(mechanism.delta))
 
@@ -100,17 +104,20 @@ def _from_renyi(divergences: NDArray[np.float64], orders: Sequence[float], delta
 
 
 @lru_cache(maxsize=4096)
-def noise_multiplier_for(epsilon: float, delta: float, sample_rate: float, steps: int, accountant: Accountant) -> float:
+def noise_multiplier_for(
+    epsilon: float, delta: float, sample_rate: float, steps: int, accountant: Accountant, released: float | None = None
+) -> float:
     """The noise with which ``steps`` steps cost ``epsilon`` or less, by no more than a share of `TOLERANCE`.
+
+    So do they together with what was ``released`` before them, see `GaussianSteps`.
 
     Raises:
         ValueError: no noise is enough: this accountant cannot show so small an epsilon.
     """
-    question = epsilon, delta, sample_rate, steps
-    sigma = _by_renyi(*question)
+    sigma = _by_renyi(epsilon, delta, sample_rate, steps, released)
 
     def cost(sigma: float) -> float:
-        return GaussianSteps(sigma, sample_rate, delta, accountant).epsilon(steps)
+        return GaussianSteps(sigma, sample_rate, delta, accountant, released).epsilon(steps)
 
     if accountant == "prv":  # tighter, so a little less noise will do
         return _noise(cost, epsilon, sigma or 2.0, 1.05 if sigma else 2.0)
@@ -119,25 +126,30 @@ def noise_multiplier_for(epsilon: float, delta: float, sample_rate: float, steps
     return sigma
 
 
-def _by_renyi(epsilon: float, delta: float, rate: float, steps: int) -> float | None:
+def _by_renyi(epsilon: float, delta: float, rate: float, steps: int, released: float | None) -> float | None:
     """The noise by ``rdp``; None if none is enough.
 
     Each order by itself gives a bound, and few of them a quick one. So noise is searched for by whole orders first,
     which Opacus sums up in no time, then by those around the best one of all, until that is no longer among others.
     """
     orders = tuple(_orders())
+
+    def spent(sigma: float, among: tuple[float, ...]) -> NDArray[np.float64]:
+        before = 0.0 if released is None else _renyi(released, 1.0, among)
+        return _renyi(sigma, rate, among) * steps + before
+
     among, guess = tuple(order for order in orders if order == int(order)), 1.0
     while True:
 
         def cost(sigma: float, among: tuple[float, ...] = among) -> float:
-            return _from_renyi(_renyi(sigma, rate, among) * steps, among, delta)[0]
+            return _from_renyi(spent(sigma, among), among, delta)[0]
 
         try:
             guess = _noise(cost, epsilon, guess, 2.0)
         except ValueError:
             return None  # at so small an epsilon the largest order is the best one, and a whole one
-        spent, best = _from_renyi(_renyi(guess, rate, orders) * steps, orders, delta)
-        if _meets(spent, epsilon):
+        cost_of_it, best = _from_renyi(spent(guess, orders), orders, delta)
+        if _meets(cost_of_it, epsilon):
             return guess
         place = orders.index(best)
         among = orders[max(0, place - NEAR) : place + NEAR + 1]

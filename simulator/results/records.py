@@ -48,6 +48,13 @@ class _Provenance(_Record):
     ended_early: str = ""
 
 
+class _Statistics(_Record):
+    names: list[str]
+    count: list[float]
+    mean: list[float]
+    std: list[float]
+
+
 class _SweepLabel(_Record):
     arm: str | None = None
     grid: dict[str, Any] = {}
@@ -57,6 +64,7 @@ class _SweepLabel(_Record):
 
 
 METRIC: TypeAdapter[Any] = TypeAdapter(_Metric)
+STATISTICS: TypeAdapter[Any] = TypeAdapter(_Statistics)
 TIMING: TypeAdapter[Any] = TypeAdapter(_Timing)
 MESSAGE: TypeAdapter[Any] = TypeAdapter(_Message)
 PROVENANCE: TypeAdapter[Any] = TypeAdapter(_Provenance)

@@ -36,7 +36,7 @@ from simulator.core import atomic
 from simulator.core.damage import Arrays, read_arrays, read_json, read_lines, reading
 from simulator.core.errors import InputError, wrong
 from simulator.core.plain_yaml import read_yaml
-from simulator.core.report import Artifact, Metric
+from simulator.core.report import STATISTICS, Artifact, Metric
 from simulator.core.strict_json import dumps
 from simulator.results import records
 from simulator.results.headline import Headline
@@ -163,6 +163,10 @@ class RunDirectory:
     def sweep_label(self) -> dict[str, Any]:
         """Which run of a sweep this is; empty where it is of none."""
         return self._optional("sweep.json", records.SWEEP_LABEL)
+
+    def statistics(self) -> dict[str, Any]:
+        """What the sites agreed on before round 1: "names" of quantities, "count", "mean" and "std"; or nothing."""
+        return self._optional(STATISTICS, records.STATISTICS)
 
     def _optional(self, name: str, of: TypeAdapter[Any]) -> dict[str, Any]:
         found: dict[str, Any] = self.read_json(name, of) if (self.path / name).exists() else {}

@@ -34,6 +34,8 @@ from simulator.core.seeding import torch_seed
 from simulator.core.specification import InputSpec
 from simulator.core.task import TASKS
 from simulator.core.traits import NEEDS, OF_SAMPLES
+from simulator.data.sites.agreement import agreed
+from simulator.data.sites.statistics import Statistics
 from simulator.data.splits import NetworkData, prepare
 from simulator.results.checkpoint import Checkpoints
 from simulator.results.room import Room
@@ -286,7 +288,11 @@ class Simulation:
 
     @classmethod
     def of(
-        cls, experiment: Experiment, replicas: Sequence[int] = (), opened: Mapping[int, Path] | None = None
+        cls,
+        experiment: Experiment,
+        replicas: Sequence[int] = (),
+        opened: Mapping[int, Path] | None = None,
+        statistics: Statistics | None = None,
     ) -> Simulation:
         """Load the data, decide what is left open, and put the parts together.
 
@@ -297,6 +303,8 @@ class Simulation:
                 draws initial parameters, and orders batches.
             opened: where nodes are sites that keep their own data, the paths of those to open, by node; the others'
                 nodes cannot be made. None: all of them, in ``data.dataset.path``.
+            statistics: where sites agree on them, what they have agreed on. None: what they do agree on, where all are
+                opened; where not, samples cannot be prepared yet.
 
         Raises:
             InputError: the data set is not there, a node would be left without samples, there is no such device, or the
@@ -306,6 +314,10 @@ class Simulation:
         network = experiment.topology.build(experiment.seed)
         task, seeds = TASKS.build(experiment.task), [experiment.seed]
         data = prepare(experiment.data, network.base.num_nodes, experiment.seed, task, opened)
+        if experiment.data.sites and experiment.data.sites.statistics:
+            if statistics is None and opened is None:
+                statistics = agreed(experiment.data.sites, data.sums, network.base, experiment.seed)
+            data = data.normalised(experiment.data.sites.data_schema, statistics) if statistics else data
         if replicas:
             split = (data.resplit(seed).nodes for seed in replicas)
             data, seeds = replace(data, nodes=tuple(chain.from_iterable(split))), list(replicas)

@@ -19,6 +19,7 @@ from simulator.core.backend import Backend
 from simulator.core.blame import blaming_parts
 from simulator.core.errors import RunError, wrong
 from simulator.core.observer import Observer
+from simulator.core.report import STATISTICS
 from simulator.results.checkpoint import Checkpoints
 from simulator.results.console import Console
 from simulator.results.lock import locked
@@ -27,7 +28,7 @@ from simulator.results.recorder import Recorder
 from simulator.results.run_directory import RunDirectory
 from simulator.rounds.engine import Engine
 from simulator.runs.build import Simulation
-from simulator.runs.run import Run, check_content, checkpoints_of, experiment_of
+from simulator.runs.run import Run, check_content, checkpoints_of, experiment_of, statistics_of
 
 
 @blaming_parts()
@@ -82,6 +83,8 @@ def _drafted(simulation: Simulation, out: Path) -> RunDirectory:
         simulation.experiment.user_parts.keep(draft.path)
         atomic.write(draft.path / "experiment.yaml", simulation.experiment.to_yaml())
         draft.write_json("topology.json", simulation.network.base.named(simulation.data.sites).to_json())
+        if simulation.data.statistics:
+            atomic.write(draft.path / STATISTICS, simulation.data.statistics.to_json())
         simulation.data.save_partition(draft.path / "partition.npz")
     except OSError as error:
         what = f"{draft.path} cannot be written: {error.strerror}."
@@ -110,7 +113,7 @@ def resume(path: str | Path, round: int | None = None, observers: Sequence[Obser
     with locked(directory.path):
         checkpoints = checkpoints_of(directory, experiment)
         chosen = checkpoints.choose(round)
-        simulation = Simulation.of(experiment)
+        simulation = Simulation.of(experiment, statistics=statistics_of(directory))
         check_content(directory, simulation)
         with simulation.started():
             return _run(
@@ -175,7 +178,7 @@ def branch(
     shared = Checkpoints(trunk.path / "checkpoints", theirs.digest())
     with shared.refusing(shared.choose(round)):
         beginning = shared.load(round)
-    simulation = Simulation.of(experiment)
+    simulation = Simulation.of(experiment, statistics=statistics_of(trunk))
     check_content(trunk, simulation)
     with simulation.started(), _new_directory(simulation, Path(out)) as directory:
         directory.copy_records(trunk, round)

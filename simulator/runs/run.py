@@ -16,6 +16,8 @@ from simulator.core.backend import Blueprint
 from simulator.core.damage import reading
 from simulator.core.errors import wrong
 from simulator.core.node import Node
+from simulator.core.report import STATISTICS
+from simulator.data.sites.statistics import Statistics
 from simulator.results.checkpoint import Checkpoints
 from simulator.results.frames import Metrics, plot
 from simulator.results.run_directory import RunDirectory
@@ -66,7 +68,7 @@ class Run:
         Raises:
             InputError: the data set is not there, or is another one by now.
         """
-        simulation = Simulation.of(on_cpu(self.experiment))
+        simulation = Simulation.of(on_cpu(self.experiment), statistics=statistics_of(self.directory))
         check_content(self.directory, simulation)
         return simulation.blueprint
 
@@ -132,6 +134,16 @@ def experiment_of(directory: RunDirectory) -> Experiment:
     file = directory.path / "experiment.yaml"
     with reading(file):
         return load_experiment(file, recorded=True)
+
+
+def statistics_of(directory: RunDirectory) -> Statistics | None:
+    """What the sites of a run have agreed on before its first round; None where there was nothing to agree on.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    file = directory.path / STATISTICS
+    return Statistics.read(file) if file.exists() else None
 
 
 def checkpoints_of(directory: RunDirectory, experiment: Experiment) -> Checkpoints:

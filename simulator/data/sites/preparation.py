@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,8 @@ from simulator.data.settings import DataSettings
 from simulator.data.sites.opening import open_common_test, paths_of
 from simulator.data.sites.refusals import problems
 from simulator.data.sites.settings import SitesSettings
-from simulator.data.sites.site import Site, opened_site
+from simulator.data.sites.site import Site, opened_site, own_words
+from simulator.data.sites.sums import Sums, own_sums
 from simulator.data.sites.together import Together, joined_canaries, joined_groups
 from simulator.data.undefined_scores import undefined_scores
 from simulator.data.verified import VerifiedRows
@@ -120,7 +122,19 @@ def _together(
         notes=(*told, *_notes(sites, held), *undefined_scores([nodes[n] for n in held], [held[n].whose for n in held])),
         sites=sites.names,
         groups=joined_groups([site.data for site in held.values()]),
+        sums=_sums(sites, held),
     )
+
+
+def _sums(sites: SitesSettings, held: Mapping[int, Site]) -> dict[int, Sums]:
+    """What each site has to say of the samples that it trains on, where statistics are to be agreed on."""
+    settings, found = sites.statistics, {}
+    for node, site in held.items() if settings else ():
+        assert settings is not None  # it was looked at
+        rows = site.canaries.without_left_out(site.rows.train)
+        with own_words(sites.names[node]):
+            found[node] = own_sums(sites.data_schema, settings, site.data, rows)
+    return found
 
 
 def _node(
@@ -140,7 +154,14 @@ def _node(
         own_rows = first_test + site.own_test if site.brought_tests else first + site.own_test
         own = samples.subset(torch.from_numpy(own_rows))
     verified = site.verified and VerifiedRows(*(first + half for half in site.verified))
-    return common.node(samples, rows, own, verified)
+    return replace(common.node(samples, rows, own, verified), released=_released(settings))
+
+
+def _released(settings: DataSettings) -> float | None:
+    """The noise multiplier of what sites tell of their samples before round 1; None where they tell nothing."""
+    assert settings.sites is not None  # else nodes are no sites
+    agreed = settings.sites.statistics
+    return agreed and (agreed.noise_multiplier or 0.0)
 
 
 def _unopened(settings: DataSettings, common: Common, samples: Samples) -> NodeData:
@@ -156,7 +177,7 @@ def _example(settings: DataSettings, sites: SitesSettings, common: Common) -> No
     samples = samples_of(made_up.x_train, made_up.y_train)
     own = None if settings.test == "common" else samples
     verified = VerifiedRows(every, every) if settings.verified else None
-    return common.node(samples, Rows(every, every, every), own, verified)
+    return replace(common.node(samples, Rows(every, every, every), own, verified), released=_released(settings))
 
 
 def _notes(sites: SitesSettings, held: Mapping[int, Site]) -> Iterator[str]:

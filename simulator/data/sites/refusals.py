@@ -9,6 +9,7 @@ from simulator.data.dataset import DATASETS
 from simulator.data.partition import BySite
 from simulator.data.settings import DataSettings
 from simulator.data.sites.settings import SitesSettings
+from simulator.data.sites.statistics import described
 
 SITES = "data.sites"
 REMOVE = "Remove it, or data.sites, for one pool of data that every node can read."
@@ -22,10 +23,7 @@ def problems(settings: DataSettings, sites: SitesSettings, nodes: int) -> Iterat
     yield from _of_the_pool(settings)
     yield from _of_the_test(settings, sites)
     yield from _of_the_data_set(settings, sites)
-    if lacking := list(sites.data_schema.without_statistics):
-        what = f"nothing says how to normalise {', '.join(lacking[:5])}{' ...' if len(lacking) > 5 else ''}."
-        advice = "Declare mean and std, such as those of published data: no site's own are taken unasked."
-        yield Problem(f"{SITES}.data_schema", what, advice)
+    yield from _of_the_statistics(sites)
 
 
 def _of_the_pool(settings: DataSettings) -> Iterator[Problem]:
@@ -53,6 +51,27 @@ def _of_the_test(settings: DataSettings, sites: SitesSettings) -> Iterator[Probl
     if settings.test == "own" and sites.test is not None:
         what = "has no effect with data.test: own."
         yield Problem(f"{SITES}.test", what, "Set data.test: both or common, or leave it out.")
+
+
+def _of_the_statistics(sites: SitesSettings) -> Iterator[Problem]:
+    lacking, agreed = sites.data_schema.without_statistics, sites.statistics
+    if lacking and agreed is None:
+        what = f"nothing says how to normalise {described([each.name for each in lacking])}."
+        advice = (
+            "Declare mean and std, such as those of published data; or let the sites agree on them before round 1: "
+        )
+        yield Problem(f"{SITES}.data_schema", what, f"{advice}data.sites.statistics: agreed.")
+    elif agreed is not None and not lacking:
+        what = "there is nothing to agree on: the schema declares all mean and std, or nothing is normalised."
+        yield Problem(f"{SITES}.statistics", what, "Remove it, or leave out mean and std of what is to be agreed on.")
+    elif agreed is not None and agreed.noise_multiplier is not None:
+        if without := [each.name for each in lacking if each.range is None]:
+            what = f"noise is sized by the range of a quantity, and none is declared of {described(without)}."
+            advice = "Declare what is known beforehand, range: [LEAST, LARGEST], and never what the data have."
+            yield Problem(f"{SITES}.data_schema", what, advice)
+    elif vain := [column.name for column in getattr(sites.data_schema, "columns", ()) if column.range is not None]:
+        what = f"a range has no effect without noise: {described(vain)}."
+        yield Problem(f"{SITES}.data_schema", what, "Remove it, or set data.sites.statistics.noise_multiplier.")
 
 
 def _of_the_data_set(settings: DataSettings, sites: SitesSettings) -> Iterator[Problem]:

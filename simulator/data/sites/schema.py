@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -19,6 +19,13 @@ from simulator.data.kinds.kind import InputKind, StoredArrays
 from simulator.data.kinds.plain import Plain
 from simulator.data.kinds.table import CODES, NUMBERS, Table
 from simulator.data.kinds.tokens import IDS, LENGTHS, Tokens
+
+
+class Quantity(NamedTuple):
+    """What is normalised and has no declared mean and standard deviation: its name, and its range where it has one."""
+
+    name: str
+    range: tuple[float, float] | None
 
 
 class TargetSchema(Settings):
@@ -76,9 +83,13 @@ class DataSchema(Settings):
         """``count`` samples that could be some, to try networks on where no site's data are."""
 
     @property
-    def without_statistics(self) -> Sequence[str]:
+    def without_statistics(self) -> Sequence[Quantity]:
         """What has to be normalised, and nothing says by which mean and standard deviation."""
         return ()
+
+    def with_statistics(self, moments: Mapping[str, tuple[float, float]]) -> Self:
+        """The same, with mean and standard deviation of what had none, by name."""
+        return self
 
 
 class Column(Settings):
@@ -90,6 +101,8 @@ class Column(Settings):
         std: their standard deviation, by which they are divided then.
         categories: as the sites write them; whatever else a site has counts as "other".
         may_miss: whether sites may lack it in some rows. Numbers get the mean then, and a column of marks beside it.
+        range: where sites agree on mean and std under noise, the least and the largest of its numbers: what is known of
+            them beforehand, and not what any data have. Numbers beyond it count as its end.
     """
 
     name: str = Field(min_length=1)
@@ -97,11 +110,16 @@ class Column(Settings):
     std: PositiveFloat | None = None
     categories: tuple[str, ...] | None = None
     may_miss: bool = False
+    range: tuple[float, float] | None = None
 
     @model_validator(mode="after")
     def _numbers_or_categories(self) -> Column:
-        if self.categories is not None and (self.mean is not None or self.std is not None):
-            raise ValueError("categories have no mean and no std")
+        if self.categories is not None and (self.mean is not None or self.std is not None or self.range is not None):
+            raise ValueError("categories have no mean, no std and no range")
+        if (self.mean is None) != (self.std is None):
+            raise ValueError("declare both mean and std, or neither")
+        if self.range is not None and self.range[0] >= self.range[1]:
+            raise ValueError("a range is two numbers, the smaller one first")
         if self.categories is not None and len(set(self.categories)) < len(self.categories):
             raise ValueError("a category stands there twice")
         return self
@@ -129,9 +147,17 @@ class TableSchema(DataSchema):
         return tuple(column for column in self.columns if column.categories is None)
 
     @property
-    def without_statistics(self) -> Sequence[str]:
+    def without_statistics(self) -> Sequence[Quantity]:
         """Columns of numbers."""
-        return [f"column '{column.name}'" for column in self.numbers if column.mean is None or column.std is None]
+        return [Quantity(f"column '{column.name}'", column.range) for column in self.numbers if column.mean is None]
+
+    def with_statistics(self, moments: Mapping[str, tuple[float, float]]) -> Self:
+        """The same, with ``moments`` of columns."""
+        columns = []
+        for column in self.columns:
+            mean, std = moments.get(f"column '{column.name}'", (column.mean, column.std))
+            columns.append(column.model_copy(update={"mean": mean, "std": std}))
+        return self.model_copy(update={"columns": tuple(columns)})
 
     def input_kind(self) -> Table:
         """A table of these columns."""
@@ -174,12 +200,21 @@ class ImageSchema(DataSchema):
     def _one_a_channel(self) -> ImageSchema:
         if any(given is not None and len(given) != self.channels for given in (self.mean, self.std)):
             raise ValueError(f"mean and std are {self.channels} numbers, one a channel")
+        if (self.mean is None) != (self.std is None):
+            raise ValueError("declare both mean and std, or neither")
         return self
 
     @property
-    def without_statistics(self) -> Sequence[str]:
-        """All channels, or none."""
-        return ["pixels"] if self.mean is None or self.std is None else []
+    def without_statistics(self) -> Sequence[Quantity]:
+        """All channels, whose pixels are scaled to [0, 1], or none."""
+        named = [f"channel {number}" for number in range(1, self.channels + 1)]
+        return [Quantity(name, (0.0, 1.0)) for name in named] if self.mean is None else []
+
+    def with_statistics(self, moments: Mapping[str, tuple[float, float]]) -> Self:
+        """The same, with ``moments`` of all channels, if there are any."""
+        found = [moments[each.name] for each in self.without_statistics if moments]
+        mean, std = zip(*found, strict=True) if found else (self.mean, self.std)
+        return self.model_copy(update={"mean": mean, "std": std})
 
     def input_kind(self) -> Images:
         """Images, whatever their size."""

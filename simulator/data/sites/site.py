@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,11 +66,22 @@ def opened_site(settings: DataSettings, common: Common, path: Path, node: int, s
     """
     assert settings.sites is not None  # else nodes are no sites
     name = settings.sites.names[node]
-    try:
+    with own_words(name):
         data = read(settings, settings.sites, path)
         specified(common.outputs.task, data)
         check_groups(settings, data, ())
         return _split(settings, common, data, node, seed, f"the site {name}")
+
+
+@contextmanager
+def own_words(name: str) -> Iterator[None]:
+    """Let what goes wrong within the block be said of the data of the site ``name``.
+
+    Raises:
+        SiteDataError: in the place of any other `InputError`.
+    """
+    try:
+        yield
     except InputError as error:
         where = f"site {name}"
         told = [

@@ -207,9 +207,10 @@ def _corruption(partition: Mapping[str, NDArray[Any]]) -> Iterator[str]:
         )
 
 
-def traffic(ledger: TrafficCount, carried: Mapping[str, int]) -> Chapter:
-    """What was sent, by part and by link, and the bytes that others ``carried``."""
+def traffic(ledger: TrafficCount, carried: Mapping[str, int], before: str = "") -> Chapter:
+    """What was sent, by part and by link, what was ``before`` in a sentence, and the bytes that others ``carried``."""
     others = tuple(f"{number:,} bytes in all went through {who}." for who, number in carried.items())
+    others = (before, *others) if before else others
     if not ledger.messages:
         return Chapter("Messages", ("No messages were sent.", *others))
     text = "Bytes are those of the tensors, part by part; names, types and shapes add the encoding on the wire."

@@ -12,7 +12,7 @@ from simulator.core import atomic
 from simulator.core.report import Section
 from simulator.results.formatting import cells
 from simulator.results.records import PROVENANCE
-from simulator.results.report import chapters
+from simulator.results.report import agreement, chapters
 from simulator.results.report.chapters import Chapter
 from simulator.results.report.ledger import TrafficCount
 from simulator.results.report.summary import Summary
@@ -66,7 +66,8 @@ def _chapters(
         *chapters.refusals(run),
         chapters.training(run),
         chapters.data(run),
-        chapters.traffic(ledger, provenance.get("carried", {})),
+        *agreement.statistics(run),
+        chapters.traffic(ledger, provenance.get("carried", {}), agreement.exchanged(run)),
         chapters.nodes(run, scores, ledger),
         *(chapters.contributed(number, section) for number, section in enumerate(sections, 1)),
         chapters.timing(run, summary.node_steps_a_second),
