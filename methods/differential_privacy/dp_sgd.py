@@ -40,10 +40,11 @@ class DPSGD(PrivateMethod):
 
     The promise: unit one training sample of this node; neighbours, data sets with and without it; observer, anybody,
     also one who sees every message of the node. It covers the parameters; not what a simulation measures, nor the mean
-    and deviation of pixels that it normalises images by, which come from everybody's training samples. Each node has
-    its own sigma, where ``target_epsilon`` asks for it, and its own epsilon, measured as ``privacy/epsilon``. Batches
-    and noise are drawn from generators of the node alone, keyed by the experiment's seed: that seed stands for a secret
-    of every node, so who attacks may know a run's messages, and not its seed. A deployment keys them by real secrets.
+    and deviation of pixels that it normalises images by, which come from everybody's training samples; statistics that
+    sites agree on need noise, and count as its first step. Each node has its own sigma, where ``target_epsilon`` asks
+    for it, and its own epsilon, measured as ``privacy/epsilon``. Batches and noise are drawn from generators of the
+    node alone, keyed by the experiment's seed: that seed stands for a secret of every node, so who attacks may know a
+    run's messages, and not its seed. A deployment keys them by real secrets.
 
     No settings are neutral: batches that are drawn independently are others than shuffled ones. Where the batch is the
     whole set, no gradient is clipped and there is no noise, this is plain SGD up to rounding.

@@ -33,6 +33,29 @@ def hello(message: Message, context: Context) -> Message:
         return Message(packed({DECLINED: str(error)}), reply_to=message)
 
 
+@app.train("statistics")
+def statistics(message: Message, context: Context) -> Message:
+    """Before round 1: agree with all nodes on statistics; the time is counted from now on, by this host's own clock.
+
+    Raises:
+        Untold: the node cannot take part, or was told to end; why stands in its own folder.
+    """
+
+    def work(node_folder: NodeFolder, manifest: RunManifest, gate: Gate) -> Mapping[str, Any]:
+        from simulator.deployment.agreement import agree
+
+        node_folder.check(manifest)
+        try:
+            seconds = number(unpacked(message), "seconds")
+        except Misshapen as error:
+            raise _not_followed(node_folder, error) from error
+        deadline = time.monotonic() + min(seconds, manifest.phase_timeout)
+        with broken_off_by_signals(), watched(node_folder, context.run_id, context.node_id):
+            return {"agreed": int(agree(node_folder, manifest, gate, deadline))}
+
+    return _answered(message, context, work)
+
+
 @app.train("gossip")
 def gossip(message: Message, context: Context) -> Message:
     """The plane p2p: many rounds with the neighbours, without a word to anybody else.

@@ -14,6 +14,8 @@ from simulator.core.backend import Backend, Blueprint, Order, Replies, Workers
 from simulator.core.errors import InputError, wrong
 from simulator.core.observer import Observer
 from simulator.core.registry import PartSettings
+from simulator.core.report import STATISTICS
+from simulator.data.sites.statistics import Statistics
 from simulator.deployment.collecting import Collection
 from simulator.deployment.node_folder import LAID_OUT, check_shared, reported_rounds
 from simulator.deployment.run_manifest import RunManifest
@@ -69,9 +71,31 @@ def collect(folder: Path, out: str | Path = "runs", observers: Sequence[Observer
     """
     manifest = _manifest(folder)  # before the data is loaded
     experiment = load_experiment(folder / "experiment.yaml", recorded=True)
-    simulation = Simulation.of(experiment, opened={} if experiment.data.sites else None)
+    simulation = Simulation.of(
+        experiment, opened={} if experiment.data.sites else None, statistics=_statistics(folder, manifest)
+    )
     check_shared(simulation, manifest, str(folder))
     return run_simulation(replace(simulation, backend=Collected(simulation.backend.config, folder)), out, observers)
+
+
+def _statistics(folder: Path, manifest: RunManifest) -> Statistics | None:
+    """What the nodes have agreed on before round 1; None where they have not, or it was not laid out.
+
+    Raises:
+        InputError: they do not say the same, or some do not say it.
+    """
+    files = [folder / "nodes" / name_of(node) / LAID_OUT / manifest.run / STATISTICS for node in range(manifest.nodes)]
+    if not manifest.agrees or not any(file.exists() for file in files):
+        return None
+    for file in files:
+        if not file.exists():
+            raise _unfinished(file, "is not there, and others of its kind are.")
+    found = [Statistics.read(file) for file in files]
+    for file, statistics in zip(files, found, strict=True):
+        if statistics != found[0]:
+            what = "says other statistics than that of node 0, and all nodes have agreed on the same."
+            raise wrong(str(file), what, "Ask who runs these nodes.")
+    return found[0]
 
 
 def _manifest(folder: Path) -> RunManifest:

@@ -60,6 +60,7 @@ class Flower(Backend):
             RunError: Flower does not start.
         """
         _check_collects(self.config)
+        _check_noise(blueprint)
         plan = DeploymentPlan.of(blueprint, self.config)
         self._run: str | None = None
         self._asked = self._finished = 0.0
@@ -182,6 +183,13 @@ def _check_collects(config: FlowerSettings) -> None:
     if config.collect == "nothing":
         what = "a run on this machine is made of what its nodes lay out, which would be nothing."
         raise wrong("backend.collect", what, "Set it to models; `rumormill deploy init` takes both.")
+
+
+def _check_noise(blueprint: Blueprint) -> None:
+    sites = blueprint.experiment.data.sites
+    if sites and sites.statistics and sites.statistics.noise_multiplier is not None:
+        what = "nodes draw the noise of statistics from secrets of their own, and what they agree on is not known here."
+        raise wrong("data.sites.statistics", what, "Run it with backend: local, or as a deployment: deploy init.")
 
 
 @contextmanager

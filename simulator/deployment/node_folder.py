@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from simulator.config.experiment import Experiment
     from simulator.core.node import Place
     from simulator.core.secrets import Secrets
+    from simulator.data.sites.statistics import Statistics
+    from simulator.data.sites.sums import Sums
     from simulator.deployment.site.asked import Asked
     from simulator.deployment.site.gate import Gate
     from simulator.deployment.transport.peer import Peer
@@ -98,6 +100,10 @@ class NodeFolder:
         """Where the node keeps what it must not forget of ``run``."""
         return self.folder / STATES / run
 
+    def laid_out(self, run: str) -> Path:
+        """Where the node lays out what may be collected of ``run``."""
+        return self.folder / LAID_OUT / run
+
     @property
     def public_keys(self) -> dict[int, bytes]:
         """The public keys of the neighbours, by node."""
@@ -143,7 +149,7 @@ class NodeFolder:
         from simulator.rounds.synchronous import place
         from simulator.runs.build import run_schedule
 
-        simulation = self._simulation()
+        simulation = self._simulation(self._agreed(manifest))
         check_shared(simulation, manifest, f"node {self.node}")
         network, worker = simulation.network, self._worker(simulation, manifest.run)
         memory, due = self.memory(manifest.run), run_schedule(simulation.experiment).due
@@ -153,6 +159,36 @@ class NodeFolder:
             return place(departures.applied(network.at(round), round), self.node)
 
         return Peer(self.node, worker, memory, gate, due, stands, departures)
+
+    def admitted(self, manifest: RunManifest, gate: Gate) -> Sums:
+        """What the node has to say of its own samples before round 1, once the ``gate`` has let it take part.
+
+        Raises:
+            InputError: as `peer` does.
+            Declined: the site does not let out what the node would send in the run.
+        """
+        simulation = self._simulation()
+        check_shared(simulation, manifest, f"node {self.node}")
+        gate.admit(self._worker(simulation, manifest.run).program(self.node))
+        return simulation.data.sums[self.node]
+
+    def _agreed(self, manifest: RunManifest) -> Statistics | None:
+        """What the nodes of a run have agreed on, where they do.
+
+        Raises:
+            InputError: they have not, as far as this node knows, or the file is damaged.
+        """
+        from simulator.core.report import STATISTICS
+        from simulator.data.sites.statistics import Statistics
+
+        sites = self.experiment().data.sites
+        if sites is None or sites.statistics is None:
+            return None
+        file = self.state(manifest.run) / STATISTICS
+        if not file.exists():
+            what = f"node {self.node} has not agreed with the others on statistics, and cannot prepare its samples."
+            raise wrong(str(file), what, "Submit the run again: it begins with that.")
+        return Statistics.read(file)
 
     def asked(self) -> Asked:
         """What the experiment asks of the node; it is made for that, and sends nothing.
@@ -165,7 +201,7 @@ class NodeFolder:
         worker = self._worker(self._simulation(), "asked")
         return Asked.of(worker.program(self.node), self.experiment(), self.neighbours)
 
-    def _simulation(self) -> Simulation:
+    def _simulation(self, statistics: Statistics | None = None) -> Simulation:
         """What the node is made of; where nodes are sites, of its own data, and without a look at any others."""
         from simulator.deployment.site.discretion import untold
         from simulator.runs.build import Simulation
@@ -174,7 +210,7 @@ class NodeFolder:
         if experiment.data.sites is None:
             return Simulation.of(experiment)
         with untold(experiment.data.sites.names[self.node]):
-            return Simulation.of(experiment, opened={self.node: self.data_path()})
+            return Simulation.of(experiment, opened={self.node: self.data_path()}, statistics=statistics)
 
     def _worker(self, simulation: Simulation, run: str) -> Worker:
         """What holds the node, and no other."""
@@ -201,6 +237,10 @@ class NodeFolder:
             what = "is not filled in, and this node's data are nowhere else."
             raise wrong(where, what, "Write where they lie on this host: data: {path: /srv/data/site.csv}.")
         return located(Path(given), self.folder, where)
+
+    def noise_secret(self, run: str) -> int:
+        """What the noise is drawn from that protects the node alone; another number for every run."""
+        return self._secrets(run).own
 
     def _secrets(self, run: str) -> Secrets:
         from simulator.deployment.transport.noise import noise_secrets

@@ -49,6 +49,9 @@ class DeploymentPlan:
         """
         experiment, topology = nodes.experiment, nodes.topology
         _check(experiment, len(nodes.seeds))
+        sites = experiment.data.sites
+        if sites and sites.statistics:
+            _check_all_can_agree(settings, topology.num_nodes)
         text, borne = _from_anywhere(experiment).to_yaml(), bears_losses(experiment)
         manifest = RunManifest(
             run=uuid.uuid4().hex,
@@ -66,8 +69,8 @@ class DeploymentPlan:
             shared=nodes.shared_data,
             quorum=_quorum(settings, topology.num_nodes, borne),
             absences="borne" if borne else "waited out",
+            statistics="agreed" if sites and sites.statistics else "declared",
         )
-        sites = experiment.data.sites
         return cls(text, manifest, topology, experiment.user_parts.files, sites.names if sites else ())
 
 
@@ -106,6 +109,20 @@ def _quorum(settings: FlowerSettings, nodes: int, borne: bool) -> int:
         what = f"{quorum} of {nodes} nodes cannot begin: this experiment's mixer or methods need every message."
         raise wrong("backend.quorum", what, "Leave it out, or choose parts that bear losses, such as mixer: gossip.")
     return quorum
+
+
+def _check_all_can_agree(settings: FlowerSettings, nodes: int) -> None:
+    """All nodes have to be there for it, and reach each other directly.
+
+    Raises:
+        InputError: they need not be, or do not.
+    """
+    if settings.quorum not in (None, nodes):
+        what = f"{settings.quorum} of {nodes} nodes cannot begin: all of them agree on statistics before round 1."
+        raise wrong("backend.quorum", what, "Leave it out, or declare mean and std in the schema.")
+    if settings.plane != "p2p":
+        what = f"on the plane {settings.plane}, nodes cannot agree on statistics yet."
+        raise wrong("backend.plane", what, "Set plane: p2p, or declare mean and std in the schema.")
 
 
 def _from_anywhere(experiment: Experiment) -> Experiment:

@@ -24,6 +24,7 @@ class RunManifest:
         run: identifies it at the nodes, 1 to 32 letters, digits, - or _; a run submitted again under the same name goes
             on where they stopped.
         fingerprint: of the experiment file that every node must have.
+        statistics: "agreed" where nodes that are sites agree on statistics before round 1, else "declared".
         shared: identifies the samples that every node must have alike; see `NetworkData.shared`.
         version: of this package, which every node must have.
         plane: "p2p" or "relay".
@@ -54,6 +55,7 @@ class RunManifest:
     quorum: int
     absences: str
     shared: str = ""  # which no data have
+    statistics: str = "declared"
 
     @classmethod
     def read(cls, config: Mapping[str, Any]) -> Self:
@@ -80,6 +82,11 @@ class RunManifest:
     def goes_on(self) -> bool:
         """Whether the nodes go on without one that is away."""
         return self.absences == "borne"
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the nodes agree on statistics before round 1."""
+        return self.statistics == "agreed"
 
     @property
     def links(self) -> frozenset[tuple[int, int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
+from simulator.deployment.beforehand import have_agreed
 from simulator.deployment.members import Members
 from simulator.deployment.messenger import Messenger
 from simulator.deployment.phases import Phases
@@ -25,6 +26,8 @@ def main(grid: Grid, context: Context) -> None:
     members = Members(grid, manifest)
     members.gather()
     messenger = Messenger(grid, {node: member.number for node, member in members.found.items()})
+    if manifest.agrees:
+        have_agreed(messenger, manifest)
     if manifest.plane == "p2p":
         Phases(members, messenger, manifest).run()
     else:

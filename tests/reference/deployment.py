@@ -11,6 +11,7 @@ from typing import ClassVar
 from simulator.core.user_code.files import CODE
 from simulator.data.sites.opening import paths_of
 from simulator.deployment.addresses import Addresses
+from simulator.deployment.agreement import agree
 from simulator.deployment.collect import collect
 from simulator.deployment.folder import write_folder
 from simulator.deployment.node_folder import NodeFolder
@@ -40,6 +41,10 @@ class OneAtATime(NodeFolder):
     def peer(self, manifest, gate):
         with self.lock:
             return super().peer(manifest, gate)
+
+    def admitted(self, manifest, gate):
+        with self.lock:
+            return super().admitted(manifest, gate)
 
     def experiment(self):
         text = (self.folder / "experiment.yaml").read_bytes()
@@ -77,17 +82,31 @@ class Deployment:
         """The gate that a message to the node begins with."""
         return Gate(self.policy(node), self.node_folder(node), replace(self.manifest, **manifest))
 
+    def agree(self, nodes=None, seconds=200.0):
+        """An attempt of all ``nodes`` at once to agree on statistics; by node, whether it has, or what it raised."""
+        return self._at_once(lambda number: self._agreed(number, seconds), nodes, seconds)
+
+    def _agreed(self, number, seconds):
+        deadline = time.monotonic() + seconds
+        return agree(self.node_folder(number), self.manifest, self.gate(number), deadline)
+
     def p2p(self, until, nodes=None, seconds=200.0, away=(), over=0, **manifest):
         """A phase: `take_part` of all ``nodes`` at once, with others said to be ``away`` and rounds to be ``over``; by
         node, how many rounds each has finished, or what it raised."""
-        found, deadline = {}, time.monotonic() + seconds
+        deadline = time.monotonic() + seconds
+
+        def node(number):
+            terms, gate = replace(self.manifest, **manifest), self.gate(number, **manifest)
+            return take_part(self.node_folder(number), terms, gate, until, deadline, away, over).round
+
+        return self._at_once(node, nodes, seconds)
+
+    def _at_once(self, work, nodes, seconds):
+        found = {}
 
         def node(number):
             try:
-                terms = replace(self.manifest, **manifest)
-                gate = self.gate(number, **manifest)
-                outcome = take_part(self.node_folder(number), terms, gate, until, deadline, away, over)
-                found[number] = outcome.round
+                found[number] = work(number)
             except Exception as error:
                 found[number] = error
 

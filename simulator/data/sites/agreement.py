@@ -13,10 +13,8 @@ from functools import cached_property
 from typing import Self
 
 import networkx as nx
-import numpy as np
 
-from simulator.data.sites.schema import DataSchema
-from simulator.data.sites.settings import SitesSettings, StatisticsSettings
+from simulator.data.sites.settings import SitesSettings
 from simulator.data.sites.statistics import Statistics
 from simulator.data.sites.sums import Sums, joined, told
 from topologies import Topology
@@ -70,30 +68,7 @@ def total(tree: Tree, told: Mapping[int, Sums]) -> Sums:
 
 def agreed(sites: SitesSettings, own: Mapping[int, Sums], topology: Topology, seed: int) -> Statistics:
     """What the nodes of a simulation agree on, each of which has these sums of its ``own``."""
-    settings, tree = settings_of(sites), Tree.of(topology)
+    settings, tree = sites.statistics, Tree.of(topology)
+    assert settings is not None  # whoever asks has seen that they agree
     sums = total(tree, {node: told(each, settings, seed, node) for node, each in own.items()})
     return Statistics.of(sums, sites.data_schema, settings, len(tree.order))
-
-
-def settings_of(sites: SitesSettings) -> StatisticsSettings:
-    """How statistics are agreed on, where they are."""
-    assert sites.statistics is not None  # whoever asks has seen that they are
-    return sites.statistics
-
-
-@dataclass(frozen=True)
-class Exchanged:
-    """What agreeing takes: messages, and algorithmic bytes of each."""
-
-    messages: int
-    bytes: int
-
-    @classmethod
-    def of(cls, nodes: int, quantities: int) -> Self:
-        """Of so many nodes on so many quantities."""
-        return cls(2 * (nodes - 1), 3 * quantities * np.dtype(np.float64).itemsize)
-
-
-def quantities(schema: DataSchema) -> list[str]:
-    """What is agreed on."""
-    return [each.name for each in schema.without_statistics]

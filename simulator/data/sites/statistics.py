@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError, model_validator
 
 from simulator.core.damage import reading
+from simulator.core.errors import wrong
 from simulator.data.sites.schema import DataSchema, Quantity
 from simulator.data.sites.settings import StatisticsSettings
 from simulator.data.sites.sums import Sums, middle, noise_scale
@@ -48,6 +49,9 @@ class Statistics(BaseModel):
 
         Under noise, means and mean squares stay where numbers within the range can have them, a variance is at least
         what the noise alone would show, and where that is the whole range, the range decides instead.
+
+        Raises:
+            InputError: these are no sums of numbers, whoever has told what of them.
         """
         quantities = schema.without_statistics
         noise = noise_scale(settings, len(quantities)) * np.sqrt(nodes)
@@ -56,7 +60,13 @@ class Statistics(BaseModel):
             for each, column in zip(quantities, sums.T, strict=True)
         ]
         names, count, mean, std = zip(*found, strict=True)
-        return cls(names=names, count=count, mean=mean, std=std)
+        try:
+            return cls(names=names, count=count, mean=mean, std=std)
+        except ValidationError as error:
+            what = f"what the sites tell together are no sums of numbers: {described(names)}."
+            raise wrong(
+                "data.sites.statistics", what, "One of them tells something else: ask who runs them."
+            ) from error
 
     @classmethod
     def read(cls, file: Path) -> Self:
@@ -84,14 +94,15 @@ def _moments(
     column: NDArray[np.float64], quantity: Quantity, settings: StatisticsSettings, noise: float
 ) -> tuple[float, float]:
     """Mean and standard deviation, by the count, the sum and the sum of squares of one quantity."""
-    (count, total, squares), (center, unit) = column.tolist(), middle(quantity, settings)
+    (count, total, squares), (center, unit) = column, middle(quantity, settings)
     if settings.noise_multiplier is not None:
         return _under_noise(count, total, squares, center, unit, noise)
     if not count:
         return 0.0, 1.0
-    mean = total / count
-    variance = squares / count - mean**2
-    return mean, float(np.sqrt(variance)) if variance > ROUNDING * squares / count else 1.0
+    with np.errstate(all="ignore"):
+        mean = total / count
+        variance = squares / count - mean**2
+        return float(mean), float(np.sqrt(variance)) if variance > ROUNDING * squares / count else 1.0
 
 
 def _under_noise(
@@ -101,7 +112,7 @@ def _under_noise(
         return center, unit
     mean = min(max(total / count, -1.0), 1.0)
     variance = min(max(squares / count - mean**2, noise / count), 1.0)
-    return center + unit * mean, unit * float(np.sqrt(variance))
+    return float(center + unit * mean), float(unit * np.sqrt(variance))
 
 
 def described(names: Sequence[str], most: int = 5) -> str:

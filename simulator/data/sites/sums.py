@@ -20,6 +20,7 @@ Sums = NDArray[np.float64]  # [3, Q]: of each quantity the count, the sum, and t
 Moments = tuple[NDArray[np.float64], NDArray[np.float64]]  # of each sample, [N, Q]: x and x^2, NaN where it has none
 PART = "statistics.sums"  # what they are called in a message, and in a site's policy
 PURPOSE = "statistics.noise"
+MOST = 1e300  # of a sum, in magnitude: what is told is finite
 CHUNK = 256  # images whose pixels are squared at once
 
 

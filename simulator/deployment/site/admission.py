@@ -56,12 +56,17 @@ def of_the_time(
     policy: SitePolicy, history: History, sender: Sender, now: datetime, round: int | None = None
 ) -> Iterator[Problem]:
     """Whether messages of ``round`` may leave now, or those of any other round than those that have left."""
-    if not open_at(policy.limits.hours, now):
-        yield Problem("limits.hours", f"nothing leaves at {now:%H:%M}.", f"Allowed are: {policy.limits.hours}.")
+    yield from of_the_hours(policy, now)
     if policy.limits.rounds_per_day != "unlimited":
         done = history.rounds_of_a_day(now)
         if (sender, round) not in done and len(done) + 1 > policy.limits.rounds_per_day:
             yield Problem("limits.rounds_per_day", f"{len(done)} rounds have left in the last 24 hours.")
+
+
+def of_the_hours(policy: SitePolicy, now: datetime) -> Iterator[Problem]:
+    """Whether anything may leave now."""
+    if not open_at(policy.limits.hours, now):
+        yield Problem("limits.hours", f"nothing leaves at {now:%H:%M}.", f"Allowed are: {policy.limits.hours}.")
 
 
 def of_the_terms(asked: Asked, manifest: RunManifest) -> Iterator[Problem]:
@@ -76,6 +81,7 @@ def of_the_plan(policy: SitePolicy, asked: Asked, history: History, sender: Send
     yield from _of_the_messages(policy, asked)
     yield from _of_what_else_leaves(policy, asked)
     yield from _of_the_mechanism(policy, asked)
+    yield from of_the_statistics(policy, asked)
     yield from _of_the_budget(policy, asked, history, sender, now)
 
 
@@ -107,6 +113,18 @@ def _of_the_mechanism(policy: SitePolicy, asked: Asked) -> Iterator[Problem]:
         yield Problem("privacy.mechanism", f"{wanted} has to protect what is sent, and the experiment has {has}.")
     elif wanted != "none" and asked.promise and UNITS.index(asked.promise.unit) < UNITS.index(policy.privacy.unit):
         what = f"{asked.mechanism} protects one {asked.promise.unit}, and it has to be a {policy.privacy.unit}."
+        yield Problem("privacy.unit", what)
+
+
+def of_the_statistics(policy: SitePolicy, asked: Asked) -> Iterator[Problem]:
+    """Whether what is told before round 1 is protected, where what is sent has to be."""
+    wanted, told = policy.privacy.mechanism, asked.statistics
+    if wanted == "none" or told is None:
+        return
+    if told.noise_multiplier is None or told.unit is None:
+        yield Problem("privacy.mechanism", f"{wanted} has to protect what is sent, and statistics would have no noise.")
+    elif UNITS.index(told.unit) < UNITS.index(policy.privacy.unit):
+        what = f"the noise of statistics protects one {told.unit}, and it has to be a {policy.privacy.unit}."
         yield Problem("privacy.unit", what)
 
 

@@ -7,13 +7,71 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
+import torch
+
+from simulator.core.declaration import Declared
 from simulator.core.method import METHODS, Method
 from simulator.core.promise import Promise
+from simulator.data.sites.agreement import Tree
+from simulator.data.sites.sums import MOST, PART
 from simulator.deployment.site.policy import STRENGTHS
+from simulator.privacy.accounting import GaussianSteps
 
 if TYPE_CHECKING:
     from simulator.config.experiment import Experiment
     from simulator.core.node_program import NodeProgram
+
+
+@dataclass(frozen=True)
+class AskedStatistics:
+    """What would leave a node before round 1, where nodes agree on statistics.
+
+    Attributes:
+        quantities: what they are of.
+        parent: whom the node tells the sums of its own samples and of the nodes ``below`` it; None: nobody.
+        below: nodes whose sums go through it.
+        children: whom it tells the total.
+        noise_multiplier: standard deviation of the noise on its own sums, over the most that one ``unit`` changes them;
+            None: there is none.
+        unit: a sample, or a group.
+        epsilon: what they cost by themselves; infinite without noise.
+        delta: of that.
+    """
+
+    quantities: tuple[str, ...]
+    parent: int | None
+    below: tuple[int, ...]
+    children: tuple[int, ...]
+    noise_multiplier: float | None
+    unit: str | None
+    epsilon: float
+    delta: float
+
+    @classmethod
+    def of(cls, program: NodeProgram, experiment: Experiment, promise: Promise | None) -> AskedStatistics | None:
+        """What ``experiment`` asks the node of ``program`` for; None where nothing is agreed on."""
+        sites, node = experiment.data.sites, program.node.id
+        if sites is None or sites.statistics is None:
+            return None
+        tree = Tree.of(experiment.topology.build(experiment.seed).base)
+        settings, own = sites.statistics, 0.1 / max(1, len(program.node.data.train))
+        delta = promise.delta if promise else settings.delta or own
+        alone = GaussianSteps(1.0, 1.0, delta, "rdp", settings.noise_multiplier or 0.0)
+        return cls(
+            quantities=tuple(each.name for each in sites.data_schema.without_statistics),
+            parent=tree.parent.get(node),
+            below=tuple(tree.below(node)),
+            children=tuple(tree.children[node]),
+            noise_multiplier=settings.noise_multiplier,
+            unit=settings.unit,
+            epsilon=promise.cost(0) if promise else alone.epsilon(0),
+            delta=delta,
+        )
+
+    @property
+    def declared(self) -> Declared:
+        """The only part of its messages."""
+        return Declared(torch.float64, (3, len(self.quantities)), -MOST, MOST)
 
 
 @dataclass(frozen=True)
@@ -33,6 +91,7 @@ class Asked:
         collects: whether models and metrics are laid out for `rumormill deploy collect`.
         bounded: whether a bound on a round's change can be held: every message shows a model, after local training.
         samples: how many the node trains on.
+        statistics: what is told before round 1; None: nothing.
     """
 
     rounds: int
@@ -47,6 +106,7 @@ class Asked:
     collects: bool
     bounded: bool
     samples: int
+    statistics: AskedStatistics | None = None
 
     @classmethod
     def of(cls, program: NodeProgram, experiment: Experiment, receivers: Iterable[int]) -> Asked:
@@ -54,6 +114,9 @@ class Asked:
         node, others = program.node, tuple(sorted(receivers))
         parts, largest = _declared(program, others, experiment.rounds)
         mechanism, promise = _promise(program)
+        statistics = AskedStatistics.of(program, experiment, promise)
+        if statistics:
+            parts, largest = parts | {PART: statistics.declared.bytes}, max(largest, statistics.declared.bytes)
         return cls(
             rounds=experiment.rounds,
             exchanges=program.exchanges,
@@ -67,6 +130,7 @@ class Asked:
             collects=getattr(experiment.backend, "collect", "models") == "models",
             bounded="parameters" in parts and not node.mixer.traits(node.mixer.config).sends_early,
             samples=len(node.data.train),
+            statistics=statistics,
         )
 
     @property

@@ -16,15 +16,17 @@ from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.site.admission import (
     of_the_approval,
     of_the_cost,
+    of_the_hours,
     of_the_peers,
     of_the_plan,
+    of_the_statistics,
     of_the_terms,
     of_the_time,
     of_the_version,
 )
 from simulator.deployment.site.approval import experiment_hash
 from simulator.deployment.site.declined import Declined
-from simulator.deployment.site.history import BEGIN, History, Sender
+from simulator.deployment.site.history import BEGIN, STATISTICS, History, Sender
 from simulator.deployment.site.ledger import Ledger
 from simulator.deployment.site.policy_file import read_policy
 from simulator.deployment.transport.certificates import name_of
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from simulator.core.message import Message
     from simulator.core.node_program import NodeProgram
     from simulator.core.promise import Promise
+    from simulator.deployment.site.asked import Asked
     from simulator.deployment.site.laid_out import LaidOut
     from simulator.deployment.transport.saved_rounds import Step
 
@@ -47,7 +50,8 @@ class Leaving:
     """One thing that is about to leave.
 
     Attributes:
-        kind: "message", "report" (laid out for collecting), "reply" or "error" (to the ServerApp).
+        kind: "message", "statistics" (before round 1), "report" (laid out for collecting), "reply" or "error" (to the
+            ServerApp).
         names: of what it holds.
         payload: its bytes.
         facts: what else the ledger keeps of it.
@@ -83,6 +87,7 @@ class Gate:
         self._program: NodeProgram | None = None
         self._promise: Promise | None = None
         self._laid_out: LaidOut | None = None
+        self._asked: Asked | None = None
         self._start: Tensor | None = None
         self._experiment = experiment_hash(folder.folder)
         self._decline(of_the_approval(self.policy, self._experiment, manifest, self._now()))
@@ -110,7 +115,7 @@ class Gate:
         now = self._now()
         self._decline(of_the_terms(asked, self._manifest))
         self._decline(of_the_plan(self.policy, asked, self._history, self._sender, now))
-        self._program, self._promise = program, asked.promise
+        self._program, self._promise, self._asked = program, asked.promise, asked
         self._laid_out = LaidOut(self.policy, program.node.data, asked.collects)
         planned = {"experiment": self._experiment, "rounds": asked.rounds, "mechanism": asked.mechanism}
         planned |= {"planned": _finite(asked.epsilon)}
@@ -138,6 +143,34 @@ class Gate:
         if leaving:
             self.release(*leaving)
         return data
+
+    def statistics(self, messages: Iterable[Message]) -> dict[int, bytes]:
+        """The bytes of the messages by which nodes agree on statistics before round 1, by receiver.
+
+        Raises:
+            Declined: one of them may not leave; then none does.
+        """
+        leaving, data = [], {}
+        for message in messages:
+            data[message.receiver] = content = message.encode()
+            facts = {**self._facts_of(message, content), **self._cost_of_statistics()}
+            self._decline(self._objections_to_statistics(message, str(facts["again"])))
+            leaving.append(Leaving(STATISTICS, list(message.parts), content, facts))
+        if leaving:
+            self.release(*leaving)
+        return data
+
+    def lay_out_statistics(self, text: str) -> None:
+        """Lay out what all nodes have agreed on for collecting, where anything is collected."""
+        from simulator.core import atomic
+        from simulator.core.report import STATISTICS as FILE
+
+        assert self._asked is not None  # the run has been admitted
+        if self._asked.collects:
+            self.release(Leaving("report", ["statistics"], text.encode(), {"round": 0, "step": "statistics"}))
+            folder = self._folder.laid_out(self._manifest.run)
+            folder.mkdir(parents=True, exist_ok=True)
+            atomic.write(folder / FILE, text)
 
     def report(self, round: int, step: Step, reply: Reply) -> bytes:
         """What of ``reply`` to a step of ``round`` may be laid out for collecting, encoded.
@@ -192,6 +225,23 @@ class Gate:
             yield Problem("peers.allow", f"node {message.receiver} is to receive nothing in round {message.round}.")
         else:
             yield from check(self.policy, self._program, message, self._start, again)
+
+    def _objections_to_statistics(self, message: Message, again: str) -> Iterator[Problem]:
+        from simulator.deployment.site.message_check import check_statistics
+
+        assert self._asked is not None  # the run has been admitted
+        now, told = self._now(), self._asked.statistics
+        before = self._history.spent_by_others(self._sender, self.policy.privacy.over, now)
+        yield from of_the_approval(self.policy, self._experiment, self._manifest, now)
+        yield from of_the_cost(self.policy, self._promise, 0, before)
+        yield from of_the_hours(self.policy, now)
+        yield from of_the_statistics(self.policy, self._asked)
+        yield from check_statistics(self.policy, told, message, again)
+
+    def _cost_of_statistics(self) -> dict[str, float | None]:
+        """What their noise promises, by itself or as the beginning of the whole run's account."""
+        told = self._asked and self._asked.statistics
+        return {"epsilon": _finite(told.epsilon), "delta": told.delta} if told else {}
 
     def _facts_of(self, message: Message, content: bytes) -> dict[str, Any]:
         """Of a message, what the ledger keeps; ``again`` says whether it has said the same, or other things, before."""

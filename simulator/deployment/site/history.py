@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from simulator.deployment.site.ledger import Line
 
-BEGIN, MESSAGE, REPORT = "begin", "message", "report"  # kinds of lines
+BEGIN, MESSAGE, REPORT, STATISTICS = "begin", "message", "report", "statistics"  # kinds of lines
 YEAR, DAY = timedelta(days=365), timedelta(days=1)
 
 
@@ -75,7 +75,9 @@ class History:
             if line["what"] == MESSAGE:
                 self._sent[sender, line["round"], line["exchange"], line["to"]] = line["content"]
                 self._rounds.setdefault((sender, line["round"]), when)
-            if line["what"] in (MESSAGE, REPORT) and line["round"]:
+            if line["what"] == STATISTICS:  # before round 1, and so in none
+                self._sent[sender, line["round"], line["exchange"], line["to"]] = line["content"]
+            if line["what"] == STATISTICS or (line["what"] in (MESSAGE, REPORT) and line["round"]):
                 self._spend(sender, when, line)
         self._seen = len(self._lines)
 

@@ -10,6 +10,8 @@ from simulator.core.declaration import misfit
 from simulator.core.errors import Problem
 from simulator.core.message import Message
 from simulator.core.node_program import NodeProgram
+from simulator.data.sites.sums import PART
+from simulator.deployment.site.asked import AskedStatistics
 from simulator.deployment.site.policy import SitePolicy, among, within
 
 
@@ -39,6 +41,31 @@ def check(
     if again == "other" and policy.privacy.mechanism != "none":
         what = f"another message of round {message.round} has left, and both together tell more than is counted."
         yield Problem("privacy", what, "An old state was put back: begin a new run.")
+
+
+def check_statistics(
+    policy: SitePolicy, told: AskedStatistics | None, message: Message, again: str
+) -> Iterator[Problem]:
+    """What of a ``message`` before round 1 may not leave.
+
+    Args:
+        policy: of the site.
+        told: what was planned.
+        message: as it would leave.
+        again: "other" where the node has told something else before.
+    """
+    size = sum(tensor.nbytes for tensor in message.parts.values())
+    if told is None or message.receiver not in (told.parent, *told.children):
+        yield Problem("messages.parts", f"statistics for node {message.receiver} were not planned.")
+    elif wrong := misfit(message.parts, {PART: told.declared}):
+        yield Problem("messages.parts", f"the statistics are not what was planned: the message {wrong}.")
+    elif not among(policy.messages.parts, PART):
+        yield Problem("messages.parts", f"the part {PART!r} would be sent before round 1.")
+    if not within(policy.messages.max_bytes, size):
+        yield Problem("messages.max_bytes", f"the message of statistics has {size:,} bytes.")
+    if again == "other":
+        what = "other statistics have left before, and both together tell more than is counted."
+        yield Problem("privacy", what, "The data have changed since, or an old state was put back: begin a new run.")
 
 
 def _too_far(policy: SitePolicy, program: NodeProgram, message: Message, start: Tensor) -> Iterator[Problem]:

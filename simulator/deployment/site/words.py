@@ -7,7 +7,7 @@ from math import isinf
 
 from simulator.config.experiment import Experiment
 from simulator.deployment.node_folder import NodeFolder
-from simulator.deployment.site.asked import Asked
+from simulator.deployment.site.asked import Asked, AskedStatistics
 from simulator.deployment.site.ledger import Line
 
 COLUMNS = ("time (UTC)", "run", "node", "what", "round", "to", "names", "bytes", "epsilon")
@@ -18,6 +18,7 @@ def plan_in_words(folder: NodeFolder, experiment: Experiment, asked: Asked) -> I
     """Paragraphs: what would be sent, how often, to whom, how it is protected, and what else would leave."""
     yield f"Experiment {experiment.name}, {asked.rounds} rounds. This is node {folder.node}: {asked.samples} samples."
     yield from _sent(folder, asked)
+    yield from _told_beforehand(asked)
     yield _protection(asked)
     if asked.labels:
         yield f"Its messages tell how this node labels public samples ({', '.join(asked.labels)})."
@@ -38,6 +39,35 @@ def _sent(folder: NodeFolder, asked: Asked) -> Iterator[str]:
     yield f"In every round it sends {each} to each of: {to}."
     parts = "; ".join(f"{name}, {size:,} bytes" for name, size in asked.parts.items())
     yield f"A message holds at most: {parts}. In all, {messages:,} messages of at most {asked.largest:,} bytes."
+
+
+def _told_beforehand(asked: Asked) -> Iterator[str]:
+    """What is told before round 1, to whom, and what that gives away."""
+    if (told := asked.statistics) is None:
+        return
+    if told.parent is None:
+        of = ", ".join(told.quantities)
+        yield f"Before round 1 it hears the sums of all others of {of}, and tells its neighbours the total of all."
+    else:
+        yield _to_the_parent(told)
+    if not told.below:
+        yield "These are its own count, mean and deviation, for that node to see."
+    if told.parent is None and len(told.children) == 1:
+        yield f"node-{told.children[0]} can take away what it has told, and is left with this node's own sums."
+    if told.noise_multiplier is None:
+        yield "NO NOISE IS ADDED TO THESE SUMS."
+    else:
+        of = f"{WHOSE[told.unit or '']}: an epsilon of {told.epsilon:.4g} at a delta of {told.delta:.3g}"
+        yield f"Its own sums have noise first, which makes them differentially private for {of}."
+
+
+def _to_the_parent(told: AskedStatistics) -> str:
+    whose = ", ".join(f"node-{node}" for node in told.below)
+    over = f"added to those of {whose}" if told.below else "and over no others"
+    return (
+        f"Before round 1 it tells node-{told.parent} the count, the sum and the sum of squares of each of "
+        f"{', '.join(told.quantities)}, over the samples that it trains on, {over}. Everybody learns the total of all."
+    )
 
 
 def _protection(asked: Asked) -> str:

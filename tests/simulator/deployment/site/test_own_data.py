@@ -1,12 +1,7 @@
 """Deployed sites give the bytes of their simulation, and no host opens another's data."""
 
-import sys
-import threading
-
 import numpy as np
 import pytest
-import yaml
-from reference.deployment import Deployment, OneAtATime
 from reference.experiments import METHODS, results
 from reference.sites import SIZES, rows_of, sites, write_sites, write_table
 from sklearn.datasets import load_digits
@@ -17,52 +12,6 @@ from simulator.results.run_directory import RunDirectory
 from simulator.runs.report import write_run_report
 
 CONSENSUS = ("consensus/test/", "test/majority")  # what only who has all sites' test samples can know
-
-
-class Opened:
-    """The files that each node opens while it is made; an audit hook cannot be taken away, so there is one."""
-
-    node: int | None = None
-    by_node: dict[int, set[str]] = {}  # noqa: RUF012  # shared on purpose
-
-    @classmethod
-    def see(cls, event, arguments):
-        if event == "open" and cls.node is not None and threading.current_thread().name != "MainThread":
-            cls.by_node.setdefault(cls.node, set()).add(str(arguments[0]))
-
-
-sys.addaudithook(Opened.see)
-
-
-class Watched(OneAtATime):
-    def peer(self, manifest, gate):
-        with Watched.lock:
-            Opened.node = self.node
-            try:
-                return super(OneAtATime, self).peer(manifest, gate)
-            finally:
-                Opened.node = None
-
-
-@pytest.fixture
-def hosts(tmp_path, monkeypatch):
-    """A deployment in which each host's data lie in a folder of its own, and the simulation's are gone."""
-
-    def deployed(experiment, folder, ending="csv", **settings):
-        deployment = Deployment(experiment, tmp_path, **settings)
-        for node, name in enumerate(SIZES):
-            file = deployment.node_folder(node).folder / "node.yaml"
-            own = tmp_path / f"host-{node}" / f"{name}.{ending}"
-            own.parent.mkdir()
-            (folder / own.name).rename(own)
-            file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"data": {"path": str(own)}}))
-        monkeypatch.setattr(
-            deployment, "node_folder", lambda n: Watched.read(deployment.folder / "nodes" / f"node-{n}")
-        )
-        return deployment
-
-    Opened.by_node.clear()
-    return deployed
 
 
 def known_to_all(files):
@@ -84,7 +33,7 @@ def test_p2p_gives_the_bytes_of_the_simulation_of_the_sites(case, tmp_path, host
     if case == "both":
         assert results(collected) == results(simulated)  # on a common test set, consensus can be judged anywhere
     for node, name in enumerate(SIZES):
-        theirs = [file for file in Opened.by_node[node] if file.endswith(".csv") and "common" not in file]
+        theirs = [file for file in hosts.opened[node] if file.endswith(".csv") and "common" not in file]
         assert theirs
         assert all(file.endswith(f"host-{node}/{name}.csv") for file in theirs)
 
