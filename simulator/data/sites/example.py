@@ -54,6 +54,15 @@ def schema_of(data: ArrayData) -> DataSchema:
     raise wrong("", "samples of this kind are not read site by site.", "Give tables, images, arrays or tokens.")
 
 
+def undeclared(schema: DataSchema) -> DataSchema:
+    """The ``schema`` without mean and standard deviation of anything."""
+    nothing = {"mean": None, "std": None}
+    if isinstance(schema, TableSchema):
+        columns = tuple(column.model_copy(update=nothing) for column in schema.columns)
+        return schema.model_copy(update={"columns": columns})
+    return schema.model_copy(update=nothing) if isinstance(schema, ImageSchema) else schema
+
+
 def _target(data: ArrayData) -> TargetSchema:
     if data.y_train is None:
         raise wrong("", "these data have no targets.", "Give examples with what is to be predicted.")

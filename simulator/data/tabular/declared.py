@@ -169,7 +169,7 @@ def _told(columns: Columns, schema: TableSchema) -> Iterator[str]:
         values = columns[column.name]
         gaps = is_missing(values)
         if gaps.any():
-            instead = "the declared mean, and marked" if column.categories is None else "a category of their own"
+            instead = "the mean, and marked" if column.categories is None else "a category of their own"
             yield f"column '{column.name}': {int(gaps.sum()):,} of {len(values):,} values are missing: {instead}"
         if column.categories is not None:
             strange = [each for each in values[~gaps] if each not in column.categories]

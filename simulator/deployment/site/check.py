@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from simulator.config.experiment import Experiment
 from simulator.core.errors import InputError, Problem, wrong
 from simulator.core.task import TASKS
 from simulator.data.network_data import NetworkData
+from simulator.data.sites.settings import SitesSettings
+from simulator.data.sites.statistics import described
 from simulator.data.splits import prepare
 from simulator.deployment.node_folder import NodeFolder
 
@@ -59,11 +61,12 @@ def examined(folder: Path) -> Findings:
         data = prepare(experiment.data, len(sites.names), experiment.seed, TASKS.build(experiment.task), opened)
     except InputError as error:
         return Findings(site, path, {}, problems=error.problems)
-    notes = (*data.notes, *_doubtful(experiment, data, node))
-    return Findings(site, path, dict(_counts(data, node)), tuple(dict.fromkeys(notes)))
+    names = [each.name for each in sites.data_schema.without_statistics]
+    notes = (*data.notes, *_doubtful(experiment, data, node), *_of_statistics(sites, data, node, names))
+    return Findings(site, path, dict(_counts(data, node, names)), tuple(dict.fromkeys(notes)))
 
 
-def _counts(data: NetworkData, node: int) -> Iterator[tuple[str, str]]:
+def _counts(data: NetworkData, node: int, to_be_agreed_on: Sequence[str]) -> Iterator[tuple[str, str]]:
     held = data.nodes[node]
     for split in SPLITS:
         if samples := getattr(held, split):
@@ -73,6 +76,19 @@ def _counts(data: NetworkData, node: int) -> Iterator[tuple[str, str]]:
     if data.has_labels:
         shares = zip(data.class_names, _of_classes(data, node), strict=False)
         yield "classes in train", ", ".join(f"{name}: {count:,}" for name, count in shares)
+    if node in data.sums:
+        shown = zip(to_be_agreed_on, data.sums[node][0].tolist(), strict=True)
+        yield "told of before round 1", ", ".join(f"{name}: {count:,.0f}" for name, count in shown)
+
+
+def _of_statistics(sites: SitesSettings, data: NetworkData, node: int, names: Sequence[str]) -> Iterator[str]:
+    """What the site would tell before round 1, where sites agree on statistics."""
+    if (settings := sites.statistics) is None:
+        return
+    protected = "without noise" if settings.noise_multiplier is None else f"with noise that protects a {settings.unit}"
+    yield f"counts, sums and sums of squares of {described(names)} are told before round 1, {protected}"
+    if lacking := [name for name, count in zip(names, data.sums[node][0], strict=True) if not count]:
+        yield f"there is no number to train on in {described(lacking)}: the others decide on its mean and deviation"
 
 
 def _of_classes(data: NetworkData, node: int) -> list[int]:

@@ -31,13 +31,16 @@ def schema_command(
         list[str],
         typer.Argument(metavar="EXAMPLE... [SETTING=VALUE]...", help="Files or a folder; for example target=outcome."),
     ],
+    agreed: Annotated[
+        bool, typer.Option("--agreed", help="Leave out mean and std, for the sites to agree on before round 1.")
+    ] = False,
 ) -> None:
     """Print a schema for data like the EXAMPLEs: CSV, TSV, JSON lines, Parquet, .npz, or a folder of image files.
 
     Settings are those of the data set that reads them, such as target=outcome group=patient missing=impute of tables.
     Save it beside the experiment, edit it, and name it there: data.sites.data_schema.
     """
-    print(schema_file(examples), end="")
+    print(schema_file(examples, agreed), end="")
 
 
 @site.command(name="check")

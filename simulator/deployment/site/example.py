@@ -12,7 +12,7 @@ from simulator.config.parsing import load_part
 from simulator.core.errors import wrong
 from simulator.core.paths import located
 from simulator.data.dataset import DATASETS
-from simulator.data.sites.example import schema_of
+from simulator.data.sites.example import schema_of, undeclared
 from simulator.data.sites.schema import DataSchema
 from simulator.data.tabular.reading import SUFFIXES
 
@@ -23,11 +23,17 @@ HEADER = """\
 """
 
 
-def schema_file(given: Sequence[str]) -> str:
+AGREED = """\
+# Mean and std are left out, for the sites to agree on before round 1: data.sites.statistics: agreed.
+"""
+
+
+def schema_file(given: Sequence[str], agreed: bool = False) -> str:
     """A schema as YAML.
 
     Args:
         given: example files or one folder, and settings of the data set that reads them, as SETTING=VALUE.
+        agreed: whether to leave out mean and standard deviation, for the sites to agree on.
 
     Raises:
         InputError: there are no such files, they cannot be read, or are of several kinds.
@@ -40,7 +46,8 @@ def schema_file(given: Sequence[str]) -> str:
     settings = load_part(DATASETS, _block(paths, overrides), overrides)
     data = DATASETS.build(settings).load(Path())
     data.validate()
-    return HEADER.format(examples=", ".join(path.name for path in paths)) + _yaml(schema_of(data))
+    schema, heading = schema_of(data), HEADER.format(examples=", ".join(path.name for path in paths))
+    return heading + AGREED + _yaml(undeclared(schema)) if agreed else heading + _yaml(schema)
 
 
 def _block(paths: Sequence[Path], overrides: Sequence[str]) -> dict[str, Any]:

@@ -12,10 +12,13 @@ from reference.sites import SCHEMA, SIZES, rows_of, sites, write_sites, write_ta
 from simulator import run
 from simulator.core.errors import InputError
 from simulator.core.report import STATISTICS
+from simulator.data.sites.schema import SCHEMAS
 from simulator.data.sites.statistics import Statistics
 from simulator.data.sites.sums import told
 from simulator.deployment.plan import deployable, plan
+from simulator.deployment.site.check import examined
 from simulator.deployment.site.declined import Declined
+from simulator.deployment.site.example import schema_file
 from simulator.deployment.site.ledger import verified
 from simulator.deployment.site.words import plan_in_words
 from simulator.deployment.transport.outbox import Outbox
@@ -194,6 +197,20 @@ def test_what_a_parent_sees_is_said_in_words(tmp_path, hosts):
 def test_what_cannot_agree_is_refused_when_it_is_planned(settings, said, tmp_path):
     with pytest.raises(InputError, match=said):
         plan(deployable(agreeing(tmp_path), **settings))
+
+
+def test_a_site_checks_what_it_will_tell_and_a_schema_leaves_it_open(tmp_path, hosts):
+    deployment = hosts(agreeing(tmp_path / "all", "data.dataset.group=null"), tmp_path / "all")
+    rows = [{**row, "dose": ""} for row in rows_of("oslo")]
+    write_table(tmp_path / "host-2" / "oslo.csv", rows)
+    found = examined(deployment.node_folder(2).folder)
+    assert not found.problems
+    assert found.counts["told of before round 1"] == "column 'age': 13, column 'dose': 0"
+    assert any("told before round 1, without noise" in note for note in found.notes)
+    assert any("no number to train on in column 'dose'" in note for note in found.notes)
+    text = schema_file([str(tmp_path / "host-0" / "berlin.csv"), "target=outcome", "missing=impute"], agreed=True)
+    assert "mean" not in yaml.safe_dump(yaml.safe_load(text))
+    assert len(SCHEMAS["table"].model_validate(yaml.safe_load(text)).without_statistics) == 2
 
 
 def test_a_collected_run_needs_all_nodes_to_say_the_same(tmp_path, hosts):
