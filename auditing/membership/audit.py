@@ -125,7 +125,7 @@ class MembershipAudit(Audit):
             "unfit": list(choice.notes),
             "check": check,
             "left": _left(run),
-            "unseen": [f"{each.view}: {each.problems[0].what}" for each in unseen],
+            "unseen": [*(f"{each.view}: {each.problems[0].what}" for each in unseen), *_told_beforehand(run)],
         }
 
     @classmethod
@@ -161,6 +161,15 @@ class MembershipAudit(Audit):
 def _left(run: Run) -> int:
     """How many training samples, of all nodes, a method took out of training on the way."""
     return sum(len(node.data.train) - len(node.training_set.private_positions) for node in run.nodes)
+
+
+def _told_beforehand(run: Run) -> Iterator[str]:
+    """What nodes have told of their samples before the first round."""
+    if run.directory.statistics():
+        yield (
+            "statistics: sums that sites told before round 1. On the way to node 0, a neighbour sees those of all "
+            "who are behind it, which may be one site alone; no attack here looks at them."
+        )
 
 
 def _different_transforms(run: Run) -> Iterator[Problem]:

@@ -120,6 +120,10 @@ class _Attempt:
         if not senders:
             return {}
         heard = self.neighbours.hear(position, senders, self.deadline)
+        if heard is not None and heard.refused:
+            names = ", ".join(map(name_of, heard.refused))
+            what = f"{names} tells node {self.folder.node} what are no sums of the statistics to be agreed on."
+            raise RunError(f"{what}\n    Ask who runs it: without it, nobody can begin.")
         if heard is None or heard.lost:
             return None
         return {message.sender: message.parts[PART].numpy() for message in heard.messages}
@@ -150,7 +154,7 @@ def _neighbours(folder: NodeFolder, manifest: RunManifest, gate: Gate, shape: tu
     """All of them are waited for until the attempt is over."""
     identity = Identity.read(folder.folder)
     identity.check(name_of(folder.node))
-    patience = Patience(math.inf, math.inf, tolerant=False)
+    patience = Patience(math.inf, math.inf, tolerant=True)
     declared = {PART: Declared(torch.float64, shape, -MOST, MOST)}
     sizes = dict.fromkeys(folder.neighbours, largest(declared))
     expected = Expected(1, sizes, _inspected(declared), POSITIONS)

@@ -161,7 +161,7 @@ def _released(settings: DataSettings) -> float | None:
     """The noise multiplier of what sites tell of their samples before round 1; None where they tell nothing."""
     assert settings.sites is not None  # else nodes are no sites
     agreed = settings.sites.statistics
-    return agreed and (agreed.noise_multiplier or 0.0)
+    return None if agreed is None else agreed.noise_multiplier or 0.0
 
 
 def _unopened(settings: DataSettings, common: Common, samples: Samples) -> NodeData:

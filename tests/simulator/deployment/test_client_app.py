@@ -59,6 +59,19 @@ def order(deployment, monkeypatch):
     return reply
 
 
+def test_an_order_to_agree_where_all_is_declared_is_not_followed(order, deployment):
+    order(lambda *given: phase.Outcome(0, 0, True))  # so that everything around it is there
+    context = SimpleNamespace(
+        node_config={"folder": str(deployment.node_folder(0).folder)},
+        run_config=deployment.manifest.to_config(),
+        run_id=1,
+        node_id=2,
+    )
+    with pytest.raises(Untold):
+        client_app.statistics(SimpleNamespace(content=packed({"seconds": 1.0})), context)
+    assert "its experiment declares them all" in (deployment.node_folder(0).folder / "errors.log").read_text()
+
+
 @pytest.fixture
 def told(order):
     """``told(work)``: what the ServerApp is told of a phase at node 0 in which ``work`` is done."""

@@ -25,6 +25,7 @@ from simulator.data.sites.sums import noise_scale, own_sums, told
 from simulator.privacy.accounting import GaussianSteps, noise_multiplier_for
 from simulator.privacy.gaussian_dp import epsilon_of
 from simulator.results.run_directory import RunDirectory
+from simulator.runs.audit import audited
 from simulator.runs.build import Simulation
 from simulator.runs.launch import resume
 from simulator.runs.report import write_run_report
@@ -236,3 +237,9 @@ def test_groups_are_not_made_up(tmp_path):
     experiment = agreeing(tmp_path, "data.dataset.group=null", statistics={**NOISE, "unit": "group"}, ranges=RANGES)
     with pytest.raises(InputError, match="noise is to protect groups of samples, and these data have none"):
         Simulation.of(experiment)
+
+
+def test_an_audit_says_what_its_views_leave_out(tmp_path):
+    done = run(agreeing(tmp_path / "all", "data.dataset.group=null"), tmp_path / "out")
+    found = audited(done, views=["final_model"], signals=["loss"], resamples=20)
+    assert "sums that sites told before round 1" in found.result()["unseen"][0]

@@ -15,10 +15,12 @@ from simulator.core.report import STATISTICS
 from simulator.data.sites.schema import SCHEMAS
 from simulator.data.sites.statistics import Statistics
 from simulator.data.sites.sums import told
+from simulator.deployment import agreement
 from simulator.deployment.plan import deployable, plan
 from simulator.deployment.site.check import examined
 from simulator.deployment.site.declined import Declined
 from simulator.deployment.site.example import schema_file
+from simulator.deployment.site.gate import Gate
 from simulator.deployment.site.ledger import verified
 from simulator.deployment.site.words import plan_in_words
 from simulator.deployment.transport.outbox import Outbox
@@ -180,6 +182,16 @@ def test_data_that_have_changed_since_are_not_told_of(tmp_path, hosts):
     assert "other statistics have left before" in str(deployment.agree(seconds=6)[2])
 
 
+@pytest.mark.parametrize("said", [np.full((3, 2), np.nan), np.zeros((3, 3)), np.zeros((3, 2), dtype=np.float32)])
+def test_what_are_no_sums_is_refused_by_name(said, tmp_path, hosts, monkeypatch):
+    deployment = hosts(agreeing(tmp_path / "all"), tmp_path / "all")
+    monkeypatch.setattr(agreement, "told", lambda sums, settings, secret, node: said if node == 2 else sums)
+    monkeypatch.setattr(Gate, "_objections_to_statistics", lambda *given: iter(()))  # it is a host of somebody else's
+    found = deployment.agree(seconds=3)
+    assert "node-2 tells node 1 what are no sums" in str(found[1])
+    assert found[0] is found[3] is False
+
+
 def test_what_a_parent_sees_is_said_in_words(tmp_path, hosts):
     deployment = hosts(agreeing(tmp_path / "all", noise=NOISE), tmp_path / "all")
     experiment, said = deployment.experiment, {}
@@ -225,3 +237,13 @@ def test_a_collected_run_needs_all_nodes_to_say_the_same(tmp_path, hosts):
     with pytest.raises(InputError, match="says other statistics than that of node 0"):
         deployment.collected(tmp_path / "again")
     assert np.isfinite(other.mean).all()
+
+
+@pytest.mark.slow
+@pytest.mark.flower
+def test_supernodes_agree_before_round_1(tmp_path):
+    experiment = agreeing(tmp_path / "all", "rounds=2")
+    deployed = run(experiment.model_copy(update={"backend": deployable(experiment).backend}), tmp_path / "out").path
+    simulated = run(experiment, tmp_path / "local").path
+    assert results(deployed) == results(simulated)
+    assert (deployed / STATISTICS).read_bytes() == (simulated / STATISTICS).read_bytes()
