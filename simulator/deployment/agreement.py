@@ -10,6 +10,7 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from simulator.core.message import Message
 from simulator.core.report import STATISTICS
 from simulator.data.sites.agreement import Tree
 from simulator.data.sites.statistics import Statistics
-from simulator.data.sites.sums import MOST, PART, Sums, joined, told
+from simulator.data.sites.sums import PART, Sums, declared, joined, told
 from simulator.deployment.node_folder import NodeFolder
 from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.site.gate import Gate
@@ -31,7 +32,9 @@ from simulator.deployment.transport.gossip import Neighbours
 from simulator.deployment.transport.inspection import Refused
 from simulator.deployment.transport.neighbour import Patience
 from simulator.deployment.transport.outbox import Outbox
+from simulator.deployment.transport.planes import p2p, relay
 from simulator.deployment.transport.positions import Positions
+from simulator.deployment.transport.sealing import Seals
 
 UP, DOWN = 0, 1  # positions
 
@@ -75,7 +78,7 @@ def agree(folder: NodeFolder, manifest: RunManifest, gate: Gate, deadline: float
         raise RunError(f"node {folder.node} is told to agree on statistics, and its experiment declares them all.")
     topology = experiment.topology.build(experiment.seed).base
     own = told(folder.admitted(manifest, gate), sites.statistics, folder.noise_secret(manifest.run), folder.node)
-    neighbours = _neighbours(folder, manifest, gate, own.shape)
+    neighbours = _neighbours(folder, manifest, gate, own.shape[1])
     try:
         total = _Attempt(folder, manifest.run, Tree.of(topology), neighbours, deadline).total(own)
     finally:
@@ -150,17 +153,20 @@ class _Attempt:
         return sums
 
 
-def _neighbours(folder: NodeFolder, manifest: RunManifest, gate: Gate, shape: tuple[int, ...]) -> Neighbours:
+def _neighbours(folder: NodeFolder, manifest: RunManifest, gate: Gate, quantities: int) -> Neighbours:
     """All of them are waited for until the attempt is over."""
     identity = Identity.read(folder.folder)
     identity.check(name_of(folder.node))
     patience = Patience(math.inf, math.inf, tolerant=True)
-    declared = {PART: Declared(torch.float64, shape, -MOST, MOST)}
-    sizes = dict.fromkeys(folder.neighbours, largest(declared))
-    expected = Expected(1, sizes, _inspected(declared), POSITIONS)
-    outbox = Outbox(UP, gate.statistics, positions=POSITIONS)
-    at, pins = (folder.listen, folder.neighbours), gate.pins
-    return Neighbours(folder.node, label(manifest.run), outbox, *at, identity, patience, expected, pins)
+    parts = declared(quantities)
+    expected = Expected(1, dict.fromkeys(folder.neighbours, largest(parts)), _inspected(parts), POSITIONS)
+    node, run, around = folder.node, label(manifest.run), folder.neighbours
+    if manifest.plane == "p2p":
+        outbox = Outbox(UP, gate.statistics, positions=POSITIONS)
+        return p2p(node, run, outbox, folder.listen, around, identity, patience, expected, gate.pins)
+    seals = Seals(run, node, folder.private_key(), folder.public_keys)
+    outbox = Outbox(UP, partial(gate.statistics, seal=seals.seal), positions=POSITIONS)
+    return relay(node, run, outbox, folder.mailbox, around, identity, patience, expected, seals)
 
 
 def label(run: str) -> str:
@@ -168,9 +174,9 @@ def label(run: str) -> str:
     return hashlib.blake2b(f"statistics of {run}".encode(), digest_size=16).hexdigest()
 
 
-def _inspected(declared: Mapping[str, Declared]) -> Callable[[Message], None]:
+def _inspected(parts: Mapping[str, Declared]) -> Callable[[Message], None]:
     def inspect(message: Message) -> None:
-        if wrong := misfit(message.parts, declared) or excess(message.parts, declared):
+        if wrong := misfit(message.parts, parts) or excess(message.parts, parts):
             raise Refused(f"what node {message.sender} tells for the agreement on statistics is refused: it {wrong}.")
 
     return inspect

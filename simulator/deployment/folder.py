@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,9 +15,11 @@ from simulator.core.errors import wrong
 from simulator.core.user_code.files import CODE, UserFile, check_kept, texts
 from simulator.deployment.addresses import Addresses
 from simulator.deployment.instructions import START, app_project, connection, readme
+from simulator.deployment.mailbox_process import FILE as MAILBOX_FILE
+from simulator.deployment.mailbox_process import MailboxSettings
 from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.site.data_paths import data_block
-from simulator.deployment.transport.certificates import Authority, Identity, name_of, supernode_key
+from simulator.deployment.transport.certificates import MAILBOX, Authority, Identity, name_of, supernode_key
 from simulator.deployment.transport.sealing import sealing_key
 from topologies import Topology
 
@@ -32,6 +35,7 @@ def write_folder(
     addresses: Addresses,
     files: Sequence[UserFile] = (),
     data: Mapping[int, Path | None] = MappingProxyType({}),
+    largest: int = 0,
 ) -> None:
     """Write a deployment into the new folder ``out``.
 
@@ -46,13 +50,14 @@ def write_folder(
         addresses: where everything listens.
         files: of the user's, that the experiment names.
         data: where nodes are sites, the path of each one's own data on its host; None where its owner is to fill it in.
+        largest: bytes of the longest message, as it travels, where there is a mailbox.
 
     Raises:
         InputError: the folder exists or cannot be written.
     """
     try:
         out.mkdir(PRIVATE, parents=True)
-        _write_all(out, experiment, manifest, topology, addresses, data)
+        _write_all(out, experiment, manifest, topology, addresses, data, largest)
         for folder in (out, *(out / "nodes" / name_of(node) for node in range(topology.num_nodes))):
             for name, text in texts(files).items():
                 _write(folder / CODE / name, text)
@@ -70,6 +75,7 @@ def _write_all(
     topology: Topology,
     addresses: Addresses,
     data: Mapping[int, Path | None],
+    largest: int,
 ) -> None:
     authority = Authority(out.name)
     _write(out / "experiment.yaml", experiment)
@@ -79,6 +85,8 @@ def _write_all(
     _write(out / "authority" / "ca.crt", authority.certificate)
     _write(out / "authority" / "ca.key", authority.key, secret=True)
     _write_superlink(out / "superlink", authority, addresses)
+    if addresses.mailbox:
+        _write_mailbox(out / "superlink", authority, manifest, addresses, largest)
     supernodes = [supernode_key() for _ in range(topology.num_nodes)]
     keys = [sealing_key() for _ in range(topology.num_nodes)]
     for node, (private, _) in enumerate(keys):
@@ -89,6 +97,7 @@ def _write_all(
             "neighbours": {other: addresses.nodes[other] for other in around},
             "keys": {other: keys[other][1].hex() for other in around},
             "superlink": addresses.public,
+            **({"mailbox": addresses.mailbox} if addresses.mailbox else {}),
             "runtime": addresses.runtimes[node],
         }
         own = data_block(data[node]) if node in data else ""
@@ -111,6 +120,15 @@ def _write_superlink(folder: Path, authority: Authority, addresses: Addresses) -
     _write(folder / "home" / "config.toml", connection(addresses.superlink, str((folder / "ca.crt").absolute())))
     _write(folder / "superexec.secret", os.urandom(48), secret=True)
     _write(folder / "start.sh", START, executable=True)
+
+
+def _write_mailbox(
+    folder: Path, authority: Authority, manifest: RunManifest, addresses: Addresses, largest: int
+) -> None:
+    """The mailbox is known by its name alone, wherever it is."""
+    _write_identity(folder, authority.issue(MAILBOX), MAILBOX)
+    settings = MailboxSettings(addresses.mailbox_listen, addresses.mailbox, manifest.edges, manifest.exchanges, largest)
+    _write(folder / MAILBOX_FILE, yaml.safe_dump(asdict(settings), sort_keys=False))
 
 
 def _host(address: str) -> str:

@@ -1,4 +1,4 @@
-"""What runs on a host of a deployment: the SuperLink behind its gateway, or a node's SuperNode; both kept going.
+"""What runs on a host of a deployment: the SuperLink, its gateway and a mailbox, or a node's SuperNode; kept going.
 
 ``rumormill-host FOLDER``, which ``start.sh`` in the folder calls. Light to import: it runs for as long as the host.
 """
@@ -21,7 +21,7 @@ from simulator.deployment.control import Control
 from simulator.deployment.gateway import gateway, serving
 from simulator.deployment.instructions import connection
 from simulator.deployment.node_folder import NodeFolder
-from simulator.deployment.processes import Processes, wait_for_superlink
+from simulator.deployment.processes import Processes, start_mailbox, wait_for_superlink
 from simulator.deployment.site.policy_file import policy_path, read_policy
 
 POLL = 1.0  # seconds between two looks at the processes
@@ -43,13 +43,14 @@ def main() -> None:
 
 
 def _superlink(folder: Path, processes: Processes) -> None:
-    """The SuperLink on loopback, what runs the ServerApp, and the gateway."""
+    """The SuperLink on loopback, what runs the ServerApp, the gateway, and on the plane relay the mailbox."""
     settings = superlink_settings(folder)
     address = settings["superlink"]
     (folder / "home" / "config.toml").write_text(connection(address, str(folder / "ca.crt")))
     processes.start("superlink", commands.superlink(address), folder)
     wait_for_superlink(address, folder / "ca.crt", processes.children["superlink"])
     processes.start("superexec", commands.superexec(address), folder)
+    start_mailbox(folder, processes)
     registered = register(folder, Control(folder, processes.environment))
     app = gateway(address, folder / "ca.crt")  # opened after that, since SuperNodes end that are not registered yet
     with serving(app, settings["listen"], folder / "gateway.crt", folder / "gateway.key"):

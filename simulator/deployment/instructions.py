@@ -55,6 +55,11 @@ other's: its owner writes where they lie on that host into `node.yaml` (`data: {
 `rumormill site check node-N`, which says whether they are what the experiment's schema declares, and tells nobody else.
 Public samples and a common test set, where there are any, lie on every host at the paths in `experiment.yaml`."""
 
+MAILBOX = """\
+It also starts the mailbox at {listen}, in which nodes put sealed messages for each other: it sees who writes to whom,
+when and how much, keeps that in memory alone, and may be started again at any time.
+"""
+
 README = """\
 # A deployment of {nodes} nodes, plane {plane}
 
@@ -66,7 +71,7 @@ and `start.sh` says so. {data}
 | what | where it goes | what it holds |
 |---|---|---|
 | `authority/` | nowhere: keep it offline | the key that issues certificates |
-| `superlink/` | the SuperLink's host | certificates and keys of the SuperLink and its gateway, the nodes' public keys |
+| `superlink/` | the SuperLink's host | certificates and keys of what runs there, the nodes' public keys |
 | `app/`, `experiment.yaml` | with `superlink/` | the run's configuration |
 | `nodes/node-N/` | node N's host, nobody else's | its certificate and keys, `node.yaml`, its state |
 | `nodes/node-N/code/` | with it | the code that the experiment names: read it before the node executes it |
@@ -74,7 +79,7 @@ and `start.sh` says so. {data}
 
 Copy each part over a secure channel (scp): whoever has a node's folder is that node. All keys are pinned here and never
 taken from the SuperLink. To change an address, edit `node.yaml` of the node and of its neighbours, or
-`superlink/superlink.yaml`.
+`superlink/superlink.yaml`{and_mailbox}.
 
 | who connects | to where |
 |---|---|
@@ -90,7 +95,7 @@ superlink/start.sh &
 It starts Flower's SuperLink on loopback ({superlink}), the gateway at {listen}, and registers the nodes' keys. Flower's
 control interface has no login: whoever reaches the SuperLink itself can run code on all nodes, so it must stay on
 loopback, and who has a login on that host is trusted. The gateway lets through what SuperNodes ask, and nothing else.
-What each says goes to `superlink/*.log`.
+{mailbox}What each says goes to `superlink/*.log`.
 
 ## On every node's host
 
@@ -149,7 +154,9 @@ def connection(superlink: str, authority: str) -> str:
 def readme(manifest: RunManifest, addresses: Addresses, own_data: bool = False) -> str:
     """What to type on which host; with ``own_data``, each node's own host has its data, and no other has."""
     nodes = list(enumerate(addresses.nodes))
-    hosts = "\n".join(f"* node {node}, {address}: `node-{node}/start.sh`" for node, address in nodes)
+    heard = manifest.plane == "p2p"  # by neighbours that connect to them
+    at = [f", {address}" if heard else "" for address in addresses.nodes]
+    hosts = "\n".join(f"* node {node}{at[node]}: `node-{node}/start.sh`" for node, _ in nodes)
     links = "\n".join(f"| the neighbours of node {node} | {address}, TCP |" for node, address in nodes)
     return README.format(
         nodes=manifest.nodes,
@@ -159,7 +166,9 @@ def readme(manifest: RunManifest, addresses: Addresses, own_data: bool = False) 
         public=addresses.public,
         superlink=addresses.superlink,
         listen=addresses.listen,
-        links=links if manifest.plane == "p2p" else "| nobody | to a node |",
+        links=links if heard else f"| every node | {addresses.mailbox}, TCP: the mailbox |",
+        and_mailbox=", or `superlink/mailbox.yaml`" if addresses.mailbox else "",
+        mailbox=MAILBOX.format(listen=addresses.mailbox_listen) if addresses.mailbox else "",
         hosts=hosts,
         data=OWN_DATA if own_data else SHARED_DATA,
         quiet=" ".join(f"{name}={value}" for name, value in QUIET.items()),

@@ -1,10 +1,12 @@
-"""A phase of the plane p2p at one node: many rounds in one message of Flower's."""
+"""A phase at one node: many rounds in one message of Flower's, on either plane."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from functools import partial
 from typing import NamedTuple
 
+from simulator.core.message import Message
 from simulator.deployment.node_folder import NodeFolder
 from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.site.gate import Gate
@@ -13,6 +15,9 @@ from simulator.deployment.transport.certificates import Identity, name_of
 from simulator.deployment.transport.gossip import Neighbours, gossip, sit_out
 from simulator.deployment.transport.neighbour import Patience
 from simulator.deployment.transport.outbox import Outbox
+from simulator.deployment.transport.peer import Peer
+from simulator.deployment.transport.planes import p2p, relay
+from simulator.deployment.transport.sealing import Seals
 
 
 class Outcome(NamedTuple):
@@ -48,9 +53,7 @@ def take_part(
         Declined: the site does not let out what it would send.
         RunError: training diverged, or what a neighbour sends whose messages are needed is refused.
     """
-    identity = Identity.read(folder.folder)
-    identity.check(name_of(folder.node))
-    patience = Patience(manifest.join_timeout, manifest.round_timeout, bears_losses(folder.experiment()))
+    Identity.read(folder.folder).check(name_of(folder.node))
     peer = folder.peer(manifest, gate)
     before = peer.resume()
     if peer.round < min(over, until):
@@ -58,23 +61,29 @@ def take_part(
         before = []
     if peer.round == until:
         return Outcome(peer.round, peer.absences, heard=True)
-    outbox = Outbox(peer.position + 1, gate.messages, before, peer.positions)
-    expected = peer.expected(folder.neighbours, manifest.rounds)
-    absent = set(away) & set(folder.neighbours)
-    neighbours = Neighbours(
-        folder.node,
-        manifest.run,
-        outbox,
-        folder.listen,
-        folder.neighbours,
-        identity,
-        patience,
-        expected,
-        gate.pins,
-        absent,
-    )
+    neighbours = _neighbours(folder, manifest, gate, peer, before, set(away) & set(folder.neighbours))
     try:
         gossip(peer, neighbours, until, deadline)
     finally:
         neighbours.close()
     return Outcome(peer.round, peer.absences, not neighbours.broken_off)
+
+
+def _neighbours(
+    folder: NodeFolder,
+    manifest: RunManifest,
+    gate: Gate,
+    peer: Peer,
+    before: Sequence[Message],
+    away: Collection[int],
+) -> Neighbours:
+    """Those of the plane, for whom there is also what was sent ``before``."""
+    identity, expected = Identity.read(folder.folder), peer.expected(folder.neighbours, manifest.rounds)
+    patience = Patience(manifest.join_timeout, manifest.round_timeout, bears_losses(folder.experiment()))
+    node, run, around, position = folder.node, manifest.run, folder.neighbours, peer.position + 1
+    if manifest.plane == "p2p":
+        outbox = Outbox(position, gate.messages, before, peer.positions)
+        return p2p(node, run, outbox, folder.listen, around, identity, patience, expected, gate.pins, away)
+    seals = Seals(run, node, folder.private_key(), folder.public_keys)
+    outbox = Outbox(position, partial(gate.messages, seal=seals.seal), before, peer.positions)
+    return relay(node, run, outbox, folder.mailbox, around, identity, patience, expected, seals, away)

@@ -12,12 +12,17 @@ from simulator.config.experiment import Experiment
 from simulator.config.parsing import load_part
 from simulator.config.planning import exchanges
 from simulator.core.backend import BACKENDS, Blueprint
+from simulator.core.declaration import largest
 from simulator.core.errors import wrong
+from simulator.core.node_program import NodeProgram
 from simulator.core.paths import PACKAGE
 from simulator.core.user_code.files import UserFile
+from simulator.data.sites.sums import declared
 from simulator.deployment.run_manifest import RunManifest, fingerprint, own_version
 from simulator.deployment.settings import FlowerSettings
 from simulator.deployment.tolerance import bears_losses
+from simulator.deployment.transport.expected import Expected
+from simulator.deployment.transport.sealing import OVERHEAD
 from simulator.runs.build import Simulation, run_schedule
 from topologies import Topology
 
@@ -32,6 +37,7 @@ class DeploymentPlan:
         topology: all links.
         files: of the user's.
         sites: the names of nodes that are sites, each with data of its own; empty where all hosts have all data.
+        largest: bytes of the longest message, sealed, where there is a mailbox; else 0.
     """
 
     experiment: str
@@ -39,6 +45,7 @@ class DeploymentPlan:
     topology: Topology
     files: Sequence[UserFile] = ()
     sites: Sequence[str] = ()
+    largest: int = 0
 
     @classmethod
     def of(cls, nodes: Blueprint, settings: FlowerSettings) -> DeploymentPlan:
@@ -71,7 +78,8 @@ class DeploymentPlan:
             absences="borne" if borne else "waited out",
             statistics="agreed" if sites and sites.statistics else "declared",
         )
-        return cls(text, manifest, topology, experiment.user_parts.files, sites.names if sites else ())
+        longest = _largest(nodes) if settings.plane == "relay" else 0
+        return cls(text, manifest, topology, experiment.user_parts.files, sites.names if sites else (), longest)
 
 
 def deployable(experiment: Experiment, **changes: Any) -> Experiment:
@@ -92,8 +100,23 @@ def plan(experiment: Experiment) -> DeploymentPlan:
     """
     settings = experiment.backend
     assert isinstance(settings, FlowerSettings)  # see `deployable`
-    nodes = Simulation.of(experiment, opened={} if experiment.data.sites else None).blueprint
+    sites = experiment.data.sites is not None
+    simulation = Simulation.of(experiment, opened={} if sites else None)
+    nodes = simulation.blueprint.all_on(simulation.data.example) if sites else simulation.blueprint
     return DeploymentPlan.of(nodes, settings)
+
+
+def _largest(nodes: Blueprint) -> int:
+    """Bytes of the longest message that any node may send, sealed."""
+    found = [0]
+    for node in range(nodes.topology.num_nodes):
+        (made,) = nodes.nodes([node])
+        expected = Expected.of(NodeProgram(made), nodes.topology.neighbours(node), nodes.experiment.rounds)
+        found += expected.largest.values()
+    sites = nodes.experiment.data.sites
+    if sites and sites.statistics:
+        found.append(largest(declared(len(sites.data_schema.without_statistics))))
+    return OVERHEAD + max(found)
 
 
 def _quorum(settings: FlowerSettings, nodes: int, borne: bool) -> int:
@@ -112,17 +135,14 @@ def _quorum(settings: FlowerSettings, nodes: int, borne: bool) -> int:
 
 
 def _check_all_can_agree(settings: FlowerSettings, nodes: int) -> None:
-    """All nodes have to be there for it, and reach each other directly.
+    """All nodes have to be there for it.
 
     Raises:
-        InputError: they need not be, or do not.
+        InputError: they need not be.
     """
     if settings.quorum not in (None, nodes):
         what = f"{settings.quorum} of {nodes} nodes cannot begin: all of them agree on statistics before round 1."
         raise wrong("backend.quorum", what, "Leave it out, or declare mean and std in the schema.")
-    if settings.plane != "p2p":
-        what = f"on the plane {settings.plane}, nodes cannot agree on statistics yet."
-        raise wrong("backend.plane", what, "Set plane: p2p, or declare mean and std in the schema.")
 
 
 def _from_anywhere(experiment: Experiment) -> Experiment:

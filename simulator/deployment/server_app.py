@@ -9,7 +9,6 @@ from simulator.deployment.beforehand import have_agreed
 from simulator.deployment.members import Members
 from simulator.deployment.messenger import Messenger
 from simulator.deployment.phases import Phases
-from simulator.deployment.router import relay
 from simulator.deployment.run_manifest import RunManifest
 
 app = ServerApp()
@@ -28,7 +27,4 @@ def main(grid: Grid, context: Context) -> None:
     messenger = Messenger(grid, {node: member.number for node, member in members.found.items()})
     if manifest.agrees:
         have_agreed(messenger, manifest)
-    if manifest.plane == "p2p":
-        Phases(members, messenger, manifest).run()
-    else:
-        relay(messenger, manifest, min(member.rounds for member in members.found.values()))
+    Phases(members, messenger, manifest).run()

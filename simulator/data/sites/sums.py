@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import fsum, sqrt
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from simulator.core.declaration import Declared
 from simulator.core.errors import wrong
 from simulator.core.seeding import generator
 from simulator.data.dataset import ArrayData
@@ -106,6 +108,11 @@ def _weights(settings: StatisticsSettings, data: ArrayData, rows: NDArray[np.int
     _, place, sizes = np.unique(data.groups[rows], return_inverse=True, return_counts=True)
     shares: NDArray[np.float64] = 1.0 / sizes[place]
     return shares
+
+
+def declared(quantities: int) -> Mapping[str, Declared]:
+    """What a message holds that tells sums of so many quantities."""
+    return {PART: Declared(torch.float64, (3, quantities), -MOST, MOST)}
 
 
 def joined(own: Sums, heard: Sequence[Sums]) -> Sums:

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
-import torch
-
 from simulator.core.declaration import Declared
 from simulator.core.method import METHODS, Method
 from simulator.core.promise import Promise
 from simulator.data.sites.agreement import Tree
-from simulator.data.sites.sums import MOST, PART
+from simulator.data.sites.sums import declared
 from simulator.deployment.site.policy import STRENGTHS
 from simulator.privacy.accounting import GaussianSteps
 
@@ -69,9 +67,9 @@ class AskedStatistics:
         )
 
     @property
-    def declared(self) -> Declared:
-        """The only part of its messages."""
-        return Declared(torch.float64, (3, len(self.quantities)), -MOST, MOST)
+    def declared(self) -> Mapping[str, Declared]:
+        """What its messages hold."""
+        return declared(len(self.quantities))
 
 
 @dataclass(frozen=True)
@@ -116,7 +114,8 @@ class Asked:
         mechanism, promise = _promise(program)
         statistics = AskedStatistics.of(program, experiment, promise)
         if statistics:
-            parts, largest = parts | {PART: statistics.declared.bytes}, max(largest, statistics.declared.bytes)
+            sizes = {name: part.bytes for name, part in statistics.declared.items()}
+            parts, largest = parts | sizes, max(largest, *sizes.values())
         return cls(
             rounds=experiment.rounds,
             exchanges=program.exchanges,

@@ -144,18 +144,21 @@ class Gate:
             self.release(*leaving)
         return data
 
-    def statistics(self, messages: Iterable[Message]) -> dict[int, bytes]:
-        """The bytes of the messages by which nodes agree on statistics before round 1, by receiver.
+    def statistics(
+        self, messages: Iterable[Message], seal: Callable[[Message], bytes] | None = None
+    ) -> dict[int, bytes]:
+        """The bytes of the messages by which nodes agree on statistics before round 1, as `messages` gives them.
 
         Raises:
             Declined: one of them may not leave; then none does.
         """
         leaving, data = [], {}
         for message in messages:
-            data[message.receiver] = content = message.encode()
+            content = message.encode()
+            data[message.receiver] = seal(message) if seal else content
             facts = {**self._facts_of(message, content), **self._cost_of_statistics()}
             self._decline(self._objections_to_statistics(message, str(facts["again"])))
-            leaving.append(Leaving(STATISTICS, list(message.parts), content, facts))
+            leaving.append(Leaving(STATISTICS, list(message.parts), data[message.receiver], facts))
         if leaving:
             self.release(*leaving)
         return data
@@ -189,9 +192,8 @@ class Gate:
         return data
 
     def reply(self, content: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What is about to go to the ServerApp beside sealed messages."""
-        plain = {name: value for name, value in content.items() if not isinstance(value, bytes)}
-        self.release(Leaving("reply", sorted(plain), json.dumps(plain).encode()))
+        """What is about to go to the ServerApp."""
+        self.release(Leaving("reply", sorted(content), json.dumps(dict(content)).encode()))
         return content
 
     def error(self, text: str) -> str:

@@ -57,7 +57,7 @@ def check_statistics(
     size = sum(tensor.nbytes for tensor in message.parts.values())
     if told is None or message.receiver not in (told.parent, *told.children):
         yield Problem("messages.parts", f"statistics for node {message.receiver} were not planned.")
-    elif wrong := misfit(message.parts, {PART: told.declared}):
+    elif wrong := misfit(message.parts, told.declared):
         yield Problem("messages.parts", f"the statistics are not what was planned: the message {wrong}.")
     elif not among(policy.messages.parts, PART):
         yield Problem("messages.parts", f"the part {PART!r} would be sent before round 1.")

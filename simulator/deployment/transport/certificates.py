@@ -19,6 +19,7 @@ from simulator.core.errors import wrong
 
 VALID = timedelta(days=365)
 ADVICE = "Make the deployment's folder anew with `rumormill deploy init`, and give every node its part of it."
+MAILBOX = "mailbox"  # what the certificate of a mailbox says who it is
 PEM = serialization.Encoding.PEM
 
 
@@ -36,14 +37,14 @@ class Identity:
     key: bytes
 
     @classmethod
-    def read(cls, folder: Path) -> Identity:
-        """From ``ca.crt``, ``node.crt`` and ``node.key`` in ``folder``.
+    def read(cls, folder: Path, name: str = "node") -> Identity:
+        """From ``ca.crt``, and ``node.crt`` and ``node.key``, or those of another ``name``, in ``folder``.
 
         Raises:
             InputError: a file is missing.
         """
         try:
-            return cls(*((folder / name).read_bytes() for name in ("ca.crt", "node.crt", "node.key")))
+            return cls(*((folder / name).read_bytes() for name in ("ca.crt", f"{name}.crt", f"{name}.key")))
         except OSError as error:
             raise wrong(str(error.filename), f"cannot be read: {error.strerror}.", ADVICE) from error
 
