@@ -148,7 +148,10 @@ class _Attempt:
             with atomic.drafted(file) as draft, draft.open("wb") as stream:
                 np.save(stream, sums)
         elif np.load(file).tobytes() != sums.tobytes():
-            what = f"node {self.folder.node} would tell other sums than before, as its data or those of others changed"
+            what = (
+                f"node {self.folder.node} would tell other sums than before: data have changed, its own or others', or"
+            )
+            what = f"{what} the key that its noise is drawn from"
             raise RunError(f"{what}.\n    Put them back, or begin a new run: make the deployment's folder anew.")
         return sums
 

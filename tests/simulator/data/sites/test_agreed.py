@@ -183,6 +183,8 @@ def test_a_run_counts_the_release_writes_what_was_agreed_and_goes_on_with_it(tmp
     page = write_run_report(RunDirectory.open(done.path)).read_text()
     assert "Agreeing on statistics took 6 messages of 48 bytes before round 1, 288 in all" in page
     assert "It does cover the statistics that nodes agreed on" in page
+    with pytest.raises(InputError, match="agreed on statistics of their samples before round 1, which this"):
+        audited(done, "network_privacy")
     before = (done.path / "metrics.jsonl").read_bytes()
     resume(done.path, round=3)
     assert (done.path / "metrics.jsonl").read_bytes() == before

@@ -214,6 +214,12 @@ def test_fewer_than_all_cannot_agree_and_that_is_said_when_it_is_planned(tmp_pat
         plan(deployable(agreeing(tmp_path), quorum=3))
 
 
+def test_what_only_the_nodes_can_draw_is_not_run_on_this_machine_alone(tmp_path):
+    experiment = agreeing(tmp_path / "all", noise=NOISE)
+    with pytest.raises(InputError, match="nodes draw the noise of statistics from secrets of their own"):
+        run(deployable(experiment), tmp_path / "out")
+
+
 def test_a_site_checks_what_it_will_tell_and_a_schema_leaves_it_open(tmp_path, hosts):
     deployment = hosts(agreeing(tmp_path / "all", "data.dataset.group=null"), tmp_path / "all")
     rows = [{**row, "dose": ""} for row in rows_of("oslo")]
