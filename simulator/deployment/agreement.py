@@ -7,10 +7,8 @@ says the same: what has left once is on the node's disk, and it is held against 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -26,15 +24,16 @@ from simulator.data.sites.sums import PART, Sums, declared, joined, told
 from simulator.deployment.node_folder import NodeFolder
 from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.site.gate import Gate
+from simulator.deployment.transport.box import until
 from simulator.deployment.transport.certificates import Identity, name_of
 from simulator.deployment.transport.expected import Expected
 from simulator.deployment.transport.gossip import Neighbours
 from simulator.deployment.transport.inspection import Refused
 from simulator.deployment.transport.neighbour import Patience
-from simulator.deployment.transport.outbox import Outbox
+from simulator.deployment.transport.outbox import Outbox, Release
 from simulator.deployment.transport.planes import p2p, relay
 from simulator.deployment.transport.positions import Positions
-from simulator.deployment.transport.sealing import Seals
+from simulator.deployment.transport.run_keys import RunSeals, run_key
 
 UP, DOWN = 0, 1  # positions
 
@@ -78,7 +77,7 @@ def agree(folder: NodeFolder, manifest: RunManifest, gate: Gate, deadline: float
         raise RunError(f"node {folder.node} is told to agree on statistics, and its experiment declares them all.")
     topology = experiment.topology.build(experiment.seed).base
     own = told(folder.admitted(manifest, gate), sites.statistics, folder.noise_secret(manifest.run), folder.node)
-    neighbours = _neighbours(folder, manifest, gate, own.shape[1])
+    neighbours = _neighbours(folder, manifest, gate, own.shape[1], until(deadline))
     try:
         total = _Attempt(folder, manifest.run, Tree.of(topology), neighbours, deadline).total(own)
     finally:
@@ -156,20 +155,25 @@ class _Attempt:
         return sums
 
 
-def _neighbours(folder: NodeFolder, manifest: RunManifest, gate: Gate, quantities: int) -> Neighbours:
-    """All of them are waited for until the attempt is over."""
+def _neighbours(folder: NodeFolder, manifest: RunManifest, gate: Gate, quantities: int, seconds: float) -> Neighbours:
+    """Those of the plane, each of whom is waited for as long as the attempt lasts, so many ``seconds``."""
     identity = Identity.read(folder.folder)
     identity.check(name_of(folder.node))
-    patience = Patience(math.inf, math.inf, tolerant=True)
+    patience = Patience(seconds, seconds, tolerant=True)
     parts = declared(quantities)
     expected = Expected(1, dict.fromkeys(folder.neighbours, largest(parts)), _inspected(parts), POSITIONS)
-    node, run, around = folder.node, label(manifest.run), folder.neighbours
+    node, run = folder.node, label(manifest.run)
+
+    def outbox(release: Release) -> Outbox:
+        return Outbox(UP, release, positions=POSITIONS)
+
     if manifest.plane == "p2p":
-        outbox = Outbox(UP, gate.statistics, positions=POSITIONS)
-        return p2p(node, run, outbox, folder.listen, around, identity, patience, expected, gate.pins)
-    seals = Seals(run, node, folder.private_key(), folder.public_keys)
-    outbox = Outbox(UP, partial(gate.statistics, seal=seals.seal), positions=POSITIONS)
-    return relay(node, run, outbox, folder.mailbox, around, identity, patience, expected, seals)
+        sent, at = outbox(gate.statistics), folder.listen
+        return p2p(node, run, sent, at, folder.neighbours, identity, patience, expected, gate.pins)
+    key = run_key(folder.state(manifest.run))  # which a label of its own keeps apart from what it seals in rounds
+    seals = RunSeals(run, node, folder.private_key(), folder.public_keys, key)
+    greetings, at = gate.greetings(seals.greetings()), folder.mailbox
+    return relay(node, run, outbox, gate.statistics, at, identity, patience, expected, seals, greetings)
 
 
 def label(run: str) -> str:

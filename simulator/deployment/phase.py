@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from functools import partial
 from typing import NamedTuple
 
 from simulator.core.message import Message
@@ -14,10 +13,10 @@ from simulator.deployment.tolerance import bears_losses
 from simulator.deployment.transport.certificates import Identity, name_of
 from simulator.deployment.transport.gossip import Neighbours, gossip, sit_out
 from simulator.deployment.transport.neighbour import Patience
-from simulator.deployment.transport.outbox import Outbox
+from simulator.deployment.transport.outbox import Outbox, Release
 from simulator.deployment.transport.peer import Peer
 from simulator.deployment.transport.planes import p2p, relay
-from simulator.deployment.transport.sealing import Seals
+from simulator.deployment.transport.run_keys import RunSeals, forget, run_key
 
 
 class Outcome(NamedTuple):
@@ -59,14 +58,17 @@ def take_part(
     if peer.round < min(over, until):
         sit_out(peer, min(over, until))
         before = []
-    if peer.round == until:
-        return Outcome(peer.round, peer.absences, heard=True)
-    neighbours = _neighbours(folder, manifest, gate, peer, before, set(away) & set(folder.neighbours))
-    try:
-        gossip(peer, neighbours, until, deadline)
-    finally:
-        neighbours.close()
-    return Outcome(peer.round, peer.absences, not neighbours.broken_off)
+    heard = True
+    if peer.round < until:
+        neighbours = _neighbours(folder, manifest, gate, peer, before, set(away) & set(folder.neighbours))
+        try:
+            gossip(peer, neighbours, until, deadline)
+        finally:
+            neighbours.close()
+        heard = not neighbours.broken_off
+    if peer.round == manifest.rounds:
+        forget(folder.state(manifest.run))
+    return Outcome(peer.round, peer.absences, heard)
 
 
 def _neighbours(
@@ -80,10 +82,14 @@ def _neighbours(
     """Those of the plane, for whom there is also what was sent ``before``."""
     identity, expected = Identity.read(folder.folder), peer.expected(folder.neighbours, manifest.rounds)
     patience = Patience(manifest.join_timeout, manifest.round_timeout, bears_losses(folder.experiment()))
-    node, run, around, position = folder.node, manifest.run, folder.neighbours, peer.position + 1
+    node, run = folder.node, manifest.run
+
+    def outbox(release: Release) -> Outbox:
+        return Outbox(peer.position + 1, release, before, peer.positions)
+
     if manifest.plane == "p2p":
-        outbox = Outbox(position, gate.messages, before, peer.positions)
-        return p2p(node, run, outbox, folder.listen, around, identity, patience, expected, gate.pins, away)
-    seals = Seals(run, node, folder.private_key(), folder.public_keys)
-    outbox = Outbox(position, partial(gate.messages, seal=seals.seal), before, peer.positions)
-    return relay(node, run, outbox, folder.mailbox, around, identity, patience, expected, seals, away)
+        sent, at = outbox(gate.messages), folder.listen
+        return p2p(node, run, sent, at, folder.neighbours, identity, patience, expected, gate.pins, away)
+    seals = RunSeals(run, node, folder.private_key(), folder.public_keys, run_key(folder.state(run)))
+    greetings, at = gate.greetings(seals.greetings()), folder.mailbox
+    return relay(node, run, outbox, gate.messages, at, identity, patience, expected, seals, greetings, away)
