@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +36,7 @@ class Collected(Backend):
         Raises:
             InputError: the folder is none of a deployment, or a node's part is missing.
         """
-        manifest = _manifest(self._folder)
+        manifest = RunManifest.of_folder(self._folder)
         nodes = [self._folder / "nodes" / name_of(node) for node in range(manifest.nodes)]
         for node in nodes:
             if (rounds := reported_rounds(report := node / LAID_OUT / manifest.run)) < manifest.rounds:
@@ -67,21 +66,11 @@ def collect(folder: Path, out: str | Path = "runs", observers: Sequence[Observer
     Raises:
         InputError: the folder is none of a deployment, or a node's part is missing or not finished.
     """
-    manifest = _manifest(folder)  # before the data is loaded
+    manifest = RunManifest.of_folder(folder)  # before the data is loaded
     experiment = load_experiment(folder / "experiment.yaml", recorded=True)
     simulation = Simulation.of(experiment, opened={} if experiment.data.sites else None)
     check_shared(simulation, manifest, str(folder))
     return run_simulation(replace(simulation, backend=Collected(simulation.backend.config, folder)), out, observers)
-
-
-def _manifest(folder: Path) -> RunManifest:
-    try:
-        return RunManifest.read(
-            tomllib.loads((folder / "app" / "pyproject.toml").read_text())["tool"]["flwr"]["app"]["config"]
-        )
-    except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
-        what = f"is not the folder of a deployment: {error}."
-        raise wrong(str(folder), what, "Give the folder that `rumormill deploy init` made.") from error
 
 
 def _gap(folder: Path) -> None:

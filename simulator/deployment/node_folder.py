@@ -6,12 +6,14 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.core.errors import InputError, wrong
 from simulator.core.paths import located
 from simulator.core.plain_yaml import read_yaml
+from simulator.deployment.files import read, read_secret
 from simulator.deployment.run_manifest import RunManifest, fingerprint, own_version
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from simulator.config.experiment import Experiment
     from simulator.core.node import Place
     from simulator.core.secrets import Secrets
+    from simulator.deployment.keys.certificate import Certificate
     from simulator.deployment.site.asked import Asked
     from simulator.deployment.site.gate import Gate
     from simulator.deployment.transport.peer import Peer
@@ -42,7 +45,6 @@ class NodeFolder:
         node: the node's number.
         listen: the address at which neighbours can fetch messages.
         neighbours: their addresses.
-        keys: their public keys for sealing, as hexadecimal numbers.
         data: where nodes are sites, "path": of the node's own data; None where all hosts have all data.
         superlink: where the node reaches the SuperLink, as "host:port".
         runtime: the port, on loopback, of its SuperNode's own processes.
@@ -52,7 +54,6 @@ class NodeFolder:
     node: int
     listen: str
     neighbours: Mapping[int, str]
-    keys: Mapping[int, str]
     data: Mapping[str, Any] | None = None
     superlink: str = ""
     runtime: int = 0
@@ -66,8 +67,8 @@ class NodeFolder:
         """
         try:
             content = read_yaml((folder / "node.yaml").read_text(encoding="utf-8"), "node.yaml").content
-            others = {key: {int(node): text for node, text in content[key].items()} for key in ("neighbours", "keys")}
-            return cls(folder, **{**content, **others})
+            others = {int(node): address for node, address in content["neighbours"].items()}
+            return cls(folder, **{**content, "neighbours": others})
         except (OSError, AttributeError, KeyError, TypeError, ValueError, InputError) as error:
             what = f"is not the folder of a node: {error}."
             raise wrong(str(folder), what, "Give a folder nodes/node-N that `rumormill deploy init` made.") from error
@@ -98,23 +99,39 @@ class NodeFolder:
         """Where the node keeps what it must not forget of ``run``."""
         return self.folder / STATES / run
 
-    @property
+    def certificates(self) -> dict[int, Certificate]:
+        """The neighbours' certificates, as this folder has them.
+
+        Raises:
+            InputError: one is not there, or none of the deployment's authority.
+        """
+        from simulator.deployment.transport.certificates import ADVICE, NEIGHBOURS, known_neighbours, name_of
+
+        known = known_neighbours(self.folder, read(self.folder / "ca.crt", ADVICE))
+        if missing := ", ".join(name_of(node) for node in sorted(set(self.neighbours) - set(known))):
+            what = f"holds no certificate of {missing}, which the organiser may not have signed yet."
+            raise wrong(str(self.folder / NEIGHBOURS), what, "Ask for them: `rumormill deploy sign` says what to send.")
+        return {node: known[node] for node in self.neighbours}
+
+    @cached_property
     def public_keys(self) -> dict[int, bytes]:
-        """The public keys of the neighbours, by node."""
-        return {node: bytes.fromhex(key) for node, key in self.keys.items()}
+        """The public keys of the neighbours for sealing, by node: those that their `certificates` hold."""
+        return {node: known.sealing or b"" for node, known in self.certificates().items()}
+
+    @property
+    def keys(self) -> dict[int, str]:
+        """The same as hexadecimal numbers."""
+        return {node: key.hex() for node, key in self.public_keys.items()}
 
     def private_key(self) -> bytes:
         """The node's, for sealing, and for what its noise is drawn from.
 
         Raises:
-            InputError: it is not there.
+            InputError: it is not there, or others than its owner can read it.
         """
-        file = self.folder / "seal.key"
-        try:
-            return file.read_bytes()
-        except OSError as error:
-            what = f"cannot be read: {error.strerror}."
-            raise wrong(str(file), what, "It comes with `rumormill deploy init`.") from error
+        from simulator.deployment.keys.private import ADVICE, SEALING
+
+        return read_secret(self.folder / SEALING, ADVICE)
 
     def departure(self, run: str) -> int | None:
         """After which round the node has left ``run`` in order; None where it has not."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
+from simulator.core.errors import RunError
 from simulator.deployment.node_folder import NodeFolder
 from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.site.gate import Gate
@@ -46,11 +47,14 @@ def take_part(
     Raises:
         InputError: the node's keys or its address cannot be used.
         Declined: the site does not let out what it would send.
-        RunError: training diverged, or what a neighbour sends whose messages are needed is refused.
+        RunError: training diverged, or what a neighbour sends whose messages are needed is refused, or it has been
+            revoked.
     """
     identity = Identity.read(folder.folder)
     identity.check(name_of(folder.node))
-    patience = Patience(manifest.join_timeout, manifest.round_timeout, bears_losses(folder.experiment()))
+    tolerant = bears_losses(folder.experiment())
+    revoked = _revoked(identity, folder.neighbours, tolerant)
+    patience = Patience(manifest.join_timeout, manifest.round_timeout, tolerant)
     peer = folder.peer(manifest, gate)
     before = peer.resume()
     if peer.round < min(over, until):
@@ -60,7 +64,7 @@ def take_part(
         return Outcome(peer.round, peer.absences, heard=True)
     outbox = Outbox(peer.position + 1, gate.messages, before, peer.positions)
     expected = peer.expected(folder.neighbours, manifest.rounds)
-    absent = set(away) & set(folder.neighbours)
+    absent = (set(away) | revoked) & set(folder.neighbours)
     neighbours = Neighbours(
         folder.node,
         manifest.run,
@@ -78,3 +82,19 @@ def take_part(
     finally:
         neighbours.close()
     return Outcome(peer.round, peer.absences, not neighbours.broken_off)
+
+
+def _revoked(identity: Identity, neighbours: Collection[int], tolerant: bool) -> set[int]:
+    """The neighbours whose certificates have been revoked: they are not waited for before they show others.
+
+    Raises:
+        RunError: there are such, and the experiment needs every message.
+    """
+    revoked = identity.revoked_neighbours & set(neighbours)
+    names = ", ".join(name_of(node) for node in sorted(revoked))
+    if revoked and not tolerant:
+        what = f"{names} has been revoked, and this experiment's mixer or methods need every message."
+        raise RunError(f"{what}\n    Make a deployment without it, or have it make new keys that the organiser signs.")
+    if revoked:
+        print(f"{names} has been revoked: going on without it", flush=True)
+    return revoked

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Self
 
 from simulator.core.errors import wrong
@@ -72,6 +74,20 @@ class RunManifest:
             raise wrong("run", f"'{manifest.run}' is no name of a run.", "Write 1 to 32 letters, digits, - or _.")
         return manifest
 
+    @classmethod
+    def of_folder(cls, folder: Path) -> Self:
+        """The one that `rumormill deploy init` wrote into the ``folder`` of a deployment.
+
+        Raises:
+            InputError: it is no such folder.
+        """
+        try:
+            project = tomllib.loads((folder / "app" / "pyproject.toml").read_text())
+            return cls.read(project["tool"]["flwr"]["app"]["config"])
+        except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
+            what = f"is not the folder of a deployment: {error}."
+            raise wrong(str(folder), what, "Give the folder that `rumormill deploy init` made.") from error
+
     def to_config(self) -> dict[str, str | int | float]:
         """What `read` was given."""
         return {field.name.replace("_", "-"): getattr(self, field.name) for field in fields(self)}
@@ -86,6 +102,10 @@ class RunManifest:
         """Pairs (sender, receiver)."""
         pairs = (edge.split(">") for edge in self.edges.split())
         return frozenset((int(sender), int(receiver)) for sender, receiver in pairs)
+
+    def neighbours(self, node: int) -> list[int]:
+        """Who sends to ``node`` or receives from it."""
+        return sorted({other for link in self.links if node in link for other in link} - {node})
 
 
 def _can_be(name: str, kind: str, value: Any) -> bool:

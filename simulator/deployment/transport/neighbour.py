@@ -61,7 +61,7 @@ class Neighbour:
 
     Args:
         node: which one.
-        address: where it answers; its certificate must bear its name, wherever that is.
+        address: where it answers; its certificate must bear its name, wherever that is (`Identity.wanted`).
         run: both take part in.
         identity: of this node.
         patience: with it.
@@ -81,7 +81,7 @@ class Neighbour:
     ) -> None:
         credentials = grpc.ssl_channel_credentials(identity.authority, identity.key, identity.certificate)
         limit = ("grpc.max_receive_message_length", min(HEAD.size + expected.largest[node], GRPC_LARGEST))
-        options = [("grpc.ssl_target_name_override", name_of(node)), limit, *CHANNEL]
+        options = [("grpc.ssl_target_name_override", identity.wanted(node)), limit, *CHANNEL]
         self._channel = grpc.secure_channel(address, credentials, options)
         self._fetch = self._channel.unary_unary(f"/{SERVICE}/{METHOD}")
         self._run, self._patience, self._positions = run, patience, expected.positions

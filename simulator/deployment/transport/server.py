@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import grpc
 
 from simulator.core.errors import wrong
-from simulator.deployment.transport.certificates import Identity, key_digest, name_of
+from simulator.deployment.transport.certificates import Identity, key_digest, name_of, serial_of
 from simulator.deployment.transport.outbox import METHOD, QUESTION, SERVICE, Outbox
 
 ALIVE = 0.5  # of the time that a neighbour waits: then it is told that there is nothing yet
@@ -58,7 +58,7 @@ class Server:
         pins: Pins = None,
     ) -> None:
         self._admitted = {name_of(node): node for node in neighbours}
-        self._run, self._outbox, self._pins = run, outbox, pins
+        self._run, self._outbox, self._pins, self._revoked = run, outbox, pins, identity.revoked
         self._turned_away: Counter[str] = Counter()
         self._turns = {node: threading.Semaphore(TURNS) for node in neighbours}
         pool = ThreadPoolExecutor(TURNS * len(neighbours) + SPARE, thread_name_prefix="neighbour")
@@ -105,17 +105,24 @@ class Server:
         names = sorted(name.decode(errors="replace") for name in context.auth_context().get("x509_common_name", ()))
         for name in names:
             if name in self._admitted:
-                self._check_key(name, context)
+                self._check_certificate(name, context)
                 return name, self._admitted[name]
         name = ", ".join(names) or "nobody"
         self._turn_away(name, context, grpc.StatusCode.PERMISSION_DENIED, f"{name} is no neighbour")
         raise AssertionError("the call was aborted")
 
-    def _check_key(self, name: str, context: grpc.ServicerContext) -> None:
-        """Turn away who has a certificate of that name with a key that is not pinned; only this node's log says it."""
+    def _check_certificate(self, name: str, context: grpc.ServicerContext) -> None:
+        """Turn away who shows a certificate that was revoked, or one of a key that is not pinned.
+
+        Of the latter, only this node's log says which key.
+        """
+        (certificate,) = context.auth_context()["x509_pem_cert"]
+        if serial_of(certificate) in self._revoked:
+            self._turn_away(
+                name, context, grpc.StatusCode.PERMISSION_DENIED, f"the certificate of {name} has been revoked"
+            )
         if self._pins is None:
             return
-        (certificate,) = context.auth_context()["x509_pem_cert"]
         if (digest := key_digest(certificate)) not in self._pins.get(self._admitted[name], ()):
             what = f"the key of {name}'s certificate is not pinned"
             print(f"{what} in this site's policy: {digest}", flush=True)

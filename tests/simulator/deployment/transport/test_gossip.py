@@ -13,8 +13,9 @@ from reference.deployment import free_addresses
 
 from simulator.core.errors import InputError, RunError
 from simulator.core.message import Message
+from simulator.deployment.keys.authority import Authority
 from simulator.deployment.transport import neighbour, server
-from simulator.deployment.transport.certificates import Authority, Identity, key_digest
+from simulator.deployment.transport.certificates import Identity, key_digest
 from simulator.deployment.transport.expected import Expected
 from simulator.deployment.transport.gossip import Neighbours
 from simulator.deployment.transport.heard import Heard
