@@ -59,10 +59,16 @@ def make_private_keys(folder: Path, names: Sequence[str] = FILES) -> None:
     """Write new keys into ``folder``: all, or those files among ``names``."""
     made = {
         TLS: ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
-        SEALING: X25519PrivateKey.generate().private_bytes_raw(),
+        SEALING: sealing_key()[0],
         SUPERNODE: ec.generate_private_key(ec.SECP384R1()).private_bytes(
             Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()
         ),
     }
     for name in names:
         write(folder / name, made[name], secret=True)
+
+
+def sealing_key() -> tuple[bytes, bytes]:
+    """A new key for sealing, private and public, 32 bytes each."""
+    key = X25519PrivateKey.generate()
+    return key.private_bytes_raw(), key.public_key().public_bytes_raw()

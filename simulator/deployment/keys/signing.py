@@ -101,11 +101,15 @@ def _check_keys(issued: Issued, node: int, request: Request, file: Path, renew: 
 
 
 def _placed(issued: Issued, node: int, request: Request, pem: bytes) -> Signed:
-    """The certificate and the public keys written to where they are needed; only what has changed is to be sent."""
-    name, place = name_of(node), issued.place(node)
+    """The certificate and the public keys written to where they are needed; only what has changed is to be sent.
+
+    Neighbours go on with the certificate that they have, where it says the same of sealing and revocations.
+    """
+    name, place, own = name_of(node), issued.place(node), Certificate.of(pem)
     around = [name_of(other) for other in issued.manifest.neighbours(node)]
+    known = [issued.folder / "nodes" / other / NEIGHBOURS / f"{name}.crt" for other in around]
     files = {
-        **{(other, f"nodes/{other}/{NEIGHBOURS}/{name}.crt"): pem for other in around},
+        **{(file.parts[-3], str(file.relative_to(issued.folder))): pem for file in known if not _same(file, own)},
         ("the SuperLink", f"{SUPERNODES}/{name}.crt"): pem,
         ("the SuperLink", f"{SUPERNODES}/{name}.pub"): request.supernode,
     }
@@ -117,7 +121,13 @@ def _placed(issued: Issued, node: int, request: Request, pem: bytes) -> Signed:
             write(issued.folder / file, content)
             parcels.setdefault(who, []).append(file)
     unsigned = [name_of(other) for other in range(issued.manifest.nodes) if issued.current(other) is None]
-    return Signed(request, Certificate.of(pem), parcels, unsigned)
+    return Signed(request, own, parcels, unsigned)
+
+
+def _same(file: Path, own: Certificate) -> bool:
+    """Whether the certificate in ``file`` is as good to a neighbour as a node's ``own``."""
+    before = Certificate.read(file) if file.exists() else None
+    return before is not None and (before.sealing, before.generation) == (own.sealing, own.generation)
 
 
 def _is(file: Path, content: bytes) -> bool:

@@ -99,10 +99,10 @@ def test_what_a_node_says_to_others_of_its_data_quotes_nothing(deployment, host,
 def test_a_host_whose_owner_has_named_no_data_is_told_where_to(deployment, tmp_path):
     assert deployment.node_folder(1).data_path().name == "lyon.csv"
     for given in (None, {}, {"path": None}):
-        folder = NodeFolder(tmp_path, 1, "a:1", {}, {}, given)
+        folder = NodeFolder(tmp_path, 1, "a:1", {}, given)
         with pytest.raises(InputError, match=r"node.yaml: data.path: is not filled in(.|\n)*/srv/data"):
             folder.data_path()
-    assert NodeFolder(tmp_path, 1, "a:1", {}, {}, {"path": "x.csv"}).data_path() == tmp_path / "x.csv"
+    assert NodeFolder(tmp_path, 1, "a:1", {}, {"path": "x.csv"}).data_path() == tmp_path / "x.csv"
 
 
 def test_where_data_are_one_pool_there_is_no_site_to_check(tmp_path):
