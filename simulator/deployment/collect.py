@@ -56,6 +56,10 @@ class Collected(Backend):
         """None of them runs."""
         return Workers(0, len(self._collection.memories))
 
+    def hosts(self) -> Mapping[str, str]:
+        """The versions on each node's host, as it has laid them out."""
+        return {name_of(node): memory.versions() for node, memory in enumerate(self._collection.memories)}
+
 
 def collect(folder: Path, out: str | Path = "runs", observers: Sequence[Observer] = ()) -> Run:
     """Make a run directory under ``out`` of the finished deployment in ``folder``.

@@ -15,6 +15,7 @@ from simulator.core.paths import located
 from simulator.core.plain_yaml import read_yaml
 from simulator.deployment.files import read, read_secret
 from simulator.deployment.run_manifest import RunManifest, fingerprint, own_version
+from simulator.deployment.versions import own_versions, parsed, refused
 
 if TYPE_CHECKING:
     from simulator.backends.worker import Worker
@@ -74,12 +75,26 @@ class NodeFolder:
             raise wrong(str(folder), what, "Give a folder nodes/node-N that `rumormill deploy init` made.") from error
 
     def introduction(self, run: str) -> dict[str, Any]:
-        """What the node tells the ServerApp of itself: also how many rounds of ``run`` it has on its disk."""
-        rounds = finished_rounds(self.state(run))
-        return {"node": self.node, "fingerprint": self._fingerprint, "version": own_version(), "rounds": rounds}
+        """What the node tells the ServerApp of itself.
+
+        So many rounds of ``run`` are on its disk, these versions on its host, and its certificate ends on that day.
+
+        Raises:
+            InputError: its certificate is not there.
+        """
+        from simulator.deployment.keys.certificate import Certificate
+
+        return {
+            "node": self.node,
+            "fingerprint": self._fingerprint,
+            "version": own_version(),
+            "versions": own_versions(),
+            "rounds": finished_rounds(self.state(run)),
+            "certified_until": f"{Certificate.read(self.folder / 'node.crt').ends:%Y-%m-%d}",
+        }
 
     def check(self, manifest: RunManifest) -> None:
-        """Refuse a run of another experiment or another version of this package.
+        """Refuse a run of another experiment, or planned with versions of which this host has others.
 
         Raises:
             InputError: it is one.
@@ -90,6 +105,8 @@ class NodeFolder:
         if manifest.version != own_version():
             what = f"node {self.node} has rumormill {own_version()}, and the run wants {manifest.version}."
             raise wrong("version", what, "Install the same version everywhere.")
+        if what := refused(parsed(own_versions()), parsed(manifest.versions)):
+            raise wrong("versions", f"node {self.node} {what}.", "Install the same release everywhere.")
 
     @property
     def _fingerprint(self) -> str:
@@ -184,14 +201,12 @@ class NodeFolder:
 
     def _simulation(self) -> Simulation:
         """What the node is made of; where nodes are sites, of its own data, and without a look at any others."""
-        from simulator.deployment.site.discretion import untold
         from simulator.runs.build import Simulation
 
         experiment = self.experiment()
         if experiment.data.sites is None:
             return Simulation.of(experiment)
-        with untold(experiment.data.sites.names[self.node]):
-            return Simulation.of(experiment, opened={self.node: self.data_path()})
+        return Simulation.of(experiment, opened={self.node: self.data_path()})
 
     def _worker(self, simulation: Simulation, run: str) -> Worker:
         """What holds the node, and no other."""

@@ -14,6 +14,7 @@ from simulator.deployment.transport.certificates import Identity, name_of
 from simulator.deployment.transport.gossip import Neighbours, gossip, sit_out
 from simulator.deployment.transport.neighbour import Patience
 from simulator.deployment.transport.outbox import Outbox
+from simulator.deployment.versions import own_versions
 
 
 class Outcome(NamedTuple):
@@ -81,7 +82,15 @@ def take_part(
         gossip(peer, neighbours, until, deadline)
     finally:
         neighbours.close()
+    _lay_out_versions(folder, manifest, gate)
     return Outcome(peer.round, peer.absences, not neighbours.broken_off)
+
+
+def _lay_out_versions(folder: NodeFolder, manifest: RunManifest, gate: Gate) -> None:
+    """For the report, where they are not those that stand there; the node has been admitted."""
+    memory, own = folder.memory(manifest.run), own_versions()
+    if memory.versions() != own:
+        memory.lay_out_versions(gate.versions(own))
 
 
 def _revoked(identity: Identity, neighbours: Collection[int], tolerant: bool) -> set[int]:

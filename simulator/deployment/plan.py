@@ -18,6 +18,7 @@ from simulator.core.user_code.files import UserFile
 from simulator.deployment.run_manifest import RunManifest, fingerprint, own_version
 from simulator.deployment.settings import FlowerSettings
 from simulator.deployment.tolerance import bears_losses
+from simulator.deployment.versions import own_versions
 from simulator.runs.build import Simulation, run_schedule
 from topologies import Topology
 
@@ -54,6 +55,7 @@ class DeploymentPlan:
             run=uuid.uuid4().hex,
             fingerprint=fingerprint(text.encode()),
             version=own_version(),
+            versions=own_versions(),
             plane=settings.plane,
             nodes=topology.num_nodes,
             edges=" ".join(f"{sender}>{receiver}" for sender, receiver in topology.edges()),

@@ -28,6 +28,7 @@ class RunManifest:
         fingerprint: of the experiment file that every node must have.
         shared: identifies the samples that every node must have alike; see `NetworkData.shared`.
         version: of this package, which every node must have.
+        versions: of what computes, where the run was planned; see `simulator.deployment.versions`.
         plane: "p2p" or "relay".
         nodes: how many.
         edges: who sends to whom, as "0>1 1>0".
@@ -56,6 +57,7 @@ class RunManifest:
     quorum: int
     absences: str
     shared: str = ""  # which no data have
+    versions: str = ""
 
     @classmethod
     def read(cls, config: Mapping[str, Any]) -> Self:
