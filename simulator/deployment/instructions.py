@@ -8,6 +8,7 @@ from simulator.deployment.addresses import Addresses
 from simulator.deployment.commands import QUIET
 from simulator.deployment.keys.expiry import WARNING
 from simulator.deployment.run_manifest import RunManifest
+from simulator.deployment.versions import RELEASES, parsed
 
 LOOK = 30.0  # seconds between two looks of a host: at its clock, or, the SuperLink's, at the nodes' keys
 CONNECTION = "deployment"  # what the command line calls the SuperLink
@@ -76,10 +77,11 @@ every node. Copy each part over a secure channel (scp): whoever has a node's fol
 README = """\
 # A deployment of {nodes} nodes, plane {plane}
 
-Made by `rumormill deploy init`. Every host needs Python 3.11 or later and the same version of the package in an
+Made by `rumormill deploy init`. Every host needs Python 3.11, 3.12 or 3.13 and the same version of the package in an
 environment whose programs are on its PATH (`pip install rumormill=={version}`, or the wheel that this one was installed
-from). Clocks must agree: SuperNodes more than 5 s ahead of the SuperLink's host, or 5 minutes behind it, are refused,
-and `start.sh` says so. {data}
+from). The releases of torch and numpy have to be those of here, {releases}: nodes with others are refused by name.
+Clocks must agree: SuperNodes more than 5 s ahead of the SuperLink's host, or 5 minutes behind it, are refused, and
+`start.sh` says so. {data}
 
 | what | where it goes | what it holds |
 |---|---|---|
@@ -212,6 +214,7 @@ def readme(
         holds="its certificate and keys" if lab_keys else "its certificate, and those of its neighbours",
         days=WARNING.days,
         look=LOOK,
+        releases=", ".join(f"{name} {parsed(manifest.versions).get(name, '')}" for name in RELEASES),
         quiet=" ".join(f"{name}={value}" for name, value in QUIET.items()),
         connection=CONNECTION,
     )
