@@ -149,6 +149,9 @@ def deploy_init_command(
         list[str] | None, typer.Option("--host", help="Of a node; repeatable, in order; default: this machine.")
     ] = None,
     port: Annotated[int, typer.Option("--port", help="Of nodes; those that share a host count up.")] = 9500,
+    mailbox_port: Annotated[
+        int, typer.Option("--mailbox-port", help="Of the mailbox of the plane relay, beside the gateway.")
+    ] = 9445,
     data: Annotated[
         list[str] | None,
         typer.Option("--data", help="SITE=PATH of its data on its host; repeatable; else its owner fills it in."),
@@ -162,9 +165,13 @@ def deploy_init_command(
     The nodes' keys are made on their hosts (`rumormill site init`), and signed with `rumormill deploy sign`.
     """
     ready = plan(deployable(load_experiment(experiment, overrides or []), **_given(plane=plane)))
-    addresses = Addresses.planned(superlink, hosts, ready.manifest.nodes, port, listen)
+    mailbox = mailbox_port if ready.manifest.plane == "relay" else None
+    addresses = Addresses.planned(superlink, hosts, ready.manifest.nodes, port, listen, mailbox)
     paths = named_paths(ready.sites, data or ())
-    write_folder(folder, ready.experiment, ready.manifest, ready.topology, addresses, ready.files, paths, lab_keys)
+    largest = ready.largest
+    write_folder(
+        folder, ready.experiment, ready.manifest, ready.topology, addresses, ready.files, paths, largest, lab_keys
+    )
     print(folder / "README.md")
 
 

@@ -23,6 +23,8 @@ class Addresses:
         runtimes: ports of the SuperNodes' own processes, on loopback.
         public: where SuperNodes reach it through the gateway, or, all on one machine, itself.
         listen: where the gateway listens, which may be another address.
+        mailbox: where nodes reach the mailbox of the plane relay, on the gateway's host; "" where there is none.
+        mailbox_listen: where that listens.
     """
 
     superlink: str
@@ -30,14 +32,23 @@ class Addresses:
     runtimes: Sequence[int]
     public: str
     listen: str
+    mailbox: str = ""
+    mailbox_listen: str = ""
 
     @classmethod
     def planned(
-        cls, public: str, hosts: Sequence[str] | None, nodes: int, first_port: int, listen: str | None = None
+        cls,
+        public: str,
+        hosts: Sequence[str] | None,
+        nodes: int,
+        first_port: int,
+        listen: str | None = None,
+        mailbox_port: int | None = None,
     ) -> Addresses:
         """Nodes on ``hosts``, in order (None: on loopback), each at its host's first port that is free.
 
-        The SuperLink itself takes the port on loopback that follows the public one.
+        The SuperLink itself takes the port on loopback that follows the public one. Where there is to be a mailbox, it
+        has a port of its own beside the gateway's.
 
         Raises:
             InputError: there are not as many hosts as nodes, an address is none, or would pass for a node.
@@ -55,9 +66,25 @@ class Addresses:
         superlink = f"127.0.0.1:{int(public.rpartition(':')[2]) + 1}"
         at = [f"{host}:{port}" for host, port in zip(hosts, own, strict=True)]
         taken = sorted({*at, *(f"{host}:{port}" for host, port in zip(hosts, runtimes, strict=True))})
-        if clash := sorted({public, superlink} & {*taken, *(each.replace("localhost", "127.0.0.1") for each in taken)}):
+        taken += [each.replace("localhost", "127.0.0.1") for each in taken]
+        mailbox = _mailbox(public, listen, mailbox_port) if mailbox_port is not None else ("", "")
+        if clash := sorted({public, superlink, *mailbox} & set(taken)):
             raise wrong("--port", f"a node and the SuperLink would share {clash[0]}.", "Choose another first port.")
-        return cls(superlink, at, runtimes, public, listen)
+        return cls(superlink, at, runtimes, public, listen, *mailbox)
+
+
+def _mailbox(public: str, listen: str, port: int) -> tuple[str, str]:
+    """Where a mailbox is reached, and where it listens: on the hosts of these addresses.
+
+    Raises:
+        InputError: the port is none, or is taken.
+    """
+    if port in {int(each.rpartition(":")[2]) + more for each, more in ((public, 0), (public, 1), (listen, 0))}:
+        raise wrong("--mailbox-port", f"the SuperLink or its gateway has port {port}.", "Choose another one.")
+    found = [f"{address.rpartition(':')[0]}:{port}" for address in (public, listen)]
+    for address in found:
+        _check("--mailbox-port", address)
+    return found[0], found[1]
 
 
 def _ports(hosts: Sequence[str], first: int) -> tuple[list[int], list[int]]:

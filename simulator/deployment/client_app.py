@@ -14,7 +14,7 @@ from simulator.core.errors import RunError, wrong
 from simulator.deployment.breaking_off import broken_off_by_signals, watched
 from simulator.deployment.leaving import with_departure
 from simulator.deployment.node_folder import NodeFolder
-from simulator.deployment.records import DECLINED, Misshapen, nodes, number, packed, sealed, unpacked, whole
+from simulator.deployment.records import DECLINED, Misshapen, nodes, number, packed, unpacked, whole
 from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.site.gate import Gate
 from simulator.deployment.site.policy_file import policy_path
@@ -35,7 +35,7 @@ def hello(message: Message, context: Context) -> Message:
 
 @app.train("gossip")
 def gossip(message: Message, context: Context) -> Message:
-    """The plane p2p: many rounds with the neighbours, without a word to anybody else.
+    """Many rounds with the neighbours, without a word to the SuperLink.
 
     The time that they may take is counted from now on, by this host's own clock.
 
@@ -57,31 +57,6 @@ def gossip(message: Message, context: Context) -> Message:
         with broken_off_by_signals(), watched(node_folder, context.run_id, context.node_id):
             outcome = take_part(node_folder, manifest, gate, until, deadline, away, over)
         reply = {"round": outcome.round, "away": outcome.away, "heard": int(outcome.heard)}
-        return with_departure(node_folder, manifest, reply)
-
-    return _answered(message, context, work)
-
-
-@app.train("relay")
-def relay(message: Message, context: Context) -> Message:
-    """The plane relay: one exchange of a round, its messages carried by the ServerApp.
-
-    Raises:
-        Untold: the node cannot go on, or was told to end; why stands in its own folder.
-    """
-
-    def work(node_folder: NodeFolder, manifest: RunManifest, gate: Gate) -> Mapping[str, Any]:
-        from simulator.deployment.relay import do_exchange
-
-        node_folder.check(manifest)
-        try:
-            orders = unpacked(message)
-            round, mail = whole(orders, "round", 0, manifest.rounds), sealed(orders, "from-")
-            exchange = whole({"exchange": 1, **orders}, "exchange", 1, manifest.exchanges)
-        except Misshapen as error:
-            raise _not_followed(node_folder, error) from error
-        with broken_off_by_signals():
-            reply = do_exchange(node_folder, manifest, gate, round, mail, exchange)
         return with_departure(node_folder, manifest, reply)
 
     return _answered(message, context, work)

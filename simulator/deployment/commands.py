@@ -1,4 +1,4 @@
-"""Flower's programs, as they are started on the hosts of a deployment, and the environment that they need."""
+"""Flower's programs and the mailbox, as they are started on a deployment's hosts, and the environment they need."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ def superlink(address: str) -> list[str]:
     tls = ["--ssl-certfile", "superlink.crt", "--ssl-keyfile", "superlink.key", "--enable-supernode-auth"]
     apart = ["--isolation", "process", "--superexec-auth-secret-file", "superexec.secret"]
     return [*own, *tls, *apart, "--database", "superlink.db", "--disable-runtime-dependency-installation"]
+
+
+def mailbox(folder: Path) -> list[str]:
+    """The mailbox of the plane relay, which the SuperLink's ``folder`` describes."""
+    return [sys.executable, "-m", "simulator.deployment.mailbox_process", str(folder)]
 
 
 def superexec(address: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from simulator.core.backend import Workers
@@ -50,7 +49,7 @@ class DeploymentEngine:
             self._control.register(folder / "supernode.pub", name)
             policy = write_lab_policy(self._sites / name, name, folder, self._rounds)
             command = commands.supernode(superlink, runtime, folder)
-            self._processes.start(name, command, folder, **{VARIABLE: str(policy)})
+            self._processes.start(name, command, folder, {VARIABLE: str(policy)})
 
     def submit(self) -> str:
         """Start the app; returns the run's number."""
@@ -70,13 +69,11 @@ class SimulationEngine:
     Args:
         folder: the deployment's, already written.
         nodes: how many.
-        together: how many of them must run at once.
         control: Flower's command line.
     """
 
-    def __init__(self, folder: Path, nodes: int, together: int, control: Control) -> None:
+    def __init__(self, folder: Path, nodes: int, control: Control) -> None:
         self._folder, self._nodes, self._control = folder, nodes, control
-        self._actors = max(together, min(nodes, os.cpu_count() or 1))
 
     def start(self) -> None:
         """Have the command line know the simulation by the name of the deployment."""
@@ -84,9 +81,9 @@ class SimulationEngine:
 
     def submit(self) -> str:
         """Start the app; returns the run's number."""
-        size = f"num-supernodes={self._nodes} client-resources-num-cpus=1 init-args-num-cpus={self._actors}"
+        size = f"num-supernodes={self._nodes} client-resources-num-cpus=1 init-args-num-cpus={self._nodes}"
         return self._control.submit("--run-config", f'folder="{self._folder}"', "--federation-config", size)
 
     def workers(self) -> Workers:
-        """Actors, which Ray starts again itself."""
-        return Workers(self._actors, self._actors)
+        """Actors, which Ray starts again itself: one a node, since all work at once."""
+        return Workers(self._nodes, self._nodes)

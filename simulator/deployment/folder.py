@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 
@@ -21,9 +22,11 @@ from simulator.deployment.keys.request import FILE as REQUEST
 from simulator.deployment.keys.request import write_request
 from simulator.deployment.keys.revocation import Revoked
 from simulator.deployment.keys.signing import sign
+from simulator.deployment.mailbox_process import FILE as MAILBOX_FILE
+from simulator.deployment.mailbox_process import MailboxSettings
 from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.site.data_paths import data_block
-from simulator.deployment.transport.certificates import Identity, name_of
+from simulator.deployment.transport.certificates import MAILBOX, Identity, name_of
 from topologies import Topology
 
 
@@ -35,6 +38,7 @@ def write_folder(
     addresses: Addresses,
     files: Sequence[UserFile] = (),
     data: Mapping[int, Path | None] = MappingProxyType({}),
+    largest: int = 0,
     lab_keys: bool = True,
 ) -> None:
     """Write a deployment into the new folder ``out``.
@@ -50,6 +54,7 @@ def write_folder(
         addresses: where everything listens.
         files: of the user's, that the experiment names.
         data: where nodes are sites, the path of each one's own data on its host; None where its owner is to fill it in.
+        largest: bytes of the longest message, as it travels, where there is a mailbox.
         lab_keys: whether the nodes' private keys are made here, too, as in a lab where one person owns all hosts; else
             each host makes its own, and they are signed one after the other (`simulator.deployment.keys.signing`).
 
@@ -58,7 +63,7 @@ def write_folder(
     """
     try:
         out.mkdir(PRIVATE, parents=True)
-        _write_all(out, experiment, manifest, topology, addresses, data, lab_keys)
+        _write_all(out, experiment, manifest, topology, addresses, data, largest, lab_keys)
         if lab_keys:
             for node in range(topology.num_nodes):
                 _sign_own(out, name_of(node))
@@ -79,6 +84,7 @@ def _write_all(
     topology: Topology,
     addresses: Addresses,
     data: Mapping[int, Path | None],
+    largest: int,
     lab_keys: bool,
 ) -> None:
     authority = Authority(out.name)
@@ -90,6 +96,8 @@ def _write_all(
     write(out / "authority" / "ca.crt", authority.certificate)
     write(out / "authority" / "ca.key", authority.key, secret=True)
     _write_superlink(out / "superlink", authority, addresses)
+    if addresses.mailbox:
+        _write_mailbox(out / "superlink", authority, manifest, addresses, largest)
     for node in range(topology.num_nodes):
         folder = out / "nodes" / name_of(node)
         settings = {
@@ -97,6 +105,7 @@ def _write_all(
             "listen": addresses.nodes[node],
             "neighbours": {other: addresses.nodes[other] for other in topology.neighbours(node)},
             "superlink": addresses.public,
+            **({"mailbox": addresses.mailbox} if addresses.mailbox else {}),
             "runtime": addresses.runtimes[node],
         }
         own = data_block(data[node]) if node in data else ""
@@ -126,6 +135,15 @@ def _write_superlink(folder: Path, authority: Authority, addresses: Addresses) -
     write(folder / "home" / "config.toml", connection(addresses.superlink, str((folder / "ca.crt").absolute())))
     write(folder / "superexec.secret", os.urandom(48), secret=True)
     write(folder / "start.sh", START, executable=True)
+
+
+def _write_mailbox(
+    folder: Path, authority: Authority, manifest: RunManifest, addresses: Addresses, largest: int
+) -> None:
+    """The mailbox is known by its name alone, wherever it is."""
+    _write_identity(folder, authority.issue(MAILBOX), MAILBOX)
+    settings = MailboxSettings(addresses.mailbox_listen, addresses.mailbox, manifest.edges, manifest.exchanges, largest)
+    write(folder / MAILBOX_FILE, yaml.safe_dump(asdict(settings), sort_keys=False))
 
 
 def _host(address: str) -> str:

@@ -1,4 +1,4 @@
-"""What runs on a host of a deployment: the SuperLink behind its gateway, or a node's SuperNode; both kept going.
+"""What runs on a host of a deployment: the SuperLink, its gateway and a mailbox, or a node's SuperNode; kept going.
 
 ``rumormill-host FOLDER``, which ``start.sh`` in the folder calls. Light to import: it runs for as long as the host.
 """
@@ -22,8 +22,9 @@ from simulator.deployment.gateway import gateway, serving
 from simulator.deployment.instructions import LOOK, connection
 from simulator.deployment.keys.expiry import certificates_in, endings
 from simulator.deployment.keys.private import PrivateKeys
+from simulator.deployment.keys.revocation import FILE as LIST
 from simulator.deployment.node_folder import NodeFolder
-from simulator.deployment.processes import Processes, wait_for_superlink
+from simulator.deployment.processes import Processes, start_mailbox, wait_for_superlink
 from simulator.deployment.registration import SUPERNODES, agree, agree_again
 from simulator.deployment.site.policy_file import policy_path, read_policy
 from simulator.deployment.transport.certificates import Identity, name_of
@@ -46,7 +47,7 @@ def main() -> None:
 
 
 def _superlink(folder: Path, processes: Processes) -> None:
-    """The SuperLink on loopback, what runs the ServerApp, and the gateway."""
+    """The SuperLink on loopback, what runs the ServerApp, the gateway, and on the plane relay the mailbox."""
     settings = superlink_settings(folder)
     address = settings["superlink"]
     say_endings(folder, folder / SUPERNODES)
@@ -54,12 +55,13 @@ def _superlink(folder: Path, processes: Processes) -> None:
     processes.start("superlink", commands.superlink(address), folder)
     wait_for_superlink(address, folder / "ca.crt", processes.children["superlink"])
     processes.start("superexec", commands.superexec(address), folder)
-    control = Control(folder, processes.environment)
-    registered = agree(folder, control)
+    start_mailbox(folder, processes)
+    keys = Keys(folder, processes)
+    registered = keys.brought()
     app = gateway(address, folder / "ca.crt")  # opened after that, since SuperNodes end that are not registered yet
     with serving(app, settings["listen"], folder / "gateway.crt", folder / "gateway.key"):
         print(f"{registered} nodes are registered; they come in at {settings['public']}", flush=True)
-        _keep(processes, lambda: agree_again(folder, control))
+        _keep(processes, keys.look)
 
 
 def _supernode(folder: Path, processes: Processes) -> None:
@@ -70,6 +72,26 @@ def _supernode(folder: Path, processes: Processes) -> None:
     processes.start("supernode", commands.supernode(node.superlink, node.runtime, folder), folder)
     print(f"node {node.node} has started; what it says goes to {folder / 'supernode.log'}", flush=True)
     _keep(processes, Watch(node.superlink).look)
+
+
+class Keys:
+    """Brings the nodes' keys, and the list of revoked certificates, from the SuperLink's ``folder`` to what runs."""
+
+    def __init__(self, folder: Path, processes: Processes) -> None:
+        self._folder, self._processes = folder, processes
+        self._control, self._list = Control(folder, processes.environment), (folder / LIST).read_bytes()
+
+    def brought(self) -> int:
+        """How many nodes may take part, once the SuperLink knows their keys."""
+        return agree(self._folder, self._control)
+
+    def look(self) -> None:
+        """Bring what has changed; a mailbox reads the list when it begins, and may begin anew at any time."""
+        agree_again(self._folder, self._control)
+        now, mailbox = (self._folder / LIST).read_bytes(), self._processes.children.get("mailbox")
+        if now != self._list and mailbox:
+            mailbox.stop()
+        self._list = now
 
 
 def check_keys(node: NodeFolder) -> None:

@@ -74,6 +74,11 @@ LAB_KEYS = """\
 This is a lab's deployment: the private keys of all nodes were made here (`--lab-keys`), so whoever has this folder is
 every node. Copy each part over a secure channel (scp): whoever has a node's folder is that node."""
 
+MAILBOX = """\
+It also starts the mailbox at {listen}, in which nodes put sealed messages for each other: it sees who writes to whom,
+when and how much, keeps that in memory alone, and may be started again at any time.
+"""
+
 README = """\
 # A deployment of {nodes} nodes, plane {plane}
 
@@ -86,7 +91,7 @@ Clocks must agree: SuperNodes more than 5 s ahead of the SuperLink's host, or 5 
 | what | where it goes | what it holds |
 |---|---|---|
 | `authority/` | nowhere: keep it offline | the key that issues certificates |
-| `superlink/` | the SuperLink's host | certificates and keys of the SuperLink and its gateway, the nodes' public keys |
+| `superlink/` | the SuperLink's host | certificates and keys of what runs there, the nodes' public keys |
 | `app/`, `experiment.yaml` | with `superlink/` | the run's configuration |
 | `nodes/node-N/` | node N's host{alone} | {holds}, `node.yaml`, its state |
 | `nodes/node-N/code/` | with it | the code that the experiment names: read it before the node executes it |
@@ -95,7 +100,7 @@ Clocks must agree: SuperNodes more than 5 s ahead of the SuperLink's host, or 5 
 {keys}
 
 Neighbours' keys are taken from these folders, and never from the SuperLink. To change an address, edit `node.yaml` of
-the node and of its neighbours, or `superlink/superlink.yaml`.
+the node and of its neighbours, or `superlink/superlink.yaml`{and_mailbox}.
 
 | who connects | to where |
 |---|---|
@@ -111,7 +116,7 @@ superlink/start.sh &
 It starts Flower's SuperLink on loopback ({superlink}), the gateway at {listen}, and registers the nodes' keys. Flower's
 control interface has no login: whoever reaches the SuperLink itself can run code on all nodes, so it must stay on
 loopback, and who has a login on that host is trusted. The gateway lets through what SuperNodes ask, and nothing else.
-What each says goes to `superlink/*.log`.
+{mailbox}What each says goes to `superlink/*.log`.
 
 ## On every node's host
 
@@ -196,7 +201,9 @@ def readme(
         lab_keys: whether all private keys were made with this folder.
     """
     nodes = list(enumerate(addresses.nodes))
-    hosts = "\n".join(f"* node {node}, {address}: `node-{node}/start.sh`" for node, address in nodes)
+    heard = manifest.plane == "p2p"  # by neighbours that connect to them
+    at = [f", {address}" if heard else "" for address in addresses.nodes]
+    hosts = "\n".join(f"* node {node}{at[node]}: `node-{node}/start.sh`" for node, _ in nodes)
     links = "\n".join(f"| the neighbours of node {node} | {address}, TCP |" for node, address in nodes)
     return README.format(
         nodes=manifest.nodes,
@@ -206,7 +213,9 @@ def readme(
         public=addresses.public,
         superlink=addresses.superlink,
         listen=addresses.listen,
-        links=links if manifest.plane == "p2p" else "| nobody | to a node |",
+        links=links if heard else f"| every node | {addresses.mailbox}, TCP: the mailbox |",
+        and_mailbox=", or `superlink/mailbox.yaml`" if addresses.mailbox else "",
+        mailbox=MAILBOX.format(listen=addresses.mailbox_listen) if addresses.mailbox else "",
         hosts=hosts,
         data=OWN_DATA if own_data else SHARED_DATA,
         keys=LAB_KEYS if lab_keys else SITE_KEYS.format(authority=authority),

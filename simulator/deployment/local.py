@@ -25,7 +25,7 @@ from simulator.deployment.folder import write_folder
 from simulator.deployment.guard import guarded
 from simulator.deployment.node_folder import ERRORS
 from simulator.deployment.plan import DeploymentPlan
-from simulator.deployment.processes import Processes
+from simulator.deployment.processes import Processes, start_mailbox
 from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.settings import FlowerSettings
 from simulator.deployment.site.lab import write_lab_policy
@@ -67,9 +67,11 @@ class Flower(Backend):
             temporary = tempfile.TemporaryDirectory(prefix="rumormill-deployment-", ignore_cleanup_errors=True)
             self.folder = Path(opened.enter_context(temporary)) / "deployment"
             opened.enter_context(guarded(self.folder))  # before there is a key or a process
-            addresses = loopback(plan.manifest.nodes)
+            addresses = loopback(plan.manifest.nodes, mailbox=self.config.plane == "relay")
             data = paths_of(blueprint.experiment.data)  # each node is given its own out of the simulation's folder
-            write_folder(self.folder, plan.experiment, plan.manifest, plan.topology, addresses, plan.files, data)
+            write_folder(
+                self.folder, plan.experiment, plan.manifest, plan.topology, addresses, plan.files, data, plan.largest
+            )
             environment = _environment(self.folder, addresses)
             if self.config.engine == "simulation":  # which has one environment, so that all nodes are of one site
                 lab = write_lab_policy(self._sites / "lab", "lab", self._node_folder(0), plan.manifest.rounds)
@@ -77,6 +79,7 @@ class Flower(Backend):
             self.processes = Processes(self.folder, environment)
             self._control = Control(self.folder, self.processes.environment)
             opened.callback(self.processes.stop)
+            start_mailbox(self.folder / "superlink", self.processes)
             self._engine = self._engine_of(plan.manifest, addresses)
             self._engine.start()
             nodes = map(self._node_folder, range(plan.manifest.nodes))
@@ -106,7 +109,7 @@ class Flower(Backend):
         return self._engine.workers()
 
     def carried(self) -> Mapping[str, int]:
-        """What went through the SuperLink: control, and on the plane relay messages; a simulation counts nothing."""
+        """What went through the SuperLink, which is control; a simulation counts nothing."""
         assert self._run is not None  # it is asked for after a run
         through = self._control.status(self._run).traffic
         return {"Flower's SuperLink": through} if through else {}
@@ -129,8 +132,7 @@ class Flower(Backend):
         if self.config.engine == "deployment":
             rounds = manifest.rounds
             return DeploymentEngine(self.folder, self._sites, rounds, addresses, self._control, self.processes)
-        together = manifest.nodes if manifest.plane == "p2p" else 1
-        return SimulationEngine(self.folder, manifest.nodes, together, self._control)
+        return SimulationEngine(self.folder, manifest.nodes, self._control)
 
     def _wait(self) -> None:
         """Some time passes; what has died is started again.
@@ -205,12 +207,13 @@ def _environment(folder: Path, addresses: Addresses) -> dict[str, str]:
     return {**environment(folder / "superlink" / "home"), **ports, **ray}
 
 
-def loopback(nodes: int) -> Addresses:
-    """Free ports, all different."""
+def loopback(nodes: int, mailbox: bool = False) -> Addresses:
+    """Free ports, all different; one of them for a mailbox, if there is to be one."""
     with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(2 * nodes + 1)]
+        sockets = [held.enter_context(socket.socket()) for _ in range(2 * nodes + 2)]
         for each in sockets:
             each.bind(("127.0.0.1", 0))
         ports = [each.getsockname()[1] for each in sockets]
-    own = [f"127.0.0.1:{port}" for port in ports[: nodes + 1]]
-    return Addresses(own[0], own[1:], ports[nodes + 1 :], public=own[0], listen=own[0])
+    link, other, *own = [f"127.0.0.1:{port}" for port in ports[: nodes + 2]]
+    letters = (other, other) if mailbox else ("", "")
+    return Addresses(link, own, ports[nodes + 2 :], link, link, *letters)

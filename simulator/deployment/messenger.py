@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -72,54 +71,6 @@ class Messenger:
                 yield Answered(node, None, str(reply.error.reason))
             else:
                 raise RuntimeError(f"node {node}: {reply.error.reason}")
-
-    def ask(
-        self,
-        kind: str,
-        contents: Mapping[int, Mapping[str, Any]],
-        seconds: float,
-        patience: Mapping[int, float] | None = None,
-    ) -> dict[int, dict[str, Any]]:
-        """Send each node its message and wait for all replies, by node; again where its SuperNode was lost.
-
-        Args:
-            kind: of message.
-            contents: for each node.
-            seconds: that the work may take.
-            patience: by node, seconds for which a lost one is tried again, after which it is left out; without it, none
-                is.
-
-        Raises:
-            RuntimeError: a node cannot do it, or has not answered in ``seconds`` and some more.
-        """
-        replies: dict[int, dict[str, Any]] = {}
-        again, lost = dict.fromkeys(contents, 0.0), dict[int, float]()  # when to send, and when it was lost
-        left, deadline = set[int](), time.monotonic() + seconds + GRACE
-
-        def fail(node: int, reason: str) -> None:
-            since = time.monotonic() - lost.setdefault(node, time.monotonic())
-            if patience is not None and since >= patience[node]:
-                left.add(node)
-                return
-            again[node] = time.monotonic() + RETRY
-            if reason:
-                print(f"node {node}: {reason}; sending again", flush=True)
-
-        while len(replies) + len(left) < len(contents):
-            if time.monotonic() > deadline:
-                silent = ", ".join(str(node) for node in contents if node not in replies)
-                raise RuntimeError(f"no answer from nodes {silent} for {seconds + GRACE:.0f} s")
-            for node in [node for node, when in again.items() if when <= time.monotonic()]:
-                del again[node]
-                if not self.send(node, kind, contents[node], seconds):
-                    fail(node, "")
-            for node, reply, reason in self.answers():
-                if reply is None:
-                    fail(node, reason)
-                else:
-                    replies[node] = reply
-            time.sleep(POLL)
-        return replies
 
 
 def _content(node: int, reply: Message) -> dict[str, Any]:

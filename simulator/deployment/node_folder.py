@@ -49,6 +49,7 @@ class NodeFolder:
         data: where nodes are sites, "path": of the node's own data; None where all hosts have all data.
         superlink: where the node reaches the SuperLink, as "host:port".
         runtime: the port, on loopback, of its SuperNode's own processes.
+        mailbox: of the plane relay, where the node puts its messages and fetches others', as "host:port".
     """
 
     folder: Path
@@ -58,6 +59,7 @@ class NodeFolder:
     data: Mapping[str, Any] | None = None
     superlink: str = ""
     runtime: int = 0
+    mailbox: str = ""
 
     @classmethod
     def read(cls, folder: Path) -> NodeFolder:

@@ -1,11 +1,13 @@
-"""A phase of the plane p2p at one node: many rounds in one message of Flower's."""
+"""A phase at one node: many rounds in one message of Flower's, on either plane."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from simulator.core.errors import RunError
+from simulator.core.message import Message
 from simulator.deployment.node_folder import NodeFolder
 from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.site.gate import Gate
@@ -13,7 +15,10 @@ from simulator.deployment.tolerance import bears_losses
 from simulator.deployment.transport.certificates import Identity, name_of
 from simulator.deployment.transport.gossip import Neighbours, gossip, sit_out
 from simulator.deployment.transport.neighbour import Patience
-from simulator.deployment.transport.outbox import Outbox
+from simulator.deployment.transport.outbox import Outbox, Release
+from simulator.deployment.transport.peer import Peer
+from simulator.deployment.transport.planes import p2p, relay
+from simulator.deployment.transport.sealing import Seals
 from simulator.deployment.versions import own_versions
 
 
@@ -51,11 +56,7 @@ def take_part(
         RunError: training diverged, or what a neighbour sends whose messages are needed is refused, or it has been
             revoked.
     """
-    identity = Identity.read(folder.folder)
-    identity.check(name_of(folder.node))
-    tolerant = bears_losses(folder.experiment())
-    revoked = _revoked(identity, folder.neighbours, tolerant)
-    patience = Patience(manifest.join_timeout, manifest.round_timeout, tolerant)
+    Identity.read(folder.folder).check(name_of(folder.node))
     peer = folder.peer(manifest, gate)
     before = peer.resume()
     if peer.round < min(over, until):
@@ -63,21 +64,7 @@ def take_part(
         before = []
     if peer.round == until:
         return Outcome(peer.round, peer.absences, heard=True)
-    outbox = Outbox(peer.position + 1, gate.messages, before, peer.positions)
-    expected = peer.expected(folder.neighbours, manifest.rounds)
-    absent = (set(away) | revoked) & set(folder.neighbours)
-    neighbours = Neighbours(
-        folder.node,
-        manifest.run,
-        outbox,
-        folder.listen,
-        folder.neighbours,
-        identity,
-        patience,
-        expected,
-        gate.pins,
-        absent,
-    )
+    neighbours = _neighbours(folder, manifest, gate, peer, before, set(away) & set(folder.neighbours))
     try:
         gossip(peer, neighbours, until, deadline)
     finally:
@@ -86,11 +73,32 @@ def take_part(
     return Outcome(peer.round, peer.absences, not neighbours.broken_off)
 
 
-def _lay_out_versions(folder: NodeFolder, manifest: RunManifest, gate: Gate) -> None:
-    """For the report, where they are not those that stand there; the node has been admitted."""
-    memory, own = folder.memory(manifest.run), own_versions()
-    if memory.versions() != own:
-        memory.lay_out_versions(gate.versions(own))
+def _neighbours(
+    folder: NodeFolder,
+    manifest: RunManifest,
+    gate: Gate,
+    peer: Peer,
+    before: Sequence[Message],
+    away: Collection[int],
+) -> Neighbours:
+    """Those of the plane, for whom there is also what was sent ``before``."""
+    identity, expected = Identity.read(folder.folder), peer.expected(folder.neighbours, manifest.rounds)
+    tolerant = bears_losses(folder.experiment())
+    revoked = _revoked(identity, folder.neighbours, tolerant)
+    patience, away = Patience(manifest.join_timeout, manifest.round_timeout, tolerant), {*away, *revoked}
+    node, run, around, position = folder.node, manifest.run, folder.neighbours, peer.position + 1
+    if manifest.plane == "p2p":
+        outbox = Outbox(position, _but_to(revoked, gate.messages), before, peer.positions)
+        return p2p(node, run, outbox, folder.listen, around, identity, patience, expected, gate.pins, away)
+    known = {other: key for other, key in folder.public_keys.items() if other not in revoked}
+    seals = Seals(run, node, folder.private_key(), known)
+    outbox = Outbox(position, _but_to(revoked, partial(gate.messages, seal=seals.seal)), before, peer.positions)
+    return relay(node, run, outbox, folder.mailbox, around, identity, patience, expected, seals, away)
+
+
+def _but_to(revoked: Collection[int], release: Release) -> Release:
+    """``release`` for what does not go to nodes that were ``revoked``; what does stays here."""
+    return lambda messages: release([message for message in messages if message.receiver not in revoked])
 
 
 def _revoked(identity: Identity, neighbours: Collection[int], tolerant: bool) -> set[int]:
@@ -107,3 +115,10 @@ def _revoked(identity: Identity, neighbours: Collection[int], tolerant: bool) ->
     if revoked:
         print(f"{names} has been revoked: going on without it", flush=True)
     return revoked
+
+
+def _lay_out_versions(folder: NodeFolder, manifest: RunManifest, gate: Gate) -> None:
+    """For the report, where they are not those that stand there; the node has been admitted."""
+    memory, own = folder.memory(manifest.run), own_versions()
+    if memory.versions() != own:
+        memory.lay_out_versions(gate.versions(own))

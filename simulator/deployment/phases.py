@@ -1,4 +1,4 @@
-"""The plane p2p at the ServerApp: orders of many rounds, and who follows them; nodes may be away, and come back."""
+"""What the ServerApp does: orders of many rounds, and who follows them; nodes may be away, and come back."""
 
 from __future__ import annotations
 

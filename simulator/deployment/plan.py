@@ -13,11 +13,14 @@ from simulator.config.parsing import load_part
 from simulator.config.planning import exchanges
 from simulator.core.backend import BACKENDS, Blueprint
 from simulator.core.errors import wrong
+from simulator.core.node_program import NodeProgram
 from simulator.core.paths import PACKAGE
 from simulator.core.user_code.files import UserFile
 from simulator.deployment.run_manifest import RunManifest, fingerprint, own_version
 from simulator.deployment.settings import FlowerSettings
 from simulator.deployment.tolerance import bears_losses
+from simulator.deployment.transport.expected import Expected
+from simulator.deployment.transport.sealing import OVERHEAD
 from simulator.deployment.versions import own_versions
 from simulator.runs.build import Simulation, run_schedule
 from topologies import Topology
@@ -33,6 +36,7 @@ class DeploymentPlan:
         topology: all links.
         files: of the user's.
         sites: the names of nodes that are sites, each with data of its own; empty where all hosts have all data.
+        largest: bytes of the longest message, sealed, where there is a mailbox; else 0.
     """
 
     experiment: str
@@ -40,6 +44,7 @@ class DeploymentPlan:
     topology: Topology
     files: Sequence[UserFile] = ()
     sites: Sequence[str] = ()
+    largest: int = 0
 
     @classmethod
     def of(cls, nodes: Blueprint, settings: FlowerSettings) -> DeploymentPlan:
@@ -70,7 +75,8 @@ class DeploymentPlan:
             absences="borne" if borne else "waited out",
         )
         sites = experiment.data.sites
-        return cls(text, manifest, topology, experiment.user_parts.files, sites.names if sites else ())
+        largest = _largest(nodes) if settings.plane == "relay" else 0
+        return cls(text, manifest, topology, experiment.user_parts.files, sites.names if sites else (), largest)
 
 
 def deployable(experiment: Experiment, **changes: Any) -> Experiment:
@@ -91,8 +97,20 @@ def plan(experiment: Experiment) -> DeploymentPlan:
     """
     settings = experiment.backend
     assert isinstance(settings, FlowerSettings)  # see `deployable`
-    nodes = Simulation.of(experiment, opened={} if experiment.data.sites else None).blueprint
+    sites = experiment.data.sites is not None
+    simulation = Simulation.of(experiment, opened={} if sites else None)
+    nodes = simulation.blueprint.all_on(simulation.data.example) if sites else simulation.blueprint
     return DeploymentPlan.of(nodes, settings)
+
+
+def _largest(nodes: Blueprint) -> int:
+    """Bytes of the longest message that any node may send, sealed."""
+    found = [0]
+    for node in range(nodes.topology.num_nodes):
+        (made,) = nodes.nodes([node])
+        expected = Expected.of(NodeProgram(made), nodes.topology.neighbours(node), nodes.experiment.rounds)
+        found += expected.largest.values()
+    return OVERHEAD + max(found)
 
 
 def _quorum(settings: FlowerSettings, nodes: int, borne: bool) -> int:

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from urllib.error import URLError
 from urllib.request import urlopen
 
 from simulator.core.errors import RunError
+from simulator.deployment import commands
 from simulator.deployment.guard import MARK, end, marked
+from simulator.deployment.mailbox_process import FILE as MAILBOX_FILE
+from simulator.deployment.mailbox_process import MailboxSettings
 
 PAUSE = 15.0  # seconds before a dead one is started again: the SuperLink refuses a SuperNode that it thinks alive
-PATIENCE = 60.0  # seconds for the SuperLink to answer
+AT_ONCE = 0.5  # seconds, of what can be started again as soon as it has died
+PATIENCE = 60.0  # seconds for the SuperLink, or the mailbox, to answer
 GRACE = 10.0  # seconds for a process to end by itself
 
 
 @dataclass
 class Child:
-    """A process that should run; ``log`` takes what it says."""
+    """A process that should run; ``log`` takes what it says. A dead one is started again after a ``pause``, seconds."""
 
     name: str
     command: Sequence[str]
     folder: Path
     environment: Mapping[str, str]
     log: Path
+    pause: float = PAUSE
     process: subprocess.Popen[bytes] | None = None
     died: float | None = field(default=None, init=False)
 
@@ -55,7 +62,7 @@ class Child:
         if self.alive:
             return
         self.died = self.died or time.monotonic()
-        if time.monotonic() - self.died > PAUSE:
+        if time.monotonic() - self.died > self.pause:
             self.start()
 
     def stop(self) -> None:
@@ -85,9 +92,16 @@ class Processes:
         self._folder, self.environment = folder, {**environment, MARK: str(folder)}
         self.children: dict[str, Child] = {}
 
-    def start(self, name: str, command: Sequence[str], folder: Path, **own: str) -> None:
-        """Start one process, with ``own`` variables in its environment."""
-        child = Child(name, command, folder, {**self.environment, **own}, self._folder / f"{name}.log")
+    def start(
+        self,
+        name: str,
+        command: Sequence[str],
+        folder: Path,
+        own: Mapping[str, str] = MappingProxyType({}),
+        pause: float = PAUSE,
+    ) -> None:
+        """Start one process, with ``own`` variables in its environment, and that after a ``pause`` if it dies."""
+        child = Child(name, command, folder, {**self.environment, **own}, self._folder / f"{name}.log", pause)
         self.children[name] = child
         child.start()
 
@@ -110,6 +124,25 @@ class Processes:
         return marked(self._folder)
 
 
+def start_mailbox(folder: Path, processes: Processes) -> None:
+    """Start the mailbox that the SuperLink's ``folder`` describes, if it does, and wait until it answers.
+
+    Raises:
+        RunError: it has died, or does not.
+    """
+    if not (folder / MAILBOX_FILE).exists():
+        return
+    settings = MailboxSettings.read(folder)
+    processes.start("mailbox", commands.mailbox(folder), folder, pause=AT_ONCE)
+    host, _, port = settings.listen.rpartition(":")
+    child = processes.children["mailbox"]
+
+    def answers() -> None:
+        socket.create_connection((host, int(port)), 2).close()
+
+    _wait(answers, child, f"the mailbox does not answer at {settings.listen}")
+
+
 def wait_for_superlink(address: str, authority: Path, child: Child) -> None:
     """Wait until the SuperLink answers.
 
@@ -117,12 +150,21 @@ def wait_for_superlink(address: str, authority: Path, child: Child) -> None:
         RunError: it has died, or does not.
     """
     context = ssl.create_default_context(cafile=str(authority))
+
+    def answers() -> None:
+        urlopen(f"https://{address}/health", timeout=2, context=context).close()
+
+    _wait(answers, child, f"the SuperLink does not answer at {address}")
+
+
+def _wait(answers: Callable[[], None], child: Child, otherwise: str) -> None:
+    """Wait until ``answers`` raises nothing any more."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and child.alive:
         try:
-            urlopen(f"https://{address}/health", timeout=2, context=context).close()
+            answers()
             return
         except (URLError, OSError):
             time.sleep(0.2)
     last = child.log.read_text(errors="replace").strip().splitlines()[-3:]
-    raise RunError(f"the SuperLink does not answer at {address}:\n    " + "\n    ".join(last))
+    raise RunError(f"{otherwise}:\n    " + "\n    ".join(last))

@@ -96,21 +96,5 @@ def day(content: Mapping[str, Any], name: str) -> datetime:
         raise Misshapen(f"has {_shown(given)} as '{name}', and not a day") from error
 
 
-def sealed(content: Mapping[str, Any], start: str) -> dict[int, bytes]:
-    """What is named ``start`` and the number of a node, by node.
-
-    Raises:
-        Misshapen: a name has another number, or what it names is not bytes.
-    """
-    found = {}
-    for name, value in content.items():
-        if name.startswith(start):
-            node = name.removeprefix(start)
-            if not NUMBER.fullmatch(node) or type(value) is not bytes:
-                raise Misshapen(f"has {_shown(value)} as {name[:40]!r}, and not bytes of or for a node")
-            found[int(node)] = value
-    return found
-
-
 def _shown(value: Any) -> str:
     return "nothing" if value is None else repr(value)[:40]

@@ -102,12 +102,21 @@ class RunManifest:
     @property
     def links(self) -> frozenset[tuple[int, int]]:
         """Pairs (sender, receiver)."""
-        pairs = (edge.split(">") for edge in self.edges.split())
-        return frozenset((int(sender), int(receiver)) for sender, receiver in pairs)
+        return links_of(self.edges)
 
     def neighbours(self, node: int) -> list[int]:
         """Who sends to ``node`` or receives from it."""
         return sorted({other for link in self.links if node in link for other in link} - {node})
+
+
+def links_of(edges: str) -> frozenset[tuple[int, int]]:
+    """Pairs (sender, receiver) of ``edges``, as "0>1 1>0".
+
+    Raises:
+        ValueError: they are not written like that.
+    """
+    pairs = (edge.split(">") for edge in edges.split())
+    return frozenset((int(sender), int(receiver)) for sender, receiver in pairs)
 
 
 def _can_be(name: str, kind: str, value: Any) -> bool:

@@ -8,7 +8,6 @@ from flwr.serverapp import Grid, ServerApp
 from simulator.deployment.members import Members
 from simulator.deployment.messenger import Messenger
 from simulator.deployment.phases import Phases
-from simulator.deployment.router import relay
 from simulator.deployment.run_manifest import RunManifest
 
 app = ServerApp()
@@ -25,7 +24,4 @@ def main(grid: Grid, context: Context) -> None:
     members = Members(grid, manifest)
     members.gather()
     messenger = Messenger(grid, {node: member.number for node, member in members.found.items()})
-    if manifest.plane == "p2p":
-        Phases(members, messenger, manifest).run()
-    else:
-        relay(messenger, manifest, min(member.rounds for member in members.found.values()))
+    Phases(members, messenger, manifest).run()

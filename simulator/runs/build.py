@@ -16,7 +16,7 @@ from torch import nn
 from simulator.config.experiment import Experiment
 from simulator.config.planning import exchanges, network_notes
 from simulator.core.aligned_rows import aligned_rows
-from simulator.core.backend import BACKENDS, Backend, Blueprint
+from simulator.core.backend import BACKENDS, Backend
 from simulator.core.buffers.discovery import check_declared, findings, set_training_modes, state_notes
 from simulator.core.buffers.layout import Layout
 from simulator.core.errors import InputError, Problem, wrong
@@ -280,7 +280,7 @@ class Simulation:
     seeds: Sequence[int]
     network: Network
     data: NetworkData
-    blueprint: Blueprint
+    blueprint: ExperimentNodes
     backend: Backend
     autotuned: Mapping[str, Figures]
 

@@ -1,11 +1,10 @@
 """What a round takes in a deployment on this machine, on both planes, beside the simulation; and what it sends.
 
-    python tests/benchmarks/deployment.py [--nodes 4] [--p2p-rounds 60] [--relay-rounds 4]
+    python tests/benchmarks/deployment.py [--nodes 4] [--rounds 200]
 
 The recipe quickstart-deploy without its methods. Seconds a round are those between two ends of a round at node 0, the
-median, so that the start of a process counts in a plane that starts one every round, and nowhere else. Bytes a round
-and node: what the tensors hold; encoded, and sealed in the relay; and what went through the SuperLink in all, the app
-and heartbeats included. Prints a table and one JSON line.
+median; the start of a phase is paid once. Bytes a round and node: what the tensors hold; encoded, and sealed in the
+relay; and what went through the SuperLink in all, the app and heartbeats included. Prints a table and one JSON line.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ from typing import Any
 from simulator import load_experiment, run
 from simulator.core.observer import Observer
 from simulator.deployment.plan import deployable
-from simulator.deployment.transport.outbox import HEAD
-from simulator.deployment.transport.sealing import LAYOUT, NONCE, TAG
+from simulator.deployment.transport.box import HEAD
+from simulator.deployment.transport.sealing import OVERHEAD
 from simulator.runs.build import Simulation
 from simulator.runs.launch import run_simulation
 from simulator.runs.run import Run
 
-BESIDE = {"p2p": HEAD.size, "relay": LAYOUT.size + NONCE + TAG, "simulation": 0}  # bytes a message
+BESIDE = {"p2p": HEAD.size, "relay": HEAD.size + OVERHEAD, "simulation": 0}  # bytes a message
 
 
 class Look(Observer):
@@ -73,13 +72,12 @@ def simulated(nodes: int, rounds: int, out: str) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--nodes", type=int, default=4)
-    parser.add_argument("--p2p-rounds", type=int, default=60)
-    parser.add_argument("--relay-rounds", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=200)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as out:
-        found = {"simulation": simulated(given.nodes, given.p2p_rounds, out)}
-        found["p2p"] = deployed("p2p", given.nodes, given.p2p_rounds, out)
-        found["relay"] = deployed("relay", given.nodes, given.relay_rounds, out)
+        found = {"simulation": simulated(given.nodes, given.rounds, out)}
+        for plane in ("p2p", "relay"):
+            found[plane] = deployed(plane, given.nodes, given.rounds, out)
     print(f"{'':>10} {'s a round':>10} {'tensors, kB':>12} {'sent, kB':>10} {'SuperLink, kB':>14}")
     for name, row in found.items():
         kilobytes = (row[key] / 1e3 for key in ("held", "wire", "superlink"))

@@ -4,7 +4,7 @@ import shutil
 import socket
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -16,12 +16,10 @@ from simulator.deployment.collect import collect
 from simulator.deployment.folder import write_folder
 from simulator.deployment.keys.on_the_host import init, join
 from simulator.deployment.keys.signing import sign
+from simulator.deployment.mailbox_process import MailboxSettings
 from simulator.deployment.node_folder import NodeFolder
 from simulator.deployment.phase import take_part
 from simulator.deployment.plan import deployable, plan
-from simulator.deployment.records import sealed
-from simulator.deployment.relay import do_exchange
-from simulator.deployment.router import route, steps
 from simulator.deployment.site.gate import Gate
 from simulator.deployment.site.lab import write_lab_policy
 
@@ -64,10 +62,14 @@ class Deployment:
         ready = plan(self.experiment)
         self.manifest, self.links = ready.manifest, ready.manifest.links
         link, nodes = "127.0.0.1:9443", ready.manifest.nodes
-        addresses = Addresses(link, free_addresses(nodes), range(nodes), public=link, listen=link)
+        mailbox, *own = free_addresses(nodes + 1)
+        mailboxes = (mailbox, mailbox) if ready.manifest.plane == "relay" else ("", "")
+        addresses = Addresses(link, own, range(nodes), link, link, *mailboxes)
         data = paths_of(self.experiment.data)
-        experiment, lab = ready.experiment, self.lab_keys
-        write_folder(self.folder, experiment, self.manifest, ready.topology, addresses, ready.files, data, lab)
+        experiment, topology, files, lab = ready.experiment, ready.topology, ready.files, self.lab_keys
+        write_folder(
+            self.folder, experiment, self.manifest, topology, addresses, files, data, ready.largest, lab_keys=lab
+        )
         for node in range(self.manifest.nodes):
             own = self.folder / "nodes" / f"node-{node}"
             write_lab_policy(self.policy(node).parent, f"site-{node}", own, self.manifest.rounds)
@@ -109,22 +111,24 @@ class Deployment:
             thread.join(seconds + 10)
         return found
 
-    def relay(self, rounds, start=0, nodes=None, away=()):
-        """Rounds through a router, of all ``nodes`` but those ``away``, as (round, node); its mail by exchange."""
-        mail, kept, seen = {}, {}, []
-        every = range(self.manifest.nodes) if nodes is None else nodes
-        for round, exchange in steps(replace(self.manifest, rounds=rounds), start):
-            there = [node for node in every if (round, node) not in away]
-            opened = {node: sealed((kept if node in kept else mail).get(node, {}), "from-") for node in there}
-            replies = {node: self.relayed(node, round, opened[node], exchange) for node in there}
-            kept = {node: kept.get(node, mail.get(node, {})) for node in every if node not in there}
-            mail = {node: letters for node, letters in route(replies, self.links).items() if node in there}
-            seen.append(mail)
-        return seen
+    def relay(self, until, nodes=None, **more):
+        """As `p2p`, with a mailbox that is there as long as the phase."""
+        with self.mailbox():
+            return self.p2p(until, nodes, **more)
 
-    def relayed(self, node, round, mail, exchange=1):
-        """What ``node`` does of an exchange when it is given ``mail``."""
-        return do_exchange(self.node_folder(node), self.manifest, self.gate(node), round, mail, exchange)
+    def on(self, plane, until, **more):
+        """A phase on that plane."""
+        return (self.p2p if plane == "p2p" else self.relay)(until, **more)
+
+    @contextmanager
+    def mailbox(self):
+        """The deployment's mailbox, in this process."""
+        folder = self.folder / "superlink"
+        mailbox = MailboxSettings.read(folder).opened(folder)
+        try:
+            yield mailbox
+        finally:
+            mailbox.close()
 
     def collected(self, out):
         """The run directory of what the nodes did."""

@@ -161,9 +161,8 @@ class Gate:
         return text.encode()
 
     def reply(self, content: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What is about to go to the ServerApp beside sealed messages."""
-        plain = {name: value for name, value in content.items() if not isinstance(value, bytes)}
-        self.release(Leaving("reply", sorted(plain), json.dumps(plain).encode()))
+        """What is about to go to the ServerApp."""
+        self.release(Leaving("reply", sorted(content), json.dumps(dict(content)).encode()))
         return content
 
     def error(self, text: str) -> str:

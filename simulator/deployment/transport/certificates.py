@@ -17,6 +17,7 @@ from simulator.deployment.keys.certificate import Certificate, bearing, issued_b
 from simulator.deployment.keys.revocation import Revoked
 
 NEIGHBOURS = "neighbours"  # of a node's folder: their certificates, as "node-N.crt"
+MAILBOX = "mailbox"  # what the certificate of a mailbox says who it is
 ADVICE = "Make new keys on the node's host (`rumormill site renew FOLDER`), and have the organiser sign them."
 CLOCK = "Is this host's clock right? If it is, ask the organiser for a new certificate."
 DER, INFO = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
@@ -46,14 +47,16 @@ class Identity:
     revoked: frozenset[int] = frozenset()
 
     @classmethod
-    def read(cls, folder: Path) -> Identity:
-        """From ``ca.crt``, ``node.crt``, ``node.key``, ``revoked.crl`` and ``neighbours/`` in ``folder``.
+    def read(cls, folder: Path, name: str = "node") -> Identity:
+        """From ``ca.crt``, ``revoked.crl``, ``neighbours/``, ``node.crt`` and ``node.key`` in ``folder``.
+
+        The last two may be of another ``name``.
 
         Raises:
             InputError: a file is missing, is none, was not issued by the authority; or others can read the key.
         """
-        authority, certificate = (read(folder / name, ADVICE) for name in ("ca.crt", "node.crt"))
-        key, revoked = read_secret(folder / "node.key", ADVICE), Revoked.read(folder, authority)
+        authority, certificate = (read(folder / file, ADVICE) for file in ("ca.crt", f"{name}.crt"))
+        key, revoked = read_secret(folder / f"{name}.key", ADVICE), Revoked.read(folder, authority)
         return cls(authority, certificate, key, known_neighbours(folder, authority), revoked.serials)
 
     @property

@@ -1,57 +1,71 @@
-"""The plane p2p: nodes fetch each other's messages directly, over gRPC with TLS at both ends."""
+"""Rounds in which a node hears its neighbours, whatever carries their messages."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable
+from typing import Protocol
 
 from simulator.core.errors import RunError
-from simulator.deployment.transport.certificates import Identity
+from simulator.core.message import Message
+from simulator.deployment.transport.box import BEHIND, Answer, Found, until
 from simulator.deployment.transport.expected import Expected
 from simulator.deployment.transport.heard import Heard
-from simulator.deployment.transport.inspection import Refused, received
-from simulator.deployment.transport.neighbour import Neighbour, Patience, TurnedAway
-from simulator.deployment.transport.outbox import BEHIND, Answer, Found, Outbox, until
+from simulator.deployment.transport.inspection import Refused
+from simulator.deployment.transport.neighbour import Neighbour, Outage, Patience, TurnedAway
+from simulator.deployment.transport.outbox import Outbox
 from simulator.deployment.transport.peer import Peer
-from simulator.deployment.transport.server import Pins, Server
+
+Opener = Callable[[bytes, int, int, int], Message]
+
+
+class Carrier(Protocol):
+    """What makes it possible that neighbours get a node's messages, or the node theirs."""
+
+    def check(self) -> None:
+        """Raise a `RunError` where that cannot go on."""
+
+    def close(self) -> None:
+        """End it."""
 
 
 class Neighbours:
-    """A node's server and its ways to all neighbours, of whom some may be said to be ``away``.
+    """What a node sends, and its ways to all neighbours.
 
-    Raises:
-        InputError: its own address cannot be used.
+    Args:
+        outbox: of the node.
+        ways: to the neighbours.
+        carriers: closed at the end, in this order.
+        opened: the message that these bytes are, from this sender, in this round and exchange.
+        patience: with neighbours.
+        expected: what they may send.
+        away: neighbours that are said to be away.
     """
 
     def __init__(
         self,
-        node: int,
-        run: str,
         outbox: Outbox,
-        listen: str,
-        addresses: Mapping[int, str],
-        identity: Identity,
+        ways: Iterable[Neighbour],
+        carriers: Iterable[Carrier],
+        opened: Opener,
         patience: Patience,
         expected: Expected,
-        pins: Pins = None,
         away: Collection[int] = (),
     ) -> None:
-        self._node, self._patience, self._expected, self._away = node, patience, expected, frozenset(away)
-        self.outbox = outbox
-        for other in self._away:
-            outbox.go_on_without(other)
-        self._server = Server(identity, listen, list(addresses), run, self.outbox, pins)
-        self._ways = {
-            to: Neighbour(to, address, run, identity, patience, expected, suspected=to in self._away)
-            for to, address in addresses.items()
-        }
+        self.outbox, self._carriers, self._opened = outbox, list(carriers), opened
+        self._patience, self._expected, self._away = patience, expected, frozenset(away)
+        self._ways = {way.node: way for way in ways}
+        self._cut_off = False
 
     @property
     def broken_off(self) -> bool:
         """Whether the phase cannot go on for now: a node waits then, and does not train on by itself.
 
-        So it is where no neighbour is heard though not all are said to be away, or one whose messages are needed.
+        So it is where no neighbour is heard though not all are said to be away, or one whose messages are needed; or
+        where what carries everybody's messages is out of reach.
         """
+        if self._cut_off:
+            return True
         silent = {node for node, way in self._ways.items() if way.suspected}
         if not self._patience.tolerant:
             return bool(silent)
@@ -76,7 +90,7 @@ class Neighbours:
 
         Raises:
             RunError: a message is needed, and its sender has gone on or what it sends is refused; or everybody turns
-                this node away.
+                this node away, or what it sends is not carried.
         """
         ways = [self._ways[sender] for sender in sorted(senders)]
         for way in ways:
@@ -89,9 +103,14 @@ class Neighbours:
                     return None
                 self._judge(way, found is None, position)
                 self._take(way, position, found, heard)
+            except Outage:
+                self._cut_off = True
+                return None
             except Refused as refusal:
                 away += [refusal] if isinstance(refusal, TurnedAway) else []
                 self._refuse(way, position, refusal, heard)
+        for carrier in self._carriers:
+            carrier.check()
         if away and len(away) == len(ways):
             advice = "All need the certificates and the topology of one deployment, and its only run."
             raise RunError(f"{away[0]}\n    {advice}")
@@ -102,22 +121,20 @@ class Neighbours:
         self.outbox.wait_until_fetched(min(self._patience.round, until(deadline)))
 
     def close(self) -> None:
-        """End the server and all connections."""
-        self._server.stop()
-        for way in self._ways.values():
-            way.close()
+        """End all that carries messages."""
+        for carrier in self._carriers:
+            carrier.close()
 
     def _take(self, way: Neighbour, position: int, found: Found | None, heard: Heard) -> None:
         positions = self._expected.positions
         if found is None:
             heard.lost.append(way.node)
         elif found.answer == Answer.MESSAGE:
-            message = received(found.message, way.node, self._node, *positions.split(position))
+            message = self._opened(found.message, way.node, *positions.split(position))
             self._expected.inspect(message)
             heard.messages.append(message)
         elif self._expected.needed(way.node, position):
-            what = f"node {way.node} at {way.address} has sent nothing to node {self._node}"
-            self._miss(way, f"{what} in {positions.named(position)}", heard)
+            self._miss(way, f"{way} has sent nothing to this node in {positions.named(position)}", heard)
             heard.gone.append(min(positions.before(found.position), positions.before(position) + BEHIND))
 
     def _refuse(self, way: Neighbour, position: int, refusal: Refused, heard: Heard) -> None:
@@ -137,7 +154,7 @@ class Neighbours:
         now = self._expected.positions.named(position)
         if silent and not way.suspected:
             self.outbox.go_on_without(way.node)
-            print(f"{now}: node {way.node} at {way.address} is silent; going on without it", flush=True)
+            print(f"{now}: {way} is silent; going on without it", flush=True)
         if way.suspected and not silent:
             self.outbox.welcome(way.node)
             print(f"{now}: node {way.node} is heard again", flush=True)

@@ -9,23 +9,26 @@ from typing import Any, NamedTuple
 
 import grpc
 
-from simulator.deployment.transport.certificates import Identity, name_of
+from simulator.deployment.transport.box import Answer, Found, question, until
 from simulator.deployment.transport.expected import Expected
 from simulator.deployment.transport.inspection import Refused, refusal
-from simulator.deployment.transport.outbox import HEAD, METHOD, SERVICE, Answer, Found, question, until
+from simulator.deployment.transport.line import Line
 
 PROBE = 1.0  # seconds for the answer of a neighbour that has been silent, which nobody waits for
 GLANCE = 0.4  # seconds for an answer that is hardly waited for
 AGAIN = 0.05  # seconds until a broken connection is tried again
-CHANNEL = [("grpc.initial_reconnect_backoff_ms", 200), ("grpc.max_reconnect_backoff_ms", 1000)]
-GRPC_LARGEST = 2**31 - 1  # bytes of a message
 SILENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
 UNWELCOME = (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.FAILED_PRECONDITION)
+THERE = (Answer.MESSAGE, Answer.GONE)
 QUOTED = 200  # characters of what a neighbour says, at most
 
 
 class TurnedAway(Refused):
     """A neighbour does not take this node for one of its own, or is in another run."""
+
+
+class Outage(Exception):
+    """The mailbox that carries everything is out of reach, for longer than it is waited for."""
 
 
 class Probe(NamedTuple):
@@ -61,48 +64,56 @@ class Neighbour:
 
     Args:
         node: which one.
-        address: where it answers; its certificate must bear its name, wherever that is (`Identity.wanted`).
+        line: to where its messages are fetched.
         run: both take part in.
-        identity: of this node.
         patience: with it.
-        expected: what neighbours may send; what is longer is refused before it is read.
+        expected: what neighbours may send.
+        carried: whether they are fetched from a mailbox, whose silence is not the neighbour's own: then its time begins
+            anew.
         suspected: whether it is said to be away from the beginning.
     """
 
     def __init__(
         self,
         node: int,
-        address: str,
+        line: Line,
         run: str,
-        identity: Identity,
         patience: Patience,
         expected: Expected,
+        carried: bool = False,
         suspected: bool = False,
     ) -> None:
-        credentials = grpc.ssl_channel_credentials(identity.authority, identity.key, identity.certificate)
-        limit = ("grpc.max_receive_message_length", min(HEAD.size + expected.largest[node], GRPC_LARGEST))
-        options = [("grpc.ssl_target_name_override", identity.wanted(node)), limit, *CHANNEL]
-        self._channel = grpc.secure_channel(address, credentials, options)
-        self._fetch = self._channel.unary_unary(f"/{SERVICE}/{METHOD}")
+        self._line, self._carried = line, carried
         self._run, self._patience, self._positions = run, patience, expected.positions
         self._end = expected.rounds * expected.positions.exchanges
         self._probe: Probe | None = None
         self._in_vain = 0  # times that it has been waited for since it was heard
-        self.node, self.address, self.known, self.suspected = node, address, False, suspected
+        self._cut_off: float | None = None  # since when the mailbox is out of reach
+        self.node, self.known, self.suspected = node, False, suspected
+
+    def __str__(self) -> str:
+        return f"node {self.node}" if self._carried else f"node {self.node} at {self._line.address}"
 
     def ask(self, position: int, deadline: float) -> None:
         """Ask for the message of ``position``, at most until the deadline; of a suspected one that is back, only."""
         self._position = position
         self._asked = not self.suspected or self._is_back()
         if self._asked:
-            wait, began = self._patience.round if self.known else self._patience.start, time.monotonic()
-            wait /= 2**self._in_vain
-            self._latest, self._deadline = min(began + 2 * wait, deadline), min(began + wait, deadline)
-            self._call()
+            self._limit = deadline
+            self._wait()
+            self._call(until(self._deadline))
 
-    def _call(self) -> None:
-        seconds = until(self._deadline)
-        self._answer = self._fetch.future(question(self._run, self._position), timeout=seconds, wait_for_ready=True)
+    def _wait(self) -> None:
+        """Its time begins."""
+        wait, now = self._patience.round if self.known else self._patience.start, time.monotonic()
+        wait /= 2**self._in_vain
+        self._latest, self._deadline = min(now + 2 * wait, self._limit), min(now + wait, self._limit)
+
+    def _call(self, seconds: float) -> None:
+        self._answer = self._line.fetch.future(self._question(self._position), timeout=seconds, wait_for_ready=True)
+
+    def _question(self, position: int) -> bytes:
+        return question(self._run, self.node, position)
 
     def answer(self) -> Found | None:
         """What it has answered to the last question; None if nothing, or if it was not asked.
@@ -112,29 +123,45 @@ class Neighbour:
         Raises:
             Refused: the answer is none, or longer than any message.
             TurnedAway: it refuses to answer this node.
+            Outage: the mailbox has been out of reach for as long as a neighbour is waited for at the start.
         """
+        last = False
         while self._asked:
+            answered = False
             try:
                 found = self._checked(Found.decode(self._answer.result()), self._position)
-                if found.answer != Answer.NOT_YET:
+                self._cut_off, answered = None, True
+                if found.answer in THERE:
                     self.known, self._in_vain = True, 0
                     return found
-                self._deadline = self._latest
+                if found.answer == Answer.NOT_YET:
+                    self._deadline = self._latest
             except grpc.RpcError as error:
                 if error.code() not in SILENT:
                     raise self._refused(error) from error
+                if self._carried:
+                    self._bear_outage()
             except ValueError as error:
                 raise self._refusal(f"is no answer to the question for it: {error}") from error
-            if until(self._deadline) <= AGAIN:
+            over = until(self._deadline) <= AGAIN
+            if over and (last or not answered):
                 self.known, self._in_vain = True, self._in_vain + 1
                 break
+            last = over  # it may have sent something since it was asked, while others were waited for
             time.sleep(AGAIN)
-            self._call()
+            self._call(GLANCE if last else until(self._deadline))
         return None
+
+    def _bear_outage(self) -> None:
+        self._cut_off = self._cut_off or time.monotonic()
+        if time.monotonic() - self._cut_off > self._patience.start:
+            raise Outage
+        self.known = False  # it has to come back to the mailbox, too
+        self._wait()
 
     def glance(self, position: int) -> Callable[[], Found | None]:
         """Ask for the message of ``position``; what is returned waits a moment for what it has, None if nothing."""
-        call = self._fetch.future(question(self._run, position), timeout=GLANCE)
+        call = self._line.fetch.future(self._question(position), timeout=GLANCE)
         return lambda: self._found(call, position)
 
     def _is_back(self) -> bool:
@@ -143,7 +170,7 @@ class Neighbour:
         if back:
             self._probe = None
         elif self._probe is None or (self._probe.call.done() and time.monotonic() - self._probe.began > PROBE):
-            call = self._fetch.future(question(self._run, self._position), timeout=PROBE)
+            call = self._line.fetch.future(self._question(self._position), timeout=PROBE)
             self._probe = Probe(self._position, time.monotonic(), call)
         return back
 
@@ -153,15 +180,17 @@ class Neighbour:
         return found is not None and found.position + 1 >= probe.position - self._positions.exchanges
 
     def _found(self, call: Any, position: int) -> Found | None:
+        """What it has answered; None if nothing, as where it is absent."""
         try:
-            return self._checked(Found.decode(call.result()), position)
+            found = self._checked(Found.decode(call.result()), position)
+            return None if found.answer == Answer.ABSENT else found
         except (grpc.RpcError, grpc.FutureCancelledError, ValueError):
             return None
 
     def _checked(self, found: Found, position: int) -> Found:
         """``found``, if one can be there who says so: else it could make the node wait, or sit out rounds."""
         there = found.position >= position
-        if not -1 <= found.position < self._end or there != (found.answer != Answer.NOT_YET):
+        if not -1 <= found.position < self._end or there != (found.answer in THERE):
             asked, claimed = self._positions.named(position), self._positions.named(found.position)
             raise ValueError(f"asked for {asked}, it claims to be in {claimed}")
         return found
@@ -169,13 +198,9 @@ class Neighbour:
     def _refused(self, error: grpc.RpcError) -> Refused:
         said = repr(str(error.details())[:QUOTED])
         if error.code() in UNWELCOME:
-            return TurnedAway(f"{name_of(self.node)} at {self.address} refuses this node: {said}.")
+            return TurnedAway(f"{self._line} refuses this node: {said}.")
         return self._refusal(f"did not come, but {error.code().name}: {said}")
 
     def _refusal(self, what: str) -> Refused:
         round, exchange = self._positions.split(self._position)
         return refusal(self.node, round, what, exchange)
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._channel.close()

@@ -25,6 +25,7 @@ from simulator.deployment.transport.positions import named
 LAYOUT = Struct("<32sqqq")
 NONCE = 12  # bytes, drawn anew for each message
 TAG = 16
+OVERHEAD = LAYOUT.size + NONCE + TAG  # bytes that a sealed message is longer
 PURPOSE = b"rumormill relay 1"
 
 
@@ -85,7 +86,7 @@ class Seals:
             Refused: it is misrouted, replayed, of another sender or run, or was tampered with.
         """
         due = Label(self._run, round, sender, self._node, exchange)
-        if len(data) < LAYOUT.size + NONCE + TAG:
+        if len(data) < OVERHEAD:
             raise _refusal(due, "was tampered with: it is too short")
         label = Label.decode(data)
         self._check(label, due)

@@ -32,7 +32,6 @@ IDLE = [
     ({"training": {"schedule": {"gamma": 0.5}}}, "training.schedule.gamma", "milestones: []"),
     ({"model": {"name": "resnet20", "norm": "evonorm", "groups": 4}}, "model.groups", "norm: evonorm"),
     ({"model": {"name": "resnet20", "allow_batch_norm": True}}, "model.allow_batch_norm", "norm: group"),
-    ({"backend": {"name": "flower", "plane": "relay", "phase": 5}}, "backend.phase", "plane: relay"),
 ]
 
 

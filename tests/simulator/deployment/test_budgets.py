@@ -55,11 +55,8 @@ def leaving(tmp_path):
 @pytest.mark.parametrize("plane", ["p2p", "relay"])
 def test_who_leaves_is_from_then_on_away_as_in_a_simulation_of_that(plane, leaving, tmp_path, capsys):
     deployment = leaving(plane)
-    if plane == "p2p":
-        assert deployment.p2p(4) == dict.fromkeys(range(4), 4)  # a phase that ends when it has just left
-        assert deployment.p2p(ROUNDS) == dict.fromkeys(range(4), ROUNDS)
-    else:
-        deployment.relay(ROUNDS)
+    assert deployment.on(plane, 4) == dict.fromkeys(range(4), 4)  # a phase that ends when it has just left
+    assert deployment.on(plane, ROUNDS) == dict.fromkeys(range(4), ROUNDS)
     assert "silent" not in capsys.readouterr().out
     assert sent(deployment, 2) == [(f"node-{to}", round) for round in range(1, LAST + 1) for to in (1, 3)]
     assert ("node-2", LAST) in sent(deployment, 1)

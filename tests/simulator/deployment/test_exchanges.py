@@ -1,7 +1,5 @@
 """Rounds of several exchanges, deployed: broken off in the middle, with a neighbour lost, and misled."""
 
-import shutil
-
 import pytest
 import torch
 from reference import deployment as reference_deployment
@@ -9,9 +7,10 @@ from reference.deployment import Deployment
 from reference.experiments import results, small
 
 from simulator import run
-from simulator.core.errors import RunError
-from simulator.deployment.records import sealed
+from simulator.deployment.transport.box import Answer, Found, asked
+from simulator.deployment.transport.positions import Positions
 from simulator.deployment.transport.saved_rounds import SavedRounds
+from simulator.deployment.transport.server import Server
 
 NGC = {"name": "neighbourhood_gradient_clustering"}
 EARLY = {"name": "gossip", "order": "combine_then_adapt"}
@@ -61,12 +60,8 @@ def test_a_node_that_dies_in_the_middle_of_rounds_changes_nothing(plane, tmp_pat
         write(memory, file, data)
 
     monkeypatch.setattr(SavedRounds, "_write", dying)
-    step = "take_part" if plane == "p2p" else "do_exchange"
-    monkeypatch.setattr(reference_deployment, step, until_done(getattr(reference_deployment, step)))
-    if plane == "p2p":
-        assert deployment.p2p(3, seconds=60.0) == dict.fromkeys(range(4), 3)
-    else:
-        deployment.relay(3)
+    monkeypatch.setattr(reference_deployment, "take_part", until_done(reference_deployment.take_part))
+    assert deployment.on(plane, 3, seconds=60.0) == dict.fromkeys(range(4), 3)
     steps = ("early-1", "heard-1", "early-2", "heard-2", "work", "absorb")
     assert deaths == [f"000001-{step}.safetensors" for step in steps]
     assert results(deployment.collected(tmp_path / "deployed")) == results(on_local(once, tmp_path).path)
@@ -83,20 +78,17 @@ def test_a_neighbour_that_is_never_there_is_as_one_that_is_away(tmp_path):
 
 
 def passing_on(monkeypatch, arrives):
-    """Let the router lose all letters for which ``arrives(round, exchange, sender, receiver)`` is not true."""
-    honest, steps = reference_deployment.route, reference_deployment.steps
-    under_way = []
+    """Let all messages be lost for which ``arrives(round, exchange, sender, receiver)`` is not true."""
+    honest, positions = Server._fetch, Positions(exchanges=3)
 
-    def noted(manifest, start):
-        for step in steps(manifest, start):
-            under_way.append(step)
-            yield step
+    def fetch(server, receiver, question, more, seconds):
+        _, sender, position = asked(question)
+        round, exchange = positions.split(position)
+        if arrives(round - 1, exchange, sender, receiver):
+            return honest(server, receiver, question, more, seconds)
+        return Found(Answer.GONE, position).encode()
 
-    def route(replies, links):
-        return honest(replies, {(sender, to) for sender, to in links if arrives(*under_way[-1], sender, to)})
-
-    monkeypatch.setattr(reference_deployment, "steps", noted)
-    monkeypatch.setattr(reference_deployment, "route", route)
+    monkeypatch.setattr(Server, "_fetch", fetch)
 
 
 def test_models_that_are_lost_one_way_are_as_links_that_fail_so(tmp_path, monkeypatch, capsys):
@@ -104,37 +96,21 @@ def test_models_that_are_lost_one_way_are_as_links_that_fail_so(tmp_path, monkey
     failing = experiment("topology.failures={links: 0.4, symmetric: false}")
     at = failing.topology.build(failing.seed).at
     passing_on(monkeypatch, lambda round, k, sender, to: k > 1 or bool(at(round).weights[to, sender]))
-    deployment = Deployment(experiment(), tmp_path, plane="relay")
-    deployment.relay(ROUNDS)
+    deployment = Deployment(experiment(), tmp_path)
+    assert deployment.p2p(ROUNDS, seconds=60.0) == dict.fromkeys(range(4), ROUNDS)
     assert torch.equal(models(deployment, range(4)), torch.as_tensor(on_local(failing, tmp_path).models(ROUNDS)))
-    said = capsys.readouterr().out
-    assert "round 1: going on without the messages of nodes" in said
-    assert "exchange 2" not in said
-    assert "refused" not in said
+    replies = [memory_of(deployment, node).reply(round, "absorb") for node in range(4) for round in range(ROUNDS)]
+    lost = [metric for reply in replies for metric in reply.metrics if metric.name.startswith(("lost", "refused"))]
+    assert lost
+    assert {metric.value for metric in lost} == {1.0}  # in the first exchange of a round
+    assert "refused" not in capsys.readouterr().out
 
 
 @pytest.mark.slow
 def test_a_gradient_that_is_lost_is_left_out_of_the_mean_and_the_models_are_mixed_all_the_same(tmp_path, monkeypatch):
-    whole, lossy = (Deployment(experiment(rounds=1), tmp_path / name, plane="relay") for name in "ab")
-    whole.relay(1)
+    whole, lossy = (Deployment(experiment(rounds=1), tmp_path / name) for name in "ab")
+    whole.p2p(1)
     passing_on(monkeypatch, lambda round, k, sender, to: (k, sender, to) != (2, 1, 0))
-    lossy.relay(1)
+    lossy.p2p(1)
     differ = (models(whole, range(4), 1) != models(lossy, range(4), 1)).any(dim=1)
     assert differ.tolist() == [True, False, False, False]
-
-
-def test_what_was_heard_once_stands_and_nothing_may_be_left_out(tmp_path):
-    deployment = Deployment(experiment(rounds=1), tmp_path, plane="relay")
-    first, second = deployment.relay(1)[:2]
-    mail = sealed(first[0], "from-")
-    once = memory_of(deployment, 0).heard(0, 1).encode()
-    deployment.relayed(0, 0, {}, exchange=2)
-    assert memory_of(deployment, 0).heard(0, 1).encode() == once
-    shutil.rmtree(memory_of(deployment, 0)._path)
-    deployment.relayed(0, 0, {})
-    with pytest.raises(RunError, match="given the mail of round 1, exchange 2, and has nothing of round 1 on its disk"):
-        deployment.relayed(0, 0, sealed(second[0], "from-"), exchange=3)
-    with pytest.raises(RunError, match="node 0 is asked for round 1, exchange 4, and its rounds have fewer"):
-        deployment.relayed(0, 0, {}, exchange=4)
-    deployment.relayed(0, 0, mail, exchange=2)
-    assert memory_of(deployment, 0).heard(0, 1).encode() == once

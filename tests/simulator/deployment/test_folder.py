@@ -5,20 +5,26 @@ import tomllib
 
 import pytest
 import yaml
+from cryptography import x509
 from reference.deployment import Deployment
 from reference.experiments import small
 
+from simulator.core.declaration import largest
 from simulator.core.errors import InputError
 from simulator.core.method import Method
+from simulator.core.node_program import NodeProgram
 from simulator.core.user_code.files import KNOWN
 from simulator.deployment.addresses import Addresses
 from simulator.deployment.collect import collect
 from simulator.deployment.host import _alone, superlink_settings
+from simulator.deployment.mailbox_process import MailboxSettings
 from simulator.deployment.node_folder import NodeFolder
 from simulator.deployment.plan import deployable, plan
 from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.tolerance import bears_losses
 from simulator.deployment.transport.certificates import Identity
+from simulator.deployment.transport.sealing import OVERHEAD
+from simulator.runs.build import Simulation
 
 BUDGET = {"name": "dp_sgd", "noise_multiplier": 1.0, "max_epsilon": 3.0}
 PUSH = {"topology": {"graph": "exponential", "nodes": 4, "weights": "push"}, "mixer": "push_sum"}
@@ -59,8 +65,6 @@ def test_what_runs_a_folder_runs_it_once(tmp_path):
 def test_quorums_that_cannot_be_are_refused():
     with pytest.raises(InputError, match=r"backend.quorum: 5 of 4 nodes cannot be there"):
         plan(deployable(small(), quorum=5))
-    with pytest.raises(InputError, match=r"quorum: has no effect with plane: relay"):
-        plan(deployable(small(), quorum=3, plane="relay"))
     with pytest.raises(InputError, match=r"mixer or methods need every message"):
         plan(deployable(small(methods=[{"name": "gradient_tracking"}]), quorum=3))
     ready = plan(deployable(small(), quorum=3)).manifest
@@ -89,6 +93,31 @@ def test_the_superlinks_host_gets_the_nodes_public_keys_and_they_the_gateways_ad
         key = deployment.folder / "superlink" / "supernodes" / f"node-{node}.pub"
         assert key.read_bytes() == (deployment.node_folder(node).folder / "supernode.pub").read_bytes()
         assert deployment.node_folder(node).superlink == superlink_settings(deployment.folder / "superlink")["public"]
+
+
+def test_a_mailbox_has_a_name_and_a_port_of_its_own_and_knows_links_and_lengths_alone(tmp_path, deployment):
+    relayed = Deployment(small(), tmp_path, plane="relay")
+    link, settings = relayed.folder / "superlink", MailboxSettings.read(relayed.folder / "superlink")
+    names = x509.load_pem_x509_certificate((link / "mailbox.crt").read_bytes()).extensions
+    assert names.get_extension_for_class(x509.SubjectAlternativeName).value == x509.SubjectAlternativeName(
+        [x509.DNSName("mailbox")]
+    )
+    assert (settings.edges, settings.exchanges) == (relayed.manifest.edges, 1)
+    sent = next(iter(relayed.experiment.topology.build(0).base.edges()))  # all send the same
+    program = NodeProgram(Simulation.of(small()).blueprint.nodes([sent[1]])[0])
+    assert settings.largest == OVERHEAD + largest(program.declared(*sent, 1, 1))
+    assert {relayed.node_folder(node).mailbox for node in range(4)} == {settings.public}
+    text = (relayed.folder / "README.md").read_text()
+    assert f"every node | {settings.public}, TCP: the mailbox" in text
+    assert "{" not in text
+    assert not (deployment.folder / "superlink" / "mailbox.yaml").exists()
+    assert not list((relayed.folder / "nodes").rglob("mailbox*"))
+
+
+def test_settings_of_a_mailbox_that_are_none_are_refused(tmp_path):
+    (tmp_path / "mailbox.yaml").write_text("listen: 127.0.0.1:9445\n")
+    with pytest.raises(InputError, match=r"mailbox.yaml: does not say what a mailbox needs"):
+        MailboxSettings.read(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -151,6 +180,11 @@ def test_bad_input_is_refused_by_name(deployment, tmp_path):
         Addresses.planned("link:1", None, 4, 65530)
     with pytest.raises(InputError, match=r"a node and the SuperLink would share 127\.0\.0\.1:9500"):
         Addresses.planned("10.0.0.9:9499", None, 4, 9498)
+    for port in (9443, 9444, 70000):
+        with pytest.raises(InputError, match="--mailbox-port: "):
+            Addresses.planned("10.0.0.9:9443", None, 4, 9500, mailbox_port=port)
+    with pytest.raises(InputError, match=r"a node and the SuperLink would share 127\.0\.0\.1:9501"):
+        Addresses.planned("127.0.0.1:9443", None, 4, 9500, mailbox_port=9501)
     with pytest.raises(InputError, match="--listen: 'everywhere' is no address"):
         Addresses.planned("link:1", None, 4, 9500, "everywhere")
     with pytest.raises(InputError, match="exists already"):

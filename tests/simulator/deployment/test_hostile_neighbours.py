@@ -58,10 +58,7 @@ def disks(deployment, rounds=ROUNDS):
 def test_lies_are_refused_by_name_counted_and_gone_on_without(plane, lying, tmp_path, capsys):
     deployment = Deployment(small(rounds=ROUNDS), tmp_path, plane=plane)
     lying(lambda message: replace(message, parts=[*LIES.values()][message.round - 1](message.parts)))
-    if plane == "p2p":
-        assert deployment.p2p(ROUNDS, seconds=60.0) == dict.fromkeys(range(4), ROUNDS)
-    else:
-        deployment.relay(ROUNDS)
+    assert deployment.on(plane, ROUNDS, seconds=60.0) == dict.fromkeys(range(4), ROUNDS)
     models, refused = disks(deployment)
     assert all(model.isfinite().all() for model in models)
     assert refused == [(node, "refused/node-1", round + 1) for node in (0, 2) for round in range(ROUNDS)]
@@ -94,10 +91,7 @@ def test_what_belongs_into_another_exchange_is_refused(plane, lying, tmp_path, c
         return replace(message, **change(message)) if message.exchange == exchange else message
 
     lying(lie)
-    if plane == "p2p":
-        assert deployment.p2p(rounds, seconds=60.0) == dict.fromkeys(range(4), rounds)
-    else:
-        deployment.relay(rounds)
+    assert deployment.on(plane, rounds, seconds=60.0) == dict.fromkeys(range(4), rounds)
     said, (_, refused) = capsys.readouterr().out, disks(deployment, rounds)
     assert refused == [(node, "refused/node-1", round + 1) for node in (0, 2) for round in range(rounds)]
     for round, why in enumerate(EXCHANGES):

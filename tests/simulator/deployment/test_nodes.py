@@ -1,7 +1,9 @@
 """Deployed nodes, as threads: both planes give the bytes of local, also when broken off, lost or misled."""
 
 import copy
-import shutil
+import subprocess
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -10,9 +12,9 @@ from reference.experiments import METHODS, results, small
 from reference.marks import MANY
 
 from simulator import run
-from simulator.core.errors import InputError, RunError
-from simulator.deployment.records import sealed
-from simulator.deployment.relay import do_exchange
+from simulator.core.errors import InputError
+from simulator.deployment import commands
+from simulator.deployment.transport.mailbox import Mailbox
 from simulator.deployment.transport.saved_rounds import SavedRounds
 from simulator.runs.report import write_run_report
 from simulator.runs.run import Run
@@ -52,11 +54,19 @@ def test_p2p_gives_the_bytes_of_local(case, tmp_path):
 
 
 @pytest.mark.parametrize("case", ["d-psgd", "idkd", *(pytest.param(each, marks=MANY) for each in ("qgm", "choco"))])
-def test_relay_gives_the_bytes_of_local_and_the_router_sees_none_of_them(case, tmp_path):
-    deployment = Deployment(experiment(case, record={"every": 1}), tmp_path, plane="relay")
-    seen = deployment.relay(6)
+def test_relay_gives_the_bytes_of_local_and_the_mailbox_sees_none_of_them(case, tmp_path, monkeypatch):
+    """In phases of different lengths, so that nodes go on from their disks, and from an empty mailbox."""
+    deployment, seen, put = Deployment(experiment(case, record={"every": 1}), tmp_path, plane="relay"), [], Mailbox._put
+
+    def look(mailbox, node, question, more, seconds):
+        seen.append(question)
+        return put(mailbox, node, question, (seen.append(letter) or letter for letter in more), seconds)
+
+    monkeypatch.setattr(Mailbox, "_put", look)
+    for until in (4, 6):
+        assert deployment.relay(until) == dict.fromkeys(range(4), until)
     assert results(deployment.collected(tmp_path / "deployed")) == expected(deployment.experiment, tmp_path)
-    passed_on = b"".join(sealed for mail in seen for letters in mail.values() for sealed in letters.values())
+    passed_on = b"".join(seen)
     sent = [r.tensors for r in recordings(deployment, rounds=6)]
     assert len(sent) == 6 * 4
     assert len(passed_on) > sum(t["sent/parameters"].nbytes for t in sent if "sent/parameters" in t)
@@ -118,6 +128,33 @@ def restart_until_done(deployment, monkeypatch):
     assert deployment.p2p(6) == dict.fromkeys(range(4), 6)
 
 
+def test_a_mailbox_that_is_killed_in_the_middle_changes_nothing(tmp_path):
+    """As a process, with what it knows; another one takes its place."""
+    deployment, rounds = Deployment(experiment("qgm", rounds=40), tmp_path, plane="relay", round_timeout=60.0), 40
+    command, killed = commands.mailbox(deployment.folder / "superlink"), []
+    memory = deployment.node_folder(0).memory(deployment.manifest.run)
+    mailbox = [subprocess.Popen(command)]
+
+    def kill():
+        for round in (5, 20):
+            while not memory.has(round, "absorb"):
+                time.sleep(0.005)
+            mailbox[0].kill()
+            mailbox[0].wait()
+            killed.append(not memory.has(rounds - 1, "absorb"))
+            mailbox[0] = subprocess.Popen(command)
+
+    killing = threading.Thread(target=kill)
+    killing.start()
+    found = deployment.p2p(rounds)
+    killing.join()
+    mailbox[0].kill()
+    mailbox[0].wait()
+    assert found == dict.fromkeys(range(4), rounds)
+    assert killed == [True, True]
+    assert results(deployment.collected(tmp_path / "out")) == expected(experiment("qgm", rounds=rounds), tmp_path)
+
+
 def test_without_a_node_the_others_go_on(tmp_path, capsys):
     """Node 3 is never there: it costs each neighbour one wait, and its weight is the neighbours' own."""
     deployment = Deployment(experiment("d-psgd", rounds=12), tmp_path)
@@ -128,14 +165,14 @@ def test_without_a_node_the_others_go_on(tmp_path, capsys):
         deployment.collected(tmp_path / "deployed")
 
 
-@pytest.mark.parametrize("case", ["d-psgd", "idkd"])
-def test_absences_give_the_models_of_a_simulation_of_the_same_absences(case, tmp_path):
+@pytest.mark.parametrize(("case", "plane"), [("d-psgd", "p2p"), ("idkd", "p2p"), ("d-psgd", "relay")])
+def test_absences_give_the_models_of_a_simulation_of_the_same_absences(case, plane, tmp_path):
     """Node 3 joins late, and node 1 is away for a phase; what each has missed it sits out, and keeps its model."""
     absences = [[3, 1, 2], [1, 5, 6]]
-    deployment = Deployment(experiment(case, rounds=8), tmp_path)
+    deployment = Deployment(experiment(case, rounds=8), tmp_path, plane=plane)
     for until, away in ((2, [3]), (4, []), (6, [1]), (8, [])):
         nodes = sorted(set(range(4)) - set(away))
-        assert deployment.p2p(until, nodes, away=away, over=until - 2) == dict.fromkeys(nodes, until)
+        assert deployment.on(plane, until, nodes=nodes, away=away, over=until - 2) == dict.fromkeys(nodes, until)
     deployed = Run.open(deployment.collected(tmp_path / "deployed"))
     simulated = experiment(case, rounds=8, topology={"graph": "ring", "nodes": 4, "failures": {"absences": absences}})
     local = run(simulated.model_copy(update={"backend": small().backend}), tmp_path / "local")
@@ -183,72 +220,6 @@ def test_a_phase_that_is_over_is_gone_on_with(tmp_path):
     assert set(deployment.p2p(6, nodes=[0, 1], seconds=3.0).values()) == {0}  # their neighbours are not there yet
     deployment.p2p(6)
     assert results(deployment.collected(tmp_path / "deployed")) == expected(experiment("qgm"), tmp_path)
-
-
-def test_a_relay_asked_again_gives_the_same(tmp_path):
-    """The ServerApp has been lost after two rounds, and begins where all nodes are."""
-    deployment = Deployment(experiment("qgm"), tmp_path, plane="relay")
-    deployment.relay(2)
-    deployment.relay(6, start=2)
-    assert results(deployment.collected(tmp_path / "deployed")) == expected(experiment("qgm"), tmp_path)
-
-
-def test_a_relay_without_a_node_gives_the_models_of_a_simulation_of_its_absence(tmp_path):
-    """Node 3 is lost before round 3, and back in round 5."""
-    deployment = Deployment(experiment("qgm"), tmp_path, plane="relay")
-    deployment.relay(6, away={(round, 3) for round in (2, 3)})
-    failing = {"graph": "ring", "nodes": 4, "failures": {"absences": [[3, 3, 4]]}}
-    local = run(experiment("qgm", topology=failing, backend=small().backend.model_dump()), tmp_path / "local")
-    deployed = Run.open(deployment.collected(tmp_path / "deployed"))
-    assert np.array_equal(deployed.models(6), local.models(6))
-    assert list(deployed.directory.messages()) == list(local.directory.messages())
-
-
-def relayed_to_node_0(path, case, capsys):
-    """``refused(mail)``: what node 0 says when it is given ``mail`` of the first round; and mail of two rounds."""
-    deployment = Deployment(experiment(case), path, plane="relay")
-    seen = [{node: sealed(letters, "from-") for node, letters in mail.items()} for mail in deployment.relay(2)[:2]]
-    node_folder, manifest = deployment.node_folder(0), deployment.manifest
-
-    def refused(mail):
-        shutil.rmtree(node_folder.state(manifest.run))
-        do_exchange(node_folder, manifest, deployment.gate(0), 0, {})
-        capsys.readouterr()
-        do_exchange(node_folder, manifest, deployment.gate(0), 1, mail)
-        metrics = node_folder.memory(manifest.run).reply(0, "absorb").metrics
-        return capsys.readouterr().out, sorted(m.name for m in metrics if m.name.startswith("refused/"))
-
-    return refused, seen
-
-
-def test_a_node_refuses_by_name_what_is_wrong_on_the_relay_and_goes_on(tmp_path, capsys):
-    refused, (first, second) = relayed_to_node_0(tmp_path, "d-psgd", capsys)
-    good = first[0]
-    assert refused(good) == ("", [])
-    for wrong, why in {
-        second[0][1]: "was replayed: it is of round 2",
-        first[2][1]: "was misrouted: it is for node 2",
-        good[3]: "wrong sender: it is from node 3",
-        good[1][:-1] + b"x": "tampered",
-        b"": "too short",
-    }.items():
-        said, counted = refused({**good, 1: wrong})
-        assert why in said
-        assert counted == ["refused/node-1"]
-    said, counted = refused({**good, 2: good[1]})  # node 2 is no neighbour
-    assert counted == ["refused/node-2"]
-    said, counted = refused({})
-    assert "going on without the messages of nodes [1, 3]" in said
-    assert counted == []
-
-
-def test_on_the_relay_too_parts_that_need_every_message_get_it_or_an_error(tmp_path, capsys):
-    refused, (first, _) = relayed_to_node_0(tmp_path, "choco", capsys)
-    refused(first[0])
-    for mail, missing in (({}, "[1, 3]"), ({**first[0], 3: b"garbage"}, "[3]")):
-        with pytest.raises(RunError, match="need every message") as error:
-            refused(mail)
-        assert f"of nodes {missing}" in str(error.value)
 
 
 def test_a_node_of_another_experiment_or_version_takes_no_part(tmp_path):

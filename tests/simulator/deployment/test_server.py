@@ -11,8 +11,7 @@ from simulator.core.errors import InputError
 from simulator.deployment import members, messenger
 from simulator.deployment.members import Members
 from simulator.deployment.messenger import Messenger
-from simulator.deployment.records import packed, sealed
-from simulator.deployment.router import relay, route
+from simulator.deployment.records import packed
 from simulator.deployment.run_manifest import RunManifest
 
 MANIFEST = RunManifest("run", "print", "1.0", "p2p", 2, "0>1 1>0", 10, 1, 5, 1.0, 1.0, 0.3, quorum=2, absences="borne")
@@ -76,8 +75,6 @@ def _at_once(monkeypatch):
     monkeypatch.setattr(members, "Message", letter)
     monkeypatch.setattr(messenger, "Message", letter)
     monkeypatch.setattr(members, "POLL", 0.01)
-    monkeypatch.setattr(messenger, "POLL", 0.01)
-    monkeypatch.setattr(messenger, "RETRY", 0.0)
 
 
 def test_all_nodes_are_found_whatever_flower_calls_them():
@@ -131,93 +128,33 @@ def test_those_who_do_not_fit_are_refused(said, refusal):
         gather(Grid({55: [hello(0)], 77: [said]}))
 
 
-def test_what_a_lost_supernode_was_asked_is_asked_again(capsys):
-    messenger = Messenger(
+def told(sends, *nodes):
+    """What has come of one message more to each of ``nodes``."""
+    assert all(sends.send(node, "train.gossip", {"until": 5}, 1.0) for node in nodes)
+    assert sends.busy == set(nodes)
+    return [tuple(answered) for answered in sends.answers()]
+
+
+def test_a_lost_supernode_is_no_error():
+    asked = Messenger(
         Grid({55: [(5, "Node Unavailable"), (8, "stopped responding"), {"round": 4}], 77: [{"round": 5}]}),
         {0: 55, 1: 77},
     )
-    assert messenger.ask("train.gossip", {0: {"until": 5}, 1: {"until": 5}}, 1.0) == {0: {"round": 4}, 1: {"round": 5}}
-    assert capsys.readouterr().out.count("sending again") == 2
+    assert told(asked, 0) == [(0, None, "Node Unavailable")]
+    assert told(asked, 0, 1) == [(0, None, "stopped responding"), (1, {"round": 5}, "")]
+    assert told(asked, 0) == [(0, {"round": 4}, "")]
 
 
-def test_what_a_signal_has_broken_off_is_asked_again():
+def test_nor_is_what_a_signal_has_broken_off():
     reason = "<class 'simulator.deployment.site.untold.Untold'>:<'node 0 cannot go on (BrokenOff): errors.log'>"
-    messenger = Messenger(Grid({55: [(2, reason), {"round": 4}]}), {0: 55})
-    assert messenger.ask("train.gossip", {0: {}}, 1.0) == {0: {"round": 4}}
-
-
-def test_one_that_stays_lost_is_left_out_where_it_may_be():
-    grid = Grid({55: [(5, "Node Unavailable")] * 99, 77: [{"round": 5}]})
-    asked = Messenger(grid, {0: 55, 1: 77}).ask("train.relay", {0: {}, 1: {}}, 5.0, {0: 0.05, 1: 0.05})
-    assert asked == {1: {"round": 5}}
-
-
-class Relayed:
-    """A `Messenger` of three nodes, each of which sends to both others, but for those ``lost`` in a round."""
-
-    nodes = (0, 1, 2)
-
-    def __init__(self, lost):
-        self._lost, self.asked = lost, []
-
-    def ask(self, kind, contents, seconds, patience):
-        self.asked.append(contents)
-        there = [node for node in contents if node not in self._lost.get(contents[node]["round"], ())]
-        assert patience is not None or there == list(contents)
-        letters = {node: {f"to-{to}": b"x" for to in self.nodes if to != node} for node in there}
-        return {node: {"round": contents[node]["round"], **letters[node]} for node in there}
-
-
-def test_a_relay_goes_on_without_a_lost_node_and_neither_end_of_its_links_counts_the_other(capsys):
-    links = " ".join(f"{sender}>{to}" for sender in range(3) for to in range(3) if sender != to)
-    terms = replace(MANIFEST, plane="relay", nodes=3, edges=links, rounds=4, quorum=3)
-    nodes = Relayed(lost={1: [2], 2: [2]})
-    relay(nodes, terms, 0)
-    heard = [{node: sorted(sealed(mail, "from-")) for node, mail in asked.items()} for asked in nodes.asked]
-    assert heard[1] == {0: [1, 2], 1: [0, 2], 2: [0, 1]}
-    assert heard[2] == {0: [1], 1: [0], 2: [0, 1]}  # what it had not had when it was lost
-    assert heard[3] == {0: [1], 1: [0], 2: [0, 1]}
-    assert heard[4] == heard[1]
-    said = capsys.readouterr().out
-    assert "round 2: node 2 is away; the others go on without it" in said
-    assert "all nodes but 2 have finished 2 of 4 rounds" in said
-    assert "round 4: node 2 is back" in said
-    assert "node 2 took part in 2 of 4 rounds" in said
-
-
-def test_a_relay_ends_where_nobody_is_left_to_write_to():
-    terms = replace(MANIFEST, plane="relay", nodes=3, edges="0>1 1>0", rounds=4, quorum=3)
-    with pytest.raises(RuntimeError, match=r"in round 2 of all nodes only \[0\] are left"):
-        relay(Relayed(lost={1: [1, 2]}), terms, 0)
+    asked = Messenger(Grid({55: [(2, reason), {"round": 4}]}), {0: 55})
+    assert told(asked, 0) == [(0, None, reason)]
+    assert told(asked, 0) == [(0, {"round": 4}, "")]
 
 
 def test_what_a_node_cannot_do_ends_the_run():
     with pytest.raises(RuntimeError, match="node 0: training diverged"):
-        Messenger(Grid({55: [(2, "training diverged")]}), {0: 55}).ask("train.gossip", {0: {}}, 1.0)
-
-
-def test_a_node_that_never_answers_is_named(monkeypatch):
-    monkeypatch.setattr(messenger, "GRACE", 0.1)
-    with pytest.raises(RuntimeError, match="no answer from nodes 0 "):
-        Messenger(Grid({55: []}), {0: 55}).ask("train.gossip", {0: {}}, 0.1)
-
-
-def test_mail_goes_along_links_only(capsys):
-    links = frozenset({(0, 1), (1, 0)})
-    assert route({0: {"round": 2, "to-1": b"a"}, 1: {"round": 2, "to-0": b"b"}}, links) == {
-        1: {"from-0": b"a"},
-        0: {"from-1": b"b"},
-    }
-    assert route({0: {"to-2": b"a", "to-1": b"c"}}, links) == {1: {"from-0": b"c"}}
-    assert "node 0 writes to node 2, which is no neighbour of it: not delivered" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    "bad", [{"to-x": b"a"}, {"to-1": 7}, {"to--1": b"a"}, {"to-\u0661": b"a"}, {"to-": b"a"}], ids=str
-)
-def test_what_is_no_mail_is_not_delivered_and_its_sender_named(bad, capsys):
-    assert route({0: bad, 1: {"to-0": b"b"}}, frozenset({(0, 1), (1, 0)})) == {0: {"from-1": b"b"}}
-    assert "node 0: its reply has" in capsys.readouterr().out
+        told(Messenger(Grid({55: [(2, "training diverged")]}), {0: 55}), 0)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +178,7 @@ def test_a_reply_without_this_apps_record_is_refused_by_name():
     grid = Grid({55: [{}]})
     grid.pull_messages = lambda numbers: [empty]
     with pytest.raises(RuntimeError, match="node 0: its reply holds no record of this app"):
-        Messenger(grid, {0: 55}).ask("train.gossip", {0: {}}, 1.0)
+        told(Messenger(grid, {0: 55}), 0)
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,12 @@ from simulator.deployment.keys.on_the_host import renew
 from simulator.deployment.keys.revocation import Revoked
 from simulator.deployment.keys.signing import revoke, sign
 from simulator.deployment.registration import agree
+from simulator.deployment.site.ledger import verified
 from simulator.deployment.transport.certificates import Identity
 from simulator.deployment.transport.expected import Expected
-from simulator.deployment.transport.gossip import Neighbours
 from simulator.deployment.transport.neighbour import Patience
 from simulator.deployment.transport.outbox import Outbox
+from simulator.deployment.transport.planes import p2p
 
 
 @pytest.fixture
@@ -59,6 +60,20 @@ def test_a_revoked_node_is_turned_away_by_name_and_the_others_do_not_wait_for_it
     assert "node.crt: the certificate of node-2 has been revoked" in str(consortium.p2p(5, nodes=[2])[2])
 
 
+def test_on_the_relay_too_nothing_goes_to_a_revoked_node_or_comes_from_it(tmp_path, capsys):
+    """The mailbox turns it away, and its neighbours seal nothing for it; what stands in the ledger is for others."""
+    consortium = Consortium(small(), tmp_path, plane="relay").onboarded()
+    assert consortium.relay(2) == dict.fromkeys(range(4), 2)
+    revoke(consortium.folder, "node-2")  # the mailbox reads the list when it begins
+    told(consortium, (0, 1, 3))
+    found = consortium.relay(4, join_timeout=5.0, round_timeout=1.0)
+    assert {node: found[node] for node in (0, 1, 3)} == dict.fromkeys((0, 1, 3), 4)
+    assert "a question of node-2 is turned away: the certificate of node-2 has been revoked" in capsys.readouterr().out
+    lines = verified(consortium.policy(1).parent / "ledger.jsonl")
+    sent = {(line["round"], line["to"]) for line in lines if line["what"] == "message"}
+    assert sent == {(1, "node-0"), (1, "node-2"), (2, "node-0"), (2, "node-2"), (3, "node-0"), (4, "node-0")}
+
+
 def test_after_new_keys_were_signed_it_takes_part_again(consortium):
     revoke(consortium.folder, "node-2")
     told(consortium, range(4))
@@ -80,8 +95,8 @@ def test_a_client_does_not_believe_a_revoked_certificate(answers, consortium):
     here, there = free_addresses(2)
     patience, expected = Patience(2.0, 2.0, tolerant=True), Expected(9, {1: 100, 2: 100}, lambda message: None)
     box = [Outbox(0, lambda messages: {message.receiver: b"x" for message in messages}) for _ in range(2)]
-    other = Neighbours(2, "run", box[1], there, {1: here}, shown, patience, expected)
-    one = Neighbours(1, "run", box[0], here, {2: there}, Identity.read(consortium.place(1)), patience, expected)
+    other = p2p(2, "run", box[1], there, {1: here}, shown, patience, expected)
+    one = p2p(1, "run", box[0], here, {2: there}, Identity.read(consortium.place(1)), patience, expected)
     try:
         answer = one._ways[2].glance(0)()
         assert (answer is None) == (shown is old)

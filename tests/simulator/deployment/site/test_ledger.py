@@ -190,7 +190,7 @@ def test_a_run_under_another_name_adds_to_what_was_spent(private):
 
 def test_on_the_relay_what_leaves_is_sealed_and_counted(tmp_path):
     deployment = Deployment(small(rounds=2), tmp_path, plane="relay")
-    deployment.relay(2)
+    assert deployment.relay(2) == dict.fromkeys(range(4), 2)
     lines = sent(deployment)
     assert {(line["to"], line["round"]) for line in lines} == {(f"node-{n}", r) for n in (1, 3) for r in (1, 2)}
     assert all(line["sha256"] != line["content"] for line in lines)

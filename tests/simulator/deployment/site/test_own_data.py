@@ -93,7 +93,7 @@ def test_relay_gives_them_too_with_methods(tmp_path, hosts):
     experiment = sites(write_sites(tmp_path / "all"), f"methods=[{{name: {METHODS[0]['name']}}}]", "rounds=3")
     simulated = run(experiment, tmp_path / "local").path
     deployment = hosts(experiment, tmp_path / "all", plane="relay")
-    deployment.relay(3)
+    assert deployment.relay(3) == dict.fromkeys(range(4), 3)
     assert known_to_all(results(deployment.collected(tmp_path / "out"))) == known_to_all(results(simulated))
 
 

@@ -14,14 +14,16 @@ from reference.deployment import free_addresses
 from simulator.core.errors import InputError, RunError
 from simulator.core.message import Message
 from simulator.deployment.keys.authority import Authority
-from simulator.deployment.transport import neighbour, server
+from simulator.deployment.transport import door, neighbour
+from simulator.deployment.transport.box import BEHIND, Answer, Found, question
 from simulator.deployment.transport.certificates import Identity, key_digest
+from simulator.deployment.transport.door import FETCH, SERVICE
 from simulator.deployment.transport.expected import Expected
-from simulator.deployment.transport.gossip import Neighbours
 from simulator.deployment.transport.heard import Heard
 from simulator.deployment.transport.inspection import refusal
 from simulator.deployment.transport.neighbour import Patience
-from simulator.deployment.transport.outbox import BEHIND, METHOD, SERVICE, Answer, Found, Outbox, question
+from simulator.deployment.transport.outbox import Outbox
+from simulator.deployment.transport.planes import p2p
 from simulator.deployment.transport.positions import Positions
 
 AUTHORITY = Authority("test")
@@ -66,7 +68,7 @@ def open_node():
         known = identity or IDENTITIES[number]
         expected = Expected(ROUNDS, dict.fromkeys(others, LARGEST), refuse_nan)
         outbox, listen = Outbox(round, encoded), addresses[number]
-        opened.append(Neighbours(number, run, outbox, listen, others, known, patience, expected, pins, away))
+        opened.append(p2p(number, run, outbox, listen, others, known, patience, expected, pins, away))
         return opened[-1]
 
     yield node
@@ -287,7 +289,7 @@ def test_without_a_certificate_nobody_is_answered(open_node, two):
     options = [("grpc.ssl_target_name_override", "node-1")]
     channel = grpc.secure_channel(two[1], grpc.ssl_channel_credentials(AUTHORITY.certificate), options)
     with channel, pytest.raises(grpc.RpcError) as refused:
-        channel.unary_unary(f"/{SERVICE}/{METHOD}")(question("run-a", 0), timeout=60)
+        channel.unary_unary(f"/{SERVICE}/{FETCH}")(question("run-a", 1, 0), timeout=60)
     assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
 
 
@@ -393,7 +395,7 @@ def streams_that_ask_nothing(address, identity, count):
         hold.wait(20)
         yield from ()
 
-    calls = [channel.stream_unary(f"/{SERVICE}/{METHOD}").future(nothing(), timeout=20) for _ in range(count)]
+    calls = [channel.stream_unary(f"/{SERVICE}/{FETCH}").future(nothing(), timeout=20) for _ in range(count)]
     return channel, hold, calls
 
 
@@ -421,7 +423,7 @@ def test_streams_that_ask_nothing_stall_nobody_and_are_named(node, open_node, ca
 
 
 def test_a_question_that_is_announced_and_not_put_ends(open_node, two, monkeypatch):
-    monkeypatch.setattr(server, "ASKING", 0.3)
+    monkeypatch.setattr(door, "ASKING", 0.3)
     open_node(1, two)
     channel, hold, (call,) = streams_that_ask_nothing(two[1], IDENTITIES[0], 1)
     with channel, pytest.raises((grpc.RpcError, grpc.FutureCancelledError)):
@@ -429,12 +431,12 @@ def test_a_question_that_is_announced_and_not_put_ends(open_node, two, monkeypat
     hold.set()
 
 
-@pytest.mark.parametrize("asked", [b"", b"x", question("run-a", 0) + b"x", bytes(10**6)], ids=len)
+@pytest.mark.parametrize("asked", [b"", b"x", question("run-a", 1, 0) + b"x", bytes(10**6)], ids=len)
 def test_what_is_no_question_is_turned_away(asked, open_node, two):
     open_node(1, two)
     first = open_node(0, two)
     with pytest.raises(grpc.RpcError) as refused:
-        first._ways[1]._fetch(asked, timeout=60)
+        first._ways[1]._line.fetch(asked, timeout=60)
     assert refused.value.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED)
 
 

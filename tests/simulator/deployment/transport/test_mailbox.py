@@ -1,0 +1,304 @@
+"""The mailbox of the plane relay, over real connections with certificates: who may do what, and what outages cost."""
+
+import threading
+import time
+
+import grpc
+import pytest
+import torch
+from reference.deployment import free_addresses
+
+from simulator.core.errors import InputError, RunError
+from simulator.core.message import Message
+from simulator.deployment.keys.authority import Authority
+from simulator.deployment.keys.private import sealing_key
+from simulator.deployment.transport import mailbox as module
+from simulator.deployment.transport.box import BEHIND, Answer, Found, question
+from simulator.deployment.transport.certificates import MAILBOX, Identity
+from simulator.deployment.transport.expected import Expected
+from simulator.deployment.transport.heard import Heard
+from simulator.deployment.transport.line import Line
+from simulator.deployment.transport.mailbox import Mailbox
+from simulator.deployment.transport.neighbour import Patience
+from simulator.deployment.transport.outbox import Outbox
+from simulator.deployment.transport.parcel import Head, Progress, parcel
+from simulator.deployment.transport.planes import relay
+from simulator.deployment.transport.positions import ONCE
+from simulator.deployment.transport.sealing import OVERHEAD, Seals
+
+AUTHORITY = Authority("test")
+IDENTITIES = {node: AUTHORITY.issue(f"node-{node}") for node in range(4)}
+KEYS = {node: sealing_key() for node in range(4)}
+LINKS = [(0, 1), (1, 0), (1, 2), (2, 1), (2, 3), (3, 2), (3, 0), (0, 3)]
+ROUNDS, LARGEST = 1000, 1000
+PATIENT = Patience(start=60.0, round=60.0, tolerant=True)
+SHORT = Patience(start=60.0, round=1.0, tolerant=True)
+
+
+def message(sender, receiver, position):
+    """Of a run with one exchange a round."""
+    return Message(sender, receiver, position + 1, {"parameters": torch.tensor([float(position)])})
+
+
+def soon():
+    """The deadline of a phase that no test waits for."""
+    return time.monotonic() + 120
+
+
+@pytest.fixture
+def address():
+    (found,) = free_addresses(1)
+    return found
+
+
+@pytest.fixture
+def opened():
+    """``opened(thing)``: the thing, closed at the end."""
+    things = []
+    yield lambda thing: things.append(thing) or thing
+    for each in reversed(things):
+        each.close()
+
+
+@pytest.fixture
+def serve(address, opened):
+    """``serve()``: a mailbox of a ring of four nodes, which has forgotten what earlier ones knew."""
+    return lambda: opened(Mailbox(AUTHORITY.issue(MAILBOX), address, LINKS, LARGEST + OVERHEAD, ONCE))
+
+
+@pytest.fixture
+def join(address, opened):
+    """``join(node)``: what the node sends and hears there."""
+
+    def node(number, patience=PATIENT, run="run-a", away=(), round=0):
+        around = [sender for sender, receiver in LINKS if receiver == number]
+        seals = Seals(run, number, KEYS[number][0], {other: KEYS[other][1] for other in around})
+        outbox = Outbox(round, lambda messages: {each.receiver: seals.seal(each) for each in messages})
+        expected = Expected(ROUNDS, dict.fromkeys(around, LARGEST), lambda message: None)
+        to = (run, outbox, address, around, IDENTITIES[number])
+        return opened(relay(number, *to, patience, expected, seals, away))
+
+    return node
+
+
+def heard(neighbours, position, senders):
+    found = neighbours.hear(position, senders, soon())
+    return sorted(each.sender for each in found.messages), found.lost
+
+
+def test_messages_arrive_and_nobody_needs_to_be_there_when_they_do(serve, join):
+    serve()
+    second = join(1)
+    second.outbox.publish(0, [message(1, 0, 0), message(1, 2, 0)])
+    first = join(0)
+    assert heard(first, 0, [1]) == ([1], [])
+    second.close()
+    third = join(2)
+    assert heard(third, 0, [1]) == ([1], [])
+
+
+def test_one_who_has_gone_on_without_a_node_says_so(serve, join):
+    serve()
+    first, second = join(0), join(1)
+    for round in range(6):
+        second.outbox.publish(round, [message(1, 0, round)])
+    assert heard(first, 1, [1]) == ([1], [])  # it is only late
+    second.outbox.go_on_without(0)
+    second.outbox.publish(6, [message(1, 0, 6)])
+    until(lambda: first.gone_on(3, [1]) == 6)
+    assert first.hear(3, [1], soon()).furthest == 6
+
+
+def until(condition, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_what_has_been_fetched_is_forgotten_by_its_sender_too_and_waited_for_at_the_end(serve, join):
+    serve()
+    first, second = join(0), join(1)
+    for round in range(5):
+        second.outbox.publish(round, [message(1, 0, round)])
+    late = threading.Timer(0.5, lambda: [first.hear(round, [1], soon()) for round in range(5)])
+    late.start()
+    began = time.monotonic()
+    second.linger(soon())
+    assert 0.3 < time.monotonic() - began < 20
+    assert list(second.outbox.held().letters) == [3, 4]
+    late.join()
+
+
+def test_a_mailbox_that_was_started_again_is_given_what_is_still_needed(serve, join):
+    box = serve()
+    first, second = join(0), join(1)
+    second.outbox.publish(0, [message(1, 0, 0)])
+    assert heard(first, 0, [1]) == ([1], [])
+    second.outbox.publish(1, [message(1, 0, 1)])
+    waiting = []
+    one = threading.Thread(target=lambda: waiting.append(heard(first, 2, [1])))
+    one.start()
+    box.close()
+    serve()
+    second.outbox.publish(2, [message(1, 0, 2)])
+    one.join(30)
+    assert waiting == [([1], [])]
+    assert heard(first, 1, [1]) == ([1], [])
+
+
+def test_the_silence_of_the_mailbox_is_not_the_neighbours(serve, join, capsys):
+    """It is waited for longer than a silent neighbour, and then the phase cannot go on."""
+    box, brief = serve(), Patience(start=2.0, round=0.3, tolerant=True)
+    first, second = join(0, brief), join(1, brief)
+    second.outbox.publish(0, [message(1, 0, 0)])
+    assert heard(first, 0, [1]) == ([1], [])
+    box.close()
+    threading.Timer(1.0, serve).start()
+    threading.Timer(1.0, second.outbox.publish, [1, [message(1, 0, 1)]]).start()
+    assert heard(first, 1, [1]) == ([1], [])
+    assert "silent" not in capsys.readouterr().out
+
+
+def test_without_a_mailbox_a_phase_cannot_go_on(join):
+    first = join(0, Patience(start=0.5, round=0.3, tolerant=True))
+    first.outbox.publish(0, [message(0, 1, 0)])
+    assert first.hear(0, [1, 3], soon()) is None
+    assert first.broken_off
+
+
+def test_a_dead_neighbour_costs_one_timeout_and_one_that_waits_for_it_is_not_taken_for_dead(serve, join):
+    """Node 2 has been killed; node 1 waits for it, and node 0 for node 1, which lives, and says nothing for now."""
+    serve()
+    first, second, third = join(0, SHORT), join(1, SHORT), join(2, SHORT)
+    second.outbox.publish(0, [message(1, 0, 0), message(1, 2, 0)])
+    third.outbox.publish(0, [message(2, 1, 0)])
+    assert (heard(first, 0, [1]), heard(second, 0, [2])) == (([1], []), ([2], []))
+    third.close()
+    found = []
+    waits = threading.Thread(target=lambda: found.append(heard(first, 1, [1])))
+    waits.start()
+    began = time.monotonic()
+    assert heard(second, 1, [2]) == ([], [2])
+    assert 0.8 < time.monotonic() - began < 1.9
+    time.sleep(0.3)
+    second.outbox.publish(1, [message(1, 0, 1)])
+    waits.join(30)
+    assert found == [([1], [])]
+    began = time.monotonic()
+    for round in range(2, 30):
+        assert heard(second, round, [2]) == ([], [2])
+    assert time.monotonic() - began < 1.0  # for all of them
+
+
+def test_a_later_run_takes_the_place_of_an_earlier_one(serve, join):
+    serve()
+    join(1).outbox.publish(0, [message(1, 0, 0)])
+    again, first = join(1, run="run-b"), join(0, run="run-b")
+    again.outbox.publish(0, [message(1, 0, 0)])
+    assert heard(first, 0, [1]) == ([1], [])
+
+
+@pytest.fixture
+def line(address, opened):
+    """``line(node)``: the node's connection to the mailbox."""
+    return lambda node, identity=None: opened(Line(MAILBOX, address, identity or IDENTITIES[node], LARGEST + OVERHEAD))
+
+
+def head(sender=0, letters=((0, 1, 5),), **changes):
+    plain = {"run": "run-a", "position": 0, "whole": True, "given_up": [], "fetched": []}
+    return Head(**{**plain, "sender": sender, "letters": list(letters), **changes})
+
+
+def put(line, head, letter=b"12345"):
+    letters = {at: {to: letter for when, to, _ in head.letters if when == at} for at, _, _ in head.letters}
+    return Progress.decode(line.put(parcel(head, letters), timeout=30, wait_for_ready=True))
+
+
+MISDEEDS = {
+    "node-0 puts as node-1": lambda line: put(line(0), head(sender=1)),
+    "node-0 writes to node-2, which is no neighbour of it": lambda line: put(line(0), head(letters=[(0, 2, 5)])),
+    r"node-0 writes to node-1 9,999 bytes, and no message has more than": lambda line: put(
+        line(0), head(letters=[(0, 1, 9999)]), bytes(9999)
+    ),
+    "node-0 puts 5 bytes where 4 were to come": lambda line: put(line(0), head(letters=[(0, 1, 4)])),
+    "node-0 puts 0 bytes where 5 were to come": lambda line: line(0).put(iter([head().model_dump_json().encode()])),
+    "node-0 puts two letters in one place": lambda line: put(line(0), head(letters=[(0, 1, 5), (0, 1, 5)])),
+    "node-0 writes to node-1 at position 7, and is at 0": lambda line: put(line(0), head(letters=[(7, 1, 5)])),
+    "node-0 writes to node-1 at position 0, and is at 64": lambda line: put(line(0), head(position=BEHIND)),
+    "node-0 puts what is nothing": lambda line: line(0).put(iter([b'{"run": "run-a"}'])),
+    "node-2 asks for what node-0 sends, which is no neighbour of it": lambda line: line(2).fetch(
+        question("run-a", 0, 0)
+    ),
+    "node-2 asks as node-0": lambda line: line(2).fetched(question("run-a", 0, 0)),
+    "node-2 asks nothing": lambda line: line(2).fetched(b"?"),
+    "node-7 is no neighbour": lambda line: put(line(7, AUTHORITY.issue("node-7")), head()),
+}
+
+
+@pytest.mark.parametrize("why", MISDEEDS)
+def test_what_a_node_may_not_do_is_refused_by_name(why, serve, line, capsys):
+    serve()
+    put(line(0), head(letters=[]))
+    with pytest.raises(grpc.RpcError) as refused:
+        MISDEEDS[why](line)
+    assert why in refused.value.details()
+    assert f"is turned away: {why}" in capsys.readouterr().out
+
+
+def test_what_is_for_another_is_given_to_nobody_else(serve, line):
+    """Node 3 is a neighbour of node 0, too."""
+    serve()
+    put(line(0), head())
+    assert Found.decode(line(3).fetch(question("run-a", 0, 0), timeout=5)) == Found(Answer.GONE, 0)
+    assert Found.decode(line(1).fetch(question("run-a", 0, 0), timeout=5)) == Found(Answer.MESSAGE, 0, b"12345")
+
+
+def test_with_a_certificate_of_another_authority_nobody_is_answered(serve, line):
+    serve()
+    theirs = Authority("another").issue("node-0")
+    stranger = line(0, Identity(AUTHORITY.certificate, theirs.certificate, theirs.key))
+    with pytest.raises(grpc.RpcError) as refused:
+        stranger.fetch(question("run-a", 1, 0), timeout=5)
+    assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+
+
+def test_a_node_that_poses_as_the_mailbox_is_not_talked_to(opened, join, address):
+    opened(Mailbox(IDENTITIES[3], address, LINKS, LARGEST, ONCE))
+    first = join(0, Patience(start=0.5, round=0.5, tolerant=True))
+    assert first.hear(0, [1], soon()) is None
+
+
+def test_who_is_not_let_in_says_so_in_its_own_run(serve, join, capsys):
+    serve()
+    first = join(0)
+    first.outbox.add(0, {0: {2: b"12345"}})
+    join(1).outbox.publish(0, [message(1, 0, 0)])
+    until(lambda: "which is no neighbour of it" in capsys.readouterr().out)
+    with pytest.raises(RunError, match=r"mailbox at .* does not take what node 0 sends: 'node-0 writes to node-2"):
+        first.hear(0, [1], soon())
+
+
+def test_what_nobody_fetches_is_kept_as_long_as_there_is_room(serve, line, monkeypatch):
+    monkeypatch.setattr(module, "ROOM", 5 * 2 * (LARGEST + OVERHEAD))
+    serve()
+    sender, receiver = line(0), line(1)
+    for position in range(10):
+        assert put(sender, head(letters=[(position, 1, 5)], position=position)).known
+    found = [Found.decode(receiver.fetch(question("run-a", 0, at), timeout=5)).answer for at in range(10)]
+    assert found == [Answer.GONE] * 5 + [Answer.MESSAGE] * 5
+
+
+def test_an_address_in_use_is_refused(serve):
+    serve()
+    with pytest.raises(InputError, match=r"cannot listen at .* in use(.|\n)*mailbox.yaml"):
+        serve()
+
+
+def test_heard_nothing_is_nothing(serve, join):
+    """Of a neighbour all of whose messages are optional, none is missed."""
+    serve()
+    first, second = join(0), join(1)
+    second.outbox.publish(0, [])
+    first._expected = Expected(ROUNDS, {1: LARGEST}, lambda message: None, needed=lambda sender, position: False)
+    assert first.hear(0, [1], soon()) == Heard()
