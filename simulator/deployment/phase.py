@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from simulator.core.errors import RunError
@@ -18,8 +17,11 @@ from simulator.deployment.transport.neighbour import Patience
 from simulator.deployment.transport.outbox import Outbox, Release
 from simulator.deployment.transport.peer import Peer
 from simulator.deployment.transport.planes import p2p, relay
-from simulator.deployment.transport.sealing import Seals
+from simulator.deployment.transport.run_keys import RunSeals, forget, run_key
 from simulator.deployment.versions import own_versions
+
+Seal = Callable[[Message], bytes]
+LetGo = Callable[[Sequence[Message], Seal | None], Mapping[int, bytes]]
 
 
 class Outcome(NamedTuple):
@@ -62,15 +64,18 @@ def take_part(
     if peer.round < min(over, until):
         sit_out(peer, min(over, until))
         before = []
-    if peer.round == until:
-        return Outcome(peer.round, peer.absences, heard=True)
-    neighbours = _neighbours(folder, manifest, gate, peer, before, set(away) & set(folder.neighbours))
-    try:
-        gossip(peer, neighbours, until, deadline)
-    finally:
-        neighbours.close()
+    heard = True
+    if peer.round < until:
+        neighbours = _neighbours(folder, manifest, gate, peer, before, set(away) & set(folder.neighbours))
+        try:
+            gossip(peer, neighbours, until, deadline)
+        finally:
+            neighbours.close()
+        heard = not neighbours.broken_off
     _lay_out_versions(folder, manifest, gate)
-    return Outcome(peer.round, peer.absences, not neighbours.broken_off)
+    if peer.round == manifest.rounds:
+        forget(folder.state(manifest.run))
+    return Outcome(peer.round, peer.absences, heard)
 
 
 def _neighbours(
@@ -86,19 +91,27 @@ def _neighbours(
     tolerant = bears_losses(folder.experiment())
     revoked = _revoked(identity, folder.neighbours, tolerant)
     patience, away = Patience(manifest.join_timeout, manifest.round_timeout, tolerant), {*away, *revoked}
-    node, run, around, position = folder.node, manifest.run, folder.neighbours, peer.position + 1
+    node, run, let_go = folder.node, manifest.run, _but_to(revoked, gate.messages)
+
+    def outbox(release: Release) -> Outbox:
+        return Outbox(peer.position + 1, release, before, peer.positions)
+
     if manifest.plane == "p2p":
-        outbox = Outbox(position, _but_to(revoked, gate.messages), before, peer.positions)
-        return p2p(node, run, outbox, folder.listen, around, identity, patience, expected, gate.pins, away)
+        sent, at = outbox(lambda messages: let_go(messages, None)), folder.listen
+        return p2p(node, run, sent, at, folder.neighbours, identity, patience, expected, gate.pins, away)
     known = {other: key for other, key in folder.public_keys.items() if other not in revoked}
-    seals = Seals(run, node, folder.private_key(), known)
-    outbox = Outbox(position, _but_to(revoked, partial(gate.messages, seal=seals.seal)), before, peer.positions)
-    return relay(node, run, outbox, folder.mailbox, around, identity, patience, expected, seals, away)
+    seals = RunSeals(run, node, folder.private_key(), known, run_key(folder.state(run)))
+    greetings, at = gate.greetings(seals.greetings()), folder.mailbox
+    return relay(node, run, outbox, let_go, at, identity, patience, expected, seals, greetings, away)
 
 
-def _but_to(revoked: Collection[int], release: Release) -> Release:
-    """``release`` for what does not go to nodes that were ``revoked``; what does stays here."""
-    return lambda messages: release([message for message in messages if message.receiver not in revoked])
+def _but_to(revoked: Collection[int], let_go: LetGo) -> LetGo:
+    """``let_go`` for what does not go to nodes that were ``revoked``; what does stays here."""
+
+    def release(messages: Sequence[Message], seal: Seal | None) -> Mapping[int, bytes]:
+        return let_go([message for message in messages if message.receiver not in revoked], seal)
+
+    return release
 
 
 def _revoked(identity: Identity, neighbours: Collection[int], tolerant: bool) -> set[int]:

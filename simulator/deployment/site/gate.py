@@ -47,7 +47,8 @@ class Leaving:
     """One thing that is about to leave.
 
     Attributes:
-        kind: "message", "report" and "versions" (laid out for collecting), "reply" or "error" (to the ServerApp).
+        kind: "message", "key" (of the run, to a neighbour), "report" and "versions" (laid out for collecting), "reply"
+            or "error" (to the ServerApp).
         names: of what it holds.
         payload: its bytes.
         facts: what else the ledger keeps of it.
@@ -138,6 +139,11 @@ class Gate:
         if leaving:
             self.release(*leaving)
         return data
+
+    def greetings(self, greetings: Mapping[int, bytes]) -> Mapping[int, bytes]:
+        """What is about to be told neighbours of the node's key of the run, by receiver."""
+        self.release(*(Leaving("key", [], text, {"to": name_of(to)}) for to, text in greetings.items()))
+        return greetings
 
     def report(self, round: int, step: Step, reply: Reply) -> bytes:
         """What of ``reply`` to a step of ``round`` may be laid out for collecting, encoded.

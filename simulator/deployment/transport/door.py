@@ -17,6 +17,7 @@ from simulator.deployment.transport.certificates import Identity, key_digest, na
 
 SERVICE = "rumormill.Gossip"
 FETCH, PUT, FETCHED = "Fetch", "Put", "Fetched"  # a letter; letters; ask what has been fetched of one's own
+GREET = "Greet"  # tell one's key of the run, and ask for others'
 ALIVE = 0.5  # of the time that who asks waits: then it is told that there is nothing yet
 LEAVE = 5.0  # seconds for the last answers to arrive
 ASKING = 5.0  # seconds for a question to arrive, once it is announced

@@ -6,9 +6,12 @@ import grpc
 
 from simulator.deployment.transport.box import HEAD
 from simulator.deployment.transport.certificates import Identity
-from simulator.deployment.transport.door import FETCH, FETCHED, PUT, SERVICE
+from simulator.deployment.transport.door import FETCH, FETCHED, GREET, PUT, SERVICE
 
 CHANNEL = [("grpc.initial_reconnect_backoff_ms", 200), ("grpc.max_reconnect_backoff_ms", 1000)]
+SILENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
+PASSING = (*SILENT, grpc.StatusCode.RESOURCE_EXHAUSTED)  # of a mailbox: questions of an earlier process are open there
+QUOTED = 200  # characters of what the other end says, at most
 GRPC_LARGEST = 2**31 - 1  # bytes of a message
 
 
@@ -35,6 +38,7 @@ class Line:
         )
         self.fetch = self._channel.unary_unary(f"/{SERVICE}/{FETCH}")
         self.put = self._channel.stream_unary(f"/{SERVICE}/{PUT}")
+        self.greet = self._channel.unary_unary(f"/{SERVICE}/{GREET}")
         self.fetched = self._channel.unary_unary(f"/{SERVICE}/{FETCHED}")
 
     def __str__(self) -> str:

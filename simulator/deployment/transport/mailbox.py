@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from simulator.deployment.transport.box import BEHIND, KEPT, Answer, Box, Found, Letters, asked, until
 from simulator.deployment.transport.certificates import Identity, name_of
-from simulator.deployment.transport.door import FETCH, FETCHED, PUT, Door, Unwelcome
+from simulator.deployment.transport.door import FETCH, FETCHED, GREET, PUT, Door, Unwelcome
+from simulator.deployment.transport.greetings import Answered, Hello
 from simulator.deployment.transport.parcel import HEAD_LARGEST, Head, Progress
 from simulator.deployment.transport.positions import Positions
 
@@ -49,8 +50,9 @@ class Mailbox:
     ) -> None:
         self._links, self._largest, self._positions = frozenset(links), largest, positions
         self._boxes: dict[int, tuple[str, Box]] = {}  # by sender, with its run
-        self._begun, self._closing = threading.Condition(), False  # there is another box, or it closes
-        verbs = {FETCH: self._fetch, PUT: self._put, FETCHED: self._fetched}
+        self._greetings: dict[int, tuple[str, dict[int, str]]] = {}  # by sender, with its run, and receiver
+        self._begun, self._closing = threading.Condition(), False  # there is another box or greeting, or it closes
+        verbs = {FETCH: self._fetch, PUT: self._put, FETCHED: self._fetched, GREET: self._greet}
         turns = {node: TURNS + TURNS_OF_LINKS * self._senders_to(node) for link in links for node in link}
         self._door = Door(identity, address, turns, verbs, max(largest, HEAD_LARGEST), file="mailbox.yaml")
 
@@ -111,6 +113,30 @@ class Mailbox:
             return Progress(known=False).encode()
         box.wait_for(lambda: self._closing or (box.all_fetched and box.version != version), seconds)
         return _progress(box)
+
+    def _greet(self, node: int, question: bytes, more: Iterator[bytes], seconds: float) -> bytes:
+        try:
+            hello = Hello.model_validate_json(question)
+        except ValidationError as error:
+            what = f"{name_of(node)} greets with what is nothing"
+            raise Unwelcome(grpc.StatusCode.INVALID_ARGUMENT, what) from error
+        if hello.sender != node:
+            what = f"{name_of(node)} greets as {name_of(hello.sender)}"
+            raise Unwelcome(grpc.StatusCode.PERMISSION_DENIED, what)
+        for receiver, _ in hello.greetings:
+            if not {(node, receiver), (receiver, node)} & self._links:
+                what = f"{name_of(node)} greets {name_of(receiver)}, which is no neighbour of it"
+                raise Unwelcome(grpc.StatusCode.PERMISSION_DENIED, what)
+        with self._begun:
+            self._greetings[node] = hello.run, dict(hello.greetings)
+            self._begun.notify_all()
+            self._begun.wait_for(lambda: self._closing or self._greeted(node, hello.run) >= set(hello.wanted), seconds)
+            found = [(other, self._greetings[other][1][node]) for other in sorted(self._greeted(node, hello.run))]
+        return Answered(greetings=found).model_dump_json().encode()
+
+    def _greeted(self, node: int, run: str) -> set[int]:
+        """Who has greeted ``node`` in that run."""
+        return {other for other, (of, texts) in self._greetings.items() if of == run and node in texts}
 
     def _box(self, sender: int, run: str) -> Box | None:
         known, box = self._boxes.get(sender, ("", None))

@@ -12,15 +12,13 @@ import grpc
 from simulator.deployment.transport.box import Answer, Found, question, until
 from simulator.deployment.transport.expected import Expected
 from simulator.deployment.transport.inspection import Refused, refusal
-from simulator.deployment.transport.line import Line
+from simulator.deployment.transport.line import QUOTED, SILENT, Line
 
 PROBE = 1.0  # seconds for the answer of a neighbour that has been silent, which nobody waits for
 GLANCE = 0.4  # seconds for an answer that is hardly waited for
 AGAIN = 0.05  # seconds until a broken connection is tried again
-SILENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
 UNWELCOME = (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.FAILED_PRECONDITION)
 THERE = (Answer.MESSAGE, Answer.GONE)
-QUOTED = 200  # characters of what a neighbour says, at most
 
 
 class TurnedAway(Refused):

@@ -14,6 +14,7 @@ STATE = Struct("<?q")
 PAIR = Struct("<qq")
 HEAD_LARGEST = 2**20  # bytes
 
+Run = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
 Count = Annotated[int, Field(ge=0, le=2**53)]
 
 
@@ -32,7 +33,7 @@ class Head(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    run: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
+    run: Run
     sender: Count
     position: Annotated[int, Field(ge=-1, le=2**53)]
     whole: bool

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from simulator.core.message import Message
 from simulator.deployment.transport.certificates import MAILBOX, Identity
 from simulator.deployment.transport.door import Pins
 from simulator.deployment.transport.expected import Expected
 from simulator.deployment.transport.gossip import Neighbours
-from simulator.deployment.transport.inspection import received
+from simulator.deployment.transport.greetings import Greetings
+from simulator.deployment.transport.inspection import Refused, received
 from simulator.deployment.transport.line import Line
 from simulator.deployment.transport.neighbour import Neighbour, Patience
-from simulator.deployment.transport.outbox import Outbox
+from simulator.deployment.transport.outbox import Outbox, Release
 from simulator.deployment.transport.post import Post
-from simulator.deployment.transport.sealing import OVERHEAD, Seals
+from simulator.deployment.transport.run_keys import RunSeals
+from simulator.deployment.transport.sealing import OVERHEAD
 from simulator.deployment.transport.server import Server
 
 
@@ -50,18 +53,53 @@ def p2p(
 def relay(
     node: int,
     run: str,
-    outbox: Outbox,
+    outbox: Callable[[Release], Outbox],
+    let_go: Callable[[Sequence[Message], Callable[[Message], bytes]], Mapping[int, bytes]],
     mailbox: str,
-    neighbours: Collection[int],
     identity: Identity,
     patience: Patience,
     expected: Expected,
-    seals: Seals,
+    seals: RunSeals,
+    greetings: Mapping[int, bytes],
     away: Collection[int] = (),
 ) -> Neighbours:
-    """A connection to the mailbox alone, at "host:port"; what is in the ``outbox`` has been sealed."""
-    for other in away:
-        outbox.go_on_without(other)
+    """A connection to the mailbox alone.
+
+    Neighbours are waited for until they have said what their keys of the run are; for one that has not, nothing can be
+    sealed, so that the node goes on without it.
+
+    Args:
+        node: which one.
+        run: it takes part in.
+        outbox: makes what the node sends of what lets it go.
+        let_go: messages that are sealed like that.
+        mailbox: where that is, as "host:port".
+        identity: of the node.
+        patience: with neighbours.
+        expected: what they may send.
+        seals: of the node.
+        greetings: what it tells each neighbour, which its site has let go.
+        away: neighbours that are said to be away.
+
+    Raises:
+        RunError: the mailbox does not take what the node tells.
+    """
     line = Line(MAILBOX, mailbox, identity, OVERHEAD + max(expected.largest.values(), default=0))
-    ways = [Neighbour(to, line, run, patience, expected, carried=True, suspected=to in away) for to in neighbours]
-    return Neighbours(outbox, ways, [Post(node, run, outbox, line), line], seals.open, patience, expected, away)
+    greeted = Greetings(node, run, line, seals, greetings)
+    greeted.wait(sorted(greetings.keys() - set(away)), time.monotonic() + patience.start)
+    sent = outbox(lambda messages: let_go([each for each in messages if greeted.known(each.receiver)], seals.seal))
+    absent = {to for to in expected.largest if to in away or not seals.knows(to)}
+    for other in absent:
+        sent.go_on_without(other)
+    around = expected.largest  # those who were revoked, too, whom nothing is told
+    ways = [Neighbour(to, line, run, patience, expected, carried=True, suspected=to in absent) for to in around]
+
+    def opened(data: bytes, sender: int, round: int, exchange: int) -> Message:
+        try:
+            return seals.open(data, sender, round, exchange)
+        except Refused:
+            if not greeted.changed(sender):
+                raise
+            return seals.open(data, sender, round, exchange)
+
+    return Neighbours(sent, ways, [Post(node, run, sent, line, greeted.tell), line], opened, patience, expected, away)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -11,12 +12,11 @@ import grpc
 from simulator.core.errors import RunError
 from simulator.deployment.transport.box import Box, question
 from simulator.deployment.transport.door import PUTTING
-from simulator.deployment.transport.line import Line
-from simulator.deployment.transport.neighbour import AGAIN, QUOTED, SILENT
+from simulator.deployment.transport.line import PASSING, QUOTED, Line
+from simulator.deployment.transport.neighbour import AGAIN
 from simulator.deployment.transport.parcel import Head, Progress, parcel
 
 WATCH = 10.0  # seconds for which one question after the fate of one's letters is left open
-PASSING = (*SILENT, grpc.StatusCode.RESOURCE_EXHAUSTED)  # and questions of a process before this one are open there
 LEAVE = 2.0  # seconds for the last ones to be put
 
 
@@ -31,10 +31,11 @@ class Post:
         run: it takes part in.
         outbox: its letters.
         line: to the mailbox.
+        greet: called where the mailbox knows nothing of the node, before anything is put.
     """
 
-    def __init__(self, node: int, run: str, outbox: Box, line: Line) -> None:
-        self._node, self._run, self._outbox, self._line = node, run, outbox, line
+    def __init__(self, node: int, run: str, outbox: Box, line: Line, greet: Callable[[], None]) -> None:
+        self._node, self._run, self._outbox, self._line, self._greet = node, run, outbox, line, greet
         self._put_until: int | None = None  # the position; None: the mailbox is to be given everything
         self._version = 0
         self._watching: Any = None
@@ -92,6 +93,8 @@ class Post:
         return self._watching.done() or self._closing or self._put_until != self._outbox.position
 
     def _put(self) -> None:
+        if self._put_until is None:
+            self._greet()
         held = self._outbox.held(self._put_until)
         head = Head(
             run=self._run,

@@ -1,8 +1,8 @@
 """Messages sealed end to end: whoever passes them on sees who writes to whom, when and how much, and not what.
 
-X25519 between the two nodes' static keys, HKDF-SHA256 to a key for each direction and run, ChaCha20-Poly1305 with run,
-round and exchange, sender and receiver as associated data. There is no forward secrecy: a stolen key opens what was
-recorded before.
+X25519 between the two nodes' keys, HKDF-SHA256 to a key for each direction and run, ChaCha20-Poly1305 with run, round
+and exchange, sender and receiver as associated data. With the nodes' own keys alone, a stolen one opens what was
+recorded before; see `simulator.deployment.transport.run_keys`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ LAYOUT = Struct("<32sqqq")
 NONCE = 12  # bytes, drawn anew for each message
 TAG = 16
 OVERHEAD = LAYOUT.size + NONCE + TAG  # bytes that a sealed message is longer
-PURPOSE = b"rumormill relay 1"
 
 
 class Label(NamedTuple):
@@ -68,6 +67,8 @@ class Seals:
         public: its neighbours' keys, 32 bytes each.
     """
 
+    purpose = b"rumormill relay 1"
+
     def __init__(self, run: str, node: int, private: bytes, public: Mapping[int, bytes]) -> None:
         self._run, self._node = run, node
         self._own = X25519PrivateKey.from_private_bytes(private)
@@ -76,8 +77,8 @@ class Seals:
     def seal(self, message: Message) -> bytes:
         """``message`` for its receiver alone."""
         label = Label(self._run, message.round, self._node, message.receiver, message.exchange)
-        nonce, cipher = os.urandom(NONCE), self._cipher(message.receiver, label)
-        return label.encode() + nonce + cipher.encrypt(nonce, message.encode(), label.encode())
+        nonce, sealing = os.urandom(NONCE), cipher(self._secret(message.receiver), self.purpose, label)
+        return label.encode() + nonce + sealing.encrypt(nonce, message.encode(), label.encode())
 
     def open(self, data: bytes, sender: int, round: int, exchange: int = 1) -> Message:
         """The message that ``sender`` sealed for this node in an ``exchange`` of ``round``.
@@ -92,7 +93,8 @@ class Seals:
         self._check(label, due)
         start = LAYOUT.size + NONCE
         try:
-            plain = self._cipher(sender, label).decrypt(data[LAYOUT.size : start], data[start:], label.encode())
+            opening = cipher(self._secret(sender), self.purpose, label)
+            plain = opening.decrypt(data[LAYOUT.size : start], data[start:], label.encode())
             message = Message.decode(plain)
         except (InvalidTag, ValueError) as error:
             raise _refusal(due, "was tampered with, or is not of its sender") from error
@@ -110,10 +112,15 @@ class Seals:
         if (label.round, label.exchange) != (due.round, due.exchange):
             raise _refusal(due, f"was replayed: it is of {named(label.round, label.exchange)}")
 
-    def _cipher(self, other: int, label: Label) -> ChaCha20Poly1305:
-        shared = self._own.exchange(self._public[other])
-        info = b"|".join((PURPOSE, label.run.encode(), f"{label.sender}>{label.receiver}".encode()))
-        return ChaCha20Poly1305(HKDF(hashes.SHA256(), 32, salt=None, info=info).derive(shared))
+    def _secret(self, other: int) -> bytes:
+        """What this node and ``other`` have in common, and nobody else."""
+        return self._own.exchange(self._public[other])
+
+
+def cipher(secret: bytes, purpose: bytes, label: Label) -> ChaCha20Poly1305:
+    """That of one direction of a link, in one run."""
+    info = b"|".join((purpose, label.run.encode(), f"{label.sender}>{label.receiver}".encode()))
+    return ChaCha20Poly1305(HKDF(hashes.SHA256(), 32, salt=None, info=info).derive(secret))
 
 
 def _refusal(due: Label, reason: str) -> Refused:

@@ -15,6 +15,7 @@ from simulator import run
 from simulator.core.errors import InputError
 from simulator.deployment import commands
 from simulator.deployment.transport.mailbox import Mailbox
+from simulator.deployment.transport.run_keys import FILE
 from simulator.deployment.transport.saved_rounds import SavedRounds
 from simulator.runs.report import write_run_report
 from simulator.runs.run import Run
@@ -65,6 +66,7 @@ def test_relay_gives_the_bytes_of_local_and_the_mailbox_sees_none_of_them(case, 
     monkeypatch.setattr(Mailbox, "_put", look)
     for until in (4, 6):
         assert deployment.relay(until) == dict.fromkeys(range(4), until)
+        assert len(list(deployment.folder.rglob(FILE))) == (4 if until < 6 else 0)  # keys of the run go with it
     assert results(deployment.collected(tmp_path / "deployed")) == expected(deployment.experiment, tmp_path)
     passed_on = b"".join(seen)
     sent = [r.tensors for r in recordings(deployment, rounds=6)]

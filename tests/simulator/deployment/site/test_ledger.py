@@ -194,3 +194,5 @@ def test_on_the_relay_what_leaves_is_sealed_and_counted(tmp_path):
     lines = sent(deployment)
     assert {(line["to"], line["round"]) for line in lines} == {(f"node-{n}", r) for n in (1, 3) for r in (1, 2)}
     assert all(line["sha256"] != line["content"] for line in lines)
+    everything = verified(deployment.policy(0).parent / "ledger.jsonl")
+    assert [line["to"] for line in everything if line["what"] == "key"] == ["node-1", "node-3"]

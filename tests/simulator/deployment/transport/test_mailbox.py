@@ -2,6 +2,7 @@
 
 import threading
 import time
+from functools import partial
 
 import grpc
 import pytest
@@ -16,6 +17,7 @@ from simulator.deployment.transport import mailbox as module
 from simulator.deployment.transport.box import BEHIND, Answer, Found, question
 from simulator.deployment.transport.certificates import MAILBOX, Identity
 from simulator.deployment.transport.expected import Expected
+from simulator.deployment.transport.greetings import Hello
 from simulator.deployment.transport.heard import Heard
 from simulator.deployment.transport.line import Line
 from simulator.deployment.transport.mailbox import Mailbox
@@ -24,11 +26,12 @@ from simulator.deployment.transport.outbox import Outbox
 from simulator.deployment.transport.parcel import Head, Progress, parcel
 from simulator.deployment.transport.planes import relay
 from simulator.deployment.transport.positions import ONCE
-from simulator.deployment.transport.sealing import OVERHEAD, Seals
+from simulator.deployment.transport.run_keys import RunSeals
+from simulator.deployment.transport.sealing import OVERHEAD
 
 AUTHORITY = Authority("test")
 IDENTITIES = {node: AUTHORITY.issue(f"node-{node}") for node in range(4)}
-KEYS = {node: sealing_key() for node in range(4)}
+KEYS, OF_THE_RUN = ({node: sealing_key() for node in range(4)} for _ in range(2))
 LINKS = [(0, 1), (1, 0), (1, 2), (2, 1), (2, 3), (3, 2), (3, 0), (0, 3)]
 ROUNDS, LARGEST = 1000, 1000
 PATIENT = Patience(start=60.0, round=60.0, tolerant=True)
@@ -60,6 +63,33 @@ def opened():
         each.close()
 
 
+def seals_of(node, run="run-a"):
+    around = [sender for sender, receiver in LINKS if receiver == node]
+    return RunSeals(run, node, KEYS[node][0], {other: KEYS[other][1] for other in around}, OF_THE_RUN[node][0])
+
+
+def hello(node, run="run-a", **changes):
+    told = [(other, text.hex()) for other, text in seals_of(node, run).greetings().items()]
+    return Hello(**{"run": run, "sender": node, "greetings": told, "wanted": [], **changes}).model_dump_json().encode()
+
+
+@pytest.fixture
+def line(address, opened):
+    """``line(node)``: the node's connection to the mailbox."""
+    return lambda node, identity=None: opened(Line(MAILBOX, address, identity or IDENTITIES[node], LARGEST + OVERHEAD))
+
+
+@pytest.fixture
+def greet(line):
+    """``greet()``: all nodes of the ring have told their keys of the run."""
+
+    def all_of_them(run="run-a"):
+        for node in range(4):
+            line(node).greet(hello(node, run), timeout=30, wait_for_ready=True)
+
+    return all_of_them
+
+
 @pytest.fixture
 def serve(address, opened):
     """``serve()``: a mailbox of a ring of four nodes, which has forgotten what earlier ones knew."""
@@ -67,16 +97,21 @@ def serve(address, opened):
 
 
 @pytest.fixture
-def join(address, opened):
+def join(address, opened, greet):
     """``join(node)``: what the node sends and hears there."""
 
-    def node(number, patience=PATIENT, run="run-a", away=(), round=0):
-        around = [sender for sender, receiver in LINKS if receiver == number]
-        seals = Seals(run, number, KEYS[number][0], {other: KEYS[other][1] for other in around})
-        outbox = Outbox(round, lambda messages: {each.receiver: seals.seal(each) for each in messages})
-        expected = Expected(ROUNDS, dict.fromkeys(around, LARGEST), lambda message: None)
-        to = (run, outbox, address, around, IDENTITIES[number])
-        return opened(relay(number, *to, patience, expected, seals, away))
+    def node(number, patience=PATIENT, run="run-a", away=(), greeted=True):
+        if greeted:
+            greet(run)
+        seals = seals_of(number, run)
+        greetings = seals.greetings()
+        expected = Expected(ROUNDS, dict.fromkeys(greetings, LARGEST), lambda message: None)
+
+        def let_go(messages, seal):
+            return {each.receiver: seal(each) for each in messages}
+
+        to = (run, partial(Outbox, 0), let_go, address, IDENTITIES[number])
+        return opened(relay(number, *to, patience, expected, seals, greetings, away))
 
     return node
 
@@ -161,9 +196,9 @@ def test_the_silence_of_the_mailbox_is_not_the_neighbours(serve, join, capsys):
 
 
 def test_without_a_mailbox_a_phase_cannot_go_on(join):
-    first = join(0, Patience(start=0.5, round=0.3, tolerant=True))
+    first = join(0, Patience(start=0.5, round=0.3, tolerant=True), greeted=False)
     first.outbox.publish(0, [message(0, 1, 0)])
-    assert first.hear(0, [1, 3], soon()) is None
+    first.hear(0, [1, 3], soon())
     assert first.broken_off
 
 
@@ -199,12 +234,6 @@ def test_a_later_run_takes_the_place_of_an_earlier_one(serve, join):
     assert heard(first, 0, [1]) == ([1], [])
 
 
-@pytest.fixture
-def line(address, opened):
-    """``line(node)``: the node's connection to the mailbox."""
-    return lambda node, identity=None: opened(Line(MAILBOX, address, identity or IDENTITIES[node], LARGEST + OVERHEAD))
-
-
 def head(sender=0, letters=((0, 1, 5),), **changes):
     plain = {"run": "run-a", "position": 0, "whole": True, "given_up": [], "fetched": []}
     return Head(**{**plain, "sender": sender, "letters": list(letters), **changes})
@@ -232,6 +261,9 @@ MISDEEDS = {
     ),
     "node-2 asks as node-0": lambda line: line(2).fetched(question("run-a", 0, 0)),
     "node-2 asks nothing": lambda line: line(2).fetched(b"?"),
+    "node-0 greets as node-1": lambda line: line(0).greet(hello(1)),
+    "node-0 greets node-2, which is no neighbour of it": lambda line: line(0).greet(hello(0, greetings=[(2, "00")])),
+    "node-0 greets with what is nothing": lambda line: line(0).greet(b"{}"),
     "node-7 is no neighbour": lambda line: put(line(7, AUTHORITY.issue("node-7")), head()),
 }
 
@@ -265,8 +297,9 @@ def test_with_a_certificate_of_another_authority_nobody_is_answered(serve, line)
 
 def test_a_node_that_poses_as_the_mailbox_is_not_talked_to(opened, join, address):
     opened(Mailbox(IDENTITIES[3], address, LINKS, LARGEST, ONCE))
-    first = join(0, Patience(start=0.5, round=0.5, tolerant=True))
-    assert first.hear(0, [1], soon()) is None
+    first = join(0, Patience(start=0.5, round=0.5, tolerant=True), greeted=False)
+    first.hear(0, [1, 3], soon())
+    assert first.broken_off
 
 
 def test_who_is_not_let_in_says_so_in_its_own_run(serve, join, capsys):
@@ -302,3 +335,35 @@ def test_heard_nothing_is_nothing(serve, join):
     second.outbox.publish(0, [])
     first._expected = Expected(ROUNDS, {1: LARGEST}, lambda message: None, needed=lambda sender, position: False)
     assert first.hear(0, [1], soon()) == Heard()
+
+
+def test_for_one_whose_key_is_not_known_nothing_is_sealed_until_it_comes(serve, join):
+    """Node 3 comes late: nobody waits for it again, and it is heard of by its key."""
+    serve()
+    brief = Patience(start=0.5, round=0.5, tolerant=True)
+    first = join(0, brief, greeted=False)
+    first.outbox.publish(0, [message(0, 1, 0), message(0, 3, 0)])
+    assert first.outbox.held().letters == {0: {}}
+    assert heard(first, 0, [1, 3]) == ([], [1, 3])
+    last = join(3, brief, greeted=False)
+    positions = iter(range(1, 200))
+
+    def understand_each_other():
+        position = next(positions)
+        first.outbox.publish(position, [message(0, 3, position)])
+        last.outbox.publish(position, [message(3, 0, position)])
+        return heard(first, position, [3]) == ([3], []) and heard(last, position, [0]) == ([0], [])
+
+    until(understand_each_other)
+
+
+def test_one_that_has_lost_its_disk_has_another_key_and_is_understood(serve, join, monkeypatch):
+    serve()
+    first, second = join(0), join(1)
+    second.outbox.publish(0, [message(1, 0, 0)])
+    assert heard(first, 0, [1]) == ([1], [])
+    second.close()
+    monkeypatch.setitem(OF_THE_RUN, 1, sealing_key())
+    again = join(1)
+    again.outbox.publish(1, [message(1, 0, 1)])
+    assert heard(first, 1, [1]) == ([1], [])
