@@ -107,8 +107,8 @@ class NodeFolder:
         if manifest.version != own_version():
             what = f"node {self.node} has rumormill {own_version()}, and the run wants {manifest.version}."
             raise wrong("version", what, "Install the same version everywhere.")
-        if what := refused(parsed(own_versions()), parsed(manifest.versions)):
-            raise wrong("versions", f"node {self.node} {what}.", "Install the same release everywhere.")
+        if why := refused(parsed(own_versions()), parsed(manifest.versions)):
+            raise wrong("versions", f"node {self.node} {why}.", "Install the same release everywhere.")
 
     @property
     def _fingerprint(self) -> str:

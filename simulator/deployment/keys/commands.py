@@ -11,7 +11,7 @@ import typer
 from simulator.core.paths import located
 from simulator.deployment.keys import on_the_host, signing
 from simulator.deployment.keys.authority import authority_fingerprint
-from simulator.deployment.keys.request import Request
+from simulator.deployment.keys.request import FILE, Request
 
 Keys = Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the node's keys are: from `rumormill site init`.")]
 Deployment = Annotated[
@@ -28,7 +28,7 @@ def init_command(
 ) -> None:
     """Make a node's private keys on this host, and the request that its organiser signs, which holds no secret."""
     folder = located(folder, where="FOLDER")
-    _tell_request(folder / on_the_host.REQUEST, on_the_host.init(folder, node))
+    _tell_request(folder / FILE, on_the_host.init(folder, node))
 
 
 def renew_command(
@@ -40,7 +40,7 @@ def renew_command(
     """Make a new key for the node's certificate, and a request; the old one counts until the new one is joined."""
     folder = located(folder, where="FOLDER")
     request = on_the_host.renew(folder, everything)
-    _tell_request(folder / on_the_host.RENEWED / on_the_host.REQUEST, request)
+    _tell_request(folder / on_the_host.RENEWED / FILE, request)
 
 
 def join_command(
@@ -77,7 +77,7 @@ def revoke_command(folder: Deployment, node: Node) -> None:
     """End all certificates of a node: its neighbours turn it away from their next phase on, once they have the list."""
     folder = located(folder, where="DEPLOYMENT")
     ended, parcels = signing.revoke(folder, node)
-    print(f"Revoked: {len(ended)} certificates of {ended[0].name}. What has left for it has left.")
+    print(f"Revoked: the certificates of {ended[0].name}, {len(ended)} in number. What has left for it has left.")
     _tell_parcels(parcels)
 
 

@@ -176,6 +176,6 @@ def test_the_superlink_forgets_keys_that_are_gone_and_learns_new_ones(consortium
 
 def test_the_command_says_what_is_to_be_sent(consortium):
     result = CliRunner().invoke(app, ["deploy", "revoke", str(consortium.folder), "node-2"])
-    assert "Revoked: 1 certificates of node-2. What has left for it has left." in result.output
+    assert "Revoked: the certificates of node-2, 1 in number. What has left for it has left." in result.output
     assert "To the host of node-0: nodes/node-0/revoked.crl" in result.output
     assert "superlink/supernodes/ (without node-2.pub: remove it there)" in result.output
