@@ -20,6 +20,7 @@ from simulator.core.paths import located
 from simulator.deployment.addresses import Addresses
 from simulator.deployment.collect import collect
 from simulator.deployment.folder import write_folder
+from simulator.deployment.keys.commands import revoke_command, sign_command
 from simulator.deployment.plan import deployable, plan
 from simulator.deployment.site.cli import site
 from simulator.deployment.site.data_paths import named_paths
@@ -51,6 +52,8 @@ app = typer.Typer(
 deploy = typer.Typer(
     no_args_is_help=True, suggest_commands=False, help="Run experiments on Flower's deployment engine."
 )
+deploy.command(name="sign")(sign_command)
+deploy.command(name="revoke")(revoke_command)
 app.add_typer(deploy, name="deploy")
 app.add_typer(site, name="site")
 stderr = Terminal(stderr=True)
@@ -153,13 +156,22 @@ def deploy_init_command(
         list[str] | None,
         typer.Option("--data", help="SITE=PATH of its data on its host; repeatable; else its owner fills it in."),
     ] = None,
+    lab_keys: Annotated[
+        bool, typer.Option("--lab-keys", help="Make the nodes' private keys, too: where one person owns all hosts.")
+    ] = False,
 ) -> None:
-    """Write a folder with all that a deployment needs: app, keys, settings, scripts, and what to type where."""
+    """Write a folder with all that a deployment needs: app, settings, scripts, and what to type where.
+
+    The nodes' keys are made on their hosts (`rumormill site init`), and signed with `rumormill deploy sign`.
+    """
     ready = plan(deployable(load_experiment(experiment, overrides or []), **_given(plane=plane)))
     mailbox = mailbox_port if ready.manifest.plane == "relay" else None
     addresses = Addresses.planned(superlink, hosts, ready.manifest.nodes, port, listen, mailbox)
     paths = named_paths(ready.sites, data or ())
-    write_folder(folder, ready.experiment, ready.manifest, ready.topology, addresses, ready.files, paths, ready.largest)
+    largest = ready.largest
+    write_folder(
+        folder, ready.experiment, ready.manifest, ready.topology, addresses, ready.files, paths, largest, lab_keys
+    )
     print(folder / "README.md")
 
 
@@ -170,7 +182,7 @@ def deploy_status_command(
     ],
 ) -> None:
     """Show which nodes are up, and what runs."""
-    table = Table("node", "SuperNode", "since")
+    table = Table("node", "SuperNode", "since", "certificate")
     for presence in presences(folder):
         table.add_row(*presence)
     Terminal().print(table)

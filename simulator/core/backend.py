@@ -188,6 +188,10 @@ class Backend(Part, ABC):
         """Bytes that went elsewhere than from node to node, by who carried them; asked for once a run is finished."""
         return {}
 
+    def hosts(self) -> Mapping[str, str]:
+        """The versions on nodes' hosts, by name, where they have hosts of their own; asked for as `carried` is."""
+        return {}
+
     def revive(self) -> None:
         """Replace workers that died and put all nodes back to their beginning; states can be loaded then."""
         raise TypeError(f"{type(self).__name__} has no workers that could die")

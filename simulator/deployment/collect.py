@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +38,7 @@ class Collected(Backend):
         Raises:
             InputError: the folder is none of a deployment, or a node's part is missing.
         """
-        manifest = _manifest(self._folder)
+        manifest = RunManifest.of_folder(self._folder)
         nodes = [self._folder / "nodes" / name_of(node) for node in range(manifest.nodes)]
         for node in nodes:
             if (rounds := reported_rounds(report := node / LAID_OUT / manifest.run)) < manifest.rounds:
@@ -59,6 +58,10 @@ class Collected(Backend):
         """None of them runs."""
         return Workers(0, len(self._collection.memories))
 
+    def hosts(self) -> Mapping[str, str]:
+        """The versions on each node's host, as it has laid them out."""
+        return {name_of(node): memory.versions() for node, memory in enumerate(self._collection.memories)}
+
 
 def collect(folder: Path, out: str | Path = "runs", observers: Sequence[Observer] = ()) -> Run:
     """Make a run directory under ``out`` of the finished deployment in ``folder``.
@@ -69,7 +72,7 @@ def collect(folder: Path, out: str | Path = "runs", observers: Sequence[Observer
     Raises:
         InputError: the folder is none of a deployment, or a node's part is missing or not finished.
     """
-    manifest = _manifest(folder)  # before the data is loaded
+    manifest = RunManifest.of_folder(folder)  # before the data is loaded
     experiment = load_experiment(folder / "experiment.yaml", recorded=True)
     simulation = Simulation.of(
         experiment, opened={} if experiment.data.sites else None, statistics=_statistics(folder, manifest)
@@ -96,16 +99,6 @@ def _statistics(folder: Path, manifest: RunManifest) -> Statistics | None:
             what = "says other statistics than that of node 0, and all nodes have agreed on the same."
             raise wrong(str(file), what, "Ask who runs these nodes.")
     return found[0]
-
-
-def _manifest(folder: Path) -> RunManifest:
-    try:
-        return RunManifest.read(
-            tomllib.loads((folder / "app" / "pyproject.toml").read_text())["tool"]["flwr"]["app"]["config"]
-        )
-    except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
-        what = f"is not the folder of a deployment: {error}."
-        raise wrong(str(folder), what, "Give the folder that `rumormill deploy init` made.") from error
 
 
 def _gap(folder: Path) -> None:

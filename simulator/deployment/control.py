@@ -38,6 +38,10 @@ class Control:
         """Let the SuperNode that has this key take part; returns what the SuperLink calls it."""
         return str(self._json("supernode", "register", str(public_key), CONNECTION, "--name", name)["node-id"])
 
+    def unregister(self, number: str) -> None:
+        """Let the SuperNode that the SuperLink calls so take no part any more."""
+        self._json("supernode", "unregister", number, CONNECTION)
+
     def supernodes(self) -> list[dict[str, Any]]:
         """Those that are registered."""
         return list(self._json("supernode", "list", CONNECTION)["nodes"])

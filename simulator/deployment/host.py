@@ -13,19 +13,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from simulator.core.errors import RumormillError, RunError, wrong
+from simulator.core.errors import RumormillError, wrong
 from simulator.core.plain_yaml import read_yaml
 from simulator.deployment import commands
 from simulator.deployment.clock import complaint
 from simulator.deployment.control import Control
 from simulator.deployment.gateway import gateway, serving
-from simulator.deployment.instructions import connection
+from simulator.deployment.instructions import LOOK, connection
+from simulator.deployment.keys.expiry import certificates_in, endings
+from simulator.deployment.keys.private import PrivateKeys
+from simulator.deployment.keys.revocation import FILE as LIST
 from simulator.deployment.node_folder import NodeFolder
 from simulator.deployment.processes import Processes, start_mailbox, wait_for_superlink
+from simulator.deployment.registration import SUPERNODES, agree, agree_again
 from simulator.deployment.site.policy_file import policy_path, read_policy
+from simulator.deployment.transport.certificates import Identity, name_of
 
 POLL = 1.0  # seconds between two looks at the processes
-LOOK = 30.0  # seconds between two looks at the clock
 
 
 def main() -> None:
@@ -46,25 +50,67 @@ def _superlink(folder: Path, processes: Processes) -> None:
     """The SuperLink on loopback, what runs the ServerApp, the gateway, and on the plane relay the mailbox."""
     settings = superlink_settings(folder)
     address = settings["superlink"]
+    say_endings(folder, folder / SUPERNODES)
     (folder / "home" / "config.toml").write_text(connection(address, str(folder / "ca.crt")))
     processes.start("superlink", commands.superlink(address), folder)
     wait_for_superlink(address, folder / "ca.crt", processes.children["superlink"])
     processes.start("superexec", commands.superexec(address), folder)
     start_mailbox(folder, processes)
-    registered = register(folder, Control(folder, processes.environment))
+    keys = Keys(folder, processes)
+    registered = keys.brought()
     app = gateway(address, folder / "ca.crt")  # opened after that, since SuperNodes end that are not registered yet
     with serving(app, settings["listen"], folder / "gateway.crt", folder / "gateway.key"):
         print(f"{registered} nodes are registered; they come in at {settings['public']}", flush=True)
-        _keep(processes, lambda: None)
+        _keep(processes, keys.look)
 
 
 def _supernode(folder: Path, processes: Processes) -> None:
     """The node's SuperNode, where the site has a policy; it is said where clock or network would keep it out."""
     node = NodeFolder.read(folder)
+    check_keys(node)
     read_policy(policy_path(), folder)
     processes.start("supernode", commands.supernode(node.superlink, node.runtime, folder), folder)
     print(f"node {node.node} has started; what it says goes to {folder / 'supernode.log'}", flush=True)
     _keep(processes, Watch(node.superlink).look)
+
+
+class Keys:
+    """Brings the nodes' keys, and the list of revoked certificates, from the SuperLink's ``folder`` to what runs."""
+
+    def __init__(self, folder: Path, processes: Processes) -> None:
+        self._folder, self._processes = folder, processes
+        self._control, self._list = Control(folder, processes.environment), (folder / LIST).read_bytes()
+
+    def brought(self) -> int:
+        """How many nodes may take part, once the SuperLink knows their keys."""
+        return agree(self._folder, self._control)
+
+    def look(self) -> None:
+        """Bring what has changed; a mailbox reads the list when it begins, and may begin anew at any time."""
+        agree_again(self._folder, self._control)
+        now, mailbox = (self._folder / LIST).read_bytes(), self._processes.children.get("mailbox")
+        if now != self._list and mailbox:
+            mailbox.stop()
+        self._list = now
+
+
+def check_keys(node: NodeFolder) -> None:
+    """Refuse a node whose keys and certificates could not take part, before it is started.
+
+    Raises:
+        InputError: they could not, or others than their owner can read the private ones.
+    """
+    PrivateKeys.read(node.folder)
+    Identity.read(node.folder).check(name_of(node.node))
+    node.certificates()
+    say_endings(node.folder)
+
+
+def say_endings(*folders: Path) -> None:
+    """Say which of the certificates in ``folders`` have ended, or will soon."""
+    for folder in folders:
+        for sentence in endings(certificates_in(folder)):
+            print(sentence, flush=True)
 
 
 class Watch:
@@ -93,28 +139,6 @@ def superlink_settings(folder: Path) -> dict[str, str]:
     except (OSError, KeyError, TypeError, ValueError) as error:
         what = f"is not the folder of a SuperLink: {error}."
         raise wrong(str(folder), what, "Give the folder superlink that `rumormill deploy init` made.") from error
-
-
-def register(folder: Path, control: Control) -> int:
-    """Let all nodes whose public keys lie in ``supernodes/`` take part; returns how many there are.
-
-    What the SuperLink calls a node is kept beside its key.
-    """
-    keys = sorted((folder / "supernodes").glob("*.pub"))
-    for key in keys:
-        known = key.with_suffix(".id")
-        if not known.exists():
-            known.write_text(_registered(control, key))
-    return len(keys)
-
-
-def _registered(control: Control, key: Path) -> str:
-    try:
-        return control.register(key, key.stem)
-    except RunError as error:
-        if "already in use" not in str(error):
-            raise
-        return "registered before"  # and this process has not seen the answer
 
 
 def _keep(processes: Processes, look: Callable[[], None]) -> None:

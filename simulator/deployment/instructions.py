@@ -6,8 +6,11 @@ import json
 
 from simulator.deployment.addresses import Addresses
 from simulator.deployment.commands import QUIET
+from simulator.deployment.keys.expiry import WARNING
 from simulator.deployment.run_manifest import RunManifest
+from simulator.deployment.versions import RELEASES, parsed
 
+LOOK = 30.0  # seconds between two looks of a host: at its clock, or, the SuperLink's, at the nodes' keys
 CONNECTION = "deployment"  # what the command line calls the SuperLink
 
 APP = """\
@@ -55,6 +58,22 @@ other's: its owner writes where they lie on that host into `node.yaml` (`data: {
 `rumormill site check node-N`, which says whether they are what the experiment's schema declares, and tells nobody else.
 Public samples and a common test set, where there are any, lie on every host at the paths in `experiment.yaml`."""
 
+SITE_KEYS = """\
+The private keys of a node are made on its host and stay there. Everything that has to travel may be read by anybody;
+that it was not exchanged on the way is for people to compare, on the phone: each fingerprint is eight words.
+
+1. On node N's host, `rumormill site init node-N` makes the keys in the folder `node-N`, and `node-N/request.csr`, which
+   is all that its owner sends. It prints the request's fingerprint.
+2. Here, `rumormill deploy sign . node-N request.csr` prints it, too: compare it with the owner, then go on. It writes
+   the certificate, and says what to send to whom. This can be done for one site after the other.
+3. Once all neighbours of a node have been signed, `nodes/node-N/` goes to its host, beside its keys, as `signed`;
+   there `rumormill site join node-N signed` takes it in, and says what does not fit. The fingerprint that it prints of
+   the authority is to be compared with {authority}."""
+
+LAB_KEYS = """\
+This is a lab's deployment: the private keys of all nodes were made here (`--lab-keys`), so whoever has this folder is
+every node. Copy each part over a secure channel (scp): whoever has a node's folder is that node."""
+
 MAILBOX = """\
 It also starts the mailbox at {listen}, in which nodes put sealed messages for each other: it sees who writes to whom,
 when and how much, keeps that in memory alone, and may be started again at any time.
@@ -63,23 +82,25 @@ when and how much, keeps that in memory alone, and may be started again at any t
 README = """\
 # A deployment of {nodes} nodes, plane {plane}
 
-Made by `rumormill deploy init`. Every host needs Python 3.11 or later and the same version of the package in an
+Made by `rumormill deploy init`. Every host needs Python 3.11, 3.12 or 3.13 and the same version of the package in an
 environment whose programs are on its PATH (`pip install rumormill=={version}`, or the wheel that this one was installed
-from). Clocks must agree: SuperNodes more than 5 s ahead of the SuperLink's host, or 5 minutes behind it, are refused,
-and `start.sh` says so. {data}
+from). The releases of torch and numpy have to be those of here, {releases}: nodes with others are refused by name.
+Clocks must agree: SuperNodes more than 5 s ahead of the SuperLink's host, or 5 minutes behind it, are refused, and
+`start.sh` says so. {data}
 
 | what | where it goes | what it holds |
 |---|---|---|
 | `authority/` | nowhere: keep it offline | the key that issues certificates |
 | `superlink/` | the SuperLink's host | certificates and keys of what runs there, the nodes' public keys |
 | `app/`, `experiment.yaml` | with `superlink/` | the run's configuration |
-| `nodes/node-N/` | node N's host, nobody else's | its certificate and keys, `node.yaml`, its state |
+| `nodes/node-N/` | node N's host{alone} | {holds}, `node.yaml`, its state |
 | `nodes/node-N/code/` | with it | the code that the experiment names: read it before the node executes it |
 | `site.yaml` | each host's owner writes it, outside this folder | what may leave the host |
 
-Copy each part over a secure channel (scp): whoever has a node's folder is that node. All keys are pinned here and never
-taken from the SuperLink. To change an address, edit `node.yaml` of the node and of its neighbours, or
-`superlink/superlink.yaml`{and_mailbox}.
+{keys}
+
+Neighbours' keys are taken from these folders, and never from the SuperLink. To change an address, edit `node.yaml` of
+the node and of its neighbours, or `superlink/superlink.yaml`{and_mailbox}.
 
 | who connects | to where |
 |---|---|
@@ -126,6 +147,22 @@ A node that is away is gone on without where the experiment's parts bear it, and
 in how many rounds. The same run submitted again goes on where the nodes stopped; for a new one change `run` in
 `app/pyproject.toml` (at most 32 letters, digits, - and _). One run at a time.
 
+## Keys that end, change, or must not count any more
+
+A certificate lasts a year: nodes and `rumormill deploy status` say so {days} days before. On node N's host,
+`rumormill site renew node-N` makes a new key beside the old one, and `node-N/renewed/request.csr`; sign it with
+`--renew`, and join it, as at the beginning. `deploy sign` says which files others need (for a new certificate key:
+none). A node reads its keys at the beginning of a phase, so a run goes on. With `--all` the keys for sealing and of the
+SuperNode change, too: between two runs, and start `start.sh` again. Where a policy pins keys (`peers.pinned`), let it
+hold the old and the new one meanwhile.
+
+`rumormill deploy revoke . node-N` ends all certificates of a node, and says where the new `revoked.crl` has to go. A
+node that has it turns node N away, as server and as client, from its next phase on (at most `phase` rounds or
+`phase_timeout` seconds later; end a run with `flwr stop` to have it at once), and goes on without it where the
+experiment's parts bear it; the SuperLink's host forgets its key within {look:g} s of `superlink/supernodes/node-N.pub`
+being gone there. What the node has received before, it has; hosts that do not get the list go on to believe it. A node
+whose keys were stolen makes all of them anew (`site renew node-N --all`), and is signed again.
+
 ## Collect
 
 Bring the folders `nodes/node-N/report` together under this folder (`state` stays on its host), on a machine that has
@@ -151,8 +188,18 @@ def connection(superlink: str, authority: str) -> str:
     )
 
 
-def readme(manifest: RunManifest, addresses: Addresses, own_data: bool = False) -> str:
-    """What to type on which host; with ``own_data``, each node's own host has its data, and no other has."""
+def readme(
+    manifest: RunManifest, addresses: Addresses, authority: str, own_data: bool = False, lab_keys: bool = True
+) -> str:
+    """What to type on which host.
+
+    Args:
+        manifest: of the run.
+        addresses: of everything.
+        authority: the fingerprint of its certificate.
+        own_data: whether each node's own host has its data, and no other has.
+        lab_keys: whether all private keys were made with this folder.
+    """
     nodes = list(enumerate(addresses.nodes))
     heard = manifest.plane == "p2p"  # by neighbours that connect to them
     at = [f", {address}" if heard else "" for address in addresses.nodes]
@@ -171,6 +218,12 @@ def readme(manifest: RunManifest, addresses: Addresses, own_data: bool = False) 
         mailbox=MAILBOX.format(listen=addresses.mailbox_listen) if addresses.mailbox else "",
         hosts=hosts,
         data=OWN_DATA if own_data else SHARED_DATA,
+        keys=LAB_KEYS if lab_keys else SITE_KEYS.format(authority=authority),
+        alone=", nobody else's" if lab_keys else "",
+        holds="its certificate and keys" if lab_keys else "its certificate, and those of its neighbours",
+        days=WARNING.days,
+        look=LOOK,
+        releases=", ".join(f"{name} {parsed(manifest.versions).get(name, '')}" for name in RELEASES),
         quiet=" ".join(f"{name}={value}" for name, value in QUIET.items()),
         connection=CONNECTION,
     )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from flwr.app import Message
 from flwr.serverapp import Grid
 
-from simulator.deployment.records import DECLINED, Misshapen, packed, text, unpacked, whole
+from simulator.deployment.keys.expiry import WARNING, ending
+from simulator.deployment.records import DECLINED, Misshapen, day, packed, text, unpacked, whole
 from simulator.deployment.run_manifest import RunManifest
+from simulator.deployment.versions import differing, parsed, refused
 
 POLL = 0.5  # seconds
 SAY = 10.0  # seconds between two lines of the countdown
@@ -89,12 +92,16 @@ class Members:
 
     def _take(self, number: int, reply: Message) -> None:
         try:
-            node, rounds = _introduced(unpacked(reply), self._manifest)
+            hello = unpacked(reply)
+            node, rounds = _introduced(hello, self._manifest)
+            said = list(_noted(hello, self._manifest))
         except Misshapen as error:
             raise RuntimeError(f"SuperNode {number} is refused: what it says {error}") from error
         if node in self.found and self.found[node].number != number:
             raise RuntimeError(f"two SuperNodes say that they are node {node}: give each its own folder")
         self.found[node] = Member(number, rounds)
+        for sentence in said:
+            print(f"node {node}: {sentence}", flush=True)
 
 
 def _introduced(hello: Mapping[str, Any], manifest: RunManifest) -> tuple[int, int]:
@@ -106,4 +113,15 @@ def _introduced(hello: Mapping[str, Any], manifest: RunManifest) -> tuple[int, i
         raise RuntimeError(f"node {node} is refused: it has rumormill {theirs[:40]}, not {manifest.version}")
     if text(hello, "fingerprint") != manifest.fingerprint or node not in range(manifest.nodes):
         raise RuntimeError(f"node {node} is refused: its experiment.yaml is not that of this run")
+    if what := refused(parsed(text(hello, "versions")), parsed(manifest.versions)):
+        raise RuntimeError(f"node {node} is refused: it {what}")
     return node, whole(hello, "rounds", 0, manifest.rounds)
+
+
+def _noted(hello: Mapping[str, Any], manifest: RunManifest) -> Iterator[str]:
+    """What the log keeps of a node that may take part: versions that differ, and a certificate that ends soon."""
+    if differ := ", ".join(differing(parsed(text(hello, "versions")), parsed(manifest.versions))):
+        yield f"it has {differ}, which the run was planned with: what it computes may be rounded otherwise"
+    ends, now = day(hello, "certified_until"), datetime.now(UTC)
+    if ends - now < WARNING:
+        yield ending(f"node-{hello['node']}", ends, now)

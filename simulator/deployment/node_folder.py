@@ -6,13 +6,16 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.core.errors import InputError, wrong
 from simulator.core.paths import located
 from simulator.core.plain_yaml import read_yaml
+from simulator.deployment.files import read, read_secret
 from simulator.deployment.run_manifest import RunManifest, fingerprint, own_version
+from simulator.deployment.versions import own_versions, parsed, refused
 
 if TYPE_CHECKING:
     from simulator.backends.worker import Worker
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from simulator.core.secrets import Secrets
     from simulator.data.sites.statistics import Statistics
     from simulator.data.sites.sums import Sums
+    from simulator.deployment.keys.certificate import Certificate
     from simulator.deployment.site.asked import Asked
     from simulator.deployment.site.gate import Gate
     from simulator.deployment.transport.peer import Peer
@@ -44,7 +48,6 @@ class NodeFolder:
         node: the node's number.
         listen: the address at which neighbours can fetch messages.
         neighbours: their addresses.
-        keys: their public keys for sealing, as hexadecimal numbers.
         data: where nodes are sites, "path": of the node's own data; None where all hosts have all data.
         superlink: where the node reaches the SuperLink, as "host:port".
         runtime: the port, on loopback, of its SuperNode's own processes.
@@ -55,7 +58,6 @@ class NodeFolder:
     node: int
     listen: str
     neighbours: Mapping[int, str]
-    keys: Mapping[int, str]
     data: Mapping[str, Any] | None = None
     superlink: str = ""
     runtime: int = 0
@@ -70,19 +72,33 @@ class NodeFolder:
         """
         try:
             content = read_yaml((folder / "node.yaml").read_text(encoding="utf-8"), "node.yaml").content
-            others = {key: {int(node): text for node, text in content[key].items()} for key in ("neighbours", "keys")}
-            return cls(folder, **{**content, **others})
+            others = {int(node): address for node, address in content["neighbours"].items()}
+            return cls(folder, **{**content, "neighbours": others})
         except (OSError, AttributeError, KeyError, TypeError, ValueError, InputError) as error:
             what = f"is not the folder of a node: {error}."
             raise wrong(str(folder), what, "Give a folder nodes/node-N that `rumormill deploy init` made.") from error
 
     def introduction(self, run: str) -> dict[str, Any]:
-        """What the node tells the ServerApp of itself: also how many rounds of ``run`` it has on its disk."""
-        rounds = finished_rounds(self.state(run))
-        return {"node": self.node, "fingerprint": self._fingerprint, "version": own_version(), "rounds": rounds}
+        """What the node tells the ServerApp of itself.
+
+        So many rounds of ``run`` are on its disk, these versions on its host, and its certificate ends on that day.
+
+        Raises:
+            InputError: its certificate is not there.
+        """
+        from simulator.deployment.keys.certificate import Certificate
+
+        return {
+            "node": self.node,
+            "fingerprint": self._fingerprint,
+            "version": own_version(),
+            "versions": own_versions(),
+            "rounds": finished_rounds(self.state(run)),
+            "certified_until": f"{Certificate.read(self.folder / 'node.crt').ends:%Y-%m-%d}",
+        }
 
     def check(self, manifest: RunManifest) -> None:
-        """Refuse a run of another experiment or another version of this package.
+        """Refuse a run of another experiment, or planned with versions of which this host has others.
 
         Raises:
             InputError: it is one.
@@ -93,6 +109,8 @@ class NodeFolder:
         if manifest.version != own_version():
             what = f"node {self.node} has rumormill {own_version()}, and the run wants {manifest.version}."
             raise wrong("version", what, "Install the same version everywhere.")
+        if why := refused(parsed(own_versions()), parsed(manifest.versions)):
+            raise wrong("versions", f"node {self.node} {why}.", "Install the same release everywhere.")
 
     @property
     def _fingerprint(self) -> str:
@@ -106,23 +124,39 @@ class NodeFolder:
         """Where the node lays out what may be collected of ``run``."""
         return self.folder / LAID_OUT / run
 
-    @property
+    def certificates(self) -> dict[int, Certificate]:
+        """The neighbours' certificates, as this folder has them.
+
+        Raises:
+            InputError: one is not there, or none of the deployment's authority.
+        """
+        from simulator.deployment.transport.certificates import ADVICE, NEIGHBOURS, known_neighbours, name_of
+
+        known = known_neighbours(self.folder, read(self.folder / "ca.crt", ADVICE))
+        if missing := ", ".join(name_of(node) for node in sorted(set(self.neighbours) - set(known))):
+            what = f"holds no certificate of {missing}, which the organiser may not have signed yet."
+            raise wrong(str(self.folder / NEIGHBOURS), what, "Ask for them: `rumormill deploy sign` says what to send.")
+        return {node: known[node] for node in self.neighbours}
+
+    @cached_property
     def public_keys(self) -> dict[int, bytes]:
-        """The public keys of the neighbours, by node."""
-        return {node: bytes.fromhex(key) for node, key in self.keys.items()}
+        """The public keys of the neighbours for sealing, by node: those that their `certificates` hold."""
+        return {node: known.sealing or b"" for node, known in self.certificates().items()}
+
+    @property
+    def keys(self) -> dict[int, str]:
+        """The same as hexadecimal numbers."""
+        return {node: key.hex() for node, key in self.public_keys.items()}
 
     def private_key(self) -> bytes:
         """The node's, for sealing, and for what its noise is drawn from.
 
         Raises:
-            InputError: it is not there.
+            InputError: it is not there, or others than its owner can read it.
         """
-        file = self.folder / "seal.key"
-        try:
-            return file.read_bytes()
-        except OSError as error:
-            what = f"cannot be read: {error.strerror}."
-            raise wrong(str(file), what, "It comes with `rumormill deploy init`.") from error
+        from simulator.deployment.keys.private import ADVICE, SEALING
+
+        return read_secret(self.folder / SEALING, ADVICE)
 
     def departure(self, run: str) -> int | None:
         """After which round the node has left ``run`` in order; None where it has not."""
@@ -205,14 +239,12 @@ class NodeFolder:
 
     def _simulation(self, statistics: Statistics | None = None) -> Simulation:
         """What the node is made of; where nodes are sites, of its own data, and without a look at any others."""
-        from simulator.deployment.site.discretion import untold
         from simulator.runs.build import Simulation
 
         experiment = self.experiment()
         if experiment.data.sites is None:
             return Simulation.of(experiment)
-        with untold(experiment.data.sites.names[self.node]):
-            return Simulation.of(experiment, opened={self.node: self.data_path()}, statistics=statistics)
+        return Simulation.of(experiment, opened={self.node: self.data_path()}, statistics=statistics)
 
     def _worker(self, simulation: Simulation, run: str) -> Worker:
         """What holds the node, and no other."""

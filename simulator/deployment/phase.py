@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
+from simulator.core.errors import RunError
 from simulator.core.message import Message
 from simulator.deployment.node_folder import NodeFolder
 from simulator.deployment.run_manifest import RunManifest
@@ -17,6 +18,10 @@ from simulator.deployment.transport.outbox import Outbox, Release
 from simulator.deployment.transport.peer import Peer
 from simulator.deployment.transport.planes import p2p, relay
 from simulator.deployment.transport.run_keys import RunSeals, forget, run_key
+from simulator.deployment.versions import own_versions
+
+Seal = Callable[[Message], bytes]
+LetGo = Callable[[Sequence[Message], Seal | None], Mapping[int, bytes]]
 
 
 class Outcome(NamedTuple):
@@ -50,7 +55,8 @@ def take_part(
     Raises:
         InputError: the node's keys or its address cannot be used.
         Declined: the site does not let out what it would send.
-        RunError: training diverged, or what a neighbour sends whose messages are needed is refused.
+        RunError: training diverged, or what a neighbour sends whose messages are needed is refused, or it has been
+            revoked.
     """
     Identity.read(folder.folder).check(name_of(folder.node))
     peer = folder.peer(manifest, gate)
@@ -66,6 +72,7 @@ def take_part(
         finally:
             neighbours.close()
         heard = not neighbours.broken_off
+    _lay_out_versions(folder, manifest, gate)
     if peer.round == manifest.rounds:
         forget(folder.state(manifest.run))
     return Outcome(peer.round, peer.absences, heard)
@@ -81,15 +88,50 @@ def _neighbours(
 ) -> Neighbours:
     """Those of the plane, for whom there is also what was sent ``before``."""
     identity, expected = Identity.read(folder.folder), peer.expected(folder.neighbours, manifest.rounds)
-    patience = Patience(manifest.join_timeout, manifest.round_timeout, bears_losses(folder.experiment()))
-    node, run = folder.node, manifest.run
+    tolerant = bears_losses(folder.experiment())
+    revoked = _revoked(identity, folder.neighbours, tolerant)
+    patience, away = Patience(manifest.join_timeout, manifest.round_timeout, tolerant), {*away, *revoked}
+    node, run, let_go = folder.node, manifest.run, _but_to(revoked, gate.messages)
 
     def outbox(release: Release) -> Outbox:
         return Outbox(peer.position + 1, release, before, peer.positions)
 
     if manifest.plane == "p2p":
-        sent, at = outbox(gate.messages), folder.listen
+        sent, at = outbox(lambda messages: let_go(messages, None)), folder.listen
         return p2p(node, run, sent, at, folder.neighbours, identity, patience, expected, gate.pins, away)
-    seals = RunSeals(run, node, folder.private_key(), folder.public_keys, run_key(folder.state(run)))
+    known = {other: key for other, key in folder.public_keys.items() if other not in revoked}
+    seals = RunSeals(run, node, folder.private_key(), known, run_key(folder.state(run)))
     greetings, at = gate.greetings(seals.greetings()), folder.mailbox
-    return relay(node, run, outbox, gate.messages, at, identity, patience, expected, seals, greetings, away)
+    return relay(node, run, outbox, let_go, at, identity, patience, expected, seals, greetings, away)
+
+
+def _but_to(revoked: Collection[int], let_go: LetGo) -> LetGo:
+    """``let_go`` for what does not go to nodes that were ``revoked``; what does stays here."""
+
+    def release(messages: Sequence[Message], seal: Seal | None) -> Mapping[int, bytes]:
+        return let_go([message for message in messages if message.receiver not in revoked], seal)
+
+    return release
+
+
+def _revoked(identity: Identity, neighbours: Collection[int], tolerant: bool) -> set[int]:
+    """The neighbours whose certificates have been revoked: they are not waited for before they show others.
+
+    Raises:
+        RunError: there are such, and the experiment needs every message.
+    """
+    revoked = identity.revoked_neighbours & set(neighbours)
+    names = ", ".join(name_of(node) for node in sorted(revoked))
+    if revoked and not tolerant:
+        what = f"{names} has been revoked, and this experiment's mixer or methods need every message."
+        raise RunError(f"{what}\n    Make a deployment without it, or have it make new keys that the organiser signs.")
+    if revoked:
+        print(f"{names} has been revoked: going on without it", flush=True)
+    return revoked
+
+
+def _lay_out_versions(folder: NodeFolder, manifest: RunManifest, gate: Gate) -> None:
+    """For the report, where they are not those that stand there; the node has been admitted."""
+    memory, own = folder.memory(manifest.run), own_versions()
+    if memory.versions() != own:
+        memory.lay_out_versions(gate.versions(own))

@@ -23,6 +23,7 @@ from simulator.deployment.settings import FlowerSettings
 from simulator.deployment.tolerance import bears_losses
 from simulator.deployment.transport.expected import Expected
 from simulator.deployment.transport.sealing import OVERHEAD
+from simulator.deployment.versions import own_versions
 from simulator.runs.build import Simulation, run_schedule
 from topologies import Topology
 
@@ -64,6 +65,7 @@ class DeploymentPlan:
             run=uuid.uuid4().hex,
             fingerprint=fingerprint(text.encode()),
             version=own_version(),
+            versions=own_versions(),
             plane=settings.plane,
             nodes=topology.num_nodes,
             edges=" ".join(f"{sender}>{receiver}" for sender, receiver in topology.edges()),

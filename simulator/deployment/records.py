@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 from flwr.app import ConfigRecord, Message, RecordDict
@@ -80,6 +81,19 @@ def text(content: Mapping[str, Any], name: str) -> str:
     if type(value) is not str:
         raise Misshapen(f"has {_shown(value)} as '{name}', and not a text")
     return value
+
+
+def day(content: Mapping[str, Any], name: str) -> datetime:
+    """The end of the day ``name``, which is written as "2027-03-01".
+
+    Raises:
+        Misshapen: there is none.
+    """
+    given = text(content, name)
+    try:
+        return datetime.combine(date.fromisoformat(given), time.max, UTC)
+    except ValueError as error:
+        raise Misshapen(f"has {_shown(given)} as '{name}', and not a day") from error
 
 
 def _shown(value: Any) -> str:

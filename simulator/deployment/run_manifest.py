@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Self
 
 from simulator.core.errors import wrong
@@ -27,6 +29,7 @@ class RunManifest:
         statistics: "agreed" where nodes that are sites agree on statistics before round 1, else "declared".
         shared: identifies the samples that every node must have alike; see `NetworkData.shared`.
         version: of this package, which every node must have.
+        versions: of what computes, where the run was planned; see `simulator.deployment.versions`.
         plane: "p2p" or "relay".
         nodes: how many.
         edges: who sends to whom, as "0>1 1>0".
@@ -55,6 +58,7 @@ class RunManifest:
     quorum: int
     absences: str
     shared: str = ""  # which no data have
+    versions: str = ""
     statistics: str = "declared"
 
     @classmethod
@@ -74,6 +78,20 @@ class RunManifest:
             raise wrong("run", f"'{manifest.run}' is no name of a run.", "Write 1 to 32 letters, digits, - or _.")
         return manifest
 
+    @classmethod
+    def of_folder(cls, folder: Path) -> Self:
+        """The one that `rumormill deploy init` wrote into the ``folder`` of a deployment.
+
+        Raises:
+            InputError: it is no such folder.
+        """
+        try:
+            project = tomllib.loads((folder / "app" / "pyproject.toml").read_text())
+            return cls.read(project["tool"]["flwr"]["app"]["config"])
+        except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
+            what = f"is not the folder of a deployment: {error}."
+            raise wrong(str(folder), what, "Give the folder that `rumormill deploy init` made.") from error
+
     def to_config(self) -> dict[str, str | int | float]:
         """What `read` was given."""
         return {field.name.replace("_", "-"): getattr(self, field.name) for field in fields(self)}
@@ -92,6 +110,10 @@ class RunManifest:
     def links(self) -> frozenset[tuple[int, int]]:
         """Pairs (sender, receiver)."""
         return links_of(self.edges)
+
+    def neighbours(self, node: int) -> list[int]:
+        """Who sends to ``node`` or receives from it."""
+        return sorted({other for link in self.links if node in link for other in link} - {node})
 
 
 def links_of(edges: str) -> frozenset[tuple[int, int]]:

@@ -45,6 +45,7 @@ class _Provenance(_Record):
     versions: dict[str, str] = {}
     autotuned: dict[str, Any] = {}
     carried: dict[str, Count] = {}
+    hosts: dict[str, str] = {}
     ended_early: str = ""
 
 

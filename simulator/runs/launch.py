@@ -239,6 +239,8 @@ def _carry_out(
         status = engine.run()
         if status == "finished" and (carried := backend.carried()):
             origin["carried"] = dict(carried)
+        if status == "finished" and (hosts := backend.hosts()):
+            origin["hosts"] = dict(hosts)
     except KeyboardInterrupt:
         status = "interrupted"
     except OSError as error:

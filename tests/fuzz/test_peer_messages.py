@@ -15,9 +15,10 @@ from reference.experiments import METHODS, nodes_of, small
 
 from simulator.core.message import Message
 from simulator.core.node_program import NodeProgram
+from simulator.deployment.keys.private import sealing_key
 from simulator.deployment.transport.box import Found
 from simulator.deployment.transport.inspection import Refused, inspect, received
-from simulator.deployment.transport.sealing import Seals, sealing_key
+from simulator.deployment.transport.sealing import Seals
 from simulator.runs.build import Simulation
 
 pytestmark = [pytest.mark.slow, pytest.mark.exhaustive]

@@ -1,5 +1,6 @@
 """A deployment without Flower: its folder, and its nodes as threads of this process."""
 
+import shutil
 import socket
 import threading
 import time
@@ -14,6 +15,8 @@ from simulator.deployment.addresses import Addresses
 from simulator.deployment.agreement import agree
 from simulator.deployment.collect import collect
 from simulator.deployment.folder import write_folder
+from simulator.deployment.keys.on_the_host import init, join
+from simulator.deployment.keys.signing import sign
 from simulator.deployment.mailbox_process import MailboxSettings
 from simulator.deployment.node_folder import NodeFolder
 from simulator.deployment.phase import take_part
@@ -54,7 +57,9 @@ class OneAtATime(NodeFolder):
 
 
 class Deployment:
-    """The folder of ``experiment``'s deployment, written to ``path``."""
+    """The folder of ``experiment``'s deployment, written to ``path``, with all keys in it."""
+
+    lab_keys = True
 
     def __init__(self, experiment, path, **settings):
         self.folder = Path(path) / "deployment"
@@ -66,15 +71,20 @@ class Deployment:
         mailboxes = (mailbox, mailbox) if ready.manifest.plane == "relay" else ("", "")
         addresses = Addresses(link, own, range(nodes), link, link, *mailboxes)
         data = paths_of(self.experiment.data)
+        experiment, topology, files, lab = ready.experiment, ready.topology, ready.files, self.lab_keys
         write_folder(
-            self.folder, ready.experiment, self.manifest, ready.topology, addresses, ready.files, data, ready.largest
+            self.folder, experiment, self.manifest, topology, addresses, files, data, ready.largest, lab_keys=lab
         )
         for node in range(self.manifest.nodes):
             own = self.folder / "nodes" / f"node-{node}"
             write_lab_policy(self.policy(node).parent, f"site-{node}", own, self.manifest.rounds)
 
+    def place(self, node):
+        """Where the node's own folder stands."""
+        return self.folder / "nodes" / f"node-{node}"
+
     def node_folder(self, node):
-        return OneAtATime.read(self.folder / "nodes" / f"node-{node}")
+        return OneAtATime.read(self.place(node))
 
     def policy(self, node):
         """Where the policy of the node's site stands."""
@@ -142,3 +152,34 @@ class Deployment:
     def collected(self, out):
         """The run directory of what the nodes did."""
         return collect(self.folder, out).path
+
+
+class Consortium(Deployment):
+    """A deployment whose nodes' keys are made on their hosts, each a folder below ``path/hosts``; nobody is signed."""
+
+    lab_keys = False
+
+    def place(self, node):
+        return self.folder.parent / "hosts" / f"node-{node}"
+
+    def request(self, node):
+        """What the host sends the organiser, once it has made its keys."""
+        init(self.place(node))
+        return self.place(node) / "request.csr"
+
+    def delivered(self, node):
+        """What the organiser sends the host of a node, which takes it in."""
+        return join(self.place(node), self.folder / "nodes" / f"node-{node}")
+
+    def onboarded(self):
+        """All have made their keys and have been signed, one after the other."""
+        for node in range(self.manifest.nodes):
+            sign(self.folder, f"node-{node}", self.request(node))
+        for node in range(self.manifest.nodes):
+            self.delivered(node)
+        return self
+
+    def collected(self, out):
+        for node in range(self.manifest.nodes):
+            shutil.copytree(self.place(node) / "report", self.folder / "nodes" / f"node-{node}" / "report")
+        return super().collected(out)

@@ -13,10 +13,10 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from simulator.core.errors import Problem
-from simulator.core.promise import Promise
+from simulator.core.promise import Promise, Unit
 from simulator.deployment.run_manifest import RunManifest, own_version
 from simulator.deployment.site.history import History, Sender, Spent
-from simulator.deployment.site.policy import STRENGTHS, UNITS, SitePolicy, among, open_at, within
+from simulator.deployment.site.policy import ANY, UNITS, SitePolicy, among, open_at, within
 from simulator.deployment.transport.certificates import name_of
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def of_the_plan(policy: SitePolicy, asked: Asked, history: History, sender: Send
     """What of all that would leave the node the policy does not allow."""
     yield from _of_the_messages(policy, asked)
     yield from _of_what_else_leaves(policy, asked)
-    yield from _of_the_mechanism(policy, asked)
+    yield from of_the_mechanism(policy, asked)
     yield from of_the_statistics(policy, asked)
     yield from _of_the_budget(policy, asked, history, sender, now)
 
@@ -106,14 +106,22 @@ def _of_what_else_leaves(policy: SitePolicy, asked: Asked) -> Iterator[Problem]:
         yield Problem("sharing.models", "models are collected.", "Ask for an experiment with backend.collect: nothing.")
 
 
-def _of_the_mechanism(policy: SitePolicy, asked: Asked) -> Iterator[Problem]:
-    wanted = policy.privacy.mechanism
-    if STRENGTHS.index(asked.mechanism) < STRENGTHS.index(wanted):
-        has = "none" if asked.mechanism == "none" else f"only {asked.mechanism}"
-        yield Problem("privacy.mechanism", f"{wanted} has to protect what is sent, and the experiment has {has}.")
-    elif wanted != "none" and asked.promise and UNITS.index(asked.promise.unit) < UNITS.index(policy.privacy.unit):
-        what = f"{asked.mechanism} protects one {asked.promise.unit}, and it has to be a {policy.privacy.unit}."
-        yield Problem("privacy.unit", what)
+def of_the_mechanism(policy: SitePolicy, asked: Asked) -> Iterator[Problem]:
+    """Whether what is sent is protected as it has to be: by a method that the policy names, or that promises more."""
+    wanted, unit, promise = policy.privacy.mechanism, policy.privacy.unit, asked.promise
+    if wanted == "none":
+        return
+    named = wanted in (ANY, asked.mechanism)
+    if promise is None or not (named or (wanted is not None and _promises_more(asked.mechanism, promise, unit))):
+        who, has = wanted or "more than there is", "none" if promise is None else f"only {asked.mechanism}"
+        yield Problem("privacy.mechanism", f"{who} has to protect what is sent, and the experiment has {has}.")
+    elif UNITS.index(promise.unit) < UNITS.index(unit):
+        yield Problem("privacy.unit", f"{asked.mechanism} protects one {promise.unit}, and it has to be a {unit}.")
+
+
+def _promises_more(mechanism: str, promise: Promise, unit: Unit) -> bool:
+    """Whether it protects a larger unit, and is installed here: code that comes with an experiment may claim much."""
+    return ":" not in mechanism and UNITS.index(promise.unit) > UNITS.index(unit)
 
 
 def of_the_statistics(policy: SitePolicy, asked: Asked) -> Iterator[Problem]:
@@ -122,7 +130,8 @@ def of_the_statistics(policy: SitePolicy, asked: Asked) -> Iterator[Problem]:
     if wanted == "none" or told is None:
         return
     if told.noise_multiplier is None or told.unit is None:
-        yield Problem("privacy.mechanism", f"{wanted} has to protect what is sent, and statistics would have no noise.")
+        what = f"{wanted or 'more than there is'} has to protect what is sent, and statistics would have no noise."
+        yield Problem("privacy.mechanism", what)
     elif UNITS.index(told.unit) < UNITS.index(policy.privacy.unit):
         what = f"the noise of statistics protects one {told.unit}, and it has to be a {policy.privacy.unit}."
         yield Problem("privacy.unit", what)

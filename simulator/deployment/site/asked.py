@@ -12,7 +12,7 @@ from simulator.core.method import METHODS, Method
 from simulator.core.promise import Promise
 from simulator.data.sites.agreement import Tree
 from simulator.data.sites.sums import declared
-from simulator.deployment.site.policy import STRENGTHS
+from simulator.deployment.site.policy import UNITS
 from simulator.privacy.accounting import GaussianSteps
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Asked:
         receivers: node ids.
         parts: the most bytes of each part of a message.
         largest: the most bytes that one message's tensors have.
-        mechanism: the strongest method that promises differential privacy; "none" where there is none.
+        mechanism: the method that promises differential privacy of the largest unit; "none" where there is none.
         promise: what it promises.
         recordings: whether rounds are recorded for audits.
         labels: the methods that send labels of public samples.
@@ -157,8 +157,8 @@ def _declared(program: NodeProgram, receivers: Iterable[int], rounds: int) -> tu
 
 
 def _promise(program: NodeProgram) -> tuple[str, Promise | None]:
-    """The strongest promise of a mechanism that policies know, and by which method."""
+    """The promise of what protects the largest unit, and by which method."""
     node = program.node
-    made = {method.config.name: method.promise(node) for method in node.methods if method.config is not None}
-    known = [name for name in STRENGTHS if made.get(name) is not None]
-    return (known[-1], made[known[-1]]) if known else ("none", None)
+    made = [(method.config.name, method.promise(node)) for method in node.methods if method.config is not None]
+    promised = [(name, promise) for name, promise in made if promise is not None]
+    return max(promised, key=lambda each: UNITS.index(each[1].unit), default=("none", None))

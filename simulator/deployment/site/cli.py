@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from simulator.core.paths import located
+from simulator.deployment.keys.commands import init_command, join_command, renew_command
 from simulator.deployment.site.check import Findings, examined
 from simulator.deployment.site.example import schema_file
 from simulator.deployment.site.policy_commands import approve_command, ledger_command, policy_command
@@ -18,8 +19,11 @@ from simulator.results.terminal import Terminal
 site = typer.Typer(
     no_args_is_help=True,
     suggest_commands=False,
-    help="On the host of a site's data: declare and check them, and say what may leave it.",
+    help="On the host of a site's data: make its keys, declare and check the data, and say what may leave it.",
 )
+site.command(name="init")(init_command)
+site.command(name="renew")(renew_command)
+site.command(name="join")(join_command)
 site.command(name="policy")(policy_command)
 site.command(name="approve")(approve_command)
 site.command(name="ledger")(ledger_command)

@@ -50,8 +50,8 @@ class Leaving:
     """One thing that is about to leave.
 
     Attributes:
-        kind: "message", "statistics" (before round 1), "key" (of the run, to a neighbour), "report" (laid out for
-            collecting), "reply" or "error" (to the ServerApp).
+        kind: "message", "statistics" (before round 1), "key" (of the run, to a neighbour), "report" and "versions"
+            (laid out for collecting), "reply" or "error" (to the ServerApp).
         names: of what it holds.
         payload: its bytes.
         facts: what else the ledger keeps of it.
@@ -195,6 +195,11 @@ class Gate:
         if names:  # else it is the sizes of messages, which the ledger has already
             self.release(Leaving("report", names, data, {"round": round, "step": step, **self._cost(round)}))
         return data
+
+    def versions(self, text: str) -> bytes:
+        """What may be laid out for collecting of the versions on this host, which the ServerApp is told, too."""
+        self.release(Leaving("versions", [], text.encode(), {"text": text}))
+        return text.encode()
 
     def reply(self, content: Mapping[str, Any]) -> Mapping[str, Any]:
         """What is about to go to the ServerApp."""

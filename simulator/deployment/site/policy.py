@@ -15,8 +15,8 @@ from simulator.core.promise import Unit
 Some = list[str] | Literal["any"]
 Limit = Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["unlimited"]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-STRENGTHS = ("none", "dp_sgd", "node_dp")  # mechanisms, the stronger ones later
-UNITS = ("sample", "group", "node")  # of promises, likewise
+ANY = "any"
+UNITS = ("sample", "group", "node")  # of promises, those that protect more later
 WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 
 
@@ -74,14 +74,15 @@ class Privacy(_Block):
     """The least differential privacy of what is sent.
 
     Attributes:
-        mechanism: the method that must protect it, or a stronger one; "none": no method has to.
+        mechanism: the method that must protect it, or another that is installed here and protects more than ``unit``;
+            "any": whichever promises something; "none": no method has to; None: no method is good enough.
         unit: whose data are protected, or more than those: a sample's, a group's, the node's.
         max_epsilon: the most that may be spent.
         delta: the largest one of the promise; of several runs, their sum.
         over: what epsilon and delta are summed over: one run, the runs of the last 365 days, or all in the ledger.
     """
 
-    mechanism: Literal["none", "dp_sgd", "node_dp"] = "node_dp"
+    mechanism: Annotated[str, Field(min_length=1)] | None = None
     unit: Unit = "node"
     max_epsilon: Limit = 0.0
     delta: Limit = 0.0
@@ -177,7 +178,7 @@ def within(limit: float | str, value: float) -> bool:
 
 def among(some: Collection[str] | str, name: str) -> bool:
     """Whether `Some` include ``name``."""
-    return some == "any" or name in some
+    return some == ANY or name in some
 
 
 def open_at(hours: str | None, now: datetime) -> bool:

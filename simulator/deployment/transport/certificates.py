@@ -1,26 +1,26 @@
-"""Who is who: one authority a deployment, a certificate for each node and for the SuperLink, keys for both planes."""
+"""Who is who on a connection: this node's certificate and key, and what it knows of its neighbours'."""
 
 from __future__ import annotations
 
 import hashlib
-import ipaddress
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from simulator.core.errors import wrong
+from simulator.deployment.files import read, read_secret
+from simulator.deployment.keys.certificate import Certificate, bearing, issued_by
+from simulator.deployment.keys.revocation import Revoked
 
-VALID = timedelta(days=365)
-ADVICE = "Make the deployment's folder anew with `rumormill deploy init`, and give every node its part of it."
+NEIGHBOURS = "neighbours"  # of a node's folder: their certificates, as "node-N.crt"
 MAILBOX = "mailbox"  # what the certificate of a mailbox says who it is
-PEM = serialization.Encoding.PEM
+ADVICE = "Make new keys on the node's host (`rumormill site renew FOLDER`), and have the organiser sign them."
+CLOCK = "Is this host's clock right? If it is, ask the organiser for a new certificate."
+DER, INFO = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
 
 
 def name_of(node: int) -> str:
@@ -30,135 +30,116 @@ def name_of(node: int) -> str:
 
 @dataclass(frozen=True)
 class Identity:
-    """A certificate, its key, and the authority that both ends of a connection trust; all as PEM."""
+    """What a node shows its neighbours, and what they have to show.
+
+    Attributes:
+        authority: whose certificates both ends of a connection trust, PEM.
+        certificate: of this node, PEM.
+        key: its private key, PEM.
+        neighbours: the certificates of neighbours that the folder holds; they may have newer ones.
+        revoked: the numbers of certificates that do not count any more.
+    """
 
     authority: bytes
     certificate: bytes
     key: bytes
+    neighbours: Mapping[int, Certificate] = field(default_factory=dict)
+    revoked: frozenset[int] = frozenset()
 
     @classmethod
     def read(cls, folder: Path, name: str = "node") -> Identity:
-        """From ``ca.crt``, and ``node.crt`` and ``node.key``, or those of another ``name``, in ``folder``.
+        """From ``ca.crt``, ``revoked.crl``, ``neighbours/``, ``node.crt`` and ``node.key`` in ``folder``.
+
+        The last two may be of another ``name``.
 
         Raises:
-            InputError: a file is missing.
+            InputError: a file is missing, is none, was not issued by the authority; or others can read the key.
+        """
+        authority, certificate = (read(folder / file, ADVICE) for file in ("ca.crt", f"{name}.crt"))
+        key, revoked = read_secret(folder / f"{name}.key", ADVICE), Revoked.read(folder, authority)
+        return cls(authority, certificate, key, known_neighbours(folder, authority), revoked.serials)
+
+    @property
+    def own(self) -> Certificate:
+        """What the node's certificate says.
+
+        Raises:
+            InputError: it is none.
         """
         try:
-            return cls(*((folder / name).read_bytes() for name in ("ca.crt", f"{name}.crt", f"{name}.key")))
-        except OSError as error:
-            raise wrong(str(error.filename), f"cannot be read: {error.strerror}.", ADVICE) from error
+            return Certificate.of(self.certificate)
+        except ValueError as error:
+            raise wrong("node.crt", f"is no certificate: {error}.", ADVICE) from error
+
+    @property
+    def revoked_neighbours(self) -> set[int]:
+        """Those whose certificate, as far as this node knows it, has been revoked."""
+        return {node for node, known in self.neighbours.items() if known.serial in self.revoked}
+
+    def wanted(self, node: int) -> str:
+        """The name that the certificate of a neighbour must bear, which revoked ones do not."""
+        if node not in self.neighbours:
+            return name_of(node)
+        generation = self.neighbours[node].generation + (node in self.revoked_neighbours)
+        return bearing(name_of(node), generation)
 
     def check(self, name: str) -> None:
         """Whether the neighbours would believe that this is ``name``.
 
         Raises:
-            InputError: the certificate is somebody else's, has expired, or is another authority's.
+            InputError: the certificate is somebody else's or another authority's, of another key, has expired, is not
+                valid yet, or has been revoked.
         """
-        certificate = x509.load_pem_x509_certificate(self.certificate)
-        theirs = str(certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
-        if theirs != name:
-            raise wrong("node.crt", f"is the certificate of {theirs}, not of {name}.", ADVICE)
-        until = certificate.not_valid_after_utc
-        if until < datetime.now(UTC):
-            raise wrong("node.crt", f"the certificate of {name} expired on {until:%Y-%m-%d}.", ADVICE)
-        try:
-            certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(self.authority))
-        except (ValueError, TypeError, InvalidSignature) as error:
-            raise wrong("node.crt", f"the certificate of {name} was not issued by ca.crt.", ADVICE) from error
+        own, now = self.own, datetime.now(UTC)
+        if own.name != name:
+            raise wrong("node.crt", f"is the certificate of {own.name}, not of {name}.", ADVICE)
+        if own.ends < now:
+            raise wrong("node.crt", f"the certificate of {name} expired on {own.ends:%Y-%m-%d}.", ADVICE)
+        if own.begins > now:
+            what = f"the certificate of {name} is not valid before {own.begins:%Y-%m-%d %H:%M} UTC."
+            raise wrong("node.crt", what, CLOCK)
+        if not issued_by(self.certificate, self.authority):
+            raise wrong("node.crt", f"the certificate of {name} was not issued by ca.crt.", ADVICE)
+        if _public(self.key) != own.key:
+            raise wrong("node.crt", f"the certificate of {name} is of another key than node.key.", ADVICE)
+        if own.serial in self.revoked:
+            raise wrong("node.crt", f"the certificate of {name} has been revoked.", ADVICE)
+
+
+def known_neighbours(folder: Path, authority: bytes) -> dict[int, Certificate]:
+    """The certificates in ``neighbours/`` of a node's ``folder``.
+
+    Raises:
+        InputError: one is none, is of another node than its file is named after, seals nothing, or was not issued by
+            the ``authority``.
+    """
+    found = {}
+    for file in sorted((folder / NEIGHBOURS).glob("node-*.crt")):
+        known = Certificate.read(file, authority)
+        number = file.stem.removeprefix("node-")
+        if known.name != file.stem or not number.isdecimal() or known.sealing is None:
+            raise wrong(str(file), f"is the certificate of {known.name}, and not that of {file.stem}.", ADVICE)
+        found[int(number)] = known
+    return found
 
 
 def key_digest(certificate: bytes) -> str:
     """The SHA-256 of the public key of a certificate, PEM, as a hexadecimal number: what it is pinned by."""
-    key = x509.load_pem_x509_certificate(certificate).public_key()
-    spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return hashlib.sha256(spki).hexdigest()
+    return hashlib.sha256(x509.load_pem_x509_certificate(certificate).public_key().public_bytes(DER, INFO)).hexdigest()
 
 
-class Authority:
-    """Issues certificates; its key is needed for nothing else, and should be kept away from all hosts."""
-
-    def __init__(self, deployment: str) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{deployment} authority"[:64])])
-        builder = _builder(self._name, self._name, self._key.public_key(), VALID)
-        self._certificate = (
-            builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(_usage(signs_certificates=True), critical=True)
-            .sign(self._key, hashes.SHA256())
-        )
-
-    @property
-    def certificate(self) -> bytes:
-        """What everybody has to know, as PEM."""
-        return self._certificate.public_bytes(PEM)
-
-    @property
-    def key(self) -> bytes:
-        """What nobody else may know, as PEM."""
-        return private_pem(self._key)
-
-    def issue(self, name: str, addresses: Sequence[str] = (), valid: timedelta = VALID) -> Identity:
-        """A certificate of ``name``, for both ends of a connection; also for ``addresses``, names or numbers."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        both = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-        alternatives = x509.SubjectAlternativeName([_general(each) for each in (name, *addresses)])
-        certificate = (
-            _builder(subject, self._name, key.public_key(), valid)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(signs_certificates=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage(both), critical=False)
-            .add_extension(alternatives, critical=False)
-            .sign(self._key, hashes.SHA256())
-        )
-        return Identity(self.certificate, certificate.public_bytes(PEM), private_pem(key))
+def serial_of(certificate: bytes) -> int:
+    """The number of a certificate, PEM: what it is revoked by."""
+    return x509.load_pem_x509_certificate(certificate).serial_number
 
 
-def supernode_key() -> tuple[bytes, bytes]:
-    """A key by which the SuperLink knows a SuperNode, private and public, in OpenSSH's format as Flower wants it."""
-    key = ec.generate_private_key(ec.SECP384R1())
-    private = key.private_bytes(PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption())
-    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-    return private, public
+def _public(key: bytes) -> bytes:
+    """The public key of a private one, PEM.
 
-
-def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """A private key as PEM, without a password."""
-    return key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, valid: timedelta
-) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
-    begin = min(now, now + valid) - timedelta(minutes=5)  # clocks differ
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(begin)
-        .not_valid_after(now + valid)
-    )
-
-
-def _usage(signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs_certificates,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _general(address: str) -> x509.GeneralName:
+    Raises:
+        InputError: it is none.
+    """
     try:
-        return x509.IPAddress(ipaddress.ip_address(address))
-    except ValueError:
-        return x509.DNSName(address)
+        return load_pem_private_key(key, None).public_key().public_bytes(DER, INFO)
+    except (ValueError, TypeError) as error:
+        raise wrong("node.key", f"is no private key: {error}.", ADVICE) from error

@@ -13,7 +13,7 @@ from functools import partial
 import grpc
 
 from simulator.core.errors import wrong
-from simulator.deployment.transport.certificates import Identity, key_digest, name_of
+from simulator.deployment.transport.certificates import Identity, key_digest, name_of, serial_of
 
 SERVICE = "rumormill.Gossip"
 FETCH, PUT, FETCHED = "Fetch", "Put", "Fetched"  # a letter; letters; ask what has been fetched of one's own
@@ -89,6 +89,7 @@ class Door:
         file: str = "node.yaml",
     ) -> None:
         self._admitted, self._pins = {name_of(node): node for node in turns}, pins
+        self._revoked = identity.revoked
         self.present = Presence()
         self._turned_away: Counter[str] = Counter()
         self._turns = {node: threading.Semaphore(most) for node, most in turns.items()}
@@ -153,21 +154,27 @@ class Door:
         names = sorted(name.decode(errors="replace") for name in context.auth_context().get("x509_common_name", ()))
         for name in names:
             if name in self._admitted:
-                self._check_key(name, context)
+                self._check_certificate(name, context)
                 return name, self._admitted[name]
         name = ", ".join(names) or "nobody"
         self._turn_away(name, context, grpc.StatusCode.PERMISSION_DENIED, f"{name} is no neighbour")
         raise AssertionError("the call was aborted")
 
-    def _check_key(self, name: str, context: grpc.ServicerContext) -> None:
-        """Turn away who has a certificate of that name with a key that is not pinned; only this node's log says it."""
+    def _check_certificate(self, name: str, context: grpc.ServicerContext) -> None:
+        """Turn away who shows a certificate that was revoked, or one of a key that is not pinned.
+
+        Of the latter, only this node's log says which key.
+        """
+        denied = grpc.StatusCode.PERMISSION_DENIED
+        (certificate,) = context.auth_context()["x509_pem_cert"]
+        if serial_of(certificate) in self._revoked:
+            self._turn_away(name, context, denied, f"the certificate of {name} has been revoked")
         if self._pins is None:
             return
-        (certificate,) = context.auth_context()["x509_pem_cert"]
         if (digest := key_digest(certificate)) not in self._pins.get(self._admitted[name], ()):
             what = f"the key of {name}'s certificate is not pinned"
             print(f"{what} in this site's policy: {digest}", flush=True)
-            self._turn_away(name, context, grpc.StatusCode.PERMISSION_DENIED, what)
+            self._turn_away(name, context, denied, what)
 
     def _turn_away(self, name: str, context: grpc.ServicerContext, code: grpc.StatusCode, what: str) -> None:
         """Say so the first time, to the log and to the one who asks."""

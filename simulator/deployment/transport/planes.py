@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from simulator.core.message import Message
-from simulator.deployment.transport.certificates import MAILBOX, Identity, name_of
+from simulator.deployment.transport.certificates import MAILBOX, Identity
 from simulator.deployment.transport.door import Pins
 from simulator.deployment.transport.expected import Expected
 from simulator.deployment.transport.gossip import Neighbours
@@ -41,7 +41,7 @@ def p2p(
     for other in away:
         outbox.go_on_without(other)
     server = Server(identity, listen, list(addresses), run, outbox, pins)
-    lines = {to: Line(name_of(to), at, identity, expected.largest[to]) for to, at in addresses.items()}
+    lines = {to: Line(identity.wanted(to), at, identity, expected.largest[to]) for to, at in addresses.items()}
     ways = [Neighbour(to, line, run, patience, expected, suspected=to in away) for to, line in lines.items()]
 
     def opened(data: bytes, sender: int, round: int, exchange: int) -> Message:
@@ -88,10 +88,11 @@ def relay(
     greeted = Greetings(node, run, line, seals, greetings)
     greeted.wait(sorted(greetings.keys() - set(away)), time.monotonic() + patience.start)
     sent = outbox(lambda messages: let_go([each for each in messages if greeted.known(each.receiver)], seals.seal))
-    absent = {to for to in greetings if to in away or not seals.knows(to)}
+    absent = {to for to in expected.largest if to in away or not seals.knows(to)}
     for other in absent:
         sent.go_on_without(other)
-    ways = [Neighbour(to, line, run, patience, expected, carried=True, suspected=to in absent) for to in greetings]
+    around = expected.largest  # those who were revoked, too, whom nothing is told
+    ways = [Neighbour(to, line, run, patience, expected, carried=True, suspected=to in absent) for to in around]
 
     def opened(data: bytes, sender: int, round: int, exchange: int) -> Message:
         try:

@@ -13,8 +13,9 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
+from simulator.deployment.keys.private import sealing_key
 from simulator.deployment.transport.inspection import Refused
-from simulator.deployment.transport.sealing import LAYOUT, NONCE, Label, Seals, cipher, sealing_key
+from simulator.deployment.transport.sealing import LAYOUT, NONCE, Label, Seals, cipher
 
 FILE = "run.key"  # of a node's state
 GREETING = b"rumormill greeting 1"

@@ -21,12 +21,15 @@ from simulator.core.errors import wrong
 from simulator.deployment.node_folder import LAID_OUT, LEFT, STATES
 from simulator.deployment.transport.heard import Heard
 from simulator.deployment.transport.wire import decode
+from simulator.deployment.versions import WRITTEN
 
 Step = str  # what a node does of a round and has to report: "close" what was due before it, `sending`, "absorb"
 CLOSED = "closed"  # beside the node's own tensors: whether what was due after the round has been done
 KEPT = 2  # states: the last one, and that of the round before, whose messages a neighbour may still ask for
 STATE = re.compile(r"state-([0-9]{6,9})\.safetensors")
 LARGEST = 2**40  # bytes of a file that is one's own
+VERSIONS, LONGEST = "versions.txt", 4096  # of what is laid out; and its bytes, at most
+ADVICE = "Bring the folder over from its host again; what another node's host gives is not to be trusted."
 
 
 def sending(exchange: int, exchanges: int) -> Step:
@@ -89,6 +92,27 @@ class SavedRounds:
         """Keep what may be known of a step of ``round``, an encoded reply; said again, it is the same."""
         self._write(_made(self.file(round, step)), data)
 
+    def lay_out_versions(self, data: bytes) -> None:
+        """Keep which versions the node's host has."""
+        self._write(_made(self._laid_out / VERSIONS), data)
+
+    def versions(self) -> str:
+        """Which versions the node's host had when it last ended a phase; nothing where it has not said so.
+
+        Raises:
+            InputError: the file is no ordinary one, or not what a node writes.
+        """
+        file = self._laid_out / VERSIONS
+        if not os.path.lexists(file):
+            return ""
+        try:
+            text = _content(file, LONGEST).decode()
+            if not WRITTEN.fullmatch(text):
+                raise ValueError("it holds no versions")
+        except (OSError, ValueError) as error:
+            raise wrong(str(file), f"cannot be used: {error}.", ADVICE) from error
+        return text
+
     def has(self, round: int, step: Step) -> bool:
         """Whether the node has done the step."""
         return os.path.lexists(self.file(round, step))
@@ -103,8 +127,7 @@ class SavedRounds:
         try:
             return decode(_content(file, largest))
         except (OSError, ValueError) as error:
-            advice = "Bring the folder over from its host again; what another node's host gives is not to be trusted."
-            raise wrong(str(file), f"cannot be used: {error}.", advice) from error
+            raise wrong(str(file), f"cannot be used: {error}.", ADVICE) from error
 
     def _state(self, round: int) -> Path:
         return self._path / f"state-{round:06}.safetensors"

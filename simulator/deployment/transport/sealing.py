@@ -127,9 +127,3 @@ def _refusal(due: Label, reason: str) -> Refused:
     when = named(due.round, due.exchange)
     what = f"node {due.receiver} refuses the message of node {due.sender} in {when}: it {reason}."
     return Refused(f"{what}\n    Its sender, or whoever passes messages on, is broken or not honest.")
-
-
-def sealing_key() -> tuple[bytes, bytes]:
-    """A new key, private and public, 32 bytes each."""
-    key = X25519PrivateKey.generate()
-    return key.private_bytes_raw(), key.public_key().public_bytes_raw()

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from simulator.core.errors import InputError
 from simulator.deployment.clock import complaint
 from simulator.deployment.gateway import CALLS, gateway, serving
-from simulator.deployment.transport.certificates import Authority
+from simulator.deployment.keys.authority import Authority
 
 
 async def echo(request):

@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.netns, pytest.mark.flower, pytest.mark.slow]
 
 NODES, PATIENCE = 4, 900  # seconds for everything, on a machine that is busy
 LINK = "10.77.0.1"
+PARTS = ("superlink", "app", "experiment.yaml")  # of the folder that `deploy init` makes: the SuperLink's host's
 
 
 def ip(*arguments):
@@ -142,7 +143,10 @@ def until(done, deadline, seconds=3.0):
 
 
 class Consortium:
-    """A deployment of ``experiment`` over ``hosts``: made in ``path``, each part brought to its host, and started."""
+    """A deployment of ``experiment`` over ``hosts``: made in ``path``, each part brought to its host, and started.
+
+    The nodes' keys are made on their hosts and stay there.
+    """
 
     def __init__(self, hosts, path, experiment):
         (self.link, *self.nodes), self.made = hosts, path / "made"
@@ -152,8 +156,9 @@ class Consortium:
         init = f"rumormill deploy init {path}/experiment.yaml {self.made} --superlink {LINK}:9443 {each}"
         said = self.link.run(init)
         assert (self.made / "README.md").exists(), said
-        for here, there in self._parts():
-            shutil.move(here, there)
+        self.onboard()
+        for part in PARTS:
+            shutil.move(self.made / part, self.link.folder / part)
         self.start(self.link, "superlink")
         for node, host in enumerate(self.nodes):
             own = host.folder / f"node-{node}"
@@ -162,11 +167,18 @@ class Consortium:
             self.start(host, f"node-{node}")
         until(lambda: f"4 nodes are registered; they come in at {LINK}:9443" in self.link.said(), self.deadline)
 
-    def _parts(self):
-        for part in ("superlink", "app", "experiment.yaml"):
-            yield self.made / part, self.link.folder / part
-        for node, host in enumerate(self.nodes):
-            yield self.made / "nodes" / f"node-{node}", host.folder / f"node-{node}"
+    def onboard(self):
+        """All hosts make their keys and send their requests; all are signed, and take in what comes back."""
+        names = [(host, f"node-{node}") for node, host in enumerate(self.nodes)]
+        for host, name in names:
+            said = host.run(f"rumormill site init {name}")
+            assert "request.csr" in said, said
+            said = self.link.run(f"rumormill deploy sign {self.made} {name} {host.folder / name / 'request.csr'}")
+            assert f"Signed: {name}" in said, said
+        for host, name in names:
+            shutil.copytree(self.made / "nodes" / name, host.folder / "signed")
+            said = host.run(f"rumormill site join {name} signed")
+            assert "its certificate ends on" in said, said
 
     def start(self, host, part):
         host.start(host.folder / part / "start.sh")
@@ -192,8 +204,11 @@ class Consortium:
 
     def collect(self, out):
         """The run directory of what is on all hosts."""
-        for here, there in self._parts():
-            shutil.move(there, here)
+        for part in PARTS:
+            shutil.move(self.link.folder / part, self.made / part)
+        for node, host in enumerate(self.nodes):
+            name = f"node-{node}"
+            shutil.move(host.folder / name / "report", self.made / "nodes" / name / "report")
         said = self.link.run(f"rumormill deploy collect {self.made} --out {out}")
         return Path(re.findall(rf"^({out}/\S+)$", said, re.MULTILINE)[-1])
 

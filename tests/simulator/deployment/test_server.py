@@ -61,7 +61,8 @@ def gather(grid, manifest=MANIFEST):
 
 
 def hello(node, **changes):
-    return {"node": node, "fingerprint": "print", "version": "1.0", "rounds": 3, **changes}
+    own = {"fingerprint": "print", "version": "1.0", "versions": "", "certified_until": "2999-01-01"}
+    return {"node": node, "rounds": 3, **own, **changes}
 
 
 def letter(content, dst_node_id, message_type, ttl=None):
@@ -114,6 +115,10 @@ def test_those_who_are_missing_are_named_and_waited_for(capsys):
         (hello(1, fingerprint="other"), r"node 1 is refused: its experiment.yaml is not that of this run"),
         (hello(7), r"node 7 is refused"),
         (hello(-1), r"node -1 is refused"),
+        (
+            hello(1, versions="torch=2.12.0"),
+            r"node 1 is refused: it has torch 2.12.0, and the run was planned with none",
+        ),
         ({"declined": "node 1 declines: hours"}, r"^node 1 declines: hours$"),
         (hello(0), r"two SuperNodes say that they are node 0"),
     ],
@@ -157,6 +162,7 @@ def test_what_a_node_cannot_do_ends_the_run():
     [
         *({"node": "1"}, {"node": b""}, {"node": 1.0}, {"version": 1}, {"fingerprint": b"print"}),
         *({"rounds": -1}, {"rounds": 2**62}, {"rounds": "3"}, {"rounds": [3]}),
+        *({"versions": 3}, {"certified_until": "soon"}, {"certified_until": 7}),
     ],
     ids=str,
 )

@@ -5,22 +5,26 @@ import hashlib
 import shutil
 from dataclasses import replace
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 import torch
 import yaml
-from reference.deployment import Deployment
+from reference.deployment import Deployment, OneAtATime
 from reference.experiments import METHODS, small
 
 from simulator.core.errors import InputError
 from simulator.core.node_program import NodeProgram
+from simulator.core.promise import Promise
 from simulator.core.user_code.files import KNOWN
 from simulator.deployment.phase import take_part
 from simulator.deployment.run_manifest import own_version
+from simulator.deployment.site.admission import of_the_mechanism
 from simulator.deployment.site.approval import experiment_hash
 from simulator.deployment.site.declined import Declined
 from simulator.deployment.site.gate import Gate
 from simulator.deployment.site.ledger import Ledger, verified
+from simulator.deployment.site.policy import Privacy, SitePolicy
 from simulator.deployment.site.policy_file import read_policy
 from simulator.deployment.transport.outbox import Outbox
 
@@ -32,7 +36,6 @@ MEASURED = ["test/accuracy", "test/loss", "train/loss", "privacy/epsilon"]
 EXPERIMENTS = {
     "private": {"methods": [DP]},
     "plain": {},
-    "a node's whole data": {"methods": [{**DP, "name": "node_dp"}]},
     "recorded": {"methods": [DP], "record": {"every": 1}},
     "labels": {"methods": METHODS},
     "own code": {"methods": [DP, "mine.py:Mine"]},
@@ -94,18 +97,23 @@ def published(monkeypatch):
 
 @pytest.fixture
 def asked(deployment, tmp_path):
-    """``asked(name, change)``: node 0 is asked to take part under a policy that ``change(policy)`` has changed."""
+    """``asked(name, change)``: node 0 is asked to take part under a policy that ``change(policy)`` has changed.
 
-    def ask(name="private", change=lambda policy: None, ready=lambda deployment: None, now=NOON, **manifest):
+    Its folder is ``tmp_path/node-0``, made anew for each run, so that nothing of one is left to the next.
+    """
+
+    def ask(name="private", change=lambda policy: None, ready=lambda: None, now=NOON, **manifest):
         found = deployment(name)
+        shutil.rmtree(tmp_path / "node-0", ignore_errors=True)
+        own = OneAtATime.read(shutil.copytree(found.place(0), tmp_path / "node-0"))
         policy, path = enough(found, tmp_path / "ledger.jsonl"), tmp_path / "site.yaml"
         change(policy)
         path.write_text(yaml.safe_dump(policy))
         path.chmod(0o644)
-        ready(found)
+        ready()
         terms = found.manifest.__class__(**{**vars(found.manifest), "join_timeout": 0.2, **manifest})
-        gate = Gate(path, found.node_folder(0), terms, lambda: now)
-        return take_part(found.node_folder(0), terms, gate, terms.rounds, 1e9, away=[1, 2, 3]).round
+        gate = Gate(path, own, terms, lambda: now)
+        return take_part(own, terms, gate, terms.rounds, 1e9, away=[1, 2, 3]).round
 
     return ask
 
@@ -139,7 +147,7 @@ def changes_of(*changes):
 def spent_before(tmp_path, epsilon, days=0, delta=1e-4):
     """Another run in the ledger, whose last message has left some days ago."""
 
-    def ready(deployment):
+    def ready():
         line = {
             "what": "message",
             "run": "before",
@@ -155,6 +163,7 @@ def spent_before(tmp_path, epsilon, days=0, delta=1e-4):
     return ready
 
 
+ROUNDS = ["begin", "report", *["message", "message", "report"] * 2, "report"]  # what stands in the ledger of two
 NOT_PRIVATE = changes_of(
     setting("privacy", {"mechanism": "none", "max_epsilon": "unlimited"}),
     setting("messages", {"parts": "any", "max_bytes": "unlimited", "max_norm": "unlimited"}),
@@ -204,20 +213,20 @@ CASES = {
 }
 
 
-def nothing_has_left(tmp_path, published, deployment):
+def nothing_has_left(tmp_path, published):
     kinds = [line["what"] for line in verified(tmp_path / "ledger.jsonl")]
     assert not published
-    assert not list((deployment.node_folder(0).folder / "report").glob("*/*"))
+    assert not list((tmp_path / "node-0" / "report").glob("*/*"))
     return kinds
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_a_site_does_not_allow_is_declined_before_anything_leaves(case, asked, deployment, tmp_path, published):
+def test_what_a_site_does_not_allow_is_declined_before_anything_leaves(case, asked, tmp_path, published):
     where, how = CASES[case]
     with pytest.raises(Declined) as declined:
         asked(**how)
     assert where in declined.value.settings
-    kinds = nothing_has_left(tmp_path, published, deployment(how.get("name", "private")))
+    kinds = nothing_has_left(tmp_path, published)
     assert kinds in (["declined"], ["begin", "declined"])
     assert declined.value.told.startswith("node 0 declines: its site's policy does not allow it (")
     assert not any(text in declined.value.told for text in ("dpo", "9,680", str(tmp_path)))
@@ -228,28 +237,21 @@ def test_just_enough_is_enough(asked, deployment, tmp_path, published):
     assert asked() == 2
     assert [len(messages) for _, messages in published] == [2, 2]
     lines = verified(tmp_path / "ledger.jsonl")
-    assert [line["what"] for line in lines] == ["begin", "report", *["message", "message", "report"] * 2, "report"]
+    assert [line["what"] for line in lines] == [*ROUNDS, "versions"]
     sent = [line for line in lines if line["what"] == "message"]
     assert {(line["to"], line["round"]) for line in sent} == {(f"node-{n}", r) for n in (1, 3) for r in (1, 2)}
     assert all(line["names"] == ["parameters"] and line["bytes"] > 9680 for line in sent)
     assert 0 < sent[0]["epsilon"] < sent[-1]["epsilon"] == lines[0]["planned"] < 3.0
-    said = deployment("private").node_folder(0).memory(deployment("private").manifest.run).reply(2, "close")
+    said = OneAtATime.read(tmp_path / "node-0").memory(deployment("private").manifest.run).reply(2, "close")
     assert all(value == round(value, 3) for value in said.evaluation.scores.values())
     assert said.artifacts == []  # none is on the list
-    forget(deployment("private"))
-
-
-def forget(deployment):
-    """Let node 0 begin anew."""
-    for name in ("report", "state"):
-        shutil.rmtree(deployment.node_folder(0).folder / name)
 
 
 @pytest.mark.parametrize(
     ("over", "days", "declines"),
     [("run", 0, False), ("all_runs", 0, True), ("all_runs", 999, True), ("year", 300, True), ("year", 400, False)],
 )
-def test_what_was_spent_in_other_runs_counts_as_the_policy_says(over, days, declines, asked, deployment, tmp_path):
+def test_what_was_spent_in_other_runs_counts_as_the_policy_says(over, days, declines, asked, tmp_path):
     """Each of the two runs by itself is within the limit."""
     change = changes_of(
         setting("privacy.over", over), setting("privacy.delta", 1.0), setting("limits.rounds_per_day", 9)
@@ -261,7 +263,30 @@ def test_what_was_spent_in_other_runs_counts_as_the_policy_says(over, days, decl
         assert declined.value.settings == ["privacy.max_epsilon"]
     else:
         assert asked(change=change, ready=ready) == 2
-        forget(deployment("private"))
+
+
+SAMPLE, NODE = (Promise(unit, 1e-3, lambda rounds: 1.0) for unit in ("sample", "node"))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "unit", "mechanism", "promise", "problem"),
+    [
+        ("dp_sgd", "sample", "dp_sgd", SAMPLE, None),
+        ("dp_sgd", "sample", "node_dp", NODE, None),  # which protects more
+        ("dp_sgd", "sample", "other", SAMPLE, "privacy.mechanism"),
+        ("any", "sample", "other", SAMPLE, None),
+        ("any", "node", "other", SAMPLE, "privacy.unit"),
+        ("any", "sample", "none", None, "privacy.mechanism"),
+        ("none", "sample", "none", None, None),
+        (None, "sample", "node_dp", NODE, "privacy.mechanism"),
+        ("dp_sgd", "sample", "mine.py:Mine@1234", NODE, "privacy.mechanism"),  # whose word is the experiment's own
+        ("any", "sample", "mine.py:Mine@1234", NODE, None),
+    ],
+)
+def test_how_strong_a_method_is_follows_from_what_it_promises(wanted, unit, mechanism, promise, problem):
+    policy = SitePolicy(version=1, site="b", ledger="/l", privacy=Privacy(mechanism=wanted, unit=unit))
+    found = [each.where for each in of_the_mechanism(policy, SimpleNamespace(mechanism=mechanism, promise=promise))]
+    assert found == ([problem] if problem else [])
 
 
 def test_deltas_of_runs_add_up(asked, tmp_path):
@@ -275,13 +300,13 @@ def test_after_a_run_without_a_promise_nothing_is_left_to_spend(asked, tmp_path)
         asked(ready=spent_before(tmp_path, None), change=setting("privacy.delta", 1.0))
 
 
-def test_rounds_of_a_day_are_those_of_24_hours(asked, deployment, tmp_path):
+def test_rounds_of_a_day_are_those_of_24_hours(asked, tmp_path):
     line = {"what": "message", "run": "before", "node": 0, "exchange": 1, "to": "node-1", "content": "x"}
     line |= {"epsilon": 0.0, "delta": 0.0}
 
     def before(hours):
         when = (NOON - timedelta(hours=hours)).isoformat()
-        return lambda deployment: Ledger(tmp_path / "ledger.jsonl").append(
+        return lambda: Ledger(tmp_path / "ledger.jsonl").append(
             [{**line, "round": round, "time": when} for round in (1, 2)]
         )
 
@@ -290,20 +315,17 @@ def test_rounds_of_a_day_are_those_of_24_hours(asked, deployment, tmp_path):
     assert declined.value.settings == ["limits.rounds_per_day"]
     (tmp_path / "ledger.jsonl").unlink()
     assert asked(ready=before(25)) == 2
-    forget(deployment("private"))
 
 
-def test_code_that_was_changed_by_a_blank_is_another_experiment(asked, deployment, tmp_path, published, monkeypatch):
+def test_code_that_was_changed_by_a_blank_is_another_experiment(asked, tmp_path, published, monkeypatch):
     """Its own hash in the experiment says so, too, but only once the file is read."""
-    code = deployment("own code").node_folder(0).folder / "code" / "mine.py"
 
-    def ready(deployment):
-        code.write_text(CODE + " ")
+    def ready():
+        (tmp_path / "node-0" / "code" / "mine.py").write_text(CODE + " ")
 
     with pytest.raises(Declined, match="nobody has approved the experiment"):
         asked("own code", ready=ready)
-    assert nothing_has_left(tmp_path, published, deployment("own code")) == ["declined"]
-    code.write_text(CODE)
+    assert nothing_has_left(tmp_path, published) == ["declined"]
     for known in [hash for hash, file in KNOWN.items() if file.name == "mine.py"]:
         monkeypatch.delitem(KNOWN, known)
 
@@ -316,7 +338,7 @@ def test_code_that_was_changed_by_a_blank_is_another_experiment(asked, deploymen
     ],
     ids=["a part that grows", "a part that nobody declares"],
 )
-def test_a_message_that_is_not_what_was_planned_stays(more, why, asked, deployment, tmp_path, monkeypatch):
+def test_a_message_that_is_not_what_was_planned_stays(more, why, asked, tmp_path, monkeypatch):
     """A part that was not planned, and a planned one of another shape: the gate sees them, whatever made them."""
     send = NodeProgram.send
 
@@ -328,15 +350,13 @@ def test_a_message_that_is_not_what_was_planned_stays(more, why, asked, deployme
         asked(change=changes_of(setting("messages.max_bytes", 10**6), setting("messages.parts", "any")))
     assert declined.value.settings == ["messages.parts"]
     assert [line["what"] for line in verified(tmp_path / "ledger.jsonl")] == ["begin", "report", "declined"]
-    forget(deployment("private"))
 
 
-def test_a_round_that_changes_the_model_too_much_does_not_leave(asked, deployment, tmp_path):
+def test_a_round_that_changes_the_model_too_much_does_not_leave(asked, tmp_path):
     with pytest.raises(Declined, match="round 1 changes the model by") as declined:
         asked(change=setting("messages.max_norm", 1e-3))
     assert declined.value.settings == ["messages.max_norm"]
     assert "message" not in [line["what"] for line in verified(tmp_path / "ledger.jsonl")]
-    forget(deployment("private"))
 
 
 def test_a_policy_file_that_is_nobodys_word_is_none(deployment, tmp_path):

@@ -13,9 +13,10 @@ from reference.deployment import free_addresses
 
 from simulator.core.errors import InputError, RunError
 from simulator.core.message import Message
+from simulator.deployment.keys.authority import Authority
 from simulator.deployment.transport import door, neighbour
 from simulator.deployment.transport.box import BEHIND, Answer, Found, question
-from simulator.deployment.transport.certificates import Authority, Identity, key_digest
+from simulator.deployment.transport.certificates import Identity, key_digest
 from simulator.deployment.transport.door import FETCH, SERVICE
 from simulator.deployment.transport.expected import Expected
 from simulator.deployment.transport.heard import Heard

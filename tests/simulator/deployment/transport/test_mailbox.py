@@ -11,9 +11,11 @@ from reference.deployment import free_addresses
 
 from simulator.core.errors import InputError, RunError
 from simulator.core.message import Message
+from simulator.deployment.keys.authority import Authority
+from simulator.deployment.keys.private import sealing_key
 from simulator.deployment.transport import mailbox as module
 from simulator.deployment.transport.box import BEHIND, Answer, Found, question
-from simulator.deployment.transport.certificates import MAILBOX, Authority, Identity
+from simulator.deployment.transport.certificates import MAILBOX, Identity
 from simulator.deployment.transport.expected import Expected
 from simulator.deployment.transport.greetings import Hello
 from simulator.deployment.transport.heard import Heard
@@ -25,7 +27,7 @@ from simulator.deployment.transport.parcel import Head, Progress, parcel
 from simulator.deployment.transport.planes import relay
 from simulator.deployment.transport.positions import ONCE
 from simulator.deployment.transport.run_keys import RunSeals
-from simulator.deployment.transport.sealing import OVERHEAD, sealing_key
+from simulator.deployment.transport.sealing import OVERHEAD
 
 AUTHORITY = Authority("test")
 IDENTITIES = {node: AUTHORITY.issue(f"node-{node}") for node in range(4)}

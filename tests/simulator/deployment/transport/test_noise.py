@@ -2,8 +2,8 @@
 
 import itertools
 
+from simulator.deployment.keys.private import sealing_key
 from simulator.deployment.transport.noise import noise_secrets
-from simulator.deployment.transport.sealing import sealing_key
 
 KEYS = [sealing_key() for _ in range(3)]
 

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from simulator.core.message import Message
+from simulator.deployment.keys.private import sealing_key
 from simulator.deployment.transport.inspection import Refused
 from simulator.deployment.transport.run_keys import FILE, GREETING, RunSeals, forget, run_key
-from simulator.deployment.transport.sealing import LAYOUT, NONCE, Label, Seals, cipher, sealing_key
+from simulator.deployment.transport.sealing import LAYOUT, NONCE, Label, Seals, cipher
 
 KEYS = {node: sealing_key() for node in range(3)}
 OF_THE_RUN = {node: sealing_key() for node in range(3)}

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.core.message import Message
-from simulator.deployment.transport.sealing import LAYOUT, Refused, Seals, sealing_key
+from simulator.deployment.keys.private import sealing_key
+from simulator.deployment.transport.sealing import LAYOUT, Refused, Seals
 
 KEYS = {node: sealing_key() for node in range(3)}
 
