@@ -1,0 +1,101 @@
+"""Who could solve whom: the part of the audit that needs no run, only the experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditing.network_privacy.linear_gossip import Adversary
+from auditing.network_privacy.linear_rounds import rounds_of
+from auditing.network_privacy.linear_training import NoisePlace, maps_of
+from auditing.reconstruction.observers import OBSERVERS, hops
+from auditing.reconstruction.solvability import Solvability, solvability
+from simulator.config.experiment import Experiment
+
+Floats = NDArray[np.float64]
+EXACT = 60_000  # rounds times nodes squared that are worked out: 234 rounds of 16 nodes
+HIDDEN = 1e-9  # R^2 of an update of which nothing at all is seen
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What each observer of a network can compute.
+
+    Attributes:
+        observers: who.
+        hops: links from each node to each observer, float64 [observers, nodes].
+        of: updates, round by round.
+        rounds: of the experiment; ``of`` may hold only the first of them.
+    """
+
+    observers: Sequence[Adversary]
+    hops: Floats
+    of: Solvability
+    rounds: int
+
+    @classmethod
+    def in_network(cls, experiment: Experiment, who: str) -> Seen:
+        """What observers of the kind ``who`` (see `OBSERVERS`) can compute in ``experiment``, which need not have run.
+
+        Raises:
+            InputError: messages are no linear functions of updates, or float64 cannot decide what is solvable.
+        """
+        network = experiment.topology.build(experiment.seed)
+        observers = OBSERVERS[who](network.base)
+        followed = min(experiment.rounds, max(1, EXACT // network.base.num_nodes**2))
+        maps = maps_of(experiment, NoisePlace())[:followed]
+        seen = solvability(rounds_of(network, followed, maps=maps), observers)
+        return cls(observers, hops(network.base, observers), seen, experiment.rounds)
+
+    def result(self) -> dict[str, Any]:
+        """For ``result.json``: by distance and round, and of each pair; null is an observer's own node."""
+        made, solved = self.of.made, self.of.solved
+        with np.errstate(invalid="ignore"):
+            explained = np.where(made.any(2), np.nansum(self.of.explained, 2) / made.sum(2), np.nan)
+        return {
+            "observers": [observer.name for observer in self.observers],
+            "rounds": self.rounds,
+            "followed": made.shape[2],
+            "updates": _known(made.sum(2), made.any(2)),
+            "solved": _known(solved.sum(2), made.any(2)),
+            "explained": _known(explained, made.any(2)),
+            "by_distance": [self._at(distance) for distance in np.unique(self.hops[np.isfinite(self.hops)])],
+            "unreachable": int(np.isinf(self.hops).sum()),
+        }
+
+    def _at(self, distance: float) -> dict[str, Any]:
+        there = self.hops == distance
+        made, solved, explained = (each[there] for each in (self.of.made, self.of.solved, self.of.explained))
+        first = np.zeros_like(made) if made.size == 0 else _first(made)
+        return {
+            "distance": int(distance),
+            "pairs": int(there.sum()),
+            "updates": int(made.sum()),
+            "solved": int(solved.sum()),
+            "ever_solved": int(solved.any(1).sum()),
+            "first": _mean(explained, first),
+            "later": _mean(explained, made & ~first),
+            "by_round": [_mean(explained[:, [t]], made[:, [t]]) for t in range(made.shape[1])],
+            "solved_by_round": solved.sum(0).tolist(),
+        }
+
+
+def _first(made: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The first update that each pair is about, bool [pairs, updates]."""
+    return made & (np.cumsum(made, 1) == 1)
+
+
+def _mean(values: Floats, chosen: NDArray[np.bool_]) -> float | None:
+    return float(values[chosen].mean()) if chosen.any() else None
+
+
+def _known(values: NDArray[Any], there: NDArray[np.bool_]) -> list[list[Any]]:
+    """Rows of ``values`` [observers, nodes], None where there is nothing to know."""
+    return [
+        [value if known else None for value, known in zip(row, whether, strict=True)]
+        for row, whether in zip(values.tolist(), there.tolist(), strict=True)
+    ]
