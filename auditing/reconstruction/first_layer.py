@@ -12,6 +12,8 @@ nothing: with two classes, units that are active for the same samples all give t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -20,14 +22,52 @@ from simulator.core.arrays import called
 from simulator.core.flat_module import FlatModule
 
 CERTAIN = 1e-9  # relative difference of gradients in float64
-ROUNDED = 16.0  # times the rounding of models, relative to a unit's gradient
-VISIBLE = 8.0  # times the rounding, from which on a unit's gradient is more than that
-ALIKE = 1e-3  # relative distance of two recovered samples that are one
+VISIBLE = 8.0  # times the rounding of models, from which on a unit's gradient is more than that
 OUTSIDE = 0.02  # of the range of values, by which a sample may leave it
+ALIKE = 1e-6  # relative distance that `torch.cdist` makes of nothing, and more
+LUCK = 1e-3  # expected number of mixtures that pass for samples in an update, at most
+ROWS = 2048  # of a layer, those that rounding has touched least
+
+
+@dataclass(frozen=True)
+class Units:
+    """What units of the first layer give, most exact ones first.
+
+    Attributes:
+        places: int64 [K], which units.
+        samples: float64 [K, values], the gradient of the weights over that of the bias.
+        weights, bias: these gradients, float64 [K, values] and [K].
+        relative: float64 [K], by how much of itself each may be off.
+    """
+
+    places: Tensor
+    samples: Tensor
+    weights: Tensor
+    bias: Tensor
+    relative: Tensor
+
+    @classmethod
+    def of(cls, weight: Tensor, bias: Tensor, error: Tensor) -> Units:
+        """Those whose gradient is more than rounding; ``error`` (float64 [units]) is what that may be."""
+        relative = CERTAIN + error / bias.abs()
+        places = torch.argsort(relative, stable=True)
+        places = places[bias[places].abs() > VISIBLE * error[places]][:ROWS]
+        weight, bias = weight[places], bias[places]
+        return cls(places, weight / bias[:, None], weight, bias, relative[places])
+
+    def mean(self, members: Tensor) -> Tensor:
+        """float64 [values]: the least squares estimate of what ``members`` (int64 [M]) all hold."""
+        bias = self.bias[members]
+        return (bias @ self.weights[members]) / (bias @ bias)
+
+    def alike(self) -> Tensor:
+        """bool [K, K]: whether two give the same, as far as can be told."""
+        size, relative = self.samples.norm(dim=1), (self.relative + self.relative[:, None]).clamp(ALIKE)
+        return torch.cdist(self.samples, self.samples) <= relative * size.maximum(size[:, None])
 
 
 def first_layer(scene: Scene) -> Recovered:
-    """All samples that single units hold; else, the only mean that all of the layer gives, which is not certified.
+    """All samples that units hold alone; else, the only mean that all of the layer gives, which is not certified.
 
     Certificates need a round of one local step, whose batch has a known size. After several steps the only candidate is
     the mean of the round's samples: the sample itself, where they were all one.
@@ -36,20 +76,16 @@ def first_layer(scene: Scene) -> Recovered:
     if name is None:
         return Recovered.nothing(scene, "The network has no fully connected layer with a bias that sees the sample.")
     views, rounding = (scene.network.named_views(each) for each in (scene.gradient.total, scene.gradient.rounding))
-    weight, bias = views[f"{name}.weight"], views[f"{name}.bias"]
     error = rounding[f"{name}.weight"].amax(1).maximum(rounding[f"{name}.bias"])
-    units = (bias.abs() > VISIBLE * error).nonzero().flatten()
-    if len(units) == 0:
+    units = Units.of(views[f"{name}.weight"], views[f"{name}.bias"], error)
+    if len(units.places) == 0:
         return Recovered.nothing(scene, "Nothing to invert: the gradient of the first layer's bias is 0.")
-    candidates = weight[units] / bias[units, None]
-    relative = CERTAIN + ROUNDED * error[units] / bias[units].abs() * (1 + candidates.abs().amax(1))
     if scene.gradient.steps == 1 and not scene.gradient.mixture:
-        right, labels = _certified(scene, name, candidates, units, bias[units], relative)
-        if right.any():
-            kept = _distinct(candidates[right], relative[right])
-            found, of = candidates[right][kept], labels[right][kept]
-            return Recovered(_shaped(scene, found), torch.ones(len(found), dtype=torch.bool), of)
-    mean = (bias[units] @ weight[units]) / (bias[units] @ bias[units])
+        found, labels = _certified(scene, name, units)
+        if found:
+            sure = torch.ones(len(found), dtype=torch.bool)
+            return Recovered(_shaped(scene, torch.stack(found)), sure, torch.tensor(labels))
+    mean = units.mean(torch.arange(len(units.places)))
     why = "No unit of the first layer holds a single sample for certain; shown is the mean that all of them hold."
     return Recovered(_shaped(scene, mean[None]), torch.zeros(1, dtype=torch.bool), torch.tensor([-1]), (why,))
 
@@ -86,21 +122,41 @@ def _kept(seen: dict[str, Tensor], name: str):  # type: ignore[no-untyped-def]
     return keep
 
 
-def _certified(
-    scene: Scene, name: str, candidates: Tensor, units: Tensor, bias: Tensor, relative: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Which candidates are single samples (bool [K]), and their labels (int64 [K]), by what the network makes of them.
+def _certified(scene: Scene, name: str, units: Units) -> tuple[list[Tensor], list[int]]:
+    """Samples (float64 [values] each) and their labels, of units that agree and that the network bears out.
 
-    A sample that was alone in its unit has given it a gradient of ``bias`` times the size of the batch.
+    A sample that was alone in its unit has given it a gradient of the bias times the size of the batch. By chance a
+    mixture passes that of one unit with a probability of about twice the relative tolerance. Each further unit that
+    gives the same is tried as well; but the gradients of all units are linear in those of the classes, which add up to
+    0, so no more than one less than classes of them are evidence of their own.
     """
-    right, labels = torch.zeros(len(units), dtype=torch.bool), torch.full((len(units),), -1)
-    right_range = _within(scene, candidates)
-    for label in range(scene.classes):
-        alone = _bias_gradients(scene, name, candidates, label)[torch.arange(len(units)), units]
-        fits = (alone - bias * scene.batch).abs() <= relative * (bias * scene.batch).abs()
-        labels[fits & right_range & ~right] = label
-        right |= fits & right_range
-    return right, labels
+    alike, found, labels = units.alike(), list[Tensor](), list[int]()
+    tries = _groups(alike) * scene.classes
+    taken = ~_within(scene, units.samples)
+    passed = {label: _borne_out(scene, name, units, label) for label in range(scene.classes)}
+    for leader in range(len(units.places)):
+        for label, fits in passed.items():
+            members = (alike[leader] & fits & ~taken).nonzero().flatten()
+            if not fits[leader] or taken[leader]:
+                continue
+            evidence = units.relative[members][: max(1, scene.classes - 1)]
+            if tries * float((2 * evidence).prod()) < LUCK:
+                found.append(units.mean(members))
+                labels.append(label)
+                taken = taken | alike[leader]
+    return found, labels
+
+
+def _groups(alike: Tensor) -> int:
+    """How many different vectors there are: those that are like no more exact one."""
+    return int((~alike.tril(-1).any(1)).sum())
+
+
+def _borne_out(scene: Scene, name: str, units: Units, label: int) -> Tensor:
+    """bool [K]: whether each unit has the gradient that its sample would have given it alone, with this label."""
+    alone = _bias_gradients(scene, name, units.samples, label)[torch.arange(len(units.places)), units.places]
+    whole = units.bias * scene.batch
+    return (alone - whole).abs() <= units.relative * whole.abs()
 
 
 def _bias_gradients(scene: Scene, name: str, candidates: Tensor, label: int) -> Tensor:
@@ -133,16 +189,6 @@ def _within(scene: Scene, candidates: Tensor) -> Tensor:
     )
     room = OUTSIDE * (high - low)
     return ((candidates >= low - room) & (candidates <= high + room)).all(1)
-
-
-def _distinct(candidates: Tensor, relative: Tensor) -> Tensor:
-    """int64: places of the candidates without those that are told apart from a more certain one by rounding only."""
-    kept: list[int] = []
-    for place in torch.argsort(relative, stable=True).tolist():
-        apart = [(candidates[place] - candidates[other]).norm() / candidates[other].norm().clamp(1e-12) for other in kept]
-        if all(distance > ALIKE for distance in apart):
-            kept.append(place)
-    return torch.tensor(kept)
 
 
 def _shaped(scene: Scene, flat: Tensor) -> Tensor:

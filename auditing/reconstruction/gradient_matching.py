@@ -21,6 +21,7 @@ from auditing.reconstruction.scene import Recovered, Scene
 from simulator.core.registry import Settings
 
 DROPS, FACTOR = (3 / 8, 5 / 8, 7 / 8), 0.1
+POINT_LR = 0.01  # of the point between the ends of a round, from 0 to 1
 
 
 class MatchingSettings(Settings):
@@ -76,7 +77,7 @@ def _restart(scene: Scene, settings: MatchingSettings, labels: Tensor, target: T
     inputs = torch.from_numpy(begun).requires_grad_()
     between = torch.full((), 0.0 if settings.steps == "one" or scene.gradient.steps == 1 else 0.5, dtype=torch.float64)
     learned = [inputs] if not between else [inputs, between.requires_grad_()]
-    optimizer = torch.optim.Adam([{"params": [inputs]}, *({"params": [each], "lr": 0.01} for each in learned[1:])], settings.lr)
+    optimizer = torch.optim.Adam([{"params": [inputs]}, {"params": learned[1:], "lr": POINT_LR}], settings.lr)
     drops = [round(share * settings.iterations) for share in DROPS]
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, drops, FACTOR)
     gradient_of, best, least = _gradients(scene, labels), inputs.detach().clone(), float("inf")

@@ -6,7 +6,6 @@ layer as well (tied weights), and where something moves all rows, such as weight
 
 from __future__ import annotations
 
-import torch
 from torch import nn
 
 from auditing.reconstruction.scene import Scene

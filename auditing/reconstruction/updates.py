@@ -1,4 +1,4 @@
-"""The values of updates, as observers have them: exactly where they can be computed, guessed by neighbours elsewhere."""
+"""The values of updates as observers have them: exact where they can be computed, else guessed by a neighbour."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def solved(topology, rounds, observer, gossip_steps=1):
 
 
 @pytest.mark.parametrize(
-    "graph, nodes, observer",
+    ("graph", "nodes", "observer"),
     [("chain", 6, [0]), ("ring", 8, [0]), ("star", 8, [0]), ("star", 8, [1]), ("hypercube", 8, [0]),
      ("torus", 9, [0]), ("ring", 6, [0, 2]), ("ring", 6, [0, 3]), ("chain", 6, [1, 3])],
 )  # fmt: skip
@@ -79,7 +79,7 @@ def test_updates_are_solvable_exactly_where_elimination_modulo_a_prime_solves_th
 
 
 @pytest.mark.parametrize(
-    "graph, nodes, observer, counts",
+    ("graph", "nodes", "observer", "counts"),
     [("chain", 8, 0, [1, 2, 3]), ("chain", 8, 3, [2, 4, 6, 7]), ("ring", 8, 0, [2, 4, 6, 7]),
      ("ring", 9, 0, [2, 4, 6, 8]), ("hypercube", 8, 0, [3, 6, 7, 7]), ("star", 8, 1, [1, 1, 1]),
      ("star", 8, 0, [7]), ("complete", 8, 0, [7]), ("torus", 9, 0, [4, 4, 4, 4]), ("torus", 16, 0, [4, 4, 8, 9])],
@@ -151,5 +151,12 @@ def test_nothing_is_seen_of_nodes_that_no_way_leads_from():
 def test_pairs_and_edges_are_as_many_as_there_are():
     ring = Topology.build("ring", 6)
     assert len(pairs_of(ring)) == 15
-    assert [each.name for each in edges_of(ring)] == ["link 0-1", "link 0-5", "link 1-2", "link 2-3", "link 3-4", "link 4-5"]
+    assert [each.name for each in edges_of(ring)] == [
+        "link 0-1",
+        "link 0-5",
+        "link 1-2",
+        "link 2-3",
+        "link 3-4",
+        "link 4-5",
+    ]
     assert hops(ring, edges_of(ring))[0].tolist() == [1, 1, 2, 3, 3, 2]
