@@ -7,11 +7,10 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import PositiveInt
 
-from auditing.network_privacy.not_linear import not_linear
 from auditing.reconstruction.attacks import ATTACKS, INVERSIONS, NEEDS, fits
 from auditing.reconstruction.conduct import Conduct
 from auditing.reconstruction.gradient_matching import MatchingSettings
-from auditing.reconstruction.plan import Seen
+from auditing.reconstruction.plan import Seen, not_followed
 from auditing.reconstruction.report import section
 from auditing.reconstruction.victims import Victims
 from auditing.views.record import RunRecord
@@ -40,6 +39,7 @@ class ReconstructionAudit(Audit):
             observers: each node, every two nodes together, an eavesdropper on each link, or one who sees all messages.
             victims: so many nodes are attacked, drawn by the run's seed.
             rounds: whose updates are attacked; default: the first and the last recorded one.
+            averaging: of a plan: nodes do not train, but hold a value each and average in so many steps.
             labels: whether attacks work them out ("inferred") or are told them ("given"), as an upper bound.
             matching: of gradient_matching.
         """
@@ -49,6 +49,7 @@ class ReconstructionAudit(Audit):
         observers: Literal["nodes", "pairs", "edges", "all"] = "nodes"
         victims: PositiveInt = 8
         rounds: tuple[PositiveInt, ...] = ()
+        averaging: PositiveInt | None = None
         labels: Literal["inferred", "given"] = "inferred"
         matching: MatchingSettings = MatchingSettings()
 
@@ -58,9 +59,12 @@ class ReconstructionAudit(Audit):
 
     def objections(self, run: Run) -> Iterable[Problem]:
         """Messages that are no linear functions of updates; attacks and rounds asked for that there are not."""
-        return [*not_linear(run.experiment), *self._unattackable(run)]
+        return [*not_followed(run.experiment), *self._unattackable(run)]
 
     def _unattackable(self, run: Run) -> Iterator[Problem]:
+        if self.config.averaging:
+            what = "a run trains, and its messages are no averages of single values."
+            yield Problem("averaging", what, "Leave it out, or audit the experiment: rumormill audit EXPERIMENT.")
         record = RunRecord.of(run)
         if problem := _nothing_kept(record):
             if self.config.attacks or self.config.rounds:
@@ -91,7 +95,7 @@ class ReconstructionAudit(Audit):
         Raises:
             InputError: its messages are no linear functions of updates.
         """
-        seen = Seen.in_network(experiment, self.config.observers)
+        seen = Seen.in_network(experiment, self.config.observers, self.config.averaging)
         return {"plan": seen.result(), "attacked": None, "unattacked": "This is a plan: nothing has been trained."}
 
     def plan_objections(self, experiment: Experiment) -> Iterable[Problem]:
@@ -99,7 +103,7 @@ class ReconstructionAudit(Audit):
         if self.config.attacks:
             what = "attacks need the messages of a run, and this is an experiment that has not been run."
             yield Problem("--attack", what, "Leave it out, or run the experiment with record.every and audit that.")
-        yield from not_linear(experiment)
+        yield from not_followed(experiment)
 
     @classmethod
     def metrics(cls, result: Mapping[str, Any]) -> dict[str, float]:

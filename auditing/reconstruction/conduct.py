@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from auditing.progress import Countdown
 from auditing.reconstruction.attacks import ATTACKS, INVERSIONS, fits
+from auditing.reconstruction.constant_updates import ConstantUpdates
 from auditing.reconstruction.gradient_matching import gradient_matching
 from auditing.reconstruction.kept import Kept
 from auditing.reconstruction.label_counts import label_counts
@@ -51,7 +52,7 @@ class Conduct:
 
     def result(self, seen: Seen) -> dict[str, Any]:
         """What was found, for ``result.json``."""
-        everyone = list(self._victims.of(self._drawn(seen), self._rounds))
+        everyone = list(self._victims.of(self._drawn, self._rounds))
         attacks = [name for name in self._asked if fits(name, self._victims)]
         jobs = [self._about(victim, seen) for victim in everyone]
         found: dict[str, Any] = {}
@@ -68,6 +69,8 @@ class Conduct:
             "updates": jobs,
             "attacks": found,
             "together": {name: self._together(name, found[name], everyone) for name in attacks if name in INVERSIONS},
+            "constant": self._constant(),
+            "mixed_otherwise": not self._victims.mixed_as_told(),
             "assumptions": self._assumptions(),
             "epsilon": self._epsilon(),
         }
@@ -82,7 +85,9 @@ class Conduct:
         kept = self._victims.record.rounds
         return sorted(set(self._config.rounds) or {kept[0], kept[-1]})
 
-    def _drawn(self, seen: Seen) -> list[int]:
+    @cached_property
+    def _drawn(self) -> list[int]:
+        """The nodes that are attacked."""
         nodes = len(self._run.nodes)
         rng = generator(self._run.experiment.seed, "audit.reconstruction.victims")
         return sorted(rng.permutation(nodes)[: self._config.victims].tolist())
@@ -189,6 +194,12 @@ class Conduct:
                 figures = together(jobs, rng)
                 result[name] = {**figures, "verdict": in_words(figures), "succeeded": succeeded(figures)}
         return result
+
+    def _constant(self) -> dict[str, Any] | None:
+        """How far the attack gets that takes updates for constants; None without consecutive rounds."""
+        network = self._run.experiment.topology.build(self._run.experiment.seed)
+        attack = ConstantUpdates.of(network, self._victims.record)
+        return None if attack is None else attack.errors(self._drawn)
 
     def _tell_how_long(self, attack: str, everyone: Sequence[Victim]) -> None:
         """An estimate of the time, from a few iterations, before the attack begins."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from auditing.network_privacy.linear_gossip import Adversary
 from auditing.network_privacy.linear_rounds import rounds_of
 from auditing.network_privacy.linear_training import NoisePlace, maps_of
+from auditing.network_privacy.not_linear import not_linear
 from auditing.reconstruction.observers import OBSERVERS, hops
 from auditing.reconstruction.solvability import Solvability, solvability
 from simulator.config.experiment import Experiment
+from simulator.core.errors import Problem
+from simulator.core.method import traits_of
 
 Floats = NDArray[np.float64]
 EXACT = 60_000  # rounds times nodes squared that are worked out: 234 rounds of 16 nodes
@@ -38,8 +41,10 @@ class Seen:
     rounds: int
 
     @classmethod
-    def in_network(cls, experiment: Experiment, who: str) -> Seen:
+    def in_network(cls, experiment: Experiment, who: str, averaging: int | None = None) -> Seen:
         """What observers of the kind ``who`` (see `OBSERVERS`) can compute in ``experiment``, which need not have run.
+
+        With ``averaging``, of a value that each node holds and the network averages in so many steps, instead.
 
         Raises:
             InputError: messages are no linear functions of updates, or float64 cannot decide what is solvable.
@@ -47,9 +52,10 @@ class Seen:
         network = experiment.topology.build(experiment.seed)
         observers = OBSERVERS[who](network.base)
         followed = min(experiment.rounds, max(1, EXACT // network.base.num_nodes**2))
-        maps = maps_of(experiment, NoisePlace())[:followed]
-        seen = solvability(rounds_of(network, followed, maps=maps), observers)
-        return cls(observers, hops(network.base, observers), seen, experiment.rounds)
+        maps = maps_of(mixing_of(experiment), NoisePlace())[:followed]
+        rounds = rounds_of(network.base, 1, averaging) if averaging else rounds_of(network, followed, maps=maps)
+        found = solvability(rounds, observers)
+        return cls(observers, hops(network.base, observers), found, 1 if averaging else experiment.rounds)
 
     def result(self) -> dict[str, Any]:
         """For ``result.json``: by distance and round, and of each pair; null is an observer's own node."""
@@ -82,6 +88,27 @@ class Seen:
             "by_round": [_mean(explained[:, [t]], made[:, [t]]) for t in range(made.shape[1])],
             "solved_by_round": solved.sum(0).tolist(),
         }
+
+
+def mixing_of(experiment: Experiment) -> Experiment:
+    """What only mixes of ``experiment``.
+
+    All else that a node does to its model, in training and by its methods, is its update, whatever that depends on.
+    """
+    plain = {"momentum": 0.0, "nesterov": False, "weight_decay": 0.0}
+    training = experiment.training.model_copy(
+        update={"optimizer": experiment.training.optimizer.model_copy(update=plain), "nodes": {}}
+    )
+    return experiment.model_copy(update={"methods": (), "training": training})
+
+
+def not_followed(experiment: Experiment) -> Iterator[Problem]:
+    """What keeps messages from being the mixed models and updates of nodes."""
+    yield from not_linear(mixing_of(experiment))
+    for settings in experiment.methods:
+        if traits_of(settings).keeps_apart:
+            what = f"{settings.name} keeps parameters from travelling over some links, and all of them are followed."
+            yield Problem("methods", what, "Run without it, or let it share everything.")
 
 
 def _first(made: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -47,10 +47,10 @@ def _verdict(result: Result) -> str:
 def _paragraphs(result: Result) -> Iterator[str]:
     plan = result["plan"]
     yield (
-        "An update is what local training adds to a node's model in a round. Messages are sums of updates, so whether "
-        "one can be computed from the messages that an observer keeps is linear algebra: R² is the share of an update "
-        "that the best linear estimate explains, where updates are independent of each other; 1 means exactly. What is "
-        "computed exactly is not yet data: that is what the attacks below try to make of it."
+        "An update is what a node adds, by local training and its methods, to the model that it has mixed. Messages "
+        "are sums of updates, so whether one can be computed from the messages that an observer keeps is linear algebra: "
+        "R² is the share of an update that the best linear estimate explains, where updates are independent of each "
+        "other; 1 means exactly. What is computed exactly is not yet data: that is what the attacks try to make of it."
     )
     if plan["followed"] < plan["rounds"]:
         yield f"Followed are the first {plan['followed']} of {plan['rounds']} rounds; more take too long."
@@ -80,6 +80,18 @@ def _paragraphs(result: Result) -> Iterator[str]:
         )
     if not all(update["batches_known"] for update in attacked["updates"]):
         yield "The batches of some rounds are not known: there, all that the node trained on counts as true."
+    if constant := attacked["constant"]:
+        yield (
+            "Were updates constant, messages of many rounds would tell those of nodes many hops off "
+            f"(arXiv:2402.10001). Here single updates differ from a node's mean by {percent(constant['variation'])} of "
+            f"it (median); the table shows how far least squares over {constant['rounds']} rounds is off, where 1 is "
+            "as good as to say nothing."
+        )
+    if attacked["mixed_otherwise"]:
+        yield (
+            "A method changes models after mixing. Observers know what was mixed, not that: to them it is a part of "
+            "the next update, which is attacked here without it."
+        )
     mixtures = sorted({update["mixture"] for update in attacked["updates"]} - {""})
     yield from (f"Some updates hold more than their round's gradients: {why}." for why in mixtures)
     if attacked["unfit"]:
@@ -110,6 +122,9 @@ def _tables(result: Result) -> Iterator[Table]:
     attacked = result["attacked"]
     if attacked is None:
         return
+    if constant := attacked["constant"]:
+        header = ("distance", "pairs", "relative error, if updates are taken for constants")
+        yield Table(header, [(at["distance"], at["pairs"], at["error"]) for at in constant["by_distance"]])
     rows = [
         _row(attack, how, round, found)
         for attack, by_how in attacked["together"].items()

@@ -1,11 +1,12 @@
 """Whose updates an observer can compute exactly, from topology, schedule and failures alone.
 
-An update is what local training adds to a node's model in a round. All messages are linear in the updates, so one of
-them can be computed from what an observer hears if it is in the row space of these messages. Give each update noise of
-its own with variance 1: then the exact accountant of `auditing.network_privacy.linear_gossip` finds, for the update of
-node v in round t, the diagonal entry M_v[t, t] of the projector onto that row space. It is 1 if the update is solvable;
-below, it is the share of its variance (R^2) that the best linear estimate explains, where all updates are independent
-and of the same size (published for gossip averaging and D-GD by Mrini et al. 2024, arXiv:2402.10001, by elimination).
+An update is what a node adds, by local training and its methods, to the model that it has mixed. All messages are
+linear in the updates, so one of them can be computed from what an observer hears if it is in the row space of these
+messages. Give each update noise of its own with variance 1: then the exact accountant of
+`auditing.network_privacy.linear_gossip` finds, for the update of node v in round t, the diagonal entry M_v[t, t] of the
+projector onto that row space. It is 1 if the update is solvable; below, it is the share of its variance (R^2) that the
+best linear estimate explains, where all updates are independent and of the same size (published for gossip averaging
+and D-GD by Mrini et al. 2024, arXiv:2402.10001, by elimination).
 """
 
 from __future__ import annotations

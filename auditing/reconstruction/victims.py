@@ -17,7 +17,7 @@ from auditing.reconstruction.measurement import Truth
 from auditing.reconstruction.samples import Compared, inputs_of
 from auditing.reconstruction.scene import Scene
 from auditing.reconstruction.updates import How, ObservedUpdate, Updates
-from auditing.views.record import RunRecord
+from auditing.views.record import RunRecord, Stored
 from simulator.core.arrays import Arrays
 from simulator.core.flat_module import FlatModule
 from simulator.core.node import Node
@@ -102,6 +102,28 @@ class Victims:
 
     def _rate(self, node: Node, round: int) -> float:
         return node.training.optimizer.lr * node.training.schedule.factor(round - 1, node.rounds)
+
+    def mixed_as_told(self) -> bool:
+        """Whether models after mixing are the weighted sums of what was sent, where recordings hold both."""
+        record, round = self.record, self.record.rounds[0]
+        if not record.keeps("mixed"):
+            return True
+        for number in range(record.nodes):
+            weights, mixed = record.weights(round, number), record.load(Stored("mixed", number, round))
+            sent = {node: self._sent(round, node, number) for node in weights or {}}
+            if weights is None or any(each is None for each in sent.values()):
+                continue
+            total = sum(weight * each for node, weight in weights.items() if (each := sent[node]) is not None)
+            if not torch.allclose(torch.as_tensor(total), mixed, rtol=1e-4, atol=1e-6):
+                return False
+        return True
+
+    def _sent(self, round: int, node: int, to: int) -> Tensor | None:
+        """What ``node`` gave ``to``, itself included, float64 [parameters]."""
+        receivers = self.record.receivers(round, node)
+        shown = to if to in receivers else next(iter(receivers), None)
+        message = None if shown is None else self.record.message(round, node, shown)
+        return None if message is None else self.record.load(message)
 
     def scene(self, victim: Victim, attack: str) -> Scene:
         """What ``attack`` is given."""

@@ -71,7 +71,7 @@ def test_what_an_attack_recovers_does_not_depend_on_the_truth(pairs, monkeypatch
         Victims,
         "truth",
         lambda self, victim: replace(truth(self, victim), true=np.zeros((1, 1, 8, 8)), rows=np.zeros(1, np.int64)),
-    )  # noqa: E501
+    )
     seen.clear()
     audited(pairs, "reconstruction", attacks=["first_layer"])
     assert all(torch.equal(inputs, honest[name]) for name, inputs in seen)
@@ -136,6 +136,27 @@ def test_who_hears_everybody_computes_the_very_bytes_that_a_round_began_with(tmp
         assert torch.equal(total, record.load(Stored("start", 1, round + 1)))
     later = audited(done, "reconstruction", rounds=[2]).result()["attacked"]["updates"]
     assert all(len(each["solved_by"]) == 3 for each in later if each["how"] == "exact")
+
+
+def test_constants_are_solved_for_many_hops_away_only_if_updates_hardly_change(tmp_path):
+    found = {}
+    for lr, size in ((1e-4, 400), (0.3, 16)):
+        settings = ("topology.graph=chain", f"training.optimizer.lr={lr}", f"training.batch_size={size}")
+        done = run(small(*TINY, "rounds=8", "record.every=1", "record.rounds=[]", *settings), tmp_path / str(lr))
+        found[lr] = audited(done, "reconstruction", attacks=["labels"]).result()["attacked"]["constant"]
+    still, moving = ([at["error"] for at in found[lr]["by_distance"]] for lr in (1e-4, 0.3))
+    assert max(still) < 0.1
+    assert still == sorted(still)
+    assert min(moving) > 0.5
+    assert found[1e-4]["variation"] < 1e-3 < 0.5 < found[0.3]["variation"]
+
+
+def test_methods_that_train_on_other_samples_are_followed_and_one_that_changes_mixed_models_is_told(tmp_path):
+    idkd = {"name": "idkd", "first_round": 2, "every": 2}
+    done = run(small("rounds=3", "record.rounds=[1,3]", methods=[idkd]), tmp_path)
+    result = audited(done, "reconstruction", attacks=["labels"]).result()
+    assert result["plan"]["by_distance"][0]["solved_by_round"] == [8, 0, 0]
+    assert not result["attacked"]["mixed_otherwise"]
 
 
 def test_an_audit_that_was_stopped_goes_on_and_ends_with_the_same(pairs, monkeypatch):
@@ -211,7 +232,7 @@ def test_a_plan_tells_who_could_solve_whom_before_anything_is_trained(tmp_path, 
                 "model": "mlp",
             }
         )
-    )  # noqa: E501
+    )
     assert command("audit", "experiment.yaml", "--audit", "reconstruction", "observers=pairs", "--out", "plan") == 0
     result = json.loads((tmp_path / "plan/result.json").read_text())
     assert len(result["plan"]["observers"]) == 28
@@ -241,3 +262,13 @@ def command(monkeypatch):
         return ended.value.code
 
     return call
+
+
+def test_what_gossip_averaging_gives_away_is_counted_of_a_plan(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    solved = []
+    for steps in (1, 2, 3):
+        assert command("audit", "ring-label-noise-digits", "--audit", "reconstruction", f"averaging={steps}") == 0
+        plan = json.loads((tmp_path / "plan-audit/result.json").read_text())["plan"]
+        solved.append(sum(count or 0 for count in plan["solved"][0]))
+    assert solved == [2, 4, 6]
