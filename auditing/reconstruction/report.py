@@ -48,7 +48,7 @@ def _paragraphs(result: Result) -> Iterator[str]:
     plan = result["plan"]
     yield (
         "An update is what a node adds, by local training and its methods, to the model that it has mixed. Messages "
-        "are sums of updates, so whether one can be computed from the messages that an observer keeps is linear algebra: "
+        "are sums of updates, so whether one can be computed from those that an observer keeps is linear algebra: "
         "R² is the share of an update that the best linear estimate explains, where updates are independent of each "
         "other; 1 means exactly. What is computed exactly is not yet data: that is what the attacks try to make of it."
     )
