@@ -171,9 +171,9 @@ class Conduct:
         return {"true": len(true), "found": len(found), "both": both, "vocabulary": victim.node.data.inputs.vocabulary}
 
     def _together(self, attack: str, found: Sequence[Mapping[str, Any]], everyone: Sequence[Victim]) -> dict[str, Any]:
-        """By how the update is seen, "exact" or "guessed": over all rounds, and round by round."""
+        """By how the update is seen, "exact", "blurred" or "guessed": over all rounds, and round by round."""
         result: dict[str, Any] = {}
-        for how in ("exact", "guessed"):
+        for how in ("exact", "blurred", "guessed"):
             result |= {how: by} if (by := self._by_round(attack, found, everyone, how)) else {}
         return result
 
@@ -197,9 +197,8 @@ class Conduct:
 
     def _constant(self) -> dict[str, Any] | None:
         """How far the attack gets that takes updates for constants; None without consecutive rounds."""
-        network = self._run.experiment.topology.build(self._run.experiment.seed)
-        attack = ConstantUpdates.of(network, self._victims.record)
-        return None if attack is None else attack.errors(self._drawn)
+        knowledge = self._victims.knowledge
+        return None if knowledge is None else ConstantUpdates(knowledge).errors(self._drawn)
 
     def _tell_how_long(self, attack: str, everyone: Sequence[Victim]) -> None:
         """An estimate of the time, from a few iterations, before the attack begins."""

@@ -76,7 +76,8 @@ def _paragraphs(result: Result) -> Iterator[str]:
     if guessed:
         yield (
             "Exact updates of later rounds belong to those who can solve for them, or see all messages; a neighbour "
-            "that cannot takes its own model for that which the node began the round with (guessed)."
+            "that cannot takes its own model for that which the node began the round with (guessed), or, where all "
+            "rounds were recorded, makes the best linear estimate (blurred)."
         )
     if not all(update["batches_known"] for update in attacked["updates"]):
         yield "The batches of some rounds are not known: there, all that the node trained on counts as true."

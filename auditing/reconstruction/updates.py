@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from auditing.reconstruction.knowledge import Knowledge
 from auditing.views.record import Record, Stored
 from simulator.core.errors import wrong
 
-How = Literal["exact", "guessed"]
+How = Literal["exact", "blurred", "guessed"]
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,9 @@ class ObservedUpdate:
         round: counted from 1.
         how: "exact": the node's message without the model that it began the round with, which is known to whoever can
             solve for it: in round 1 to all, later to those who know all that the node has mixed. "guessed": a neighbour
-            takes its own model at the beginning of the round for the node's.
-        observer: the neighbour that guesses; None where it is exact.
+            takes its own model at the beginning of the round for the node's. "blurred": it makes the best linear
+            estimate of all that it has heard, which needs a record of all rounds.
+        observer: the neighbour that estimates or guesses; None where it is exact.
         start: float64 [parameters], the model at the beginning, as the observer has it.
         change: float64 [parameters].
         rounding: float64 [parameters], how far ``change`` may be from the truth as models were rounded when they were
@@ -47,15 +49,17 @@ class Updates:
     Attributes:
         record: of the run.
         epsilon: of the type that its models were computed in.
+        knowledge: of consecutive rounds, where they were recorded.
     """
 
     record: Record
     epsilon: float
+    knowledge: Knowledge | None = None
 
     @classmethod
-    def of(cls, record: Record, dtype: torch.dtype) -> Updates:
+    def of(cls, record: Record, dtype: torch.dtype, knowledge: Knowledge | None = None) -> Updates:
         """Those of models with parameters of ``dtype``."""
-        return cls(record, float(torch.finfo(dtype).eps))
+        return cls(record, float(torch.finfo(dtype).eps), knowledge)
 
     def exact(self, victim: int, round: int) -> ObservedUpdate | None:
         """The update itself; None where the node sent nothing, or no model that is averaged after training."""
@@ -64,6 +68,15 @@ class Updates:
     def guessed(self, victim: int, round: int, observer: int) -> ObservedUpdate | None:
         """What ``observer``, to whom the node sent, takes for it; None as for `exact`."""
         return self._update(victim, round, "guessed", observer)
+
+    def blurred(self, victim: int, round: int, observer: int) -> ObservedUpdate | None:
+        """The best linear estimate that ``observer`` can make; None as for `exact`, or if not all was recorded."""
+        seen = self._update(victim, round, "blurred", observer)
+        if seen is None or self.knowledge is None or round > self.knowledge.rounds:
+            return None
+        change, size = self.knowledge.estimated(observer, victim, round)
+        sent = seen.start + seen.change
+        return replace(seen, start=sent - change, change=change, rounding=max(size, 1.0) * seen.rounding)
 
     def _update(self, victim: int, round: int, how: How, observer: int | None) -> ObservedUpdate | None:
         receivers = self.record.receivers(round, victim)

@@ -46,9 +46,9 @@ def _middle(values: Sequence[float | None]) -> float | None:
 
 
 def succeeded(found: Mapping[str, Any]) -> bool:
-    """Whether samples were recovered: some identified, better than the public ones, and by more than chance."""
+    """Whether samples were recovered: some verbatim, with certificates; or identified, by more than chance and skill."""
     better = found["skill"] is not None and found["skill"] > 0
-    return bool(found["identified"] and better and found["p"] < LEVEL)
+    return bool(min(found["verbatim"], found["certified"]) or (found["identified"] and better and found["p"] < LEVEL))
 
 
 def in_words(found: Mapping[str, Any]) -> str:

@@ -13,10 +13,11 @@ from torch import Tensor
 from auditing.networks import network_of
 from auditing.reconstruction.batches import Batches
 from auditing.reconstruction.gradients import ObservedGradient, observed_gradient
+from auditing.reconstruction.knowledge import Knowledge
 from auditing.reconstruction.measurement import Truth
 from auditing.reconstruction.samples import Compared, inputs_of
 from auditing.reconstruction.scene import Scene
-from auditing.reconstruction.updates import How, ObservedUpdate, Updates
+from auditing.reconstruction.updates import ObservedUpdate, Updates
 from auditing.views.record import RunRecord, Stored
 from simulator.core.arrays import Arrays
 from simulator.core.flat_module import FlatModule
@@ -65,6 +66,11 @@ class Victims:
         return RunRecord.of(self.run)
 
     @cached_property
+    def knowledge(self) -> Knowledge | None:
+        """Of the first rounds, if they are all recorded."""
+        return Knowledge.of(self.run.experiment.topology.build(self.run.experiment.seed), self.record)
+
+    @cached_property
     def network(self) -> FlatModule:
         """An instance of the nodes' network, in float64."""
         return network_of(self.run, "fp64")
@@ -80,17 +86,15 @@ class Victims:
         return inputs_of(self.run.nodes[0], self.compared.public)
 
     def of(self, nodes: Sequence[int], rounds: Sequence[int]) -> Iterator[Victim]:
-        """The updates of ``nodes`` in ``rounds``; after the first round also as a neighbour guesses them."""
-        updates = Updates.of(self.record, self.run.nodes[0].parameters.dtype)
+        """The updates of ``nodes`` in ``rounds``; after the first round also as a neighbour estimates them."""
+        updates = Updates.of(self.record, self.run.nodes[0].parameters.dtype, self.knowledge)
         for round in rounds:
             for number in nodes:
                 receivers = self.record.receivers(round, number)
-                seen: list[tuple[How, ObservedUpdate | None]] = [("exact", updates.exact(number, round))]
+                seen = [updates.exact(number, round)]
                 if round > 1 and receivers:
-                    seen.append(("guessed", updates.guessed(number, round, receivers[0])))
-                for _, update in seen:
-                    if update is not None:
-                        yield self._victim(update, updates)
+                    seen += [updates.blurred(number, round, receivers[0]), updates.guessed(number, round, receivers[0])]
+                yield from (self._victim(update, updates) for update in seen if update is not None)
 
     def _victim(self, update: ObservedUpdate, updates: Updates) -> Victim:
         node, before = self.run.nodes[update.victim], None

@@ -151,6 +151,19 @@ def test_constants_are_solved_for_many_hops_away_only_if_updates_hardly_change(t
     assert found[1e-4]["variation"] < 1e-3 < 0.5 < found[0.3]["variation"]
 
 
+def test_an_estimate_from_all_messages_is_exact_where_it_can_be_and_else_as_good_as_its_share_says(tmp_path):
+    done = run(small(*TINY, "record.rounds=[1,2,3]", "topology.nodes=6"), tmp_path)
+    victims = Victims(done, given=False)
+    updates = Updates.of(victims.record, torch.float64, victims.knowledge)
+    for round, near in ((1, True), (3, False)):
+        exact, estimate = updates.exact(1, round), updates.blurred(1, round, 0)
+        apart = float((estimate.change - exact.change).norm() / exact.change.norm())
+        assert (apart < 1e-9) == near
+        assert apart < 1
+    guess = updates.guessed(1, 3, 0)
+    assert (guess.change - exact.change).norm() > (estimate.change - exact.change).norm()
+
+
 def test_methods_that_train_on_other_samples_are_followed_and_one_that_changes_mixed_models_is_told(tmp_path):
     idkd = {"name": "idkd", "first_round": 2, "every": 2}
     done = run(small("rounds=3", "record.rounds=[1,3]", methods=[idkd]), tmp_path)
