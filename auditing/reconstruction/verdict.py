@@ -46,7 +46,7 @@ def _middle(values: Sequence[float | None]) -> float | None:
 
 
 def succeeded(found: Mapping[str, Any]) -> bool:
-    """Whether samples were recovered: some verbatim, with certificates; or identified, by more than chance and skill."""
+    """Whether samples were recovered: some verbatim and certified, or identified by more than chance."""
     better = found["skill"] is not None and found["skill"] > 0
     return bool(min(found["verbatim"], found["certified"]) or (found["identified"] and better and found["p"] < LEVEL))
 
