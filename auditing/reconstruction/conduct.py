@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -55,10 +55,10 @@ class Conduct:
         everyone = list(self._victims.of(self._drawn, self._rounds))
         attacks = [name for name in self._asked if fits(name, self._victims)]
         jobs = [self._about(victim, seen) for victim in everyone]
-        found: dict[str, Any] = {}
-        for attack in attacks:
-            judge = self._inverted if attack in INVERSIONS else self._told
-            found[attack] = judge(attack, everyone)
+        found: dict[str, Any] = {
+            attack: self._inverted(attack, everyone) if attack in INVERSIONS else self._told(attack, everyone)
+            for attack in attacks
+        }
         self._save_pictures()
         self._kept.clear()
         return {
@@ -180,15 +180,14 @@ class Conduct:
     def _by_round(
         self, attack: str, found: Sequence[Mapping[str, Any]], everyone: Sequence[Victim], how: str
     ) -> dict[str, Any]:
-        chosen: Mapping[str, Callable[[Victim], bool]] = {
-            "all": lambda victim: True,
-            **{str(round): lambda victim, round=round: victim.update.round == round for round in self._rounds},
-        }
         result: dict[str, Any] = {}
-        for name, wanted in chosen.items():
+        for round in (None, *self._rounds):
             jobs = [
-                job for job, victim in zip(found, everyone, strict=True) if victim.update.how == how and wanted(victim)
+                job
+                for job, victim in zip(found, everyone, strict=True)
+                if victim.update.how == how and round in (None, victim.update.round)
             ]
+            name = "all" if round is None else str(round)
             if jobs:
                 rng = generator(self._run.experiment.seed, f"audit.reconstruction.interval.{attack}.{how}.{name}")
                 figures = together(jobs, rng)

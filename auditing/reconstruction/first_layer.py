@@ -58,12 +58,14 @@ class Units:
     def mean(self, members: Tensor) -> Tensor:
         """float64 [values]: the least squares estimate of what ``members`` (int64 [M]) all hold."""
         bias = self.bias[members]
-        return (bias @ self.weights[members]) / (bias @ bias)
+        mean: Tensor = (bias @ self.weights[members]) / (bias @ bias)
+        return mean
 
     def alike(self) -> Tensor:
         """bool [K, K]: whether two give the same, as far as can be told."""
         size, relative = self.samples.norm(dim=1), (self.relative + self.relative[:, None]).clamp(ALIKE)
-        return torch.cdist(self.samples, self.samples) <= relative * size.maximum(size[:, None])
+        found: Tensor = torch.cdist(self.samples, self.samples) <= relative * size.maximum(size[:, None])
+        return found
 
 
 def first_layer(scene: Scene) -> Recovered:

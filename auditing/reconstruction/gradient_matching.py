@@ -8,7 +8,7 @@ several restarts the one with the smallest loss is taken: the attack does not kn
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -77,7 +77,8 @@ def _restart(scene: Scene, settings: MatchingSettings, labels: Tensor, target: T
     inputs = torch.from_numpy(begun).requires_grad_()
     between = torch.full((), 0.0 if settings.steps == "one" or scene.gradient.steps == 1 else 0.5, dtype=torch.float64)
     learned = [inputs] if not between else [inputs, between.requires_grad_()]
-    optimizer = torch.optim.Adam([{"params": [inputs]}, {"params": learned[1:], "lr": POINT_LR}], settings.lr)
+    groups: list[dict[str, Any]] = [{"params": [inputs]}, {"params": learned[1:], "lr": POINT_LR}]
+    optimizer = torch.optim.Adam(groups, settings.lr)
     drops = [round(share * settings.iterations) for share in DROPS]
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, drops, FACTOR)
     gradient_of, best, least = _gradients(scene, labels), inputs.detach().clone(), float("inf")

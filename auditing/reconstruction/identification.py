@@ -38,7 +38,7 @@ def squared_errors(one: Floats, other: Floats) -> Floats:
     """The mean squared error of each of ``one`` [N, ...] to each of ``other`` [M, ...], float64 [N, M]."""
     a, b = one.reshape(len(one), -1), other.reshape(len(other), -1)
     total = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
-    return np.maximum(total, 0) / max(a.shape[1], 1)
+    return np.asarray(np.maximum(total, 0) / max(a.shape[1], 1))
 
 
 def matched(found: Floats, true: Floats) -> Match:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import combinations
 
 import numpy as np
@@ -33,7 +33,12 @@ def everywhere(topology: Topology) -> list[Adversary]:
     return [Adversary.everywhere()]
 
 
-OBSERVERS: Mapping[str, object] = {"nodes": nodes_of, "pairs": pairs_of, "edges": edges_of, "all": everywhere}
+OBSERVERS: Mapping[str, Callable[[Topology], list[Adversary]]] = {
+    "nodes": nodes_of,
+    "pairs": pairs_of,
+    "edges": edges_of,
+    "all": everywhere,
+}
 
 
 def hops(topology: Topology, observers: list[Adversary]) -> NDArray[np.float64]:

@@ -60,15 +60,16 @@ class Seen:
     def result(self) -> dict[str, Any]:
         """For ``result.json``: by distance and round, and of each pair; null is an observer's own node."""
         made, solved = self.of.made, self.of.solved
+        there = np.asarray(made.any(2))
         with np.errstate(invalid="ignore"):
-            explained = np.where(made.any(2), np.nansum(self.of.explained, 2) / made.sum(2), np.nan)
+            explained = np.where(there, np.nansum(self.of.explained, 2) / made.sum(2), np.nan)
         return {
             "observers": [observer.name for observer in self.observers],
             "rounds": self.rounds,
             "followed": made.shape[2],
-            "updates": _known(made.sum(2), made.any(2)),
-            "solved": _known(solved.sum(2), made.any(2)),
-            "explained": _known(explained, made.any(2)),
+            "updates": _known(made.sum(2), there),
+            "solved": _known(solved.sum(2), there),
+            "explained": _known(explained, there),
             "by_distance": [self._at(distance) for distance in np.unique(self.hops[np.isfinite(self.hops)])],
             "unreachable": int(np.isinf(self.hops).sum()),
         }
@@ -113,7 +114,7 @@ def not_followed(experiment: Experiment) -> Iterator[Problem]:
 
 def _first(made: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The first update that each pair is about, bool [pairs, updates]."""
-    return made & (np.cumsum(made, 1) == 1)
+    return np.asarray(made & (np.cumsum(made, 1) == 1))
 
 
 def _mean(values: Floats, chosen: NDArray[np.bool_]) -> float | None:

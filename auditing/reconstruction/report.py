@@ -124,8 +124,8 @@ def _tables(result: Result) -> Iterator[Table]:
     if attacked is None:
         return
     if constant := attacked["constant"]:
-        header = ("distance", "pairs", "relative error, if updates are taken for constants")
-        yield Table(header, [(at["distance"], at["pairs"], at["error"]) for at in constant["by_distance"]])
+        taken = ("distance", "pairs", "relative error, if updates are taken for constants")
+        yield Table(taken, [(at["distance"], at["pairs"], at["error"]) for at in constant["by_distance"]])
     rows = [
         _row(attack, how, round, found)
         for attack, by_how in attacked["together"].items()
@@ -140,8 +140,8 @@ def _tables(result: Result) -> Iterator[Table]:
     if labels := [each for each in attacked["attacks"].get("labels", ()) if each]:
         yield Table(("labels", "samples", "counted wrong", "wrong if all are alike"), [_label_row(labels)])
     if tokens := [each for each in attacked["attacks"].get("tokens", ()) if each]:
-        rows = [(each["true"], each["found"], each["both"], each["vocabulary"]) for each in tokens]
-        yield Table(("tokens in the batches", "found", "of these right", "vocabulary"), rows)
+        counts = [(each["true"], each["found"], each["both"], each["vocabulary"]) for each in tokens]
+        yield Table(("tokens in the batches", "found", "of these right", "vocabulary"), counts)
 
 
 def _row(attack: str, how: str, round: str, found: Result) -> tuple[str | int | float, ...]:
@@ -182,7 +182,7 @@ def _curve(plan: Result) -> Iterator[LineChart]:
         values = np.array([np.nan if value is None else value for value in at["by_round"]], dtype=np.float64)
         there = np.isfinite(values)
         if there.any() and np.nanmax(values) > HIDDEN:
-            series[f"distance {at['distance']}"] = np.flatnonzero(there) + 1.0, values[there]
+            series[f"distance {at['distance']}"] = (np.flatnonzero(there) + 1).astype(np.float64), values[there]
     if series:
         title = "How much of an update is explained by what an observer hears"
         yield LineChart(title, "round of the update", "R², mean over pairs", series, points=plan["followed"] == 1)

@@ -31,5 +31,5 @@ def token_embedding(network: FlatModule, vocabulary: int) -> str | None:
     for name, layer in network.module.named_modules():
         alone = isinstance(layer, nn.Embedding) and held.count(id(layer.weight)) == 1
         if alone and f"{name}.weight" in trained and len(trained[f"{name}.weight"]) >= vocabulary > 0:
-            return name
+            return str(name)
     return None

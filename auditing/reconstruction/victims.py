@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from auditing.networks import network_of
@@ -161,7 +162,7 @@ class Victims:
         prepared = node.data.preparation(node.data.train.inputs_at(places), torch.float64)
         if isinstance(prepared, Tensor):
             return None
-        return set(prepared["ids"][prepared["mask"]].unique().tolist())
+        return set(prepared["ids"][prepared["mask"]].tolist())
 
     def truth(self, victim: Victim) -> Truth:
         """What reconstructions of the round are measured against."""
@@ -181,7 +182,7 @@ class Victims:
         """Whether the round's batches are known, and not only all that the node trained on."""
         return self._batches(victim.update.victim).steps is not None
 
-    def _shown(self, node: Node, samples: Samples) -> np.ndarray:
+    def _shown(self, node: Node, samples: Samples) -> NDArray[np.float64]:
         inputs = inputs_of(node, samples)
         assert isinstance(inputs, Tensor)  # attacks on samples are made of these alone
         return self.compared.shown(inputs)
