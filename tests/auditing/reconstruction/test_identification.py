@@ -52,4 +52,4 @@ def test_the_nearest_public_samples_are_taken_once_each():
 
 def test_verbatim_is_to_the_last_shade():
     image = RNG.random((2, 4))
-    assert verbatim([*image, [0.003], [0.005]], image).tolist() == [True, False]
+    assert verbatim(image + np.array([[0.003], [0.005]]), image).tolist() == [True, False]
