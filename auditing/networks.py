@@ -1,6 +1,8 @@
-"""The network of a run for an audit to compute with, if the audit can be made of such a network."""
+"""The network of a run for an audit to compute with, if the audit can be made of such a network, and its layers."""
 
 from __future__ import annotations
+
+from torch import nn
 
 from simulator.core.errors import wrong
 from simulator.core.flat_module import FlatModule, Precision
@@ -24,3 +26,10 @@ def network_of(run: Run, precision: Precision, *, with_state: bool = False) -> F
         advice = "Audit membership or memorization, or a run whose network normalises without state, by nn.GroupNorm."
         raise wrong("buffers", what, advice)
     return network.in_precision(precision)
+
+
+def last_bias(network: FlatModule, classes: int) -> str | None:
+    """The name of the bias of the last fully connected layer; None where that has none, or other outputs."""
+    layers = [(name, layer) for name, layer in network.module.named_modules() if isinstance(layer, nn.Linear)]
+    name, layer = layers[-1] if layers else ("", None)
+    return f"{name}.bias" if layer is not None and layer.bias is not None and layer.out_features == classes else None

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from simulator.config.parsing import load_experiment, load_part
-from simulator.config.yaml_file import read_value
+from simulator.config.yaml_file import read_value, recipes
 from simulator.core.blame import blaming_parts
 from simulator.core.errors import RumormillError, did_you_mean, wrong
 from simulator.core.observer import Observer
@@ -32,7 +32,7 @@ from simulator.results.console import Console, show_error
 from simulator.results.run_directory import RunDirectory
 from simulator.results.terminal import OutputLost, Terminal, guard_streams
 from simulator.results.trackers import TRACKERS, Tracker
-from simulator.runs.audit import AUDITS, audit, audit_settings
+from simulator.runs.audit import AUDITS, audit, audit_plan, audit_settings
 from simulator.runs.launch import resume, run
 from simulator.runs.report import write_run_report
 from simulator.runs.run import Run
@@ -97,7 +97,8 @@ class Elsewhere:
     Mean = Annotated[str | None, typer.Option("--mean", help="That samples were normalised with: 0.5, or 0.5,0.4,0.4.")]
     Std = Annotated[str | None, typer.Option("--std", help="Likewise.")]
     Out = Annotated[
-        Path | None, typer.Option("--out", help="Folder for the results; default: models-audit.", callback=_located)
+        Path | None,
+        typer.Option("--out", help="Folder for results without a run; default: models-audit.", callback=_located),
     ]
 
 
@@ -258,7 +259,12 @@ def compare_command(
 @app.command(name="audit")
 def audit_command(
     path: Annotated[
-        Path | None, typer.Argument(metavar="[RUN]", help="A run directory; none with --models.", callback=_located)
+        Path | None,
+        typer.Argument(
+            metavar="[RUN]",
+            help="A run directory, or a recipe or file to plan with; none with --models.",
+            callback=_located,
+        ),
     ] = None,
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[SETTING=VALUE]...", help="Of the audit, for example samples=200.")
@@ -289,7 +295,7 @@ def audit_command(
     given = {setting: value for setting, value in options.items() if value}
     elsewhere = _given(
         models=models, members=members, data=data, network=network, network_settings=network_settings, task=task,
-        mean=mean, std=std, out=out,
+        mean=mean, std=std, **({"out": out} if path is None else {}),
     )  # fmt: skip
     if elsewhere:
         if path is not None:
@@ -299,7 +305,13 @@ def audit_command(
         return
     if path is None:
         raise wrong("RUN", "there is nothing to audit.", "Name a run directory, or models: --models 'm*.safetensors'.")
-    results = audit(path, audit_settings(name, given, overrides or []))
+    settings = audit_settings(name, given, overrides or [])
+    if path.is_file() or (not path.exists() and path.name in recipes()):
+        print(audit_plan(load_experiment(path if path.is_file() else path.name), settings, out or Path("plan-audit")))
+        return
+    if out is not None:
+        raise wrong("--out", "the results of a run's audit lie in the run.", "Leave it out.")
+    results = audit(path, settings)
     stderr.print(f"Report: {write_run_report(RunDirectory.open(path))}", soft_wrap=True)
     print(results)
 

@@ -12,9 +12,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from auditing.finite import check_finite
+from auditing.networks import last_bias
 from auditing.views.record import Record, Stored
 from simulator.core.errors import wrong
 from simulator.core.flat_module import FlatModule
@@ -115,7 +116,7 @@ def update(scene: RecordedRound) -> Shares:
     The gradient of a bias is the mean over samples of softmax minus label, so it falls for a class that a node has many
     samples of (after Wainakh et al. 2022, arXiv:2105.09369). Needs the model that the node started the round from.
     """
-    place = _last_bias(scene.network, scene.classes)
+    place = last_bias(scene.network, scene.classes)
 
     def estimate(node: Node) -> Shares | None:
         sent = scene.sent(node)
@@ -190,10 +191,3 @@ ATTACKERS: Mapping[str, Attacker] = {
     "compared labels": Attacker(compared_labels, "the labels of all nodes"),
     "histogram": Attacker(histogram, "the class histogram in the node's message"),
 }
-
-
-def _last_bias(network: FlatModule, classes: int) -> str | None:
-    """The parameter's name; None where the last fully connected layer has none, or other outputs."""
-    layers = [(name, layer) for name, layer in network.module.named_modules() if isinstance(layer, nn.Linear)]
-    name, layer = layers[-1] if layers else ("", None)
-    return f"{name}.bias" if layer is not None and layer.bias is not None and layer.out_features == classes else None

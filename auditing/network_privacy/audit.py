@@ -10,11 +10,10 @@ from pydantic import Field, PositiveInt
 
 from auditing.network_privacy.account import Account, Summary, summary
 from auditing.network_privacy.declared_noise import noise_of
-from auditing.network_privacy.linear_training import remembering, undeclared
+from auditing.network_privacy.linear_training import remembering
+from auditing.network_privacy.not_linear import not_linear
 from auditing.network_privacy.report import section
-from simulator.config.experiment import Experiment
 from simulator.core.errors import Problem
-from simulator.core.method import traits_of
 from simulator.core.registry import PartSettings
 from simulator.core.report import Section
 from simulator.results.audit_folder import AuditFolder
@@ -55,7 +54,7 @@ class NetworkPrivacyAudit(Audit):
 
     def objections(self, run: Run) -> Iterable[Problem]:
         """Messages that are no linear functions of noisy updates, or carry more than parameters."""
-        return [*_not_linear(run.experiment), *_unaccounted_parts(run.directory)]
+        return [*not_linear(run.experiment), *_unaccounted_parts(run.directory)]
 
     def conduct(self, run: Run, folder: AuditFolder) -> dict[str, Any]:
         """Account for the noise that the experiment declares; null is a node against itself."""
@@ -102,21 +101,6 @@ class NetworkPrivacyAudit(Audit):
             else:
                 found[name] = summary(account.between_nodes(topology), topology)
         return found, left_out
-
-
-def _not_linear(experiment: Experiment) -> Iterator[Problem]:
-    """What keeps the messages from being those of `linear_gossip`."""
-    if experiment.mode != "synchronous":
-        yield Problem("mode", "only synchronous rounds can be accounted.", "Run with mode: synchronous.")
-        return
-    yield from undeclared(experiment)
-    if experiment.data.modality_by_node:
-        what = "nodes of different modalities exchange no parameters, and all links are accounted."
-        yield Problem("data.modality_by_node", what, "Leave it out.")
-    for settings in experiment.methods:
-        if traits_of(settings).keeps_apart:
-            what = f"{settings.name} keeps parameters from travelling over some links, and all of them are accounted."
-            yield Problem("methods", what, "Run without it, or let it share everything.")
 
 
 def _unaccounted_parts(directory: RunDirectory) -> Iterator[Problem]:

@@ -116,6 +116,11 @@ class TrainingSet:
         return torch.cat([self._private_positions, public])
 
     @property
+    def is_augmented(self) -> bool:
+        """Whether private samples are augmented."""
+        return self._augment is not None
+
+    @property
     def is_plain(self) -> bool:
         """Whether batches are as long as each other, of private samples alone, and not augmented."""
         return self._augment is None and len(self._public_positions) == 0 and not self._independent

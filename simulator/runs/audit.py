@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
+from simulator.config.experiment import Experiment
 from simulator.config.parsing import load_part
 from simulator.core.blame import blaming_parts
 from simulator.core.damage import understanding
@@ -80,6 +81,19 @@ class Audit(Part, ABC):
         """
         raise wrong("--audit", "this audit needs a run.", "Leave out --audit: membership can be audited without one.")
 
+    def plan_objections(self, experiment: Experiment) -> Iterable[Problem]:
+        """All that keeps ``experiment`` from being audited before it is run; by default, every audit needs a run."""
+        what = f"{self.config.name} needs a run, and this is an experiment."
+        yield Problem("--audit", what, "Run it, and audit the run directory that `rumormill run` prints last.")
+
+    def plan(self, experiment: Experiment) -> Mapping[str, Any]:
+        """Audit an ``experiment`` that need not have been run, to which there are no `plan_objections`.
+
+        Returns:
+            As `conduct`.
+        """
+        raise NotImplementedError
+
     @classmethod
     def metrics(cls, result: Mapping[str, Any]) -> Mapping[str, float]:
         """Figures that runs can be compared by, by name: `rumormill compare --metric audit/<audit>/<name>`.
@@ -146,6 +160,30 @@ def audit(path: str | Path, settings: PartSettings) -> Path:
         folder.save_metrics(auditor.metrics(result))
         folder.save_result(result)
     terminal.print(f"{settings.name}: audited in {duration(time.perf_counter() - began)}", soft_wrap=True)
+    return folder.path
+
+
+@blaming_parts()
+def audit_plan(experiment: Experiment, settings: PartSettings, out: Path) -> Path:
+    """Audit what ``experiment`` would give away if it were run; returns ``out``, where the results and a page are.
+
+    Raises:
+        InputError: it, or what is asked, cannot be audited before it is run, or the results cannot be written.
+    """
+    from simulator.results.report.sections import write_sections  # matplotlib takes half a second
+
+    auditor, folder = AUDITS.build(settings), AuditFolder(out)
+    if problems := list(_unknown_names(auditor)) or list(dict.fromkeys(auditor.plan_objections(experiment))):
+        raise InputError(*problems)
+    recorded = {"name": settings.name, **RECORDED, **settings.model_dump(mode="json")}
+    result = folder.plain({"settings": recorded, **auditor.plan(experiment)})
+    try:
+        folder.save_metrics(auditor.metrics(result))
+        folder.save_result(result)
+        about = f"{experiment.name}: {experiment.rounds} rounds, nothing has been trained"
+        write_sections(out / "report.html", f"Plan: {settings.name}", about, auditor.sections(folder))
+    except OSError as error:
+        raise wrong(str(out), f"cannot be written: {error.strerror}.", "Choose another folder: --out.") from error
     return folder.path
 
 

@@ -1,0 +1,25 @@
+"""What keeps the messages of an experiment from being linear functions of its nodes' updates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from auditing.network_privacy.linear_training import undeclared
+from simulator.config.experiment import Experiment
+from simulator.core.errors import Problem
+from simulator.core.method import traits_of
+
+
+def not_linear(experiment: Experiment) -> Iterator[Problem]:
+    """All of it, for audits that take messages for those of `auditing.network_privacy.linear_gossip`."""
+    if experiment.mode != "synchronous":
+        yield Problem("mode", "only synchronous rounds can be accounted.", "Run with mode: synchronous.")
+        return
+    yield from undeclared(experiment)
+    if experiment.data.modality_by_node:
+        what = "nodes of different modalities exchange no parameters, and all links are accounted."
+        yield Problem("data.modality_by_node", what, "Leave it out.")
+    for settings in experiment.methods:
+        if traits_of(settings).keeps_apart:
+            what = f"{settings.name} keeps parameters from travelling over some links, and all of them are accounted."
+            yield Problem("methods", what, "Run without it, or let it share everything.")

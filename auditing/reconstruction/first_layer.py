@@ -1,0 +1,198 @@
+"""Samples from the gradient of a first fully connected layer with a bias: exact, and certified.
+
+With z = A x + b the first layer's outputs and delta_n the gradient of the loss of sample n with respect to z, row i of
+the gradient of A, divided by entry i of that of b, is a mean of the samples with weights delta_ni. So a unit that is
+active for one sample only holds that sample, to the last digit (Phong et al. 2017; Geiping et al. 2020,
+arXiv:2003.14053, proposition 3.1).
+
+Whether a unit does so can be told without the truth: what it gives is put through the known network, and if it was that
+sample alone, the gradient of the bias that it has by itself is the unit's entry. Rows that give the same vector prove
+nothing: with two classes, units that are active for the same samples all give the same mixture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from auditing.reconstruction.scene import Recovered, Scene
+from simulator.core.arrays import called
+from simulator.core.flat_module import FlatModule
+
+CERTAIN = 1e-9  # relative difference of gradients in float64
+VISIBLE = 8.0  # times the rounding of models, from which on a unit's gradient is more than that
+OUTSIDE = 0.02  # of the range of values, by which a sample may leave it
+ALIKE = 1e-6  # relative distance that `torch.cdist` makes of nothing, and more
+LUCK = 1e-3  # expected number of mixtures that pass for samples in an update, at most
+ROWS = 2048  # of a layer, those that rounding has touched least
+
+
+@dataclass(frozen=True)
+class Units:
+    """What units of the first layer give, most exact ones first.
+
+    Attributes:
+        places: int64 [K], which units.
+        samples: float64 [K, values], the gradient of the weights over that of the bias.
+        weights, bias: these gradients, float64 [K, values] and [K].
+        relative: float64 [K], by how much of itself each may be off.
+    """
+
+    places: Tensor
+    samples: Tensor
+    weights: Tensor
+    bias: Tensor
+    relative: Tensor
+
+    @classmethod
+    def of(cls, weight: Tensor, bias: Tensor, error: Tensor) -> Units:
+        """Those whose gradient is more than rounding; ``error`` (float64 [units]) is what that may be."""
+        relative = CERTAIN + error / bias.abs()
+        places = torch.argsort(relative, stable=True)
+        places = places[bias[places].abs() > VISIBLE * error[places]][:ROWS]
+        weight, bias = weight[places], bias[places]
+        return cls(places, weight / bias[:, None], weight, bias, relative[places])
+
+    def mean(self, members: Tensor) -> Tensor:
+        """float64 [values]: the least squares estimate of what ``members`` (int64 [M]) all hold."""
+        bias = self.bias[members]
+        mean: Tensor = (bias @ self.weights[members]) / (bias @ bias)
+        return mean
+
+    def alike(self) -> Tensor:
+        """bool [K, K]: whether two give the same, as far as can be told."""
+        size, relative = self.samples.norm(dim=1), (self.relative + self.relative[:, None]).clamp(ALIKE)
+        found: Tensor = torch.cdist(self.samples, self.samples) <= relative * size.maximum(size[:, None])
+        return found
+
+
+def first_layer(scene: Scene) -> Recovered:
+    """All samples that units hold alone; else, the only mean that all of the layer gives, which is not certified.
+
+    Certificates need a round of one local step, whose batch has a known size. After several steps the only candidate is
+    the mean of the round's samples: the sample itself, where they were all one.
+    """
+    name = sample_layer(scene.network, scene.public)
+    if name is None:
+        return Recovered.nothing(scene, "The network has no fully connected layer with a bias that sees the sample.")
+    views, rounding = (scene.network.named_views(each) for each in (scene.gradient.total, scene.gradient.rounding))
+    error = rounding[f"{name}.weight"].amax(1).maximum(rounding[f"{name}.bias"])
+    units = Units.of(views[f"{name}.weight"], views[f"{name}.bias"], error)
+    if len(units.places) == 0:
+        return Recovered.nothing(scene, "Nothing to invert: the gradient of the first layer's bias is 0.")
+    if scene.gradient.steps == 1 and not scene.gradient.mixture:
+        found, labels = _certified(scene, name, units)
+        if found:
+            sure = torch.ones(len(found), dtype=torch.bool)
+            return Recovered(_shaped(scene, torch.stack(found)), sure, torch.tensor(labels))
+    mean = units.mean(torch.arange(len(units.places)))
+    why = "No unit of the first layer holds a single sample for certain; shown is the mean that all of them hold."
+    return Recovered(_shaped(scene, mean[None]), torch.zeros(1, dtype=torch.bool), torch.tensor([-1]), (why,))
+
+
+def sample_layer(network: FlatModule, inputs: object) -> str | None:
+    """The name of a trained fully connected layer with bias whose input is the sample itself, flattened; else None."""
+    if not isinstance(inputs, Tensor) or not inputs.is_floating_point():
+        return None
+    one, seen = inputs[:1].to(network.dtype), dict[str, Tensor]()
+    layers = {name: layer for name, layer in network.module.named_modules() if _fits(layer, one)}
+    hooks = [layer.register_forward_pre_hook(_kept(seen, name)) for name, layer in layers.items()]
+    try:
+        with torch.no_grad():
+            called(network.module, one)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    trained = network.named_views(network.initial)
+    for name, given in seen.items():
+        whole = given.shape == (1, one[0].numel()) and torch.equal(given, one.reshape(1, -1))
+        if whole and {f"{name}.weight", f"{name}.bias"} <= trained.keys():
+            return name
+    return None
+
+
+def _fits(layer: nn.Module, one: Tensor) -> bool:
+    return isinstance(layer, nn.Linear) and layer.bias is not None and layer.in_features == one[0].numel()
+
+
+def _kept(seen: dict[str, Tensor], name: str):  # type: ignore[no-untyped-def]
+    def keep(layer: nn.Module, given: tuple[Tensor, ...]) -> None:
+        seen.setdefault(name, given[0].detach())
+
+    return keep
+
+
+def _certified(scene: Scene, name: str, units: Units) -> tuple[list[Tensor], list[int]]:
+    """Samples (float64 [values] each) and their labels, of units that agree and that the network bears out.
+
+    A sample that was alone in its unit has given it a gradient of the bias times the size of the batch. By chance a
+    mixture passes that of one unit with a probability of about twice the relative tolerance. Each further unit that
+    gives the same is tried as well; but the gradients of all units are linear in those of the classes, which add up to
+    0, so no more than one less than classes of them are evidence of their own.
+    """
+    alike, found, labels = units.alike(), list[Tensor](), list[int]()
+    tries = _groups(alike) * scene.classes
+    taken = ~_within(scene, units.samples)
+    passed = {label: _borne_out(scene, name, units, label) for label in range(scene.classes)}
+    for leader in range(len(units.places)):
+        for label, fits in passed.items():
+            members = (alike[leader] & fits & ~taken).nonzero().flatten()
+            if not fits[leader] or taken[leader]:
+                continue
+            evidence = units.relative[members][: max(1, scene.classes - 1)]
+            if tries * float((2 * evidence).prod()) < LUCK:
+                found.append(units.mean(members))
+                labels.append(label)
+                taken = taken | alike[leader]
+    return found, labels
+
+
+def _groups(alike: Tensor) -> int:
+    """How many different vectors there are: those that are like no more exact one."""
+    return int((~alike.tril(-1).any(1)).sum())
+
+
+def _borne_out(scene: Scene, name: str, units: Units, label: int) -> Tensor:
+    """bool [K]: whether each unit has the gradient that its sample would have given it alone, with this label."""
+    alone = _bias_gradients(scene, name, units.samples, label)[torch.arange(len(units.places)), units.places]
+    whole = units.bias * scene.batch
+    return (alone - whole).abs() <= units.relative * whole.abs()
+
+
+def _bias_gradients(scene: Scene, name: str, candidates: Tensor, label: int) -> Tensor:
+    """float64 [K, units]: the gradient of the first layer's outputs of each candidate by itself, with this label."""
+    network = scene.network
+    network.bind(scene.gradient.start)
+    outputs: list[Tensor] = []
+
+    def keep(layer: nn.Module, given: tuple[Tensor, ...], found: Tensor) -> Tensor:
+        outputs.append(found.requires_grad_() if not found.requires_grad else found)
+        return outputs[-1]
+
+    hook = network.module.get_submodule(name).register_forward_hook(keep)
+    try:
+        scores = called(network.module, _shaped(scene, candidates))
+    finally:
+        hook.remove()
+    losses = scene.node.data.task.losses(scores, torch.full((len(candidates),), label))
+    (found,) = torch.autograd.grad(losses.sum(), outputs[0])
+    return found.detach()
+
+
+def _within(scene: Scene, candidates: Tensor) -> Tensor:
+    """bool [K]: whether all values are such as inputs have, where that is known."""
+    if scene.lowest is None or scene.highest is None:
+        return torch.ones(len(candidates), dtype=torch.bool)
+    low, high = (
+        each.expand(scene.public.shape[1:]).reshape(-1)  # type: ignore[union-attr]
+        for each in (scene.lowest, scene.highest)
+    )
+    room = OUTSIDE * (high - low)
+    return ((candidates >= low - room) & (candidates <= high + room)).all(1)
+
+
+def _shaped(scene: Scene, flat: Tensor) -> Tensor:
+    assert isinstance(scene.public, Tensor)  # `sample_layer` has looked
+    return flat.reshape(len(flat), *scene.public.shape[1:])

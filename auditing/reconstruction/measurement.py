@@ -1,0 +1,76 @@
+"""What was recovered of a victim's round, beside what an attacker would have had without it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditing.reconstruction.identification import Floats, matched, median, nearest, psnr, ranks, ssim, verbatim
+
+CLOSE_PIXEL, CLOSE_VALUE = 0.1, 0.319  # errors of a value that count as right: of [0, 1], of standard deviations
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a victim trained on in a round, and what it is hidden among; float64 [..., values], as compared.
+
+    Attributes:
+        true: the samples of the round's batches, each once.
+        pool: the victim's training set, and as many samples of others.
+        rows: int64, where each true one stands in the pool.
+        public: what an attacker has anyway.
+        images: whether they are images on [0, 1], [..., channels, height, width].
+    """
+
+    true: Floats
+    pool: Floats
+    rows: NDArray[np.int64]
+    public: Floats
+    images: bool
+
+    def measured(self, found: Floats) -> Mapping[str, Any]:
+        """How good the reconstructions ``found`` are; a figure a matched sample, in lists.
+
+        Identified is a sample whose reconstruction is nearer to it than to any other of the pool, and nearer than
+        anything that the attacker had.
+        """
+        if len(found) == 0:
+            return {"errors": [], "public": [], "mean": [], "identified": [], "verbatim": [], "psnr": [], "ssim": [],
+                    "close": [], "true": [], "found": []}  # fmt: skip
+        match = matched(found, self.true)
+        true, mine = self.true[match.true], found[match.found]
+        prior = ((nearest(true, self.public) - true) ** 2).reshape(len(true), -1).mean(1)
+        middle = ((self.public.mean(0) - true) ** 2).reshape(len(true), -1).mean(1)
+        first = ranks(found, match, self.pool, self.rows) == 1
+        close = np.abs(mine - true) < (CLOSE_PIXEL if self.images else CLOSE_VALUE)
+        return {
+            "errors": match.errors.tolist(),
+            "public": prior.tolist(),
+            "mean": middle.tolist(),
+            "identified": (first & (match.errors < prior)).tolist(),
+            "verbatim": verbatim(mine, true).tolist(),
+            "psnr": [None if np.isinf(value) else value for value in psnr(match.errors).tolist()],
+            "ssim": [ssim(*pair) for pair in zip(mine, true, strict=True)] if self.images else [],
+            "close": close.reshape(len(true), -1).mean(1).tolist(),
+            "true": match.true.tolist(),
+            "found": match.found.tolist(),
+        }
+
+
+def figures(measured: Mapping[str, Any], samples: int) -> dict[str, Any]:
+    """The figures of a victim's round: counts, medians, and skill over the best that the attacker had."""
+    errors, prior = np.array(measured["errors"]), np.array(measured["public"])
+    return {
+        "samples": samples,
+        "recovered": len(errors),
+        "identified": int(np.sum(measured["identified"])),
+        "verbatim": int(np.sum(measured["verbatim"])),
+        "skill": float(1 - errors.mean() / prior.mean()) if len(errors) and prior.mean() > 0 else None,
+        "psnr": median([value for value in measured["psnr"] if value is not None]),
+        "ssim": median(measured["ssim"]),
+        "close": median(measured["close"]),
+    }

@@ -1,0 +1,129 @@
+"""Who could solve whom: the part of the audit that needs no run, only the experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditing.network_privacy.linear_gossip import Adversary
+from auditing.network_privacy.linear_rounds import rounds_of
+from auditing.network_privacy.linear_training import NoisePlace, maps_of
+from auditing.network_privacy.not_linear import not_linear
+from auditing.reconstruction.observers import OBSERVERS, hops
+from auditing.reconstruction.solvability import Solvability, solvability
+from simulator.config.experiment import Experiment
+from simulator.core.errors import Problem
+from simulator.core.method import traits_of
+
+Floats = NDArray[np.float64]
+EXACT = 60_000  # rounds times nodes squared that are worked out: 234 rounds of 16 nodes
+HIDDEN = 1e-9  # R^2 of an update of which nothing at all is seen
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What each observer of a network can compute.
+
+    Attributes:
+        observers: who.
+        hops: links from each node to each observer, float64 [observers, nodes].
+        of: updates, round by round.
+        rounds: of the experiment; ``of`` may hold only the first of them.
+    """
+
+    observers: Sequence[Adversary]
+    hops: Floats
+    of: Solvability
+    rounds: int
+
+    @classmethod
+    def in_network(cls, experiment: Experiment, who: str, averaging: int | None = None) -> Seen:
+        """What observers of the kind ``who`` (see `OBSERVERS`) can compute in ``experiment``, which need not have run.
+
+        With ``averaging``, of a value that each node holds and the network averages in so many steps, instead.
+
+        Raises:
+            InputError: messages are no linear functions of updates, or float64 cannot decide what is solvable.
+        """
+        network = experiment.topology.build(experiment.seed)
+        observers = OBSERVERS[who](network.base)
+        followed = min(experiment.rounds, max(1, EXACT // network.base.num_nodes**2))
+        maps = maps_of(mixing_of(experiment), NoisePlace())[:followed]
+        rounds = rounds_of(network.base, 1, averaging) if averaging else rounds_of(network, followed, maps=maps)
+        found = solvability(rounds, observers)
+        return cls(observers, hops(network.base, observers), found, 1 if averaging else experiment.rounds)
+
+    def result(self) -> dict[str, Any]:
+        """For ``result.json``: by distance and round, and of each pair; null is an observer's own node."""
+        made, solved = self.of.made, self.of.solved
+        there = np.asarray(made.any(2))
+        with np.errstate(invalid="ignore"):
+            explained = np.where(there, np.nansum(self.of.explained, 2) / made.sum(2), np.nan)
+        return {
+            "observers": [observer.name for observer in self.observers],
+            "rounds": self.rounds,
+            "followed": made.shape[2],
+            "updates": _known(made.sum(2), there),
+            "solved": _known(solved.sum(2), there),
+            "explained": _known(explained, there),
+            "by_distance": [self._at(distance) for distance in np.unique(self.hops[np.isfinite(self.hops)])],
+            "unreachable": int(np.isinf(self.hops).sum()),
+        }
+
+    def _at(self, distance: float) -> dict[str, Any]:
+        there = self.hops == distance
+        made, solved, explained = (each[there] for each in (self.of.made, self.of.solved, self.of.explained))
+        first = np.zeros_like(made) if made.size == 0 else _first(made)
+        return {
+            "distance": int(distance),
+            "pairs": int(there.sum()),
+            "updates": int(made.sum()),
+            "solved": int(solved.sum()),
+            "ever_solved": int(solved.any(1).sum()),
+            "first": _mean(explained, first),
+            "later": _mean(explained, made & ~first),
+            "by_round": [_mean(explained[:, [t]], made[:, [t]]) for t in range(made.shape[1])],
+            "solved_by_round": solved.sum(0).tolist(),
+        }
+
+
+def mixing_of(experiment: Experiment) -> Experiment:
+    """What only mixes of ``experiment``.
+
+    All else that a node does to its model, in training and by its methods, is its update, whatever that depends on.
+    """
+    plain = {"momentum": 0.0, "nesterov": False, "weight_decay": 0.0}
+    training = experiment.training.model_copy(
+        update={"optimizer": experiment.training.optimizer.model_copy(update=plain), "nodes": {}}
+    )
+    return experiment.model_copy(update={"methods": (), "training": training})
+
+
+def not_followed(experiment: Experiment) -> Iterator[Problem]:
+    """What keeps messages from being the mixed models and updates of nodes."""
+    yield from not_linear(mixing_of(experiment))
+    for settings in experiment.methods:
+        if traits_of(settings).keeps_apart:
+            what = f"{settings.name} keeps parameters from travelling over some links, and all of them are followed."
+            yield Problem("methods", what, "Run without it, or let it share everything.")
+
+
+def _first(made: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The first update that each pair is about, bool [pairs, updates]."""
+    return np.asarray(made & (np.cumsum(made, 1) == 1))
+
+
+def _mean(values: Floats, chosen: NDArray[np.bool_]) -> float | None:
+    return float(values[chosen].mean()) if chosen.any() else None
+
+
+def _known(values: NDArray[Any], there: NDArray[np.bool_]) -> list[list[Any]]:
+    """Rows of ``values`` [observers, nodes], None where there is nothing to know."""
+    return [
+        [value if known else None for value, known in zip(row, whether, strict=True)]
+        for row, whether in zip(values.tolist(), there.tolist(), strict=True)
+    ]

@@ -1,0 +1,219 @@
+"""The section of a report on reconstruction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from simulator.core.report import Chart, HeatMap, ImageGrid, LineChart, Section, Table
+from simulator.results.audit_folder import ARRAYS, AuditFolder
+from simulator.results.formatting import MISSING, fixed, percent, significant
+
+Result = Mapping[str, Any]
+PICTURES = ("original", "recovered", "best public", "wrong update")
+NOTHING, SUMS, EXACT, REBUILT = range(4)  # of what a node learns of another, in the matrix
+HIDDEN = 1e-9  # of R^2
+PERFECT = 100  # dB, beyond which a picture cannot be told from its original
+
+
+def section(folder: AuditFolder) -> Section:
+    """The section on what lies in ``folder``."""
+    result = folder.result()
+    pictures = folder.arrays() if (folder.path / ARRAYS).is_file() else {}
+    return Section(
+        "Reconstruction: whose updates can be computed, and what is in them",
+        list(_paragraphs(result)),
+        _verdict(result),
+        list(_tables(result)),
+        list(_charts(result, pictures)),
+    )
+
+
+def _verdict(result: Result) -> str:
+    plan = result["plan"]
+    solved, updates = (sum(at[name] for at in plan["by_distance"]) for name in ("solved", "updates"))
+    text = f"Of {updates:,} updates, as {len(plan['observers'])} observers see them, {solved:,} can be computed exactly"
+    rebuilt = (result["attacked"] or {"together": {}})["together"]
+    best = [(attack, by["exact"]["all"]) for attack, by in rebuilt.items() if "exact" in by]
+    if not best:
+        return f"{text}."
+    attack, found = max(best, key=lambda each: each[1]["share"] if each[1]["succeeded"] else -1.0)
+    told = found["verdict"] if found["succeeded"] else "no sample could be rebuilt"
+    return f"{text}; from exact updates, {told} ({attack})."
+
+
+def _paragraphs(result: Result) -> Iterator[str]:
+    plan = result["plan"]
+    yield (
+        "An update is what a node adds, by local training and its methods, to the model that it has mixed. Messages "
+        "are sums of updates, so whether one can be computed from those that an observer keeps is linear algebra: "
+        "R² is the share of an update that the best linear estimate explains, where updates are independent of each "
+        "other; 1 means exactly. What is computed exactly is not yet data: that is what the attacks try to make of it."
+    )
+    if plan["followed"] < plan["rounds"]:
+        yield f"Followed are the first {plan['followed']} of {plan['rounds']} rounds; more take too long."
+    if plan["unreachable"]:
+        yield f"{plan['unreachable']} pairs of node and observer have no way between them: nothing is seen."
+    attacked = result["attacked"]
+    if attacked is None:
+        yield result["unattacked"]
+        return
+    yield _stated(attacked["assumptions"])
+    if attacked["epsilon"] is not None:
+        yield (
+            f"The nodes trained with differential privacy: epsilon {significant(attacked['epsilon'], 3)} by their own "
+            "accountants. That bounds every attack; those here only show what they reach."
+        )
+    yield (
+        "Identified is a sample whose reconstruction is nearer to it than to any other sample of the victim's training "
+        "set and as many others, and nearer than the best of the public samples that the attacker has. Skill is 1 less "
+        "the error over that of the best public sample: 0 and below is no better than having looked for something "
+        "alike. The wrong update is another node's, attacked in the same way: what it identifies is chance."
+    )
+    guessed = any(update["how"] == "guessed" for update in attacked["updates"])
+    if guessed:
+        yield (
+            "Exact updates of later rounds belong to those who can solve for them, or see all messages; a neighbour "
+            "that cannot takes its own model for that which the node began the round with (guessed), or, where all "
+            "rounds were recorded, makes the best linear estimate (blurred)."
+        )
+    if not all(update["batches_known"] for update in attacked["updates"]):
+        yield "The batches of some rounds are not known: there, all that the node trained on counts as true."
+    if constant := attacked["constant"]:
+        yield (
+            "Were updates constant, messages of many rounds would tell those of nodes many hops off "
+            f"(arXiv:2402.10001). Here single updates differ from a node's mean by {percent(constant['variation'])} of "
+            f"it (median); the table shows how far least squares over {constant['rounds']} rounds is off, where 1 is "
+            "as good as to say nothing."
+        )
+    if attacked["mixed_otherwise"]:
+        yield (
+            "A method changes models after mixing. Observers know what was mixed, not that: to them it is a part of "
+            "the next update, which is attacked here without it."
+        )
+    mixtures = sorted({update["mixture"] for update in attacked["updates"]} - {""})
+    yield from (f"Some updates hold more than their round's gradients: {why}." for why in mixtures)
+    if attacked["unfit"]:
+        yield f"Nothing to work on has {', '.join(attacked['unfit'])}."
+    if attacked["unasked"]:
+        yield f"Not asked for: {', '.join(f'--attack {name}' for name in attacked['unasked'])}."
+
+
+def _stated(assumed: Result) -> str:
+    methods = f"; methods: {', '.join(assumed['methods'])}" if assumed["methods"] else ""
+    augmented = ", augmented" if assumed["augmentation"] else ""
+    return (
+        f"Batches of {assumed['batch']}{augmented}, {assumed['local_steps']} local step(s), {assumed['optimizer']}, "
+        f"{assumed['parameters']:,} parameters sent in {assumed['precision']}{methods}; the attacker knows the "
+        f"network, the learning rate and the size of batches, and labels are {assumed['labels']}."
+    )
+
+
+def _tables(result: Result) -> Iterator[Table]:
+    yield Table(
+        ("distance", "pairs", "updates", "solved exactly", "pairs with one solved", "R², first round", "R², later"),
+        [
+            (at["distance"], at["pairs"], at["updates"], at["solved"], at["ever_solved"], _shown(at["first"]),
+             _shown(at["later"]))
+            for at in result["plan"]["by_distance"]
+        ],
+    )  # fmt: skip
+    attacked = result["attacked"]
+    if attacked is None:
+        return
+    if constant := attacked["constant"]:
+        taken = ("distance", "pairs", "relative error, if updates are taken for constants")
+        yield Table(taken, [(at["distance"], at["pairs"], at["error"]) for at in constant["by_distance"]])
+    rows = [
+        _row(attack, how, round, found)
+        for attack, by_how in attacked["together"].items()
+        for how, by_round in by_how.items()
+        for round, found in by_round.items()
+        if round != "all"
+    ]
+    if rows:
+        header = ("attack", "update", "round", "identified", "95 %", "wrong update", "certified", "verbatim", "skill",
+                  "PSNR, dB", "SSIM", "verdict")  # fmt: skip
+        yield Table(header, rows)
+    if labels := [each for each in attacked["attacks"].get("labels", ()) if each]:
+        yield Table(("labels", "samples", "counted wrong", "wrong if all are alike"), [_label_row(labels)])
+    if tokens := [each for each in attacked["attacks"].get("tokens", ()) if each]:
+        counts = [(each["true"], each["found"], each["both"], each["vocabulary"]) for each in tokens]
+        yield Table(("tokens in the batches", "found", "of these right", "vocabulary"), counts)
+
+
+def _row(attack: str, how: str, round: str, found: Result) -> tuple[str | int | float, ...]:
+    between = found["interval"]
+    return (
+        attack, how, int(round), f"{found['identified']} of {found['samples']}",
+        MISSING if between is None else f"{percent(between[0])} to {percent(between[1])}",
+        percent(found["wrong"]), found["certified"], found["verbatim"], _shown(found["skill"]),
+        _decibels(found["psnr"]), _shown(found["ssim"]), found["verdict"],
+    )  # fmt: skip
+
+
+def _decibels(value: float | None) -> str:
+    return MISSING if value is None else f"over {PERFECT}" if value > PERFECT else fixed(value, 1)
+
+
+def _label_row(labels: Sequence[Result]) -> tuple[str | int | float, ...]:
+    samples, wrong, even = (sum(each[name] for each in labels) for name in ("samples", "wrong", "even"))
+    return f"{len(labels)} updates", samples, percent(wrong / samples), percent(even / samples)
+
+
+def _charts(result: Result, pictures: Mapping[str, Any]) -> Iterator[Chart]:
+    plan = result["plan"]
+    yield from _curve(plan)
+    if len(plan["observers"]) <= 64:
+        yield _matrix(result)
+    for name, images in pictures.items():
+        sets = images.transpose(0, 1, 3, 4, 2)  # [victims, kinds, height, width, channels]
+        if sets.shape[-1] in (1, 3):
+            captions = [kind for _ in sets for kind in PICTURES]
+            title = f"Best reconstruction of each victim: {name.removeprefix('pictures/')}"
+            yield ImageGrid(title, sets.reshape(-1, *sets.shape[2:]), captions, len(PICTURES))
+
+
+def _curve(plan: Result) -> Iterator[LineChart]:
+    series = {}
+    for at in plan["by_distance"]:
+        values = np.array([np.nan if value is None else value for value in at["by_round"]], dtype=np.float64)
+        there = np.isfinite(values)
+        if there.any() and np.nanmax(values) > HIDDEN:
+            series[f"distance {at['distance']}"] = (np.flatnonzero(there) + 1).astype(np.float64), values[there]
+    if series:
+        title = "How much of an update is explained by what an observer hears"
+        yield LineChart(title, "round of the update", "R², mean over pairs", series, points=plan["followed"] == 1)
+
+
+def _matrix(result: Result) -> HeatMap:
+    """What each observer learns of each node, from nothing to samples."""
+    plan, rebuilt = result["plan"], _rebuilt(result["attacked"])
+    values = np.full((len(plan["observers"]), len(plan["solved"][0])), np.nan)
+    for row, (solved, explained) in enumerate(zip(plan["solved"], plan["explained"], strict=True)):
+        for node, (count, share) in enumerate(zip(solved, explained, strict=True)):
+            if count is None:
+                continue
+            exact = REBUILT if (plan["observers"][row], node) in rebuilt else EXACT
+            values[row, node] = exact if count else SUMS if share > HIDDEN else NOTHING
+    nodes = [str(node) for node in range(values.shape[1])]
+    title = "What is learned of a node: 0 nothing, 1 only sums, 2 an exact update, 3 samples from one"
+    return HeatMap(title, "node", "observer", values, plan["observers"], nodes, "what is learned")
+
+
+def _rebuilt(attacked: Result | None) -> set[tuple[str, int]]:
+    """Observers and nodes with an update that the one computes exactly, and samples of the other were found in."""
+    found: set[tuple[str, int]] = set()
+    for attack, by_how in (attacked or {"together": {}})["together"].items():
+        if not by_how.get("exact", {"all": {"succeeded": False}})["all"]["succeeded"]:
+            continue
+        for update, job in zip(attacked["updates"], attacked["attacks"][attack], strict=True):  # type: ignore[index]
+            if update["how"] == "exact" and job["identified"]:
+                found |= {(observer, update["victim"]) for observer in update["solved_by"]}
+    return found
+
+
+def _shown(value: float | None) -> str:
+    return MISSING if value is None else fixed(value, 3)

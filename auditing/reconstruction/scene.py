@@ -1,0 +1,75 @@
+"""What an attack is given: a gradient, the network, and what everybody knows of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from auditing.reconstruction.gradients import ObservedGradient
+from simulator.core.arrays import Arrays
+from simulator.core.flat_module import FlatModule
+from simulator.core.node import Node
+
+
+@dataclass(frozen=True)
+class Scene:
+    """An attack's view of one update; nothing in it is known to the victim alone.
+
+    Attributes:
+        network: an instance of the victim's, in float64.
+        gradient: what was seen.
+        batch: samples of a local step.
+        node: of the victim, for its task and for how inputs are prepared; its samples are not looked at.
+        public: inputs of public samples as the network takes them, for shapes and ranges.
+        lowest, highest: float64 [...], the range of the values of an input, where inputs are images.
+        labels: int64 [samples], the true ones, where the attack is told them.
+        rng: random numbers of the attack's own.
+    """
+
+    network: FlatModule
+    gradient: ObservedGradient
+    batch: int
+    node: Node
+    public: Arrays
+    rng: np.random.Generator
+    lowest: Tensor | None = None
+    highest: Tensor | None = None
+    labels: Tensor | None = None
+
+    @property
+    def samples(self) -> int:
+        """How many samples the round's batches held."""
+        return self.batch * self.gradient.steps
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+        return self.node.data.classes
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """What an attack makes of an update.
+
+    Attributes:
+        inputs: float64 [K, ...], samples as the network takes them; K may be 0.
+        certified: bool [K], whether the attack itself can tell that a sample is right.
+        labels: int64 [K], their labels, as the attack takes them to be; -1 where it says nothing.
+        notes: what there is to say, as whole sentences.
+    """
+
+    inputs: Tensor
+    certified: Tensor
+    labels: Tensor
+    notes: Sequence[str] = field(default=())
+
+    @classmethod
+    def nothing(cls, scene: Scene, why: str) -> Recovered:
+        """No sample at all."""
+        shape = scene.public.shape[1:] if isinstance(scene.public, Tensor) else (0,)
+        none = torch.empty(0, dtype=torch.int64)
+        return cls(torch.empty(0, *shape, dtype=torch.float64), none.bool(), none, (why,))

@@ -1,0 +1,66 @@
+"""Whose updates an observer can compute exactly, from topology, schedule and failures alone.
+
+An update is what a node adds, by local training and its methods, to the model that it has mixed. All messages are
+linear in the updates, so one of them can be computed from what an observer hears if it is in the row space of these
+messages. Give each update noise of its own with variance 1: then the exact accountant of
+`auditing.network_privacy.linear_gossip` finds, for the update of node v in round t, the diagonal entry M_v[t, t] of the
+projector onto that row space. It is 1 if the update is solvable; below, it is the share of its variance (R^2) that the
+best linear estimate explains, where all updates are independent and of the same size (published for gossip averaging
+and D-GD by Mrini et al. 2024, arXiv:2402.10001, by elimination).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from auditing.network_privacy.linear_gossip import Adversary, Noise, exposure
+from auditing.network_privacy.linear_rounds import Round
+from simulator.core.cores import cores
+
+Floats = NDArray[np.float64]
+SOLVED = 1e-9  # of 1 - R^2; of pairs that are not solved it was never below .09
+
+
+@dataclass(frozen=True)
+class Solvability:
+    """What each observer can compute of each update.
+
+    Attributes:
+        explained: R^2, float64 [observers, nodes, updates]; NaN for an observer's own nodes, and where a node that is
+            away makes none.
+    """
+
+    explained: Floats
+
+    @property
+    def solved(self) -> NDArray[np.bool_]:
+        """Which updates can be computed exactly, bool [observers, nodes, updates]."""
+        return 1 - np.nan_to_num(self.explained) < SOLVED
+
+    @property
+    def made(self) -> NDArray[np.bool_]:
+        """Which updates there are for an observer to ask about, bool [observers, nodes, updates]."""
+        return ~np.isnan(self.explained)
+
+
+def solvability(rounds: Sequence[Round], observers: Sequence[Adversary]) -> Solvability:
+    """What ``observers`` can compute after ``rounds``; O(T^2 n^3) operations an observer.
+
+    Raises:
+        InputError: after so many steps without a new update float64 cannot decide what is solvable.
+    """
+
+    def known(observer: Adversary) -> Floats:
+        found = exposure(rounds, Noise(1.0), observer)
+        there = found.local > 0
+        seen = np.diagonal(found.blocks, axis1=1, axis2=2)
+        return np.divide(seen, found.local, out=np.full_like(seen, np.nan), where=there)
+
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores()) as pool:  # a thread a core, and no more in each
+        return Solvability(np.stack(list(pool.map(known, observers))))

@@ -1,0 +1,197 @@
+"""Victims: whose updates of which rounds are attacked, as who sees them, and what is known of the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from auditing.networks import network_of
+from auditing.reconstruction.batches import Batches
+from auditing.reconstruction.gradients import ObservedGradient, observed_gradient
+from auditing.reconstruction.knowledge import Knowledge
+from auditing.reconstruction.measurement import Truth
+from auditing.reconstruction.samples import Compared, inputs_of
+from auditing.reconstruction.scene import Scene
+from auditing.reconstruction.updates import ObservedUpdate, Updates
+from auditing.views.record import RunRecord, Stored
+from simulator.core.arrays import Arrays
+from simulator.core.flat_module import FlatModule
+from simulator.core.node import Node
+from simulator.core.samples import Samples
+from simulator.core.seeding import generator
+from simulator.runs.run import Run
+
+
+@dataclass(frozen=True)
+class Victim:
+    """A node whose update of a round is attacked.
+
+    Attributes:
+        node: which.
+        update: as it is seen.
+        gradient: what that tells.
+    """
+
+    node: Node
+    update: ObservedUpdate
+    gradient: ObservedGradient
+
+    @property
+    def name(self) -> str:
+        """Which node, which round, and as seen by whom; fit for a file's name."""
+        seen = "" if self.update.observer is None else f"-by-{self.update.observer}"
+        return f"round-{self.update.round}-node-{self.update.victim}-{self.update.how}{seen}"
+
+
+@dataclass(frozen=True)
+class Victims:
+    """What there is to attack in a run.
+
+    Attributes:
+        run: that is audited.
+        given: whether attacks are told the labels.
+    """
+
+    run: Run
+    given: bool
+
+    @cached_property
+    def record(self) -> RunRecord:
+        """What the run has kept."""
+        return RunRecord.of(self.run)
+
+    @cached_property
+    def knowledge(self) -> Knowledge | None:
+        """Of the first rounds, if they are all recorded."""
+        return Knowledge.of(self.run.experiment.topology.build(self.run.experiment.seed), self.record)
+
+    @cached_property
+    def network(self) -> FlatModule:
+        """An instance of the nodes' network, in float64."""
+        return network_of(self.run, "fp64")
+
+    @cached_property
+    def compared(self) -> Compared:
+        """The samples that an attacker has."""
+        return Compared.of(self.run.nodes[0])
+
+    @cached_property
+    def public(self) -> Arrays:
+        """They, as the network takes them."""
+        return inputs_of(self.run.nodes[0], self.compared.public)
+
+    def of(self, nodes: Sequence[int], rounds: Sequence[int]) -> Iterator[Victim]:
+        """The updates of ``nodes`` in ``rounds``; after the first round also as a neighbour estimates them."""
+        updates = Updates.of(self.record, self.run.nodes[0].parameters.dtype, self.knowledge)
+        for round in rounds:
+            for number in nodes:
+                receivers = self.record.receivers(round, number)
+                seen = [updates.exact(number, round)]
+                if round > 1 and receivers:
+                    seen += [updates.blurred(number, round, receivers[0]), updates.guessed(number, round, receivers[0])]
+                yield from (self._victim(update, updates) for update in seen if update is not None)
+
+    def _victim(self, update: ObservedUpdate, updates: Updates) -> Victim:
+        node, before = self.run.nodes[update.victim], None
+        known = update.how == "exact" and update.round - 1 in self.record.rounds
+        earlier = updates.exact(update.victim, update.round - 1) if known and node.training.optimizer.momentum else None
+        if earlier is not None:
+            before = earlier, self._rate(node, update.round - 1)
+        return Victim(node, update, observed_gradient(update, node.training, self._rate(node, update.round), before))
+
+    def _rate(self, node: Node, round: int) -> float:
+        return node.training.optimizer.lr * node.training.schedule.factor(round - 1, node.rounds)
+
+    def mixed_as_told(self) -> bool:
+        """Whether models after mixing are the weighted sums of what was sent, where recordings hold both."""
+        record, round = self.record, self.record.rounds[0]
+        if not record.keeps("mixed"):
+            return True
+        for number in range(record.nodes):
+            weights, mixed = record.weights(round, number), record.load(Stored("mixed", number, round))
+            sent = {node: self._sent(round, node, number) for node in weights or {}}
+            if weights is None or any(each is None for each in sent.values()):
+                continue
+            total = sum(weight * each for node, weight in weights.items() if (each := sent[node]) is not None)
+            if not torch.allclose(torch.as_tensor(total), mixed, rtol=1e-4, atol=1e-6):
+                return False
+        return True
+
+    def _sent(self, round: int, node: int, to: int) -> Tensor | None:
+        """What ``node`` gave ``to``, itself included, float64 [parameters]."""
+        receivers = self.record.receivers(round, node)
+        shown = to if to in receivers else next(iter(receivers), None)
+        message = None if shown is None else self.record.message(round, node, shown)
+        return None if message is None else self.record.load(message)
+
+    def scene(self, victim: Victim, attack: str) -> Scene:
+        """What ``attack`` is given."""
+        low, high = self.compared.bounds()
+        node = victim.node
+        return Scene(
+            self.network,
+            victim.gradient,
+            min(node.training.batch_size, len(node.training_set)),
+            node,
+            self.public,
+            generator(node.seed, f"audit.reconstruction.{attack}.{victim.name}"),
+            low,
+            high,
+            self.labels(victim) if self.given else None,
+        )
+
+    def labels(self, victim: Victim) -> Tensor | None:
+        """int64: the labels of all samples of the round's batches, as trained on; None where these are not known."""
+        steps = self._batches(victim.update.victim).steps
+        if steps is None:
+            return None
+        return victim.node.data.train.targets_at(torch.cat(list(steps[victim.update.round])))
+
+    def tokens(self, victim: Victim) -> set[int] | None:
+        """All tokens of the round's batches; None where the batches are not known, or hold none."""
+        steps, node = self._batches(victim.update.victim).steps, victim.node
+        if steps is None or not node.data.inputs.vocabulary:
+            return None
+        places = torch.cat(list(steps[victim.update.round]))
+        prepared = node.data.preparation(node.data.train.inputs_at(places), torch.float64)
+        if isinstance(prepared, Tensor):
+            return None
+        return set(prepared["ids"][prepared["mask"]].tolist())
+
+    def truth(self, victim: Victim) -> Truth:
+        """What reconstructions of the round are measured against."""
+        node, compared = victim.node, self.compared
+        places = self._batches(victim.update.victim).of(victim.update.round)
+        own = self._shown(node, node.data.train)
+        others = self._shown(node, compared.others.subset(torch.arange(min(len(compared.others), len(own)))))
+        return Truth(
+            own[places.numpy()],
+            np.concatenate([own, others]),
+            places.numpy(),
+            self._shown(node, compared.public),
+            compared.normalizer is not None,
+        )
+
+    def known(self, victim: Victim) -> bool:
+        """Whether the round's batches are known, and not only all that the node trained on."""
+        return self._batches(victim.update.victim).steps is not None
+
+    def _shown(self, node: Node, samples: Samples) -> NDArray[np.float64]:
+        inputs = inputs_of(node, samples)
+        assert isinstance(inputs, Tensor)  # attacks on samples are made of these alone
+        return self.compared.shown(inputs)
+
+    @cached_property
+    def _known_batches(self) -> dict[int, Batches]:
+        return {}
+
+    def _batches(self, number: int) -> Batches:
+        if number not in self._known_batches:
+            self._known_batches[number] = Batches.of_node(self.run, number)
+        return self._known_batches[number]

@@ -1,0 +1,162 @@
+"""Whose updates can be computed: the accountant against elimination modulo a prime, and the published counts."""
+
+import numpy as np
+import pytest
+
+from auditing.network_privacy.linear_gossip import Adversary
+from auditing.network_privacy.linear_rounds import rounds_of
+from auditing.reconstruction.observers import edges_of, hops, pairs_of
+from auditing.reconstruction.solvability import solvability
+from topologies import Failures, Network, Topology
+from topologies.schedules import build_schedule
+
+PRIME = 2**61 - 1
+
+
+def eliminated(links, observer, mixing_steps=None):
+    """Which updates are rows of unit vectors in the reduced echelon form of all that is heard, modulo a prime."""
+    from fractions import Fraction
+
+    n = links[0].num_nodes
+
+    def modulo(weight):
+        exact = Fraction(weight).limit_denominator(1000)
+        assert abs(float(exact) - weight) < 1e-12
+        return exact.numerator * pow(exact.denominator, -1, PRIME) % PRIME
+
+    injections = len(links) if mixing_steps is None else 1
+    width = n * injections
+    state, rows = [[0] * width for _ in range(n)], []
+    for t, link in enumerate(links):
+        if t < injections:
+            for v in range(n):
+                state[v][t * n + v] = (state[v][t * n + v] + 1) % PRIME
+        for o in observer:
+            if t < injections:
+                rows.append([int(c == t * n + o) for c in range(width)])
+        rows += [list(state[v]) for v in {j for o in observer for j in link.in_neighbours(o)}]
+        weights = [[modulo(w) for w in row] for row in link.weights.tolist()]
+        state = [
+            [sum(weights[v][w] * state[w][c] for w in range(n) if weights[v][w]) % PRIME for c in range(width)]
+            for v in range(n)
+        ]
+    solved, pivot = np.zeros((n, injections), dtype=bool), 0
+    for column in range(width):
+        found = next((r for r in range(pivot, len(rows)) if rows[r][column]), None)
+        if found is None:
+            continue
+        rows[pivot], rows[found] = rows[found], rows[pivot]
+        inverse = pow(rows[pivot][column], -1, PRIME)
+        rows[pivot] = [value * inverse % PRIME for value in rows[pivot]]
+        for r in range(len(rows)):
+            if r != pivot and rows[r][column]:
+                factor = rows[r][column]
+                rows[r] = [(a - factor * b) % PRIME for a, b in zip(rows[r], rows[pivot], strict=True)]
+        pivot += 1
+    for row in rows[:pivot]:
+        there = [c for c, value in enumerate(row) if value]
+        if len(there) == 1:
+            solved[there[0] % n, there[0] // n] = True
+    solved[list(observer)] = False
+    return solved
+
+
+def solved(topology, rounds, observer, gossip_steps=1):
+    return solvability(rounds_of(topology, rounds, gossip_steps), [Adversary.coalition(observer)]).solved[0]
+
+
+@pytest.mark.parametrize(
+    ("graph", "nodes", "observer"),
+    [("chain", 6, [0]), ("ring", 8, [0]), ("star", 8, [0]), ("star", 8, [1]), ("hypercube", 8, [0]),
+     ("torus", 9, [0]), ("ring", 6, [0, 2]), ("ring", 6, [0, 3]), ("chain", 6, [1, 3])],
+)  # fmt: skip
+def test_updates_are_solvable_exactly_where_elimination_modulo_a_prime_solves_them(graph, nodes, observer):
+    topology = Topology.build(graph, nodes)
+    fresh = solved(topology, 4, observer)
+    assert (fresh == eliminated([topology.links] * 4, observer)).all()
+    averaged = solved(topology, 1, observer, gossip_steps=4)
+    assert (averaged == eliminated([topology.links] * 4, observer, mixing_steps=4)).all()
+
+
+@pytest.mark.parametrize(
+    ("graph", "nodes", "observer", "counts"),
+    [("chain", 8, 0, [1, 2, 3]), ("chain", 8, 3, [2, 4, 6, 7]), ("ring", 8, 0, [2, 4, 6, 7]),
+     ("ring", 9, 0, [2, 4, 6, 8]), ("hypercube", 8, 0, [3, 6, 7, 7]), ("star", 8, 1, [1, 1, 1]),
+     ("star", 8, 0, [7]), ("complete", 8, 0, [7]), ("torus", 9, 0, [4, 4, 4, 4]), ("torus", 16, 0, [4, 4, 8, 9])],
+)  # fmt: skip
+def test_gossip_averaging_gives_away_as_many_nodes_as_elimination_finds(graph, nodes, observer, counts):
+    topology = Topology.build(graph, nodes)
+    assert [int(solved(topology, 1, [observer], steps).sum()) for steps in range(1, len(counts) + 1)] == counts
+
+
+def test_of_fresh_updates_a_lone_node_on_a_ring_solves_its_neighbours_first_ones_and_no_more():
+    expected = np.zeros((8, 4), dtype=bool)
+    expected[[1, 7], 0] = True
+    assert (solved(Topology.build("ring", 8), 4, [0]) == expected).all()
+
+
+def test_what_is_not_solved_is_explained_by_so_much():
+    star = solvability(rounds_of(Topology.build("star", 8), 1, 8), [Adversary.node(1)]).explained[0, :, 0]
+    assert star[0] == pytest.approx(1)
+    assert star[2:] == pytest.approx(1 / 6, abs=1e-12)
+    ring = solvability(rounds_of(Topology.build("ring", 8), 4), [Adversary.node(0)]).explained[0]
+    assert ring[1, 3] == pytest.approx(0.873, abs=5e-4)
+    assert ring[2, 0] == pytest.approx(0.112, abs=5e-4)
+
+
+def test_two_opposite_nodes_of_a_ring_of_six_solve_everybody_and_two_near_ones_the_node_between_them():
+    ring = Topology.build("ring", 6)
+    assert solved(ring, 4, [0, 3])[[1, 2, 4, 5]].all()
+    near = solved(ring, 4, [0, 2])
+    assert near[1].all()
+    assert near[[3, 5], 0].all()
+    assert not near[[3, 5], 1:].any()
+    assert not near[4].any()
+
+
+def test_a_link_that_is_down_for_a_round_gives_away_the_next_update():
+    ring = Topology.build("ring", 6)
+    schedule = build_schedule("static", ring, 0)
+
+    class Cut(Network):
+        def at(self, round):
+            links = super().at(round)
+            if round != 0:
+                return links
+            weights = links.weights.copy()
+            for a, b in ((1, 2), (2, 1)):
+                weights[a, a] += weights[a, b]
+                weights[a, b] = 0
+            return type(links)(weights, links.active)
+
+    found = solvability(rounds_of(Cut(schedule, Failures()), 3), [Adversary.node(0)]).solved[0]
+    assert found[1].tolist() == [True, True, False]
+    assert found[5].tolist() == [True, False, False]
+
+
+def test_a_node_that_is_away_makes_no_update():
+    network = Network(build_schedule("static", Topology.build("ring", 6), 0), Failures(absences=((1, 2, 2),)))
+    found = solvability(rounds_of(network, 3), [Adversary.node(0)])
+    assert found.made[0, 1].tolist() == [True, False, True]
+    assert not found.made[0, 0].any()
+
+
+def test_nothing_is_seen_of_nodes_that_no_way_leads_from():
+    two = Topology.build("ring", 3).copies(2)
+    found = solvability(rounds_of(two, 3), [Adversary.node(0)])
+    assert not found.explained[0, 3:].any()
+    assert np.isinf(hops(two, [Adversary.node(0)])[0, 3:]).all()
+
+
+def test_pairs_and_edges_are_as_many_as_there_are():
+    ring = Topology.build("ring", 6)
+    assert len(pairs_of(ring)) == 15
+    assert [each.name for each in edges_of(ring)] == [
+        "link 0-1",
+        "link 0-5",
+        "link 1-2",
+        "link 2-3",
+        "link 3-4",
+        "link 4-5",
+    ]
+    assert hops(ring, edges_of(ring))[0].tolist() == [1, 1, 2, 3, 3, 2]
