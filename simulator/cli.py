@@ -147,7 +147,7 @@ def deploy_init_command(
         str | None, typer.Option("--listen", help="Where the gateway listens, if that is another address.")
     ] = None,
     hosts: Annotated[
-        list[str] | None, typer.Option("--host", help="Of a node; repeatable, in order; default: this machine.")
+        list[str] | None, typer.Option("--host", help="Of a node, or none: cannot be reached; repeatable, in order.")
     ] = None,
     port: Annotated[int, typer.Option("--port", help="Of nodes; those that share a host count up.")] = 9500,
     mailbox_port: Annotated[

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from simulator.core.errors import wrong
 
 HOST = r"[A-Za-z0-9_.-]+"
+NOWHERE = "none"  # the address of a node that can connect to others, and not be reached
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Addresses:
 
     Attributes:
         superlink: the SuperLink, on loopback, for the command line and what runs the ServerApp.
-        nodes: each node, for its neighbours.
+        nodes: each node, for its neighbours; `NOWHERE` where it cannot be reached.
         runtimes: ports of the SuperNodes' own processes, on loopback.
         public: where SuperNodes reach it through the gateway, or, all on one machine, itself.
         listen: where the gateway listens, which may be another address.
@@ -64,7 +65,7 @@ class Addresses:
         _check("--listen", listen)
         own, runtimes = _ports(hosts, first_port)
         superlink = f"127.0.0.1:{int(public.rpartition(':')[2]) + 1}"
-        at = [f"{host}:{port}" for host, port in zip(hosts, own, strict=True)]
+        at = [host if host == NOWHERE else f"{host}:{port}" for host, port in zip(hosts, own, strict=True)]
         taken = sorted({*at, *(f"{host}:{port}" for host, port in zip(hosts, runtimes, strict=True))})
         taken += [each.replace("localhost", "127.0.0.1") for each in taken]
         mailbox = _mailbox(public, listen, mailbox_port) if mailbox_port is not None else ("", "")
@@ -93,6 +94,7 @@ def _ports(hosts: Sequence[str], first: int) -> tuple[list[int], list[int]]:
     Raises:
         InputError: there are none left.
     """
+    hosts = [f"{host} {node}" if host == NOWHERE else host for node, host in enumerate(hosts)]  # all are others
     there, most, seen = Counter(hosts), max(Counter(hosts).values()), Counter[str]()
     last = first + 2 * most - 1
     if not 0 < first <= last < 2**16:
@@ -125,3 +127,20 @@ def _check_public(address: str) -> None:
 def _check(option: str, address: str) -> None:
     if not re.fullmatch(rf"{HOST}:\d{{1,5}}", address) or not 0 < int(address.rpartition(":")[2]) < 2**16 - 1:
         raise wrong(option, f"'{address}' is no address.", "Write it as host:port.")
+
+
+def check_links(addresses: Mapping[int, str], links: Iterable[tuple[int, int]], where: str) -> None:
+    """Refuse links between nodes neither of which can be reached.
+
+    Args:
+        addresses: of the nodes.
+        links: pairs of them.
+        where: these were set.
+
+    Raises:
+        InputError: there is such a link.
+    """
+    for one, other in sorted(links):
+        if addresses[one] == addresses[other] == NOWHERE:
+            what = f"nodes {one} and {other} are neighbours, and neither can be reached."
+            raise wrong(where, what, "Give one of them an address, choose other neighbours, or plane: relay.")

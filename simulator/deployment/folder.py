@@ -12,7 +12,7 @@ import yaml
 
 from simulator.core.errors import wrong
 from simulator.core.user_code.files import CODE, UserFile, check_kept, texts
-from simulator.deployment.addresses import Addresses
+from simulator.deployment.addresses import Addresses, check_links
 from simulator.deployment.files import PRIVATE, write
 from simulator.deployment.instructions import START, app_project, connection, readme
 from simulator.deployment.keys.authority import Authority, authority_fingerprint
@@ -59,8 +59,10 @@ def write_folder(
             each host makes its own, and they are signed one after the other (`simulator.deployment.keys.signing`).
 
     Raises:
-        InputError: the folder exists or cannot be written.
+        InputError: the folder exists or cannot be written, or neighbours cannot reach each other.
     """
+    if manifest.plane == "p2p":
+        check_links(dict(enumerate(addresses.nodes)), manifest.links, "--host")
     try:
         out.mkdir(PRIVATE, parents=True)
         _write_all(out, experiment, manifest, topology, addresses, data, largest, lab_keys)

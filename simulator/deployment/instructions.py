@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from simulator.deployment.addresses import Addresses
+from simulator.deployment.addresses import NOWHERE, Addresses
 from simulator.deployment.commands import QUIET
 from simulator.deployment.keys.expiry import WARNING
 from simulator.deployment.run_manifest import RunManifest
@@ -202,9 +202,9 @@ def readme(
     """
     nodes = list(enumerate(addresses.nodes))
     heard = manifest.plane == "p2p"  # by neighbours that connect to them
-    at = [f", {address}" if heard else "" for address in addresses.nodes]
+    at = [_reached(address) if heard else "" for address in addresses.nodes]
     hosts = "\n".join(f"* node {node}{at[node]}: `node-{node}/start.sh`" for node, _ in nodes)
-    links = "\n".join(f"| the neighbours of node {node} | {address}, TCP |" for node, address in nodes)
+    links = "\n".join(_link(node, address) for node, address in nodes)
     return README.format(
         nodes=manifest.nodes,
         plane=manifest.plane,
@@ -227,3 +227,13 @@ def readme(
         quiet=" ".join(f"{name}={value}" for name, value in QUIET.items()),
         connection=CONNECTION,
     )
+
+
+def _link(node: int, address: str) -> str:
+    if address == NOWHERE:
+        return f"| nobody | to node {node}, which connects to its neighbours |"
+    return f"| the neighbours of node {node} | {address}, TCP |"
+
+
+def _reached(address: str) -> str:
+    return ", which cannot be reached" if address == NOWHERE else f", {address}"

@@ -46,8 +46,8 @@ class NodeFolder:
         folder: where it stands, with the experiment and the node's keys; the node's state goes below ``state/``, what
             may be collected below ``report/``.
         node: the node's number.
-        listen: the address at which neighbours can fetch messages.
-        neighbours: their addresses.
+        listen: the address at which neighbours can fetch messages, or "none": it connects to all of them itself.
+        neighbours: their addresses, likewise.
         data: where nodes are sites, "path": of the node's own data; None where all hosts have all data.
         superlink: where the node reaches the SuperLink, as "host:port".
         runtime: the port, on loopback, of its SuperNode's own processes.

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from simulator.core.user_code.files import CODE
 from simulator.data.sites.opening import paths_of
-from simulator.deployment.addresses import Addresses
+from simulator.deployment.addresses import NOWHERE, Addresses
 from simulator.deployment.agreement import agree
 from simulator.deployment.collect import collect
 from simulator.deployment.folder import write_folder
@@ -57,17 +57,21 @@ class OneAtATime(NodeFolder):
 
 
 class Deployment:
-    """The folder of ``experiment``'s deployment, written to ``path``, with all keys in it."""
+    """The folder of ``experiment``'s deployment, written to ``path``, with all keys in it.
+
+    To nodes that are ``unreachable`` nobody can connect.
+    """
 
     lab_keys = True
 
-    def __init__(self, experiment, path, **settings):
+    def __init__(self, experiment, path, unreachable=(), **settings):
         self.folder = Path(path) / "deployment"
         self.experiment = deployable(experiment, **settings)
         ready = plan(self.experiment)
         self.manifest, self.links = ready.manifest, ready.manifest.links
         link, nodes = "127.0.0.1:9443", ready.manifest.nodes
         mailbox, *own = free_addresses(nodes + 1)
+        own = [NOWHERE if node in unreachable else address for node, address in enumerate(own)]
         mailboxes = (mailbox, mailbox) if ready.manifest.plane == "relay" else ("", "")
         addresses = Addresses(link, own, range(nodes), link, link, *mailboxes)
         data = paths_of(self.experiment.data)

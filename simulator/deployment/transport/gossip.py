@@ -22,9 +22,6 @@ Opener = Callable[[bytes, int, int, int], Message]
 class Carrier(Protocol):
     """What makes it possible that neighbours get a node's messages, or the node theirs."""
 
-    def check(self) -> None:
-        """Raise a `RunError` where that cannot go on."""
-
     def close(self) -> None:
         """End it."""
 
@@ -40,6 +37,7 @@ class Neighbours:
         patience: with neighbours.
         expected: what they may send.
         away: neighbours that are said to be away.
+        check: raises a `RunError` where nobody takes what the node sends.
     """
 
     def __init__(
@@ -51,8 +49,9 @@ class Neighbours:
         patience: Patience,
         expected: Expected,
         away: Collection[int] = (),
+        check: Callable[[], None] = lambda: None,
     ) -> None:
-        self.outbox, self._carriers, self._opened = outbox, list(carriers), opened
+        self.outbox, self._carriers, self._opened, self._check = outbox, list(carriers), opened, check
         self._patience, self._expected, self._away = patience, expected, frozenset(away)
         self._ways = {way.node: way for way in ways}
         self._cut_off = False
@@ -109,8 +108,7 @@ class Neighbours:
             except Refused as refusal:
                 away += [refusal] if isinstance(refusal, TurnedAway) else []
                 self._refuse(way, position, refusal, heard)
-        for carrier in self._carriers:
-            carrier.check()
+        self._check()
         if away and len(away) == len(ways):
             advice = "All need the certificates and the topology of one deployment, and its only run."
             raise RunError(f"{away[0]}\n    {advice}")

@@ -4,48 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import grpc
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import ValidationError
 
 from simulator.core.errors import RunError
 from simulator.deployment.transport.box import until
 from simulator.deployment.transport.inspection import Refused
 from simulator.deployment.transport.line import PASSING, QUOTED, Line
-from simulator.deployment.transport.parcel import Count, Run
+from simulator.deployment.transport.parcel import Answered, Hello
 from simulator.deployment.transport.run_keys import RunSeals
 
 AGAIN = 0.05  # seconds until a broken connection is tried again
 ASK = 10.0  # seconds that one question is left open
 GLANCE = 0.4  # seconds for an answer that is hardly waited for
-Sealed = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{0,512}$")]
-
-
-class Hello(BaseModel):
-    """What a node tells and asks.
-
-    Attributes:
-        run: of the deployment.
-        sender: the node.
-        greetings: for each neighbour, its key, sealed, as a hexadecimal number.
-        wanted: neighbours whose greetings are waited for.
-    """
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    run: Run
-    sender: Count
-    greetings: list[tuple[Count, Sealed]]
-    wanted: list[Count]
-
-
-class Answered(BaseModel):
-    """What a mailbox answers: those for the node that asks, by their senders."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    greetings: list[tuple[Count, Sealed]]
 
 
 class Greetings:

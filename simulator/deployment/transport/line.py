@@ -44,9 +44,6 @@ class Line:
     def __str__(self) -> str:
         return f"{self.name} at {self.address}"
 
-    def check(self) -> None:
-        """Nothing ends it but `close`."""
-
     def close(self) -> None:
         """Close it; what is asked over it is cancelled."""
         self._channel.close()

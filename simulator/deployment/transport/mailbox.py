@@ -1,6 +1,7 @@
-"""A mailbox: senders put letters into it that it cannot read, and receivers fetch those that are for them.
+"""A port where letters are put and fetched: of a mailbox for all nodes, or of one node, for itself and its neighbours.
 
-It is in memory alone. One that was started again knows of nobody, says so, and is given again what is still needed.
+Letters are in memory alone. A mailbox that was started again knows of nobody, says so, and is given again what is still
+needed.
 """
 
 from __future__ import annotations
@@ -8,23 +9,31 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 import grpc
 from pydantic import ValidationError
 
-from simulator.deployment.transport.box import BEHIND, KEPT, Answer, Box, Found, Letters, asked, until
+from simulator.deployment.transport.box import BEHIND, KEPT, QUESTION, Answer, Box, Found, Letters, asked, until
 from simulator.deployment.transport.certificates import Identity, name_of
-from simulator.deployment.transport.door import FETCH, FETCHED, GREET, PUT, Door, Unwelcome
-from simulator.deployment.transport.greetings import Answered, Hello
-from simulator.deployment.transport.parcel import HEAD_LARGEST, Head, Progress
+from simulator.deployment.transport.door import FETCH, FETCHED, GREET, PUT, Door, Pins, Unwelcome
+from simulator.deployment.transport.parcel import HEAD_LARGEST, Answered, Head, Hello, Progress
 from simulator.deployment.transport.positions import Positions
 
 TURNS, TURNS_OF_LINKS = 6, 4  # questions of a node at once, beside those for each neighbour; half of them may be stale
 ROOM = 2**30  # bytes that are kept of a sender for receivers that fetch nothing, beside its last rounds
 
 
+class Own(NamedTuple):
+    """What a node that answers at its own port has there itself: its number, its run and what it sends."""
+
+    node: int
+    run: str
+    outbox: Box
+
+
 class Mailbox:
-    """Answers the nodes of a deployment at one port.
+    """Answers nodes at one port.
 
     It knows who puts something for whom, when, and how long that is. A node puts as itself, to its neighbours, and
     fetches what is for itself; of each sender there are the last rounds of one run.
@@ -33,8 +42,10 @@ class Mailbox:
         identity: of the mailbox.
         address: where it listens.
         links: who sends to whom, as (sender, receiver).
-        largest: bytes of the longest letter.
+        largest: bytes of the longest letter that is put; 0 where none is.
         positions: how many exchanges a round has.
+        own: where the port is a node's, what that has there itself; who is in another run is turned away.
+        pins: see `Door`.
 
     Raises:
         InputError: the address is in use, or is none of this machine's.
@@ -47,14 +58,18 @@ class Mailbox:
         links: Collection[tuple[int, int]],
         largest: int,
         positions: Positions,
+        own: Own | None = None,
+        pins: Pins = None,
     ) -> None:
         self._links, self._largest, self._positions = frozenset(links), largest, positions
-        self._boxes: dict[int, tuple[str, Box]] = {}  # by sender, with its run
+        self._own = own
+        self._boxes: dict[int, tuple[str, Box]] = {own.node: own[1:]} if own else {}  # by sender, with its run
         self._greetings: dict[int, tuple[str, dict[int, str]]] = {}  # by sender, with its run, and receiver
         self._begun, self._closing = threading.Condition(), False  # there is another box or greeting, or it closes
         verbs = {FETCH: self._fetch, PUT: self._put, FETCHED: self._fetched, GREET: self._greet}
         turns = {node: TURNS + TURNS_OF_LINKS * self._senders_to(node) for link in links for node in link}
-        self._door = Door(identity, address, turns, verbs, max(largest, HEAD_LARGEST), file="mailbox.yaml")
+        most = max(largest, HEAD_LARGEST) if largest else QUESTION.size
+        self._door = Door(identity, address, turns, verbs, most, pins, "node.yaml" if own else "mailbox.yaml")
 
     def close(self) -> None:
         """Take no more questions; answers under way arrive."""
@@ -73,6 +88,10 @@ class Mailbox:
         if (sender, node) not in self._links:
             what = f"{name_of(node)} asks for what {name_of(sender)} sends, which is no neighbour of it"
             raise Unwelcome(grpc.StatusCode.PERMISSION_DENIED, what)
+        if self._own and sender == self._own.node:
+            if run != self._own.run:
+                raise Unwelcome(grpc.StatusCode.FAILED_PRECONDITION, f"it takes part in run {self._own.run}")
+            return self._own.outbox.take(node, position, seconds).encode()
         deadline = time.monotonic() + seconds
         with self._begun:
             self._begun.wait_for(lambda: self._closing or self._box(sender, run) is not None, seconds)
@@ -158,7 +177,7 @@ class Mailbox:
         for position, receiver, length in head.letters:
             to = f"{name_of(node)} writes to {name_of(receiver)}"
             if (node, receiver) not in self._links:
-                raise Unwelcome(grpc.StatusCode.PERMISSION_DENIED, f"{to}, which is no neighbour of it")
+                raise Unwelcome(grpc.StatusCode.PERMISSION_DENIED, f"{to}, which fetches nothing of it here")
             if length > self._largest:
                 what = f"{to} {length:,} bytes, and no message has more than {self._largest:,}"
                 raise Unwelcome(grpc.StatusCode.INVALID_ARGUMENT, what)

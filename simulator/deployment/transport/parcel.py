@@ -1,4 +1,4 @@
-"""What a sender puts into a mailbox, letter after letter, and what it is told of those that it has put before."""
+"""What a node says to a mailbox, letters and greetings, and what it is told of those that were there before."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ PAIR = Struct("<qq")
 HEAD_LARGEST = 2**20  # bytes
 
 Run = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
+Sealed = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{0,512}$")]
 Count = Annotated[int, Field(ge=0, le=2**53)]
 
 
@@ -77,3 +78,29 @@ class Progress(NamedTuple):
             raise ValueError(f"{len(data)} bytes")
         known, version = STATE.unpack_from(data)
         return cls(known, version, dict(PAIR.iter_unpack(data[STATE.size :])))
+
+
+class Hello(BaseModel):
+    """What a node tells and asks.
+
+    Attributes:
+        run: of the deployment.
+        sender: the node.
+        greetings: for each neighbour, its key, sealed, as a hexadecimal number.
+        wanted: neighbours whose greetings are waited for.
+    """
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    run: Run
+    sender: Count
+    greetings: list[tuple[Count, Sealed]]
+    wanted: list[Count]
+
+
+class Answered(BaseModel):
+    """What a mailbox answers: those for the node that asks, by their senders."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    greetings: list[tuple[Count, Sealed]]

@@ -6,19 +6,20 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from simulator.core.message import Message
-from simulator.deployment.transport.certificates import MAILBOX, Identity
+from simulator.deployment.addresses import NOWHERE, check_links
+from simulator.deployment.transport.certificates import MAILBOX, Identity, key_digest, name_of
 from simulator.deployment.transport.door import Pins
 from simulator.deployment.transport.expected import Expected
-from simulator.deployment.transport.gossip import Neighbours
+from simulator.deployment.transport.gossip import Carrier, Neighbours
 from simulator.deployment.transport.greetings import Greetings
 from simulator.deployment.transport.inspection import Refused, received
 from simulator.deployment.transport.line import Line
+from simulator.deployment.transport.mailbox import Mailbox, Own
 from simulator.deployment.transport.neighbour import Neighbour, Patience
 from simulator.deployment.transport.outbox import Outbox, Release
 from simulator.deployment.transport.post import Post
 from simulator.deployment.transport.run_keys import RunSeals
 from simulator.deployment.transport.sealing import OVERHEAD
-from simulator.deployment.transport.server import Server
 
 
 def p2p(
@@ -35,19 +36,52 @@ def p2p(
 ) -> Neighbours:
     """A node's own port, and a connection to that of each neighbour.
 
+    One end of a link is enough: a node that cannot be reached has no port, and puts what it sends at its neighbours'
+    own; these fetch it from themselves.
+
+    Args:
+        node: which one.
+        run: it takes part in.
+        outbox: what it sends.
+        listen: where it answers, as "host:port", or `NOWHERE`.
+        addresses: of the neighbours, likewise.
+        identity: of the node.
+        patience: with neighbours.
+        expected: what they may send.
+        pins: see `Door`.
+        away: neighbours that are said to be away.
+
     Raises:
-        InputError: its own address cannot be used.
+        InputError: its own address cannot be used, or a link has no end that can be reached.
     """
+    check_links({node: listen, **addresses}, [(node, to) for to in addresses], "node.yaml: listen")
     for other in away:
         outbox.go_on_without(other)
-    server = Server(identity, listen, list(addresses), run, outbox, pins)
-    lines = {to: Line(identity.wanted(to), at, identity, expected.largest[to]) for to, at in addresses.items()}
-    ways = [Neighbour(to, line, run, patience, expected, suspected=to in away) for to, line in lines.items()]
+    lines = {
+        to: Line(identity.wanted(to), at, identity, expected.largest[to])
+        for to, at in addresses.items()
+        if at != NOWHERE
+    }
+    guests = sorted(addresses.keys() - lines.keys())
+    carriers: list[Carrier] = []
+    if listen == NOWHERE:
+        carriers += [Post(node, run, outbox, line, [to]) for to, line in lines.items()]
+    else:
+        links = [(node, to) for to in addresses] + [(guest, node) for guest in guests]
+        largest = max((expected.largest[guest] for guest in guests), default=0)
+        known = None if pins is None else {**pins, node: [key_digest(identity.certificate)]}
+        own = Own(node, run, outbox)
+        carriers.append(Mailbox(identity, listen, links, largest, expected.positions, own, known))
+        lines |= {guest: Line(name_of(node), listen, identity, largest) for guest in guests}
+    ways = [
+        Neighbour(to, line, run, patience, expected, carried=to in guests, suspected=to in away)
+        for to, line in lines.items()
+    ]
 
     def opened(data: bytes, sender: int, round: int, exchange: int) -> Message:
         return received(data, sender, node, round, exchange)
 
-    return Neighbours(outbox, ways, [server, *lines.values()], opened, patience, expected, away)
+    return Neighbours(outbox, ways, [*carriers, *lines.values()], opened, patience, expected, away)
 
 
 def relay(
@@ -102,4 +136,5 @@ def relay(
                 raise
             return seals.open(data, sender, round, exchange)
 
-    return Neighbours(sent, ways, [Post(node, run, sent, line, greeted.tell), line], opened, patience, expected, away)
+    post = Post(node, run, sent, line, greetings.keys(), greeted.tell)
+    return Neighbours(sent, ways, [post, line], opened, patience, expected, away, post.check)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import grpc
@@ -31,11 +31,21 @@ class Post:
         run: it takes part in.
         outbox: its letters.
         line: to the mailbox.
+        receivers: whose letters are put there.
         greet: called where the mailbox knows nothing of the node, before anything is put.
     """
 
-    def __init__(self, node: int, run: str, outbox: Box, line: Line, greet: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        node: int,
+        run: str,
+        outbox: Box,
+        line: Line,
+        receivers: Collection[int],
+        greet: Callable[[], None] = lambda: None,
+    ) -> None:
         self._node, self._run, self._outbox, self._line, self._greet = node, run, outbox, line, greet
+        self._receivers = frozenset(receivers)
         self._put_until: int | None = None  # the position; None: the mailbox is to be given everything
         self._version = 0
         self._watching: Any = None
@@ -70,6 +80,7 @@ class Post:
                 self._watching = None
                 if error.code() not in PASSING:
                     self._refusal = repr(str(error.details())[:QUOTED])
+                    print(f"{self._line} does not take what node {self._node} sends: {self._refusal}", flush=True)
                 time.sleep(AGAIN)
             except (ValueError, grpc.FutureCancelledError):
                 self._watching = None
@@ -101,9 +112,14 @@ class Post:
             sender=self._node,
             position=held.position,
             whole=self._put_until is None,
-            given_up=sorted(held.given_up),
-            letters=[(at, to, len(letter)) for at, sent in held.letters.items() for to, letter in sent.items()],
-            fetched=list(held.fetched.items()),
+            given_up=sorted(held.given_up & self._receivers),
+            letters=[
+                (at, to, len(letter))
+                for at, sent in held.letters.items()
+                for to, letter in sent.items()
+                if to in self._receivers
+            ],
+            fetched=[(to, at) for to, at in held.fetched.items() if to in self._receivers],
         )
         answer = self._line.put(parcel(head, held.letters), timeout=PUTTING, wait_for_ready=True)
         self._put_until = held.position

@@ -8,9 +8,9 @@ from reference.experiments import results, small
 
 from simulator import run
 from simulator.deployment.transport.box import Answer, Found, asked
+from simulator.deployment.transport.mailbox import Mailbox
 from simulator.deployment.transport.positions import Positions
 from simulator.deployment.transport.saved_rounds import SavedRounds
-from simulator.deployment.transport.server import Server
 
 NGC = {"name": "neighbourhood_gradient_clustering"}
 EARLY = {"name": "gossip", "order": "combine_then_adapt"}
@@ -79,7 +79,7 @@ def test_a_neighbour_that_is_never_there_is_as_one_that_is_away(tmp_path):
 
 def passing_on(monkeypatch, arrives):
     """Let all messages be lost for which ``arrives(round, exchange, sender, receiver)`` is not true."""
-    honest, positions = Server._fetch, Positions(exchanges=3)
+    honest, positions = Mailbox._fetch, Positions(exchanges=3)
 
     def fetch(server, receiver, question, more, seconds):
         _, sender, position = asked(question)
@@ -88,7 +88,7 @@ def passing_on(monkeypatch, arrives):
             return honest(server, receiver, question, more, seconds)
         return Found(Answer.GONE, position).encode()
 
-    monkeypatch.setattr(Server, "_fetch", fetch)
+    monkeypatch.setattr(Mailbox, "_fetch", fetch)
 
 
 def test_models_that_are_lost_one_way_are_as_links_that_fail_so(tmp_path, monkeypatch, capsys):

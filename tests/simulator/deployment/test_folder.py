@@ -204,6 +204,11 @@ def test_ports_count_up_where_nodes_share_a_host_and_are_the_same_elsewhere():
     assert (list(planned.nodes), list(planned.runtimes)) == (["a:9500", "b:9500", "a:9501"], [9502, 9501, 9503])
 
 
+def test_a_host_that_cannot_be_reached_has_a_port_for_its_own_processes_alone():
+    planned = Addresses.planned("link:9443", ["none", "b", "none"], 3, 9500)
+    assert (list(planned.nodes), list(planned.runtimes)) == (["none", "b:9500", "none"], [9501, 9501, 9501])
+
+
 def test_the_superlink_itself_stays_on_loopback_whatever_its_public_address():
     named, numbered = (Addresses.planned(f"{host}:9443", None, 4, 9500) for host in ("link.example", "192.0.2.7"))
     assert {named.superlink, numbered.superlink} == {"127.0.0.1:9444"}

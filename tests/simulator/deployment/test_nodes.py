@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+import yaml
 from reference.deployment import Deployment
 from reference.experiments import METHODS, results, small
 from reference.marks import MANY
@@ -155,6 +156,29 @@ def test_a_mailbox_that_is_killed_in_the_middle_changes_nothing(tmp_path):
     assert found == dict.fromkeys(range(4), rounds)
     assert killed == [True, True]
     assert results(deployment.collected(tmp_path / "out")) == expected(experiment("qgm", rounds=rounds), tmp_path)
+
+
+@pytest.mark.parametrize("case", ["d-psgd", pytest.param("idkd", marks=MANY)])
+def test_links_with_one_end_that_can_be_reached_give_the_bytes_of_local(case, tmp_path):
+    """Nodes 1 and 3 of the ring have no port, and put what they send at those of nodes 0 and 2."""
+    deployment = Deployment(experiment(case), tmp_path, unreachable=(1, 3))
+    for until in (4, 6):
+        assert deployment.p2p(until) == dict.fromkeys(range(4), until)
+    assert results(deployment.collected(tmp_path / "deployed")) == expected(experiment(case), tmp_path)
+    text = (deployment.folder / "README.md").read_text()
+    assert "| nobody | to node 1, which connects to its neighbours |" in text
+
+
+def test_links_with_no_such_end_are_refused_by_name(tmp_path):
+    with pytest.raises(InputError, match=r"--host: nodes 0 and 1 are neighbours, and neither can be reached"):
+        Deployment(experiment("d-psgd"), tmp_path / "a", unreachable=(0, 1))
+    assert not (tmp_path / "a").exists()
+    deployment = Deployment(experiment("d-psgd"), tmp_path / "b", unreachable=(1,))
+    file = deployment.node_folder(0).folder / "node.yaml"
+    file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"listen": "none"}))
+    found = deployment.p2p(6, nodes=[0])[0]
+    assert isinstance(found, InputError)
+    assert "node.yaml: listen: nodes 0 and 1 are neighbours, and neither can be reached" in str(found)
 
 
 def test_without_a_node_the_others_go_on(tmp_path, capsys):

@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 
@@ -13,6 +14,7 @@ from reference.deployment import free_addresses
 
 from simulator.core.errors import InputError, RunError
 from simulator.core.message import Message
+from simulator.deployment.addresses import NOWHERE
 from simulator.deployment.keys.authority import Authority
 from simulator.deployment.transport import door, neighbour
 from simulator.deployment.transport.box import BEHIND, Answer, Found, question
@@ -21,8 +23,10 @@ from simulator.deployment.transport.door import FETCH, SERVICE
 from simulator.deployment.transport.expected import Expected
 from simulator.deployment.transport.heard import Heard
 from simulator.deployment.transport.inspection import refusal
+from simulator.deployment.transport.line import Line
 from simulator.deployment.transport.neighbour import Patience
 from simulator.deployment.transport.outbox import Outbox
+from simulator.deployment.transport.parcel import Head, parcel
 from simulator.deployment.transport.planes import p2p
 from simulator.deployment.transport.positions import Positions
 
@@ -438,6 +442,33 @@ def test_what_is_no_question_is_turned_away(asked, open_node, two):
     with pytest.raises(grpc.RpcError) as refused:
         first._ways[1]._line.fetch(asked, timeout=60)
     assert refused.value.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED)
+
+
+def test_one_who_cannot_be_reached_puts_what_it_sends_at_its_neighbours_and_again_where_that_is_lost(open_node, two):
+    two[1] = NOWHERE
+    first, second = open_node(0, two), open_node(1, two)
+    first.outbox.publish(0, [message(0, 1, 0)])
+    second.outbox.publish(0, [message(1, 0, 0)])
+    assert [len(each.hear(0, [1 - node], soon()).messages) for node, each in enumerate((first, second))] == [1, 1]
+    second.linger(soon())
+    first.close()
+    again = open_node(0, two, round=1)
+    second.outbox.publish(1, [message(1, 0, 1)])
+    assert [len(again.hear(at, [1], soon()).messages) for at in (0, 1)] == [1, 1]
+
+
+def test_one_who_can_be_reached_puts_nothing_elsewhere(open_node):
+    """Node 2 can be reached, node 1 cannot; nobody puts as another."""
+    addresses = dict(enumerate(free_addresses(3)))
+    addresses[1] = NOWHERE
+    open_node(0, addresses)
+    head = {"run": "run-a", "position": 0, "whole": True, "given_up": [], "letters": [(0, 0, 1)], "fetched": []}
+    for sender, asker, why in ((2, 2, "node-2 writes to node-0, which fetches nothing"), (1, 2, "puts as node-1")):
+        with (
+            closing(Line("node-0", addresses[0], IDENTITIES[asker], LARGEST)) as line,
+            pytest.raises(grpc.RpcError, match=why),
+        ):
+            line.put(parcel(Head(sender=sender, **head), {0: {0: b"x"}}), timeout=30)
 
 
 def test_an_outbox_waits_forgets_and_knows_who_has_fetched():

@@ -1,5 +1,7 @@
 """The mailbox of the plane relay, over real connections with certificates: who may do what, and what outages cost."""
 
+import subprocess
+import sys
 import threading
 import time
 from functools import partial
@@ -17,13 +19,12 @@ from simulator.deployment.transport import mailbox as module
 from simulator.deployment.transport.box import BEHIND, Answer, Found, question
 from simulator.deployment.transport.certificates import MAILBOX, Identity
 from simulator.deployment.transport.expected import Expected
-from simulator.deployment.transport.greetings import Hello
 from simulator.deployment.transport.heard import Heard
 from simulator.deployment.transport.line import Line
 from simulator.deployment.transport.mailbox import Mailbox
 from simulator.deployment.transport.neighbour import Patience
 from simulator.deployment.transport.outbox import Outbox
-from simulator.deployment.transport.parcel import Head, Progress, parcel
+from simulator.deployment.transport.parcel import Head, Hello, Progress, parcel
 from simulator.deployment.transport.planes import relay
 from simulator.deployment.transport.positions import ONCE
 from simulator.deployment.transport.run_keys import RunSeals
@@ -246,7 +247,7 @@ def put(line, head, letter=b"12345"):
 
 MISDEEDS = {
     "node-0 puts as node-1": lambda line: put(line(0), head(sender=1)),
-    "node-0 writes to node-2, which is no neighbour of it": lambda line: put(line(0), head(letters=[(0, 2, 5)])),
+    "node-0 writes to node-2, which fetches nothing of it here": lambda line: put(line(0), head(letters=[(0, 2, 5)])),
     r"node-0 writes to node-1 9,999 bytes, and no message has more than": lambda line: put(
         line(0), head(letters=[(0, 1, 9999)]), bytes(9999)
     ),
@@ -305,10 +306,10 @@ def test_a_node_that_poses_as_the_mailbox_is_not_talked_to(opened, join, address
 def test_who_is_not_let_in_says_so_in_its_own_run(serve, join, capsys):
     serve()
     first = join(0)
-    first.outbox.add(0, {0: {2: b"12345"}})
+    first.outbox.add(0, {0: {1: bytes(5000)}})
     join(1).outbox.publish(0, [message(1, 0, 0)])
-    until(lambda: "which is no neighbour of it" in capsys.readouterr().out)
-    with pytest.raises(RunError, match=r"mailbox at .* does not take what node 0 sends: 'node-0 writes to node-2"):
+    until(lambda: "node-0 writes to node-1 5,000 bytes" in capsys.readouterr().out)
+    with pytest.raises(RunError, match=r"mailbox at .* does not take what node 0 sends: 'node-0 writes to node-1"):
         first.hear(0, [1], soon())
 
 
@@ -320,6 +321,11 @@ def test_what_nobody_fetches_is_kept_as_long_as_there_is_room(serve, line, monke
         assert put(sender, head(letters=[(position, 1, 5)], position=position)).known
     found = [Found.decode(receiver.fetch(question("run-a", 0, at), timeout=5)).answer for at in range(10)]
     assert found == [Answer.GONE] * 5 + [Answer.MESSAGE] * 5
+
+
+def test_its_process_imports_nothing_heavy():
+    code = "import sys, simulator.deployment.mailbox_process; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_an_address_in_use_is_refused(serve):
