@@ -33,8 +33,8 @@ class Case(NamedTuple):
 IMAGES = {
     "digits": ({"dataset": "digits", "partition": "iid", "held_out": 0.0}, 0.1),
     "fashion": ({"dataset": "fashion_mnist", "train_samples": 8000, "test_samples": 1000, "partition": "iid"}, 0.1),
-    "cifar10": ({"dataset": {"name": "npz", "path": "cifar10_20k.npz"}, "root": "~/data", "train_samples": 4000, "test_samples": 1000,
-                 "partition": "iid"}, 0.05),
+    "cifar10": ({"dataset": {"name": "npz", "path": "cifar10_20k.npz"}, "root": "~/data", "train_samples": 4000,
+                 "test_samples": 1000, "partition": "iid"}, 0.05),
 }  # fmt: skip
 NETWORKS = {
     "mlp": {"name": "mlp", "hidden": [128]},

@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import socket
 import threading
 import time
 from contextlib import ExitStack, contextmanager
@@ -106,13 +107,16 @@ class Deployment:
         deadline = time.monotonic() + seconds
         return agree(self.node_folder(number), self.manifest, self.gate(number), deadline)
 
-    def p2p(self, until, nodes=None, seconds=200.0, away=(), over=0, **manifest):
+    def p2p(self, until, nodes=None, seconds=200.0, away=(), over=0, late=(), **manifest):
         """A phase: `take_part` of all ``nodes`` at once, with others said to be ``away`` and rounds to be ``over``; by
-        node, how many rounds each has finished, or what it raised."""
+        node, how many rounds each has finished, or what it raised. Those ``late`` begin when their neighbours listen."""
         deadline = time.monotonic() + seconds
 
         def node(number):
             terms, gate = replace(self.manifest, **manifest), self.gate(number, **manifest)
+            if number in late:
+                for address in self.node_folder(number).neighbours.values():
+                    _until_heard(address)
             return take_part(self.node_folder(number), terms, gate, until, deadline, away, over).round
 
         return self._at_once(node, nodes, seconds)
@@ -187,3 +191,12 @@ class Consortium(Deployment):
         for node in range(self.manifest.nodes):
             shutil.copytree(self.place(node) / "report", self.folder / "nodes" / f"node-{node}" / "report")
         return super().collected(out)
+
+
+def _until_heard(address):
+    host, port = address.rsplit(":", 1)
+    while True:
+        try:
+            return socket.create_connection((host, int(port)), timeout=1.0).close()
+        except OSError:
+            time.sleep(0.01)

@@ -213,7 +213,7 @@ def test_absences_give_the_models_of_a_simulation_of_the_same_absences(case, pla
 def test_a_node_that_comes_back_in_the_middle_of_a_phase_sits_out_what_it_has_missed(tmp_path):
     deployment = Deployment(experiment("d-psgd", rounds=8), tmp_path)
     deployment.p2p(4, nodes=[0, 1, 2], away=[3])
-    assert deployment.p2p(8, join_timeout=60.0) == dict.fromkeys(range(4), 8)
+    assert deployment.p2p(8, join_timeout=60.0, late=[3]) == dict.fromkeys(range(4), 8)
     memory = deployment.node_folder(3).memory(deployment.manifest.run)
     steps = [memory.reply(round, "work").steps for round in range(8)]
     assert steps[:3] == [0, 0, 0]
