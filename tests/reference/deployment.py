@@ -2,7 +2,6 @@
 
 import shutil
 import socket
-import socket
 import threading
 import time
 from contextlib import ExitStack, contextmanager
@@ -108,8 +107,11 @@ class Deployment:
         return agree(self.node_folder(number), self.manifest, self.gate(number), deadline)
 
     def p2p(self, until, nodes=None, seconds=200.0, away=(), over=0, late=(), **manifest):
-        """A phase: `take_part` of all ``nodes`` at once, with others said to be ``away`` and rounds to be ``over``; by
-        node, how many rounds each has finished, or what it raised. Those ``late`` begin when their neighbours listen."""
+        """A phase: `take_part` of all ``nodes`` at once, with others said to be ``away`` and rounds to be ``over``.
+
+        Those ``late`` begin when their neighbours listen. Gives, by node, how many rounds each has finished, or what it
+        raised.
+        """
         deadline = time.monotonic() + seconds
 
         def node(number):
