@@ -129,7 +129,7 @@ class Conduct:
     def _figures(
         self, attack: str, victim: Victim, place: int, everyone: Sequence[Victim], recovered: Sequence[Recovered]
     ) -> dict[str, Any]:
-        truth, shown = self._victims.truth(victim), self._victims.compared.shown
+        truth, shown = self._victims.truth(victim), self._victims.compared(victim.update.victim).shown
         found = shown(recovered[place].inputs)
         measured, other = truth.measured(found), _another(place, everyone)
         wrong = None if other is None else shown(recovered[other].inputs)

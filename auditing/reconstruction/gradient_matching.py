@@ -81,9 +81,11 @@ def _restart(scene: Scene, settings: MatchingSettings, labels: Tensor, target: T
     optimizer = torch.optim.Adam(groups, settings.lr)
     drops = [round(share * settings.iterations) for share in DROPS]
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, drops, FACTOR)
+    form = scene.form
     gradient_of, best, least = _gradients(scene, labels), inputs.detach().clone(), float("inf")
     for _ in range(settings.iterations):
-        loss = _distance(gradient_of(inputs, between), target) + settings.tv * total_variation(inputs)
+        given = form.relaxed(inputs) if form else inputs
+        loss = _distance(gradient_of(given, between), target) + settings.tv * total_variation(given)
         if loss.item() < least:
             best, least = inputs.detach().clone(), loss.item()
         moved = torch.autograd.grad(loss, learned)
@@ -96,7 +98,7 @@ def _restart(scene: Scene, settings: MatchingSettings, labels: Tensor, target: T
             between.clamp_(0, 1)
             if scene.lowest is not None and scene.highest is not None:
                 inputs.copy_(inputs.maximum(scene.lowest).minimum(scene.highest))
-    return best, least
+    return form.settled(best) if form else best, least
 
 
 def _gradients(scene: Scene, labels: Tensor) -> Callable[[Tensor, Tensor], Tensor]:

@@ -95,8 +95,8 @@ def ssim(one: Floats, other: Floats) -> float:
 
 
 def nearest(true: Floats, public: Floats) -> Floats:
-    """Of ``public`` [M, ...] the samples closest to ``true`` [K, ...], one to one: the best that an attacker had."""
-    return public[matched(public, true).found[np.argsort(matched(public, true).true)]]
+    """For each of ``true`` [K, ...] the closest of ``public`` [M, ...]: the best that an attacker had."""
+    return np.asarray(public[squared_errors(true, public).argmin(1)])
 
 
 def verbatim(found: Floats, true: Floats) -> NDArray[np.bool_]:

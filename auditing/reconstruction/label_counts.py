@@ -14,21 +14,30 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from auditing.networks import last_bias
-from auditing.reconstruction.scene import Scene
+from auditing.reconstruction.scene import Scene, choices
 from simulator.core.arrays import called
+from simulator.core.flat_module import FlatModule
+from simulator.core.samples import NodeData
 
 Counts = NDArray[np.int64]
 
 
 def label_counts(scene: Scene) -> Counts | None:
     """int64 [classes], adding up to the samples of the round; None where the last layer has no bias to tell them."""
-    name = last_bias(scene.network, scene.classes) if scene.classes else None
+    name = telling_bias(scene.network, scene.node.data)
     if name is None:
         return None
     moved = scene.network.named_views(scene.gradient.total)[name].numpy()
+    if len(moved) == 1:  # the logit of yes is that of two classes, one of which is 0
+        moved = np.array([-moved[0], moved[0]])
     ends = [scene.gradient.start] if scene.gradient.steps == 1 else [scene.gradient.start, scene.gradient.end]
     answers = np.mean([_mean_answer(scene, each) for each in ends], axis=0)
     return counted(moved, answers * scene.gradient.steps, scene.batch)
+
+
+def telling_bias(network: FlatModule, data: NodeData) -> str | None:
+    """The name of the bias of the last layer, where labels follow from its gradient; else None."""
+    return last_bias(network, data.classes or 1) if choices(data) else None
 
 
 def counted(moved: NDArray[np.float64], answers: NDArray[np.float64], batch: int) -> Counts:
@@ -53,5 +62,8 @@ def counted(moved: NDArray[np.float64], answers: NDArray[np.float64], batch: int
 def _mean_answer(scene: Scene, parameters: Tensor) -> NDArray[np.float64]:
     scene.network.bind(parameters.contiguous())
     with torch.no_grad():
-        answers: NDArray[np.float64] = called(scene.network.module, scene.public).softmax(1).mean(0).numpy()
+        outputs = called(scene.network.module, scene.public)
+    if outputs.shape[1] == 1:
+        outputs = torch.cat([torch.zeros_like(outputs), outputs], dim=1)
+    answers: NDArray[np.float64] = outputs.softmax(1).mean(0).numpy()
     return answers

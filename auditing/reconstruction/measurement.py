@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from auditing.reconstruction.identification import Floats, matched, median, nearest, psnr, ranks, ssim, verbatim
+from auditing.reconstruction.table_form import RIGHT, TableForm
 
-CLOSE_PIXEL, CLOSE_VALUE = 0.1, 0.319  # errors of a value that count as right: of [0, 1], of standard deviations
+CLOSE_PIXEL = 0.1  # error of a pixel on [0, 1] that counts as right
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Truth:
         rows: int64, where each true one stands in the pool.
         public: what an attacker has anyway.
         images: whether they are images on [0, 1], [..., channels, height, width].
+        form: of rows of a table.
     """
 
     true: Floats
@@ -31,6 +34,7 @@ class Truth:
     rows: NDArray[np.int64]
     public: Floats
     images: bool
+    form: TableForm | None = None
 
     def measured(self, found: Floats) -> Mapping[str, Any]:
         """How good the reconstructions ``found`` are; a figure a matched sample, in lists.
@@ -40,13 +44,12 @@ class Truth:
         """
         if len(found) == 0:
             return {"errors": [], "public": [], "mean": [], "identified": [], "verbatim": [], "psnr": [], "ssim": [],
-                    "close": [], "true": [], "found": []}  # fmt: skip
+                    "close": [], "close_public": [], "true": [], "found": []}  # fmt: skip
         match = matched(found, self.true)
         true, mine = self.true[match.true], found[match.found]
         prior = ((nearest(true, self.public) - true) ** 2).reshape(len(true), -1).mean(1)
         middle = ((self.public.mean(0) - true) ** 2).reshape(len(true), -1).mean(1)
         first = ranks(found, match, self.pool, self.rows) == 1
-        close = np.abs(mine - true) < (CLOSE_PIXEL if self.images else CLOSE_VALUE)
         return {
             "errors": match.errors.tolist(),
             "public": prior.tolist(),
@@ -55,10 +58,20 @@ class Truth:
             "verbatim": verbatim(mine, true).tolist(),
             "psnr": [None if np.isinf(value) else value for value in psnr(match.errors).tolist()],
             "ssim": [ssim(*pair) for pair in zip(mine, true, strict=True)] if self.images else [],
-            "close": close.reshape(len(true), -1).mean(1).tolist(),
+            "close": self._right(mine, true),
+            "close_public": self._right(nearest(true, self.public), true),
             "true": match.true.tolist(),
             "found": match.found.tolist(),
         }
+
+    def _right(self, found: Floats, true: Floats) -> list[float]:
+        """The share of right values of each sample: pixels, columns of a table, or values of other inputs."""
+        if self.form is not None:
+            near = self.form.right(torch.from_numpy(found), torch.from_numpy(true)).double().numpy()
+        else:
+            near = (np.abs(found - true) < (CLOSE_PIXEL if self.images else RIGHT)).astype(np.float64)
+        shares: list[float] = near.reshape(len(true), -1).mean(1).tolist()
+        return shares
 
 
 def figures(measured: Mapping[str, Any], samples: int) -> dict[str, Any]:
@@ -73,4 +86,5 @@ def figures(measured: Mapping[str, Any], samples: int) -> dict[str, Any]:
         "psnr": median([value for value in measured["psnr"] if value is not None]),
         "ssim": median(measured["ssim"]),
         "close": median(measured["close"]),
+        "close_public": median(measured["close_public"]),
     }

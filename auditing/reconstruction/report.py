@@ -135,7 +135,7 @@ def _tables(result: Result) -> Iterator[Table]:
     ]
     if rows:
         header = ("attack", "update", "round", "identified", "95 %", "wrong update", "certified", "verbatim", "skill",
-                  "PSNR, dB", "SSIM", "verdict")  # fmt: skip
+                  "values right", "of public", "PSNR, dB", "SSIM", "verdict")  # fmt: skip
         yield Table(header, rows)
     if labels := [each for each in attacked["attacks"].get("labels", ()) if each]:
         yield Table(("labels", "samples", "counted wrong", "wrong if all are alike"), [_label_row(labels)])
@@ -150,6 +150,7 @@ def _row(attack: str, how: str, round: str, found: Result) -> tuple[str | int | 
         attack, how, int(round), f"{found['identified']} of {found['samples']}",
         MISSING if between is None else f"{percent(between[0])} to {percent(between[1])}",
         percent(found["wrong"]), found["certified"], found["verbatim"], _shown(found["skill"]),
+        *(MISSING if found[name] is None else percent(found[name]) for name in ("close", "close_public")),
         _decibels(found["psnr"]), _shown(found["ssim"]), found["verdict"],
     )  # fmt: skip
 

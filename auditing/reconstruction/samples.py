@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from simulator.core.arrays import Arrays
+from simulator.core.errors import wrong
 from simulator.core.node import Node
 from simulator.core.normalizer import Normalizer
 from simulator.core.samples import Samples
@@ -35,9 +36,16 @@ class Compared:
     normalizer: Normalizer | None
 
     @classmethod
-    def of(cls, node: Node) -> Self:
-        """From the test set, one half for each purpose."""
-        test = node.data.test
+    def of(cls, node: Node, other: Node) -> Self:
+        """From the common test set, one half for each purpose; without one, from the own test set of an ``other`` node.
+
+        Raises:
+            InputError: there are no two samples that nobody trained on.
+        """
+        test = node.data.test if len(node.data.test) else other.data.own_test
+        if test is None or len(test) < 2:
+            what = "there are no test samples that an attacker could have, to compare reconstructions with."
+            raise wrong("data.test_samples", what, "Run with test samples.")
         order = torch.from_numpy(generator(node.seed, "audit.reconstruction.public").permutation(len(test)))
         half = len(test) // 2
         known = node.data.preparation if isinstance(node.data.preparation, Normalizer) else None

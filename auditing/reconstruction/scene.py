@@ -10,9 +10,13 @@ import torch
 from torch import Tensor
 
 from auditing.reconstruction.gradients import ObservedGradient
+from auditing.reconstruction.table_form import TableForm
 from simulator.core.arrays import Arrays
 from simulator.core.flat_module import FlatModule
 from simulator.core.node import Node
+from simulator.core.samples import NodeData
+from simulator.data.kinds.table import TablePreparation
+from simulator.tasks.binary import Binary
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,19 @@ class Scene:
 
     @property
     def classes(self) -> int:
-        """How many classes there are."""
-        return self.node.data.classes
+        """How many labels a sample can have; see `choices`."""
+        return choices(self.node.data)
+
+    @property
+    def form(self) -> TableForm | None:
+        """How rows of a table are searched for; None of other inputs."""
+        preparation = self.node.data.preparation
+        return TableForm(preparation) if isinstance(preparation, TablePreparation) else None
+
+
+def choices(data: NodeData) -> int:
+    """How many labels a sample can have: classes, or yes and no; 0 where targets are something else."""
+    return 2 if isinstance(data.task, Binary) else data.classes
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def together(jobs: Sequence[Job], rng: np.random.Generator) -> dict[str, Any]:
         "certified": int(sum(job["certified"] for job in jobs)),
         "wrong": wrong,
         "p": float(binomtest(int(identified.sum()), total, min(chance, 1.0), alternative="greater").pvalue),
-        **{name: _middle([job[name] for job in jobs]) for name in ("skill", "psnr", "ssim", "close")},
+        **{name: _middle([job[name] for job in jobs]) for name in ("skill", "psnr", "ssim", "close", "close_public")},
     }
 
 

@@ -18,6 +18,7 @@ from auditing.reconstruction.knowledge import Knowledge
 from auditing.reconstruction.measurement import Truth
 from auditing.reconstruction.samples import Compared, inputs_of
 from auditing.reconstruction.scene import Scene
+from auditing.reconstruction.table_form import TableForm
 from auditing.reconstruction.updates import ObservedUpdate, Updates
 from auditing.views.record import RunRecord, Stored
 from simulator.core.arrays import Arrays
@@ -25,6 +26,7 @@ from simulator.core.flat_module import FlatModule
 from simulator.core.node import Node
 from simulator.core.samples import Samples
 from simulator.core.seeding import generator
+from simulator.data.kinds.table import TablePreparation
 from simulator.runs.run import Run
 
 
@@ -76,15 +78,22 @@ class Victims:
         """An instance of the nodes' network, in float64."""
         return network_of(self.run, "fp64")
 
-    @cached_property
-    def compared(self) -> Compared:
-        """The samples that an attacker has."""
-        return Compared.of(self.run.nodes[0])
+    def compared(self, victim: int) -> Compared:
+        """The samples that an attacker of node ``victim`` has: test samples of all, or of some other node."""
+        return self._compared[victim == 0]
+
+    def public(self, victim: int) -> Arrays:
+        """They, as the network takes them."""
+        return self._public[victim == 0]
 
     @cached_property
-    def public(self) -> Arrays:
-        """They, as the network takes them."""
-        return inputs_of(self.run.nodes[0], self.compared.public)
+    def _compared(self) -> list[Compared]:
+        nodes = self.run.nodes
+        return [Compared.of(nodes[0], other) for other in (nodes[0], nodes[-1])]
+
+    @cached_property
+    def _public(self) -> list[Arrays]:
+        return [inputs_of(self.run.nodes[0], each.public) for each in self._compared]
 
     def of(self, nodes: Sequence[int], rounds: Sequence[int]) -> Iterator[Victim]:
         """The updates of ``nodes`` in ``rounds``; after the first round also as a neighbour estimates them."""
@@ -132,14 +141,14 @@ class Victims:
 
     def scene(self, victim: Victim, attack: str) -> Scene:
         """What ``attack`` is given."""
-        low, high = self.compared.bounds()
+        low, high = self.compared(victim.update.victim).bounds()
         node = victim.node
         return Scene(
             self.network,
             victim.gradient,
             min(node.training.batch_size, len(node.training_set)),
             node,
-            self.public,
+            self.public(victim.update.victim),
             generator(node.seed, f"audit.reconstruction.{attack}.{victim.name}"),
             low,
             high,
@@ -151,7 +160,7 @@ class Victims:
         steps = self._batches(victim.update.victim).steps
         if steps is None:
             return None
-        return victim.node.data.train.targets_at(torch.cat(list(steps[victim.update.round])))
+        return victim.node.data.train.targets_at(torch.cat(list(steps[victim.update.round]))).long()
 
     def tokens(self, victim: Victim) -> set[int] | None:
         """All tokens of the round's batches; None where the batches are not known, or hold none."""
@@ -166,26 +175,28 @@ class Victims:
 
     def truth(self, victim: Victim) -> Truth:
         """What reconstructions of the round are measured against."""
-        node, compared = victim.node, self.compared
+        node, compared = victim.node, self.compared(victim.update.victim)
         places = self._batches(victim.update.victim).of(victim.update.round)
-        own = self._shown(node, node.data.train)
-        others = self._shown(node, compared.others.subset(torch.arange(min(len(compared.others), len(own)))))
+
+        def shown(samples: Samples) -> NDArray[np.float64]:
+            inputs = inputs_of(node, samples)
+            assert isinstance(inputs, Tensor)  # attacks on samples are made of these alone
+            return compared.shown(inputs)
+
+        own = shown(node.data.train)
+        others = shown(compared.others.subset(torch.arange(min(len(compared.others), len(own)))))
         return Truth(
             own[places.numpy()],
             np.concatenate([own, others]),
             places.numpy(),
-            self._shown(node, compared.public),
+            shown(compared.public),
             compared.normalizer is not None,
+            TableForm(preparation) if isinstance(preparation := node.data.preparation, TablePreparation) else None,
         )
 
     def known(self, victim: Victim) -> bool:
         """Whether the round's batches are known, and not only all that the node trained on."""
         return self._batches(victim.update.victim).steps is not None
-
-    def _shown(self, node: Node, samples: Samples) -> NDArray[np.float64]:
-        inputs = inputs_of(node, samples)
-        assert isinstance(inputs, Tensor)  # attacks on samples are made of these alone
-        return self.compared.shown(inputs)
 
     @cached_property
     def _known_batches(self) -> dict[int, Batches]:

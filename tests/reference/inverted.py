@@ -51,7 +51,8 @@ def scene(network, batches, *, public=None, dtype=torch.float64, vocabulary=0, l
     inputs = batches[0][0]
     spec = InputSpec("arrays", tuple(inputs.shape[1:]), vocabulary=vocabulary)
     outputs = network.module(inputs).shape[1]
-    node = SimpleNamespace(data=SimpleNamespace(task=task(), classes=outputs, inputs=spec))
+    data = SimpleNamespace(task=task(), classes=outputs, inputs=spec, preparation=None)
+    node = SimpleNamespace(data=data)
     return Scene(
         network,
         observed_gradient(update, training, optimizer.lr),

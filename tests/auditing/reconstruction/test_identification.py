@@ -45,9 +45,9 @@ def test_the_right_sample_is_first_in_its_pool_and_what_fits_all_alike_identifie
     assert ranks(np.ones((1, 9)), matched(np.ones((1, 9)), alike[:1]), alike, np.array([0])).tolist() == [20]
 
 
-def test_the_nearest_public_samples_are_taken_once_each():
+def test_the_nearest_public_sample_is_the_best_that_there_was():
     public = np.array([[0.0], [0.4], [9.0]])
-    assert nearest(np.array([[0.1], [0.0]]), public).tolist() == [[0.4], [0.0]]
+    assert nearest(np.array([[0.1], [0.0]]), public).tolist() == [[0.0], [0.0]]
 
 
 def test_verbatim_is_to_the_last_shade():
