@@ -32,7 +32,7 @@ class Batches:
         """int64 [B], ascending: the samples of ``round``; all that there are, where its batches are not known."""
         if self.steps is None:
             return self.everything
-        return torch.tensor(sorted(set(torch.cat(list(self.steps[round])).tolist())))
+        return torch.tensor(sorted(set(torch.cat(list(self.steps[round])).tolist())), dtype=torch.int64)
 
     @classmethod
     def of_node(cls, run: Run, number: int) -> Batches:

@@ -171,7 +171,10 @@ class Conduct:
         return {"true": len(true), "found": len(found), "both": both, "vocabulary": victim.node.data.inputs.vocabulary}
 
     def _together(self, attack: str, found: Sequence[Mapping[str, Any]], everyone: Sequence[Victim]) -> dict[str, Any]:
-        """By how the update is seen, "exact", "blurred" or "guessed": over all rounds, and round by round."""
+        """By how the update is seen, "exact", "blurred" or "guessed": over all rounds, and round by round.
+
+        Batches that were drawn empty, as those of DP-SGD may be, have nothing to find.
+        """
         result: dict[str, Any] = {}
         for how in ("exact", "blurred", "guessed"):
             result |= {how: by} if (by := self._by_round(attack, found, everyone, how)) else {}
@@ -185,7 +188,7 @@ class Conduct:
             jobs = [
                 job
                 for job, victim in zip(found, everyone, strict=True)
-                if victim.update.how == how and round in (None, victim.update.round)
+                if victim.update.how == how and round in (None, victim.update.round) and job["samples"]
             ]
             name = "all" if round is None else str(round)
             if jobs:

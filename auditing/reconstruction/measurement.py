@@ -42,7 +42,7 @@ class Truth:
         Identified is a sample whose reconstruction is nearer to it than to any other of the pool, and nearer than
         anything that the attacker had.
         """
-        if len(found) == 0:
+        if len(found) == 0 or len(self.true) == 0:
             return {"errors": [], "public": [], "mean": [], "identified": [], "verbatim": [], "psnr": [], "ssim": [],
                     "close": [], "close_public": [], "true": [], "found": []}  # fmt: skip
         match = matched(found, self.true)

@@ -285,3 +285,12 @@ def test_what_gossip_averaging_gives_away_is_counted_of_a_plan(command, tmp_path
         plan = json.loads((tmp_path / "plan-audit/result.json").read_text())["plan"]
         solved.append(sum(count or 0 for count in plan["solved"][0]))
     assert solved == [2, 4, 6]
+
+
+def test_batches_that_were_drawn_empty_have_nothing_to_find(tmp_path):
+    done = run(small(*SINGLE, "record.every=1", "record.rounds=[]", methods=[CLIPPED]), tmp_path)
+    sizes = [len(Batches.of_node(done, node).of(round)) for node in range(4) for round in (1, 2, 3)]
+    assert 0 in sizes
+    result = audited(done, "reconstruction", attacks=["first_layer"], rounds=[1, 2, 3]).result()["attacked"]
+    exact = result["together"]["first_layer"]["exact"]["all"]
+    assert exact["samples"] == sum(sizes)
