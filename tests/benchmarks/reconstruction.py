@@ -53,8 +53,12 @@ CASES = [
     *(Case("fashion", "mlp", batch, 1) for batch in (1, 4, 16, 32)),
     *(Case("cifar10", "mlp", batch, 1) for batch in (1, 4, 16, 32)),
     *(Case("fashion", "mlp", batch, 1, privacy) for batch in (1, 16) for privacy in ("clipped", "epsilon 8")),
-    *(Case("fashion", "mlp", 4, 1, graph="torus") for _ in range(1)),
-    *(Case("fashion", "cnn", batch, steps) for batch, steps in ((1, 1), (4, 1), (1, 4))),
+    Case("fashion", "mlp", 4, 1, graph="torus"),
+    *(
+        Case(images, "cnn", batch, steps)
+        for images in ("digits", "fashion")
+        for batch, steps in ((1, 1), (4, 1), (1, 4))
+    ),
     Case("cifar10", "cnn", 1, 1),
     Case("cifar10", "resnet20", 1, 1),
 ]
