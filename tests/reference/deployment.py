@@ -7,6 +7,7 @@ import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar
 
 from simulator.core.user_code.files import CODE
@@ -66,10 +67,7 @@ class Deployment:
         self.experiment = deployable(experiment, **settings)
         ready = plan(self.experiment)
         self.manifest, self.links = ready.manifest, ready.manifest.links
-        link, nodes = "127.0.0.1:9443", ready.manifest.nodes
-        mailbox, *own = free_addresses(nodes + 1)
-        mailboxes = (mailbox, mailbox) if ready.manifest.plane == "relay" else ("", "")
-        addresses = Addresses(link, own, range(nodes), link, link, *mailboxes)
+        addresses = self.addresses(ready.manifest.nodes, ready.manifest.plane)
         data = paths_of(self.experiment.data)
         experiment, topology, files, lab = ready.experiment, ready.topology, ready.files, self.lab_keys
         write_folder(
@@ -78,6 +76,11 @@ class Deployment:
         for node in range(self.manifest.nodes):
             own = self.folder / "nodes" / f"node-{node}"
             write_lab_policy(self.policy(node).parent, f"site-{node}", own, self.manifest.rounds)
+
+    def addresses(self, nodes, plane):
+        """On loopback; there are no programs of Flower's."""
+        link, (mailbox, *own) = "127.0.0.1:9443", free_addresses(nodes + 1)
+        return Addresses(link, own, range(nodes), link, link, *((mailbox, mailbox) if plane == "relay" else ("", "")))
 
     def place(self, node):
         """Where the node's own folder stands."""
@@ -102,14 +105,15 @@ class Deployment:
         deadline = time.monotonic() + seconds
         return agree(self.node_folder(number), self.manifest, self.gate(number), deadline)
 
-    def p2p(self, until, nodes=None, seconds=200.0, away=(), over=0, **manifest):
-        """A phase: `take_part` of all ``nodes`` at once, with others said to be ``away`` and rounds to be ``over``; by
-        node, how many rounds each has finished, or what it raised."""
+    def p2p(self, until, nodes=None, seconds=200.0, away=(), over=0, leaving=MappingProxyType({}), **manifest):
+        """A phase: `take_part` of all ``nodes`` at once, with others said to be ``away`` and rounds to be ``over``;
+        those ``leaving`` go after so many rounds. By node, how many rounds each has finished, or what it raised."""
         deadline = time.monotonic() + seconds
 
         def node(number):
             terms, gate = replace(self.manifest, **manifest), self.gate(number, **manifest)
-            return take_part(self.node_folder(number), terms, gate, until, deadline, away, over).round
+            last = leaving.get(number, until)
+            return take_part(self.node_folder(number), terms, gate, last, deadline, away, over).round
 
         return self._at_once(node, nodes, seconds)
 
