@@ -10,6 +10,7 @@ from reference.deployment import Deployment
 from reference.experiments import small
 
 from simulator.core.errors import InputError
+from simulator.core.message import Message
 from simulator.core.node_program import NodeProgram
 from simulator.deployment.site import ledger as ledger_module
 from simulator.deployment.site.declined import Declined
@@ -107,7 +108,7 @@ def test_what_can_be_fetched_stood_in_the_ledger_before(private, monkeypatch):
     def looking(outbox, receiver, position, seconds):
         found = take(outbox, receiver, position, seconds)
         if found.message:
-            lines = verified(outbox._release.__self__._ledger.path)
+            lines = verified(private.policy(Message.decode(found.message).sender).parent / "ledger.jsonl")
             before.append((f"node-{receiver}", position + 1) in {(line.get("to"), line.get("round")) for line in lines})
         return found
 
