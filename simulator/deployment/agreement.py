@@ -20,7 +20,8 @@ from simulator.core.message import Message
 from simulator.core.report import STATISTICS
 from simulator.data.sites.agreement import Tree
 from simulator.data.sites.statistics import Statistics
-from simulator.data.sites.sums import PART, Sums, declared, joined, told
+from simulator.data.sites.settings import StatisticsSettings
+from simulator.data.sites.sums import PART, Sums, declared, impossible, joined, told
 from simulator.deployment.node_folder import NodeFolder
 from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.site.gate import Gate
@@ -36,6 +37,7 @@ from simulator.deployment.transport.positions import Positions
 from simulator.deployment.transport.run_keys import RunSeals, run_key
 
 UP, DOWN = 0, 1  # positions
+Inspect = Callable[[Message], None]
 
 
 class Beforehand(Positions):
@@ -77,7 +79,8 @@ def agree(folder: NodeFolder, manifest: RunManifest, gate: Gate, deadline: float
         raise RunError(f"node {folder.node} is told to agree on statistics, and its experiment declares them all.")
     topology = experiment.topology.build(experiment.seed).base
     own = told(folder.admitted(manifest, gate), sites.statistics, folder.noise_secret(manifest.run), folder.node)
-    neighbours = _neighbours(folder, manifest, gate, own.shape[1], until(deadline))
+    inspect = _inspected(declared(own.shape[1]), sites.statistics)
+    neighbours = _neighbours(folder, manifest, gate, own.shape[1], inspect, until(deadline))
     try:
         total = _Attempt(folder, manifest.run, Tree.of(topology), neighbours, deadline).total(own)
     finally:
@@ -155,13 +158,14 @@ class _Attempt:
         return sums
 
 
-def _neighbours(folder: NodeFolder, manifest: RunManifest, gate: Gate, quantities: int, seconds: float) -> Neighbours:
+def _neighbours(
+    folder: NodeFolder, manifest: RunManifest, gate: Gate, quantities: int, inspect: Inspect, seconds: float
+) -> Neighbours:
     """Those of the plane, each of whom is waited for as long as the attempt lasts, so many ``seconds``."""
     identity = Identity.read(folder.folder)
     identity.check(name_of(folder.node))
     patience = Patience(seconds, seconds, tolerant=True)
-    parts = declared(quantities)
-    expected = Expected(1, dict.fromkeys(folder.neighbours, largest(parts)), _inspected(parts), POSITIONS)
+    expected = Expected(1, dict.fromkeys(folder.neighbours, largest(declared(quantities))), inspect, POSITIONS)
     node, run = folder.node, label(manifest.run)
 
     def outbox(release: Release) -> Outbox:
@@ -181,9 +185,12 @@ def label(run: str) -> str:
     return hashlib.blake2b(f"statistics of {run}".encode(), digest_size=16).hexdigest()
 
 
-def _inspected(parts: Mapping[str, Declared]) -> Callable[[Message], None]:
+def _inspected(parts: Mapping[str, Declared], settings: StatisticsSettings) -> Inspect:
     def inspect(message: Message) -> None:
-        if wrong := misfit(message.parts, parts) or excess(message.parts, parts):
+        wrong = misfit(message.parts, parts) or excess(message.parts, parts)
+        if not wrong and impossible(message.parts[PART].numpy(), settings):
+            wrong = "holds sums that no samples have"
+        if wrong:
             raise Refused(f"what node {message.sender} tells for the agreement on statistics is refused: it {wrong}.")
 
     return inspect

@@ -7,6 +7,7 @@ through is a list of whole requests, and the one that is passed on is taken from
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import threading
 import time
@@ -34,6 +35,8 @@ CALLS = (  # what a SuperNode with a key of its own asks; not "register-node", w
 ALLOWED = (("GET", "/health"), *(("POST", f"/v1/fleet/{call}") for call in CALLS))
 OWN = {"host", "connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect", "date", "server"}
 SECONDS = httpx.Timeout(60.0)  # for the SuperLink to take or say something
+LARGEST = 2**24  # bytes of a question; a node's messages go another way
+ASKING = 60.0  # seconds for a question to arrive: before that, it holds nothing that others need
 SIGNED = "flwr-timestamp"  # when a SuperNode signed its request, by its own clock
 AHEAD, BEHIND = 5.0, 305.0  # seconds that Flower allows that clock to differ
 
@@ -55,7 +58,7 @@ def gateway(superlink: str, authority: Path) -> Starlette:
 
     async def forward(path: str, request: Request) -> Response:
         headers = _passed(request.headers.items())
-        content = request.stream() if request.method == "POST" else None
+        content = await _whole(request)
         asked = client.build_request(request.method, path, headers=headers, content=content)
         try:
             answer = await client.send(asked, stream=True)
@@ -100,6 +103,24 @@ def serving(app: Starlette, listen: str, certificate: Path, key: Path) -> Iterat
     finally:
         server.should_exit = True
         thread.join()
+
+
+async def _whole(request: Request) -> bytes:
+    """What is asked, before the SuperLink hears of it: whoever asks slowly keeps nobody else waiting.
+
+    Raises:
+        HTTPException: it is too long, or takes too long.
+    """
+    content = bytearray()
+    try:
+        async with asyncio.timeout(ASKING):
+            async for part in request.stream():
+                content += part
+                if len(content) > LARGEST:
+                    raise HTTPException(413, "No SuperNode asks as much.")
+    except TimeoutError as error:
+        raise HTTPException(408, "It took too long.") from error
+    return bytes(content)
 
 
 def _passed(headers: Iterable[tuple[str, str]]) -> dict[str, str]:

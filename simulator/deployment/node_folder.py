@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 STATES, LAID_OUT = "state", "report"  # of its folder: what stays with the node, and what may be collected
 ERRORS = "errors.log"  # there, too: what has gone wrong, in words that stay at the site
 LEFT = "left.json"  # of a state: who has left the run, after which round
+OWN_DATA = "data.txt"  # of a state: what tells the site's own data from any other
 STATE = re.compile(r"state-([0-9]{6,9})\.safetensors")  # as `SavedRounds` names them, which is slow to import
 
 
@@ -177,8 +178,8 @@ class NodeFolder:
             gate: what lets out what the node has to say.
 
         Raises:
-            InputError: the data or the node's key is not there, the data are others than the run is of, or the node
-                cannot be made.
+            InputError: the data or the node's key is not there, the data are others than the run is of or was begun
+                with, or the node cannot be made.
         """
         from simulator.deployment.transport.departures import Departures
         from simulator.deployment.transport.peer import Peer
@@ -187,6 +188,9 @@ class NodeFolder:
 
         simulation = self._simulation(self._agreed(manifest))
         check_shared(simulation, manifest, f"node {self.node}")
+        if not self._has_own_data(simulation, manifest.run):
+            what = f"the data of node {self.node} have changed since it has begun this run."
+            raise wrong(str(self.data_path()), what, "Put them back, or make the deployment anew for a new run.")
         network, worker = simulation.network, self._worker(simulation, manifest.run)
         memory, due = self.memory(manifest.run), run_schedule(simulation.experiment).due
         departures = Departures(memory.departures)
@@ -205,6 +209,7 @@ class NodeFolder:
         """
         simulation = self._simulation()
         check_shared(simulation, manifest, f"node {self.node}")
+        self._has_own_data(simulation, manifest.run)  # else what it would say is held against what it has said
         gate.admit(self._worker(simulation, manifest.run).program(self.node))
         return simulation.data.sums[self.node]
 
@@ -225,6 +230,20 @@ class NodeFolder:
             what = f"node {self.node} has not agreed with the others on statistics, and cannot prepare its samples."
             raise wrong(str(file), what, "Submit the run again: it begins with that.")
         return Statistics.read(file)
+
+    def _has_own_data(self, simulation: Simulation, run: str) -> bool:
+        """Whether a site's data are those that it has begun ``run`` with; until it has, they may change."""
+        from simulator.core import atomic
+        from simulator.core.report import STATISTICS
+
+        if simulation.experiment.data.sites is None:
+            return True
+        state, now = self.state(run), simulation.data.content.digest.tobytes().hex()
+        if finished_rounds(state) or (state / STATISTICS).exists():
+            return (state / OWN_DATA).read_text() == now
+        state.mkdir(parents=True, exist_ok=True)
+        atomic.write(state / OWN_DATA, now)
+        return True
 
     def asked(self) -> Asked:
         """What the experiment asks of the node; it is made for that, and sends nothing.

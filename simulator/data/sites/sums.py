@@ -23,6 +23,7 @@ Moments = tuple[NDArray[np.float64], NDArray[np.float64]]  # of each sample, [N,
 PART = "statistics.sums"  # what they are called in a message, and in a site's policy
 PURPOSE = "statistics.noise"
 MOST = 1e300  # of a sum, in magnitude: what is told is finite
+SLACK = 2.0**-40  # of a square: more than the sums of many samples are rounded by
 CHUNK = 256  # images whose pixels are squared at once
 
 
@@ -113,6 +114,15 @@ def _weights(settings: StatisticsSettings, data: ArrayData, rows: NDArray[np.int
 def declared(quantities: int) -> Mapping[str, Declared]:
     """What a message holds that tells sums of so many quantities."""
     return {PART: Declared(torch.float64, (3, quantities), -MOST, MOST)}
+
+
+def impossible(sums: Sums, settings: StatisticsSettings) -> bool:
+    """Whether no samples have these ``sums``: fewer than none, or a variance below zero; under noise, all can be."""
+    if settings.noise_multiplier is not None:
+        return False
+    count, total, squares = sums
+    with np.errstate(over="ignore"):
+        return bool((count < 0).any() or (squares < 0).any() or (total**2 > count * squares * (1 + SLACK)).any())
 
 
 def joined(own: Sums, heard: Sequence[Sums]) -> Sums:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 from cryptography.x509.oid import NameOID
 
@@ -24,6 +25,10 @@ from simulator.deployment.keys.spoken import spoken
 FILE = "request.csr"
 SEALING = x509.ObjectIdentifier("2.25.329800735698586629295641978511506172918")  # random ones, as 2.25 is for
 SUPERNODE = x509.ObjectIdentifier("2.25.329800735698586629295641978511506172919")
+UNUSABLE = (  # what reading a request raises that somebody has made by himself
+    *(ValueError, TypeError, IndexError, UnsupportedAlgorithm),
+    *(x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+)
 ADVICE = "Ask the site for it again: it is what `rumormill site init` or `site renew` wrote there."
 
 
@@ -73,7 +78,7 @@ class Request:
             return cls._of(found)
         except InputError:
             raise
-        except (ValueError, TypeError, IndexError, x509.ExtensionNotFound) as error:
+        except UNUSABLE as error:
             raise wrong(str(file), f"is no request of a node: {error}.", ADVICE) from error
 
     @classmethod
@@ -84,6 +89,7 @@ class Request:
             raise ValueError("its key is not on the curve P-256")
         if not isinstance(sealing, X25519PublicKey) or not isinstance(supernode, ec.EllipticCurvePublicKey):
             raise ValueError("the keys for sealing and of the SuperNode are of other kinds")
+        X25519PrivateKey.generate().exchange(sealing)  # some points give everybody the same, which others refuse
         ssh = supernode.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
         return cls(name, tls, sealing.public_bytes_raw(), ssh, found.tbs_certrequest_bytes)
 

@@ -35,6 +35,20 @@ def of_the_approval(policy: SitePolicy, experiment: str, manifest: RunManifest, 
         yield Problem("experiments", f"it has {manifest.rounds} rounds, and {approval.rounds} are approved.")
 
 
+def of_the_run(history: History, sender: Sender, experiment: str, finished: int) -> Iterator[Problem]:
+    """Whether the ledger knows the run of ``sender`` as one of this experiment, of which so many rounds are finished.
+
+    Noise is drawn for a run by its name: two experiments under one name would draw the same, and count as one.
+    """
+    known = history.experiments(sender)
+    if others := known - {experiment}:
+        what = f"a run of this name was one of the experiment with the hash {min(others)}, whose noise it would share."
+        yield Problem("experiments", what, "Let the organiser make the deployment anew, which gives it another name.")
+    if finished and not known:
+        what = f"{finished} rounds of this run are on the node's disk, and the ledger does not know it."
+        yield Problem("ledger", what, "Put the ledger back in which they stand; an older one, or a new one, is none.")
+
+
 def of_the_version(policy: SitePolicy) -> Iterator[Problem]:
     """Whether this version of the package may run."""
     if not among(policy.versions, own_version()):

@@ -3,19 +3,69 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+from simulator.core.errors import wrong
+from simulator.core.plain_yaml import read_yaml
+
+FILE = "experiment.yaml"
 CODE = "code"  # of a node's folder, as `simulator.core.user_code.files` has it, which is slow to import
+ADVICE = "Take the node's folder as `rumormill deploy init` writes it: it puts everything in."
 
 
 def experiment_hash(folder: Path) -> str:
     """The SHA-256 of ``experiment.yaml`` in a node's ``folder`` and of every file of code beside it, with their names.
 
     Nothing is left out of it: a blank in a comment makes it another experiment.
+
+    Raises:
+        InputError: the experiment is not whole, since it names a file of code or a schema that is elsewhere.
     """
+    _check_whole(folder)
     digest = hashlib.sha256()
-    for file in (folder / "experiment.yaml", *sorted((folder / CODE).glob("*.py"))):
+    for file in (folder / FILE, *sorted((folder / CODE).glob("*.py"))):
         content = file.read_bytes()
         for part in (file.name.encode(), content):
             digest.update(len(part).to_bytes(8, "big") + part)
     return digest.hexdigest()
+
+
+def _check_whole(folder: Path) -> None:
+    """What is approved must be all that there is: files that are elsewhere can become others afterwards.
+
+    Raises:
+        InputError: it is not.
+    """
+    content = read_yaml((folder / FILE).read_text(encoding="utf-8-sig"), FILE).content
+    if isinstance(_at(content, "data", "sites", "data_schema"), str):
+        what = "names a file, which is no part of what is approved."
+        raise wrong(f"{FILE}: data.sites.data_schema", what, ADVICE)
+    for name in _texts(content):
+        if ".py" in name and _is_elsewhere(name, folder):
+            what = f"'{name[:200]}' is code that is not in {CODE}/, and so no part of what is approved."
+            raise wrong(str(folder / FILE), what, ADVICE)
+
+
+def _is_elsewhere(name: str, folder: Path) -> bool:
+    """Whether ``name`` is that of a part in a file of code that would not be read from the folder ``code``."""
+    from simulator.core.user_code.names import IN_A_FILE
+
+    match = IN_A_FILE.fullmatch(name)
+    return match is not None and not (match["hash"] and (folder / CODE / Path(match["file"]).name).is_file())
+
+
+def _at(content: Any, *keys: str) -> Any:
+    for key in keys:
+        content = content.get(key) if isinstance(content, Mapping) else None
+    return content
+
+
+def _texts(content: Any) -> Iterator[str]:
+    """All texts in ``content``, however deep."""
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, Mapping | list):
+        for each in content.values() if isinstance(content, Mapping) else content:
+            yield from _texts(each)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.core.errors import Problem
-from simulator.deployment.node_folder import NodeFolder
+from simulator.deployment.node_folder import NodeFolder, finished_rounds
 from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.site.admission import (
     of_the_approval,
@@ -19,6 +19,7 @@ from simulator.deployment.site.admission import (
     of_the_hours,
     of_the_peers,
     of_the_plan,
+    of_the_run,
     of_the_statistics,
     of_the_terms,
     of_the_time,
@@ -91,6 +92,8 @@ class Gate:
         self._start: Tensor | None = None
         self._experiment = experiment_hash(folder.folder)
         self._decline(of_the_approval(self.policy, self._experiment, manifest, self._now()))
+        finished = finished_rounds(folder.state(manifest.run))
+        self._decline(of_the_run(self._history, self._sender, self._experiment, finished))
         self._decline(of_the_version(self.policy))
         self._decline(of_the_peers(self.policy, folder.keys))
         self._decline(of_the_time(self.policy, self._history, self._sender, self._now()))
@@ -134,14 +137,15 @@ class Gate:
             Declined: one of them may not leave; then none does.
         """
         leaving, data = [], {}
-        for message in messages:
-            content = message.encode()
-            data[message.receiver] = seal(message) if seal else content
-            facts = self._facts_of(message, content)
-            self._decline(self._objections(message, facts["again"]))
-            leaving.append(Leaving("message", list(message.parts), data[message.receiver], facts))
-        if leaving:
-            self.release(*leaving)
+        with self._ledger.alone():
+            for message in messages:
+                content = message.encode()
+                data[message.receiver] = seal(message) if seal else content
+                facts = self._facts_of(message, content)
+                self._decline(self._objections(message, facts["again"]))
+                leaving.append(Leaving("message", list(message.parts), data[message.receiver], facts))
+            if leaving:
+                self.release(*leaving)
         return data
 
     def statistics(
@@ -153,14 +157,15 @@ class Gate:
             Declined: one of them may not leave; then none does.
         """
         leaving, data = [], {}
-        for message in messages:
-            content = message.encode()
-            data[message.receiver] = seal(message) if seal else content
-            facts = {**self._facts_of(message, content), **self._cost_of_statistics()}
-            self._decline(self._objections_to_statistics(message, str(facts["again"])))
-            leaving.append(Leaving(STATISTICS, list(message.parts), data[message.receiver], facts))
-        if leaving:
-            self.release(*leaving)
+        with self._ledger.alone():
+            for message in messages:
+                content = message.encode()
+                data[message.receiver] = seal(message) if seal else content
+                facts = {**self._facts_of(message, content), **self._cost_of_statistics()}
+                self._decline(self._objections_to_statistics(message, str(facts["again"])))
+                leaving.append(Leaving(STATISTICS, list(message.parts), data[message.receiver], facts))
+            if leaving:
+                self.release(*leaving)
         return data
 
     def lay_out_statistics(self, text: str) -> None:

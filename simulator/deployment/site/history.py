@@ -40,11 +40,18 @@ class History:
         self._spent: dict[Sender, tuple[datetime, Spent]] = {}
         self._rounds: dict[tuple[Sender, int], datetime] = {}
         self._begun: dict[Sender, dict[str, Any]] = {}
+        self._experiments: dict[Sender, set[str]] = {}
+        self._latest: datetime | None = None
 
     def begun(self, sender: Sender) -> dict[str, Any] | None:
         """What was written when ``sender`` was last admitted; None if it never was."""
         self._take()
         return self._begun.get(sender)
+
+    def experiments(self, sender: Sender) -> set[str]:
+        """The hashes of the experiments that ``sender`` was ever admitted with."""
+        self._take()
+        return self._experiments.get(sender, set())
 
     def sent(self, sender: Sender, round: int, exchange: int, to: str) -> str | None:
         """The hash of what it has said there before; None if it has said nothing."""
@@ -72,14 +79,20 @@ class History:
             sender, when = Sender(line["run"], line["node"]), datetime.fromisoformat(line["time"])
             if line["what"] == BEGIN:
                 self._begun[sender] = dict(line)
+                self._experiments.setdefault(sender, set()).add(line["experiment"])
             if line["what"] == MESSAGE:
                 self._sent[sender, line["round"], line["exchange"], line["to"]] = line["content"]
                 self._rounds.setdefault((sender, line["round"]), when)
             if line["what"] == STATISTICS:  # before round 1, and so in none
                 self._sent[sender, line["round"], line["exchange"], line["to"]] = line["content"]
             if line["what"] == STATISTICS or (line["what"] in (MESSAGE, REPORT) and line["round"]):
-                self._spend(sender, when, line)
+                self._spend(sender, self._not_before(when), line)
         self._seen = len(self._lines)
+
+    def _not_before(self, when: datetime) -> datetime:
+        """``when``, or the time of an earlier line that is later: a clock that was set back makes nothing older."""
+        self._latest = max(when, self._latest or when)
+        return self._latest
 
     def _spend(self, sender: Sender, when: datetime, line: Line) -> None:
         epsilon = inf if line["epsilon"] is None else line["epsilon"]

@@ -36,13 +36,34 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.path, self.lines, self.last, self._read = path, list[Line](), FIRST, 0
+        self._held = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with self._locked():
-                self._catch_up()
+            with self.alone():
+                pass
         except OSError as error:
             what = f"the ledger cannot be opened: {error.strerror}."
             raise wrong(str(path), what, "Let the user that the node runs as write there.") from error
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else appends meanwhile, and what others have appended is in `lines`; one thread at a time.
+
+        What is decided by the lines and written down in the same block has been decided by all of them.
+
+        Raises:
+            InputError: what another process has appended breaks the chain.
+        """
+        if self._held:
+            yield
+            return
+        with self._locked():
+            self._held = True
+            try:
+                self._catch_up()
+                yield
+            finally:
+                self._held = False
 
     def append(self, entries: Sequence[Line]) -> None:
         """Write ``entries``, with the time; when this returns, they are on the disk.
@@ -51,8 +72,7 @@ class Ledger:
             InputError: what another process has appended in between breaks the chain.
             OSError: they cannot be written; nothing may leave then.
         """
-        with self._locked():
-            self._catch_up()
+        with self.alone():
             text, last, lines = "", self.last, []
             for entry in entries:
                 line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **entry, "before": last}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -51,7 +51,7 @@ def read_policy(path: Path, folder: Path | None = None) -> SitePolicy:
 
 
 def _check_owner(path: Path) -> None:
-    """Neither the file nor the way to it may be others' to write: who can replace it has written it.
+    """Neither the file, nor the way to it, nor to a link to it, may be others' to write: who can replace it has it.
 
     Raises:
         InputError: it is.
@@ -59,15 +59,26 @@ def _check_owner(path: Path) -> None:
     if path.resolve().stat().st_mode & OTHERS_WRITE:
         advice = f"Let its owner alone write it: chmod go-w {path}"
         raise wrong(str(path), "a policy that the group or everybody can write is nobody's word.", advice)
-    for distance, folder in enumerate(path.resolve().parents):
-        mode = folder.stat().st_mode
-        if mode & (stat.S_IWOTH if distance else OTHERS_WRITE) and not mode & stat.S_ISVTX:
-            what = f"a policy in a folder that others can write can be replaced by them: {folder}."
-            raise wrong(str(path), what, f"Let its owner alone write it: chmod go-w {folder}")
+    for place in _places(path):
+        for distance, folder in enumerate(place.parents):
+            mode = folder.stat().st_mode
+            if mode & (stat.S_IWOTH if distance else OTHERS_WRITE) and not mode & stat.S_ISVTX:
+                what = f"a policy in a folder that others can write can be replaced by them: {folder}."
+                raise wrong(str(path), what, f"Let its owner alone write it: chmod go-w {folder}")
+
+
+def _places(path: Path) -> Iterator[Path]:
+    """Where the file is, and where each link on the way to it."""
+    place = path.absolute()
+    while place.is_symlink():
+        yield place
+        place = place.parent / place.readlink()
+    yield place
+    yield path.resolve()
 
 
 def _check_place(path: Path, folder: Path | None, what: str) -> None:
-    if folder is not None and path.resolve().is_relative_to(_deployment(folder)):
+    if folder is not None and any(each.is_relative_to(_deployment(folder)) for each in (path, path.resolve())):
         said = f"{what} in the deployment's own folder is the word of whoever made that folder."
         raise wrong(str(path), said, f"Put it elsewhere, such as {DEFAULT.parent}.")
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from simulator.core.errors import RumormillError
 from simulator.deployment.node_folder import ERRORS, NodeFolder
@@ -37,9 +38,9 @@ def at_the_gate(folder: NodeFolder) -> Iterator[Opened]:
         yield opened
     except Exception as error:
         text = told(folder.node, error)
-        _keep(folder, error)
+        _tried(lambda: _keep(folder, error))
         if opened.gate is not None:
-            opened.gate.error(text)
+            _tried(partial(opened.gate.error, text))
         raise Untold(text) from None
 
 
@@ -50,6 +51,14 @@ def told(node: int, error: Exception) -> str:
     known = isinstance(error, RumormillError) or type(error).__module__ == "builtins"
     kind = type(error).__name__ if known else "an error of its own kind"
     return f"node {node} cannot go on ({kind}): {ERRORS} in its folder says why"
+
+
+def _tried(write: Callable[[], object]) -> None:
+    """Have ``write`` done, if the disk lets it: an error of its own, with all its text, would be told instead."""
+    try:
+        write()
+    except Exception:
+        traceback.print_exc()
 
 
 def _keep(folder: NodeFolder, error: Exception) -> None:

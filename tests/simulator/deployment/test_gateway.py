@@ -1,5 +1,6 @@
 """The way in for SuperNodes: what they ask passes, and nothing else, however it is written."""
 
+import socket
 import ssl
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from simulator.core.errors import InputError
+from simulator.deployment import gateway as module
 from simulator.deployment.clock import complaint
 from simulator.deployment.gateway import CALLS, gateway, serving
 from simulator.deployment.keys.authority import Authority
@@ -78,6 +80,31 @@ def test_who_is_refused_for_a_wrong_clock_is_named(seconds, said, link, capsys):
     assert link.client.post("/v1/fleet/activate-node", headers=headers).status_code == 401
     out = capsys.readouterr().out
     assert (f"127.0.0.1 is refused: its clock is {said}" in out) if said else not out
+
+
+def half_asked(link, path="/v1/fleet/push-messages"):
+    """A connection on which a question has begun that does not end."""
+    host, port = link.public.split(":")
+    begun = link.trust.wrap_socket(socket.create_connection((host, int(port)), 10), server_hostname=host)
+    begun.sendall(f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1000\r\n\r\nx".encode())
+    return begun
+
+
+def test_who_asks_slowly_keeps_nobody_waiting_and_is_cut_off(link, monkeypatch):
+    """They need no key for it: more of them than there are connections to the SuperLink."""
+    with ExitStack() as held:
+        for _ in range(101):
+            held.enter_context(half_asked(link))
+        assert link.client.get("/health", timeout=10).text == "GET /health 0"
+    monkeypatch.setattr(module, "ASKING", 0.2)
+    with half_asked(link) as begun:
+        assert begun.recv(100).startswith(b"HTTP/1.1 408")
+
+
+def test_a_question_that_is_too_long_is_not_kept(link, monkeypatch):
+    monkeypatch.setattr(module, "LARGEST", 1000)
+    assert link.client.post("/v1/fleet/get-run", content=bytes(1001)).status_code == 413
+    assert link.client.post("/v1/fleet/get-run", content=bytes(1000)).is_success
 
 
 def test_a_superlink_that_is_away_is_tried_again_by_supernodes(link):

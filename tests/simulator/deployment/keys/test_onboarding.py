@@ -8,7 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from reference.deployment import Consortium, Deployment
 from reference.experiments import results, small
 from typer.testing import CliRunner
@@ -20,7 +20,7 @@ from simulator.deployment.host import check_keys
 from simulator.deployment.keys.authority import Authority, authority_fingerprint
 from simulator.deployment.keys.on_the_host import init, join
 from simulator.deployment.keys.private import FILES
-from simulator.deployment.keys.request import Request
+from simulator.deployment.keys.request import SEALING, SUPERNODE, Request
 from simulator.deployment.keys.signing import sign
 from simulator.deployment.keys.spoken import spoken, word
 from simulator.deployment.transport.certificates import name_of
@@ -141,7 +141,29 @@ def of_another_kind(request):
     request.write_bytes(bare.public_bytes(Encoding.PEM))
 
 
+def with_sealing_key(info):
+    """A request whose site chose that as its public key for sealing."""
+
+    def spoil(request):
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "node-0")])
+        builder = x509.CertificateSigningRequestBuilder(name)
+        supernode = ec.generate_private_key(ec.SECP384R1()).public_key()
+        keys = {SEALING: info, SUPERNODE: supernode.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)}
+        for oid, key in keys.items():
+            builder = builder.add_extension(x509.UnrecognizedExtension(oid, key), critical=False)
+        made = builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+        request.write_bytes(made.public_bytes(Encoding.PEM))
+
+    return spoil
+
+
+X25519_INFO = bytes.fromhex("302a300506032b656e032100")  # what goes before the 32 bytes of such a key
 BAD_REQUESTS = {
+    "a key with which all secrets are nought": (with_sealing_key(X25519_INFO + bytes(32)), "is no request of a node"),
+    "a key of an unknown kind": (
+        with_sealing_key(X25519_INFO.replace(b"\x65\x6e", b"\x65\x01") + bytes(32)),
+        "is no request of a node",
+    ),
     "changed on the way": (changed, r"request.csr: (has been changed: its signature|is no request of a node)"),
     "without the other keys": (of_another_kind, r"request.csr: is no request of a node: .*(.|\n)*site init"),
     "not there": (lambda request: request.unlink(), r"request.csr: cannot be read: No such file"),

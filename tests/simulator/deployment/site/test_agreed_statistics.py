@@ -176,6 +176,18 @@ def test_a_site_that_does_not_allow_it_tells_nothing(noise, block, where, tmp_pa
     assert not ledger(deployment, 2)
 
 
+def test_data_that_have_changed_since_are_not_trained_on(tmp_path, hosts):
+    """That would be another thing than what was agreed on, or than in the rounds before."""
+    deployment = hosts(agreeing(tmp_path / "all", "rounds=1"), tmp_path / "all")
+    assert deployment.agree() == EVERYBODY
+    file = tmp_path / "host-2" / "oslo.csv"
+    write_table(file, [*rows_of("oslo")[:-1], rows_of("oslo")[0]])
+    found = deployment.p2p(1, nodes=[2])[2]
+    assert "the data of node 2 have changed since it has begun this run" in str(found)
+    write_table(file, rows_of("oslo"))
+    assert deployment.p2p(1, nodes=[2], away=[0, 1, 3], join_timeout=0.2) == {2: 1}
+
+
 def test_data_that_have_changed_since_are_not_told_of(tmp_path, hosts):
     deployment = hosts(agreeing(tmp_path / "all"), tmp_path / "all")
     assert deployment.agree() == EVERYBODY
@@ -186,7 +198,13 @@ def test_data_that_have_changed_since_are_not_told_of(tmp_path, hosts):
     assert "other statistics have left before" in str(deployment.agree(seconds=6)[2])
 
 
-@pytest.mark.parametrize("said", [np.full((3, 2), np.nan), np.zeros((3, 3)), np.zeros((3, 2), dtype=np.float32)])
+NONE = [
+    *(np.full((3, 2), np.nan), np.zeros((3, 3)), np.zeros((3, 2), dtype=np.float32)),
+    *(np.array([[-5.0] * 2, [1.0] * 2, [-9.0] * 2]), np.array([[4.0] * 2, [8.0] * 2, [1.0] * 2])),
+]
+
+
+@pytest.mark.parametrize("said", NONE)
 def test_what_are_no_sums_is_refused_by_name(said, tmp_path, hosts, monkeypatch):
     deployment = hosts(agreeing(tmp_path / "all"), tmp_path / "all")
     monkeypatch.setattr(agreement, "told", lambda sums, settings, secret, node: said if node == 2 else sums)
