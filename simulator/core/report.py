@@ -20,6 +20,11 @@ STATISTICS = "statistics.json"  # of a run directory, and of what a deployed nod
 REFUSED = "refused/node-"  # and the sender's number: the metric that counts refused messages, at their receiver
 
 
+def is_of_the_network(name: str) -> bool:
+    """Whether the metric of that ``name`` tells of messages and absences in a deployment, and nothing of data."""
+    return name == AWAY or name.startswith((LOST, REFUSED))
+
+
 class Metric(NamedTuple):
     """One line of ``metrics.jsonl``; ``node`` is None for the whole network, ``round`` counts finished rounds."""
 

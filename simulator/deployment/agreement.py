@@ -19,8 +19,8 @@ from simulator.core.errors import RunError
 from simulator.core.message import Message
 from simulator.core.report import STATISTICS
 from simulator.data.sites.agreement import Tree
-from simulator.data.sites.statistics import Statistics
 from simulator.data.sites.settings import StatisticsSettings
+from simulator.data.sites.statistics import Statistics
 from simulator.data.sites.sums import PART, Sums, declared, impossible, joined, told
 from simulator.deployment.node_folder import NodeFolder
 from simulator.deployment.run_manifest import RunManifest

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulator.core.errors import Problem
+from simulator.core.errors import Problem, wrong
 from simulator.deployment.node_folder import NodeFolder, finished_rounds
 from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.site.admission import (
@@ -81,7 +81,7 @@ class Gate:
     def __init__(
         self, path: Path, folder: NodeFolder, manifest: RunManifest, now: Callable[[], datetime] | None = None
     ) -> None:
-        self.policy = read_policy(path, folder.folder)
+        self._path, self._stamp, self.policy = path, _stamp(path), read_policy(path, folder.folder)
         self._folder, self._manifest, self._now = folder, manifest, now or _now
         self._ledger = Ledger(Path(self.policy.ledger))
         self._history, self._sender = History(self._ledger.lines), Sender(manifest.run, folder.node)
@@ -138,6 +138,7 @@ class Gate:
         """
         leaving, data = [], {}
         with self._ledger.alone():
+            self._follow()
             for message in messages:
                 content = message.encode()
                 data[message.receiver] = seal(message) if seal else content
@@ -158,6 +159,7 @@ class Gate:
         """
         leaving, data = [], {}
         with self._ledger.alone():
+            self._follow()
             for message in messages:
                 content = message.encode()
                 data[message.receiver] = seal(message) if seal else content
@@ -193,6 +195,7 @@ class Gate:
         """
         from simulator.deployment.transport.wire import encode
 
+        self._follow()
         assert self._laid_out is not None  # the run has been admitted
         self._decline(self._laid_out.problems(reply))
         reduced = self._laid_out.reduced(reply)
@@ -228,6 +231,27 @@ class Gate:
             }
             for thing in things
         )
+
+    def _follow(self) -> None:
+        """Take over the policy as it is by now.
+
+        Raises:
+            InputError: it is none any more, or names another ledger.
+            Declined: it does not allow the run any more.
+        """
+        if (stamp := _stamp(self._path)) == self._stamp:
+            return
+        policy = read_policy(self._path, self._folder.folder)
+        if Path(policy.ledger) != self._ledger.path:
+            what = "names another ledger than when this run went on."
+            raise wrong(f"{self._path}: ledger", what, "Change that between two runs.")
+        assert self._asked is not None  # the run has been admitted
+        assert self._laid_out is not None
+        self.policy, self._stamp, self._laid_out = policy, stamp, replace(self._laid_out, policy=policy)
+        self._decline(of_the_approval(policy, self._experiment, self._manifest, self._now()))
+        self._decline(of_the_version(policy))
+        self._decline(of_the_peers(policy, self._folder.keys))
+        self._decline(of_the_plan(policy, self._asked, self._history, self._sender, self._now()))
 
     def _objections(self, message: Message, again: str) -> Iterator[Problem]:
         from simulator.deployment.site.message_check import check
@@ -294,6 +318,15 @@ def _contents(reply: Reply) -> Iterator[str]:
         yield from ("measured", "model")
     if reply.state:
         yield "state"
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    """Another one whenever the file is another, or was written; None where there is none."""
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return about.st_ino, about.st_mtime_ns, about.st_size, about.st_mode
 
 
 def _finite(epsilon: float) -> float | None:

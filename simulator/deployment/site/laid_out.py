@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 
 from simulator.core.backend import Evaluation, Reply
 from simulator.core.errors import Problem
-from simulator.core.report import AWAY, LOST, REFUSED, Metric
+from simulator.core.report import Metric, is_of_the_network
 from simulator.core.samples import NodeData
 from simulator.deployment.site.policy import Metrics, SitePolicy, among
 
-ABOUT_MESSAGES = (REFUSED, LOST)  # metrics that begin so tell of the network, and nothing of data; and `AWAY`
 OWN_TEST = "own_test/"  # names of scores on test samples of the node's own begin so
 
 
@@ -45,7 +44,7 @@ class LaidOut:
 
     def reduced(self, reply: Reply) -> Reply:
         """What is left of ``reply``, in which there are no `problems`."""
-        of_messages = [metric for metric in reply.metrics if _is_of_the_network(metric.name)]
+        of_messages = [metric for metric in reply.metrics if is_of_the_network(metric.name)]
         if not self.collects:
             return Reply(steps=reply.steps, sent=reply.sent, metrics=of_messages)
         return replace(
@@ -75,7 +74,7 @@ class LaidOut:
             yield Problem("metrics.min_count", f"{name} is of {count} samples, and of {least or 'none'} it may be.")
 
     def _may_leave(self, name: str) -> bool:
-        return _is_of_the_network(name) or not list(self._objections(name, len(self.data.train)))
+        return is_of_the_network(name) or not list(self._objections(name, len(self.data.train)))
 
     def _rounded(self, metric: Metric) -> Metric:
         return metric._replace(value=rounded(metric.value, self.policy.metrics))
@@ -92,10 +91,6 @@ class LaidOut:
 
     def _all(self, values: Mapping[str, float]) -> dict[str, float]:
         return {name: rounded(value, self.policy.metrics) for name, value in values.items()}
-
-
-def _is_of_the_network(name: str) -> bool:
-    return name == AWAY or name.startswith(ABOUT_MESSAGES)
 
 
 def rounded(value: float, metrics: Metrics) -> float:

@@ -38,7 +38,7 @@ def at_the_gate(folder: NodeFolder) -> Iterator[Opened]:
         yield opened
     except Exception as error:
         text = told(folder.node, error)
-        _tried(lambda: _keep(folder, error))
+        _tried(partial(_keep, folder, error))
         if opened.gate is not None:
             _tried(partial(opened.gate.error, text))
         raise Untold(text) from None

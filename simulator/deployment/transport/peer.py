@@ -14,7 +14,7 @@ from simulator.core.errors import RunError
 from simulator.core.message import Message
 from simulator.core.node import Place
 from simulator.core.node_program import NodeProgram
-from simulator.core.report import AWAY, LOST, REFUSED, Metric
+from simulator.core.report import AWAY, LOST, REFUSED, Metric, is_of_the_network
 from simulator.deployment.transport.departures import Departures
 from simulator.deployment.transport.expected import Expected
 from simulator.deployment.transport.heard import Heard
@@ -241,6 +241,11 @@ class Peer:
     def _step(self, order: Order, arrived: Iterable[Message] = ()) -> tuple[Reply, list[Message]]:
         replies, sent = self._worker.superstep(order, arrived)
         reply = replies[self.node]
+        if taken := next((metric.name for metric in reply.metrics if is_of_the_network(metric.name)), None):
+            what = (
+                f"a method of node {self.node} calls a metric '{taken}', as a deployment calls what it counts itself."
+            )
+            raise RunError(f"{what}\n    No policy holds that back: give it another name.")
         self._stopping |= reply.stop is not None  # the others go on, so that this node leaves
         reply.stop = None
         return reply, sent

@@ -6,10 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import yaml
-from reference.deployment import Deployment, OneAtATime
+from reference.deployment import Deployment
 from reference.experiments import small
 
+from simulator.core.backend import Reply
 from simulator.core.errors import InputError
+from simulator.core.node_program import NodeProgram
 from simulator.deployment.site import ledger as ledger_module
 from simulator.deployment.site.approval import experiment_hash
 from simulator.deployment.site.declined import Declined
@@ -119,7 +121,9 @@ def test_two_runs_at_once_spend_what_is_there_once(private):
     path = private.policy(0)
     path.write_text(path.read_text().replace("max_epsilon: unlimited", "max_epsilon: 1000000.0"))
     first, second = (private.gate(0, run=name) for name in ("first", "second"))
-    peers = [private.node_folder(0).peer(replace(private.manifest, run=gate._sender.run), gate) for gate in (first, second)]
+    peers = [
+        private.node_folder(0).peer(replace(private.manifest, run=gate._sender.run), gate) for gate in (first, second)
+    ]
     limit = first._promise.cost(1) * 1.5
     for gate in (first, second):
         gate.policy = gate.policy.model_copy(
@@ -174,3 +178,34 @@ def test_a_link_in_the_deployments_folder_is_the_word_of_who_made_that(private):
     link.symlink_to(private.policy(0))
     with pytest.raises(InputError, match="a policy in the deployment's own folder"):
         read_policy(link, private.place(0))
+
+
+def test_a_policy_holds_as_it_is_by_now(private):
+    """Not as it was when the phase began, which may last for hours."""
+    path, gate = private.policy(0), private.gate(0)
+    peer = private.node_folder(0).peer(private.manifest, gate)
+    peer.close()
+    before, messages = path.read_text(), peer.begin()
+    path.write_text(before.replace("until: '9999", "until: '2020"))
+    with pytest.raises(Declined, match="ended on 2020"):
+        gate.messages(messages)
+    path.write_text(before.replace("models: true", "models: false"))
+    with pytest.raises(Declined, match="models are collected"):
+        gate.report(1, "close", Reply())
+    path.rename(path.with_suffix(".away"))
+    with pytest.raises(InputError, match="there is no site's policy that can be read"):
+        gate.messages(messages)
+    path.with_suffix(".away").rename(path)
+    path.write_text(before)
+    assert gate.messages(messages)
+
+
+def test_no_metric_leaves_under_a_name_that_tells_of_the_network(private, monkeypatch):
+    path = private.policy(0)
+    path.write_text(path.read_text().replace("leave: any", "leave: [test/accuracy, test/loss, privacy/epsilon]"))
+    finish = NodeProgram.finish
+    monkeypatch.setattr(NodeProgram, "finish", lambda own: finish(own) or own.node.log("lost/node-7", 0.1234))
+    found = private.p2p(1, **ALONE)[0]
+    assert "calls a metric 'lost/node-7'" in str(found)
+    report = private.node_folder(0).laid_out(private.manifest.run)
+    assert not any(b"lost/node-7" in file.read_bytes() for file in report.glob("*"))
