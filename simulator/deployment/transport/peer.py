@@ -242,9 +242,7 @@ class Peer:
         replies, sent = self._worker.superstep(order, arrived)
         reply = replies[self.node]
         if taken := next((metric.name for metric in reply.metrics if is_of_the_network(metric.name)), None):
-            what = (
-                f"a method of node {self.node} calls a metric '{taken}', as a deployment calls what it counts itself."
-            )
+            what = f"a method of node {self.node} calls a metric '{taken}', as a deployment calls what it counts."
             raise RunError(f"{what}\n    No policy holds that back: give it another name.")
         self._stopping |= reply.stop is not None  # the others go on, so that this node leaves
         reply.stop = None

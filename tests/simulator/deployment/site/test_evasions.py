@@ -154,11 +154,16 @@ def test_a_full_disk_tells_nobody_more_than_any_error(private, monkeypatch, tmp_
         raise OSError(28, "No space left on device", str(tmp_path / "secret"))
 
     gate = private.gate(0)
-    with pytest.raises(Untold) as told, at_the_gate(private.node_folder(0)) as opened:
-        opened.gate = gate
-        monkeypatch.setattr(ledger_module.os, "write", full)
-        (private.place(0) / "errors.log").mkdir()
-        gate.reply({"round": 1})
+    (private.place(0) / "errors.log").mkdir()
+
+    def reply():
+        with at_the_gate(private.node_folder(0)) as opened:
+            opened.gate = gate
+            monkeypatch.setattr(ledger_module.os, "write", full)
+            gate.reply({"round": 1})
+
+    with pytest.raises(Untold) as told:
+        reply()
     assert str(told.value) == "node 0 cannot go on (OSError): errors.log in its folder says why"
 
 
