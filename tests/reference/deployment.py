@@ -7,6 +7,7 @@ import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar
 
 from simulator.core.user_code.files import CODE
@@ -69,11 +70,9 @@ class Deployment:
         self.experiment = deployable(experiment, **settings)
         ready = plan(self.experiment)
         self.manifest, self.links = ready.manifest, ready.manifest.links
-        link, nodes = "127.0.0.1:9443", ready.manifest.nodes
-        mailbox, *own = free_addresses(nodes + 1)
-        own = [NOWHERE if node in unreachable else address for node, address in enumerate(own)]
-        mailboxes = (mailbox, mailbox) if ready.manifest.plane == "relay" else ("", "")
-        addresses = Addresses(link, own, range(nodes), link, link, *mailboxes)
+        addresses = self.addresses(ready.manifest.nodes, ready.manifest.plane)
+        heard = [NOWHERE if node in unreachable else address for node, address in enumerate(addresses.nodes)]
+        addresses = replace(addresses, nodes=heard)
         data = paths_of(self.experiment.data)
         experiment, topology, files, lab = ready.experiment, ready.topology, ready.files, self.lab_keys
         write_folder(
@@ -82,6 +81,11 @@ class Deployment:
         for node in range(self.manifest.nodes):
             own = self.folder / "nodes" / f"node-{node}"
             write_lab_policy(self.policy(node).parent, f"site-{node}", own, self.manifest.rounds)
+
+    def addresses(self, nodes, plane):
+        """On loopback; there are no programs of Flower's."""
+        link, (mailbox, *own) = "127.0.0.1:9443", free_addresses(nodes + 1)
+        return Addresses(link, own, range(nodes), link, link, *((mailbox, mailbox) if plane == "relay" else ("", "")))
 
     def place(self, node):
         """Where the node's own folder stands."""
@@ -106,11 +110,11 @@ class Deployment:
         deadline = time.monotonic() + seconds
         return agree(self.node_folder(number), self.manifest, self.gate(number), deadline)
 
-    def p2p(self, until, nodes=None, seconds=200.0, away=(), over=0, late=(), **manifest):
+    def p2p(self, until, nodes=None, seconds=200.0, away=(), over=0, late=(), leaving=MappingProxyType({}), **manifest):
         """A phase: `take_part` of all ``nodes`` at once, with others said to be ``away`` and rounds to be ``over``.
 
-        Those ``late`` begin when their neighbours listen. Gives, by node, how many rounds each has finished, or what it
-        raised.
+        Those ``late`` begin when their neighbours listen, and those ``leaving`` go after so many rounds. Gives, by
+        node, how many rounds each has finished, or what it raised.
         """
         deadline = time.monotonic() + seconds
 
@@ -119,7 +123,8 @@ class Deployment:
             if number in late:
                 for address in self.node_folder(number).neighbours.values():
                     _until_heard(address)
-            return take_part(self.node_folder(number), terms, gate, until, deadline, away, over).round
+            last = leaving.get(number, until)
+            return take_part(self.node_folder(number), terms, gate, last, deadline, away, over).round
 
         return self._at_once(node, nodes, seconds)
 
