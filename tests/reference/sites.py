@@ -24,13 +24,21 @@ SCHEMA = {
 
 def rows_of(site: str) -> list[dict[str, str]]:
     """What the site has written down, of groups of two rows; at oslo, no case is unclear."""
-    rng, classes = np.random.default_rng(list(SIZES).index(site)), 2 if site == "oslo" else 3
-    found = []
-    for number in range(SIZES[site]):
+    return _rows(site, list(SIZES).index(site), SIZES[site], 2 if site == "oslo" else 3)
+
+
+def example_rows() -> list[dict[str, str]]:
+    """Rows like the sites', of nobody."""
+    return _rows("example", len(SIZES), 40, 3)
+
+
+def _rows(name: str, seed: int, size: int, classes: int) -> list[dict[str, str]]:
+    rng, found = np.random.default_rng(seed), []
+    for number in range(size):
         outcome = int(rng.integers(classes))
         dose = "" if rng.random() < 0.1 else f"{rng.normal() - outcome:.4f}"
         found.append({
-            "patient": f"{site}-{number // 2}",
+            "patient": f"{name}-{number // 2}",
             "age": f"{rng.normal() + outcome:.4f}",
             "ward": WARDS[rng.integers(3)],
             "dose": dose,
