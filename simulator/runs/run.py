@@ -66,8 +66,9 @@ class Run:
         """Makes its nodes, as they were at the beginning, and their network; on the CPU.
 
         Raises:
-            InputError: the data set is not there, or is another one by now.
+            InputError: the data set is not there, is another one by now, or is known to the run's sites alone.
         """
+        _check_known(self.directory)
         simulation = Simulation.of(on_cpu(self.experiment), statistics=statistics_of(self.directory))
         check_content(self.directory, simulation)
         return simulation.blueprint
@@ -151,6 +152,21 @@ def checkpoints_of(directory: RunDirectory, experiment: Experiment) -> Checkpoin
     settings = experiment.checkpoint
     keep = None if settings.keep == "all" else settings.keep
     return Checkpoints(directory.path / "checkpoints", experiment.digest(), keep, settings.rounds)
+
+
+def _check_known(directory: RunDirectory) -> None:
+    """Nodes are not made again whose samples nobody has brought together.
+
+    Raises:
+        InputError: the run was collected from sites.
+    """
+    partition = directory.partition()
+    with reading(directory.path / "partition.npz", "Copy it back, or start a new run."):
+        known = len(partition["train_node"])
+    if not known:
+        what = "was collected from sites, each of which alone knows which samples it holds."
+        advice = "Take a simulation of such sites: the same experiment under `rumormill run`, with data in one place."
+        raise wrong(str(directory.path), what, advice)
 
 
 def check_content(directory: RunDirectory, simulation: Simulation) -> None:

@@ -14,7 +14,7 @@ from reference.namespaces import LINK, Deployed, missing, namespaces
 from reference.sites import SIZES, content_of, example_rows, rows_of, write_sites, write_table
 from reference.traces import encoded, found_in, traces
 
-from simulator import Run, load_experiment, run
+from simulator import Run, audit, load_experiment, run
 
 pytestmark = [pytest.mark.netns, pytest.mark.flower, pytest.mark.slow]
 
@@ -163,4 +163,6 @@ def test_sites_with_data_of_their_own_give_the_parameters_of_their_simulation_an
     assert torch.equal(done.models(rounds), simulated.models(rounds))
     assert list(done.directory.messages()) == list(simulated.directory.messages())
     assert "report.html" in hub.run(f"rumormill report {done.path}")
-    assert "no file or folder" in hub.run(f"rumormill audit {done.path}")  # an audit needs the samples themselves
+    assert "collected from sites" in hub.run(f"rumormill audit {done.path}")  # where nobody has the samples
+    assert "plan-audit" in hub.run("rumormill audit ./experiment.yaml --audit reconstruction")
+    assert audit(simulated, "membership", signals=["loss"]).result()

@@ -6,7 +6,8 @@ from reference.experiments import METHODS, results
 from reference.sites import SIZES, rows_of, sites, write_sites, write_table
 from sklearn.datasets import load_digits
 
-from simulator import run
+from simulator import Run, run
+from simulator.core.errors import InputError
 from simulator.results.report import chapters
 from simulator.results.run_directory import RunDirectory
 from simulator.runs.report import write_run_report
@@ -82,3 +83,5 @@ def test_a_collected_run_says_nothing_of_who_holds_what(tmp_path, hosts):
     assert all(not len(partition[name]) for name in partition if name.endswith(("_index", "_node", "_label")))
     assert "known to that node alone" in chapters.data(RunDirectory.open(collected)).paragraphs[0]
     assert "unknown" in write_run_report(RunDirectory.open(collected)).read_text()
+    with pytest.raises(InputError, match=r"collected from sites(.|\n)*Take a simulation"):
+        Run.open(collected).nodes  # noqa: B018
