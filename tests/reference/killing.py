@@ -117,13 +117,13 @@ def moments(kinds, rounds, seed):
     """Each of ``kinds``, in which order, after how many rounds and which part of a second, and at which node."""
     rng = random.Random(seed)
     order = rng.sample(kinds, len(kinds))
-    after = sorted(rng.sample(range(5, rounds - 20), len(kinds)))
+    after = sorted(rng.sample(range(5, rounds // 2), len(kinds)))  # while a look takes, many rounds are done
     return [(kind, round, rng.random(), rng.randrange(4)) for kind, round in zip(order, after, strict=True)]
 
 
 def killed(path, kinds, seed, plane="relay", rounds=None):
     """The results of a run in which a process of each of ``kinds`` is killed, and those of its simulation."""
-    rounds = rounds or 60 * len(kinds)
+    rounds = rounds or 250 * len(kinds)
     waits = {"round_timeout": 240.0, "join_timeout": 240.0}  # so long that nobody is gone on without
     experiment = deployable(small(rounds=rounds, evaluate={"every": rounds // 2}), plane=plane, phase=rounds, **waits)
     there = Hosts(experiment, path)
@@ -134,9 +134,9 @@ def killed(path, kinds, seed, plane="relay", rounds=None):
             followed.until(lambda round=round: there.finished() >= round)
             time.sleep(wait)
             before = there.finished()
+            assert before < rounds, f"the run is over before {kind} is killed: give it more rounds"
             there.kill(kind, node)
             print(f"{time.strftime('%H:%M:%S')} after {before} of {rounds} rounds: {kind} (node {node})", flush=True)
-            assert before < rounds
         followed.until(lambda: there.finished() == rounds)
         followed.until(lambda: followed.status() == COMPLETED)
     finally:
