@@ -22,7 +22,7 @@ from reference.experiments import results, small
 
 from simulator import run
 from simulator.core.errors import RunError
-from simulator.deployment.addresses import Addresses
+from simulator.deployment.addresses import NOWHERE, Addresses
 from simulator.deployment.control import COMPLETED
 from simulator.deployment.guard import end, marked
 from simulator.deployment.node_folder import reported_rounds
@@ -49,7 +49,8 @@ class Hosts(Deployment):
         link, listen, mailbox, *own = free_addresses(2 * nodes + 3)
         runtimes = [int(each.rpartition(":")[2]) for each in own[nodes:]]
         boxes = (mailbox, mailbox) if plane == "relay" else ("", "")
-        return Addresses(link, own[:nodes], runtimes, listen, listen, *boxes)
+        heard = [NOWHERE if node in unreachable else address for node, address in enumerate(own[:nodes])]
+        return Addresses(link, heard, runtimes, listen, listen, *boxes)
 
     def start_all(self):
         """Until all nodes' keys are registered."""
@@ -183,7 +184,8 @@ def main():
     with tempfile.TemporaryDirectory() as path:
         kinds = [every[number % len(every)] for number in range(given.kills)]
         found, expected = killed(Path(path), kinds, given.seed, given.plane)
-    print("equal bytes" if found == expected else "OTHER BYTES")
+    other = [name for name in expected if found.get(name) != expected[name]]
+    print(f"other bytes: {', '.join(other)}" if other else "equal bytes")
     sys.exit(found != expected)
 
 
