@@ -134,3 +134,20 @@ def test_momentum_of_the_round_before_is_taken_out():
     assert not torch.allclose(mixed.total, gradients[1], atol=1e-2)
     assert (first.mixture, undone.mixture) == ("", "")
     assert "momentum" in mixed.mixture
+
+
+def test_how_far_rounded_models_are_off_is_predicted():
+    batches = [batch(9, 4)]
+    exact, rounded = (scene(mlp(9), batches, dtype=dtype) for dtype in (torch.float64, torch.float32))
+    error = (rounded.gradient.total - exact.gradient.total).abs()
+    assert (error <= rounded.gradient.rounding + 1e-12).all()
+    assert error.norm() > 0.1 * rounded.gradient.rounding.norm()
+
+
+def test_weight_decay_that_nobody_takes_out_spoils_the_ratio():
+    one, network = batch(10, 1, inputs=20), mlp(10, 20, 64)
+    taken, left = (scene(network, [one], weight_decay=decay) for decay in (5e-4, 0.0))
+    views = network.named_views(taken.gradient.total + 5e-4 * taken.gradient.start)
+    best = views["1.weight"] / views["1.bias"][:, None]
+    assert (best - one[0]).abs().max(1).values.min() > 1e-4
+    assert torch.allclose(taken.gradient.total, left.gradient.total, atol=1e-9)

@@ -148,6 +148,13 @@ def test_nothing_is_seen_of_nodes_that_no_way_leads_from():
     assert np.isinf(hops(two, [Adversary.node(0)])[0, 3:]).all()
 
 
+def test_a_node_that_only_sends_to_the_observer_is_heard_and_one_that_only_hears_it_is_not():
+    """Node i of the directed exponential graph sends to i + 1, i + 2 and i + 4."""
+    graph = Topology.build("exponential", 8, weights="row_stochastic")
+    first = solvability(rounds_of(graph, 1), [Adversary.node(0)]).solved[0, :, 0]
+    assert np.flatnonzero(first).tolist() == [4, 6, 7]
+
+
 def test_pairs_and_edges_are_as_many_as_there_are():
     ring = Topology.build("ring", 6)
     assert len(pairs_of(ring)) == 15
