@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from reference.deployment import Deployment
 from reference.experiments import small
+from reference.marks import MANY
 
 from simulator import run
 from simulator.runs.run import Run
@@ -31,7 +32,9 @@ def accuracy(done):
     return done.directory.network_series("test/accuracy/mean")[1][-1]
 
 
-@pytest.mark.parametrize("begins", ["with the phase", "unsaid", "in the middle of it"])
+@pytest.mark.parametrize(
+    "begins", ["with the phase", *(pytest.param(each, marks=MANY) for each in ("unsaid", "in the middle of it"))]
+)
 def test_a_node_away_in_a_third_of_the_phases_costs_what_it_costs_in_the_simulation(begins, tmp_path):
     """Where it is away for whole phases, models are those of the simulation, whether or not the others are told."""
     within, schedule = PHASE // 2 if begins == "in the middle of it" else 0, churn(seed=1)
@@ -43,7 +46,7 @@ def test_a_node_away_in_a_third_of_the_phases_costs_what_it_costs_in_the_simulat
         told = gone if begins == "with the phase" else set()
         start, until = phase * PHASE, (phase + 1) * PHASE
         leaving = dict.fromkeys(gone, start + within)
-        waits = {"join_timeout": 2.0, "round_timeout": 2.0} if gone and not told else {}
+        waits = {"join_timeout": 8.0, "round_timeout": 8.0} if gone and not told else {}
         found = deployment.p2p(until, nodes=there, away=told, over=start, leaving=leaving, **waits)
         assert found == {node: leaving.get(node, until) for node in there}
     deployed = Run.open(deployment.collected(tmp_path / "deployed"))

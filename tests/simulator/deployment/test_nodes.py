@@ -131,6 +131,7 @@ def restart_until_done(deployment, monkeypatch):
     assert deployment.p2p(6) == dict.fromkeys(range(4), 6)
 
 
+@pytest.mark.slow
 def test_a_mailbox_that_is_killed_in_the_middle_changes_nothing(tmp_path):
     """As a process, with what it knows; another one takes its place."""
     deployment, rounds = Deployment(experiment("qgm", rounds=40), tmp_path, plane="relay", round_timeout=60.0), 40

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import yaml
 from reference.experiments import results
+from reference.marks import MANY
 from reference.sites import SCHEMA, SIZES, rows_of, sites, write_sites, write_table
 
 from simulator import run
@@ -65,7 +66,12 @@ def change_policy(deployment, node, **blocks):
 
 
 @pytest.mark.parametrize(
-    ("plane", "graph"), [("p2p", "ring"), ("p2p", "chain"), ("p2p", "star"), ("relay", "ring"), ("relay", "chain")]
+    ("plane", "graph"),
+    [
+        ("p2p", "ring"),
+        ("relay", "chain"),
+        *(pytest.param(*each, marks=MANY) for each in (("p2p", "chain"), ("p2p", "star"), ("relay", "ring"))),
+    ],
 )
 def test_a_deployment_gives_the_bytes_of_the_simulation(plane, graph, tmp_path, hosts):
     write_table(tmp_path / "common.csv", rows_of("lyon")[:20])
@@ -188,6 +194,7 @@ def test_data_that_have_changed_since_are_not_trained_on(tmp_path, hosts):
     assert deployment.p2p(1, nodes=[2], away=[0, 1, 3], join_timeout=0.2) == {2: 1}
 
 
+@pytest.mark.slow
 def test_data_that_have_changed_since_are_not_told_of(tmp_path, hosts):
     deployment = hosts(agreeing(tmp_path / "all"), tmp_path / "all")
     assert deployment.agree() == EVERYBODY
@@ -204,7 +211,7 @@ NONE = [
 ]
 
 
-@pytest.mark.parametrize("said", NONE)
+@pytest.mark.parametrize("said", [NONE[0], *(pytest.param(each, marks=MANY) for each in NONE[1:])])
 def test_what_are_no_sums_is_refused_by_name(said, tmp_path, hosts, monkeypatch):
     deployment = hosts(agreeing(tmp_path / "all"), tmp_path / "all")
     monkeypatch.setattr(agreement, "told", lambda sums, settings, secret, node: said if node == 2 else sums)
