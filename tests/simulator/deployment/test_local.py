@@ -1,11 +1,13 @@
 """The backend flower without Flower: how it sees the end of a run."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from simulator.core.errors import RunError
 from simulator.deployment import local
+from simulator.deployment.commands import environment
 from simulator.deployment.control import COMPLETED, Status
 from simulator.deployment.local import Flower
 from simulator.deployment.settings import FlowerSettings
@@ -45,3 +47,9 @@ def test_a_run_that_fails_after_the_last_round_has_failed_and_the_nodes_own_word
     (tmp_path / "nodes" / "node-2" / "errors.log").write_text("no room for batches")
     with pytest.raises(RunError, match=r"ended as finished:failed(.|\n)*out of memory(.|\n)*own:\n *no room for"):
         ended(["running", "finished:failed"])
+
+
+def test_a_folder_that_is_named_from_here_is_found_by_flower_from_the_folder(monkeypatch, tmp_path):
+    """Its programs run within the deployment."""
+    monkeypatch.chdir(tmp_path)
+    assert environment(Path("made/superlink/home"))["FLWR_HOME"] == str(tmp_path / "made/superlink/home")
