@@ -42,5 +42,6 @@ def environment(home: Path) -> dict[str, str]:
         home: the folder that Flower takes for its own.
     """
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    own = {"FLWR_HOME": str(home.absolute()), "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1", "OMP_NUM_THREADS": "1"}
+    flower = {"FLWR_HOME": str(home.absolute()), "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1"}
+    own = {**flower, "OMP_NUM_THREADS": "1"}
     return {**os.environ, **QUIET, **own, "PATH": path}

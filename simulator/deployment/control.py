@@ -32,11 +32,13 @@ class Control:
     """Flower's command line for the deployment in ``folder``."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
-        self._folder, self._environment = folder, dict(environment)
+        self._folder, self._environment = folder.absolute(), dict(environment)
 
     def register(self, public_key: Path, name: str) -> str:
         """Let the SuperNode that has this key take part; returns what the SuperLink calls it."""
-        return str(self._json("supernode", "register", str(public_key), CONNECTION, "--name", name)["node-id"])
+        return str(
+            self._json("supernode", "register", str(public_key.absolute()), CONNECTION, "--name", name)["node-id"]
+        )
 
     def unregister(self, number: str) -> None:
         """Let the SuperNode that the SuperLink calls so take no part any more."""
