@@ -7,7 +7,7 @@ several restarts the one with the smallest loss is taken: the attack does not kn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -109,15 +109,11 @@ def _gradients(scene: Scene, labels: Tensor) -> Callable[[Tensor, Tensor], Tenso
     def gradient_of(inputs: Tensor, between: Tensor) -> Tensor:
         flat = start + between * change
         at = flat if flat.requires_grad else flat.clone().requires_grad_()
-        outputs = functional_call(network.module, _named(network.named_views(at)), (inputs,))
+        outputs = functional_call(network.module, network.named_views(at), (inputs,))
         (found,) = torch.autograd.grad(losses(outputs, labels).mean(), at, create_graph=True)
         return found
 
     return gradient_of
-
-
-def _named(views: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return dict(views)
 
 
 def _distance(one: Tensor, other: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 import torch
@@ -119,10 +120,10 @@ class Victims:
 
     def mixed_as_told(self) -> bool:
         """Whether models after mixing are the weighted sums of what was sent, where recordings hold both."""
-        record, round = self.record, self.record.rounds[0]
+        record = self.record
         if not record.keeps("mixed"):
             return True
-        for number in range(record.nodes):
+        for round, number in product(record.rounds, range(record.nodes)):
             weights, mixed = record.weights(round, number), record.load(Stored("mixed", number, round))
             sent = {node: self._sent(round, node, number) for node in weights or {}}
             if weights is None or any(each is None for each in sent.values()):

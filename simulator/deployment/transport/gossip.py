@@ -23,7 +23,7 @@ class Carrier(Protocol):
     """What makes it possible that neighbours get a node's messages, or the node theirs."""
 
     def close(self) -> None:
-        """End it."""
+        """What it holds open is closed."""
 
 
 class Neighbours:

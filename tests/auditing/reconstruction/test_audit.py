@@ -164,7 +164,19 @@ def test_an_estimate_from_all_messages_is_exact_where_it_can_be_and_else_as_good
     assert (guess.change - exact.change).norm() > (estimate.change - exact.change).norm()
 
 
-def test_methods_that_train_on_other_samples_are_followed_and_one_that_changes_mixed_models_is_told(tmp_path):
+@pytest.mark.parametrize("changed", [1, 3])
+def test_models_that_a_method_changes_after_mixing_are_told_of_whichever_the_round(changed, pairs, monkeypatch):
+    load = RunRecord.load
+
+    def elsewhere(record, stored):
+        return load(record, stored) + 0.1 * (stored == Stored("mixed", 2, changed))
+
+    assert Victims(pairs, given=False).mixed_as_told()
+    monkeypatch.setattr(RunRecord, "load", elsewhere)
+    assert not Victims(pairs, given=False).mixed_as_told()
+
+
+def test_methods_that_train_on_other_samples_are_followed(tmp_path):
     idkd = {"name": "idkd", "first_round": 2, "every": 2}
     done = run(small("rounds=3", "record.rounds=[1,3]", methods=[idkd]), tmp_path)
     result = audited(done, "reconstruction", attacks=["labels"]).result()
