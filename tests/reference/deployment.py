@@ -137,7 +137,7 @@ class Deployment:
                 found[number] = error
 
         every = range(self.manifest.nodes) if nodes is None else nodes
-        threads = [threading.Thread(target=node, args=(number,)) for number in every]
+        threads = [threading.Thread(target=node, args=(number,), name=f"node-{number}") for number in every]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -69,7 +69,10 @@ class Found(NamedTuple):
 
 
 class Held(NamedTuple):
-    """What a `Box` holds: the last position that was sent, letters, whom the sender has given up, who has had what."""
+    """What a `Box` holds.
+
+    The last position that was sent, letters, whom the sender has given up, and who has been answered for what.
+    """
 
     position: int
     letters: Letters
@@ -89,7 +92,8 @@ class Box:
     def __init__(self, position: int, positions: Positions = ONCE, behind: int = BEHIND) -> None:
         self._changed = threading.Condition()
         self._letters: dict[int, Mapping[int, bytes]] = {}
-        self._had: dict[int, int] = {}  # by receiver, the last position that it fetched
+        self._askers: dict[int, frozenset[int]] = {}  # by position, beside those whom there is a letter for
+        self._had: dict[int, int] = {}  # by receiver, the last position that it was answered for
         self._given_up: frozenset[int] = frozenset()
         self._closed, self._version = False, 0
         self._positions, self._position, self._behind = positions, position, behind
@@ -108,7 +112,7 @@ class Box:
     def all_fetched(self) -> bool:
         """Whether everything has been fetched by those who are not given up."""
         with self._changed:
-            return not any(map(self._wanted, self._letters))
+            return not any(map(self._wanted, self._letters.keys() | self._askers.keys()))
 
     def held(self, after: int | None = None) -> Held:
         """What is there; letters only of positions ``after`` one."""
@@ -116,12 +120,18 @@ class Box:
             there = {at: letters for at, letters in sorted(self._letters.items()) if after is None or at > after}
             return Held(self._position, there, self._given_up, dict(self._had))
 
-    def add(self, position: int, letters: Letters, given_up: Iterable[int] | None = None) -> None:
-        """All letters up to ``position`` are there, those of several positions at once for whoever asks."""
+    def add(
+        self, position: int, letters: Letters, given_up: Iterable[int] | None = None, askers: Iterable[int] = ()
+    ) -> None:
+        """All letters up to ``position`` are there, those of several positions at once for whoever asks.
+
+        That there is none for them at ``position`` has to be told to ``askers`` as letters have to be fetched.
+        """
         with self._changed:
             self._given_up = self._given_up if given_up is None else frozenset(given_up)
             for at, sent in letters.items():
                 self._letters[at] = {**self._letters.get(at, {}), **sent}
+            self._askers[position] = frozenset(askers)
             self._position = max(self._position, position)
             self._forget()
             self._changed.notify_all()
@@ -131,12 +141,13 @@ class Box:
         with self._changed:
             self._changed.wait_for(lambda: self._position >= position or self._closed, seconds)
             there = self._position >= position
+            if there:
+                self._had[receiver] = max(position, self._had.get(receiver, position))
+                self._version += 1
+                self._changed.notify_all()
             letter = self._letters.get(position, {}).get(receiver)
             if letter is None or (receiver in self._given_up and self._position > position):
                 return Found(Answer.GONE if there else Answer.NOT_YET, self._position)
-            self._had[receiver] = max(position, self._had.get(receiver, position))
-            self._version += 1
-            self._changed.notify_all()
             return Found(Answer.MESSAGE, self._position, letter)
 
     def learn(self, fetched: Mapping[int, int]) -> None:
@@ -178,16 +189,17 @@ class Box:
             self._changed.notify_all()
 
     def _wanted(self, position: int) -> bool:
-        """Whether somebody has yet to fetch a letter of ``position``."""
-        receivers = self._letters[position].keys() - self._given_up
-        return any(self._had.get(receiver, -1) < position for receiver in receivers)
+        """Whether somebody has yet to be answered for ``position``."""
+        receivers = self._letters.get(position, {}).keys() | self._askers.get(position, frozenset())
+        return any(self._had.get(receiver, -1) < position for receiver in receivers - self._given_up)
 
     def _forget(self) -> None:
         """Nobody will ask for what is old any more, unless somebody has yet to fetch it."""
-        for position in list(self._letters):
+        for position in list(self._letters.keys() | self._askers.keys()):
             ago = self._positions.before(self._position) - self._positions.before(position)
             if ago >= KEPT and (not self._wanted(position) or ago >= self._behind):
-                del self._letters[position]
+                self._letters.pop(position, None)
+                self._askers.pop(position, None)
 
 
 def until(deadline: float) -> float:

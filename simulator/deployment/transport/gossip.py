@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from typing import Protocol
 
 from simulator.core.errors import RunError
@@ -84,15 +85,19 @@ class Neighbours:
         over = [min(before(each.position), before(position) + BEHIND) for each in found if each]
         return min(over, default=0)
 
-    def hear(self, position: int, senders: Collection[int], deadline: float) -> Heard | None:
+    def hear(
+        self, position: int, senders: Collection[int], deadline: float, dropped: Collection[int] = ()
+    ) -> Heard | None:
         """Fetch the messages of ``position``; None if the deadline comes first.
+
+        Those of ``dropped`` ones are fetched as well, since they wait for it before they leave, and not looked at.
 
         Raises:
             RunError: a message is needed, and its sender has gone on or what it sends is refused; or everybody turns
                 this node away, or what it sends is not carried.
         """
-        ways = [self._ways[sender] for sender in sorted(senders)]
-        for way in ways:
+        ways, others = ([self._ways[node] for node in sorted(nodes)] for nodes in (senders, dropped))
+        for way in [*ways, *others]:
             way.ask(position, deadline)
         heard, away = Heard(), list[Refused]()
         for way in ways:
@@ -108,6 +113,9 @@ class Neighbours:
             except Refused as refusal:
                 away += [refusal] if isinstance(refusal, TurnedAway) else []
                 self._refuse(way, position, refusal, heard)
+        for way in others:
+            with suppress(Refused, Outage):
+                self._judge(way, way.answer() is None, position)
         self._check()
         if away and len(away) == len(ways):
             advice = "All need the certificates and the topology of one deployment, and its only run."
@@ -196,8 +204,8 @@ def _round(peer: Peer, neighbours: Neighbours, deadline: float, away: bool) -> i
     """Take ``peer`` through a round; returns how far it finds its neighbours, None if it cannot be ended now."""
     furthest, messages = 0, peer.begin(away)
     while True:
-        neighbours.outbox.publish(peer.position, messages)
-        heard = peer.remembered() or neighbours.hear(peer.position, peer.senders(), deadline)
+        neighbours.outbox.publish(peer.position, messages, peer.receivers())
+        heard = peer.remembered() or neighbours.hear(peer.position, peer.senders(), deadline, peer.dropped())
         if heard is None or neighbours.broken_off:
             return None
         furthest = max(furthest, heard.furthest)

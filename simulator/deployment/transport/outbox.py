@@ -33,7 +33,7 @@ class Outbox(Box):
         # Who needs the round before asks for it before anything else; most have had it, and need not be waited for.
         self._had = dict.fromkeys({to for letters in self._letters.values() for to in letters}, self._position)
 
-    def publish(self, position: int, messages: Iterable[Message]) -> None:
-        """All messages of ``position`` are there."""
+    def publish(self, position: int, messages: Iterable[Message], askers: Iterable[int] = ()) -> None:
+        """All messages of ``position`` are there; see `Box.add` for the ``askers``."""
         released = self._release(list(messages))  # before anybody can see them, who need not wait for the disk
-        self.add(position, {position: released})
+        self.add(position, {position: released}, askers=askers)

@@ -145,7 +145,17 @@ class Peer:
 
     def senders(self) -> list[int]:
         """Those who may send messages in this exchange, ascending; a neighbour kept apart may have nothing to say."""
-        return [] if self._away else self._senders(self.position)
+        return [] if self._away else [other for other in self._senders(self.position) if other not in self.lost]
+
+    def dropped(self) -> list[int]:
+        """Those of them who are out of this round: what they send changes nothing any more."""
+        return [] if self._away else [other for other in self._senders(self.position) if other in self.lost]
+
+    def receivers(self) -> list[int]:
+        """Those who may ask for a message of this exchange, ascending, whether or not there is one for them."""
+        now = self.positions.split(self.position)
+        others = [] if self._away else sorted(set(self.place(self.round).receivers) - {self.node})
+        return [other for other in others if self._program.declared(self.node, other, *now)]
 
     def awaited(self) -> tuple[int, list[int]]:
         """The position of the first exchange of the next round, and those who may send messages in it."""
@@ -153,7 +163,7 @@ class Peer:
         return position, self._senders(position)
 
     def _senders(self, position: int) -> list[int]:
-        others = sorted(set(self.place(self.round).weights) - {self.node} - self.lost.keys())
+        others = sorted(set(self.place(self.round).weights) - {self.node})
         now = self.positions.split(position)
         return [other for other in others if self._program.declared(other, self.node, *now)]
 

@@ -1,5 +1,8 @@
 """Rounds of several exchanges, deployed: broken off in the middle, with a neighbour lost, and misled."""
 
+import threading
+import time
+
 import pytest
 import torch
 from reference import deployment as reference_deployment
@@ -9,6 +12,7 @@ from reference.experiments import results, small
 from simulator import run
 from simulator.deployment.transport.box import Answer, Found, asked
 from simulator.deployment.transport.mailbox import Mailbox
+from simulator.deployment.transport.neighbour import Neighbour
 from simulator.deployment.transport.positions import Positions
 from simulator.deployment.transport.saved_rounds import SavedRounds
 
@@ -104,6 +108,23 @@ def test_models_that_are_lost_one_way_are_as_links_that_fail_so(tmp_path, monkey
     assert lost
     assert {metric.value for metric in lost} == {1.0}  # in the first exchange of a round
     assert "refused" not in capsys.readouterr().out
+
+
+def test_a_node_does_not_leave_before_it_has_said_that_it_has_nothing_for_a_neighbour(tmp_path, monkeypatch, capsys):
+    """Node 1 asks late, and node 0, which has not heard its model, has no gradient for it."""
+    passing_on(monkeypatch, lambda round, k, sender, to: (k, sender, to) != (1, 1, 0))
+    ask, end = Neighbour.ask, Positions(exchanges=3).of(ROUNDS, 2)
+
+    def late(way, position, deadline):
+        if threading.current_thread().name == "node-1" and position == end:
+            time.sleep(1.5)
+        ask(way, position, deadline)
+
+    monkeypatch.setattr(Neighbour, "ask", late)
+    began = time.monotonic()
+    assert Deployment(experiment(), tmp_path).p2p(ROUNDS, seconds=60.0) == dict.fromkeys(range(4), ROUNDS)
+    assert time.monotonic() - began < 30  # of round_timeout, which nobody waits for in vain
+    assert "silent" not in capsys.readouterr().out
 
 
 @pytest.mark.slow
