@@ -1,5 +1,6 @@
 """Shared by all tests: one torch thread, a small experiment that runs in a second, and the golden numbers' switch."""
 
+import os
 import sys
 
 import hypothesis
@@ -28,6 +29,14 @@ def _one_torch_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _disks_that_answer_at_once():
+    """A power failure in the middle of a test may lose its files."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
 
 
 @pytest.fixture(autouse=True)

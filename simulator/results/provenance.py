@@ -27,8 +27,7 @@ def provenance(code: Mapping[str, Any]) -> dict[str, Any]:
         "versions": dict(_versions()),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "git": _git("rev-parse", "HEAD"),
-        "git_changes": bool(_git("status", "--porcelain")),
+        **_checkout(),
         **({"code": dict(code)} if code else {}),
     }
 
@@ -37,6 +36,12 @@ def provenance(code: Mapping[str, Any]) -> dict[str, Any]:
 def _versions() -> tuple[tuple[str, str], ...]:
     """Of this process: a package that is installed anew while it lives is not loaded anew."""
     return tuple((name, version(name)) for name in PACKAGES)
+
+
+@cache
+def _checkout() -> Mapping[str, Any]:
+    """Of the first look, which comes nearest to what was loaded."""
+    return {"git": _git("rev-parse", "HEAD"), "git_changes": bool(_git("status", "--porcelain"))}
 
 
 def _git(*arguments: str) -> str | None:

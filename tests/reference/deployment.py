@@ -4,9 +4,10 @@ import shutil
 import socket
 import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from random import SystemRandom
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -26,11 +27,17 @@ from simulator.deployment.site.gate import Gate
 from simulator.deployment.site.lab import write_lab_policy
 
 
+PORTS = range(20_000, 32_000)  # of which the system gives none to connections, and Ray none to its workers
+
+
 def free_addresses(count):
     with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
+        sockets = []
+        while len(sockets) < count:
+            each = held.enter_context(socket.socket())
+            with suppress(OSError):
+                each.bind(("127.0.0.1", SystemRandom().choice(PORTS)))
+                sockets.append(each)
         return [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
 
 

@@ -11,28 +11,31 @@ from typing import NamedTuple
 
 from simulator.deployment.transport.positions import ONCE, Positions
 
-QUESTION = Struct("<32sqq")  # run, sender and position
+QUESTION = Struct("<32sqq?")  # run, sender, position, and whether it only looks
 HEAD = Struct("<Bq")
 KEPT = 2  # rounds, fetched or not: a neighbour that is started again begins its round anew, and asks once more
 BEHIND = 64  # rounds that a receiver may be behind, where links change or go one way
 Letters = Mapping[int, Mapping[int, bytes]]  # by position and receiver
 
 
-def question(run: str, sender: int, position: int) -> bytes:
-    """For what ``sender`` has sent at ``position`` of ``run``: ASCII, at most 32 characters."""
-    return QUESTION.pack(run.encode(), sender, position)
+def question(run: str, sender: int, position: int, look: bool = False) -> bytes:
+    """For what ``sender`` has sent at ``position`` of ``run``: ASCII, at most 32 characters.
+
+    One that only looks is answered without the message, and does not count as having fetched it.
+    """
+    return QUESTION.pack(run.encode(), sender, position, look)
 
 
-def asked(data: bytes) -> tuple[str, int, int]:
-    """Run, sender and position of a `question`.
+def asked(data: bytes) -> tuple[str, int, int, bool]:
+    """Run, sender and position of a `question`, and whether it only looks.
 
     Raises:
         ValueError: it is none.
     """
     if len(data) != QUESTION.size:
         raise ValueError(f"{len(data)} bytes")
-    run, sender, position = QUESTION.unpack(data)
-    return run.rstrip(b"\0").decode(errors="replace"), sender, position
+    run, sender, position, look = QUESTION.unpack(data)
+    return run.rstrip(b"\0").decode(errors="replace"), sender, position, look
 
 
 class Answer(IntEnum):
@@ -136,19 +139,19 @@ class Box:
             self._forget()
             self._changed.notify_all()
 
-    def take(self, receiver: int, position: int, seconds: float) -> Found:
+    def take(self, receiver: int, position: int, seconds: float, look: bool = False) -> Found:
         """What ``receiver`` is to get of ``position``; waits until that has been sent, but not longer than that."""
         with self._changed:
             self._changed.wait_for(lambda: self._position >= position or self._closed, seconds)
             there = self._position >= position
-            if there:
+            if there and not look:
                 self._had[receiver] = max(position, self._had.get(receiver, position))
                 self._version += 1
                 self._changed.notify_all()
             letter = self._letters.get(position, {}).get(receiver)
             if letter is None or (receiver in self._given_up and self._position > position):
                 return Found(Answer.GONE if there else Answer.NOT_YET, self._position)
-            return Found(Answer.MESSAGE, self._position, letter)
+            return Found(Answer.MESSAGE, self._position, b"" if look else letter)
 
     def learn(self, fetched: Mapping[int, int]) -> None:
         """Somebody else has handed out letters up to these positions, by receiver."""

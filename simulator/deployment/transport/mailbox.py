@@ -84,19 +84,19 @@ class Mailbox:
         return sum(receiver == node for _, receiver in self._links)
 
     def _fetch(self, node: int, question: bytes, more: Iterator[bytes], seconds: float) -> bytes:
-        run, sender, position = _asked(node, question)
+        run, sender, position, look = _asked(node, question)
         if (sender, node) not in self._links:
             what = f"{name_of(node)} asks for what {name_of(sender)} sends, which is no neighbour of it"
             raise Unwelcome(grpc.StatusCode.PERMISSION_DENIED, what)
         if self._own and sender == self._own.node:
             if run != self._own.run:
                 raise Unwelcome(grpc.StatusCode.FAILED_PRECONDITION, f"it takes part in run {self._own.run}")
-            return self._own.outbox.take(node, position, seconds).encode()
+            return self._own.outbox.take(node, position, seconds, look).encode()
         deadline = time.monotonic() + seconds
         with self._begun:
             self._begun.wait_for(lambda: self._closing or self._box(sender, run) is not None, seconds)
             box = self._box(sender, run)
-        found = box.take(node, position, until(deadline)) if box else Found(Answer.NOT_YET, -1)
+        found = box.take(node, position, until(deadline), look) if box else Found(Answer.NOT_YET, -1)
         if found.answer == Answer.NOT_YET and sender not in self._door.present:
             found = found._replace(answer=Answer.ABSENT)
         return found.encode()
@@ -124,7 +124,7 @@ class Mailbox:
         return _progress(box)
 
     def _fetched(self, node: int, question: bytes, more: Iterator[bytes], seconds: float) -> bytes:
-        run, sender, version = _asked(node, question)
+        run, sender, version, _ = _asked(node, question)
         if sender != node:
             what = f"{name_of(node)} asks as {name_of(sender)}"
             raise Unwelcome(grpc.StatusCode.PERMISSION_DENIED, what)
@@ -186,7 +186,7 @@ class Mailbox:
                 raise Unwelcome(grpc.StatusCode.INVALID_ARGUMENT, what)
 
 
-def _asked(node: int, question: bytes) -> tuple[str, int, int]:
+def _asked(node: int, question: bytes) -> tuple[str, int, int, bool]:
     try:
         return asked(question)
     except ValueError as error:

@@ -110,8 +110,8 @@ class Neighbour:
     def _call(self, seconds: float) -> None:
         self._answer = self._line.fetch.future(self._question(self._position), timeout=seconds, wait_for_ready=True)
 
-    def _question(self, position: int) -> bytes:
-        return question(self._run, self.node, position)
+    def _question(self, position: int, look: bool = False) -> bytes:
+        return question(self._run, self.node, position, look)
 
     def answer(self) -> Found | None:
         """What it has answered to the last question; None if nothing, or if it was not asked.
@@ -158,8 +158,8 @@ class Neighbour:
         self._wait()
 
     def glance(self, position: int) -> Callable[[], Found | None]:
-        """Ask for the message of ``position``; what is returned waits a moment for what it has, None if nothing."""
-        call = self._line.fetch.future(self._question(position), timeout=GLANCE)
+        """Ask whether there is a message of ``position``; what is returned waits a moment for the answer, if any."""
+        call = self._line.fetch.future(self._question(position, look=True), timeout=GLANCE)
         return lambda: self._found(call, position)
 
     def _is_back(self) -> bool:
@@ -168,7 +168,7 @@ class Neighbour:
         if back:
             self._probe = None
         elif self._probe is None or (self._probe.call.done() and time.monotonic() - self._probe.began > PROBE):
-            call = self._line.fetch.future(self._question(self._position), timeout=PROBE)
+            call = self._line.fetch.future(self._question(self._position, look=True), timeout=PROBE)
             self._probe = Probe(self._position, time.monotonic(), call)
         return back
 

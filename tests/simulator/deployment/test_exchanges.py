@@ -86,7 +86,7 @@ def passing_on(monkeypatch, arrives):
     honest, positions = Mailbox._fetch, Positions(exchanges=3)
 
     def fetch(server, receiver, question, more, seconds):
-        _, sender, position = asked(question)
+        _, sender, position, _ = asked(question)
         round, exchange = positions.split(position)
         if arrives(round - 1, exchange, sender, receiver):
             return honest(server, receiver, question, more, seconds)

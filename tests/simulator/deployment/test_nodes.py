@@ -15,6 +15,7 @@ from reference.marks import MANY
 from simulator import run
 from simulator.core.errors import InputError
 from simulator.deployment import commands
+from simulator.deployment.transport.gossip import Neighbours
 from simulator.deployment.transport.mailbox import Mailbox
 from simulator.deployment.transport.run_keys import FILE
 from simulator.deployment.transport.saved_rounds import SavedRounds
@@ -220,6 +221,21 @@ def test_a_node_that_comes_back_in_the_middle_of_a_phase_sits_out_what_it_has_mi
     assert steps[:3] == [0, 0, 0]
     assert steps[4:] == [1, 1, 1, 1]
     assert deployment.collected(tmp_path / "deployed").is_dir()
+
+
+def test_a_node_that_has_only_looked_finds_its_messages_although_the_others_have_ended(tmp_path, monkeypatch, capsys):
+    def slowly(step):
+        def done(*arguments):
+            time.sleep(1.0 if threading.current_thread().name == "node-3" else 0.0)
+            return step(*arguments)
+
+        return done
+
+    monkeypatch.setattr(Neighbours, "gone_on", slowly(Neighbours.gone_on))  # the others have sent theirs by now
+    monkeypatch.setattr(Neighbours, "hear", slowly(Neighbours.hear))  # and have had its own
+    deployment = Deployment(experiment("d-psgd", rounds=1), tmp_path)
+    assert deployment.p2p(1, round_timeout=20.0, join_timeout=20.0) == dict.fromkeys(range(4), 1)
+    assert "silent" not in capsys.readouterr().out
 
 
 def test_a_node_that_hears_nobody_does_not_train_on_alone(tmp_path):

@@ -235,7 +235,7 @@ def test_what_a_site_does_not_allow_is_declined_before_anything_leaves(case, ask
 def test_just_enough_is_enough(asked, deployment, tmp_path, published):
     """Else the cases above would prove nothing; its neighbours are silent."""
     assert asked() == 2
-    assert [len(messages) for _, messages in published] == [2, 2]
+    assert [len(messages) for _, messages, _ in published] == [2, 2]
     lines = verified(tmp_path / "ledger.jsonl")
     assert [line["what"] for line in lines] == [*ROUNDS, "versions"]
     sent = [line for line in lines if line["what"] == "message"]
