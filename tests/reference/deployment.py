@@ -26,7 +26,6 @@ from simulator.deployment.plan import deployable, plan
 from simulator.deployment.site.gate import Gate
 from simulator.deployment.site.lab import write_lab_policy
 
-
 PORTS = range(20_000, 32_000)  # of which the system gives none to connections, and Ray none to its workers
 
 
