@@ -24,7 +24,10 @@ VARIANTS = (  # of recipes that are run: another graph, or another data set that
     *("idkd-cifar10-small-florentine", "idkd-cifar10-small-torus", "ltc-cifar10-small-central"),
     *("ltc-cifar10-small-torus", "ring-idkd-cifar10", "ring-idkd-fashion", "verifix-cifar10-small-torus"),
 )
-MARKS = {"lora-text": pytest.mark.slow, **dict.fromkeys(VARIANTS, MANY)}
+MARKS = {
+    **dict.fromkeys(("lora-text", "resnet18-folder", "verifix-cifar10-small"), pytest.mark.slow),
+    **dict.fromkeys(VARIANTS, MANY),
+}
 SWEEPS = sorted((Path(simulator.__file__).parent / "recipes" / "sweeps").glob("*.yaml"))
 BENCHMARKS = Path(__file__).parent / "benchmarks"
 SHAPES = {"digits": (8, 8), "fashion_mnist": (16, 16), "cifar10": (16, 16, 3)}
@@ -72,6 +75,7 @@ def test_every_recipe_runs_when_shrunk(name, tmp_path):
     assert run(shrunk(name, tmp_path), tmp_path).status == "finished"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sweep", SWEEPS, ids=lambda path: path.stem)
 def test_every_sweep_is_valid(sweep):
     assert load_sweep(sweep).runs

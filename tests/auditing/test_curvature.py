@@ -89,6 +89,7 @@ def test_estimators_agree_with_the_exact_hessian(activation):
         torch.testing.assert_close(many(curvature.fd, net, images, labels), squares, rtol=0.15, atol=0)
 
 
+@pytest.mark.slow
 def test_the_released_estimator_gives_three_quarters_of_h_times_the_frobenius_norm():
     net, (images, labels) = network(nn.Tanh, inputs=40), batch(inputs=40)
     frobenius = hessians(net, images, labels).square().sum((1, 2)).sqrt()

@@ -35,6 +35,7 @@ def deployed(wanted, path):
     return deployment.collected(path)
 
 
+@pytest.mark.slow
 def test_a_deployment_is_audited_as_a_simulation(tmp_path):
     runs = run(experiment(), tmp_path / "simulated").path, deployed(experiment(), tmp_path / "deployed")
     for wanted in AUDITS:

@@ -64,6 +64,7 @@ def test_robustness(digits):
     assert "final of 1" in told
 
 
+@pytest.mark.slow
 def test_wise(tmp_path):
     done = spoilt(run(clips(methods=[PKD]), tmp_path), np.nan)
     assert "in the model final of 1" in refused(done, EarlyExitAudit.Config())

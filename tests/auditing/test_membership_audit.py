@@ -78,6 +78,7 @@ def test_rates_that_cannot_be_resolved_are_not_given(result):
     assert found["tpr_at_0.001"] is None
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_bytes(overfitted):
     folder = overfitted.path / "audit" / "membership"
     twice = [[file.read_bytes() for file in sorted(audit(overfitted.path, PLAIN).iterdir())] for _ in range(2)]
@@ -215,6 +216,7 @@ def test_degrees_are_shown_where_they_differ(result, overfitted):
     assert {chart.title for chart in chain} - {chart.title for chart in ring} == {"Leakage and degree"}
 
 
+@pytest.mark.slow
 def test_a_view_does_not_depend_on_which_others_are_asked_for(overfitted):
     some = audited(overfitted.path, views=("guessed_update",), signals=("loss", "curvature_hvp"))["attacks"]
     more = audited(overfitted.path, views=("update", "guessed_update"), signals=("loss", "curvature_hvp"))["attacks"]

@@ -236,6 +236,7 @@ def test_references_find_members_and_nothing_passes_between_components(apart):
     assert "another component" in html
 
 
+@pytest.mark.slow
 def test_a_reference_signal_is_what_a_replica_says(apart):
     audit(apart.path, LOUD)
     replicas, asked = train(apart, 4), Candidates.of(apart.nodes, 1000)

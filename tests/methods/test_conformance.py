@@ -3,6 +3,7 @@
 import pytest
 import torch
 from reference.conformance import names_its_paper
+from reference.marks import first
 
 from simulator.config.experiment import Experiment
 from simulator.config.parsing import load_experiment
@@ -17,9 +18,9 @@ ACTIVE = {
     "dp_sgd": [{"noise_multiplier": 1.0}, {"target_epsilon": 8.0, "clip": 0.5, "clipping": "per_layer"}],
     "node_dp": [{"noise_multiplier": 1.0, "clip": 0.1}],
     "idkd": [
+        {"first_round": 2, "every": 2, "hops": 2, "threshold": "tpr", "detector": "knn", "merge": "confidence"},
         {"first_round": 2, "every": 2, "threshold": 0.45},
         {"first_round": 1, "every": 1, "threshold": "youden", "temperature": 2.0},
-        {"first_round": 2, "every": 2, "hops": 2, "threshold": "tpr", "detector": "knn", "merge": "confidence"},
         {"first_round": 1, "every": 4, "hops": 3, "threshold": "none", "merge": "official", "top_k": 2},
         {"first_round": 1, "every": 1, "threshold": 0, "merge": "official", "labels": "forwarded", "steps": "growing"},
     ],
@@ -38,7 +39,7 @@ ACTIVE = {
     "trend": [{"bits": (None, 1, "halftone")}, {"share": "same_bits", "bits": (1, 1, 2)}, {"share": "nothing"}],
     "trajectories": [{"keep": True}, {"mode": "eval_pass", "every": 2, "validation": True}],
 }
-CASES = [(name, settings) for name in METHODS.names() for settings in ACTIVE.get(name, [{}])]
+CASES = [case for name in METHODS.names() for case in first((name, settings) for settings in ACTIVE.get(name, [{}]))]
 
 
 @pytest.mark.parametrize(("name", "settings"), CASES, ids=str)

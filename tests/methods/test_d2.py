@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference.experiments import small
 from reference.graphs import DOUBLY_STOCHASTIC, topologies
+from reference.marks import first
 from reference.network import quadratics, sgd
 from reference.twins import adapt_then_combine_fixed_point, d2, exact_diffusion
 
@@ -69,7 +70,9 @@ def test_with_lazy_weights_it_is_exact_diffusion(topology):
     np.testing.assert_allclose(build(lazy, sgd(0.2)).run(8), path, **close)
 
 
-@pytest.mark.parametrize(("graph", "nodes", "rounds"), [("ring", 8, 115), ("star", 5, 115), ("hypercube", 16, 70)])
+@pytest.mark.parametrize(
+    ("graph", "nodes", "rounds"), first([("ring", 8, 115), ("star", 5, 115), ("hypercube", 16, 70)])
+)
 def test_nodes_with_different_targets_agree_on_their_mean_where_plain_gossip_stays_apart(graph, nodes, rounds):
     topology = Topology.build(graph, nodes, "lazy")
     mean = np.tile(points(topology).mean(0), (nodes, 1))
@@ -116,7 +119,7 @@ def test_on_a_complete_graph_every_node_is_centralized_gradient_descent(same_sta
         expected = expected - 0.2 * (curvature[:, None] * (expected - points(topology))).mean(0)
 
 
-@pytest.mark.parametrize("graph", [TORUS, DAVIS], ids=lambda graph: graph["graph"])
+@pytest.mark.parametrize("graph", first([TORUS, DAVIS]), ids=lambda graph: graph["graph"])
 def test_where_it_is_refused_nodes_drift_apart_at_the_predicted_pace(graph):
     """Along an eigenvector, with q = 1 - eta: z^2 - lambda (1 + q) z + lambda q = 0, at lambda_min a root below -1."""
     topology, eta = Topology.build(**graph), 0.1
@@ -133,6 +136,7 @@ def test_a_hypercube_of_16_is_the_same_graph_as_a_torus_of_4_by_4_and_refused():
     assert refusal(topology=HYPERCUBE) == "-0.6000"
 
 
+@pytest.mark.slow
 def test_with_lazy_weights_it_converges_there():
     topology = Topology.build(**TORUS, weights="lazy")
 
@@ -168,6 +172,7 @@ def test_an_odd_ring_is_accepted():
     small(methods=[{"name": "d2"}], topology={"graph": "ring", "nodes": 15})
 
 
+@pytest.mark.slow
 def test_the_bound_moves_with_the_strength():
     """lambda_min = -0.6 = -1 / (1 + 2 s) at s = 1/3: without curvature, differences grow above it and die out below."""
     topology = Topology.build(**TORUS)

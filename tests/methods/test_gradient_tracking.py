@@ -203,6 +203,7 @@ def test_combining_first_bears_rates_up_to_a_bound_set_by_the_smallest_eigenvalu
     assert bool(apart[-1] < apart[30] / 2) == converges
 
 
+@pytest.mark.slow
 def test_with_local_steps_the_minimum_is_exact_although_curvatures_differ():
     topology, curvature = Topology.build("ring", 5), np.linspace(0.5, 2, 5)
     minimum = np.average(points(topology), axis=0, weights=curvature)

@@ -246,6 +246,7 @@ def test_doctor_notes_where_a_plain_import_of_torchvision_fails(rumormill, monke
     assert ("fails here (RuntimeError: operator is missing)" in told) == noted
 
 
+@pytest.mark.slow
 def test_doctor_fails_when_a_part_is_broken(rumormill, declare):
     declare("models", "broken", "import gone_from_here")
     code, _, err = rumormill("doctor")

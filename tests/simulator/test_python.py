@@ -64,6 +64,7 @@ def finished(tmp_path_factory):
     return Run.open(folder / path)
 
 
+@pytest.mark.slow
 def test_a_script_runs_its_own_data_and_network_and_the_run_is_read_back(finished):
     frame = finished.metrics().to_dataframe()
     last = frame[(frame["name"] == "test/accuracy") & (frame["round"] == 6)]

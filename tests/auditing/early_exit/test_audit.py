@@ -56,6 +56,7 @@ def test_the_order_of_streams_can_be_chosen(finished):
     assert "Did you mean 'mv'?" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_price_that_leaves_no_exit_a_weight_is_said(finished):
     (said,) = EarlyExitAudit.sections(AuditFolder(audit(finished, EarlyExitAudit.Config(l1=1e6))))
 

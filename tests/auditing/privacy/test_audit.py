@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from reference.broken_dp import BROKEN
 from reference.experiments import small
+from reference.marks import first
 
 from auditing.candidates import Candidates
 from auditing.membership.audit import MembershipAudit
@@ -68,7 +69,9 @@ def plain(tmp_path_factory):
     return trained(tmp_path_factory.mktemp("plain"))
 
 
-@pytest.mark.parametrize("changes", [(), ("seed=1",), ("seed=2", "training.batch_size=30", "training.local_steps=3")])
+@pytest.mark.parametrize(
+    "changes", first([[], ["seed=1"], ["seed=2", "training.batch_size=30", "training.local_steps=3"]])
+)
 def test_sound_dp_sgd_keeps_its_promise(tmp_path, changes):
     """So sure that chance practically never says otherwise; such certainty needs a smaller delta."""
     done = trained(tmp_path, "dp_sgd", *changes, delta=1e-9)
@@ -96,6 +99,7 @@ def test_shuffled_batches_that_are_accounted_as_poisson_samples_are_flagged(tmp_
     assert f"Flagged: {flag}" in verdict(done.path)
 
 
+@pytest.mark.slow
 def test_node_level_privacy_promises_less_of_one_sample(tmp_path):
     """What differs is one data set from another, so half the noise counts."""
     done = trained(tmp_path, "node_dp")
@@ -151,6 +155,7 @@ def test_a_run_of_which_too_few_rounds_were_recorded_is_refused(tmp_path):
     assert conducted(done.path, recorded=0.25)["recorded"] == {"rounds": 3, "of": 12}
 
 
+@pytest.mark.slow
 def test_recorded_rounds_and_what_could_not_have_been_seen_are_told(tmp_path):
     """Fewer recorded rounds show less, even to a perfect attack; without mixed models the audit has all it reads."""
     done = trained(tmp_path, "dp_sgd", "record.without=[mixed]", noise_multiplier=8.0)

@@ -77,6 +77,7 @@ def test_what_an_attack_recovers_does_not_depend_on_the_truth(pairs, monkeypatch
     assert all(torch.equal(inputs, honest[name]) for name, inputs in seen)
 
 
+@pytest.mark.slow
 def test_updates_of_random_noise_give_nothing(pairs, monkeypatch):
     exact = Updates.exact
 
@@ -138,6 +139,7 @@ def test_who_hears_everybody_computes_the_very_bytes_that_a_round_began_with(tmp
     assert all(len(each["solved_by"]) == 3 for each in later if each["how"] == "exact")
 
 
+@pytest.mark.slow
 def test_constants_are_solved_for_many_hops_away_only_if_updates_hardly_change(tmp_path):
     found = {}
     for lr, size in ((1e-4, 400), (0.3, 16)):

@@ -46,6 +46,7 @@ def test_a_last_layer_without_bias_tells_no_labels():
     assert label_counts(scene(network, [batch(2, 4)])) is None
 
 
+@pytest.mark.slow
 def test_a_sample_of_a_linear_network_is_found_by_its_gradient():
     torch.manual_seed(3)
     network = FlatModule(nn.Sequential(nn.Linear(64, 10)), "fp64")

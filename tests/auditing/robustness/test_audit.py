@@ -81,6 +81,7 @@ def test_the_report_has_a_section_with_tables_and_figures(done):
         assert words in text
 
 
+@pytest.mark.slow
 def test_a_run_without_quantizers_can_be_audited(tmp_path):
     plain = run(small("rounds=2", topology={"graph": "ring", "nodes": 6}, data=DATA, methods=[]), tmp_path)
     result = conducted(plain)

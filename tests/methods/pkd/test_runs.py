@@ -31,6 +31,7 @@ def _tensors(files):
     return {name: content for name, content in files.items() if not name.endswith(".jsonl")}
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(tmp_path):
     experiment = clips("checkpoint.every=1", methods=[PKD])
     straight = run(experiment, tmp_path / "straight")
@@ -56,6 +57,7 @@ def test_exits_are_measured_at_the_end_and_reported(tmp_path):
     assert {name: len(values) for name, values in section.charts[0].series.items()} == dict.fromkeys(STREAMS, 2)
 
 
+@pytest.mark.slow
 def test_arms_share_the_rounds_before_distillation(tmp_path):
     ends = []
     for teachers in ([], ["iframe"]):

@@ -107,7 +107,7 @@ def states(backend):
 @pytest.mark.parametrize(
     ("case", "workers"),
     [
-        ("exchanges before training", 3),
+        pytest.param("exchanges before training", 3, marks=pytest.mark.slow),
         ("running statistics", 2),
         pytest.param("methods, failures, matchings", 3, marks=pytest.mark.slow),
         pytest.param("asynchronous", 2, marks=pytest.mark.slow),

@@ -30,6 +30,7 @@ def problem_of(**settings):
     return problem
 
 
+@pytest.mark.slow
 def test_the_command_line_does_not_import_ray():
     code = "import sys, simulator.cli; from simulator.core.backend import BACKENDS; BACKENDS.load('ray')"
     subprocess.run([sys.executable, "-c", f"{code}; assert 'ray' not in sys.modules"], check=True)
@@ -130,6 +131,7 @@ def test_workers_in_order_share_machines_in_order(monkeypatch):
 
 
 @pytest.mark.usefixtures("shared_ray")
+@pytest.mark.slow
 def test_a_ray_that_is_there_already_is_used_and_left_open(actors):
     import ray  # only once it is started: what it reads from the environment then is set before
 

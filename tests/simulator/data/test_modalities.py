@@ -112,6 +112,7 @@ def test_a_node_is_tested_on_its_own_modality_and_the_network_is_a_third(tmp_pat
     assert module.num_parameters < run(clips(rounds=1), tmp_path / "all").blueprint.module().num_parameters / 2.5
 
 
+@pytest.mark.slow
 def test_each_modality_has_a_consensus_model_of_its_own(tmp_path):
     topology = {"graph": "torus", "nodes": 9, "rows": 3}
     done = run(clips("data.partition=iid", data=ONE_EACH, topology=topology, rounds=3), tmp_path)

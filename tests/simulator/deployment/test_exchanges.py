@@ -50,7 +50,7 @@ def until_done(step):
     return again
 
 
-@pytest.mark.parametrize("plane", ["p2p", "relay"])
+@pytest.mark.parametrize("plane", ["p2p", pytest.param("relay", marks=pytest.mark.slow)])
 def test_a_node_that_dies_in_the_middle_of_rounds_changes_nothing(plane, tmp_path, monkeypatch):
     """Node 1 dies at every write of its second round, before or in the middle of it, and is started again."""
     once, write, deaths = experiment(rounds=3), SavedRounds._write, list[str]()

@@ -80,7 +80,7 @@ EXCHANGES = {  # a round each: what a message of one exchange becomes, and why i
 RELAYED = {2: "in round 3, exchange 2: it was replayed: it is of round 3."}
 
 
-@pytest.mark.parametrize("plane", ["p2p", "relay"])
+@pytest.mark.parametrize("plane", ["p2p", pytest.param("relay", marks=pytest.mark.slow)])
 def test_what_belongs_into_another_exchange_is_refused(plane, lying, tmp_path, capsys):
     methods, mixer = [{"name": "neighbourhood_gradient_clustering"}], {"name": "gossip", "order": "combine_then_adapt"}
     rounds = len(EXCHANGES)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from reference.deployment import Deployment
 from reference.experiments import METHODS, results, small
-from reference.marks import MANY
+from reference.marks import MANY, first
 
 from simulator import run
 from simulator.core.errors import InputError
@@ -47,7 +47,12 @@ def expected(experiment, path):
     return results(run(experiment.model_copy(update={"backend": small().backend}), path / "local").path)
 
 
-@pytest.mark.parametrize("case", CASES)
+BY_DEFAULT = ("d-psgd", "idkd", "ngc")
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=() if case in BY_DEFAULT else pytest.mark.slow) for case in CASES]
+)
 def test_p2p_gives_the_bytes_of_local(case, tmp_path):
     """In phases of different lengths, so that nodes go on from their disks."""
     deployment = Deployment(experiment(case), tmp_path)
@@ -56,7 +61,7 @@ def test_p2p_gives_the_bytes_of_local(case, tmp_path):
     assert results(deployment.collected(tmp_path / "deployed")) == expected(experiment(case), tmp_path)
 
 
-@pytest.mark.parametrize("case", ["d-psgd", "idkd", *(pytest.param(each, marks=MANY) for each in ("qgm", "choco"))])
+@pytest.mark.parametrize("case", first(["idkd", "d-psgd", "qgm", "choco"]))
 def test_relay_gives_the_bytes_of_local_and_the_mailbox_sees_none_of_them(case, tmp_path, monkeypatch):
     """In phases of different lengths, so that nodes go on from their disks, and from an empty mailbox."""
     deployment, seen, put = Deployment(experiment(case, record={"every": 1}), tmp_path, plane="relay"), [], Mailbox._put
@@ -193,7 +198,13 @@ def test_without_a_node_the_others_go_on(tmp_path, capsys):
         deployment.collected(tmp_path / "deployed")
 
 
-@pytest.mark.parametrize(("case", "plane"), [("d-psgd", "p2p"), ("idkd", "p2p"), ("d-psgd", "relay")])
+@pytest.mark.parametrize(
+    ("case", "plane"),
+    [
+        ("d-psgd", "p2p"),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in (("idkd", "p2p"), ("d-psgd", "relay"))),
+    ],
+)
 def test_absences_give_the_models_of_a_simulation_of_the_same_absences(case, plane, tmp_path):
     """Node 3 joins late, and node 1 is away for a phase; what each has missed it sits out, and keeps its model."""
     absences = [[3, 1, 2], [1, 5, 6]]
@@ -249,6 +260,7 @@ def test_a_node_that_hears_nobody_does_not_train_on_alone(tmp_path):
     assert [memory.reply(round, "work").steps for round in range(6)] == [1, 1, 0, 0, 0, 0]
 
 
+@pytest.mark.slow
 def test_where_parts_need_every_message_all_wait_for_a_missing_node(tmp_path):
     deployment = Deployment(experiment("choco"), tmp_path)
     waited = deployment.p2p(6, nodes=[0, 1, 2], join_timeout=1.0, round_timeout=1.0)
@@ -258,6 +270,7 @@ def test_where_parts_need_every_message_all_wait_for_a_missing_node(tmp_path):
     assert results(deployment.collected(tmp_path / "deployed")) == expected(experiment("choco"), tmp_path)
 
 
+@pytest.mark.slow
 def test_a_phase_that_is_over_is_gone_on_with(tmp_path):
     deployment = Deployment(experiment("qgm"), tmp_path)
     assert set(deployment.p2p(6, nodes=[0, 1], seconds=3.0).values()) == {0}  # their neighbours are not there yet

@@ -67,6 +67,7 @@ def test_a_certificate_that_ends_soon_is_told_when_the_run_begins(manifest):
         list(_noted(hello(manifest, "soon"), manifest))
 
 
+@pytest.mark.slow
 def test_the_report_has_the_versions_of_every_host_and_a_node_looks_for_itself(tmp_path, monkeypatch):
     """The organiser's host has another Python, and node 1's another release of torch."""
     deployment = Deployment(small(rounds=2), tmp_path)

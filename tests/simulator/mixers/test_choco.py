@@ -116,12 +116,14 @@ def test_it_is_not_combine_then_adapt():
 @pytest.mark.parametrize(
     ("gamma", "after"), [pytest.param(0.05, 0.5, marks=MANY), (0.1, 0.4), pytest.param(0.3, 0.2, marks=MANY)]
 )
+@pytest.mark.slow
 def test_a_ring_of_16_agrees_when_the_largest_tenth_is_sent_and_steps_are_small(gamma, after):
     path = spread(gamma)
 
     assert path[-1] < after * path[0]
 
 
+@pytest.mark.slow
 def test_it_diverges_at_gamma_1():
     path = spread(1.0)
 

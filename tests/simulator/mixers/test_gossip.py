@@ -154,6 +154,7 @@ def test_the_mean_moves_by_the_mean_gradient(topology, order, seed):
     np.testing.assert_allclose(path[1:].mean(1), path[:-1].mean(1) - 0.3 * gradients[:-1].mean(1), **close)
 
 
+@pytest.mark.slow
 def test_row_stochastic_weights_agree_on_the_degree_weighted_mean():
     """Without a gradient, W = (A + I) / (deg + 1) has the left eigenvector deg + 1, which is not the plain mean."""
     topology = Topology.build("florentine", weights="row_stochastic")

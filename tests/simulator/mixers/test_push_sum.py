@@ -101,6 +101,7 @@ def test_weights_stay_positive_and_sum_to_the_number_of_nodes(topology):
 
 @settings(max_examples=5)
 @given(directed(max_nodes=4))
+@pytest.mark.slow
 def test_without_a_gradient_nodes_agree_on_the_plain_mean(topology):
     network = build(topology, sgd(0.1), curvature=np.zeros(topology.num_nodes))
     mean = np.tile(points(topology, 1).mean(0), (topology.num_nodes, 1))
@@ -108,6 +109,7 @@ def test_without_a_gradient_nodes_agree_on_the_plain_mean(topology):
     np.testing.assert_allclose(network.run(100)[-1], mean, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_the_plain_mean_is_not_what_the_same_matrix_gives_without_the_weights():
     topology = Topology.build("star", 5, weights="push")
     network = build(topology, sgd(0.1), curvature=np.zeros(5))

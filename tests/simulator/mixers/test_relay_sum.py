@@ -116,6 +116,7 @@ def test_each_model_enters_once_and_after_as_many_rounds_as_it_is_hops_away(topo
 
 
 @pytest.mark.parametrize("graph", ["chain", pytest.param("tree", marks=MANY)])
+@pytest.mark.slow
 def test_different_data_do_not_keep_the_nodes_apart(graph):
     """With a constant rate all come to rest at the mean target, where gossip leaves them apart."""
     topology = Topology.build(graph, 6)

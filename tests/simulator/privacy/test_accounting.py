@@ -96,7 +96,7 @@ GRID = list(product((0.3, 1.0, 3.0, 10.0, 40.0, 60.0, 100.0), (1e-3, 1e-5), (0.0
     ("accountant", "target"),
     [
         *product(["rdp"], TARGETS),
-        *(pytest.param("prv", target, marks=[pytest.mark.slow] if target[0] > 8 else []) for target in TARGETS[3:7]),
+        *(pytest.param("prv", target, marks=pytest.mark.slow) for target in TARGETS[3:7]),
         *(pytest.param(*each, marks=[pytest.mark.slow, pytest.mark.exhaustive]) for each in product(OPACUS, GRID)),
     ],
 )
@@ -124,6 +124,7 @@ def test_what_a_target_takes_can_be_afforded_to_the_last_step(target):
     assert GaussianSteps(sigma, rate, delta, "rdp").affordable(epsilon, steps) == steps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", [TARGETS[0], TARGETS[5]])
 def test_a_second_opinion_on_the_noise_that_was_found(target):
     """The truth is below the bound; and the bound is the same by the same orders, where their series converges there.

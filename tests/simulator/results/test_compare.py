@@ -381,6 +381,7 @@ def test_a_page_that_cannot_be_written_is_refused(two_groups, tmp_path):
         html_of(two_groups, tmp_path / "missing" / "out.html")
 
 
+@pytest.mark.slow
 def test_runs_on_a_clock_are_also_drawn_over_simulated_time(tmp_path):
     for seed in (0, 1):
         for speed in (1.0, 2.0):

@@ -456,6 +456,7 @@ class TestAnEarlyEnd:
 
         assert results(stopped.path) == results(whole.path)
 
+    @pytest.mark.slow
     def test_is_not_early_in_the_last_round(self, register, tmp_path):
         done = self.stopped(register, tmp_path, round=9)
 

@@ -352,6 +352,7 @@ class TestSharedRounds:
         """Run directories by arm and seed."""
         return {(sweep["arm"], sweep["seed"]): path for path in outcome.paths for sweep in [read(path, "sweep.json")]}
 
+    @pytest.mark.slow
     def test_give_what_whole_runs_give_bit_for_bit(self, tmp_path):
         shared, carried, _ = sweep(SHARED, tmp_path / "shared")
         whole, _, _ = sweep({**SHARED, "shared_rounds": None}, tmp_path / "whole")

@@ -89,6 +89,7 @@ def test_the_hint_ties_shapes_to_actions(hint: float, shapes_seen: int, monkeypa
     assert len(painted) == shapes_seen
 
 
+@pytest.mark.slow
 def test_nodes_on_a_ring_learn_actions_from_motion_alone(tmp_path: Path) -> None:
     views = {"modalities": ["mv"], "size": 8, "segments": 1}
     dataset = {"name": "moving_shapes", "train": 98, "test": 42, "frames": 12, "hint": 0, "cache": None, "views": views}

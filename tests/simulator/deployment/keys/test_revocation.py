@@ -60,6 +60,7 @@ def test_a_revoked_node_is_turned_away_by_name_and_the_others_do_not_wait_for_it
     assert "node.crt: the certificate of node-2 has been revoked" in str(consortium.p2p(5, nodes=[2])[2])
 
 
+@pytest.mark.slow
 def test_on_the_relay_too_nothing_goes_to_a_revoked_node_or_comes_from_it(tmp_path, capsys):
     """The mailbox turns it away, and its neighbours seal nothing for it; what stands in the ledger is for others."""
     consortium = Consortium(small(), tmp_path, plane="relay").onboarded()

@@ -74,6 +74,7 @@ def test_all_keys_are_renewed_and_who_needs_them_is_told(consortium):
     assert consortium.p2p(1) == dict.fromkeys(range(4), 1)
 
 
+@pytest.mark.slow
 def test_under_pins_both_keys_may_stand_in_a_policy(consortium, capsys):
     """Node 1's site pins its neighbours' keys: the new one of node 2 is turned away until it stands there, too."""
     path = consortium.policy(1)

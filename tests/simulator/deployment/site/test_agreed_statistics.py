@@ -92,6 +92,7 @@ def test_a_deployment_gives_the_bytes_of_the_simulation(plane, graph, tmp_path, 
         assert all(file.endswith(f"host-{node}/{name}.csv") for file in opened)
 
 
+@pytest.mark.slow
 def test_an_attempt_without_all_is_none_and_every_one_says_the_same(tmp_path, hosts, monkeypatch):
     published, publish = [], Outbox.publish
     monkeypatch.setattr(Outbox, "publish", lambda box, *given: published.append(given) or publish(box, *given))

@@ -39,6 +39,7 @@ def test_p2p_gives_the_bytes_of_the_simulation_of_the_sites(case, tmp_path, host
         assert all(file.endswith(f"host-{node}/{name}.csv") for file in theirs)
 
 
+@pytest.mark.slow
 def test_relay_gives_them_too_with_methods(tmp_path, hosts):
     experiment = sites(write_sites(tmp_path / "all"), f"methods=[{{name: {METHODS[0]['name']}}}]", "rounds=3")
     simulated = run(experiment, tmp_path / "local").path

@@ -225,6 +225,7 @@ def test_one_that_is_said_to_be_away_is_not_waited_for_and_heard_when_it_comes(o
     assert "node 1 is heard again" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_one_that_stalls_on_purpose_is_left_behind_after_four_timeouts(open_node, two):
     """It says that it lives and is all but ready, round after round, and never sends anything."""
     patience = Patience(start=0.4, round=0.4, tolerant=True)

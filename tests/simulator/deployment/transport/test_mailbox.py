@@ -16,6 +16,7 @@ from simulator.core.message import Message
 from simulator.deployment.keys.authority import Authority
 from simulator.deployment.keys.private import sealing_key
 from simulator.deployment.transport import mailbox as module
+from simulator.deployment.transport import post
 from simulator.deployment.transport.box import BEHIND, Answer, Found, question
 from simulator.deployment.transport.certificates import MAILBOX, Identity
 from simulator.deployment.transport.expected import Expected
@@ -53,6 +54,12 @@ def soon():
 def address():
     (found,) = free_addresses(1)
     return found
+
+
+@pytest.fixture(autouse=True)
+def _posts_that_leave_at_once(monkeypatch):
+    """The last letters are put in a moment, and where there is no mailbox never."""
+    monkeypatch.setattr(post, "LEAVE", 0.5)
 
 
 @pytest.fixture
