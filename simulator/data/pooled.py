@@ -102,7 +102,8 @@ def prepare_pool(settings: DataSettings, nodes: int, seed: int, task: Task) -> N
         shared=common.identified(content.digest),
         canaries=canaries,
         notes=(
-            *_notes(settings, private, drawn, left_over=len(pool) - sum(map(len, parts))),
+            *_notes(settings, private, drawn),
+            *_left_over(len(pool) - sum(map(len, parts)), sites),
             *shared,
             *(["sites are tested on the samples that they brought for it"] if brought else []),
             *undefined_scores(held, whose),
@@ -159,7 +160,7 @@ def _partition(
         raise error.under("data.partition") from error
 
 
-def _notes(settings: DataSettings, private: ArrayData, drawn: Drawn, left_over: int) -> Iterator[str]:
+def _notes(settings: DataSettings, private: ArrayData, drawn: Drawn) -> Iterator[str]:
     yield from private.notes
     if settings.subset and settings.held_out:
         yield (
@@ -171,8 +172,13 @@ def _notes(settings: DataSettings, private: ArrayData, drawn: Drawn, left_over: 
             yield from data.notes
         if done := _conversion(data, private):
             yield f"public images of {source.dataset.name}: {done}"
-    if left_over:
-        yield f"{left_over} training samples went to no node: the partition gives all nodes the same number"
+
+
+def _left_over(count: int, sites: Sequence[str]) -> Iterator[str]:
+    """What no node got, where nodes are ``sites`` or, if there are none, parts of equal size."""
+    if count:
+        why = "they are of sites that are no nodes" if sites else "the partition gives all nodes the same number"
+        yield f"{count:,} training samples went to no node: {why}"
 
 
 def _conversion(data: ArrayData, private: ArrayData) -> str:

@@ -81,6 +81,7 @@ def test_some_sites_by_name_or_by_the_seed(tmp_path):
     file = write(tmp_path)
     chosen = prepare(settings(file, partition=BySite.Config(sites=("west", "east"))), 2, seed=0)
     assert chosen.sites == ("west", "east")
+    assert "45 training samples went to no node: they are of sites that are no nodes" in chosen.notes
     drawn = {prepare(settings(file, partition=BySite.Config(sites="sample")), 2, seed=seed).sites for seed in range(9)}
     assert drawn == {("east", "north"), ("east", "west"), ("north", "west")}
 
