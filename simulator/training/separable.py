@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import nn
@@ -40,17 +40,32 @@ def check_layers(network: nn.Module) -> None:
 
 
 def _unfit_layers(network: nn.Module) -> Iterator[Problem]:
+    mixing = dict[str, nn.Module]()
     for name, layer in network.named_modules():
         if _is_at_rest(layer):
             continue
         if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-            what = f"{named(name, layer)} mixes samples, and {EACH}."
-            yield Problem("model", what, f"Put {_instead(layer)} in its place; for resnet20, set model.norm: group.")
+            mixing[name] = layer
         elif is_random(layer):
             yield Problem("model", f"{named(name, layer)} {WHY_RANDOM}; {EACH}.", WITHOUT_RANDOM)
         elif isinstance(layer, (nn.RNNBase, nn.LSTMCell)):
             what = f"{named(name, layer)} cannot be vectorised over samples by PyTorch, and {EACH}."
             yield Problem("model", what, "Put nn.GRUCell or nn.RNNCell, in a loop over the steps, in its place.")
+    if mixing:
+        yield _mixing(mixing)
+
+
+def _mixing(layers: Mapping[str, nn.Module]) -> Problem:
+    """What to say of layers of batch normalisation: at once, since networks have dozens of them."""
+    (name, first), *others = layers.items()
+    alike = f" The same holds for {', '.join(other for other, _ in others)}." if others else ""
+    what = f"{named(name, first)} mixes samples, and {EACH}.{alike}"
+    advice = (
+        f"Put {_instead(first)} in its place{', and so on' if others else ''}: model.norm: group of resnet20, "
+        "model.arguments: {norm_layer: groupnorm} of timm's resnet18. Or let statistics that came with weights rest: "
+        "buffers: {policy: frozen, freeze_after: 0}."
+    )
+    return Problem("model", what, advice)
 
 
 def _is_at_rest(layer: nn.Module) -> bool:

@@ -110,6 +110,13 @@ def test_batch_normalisation_is_named_with_what_to_put_in_its_place(norm):
         check_layers(network)
 
 
+def test_layers_of_batch_normalisation_are_told_together_and_each_by_name():
+    network = nn.Sequential(nn.BatchNorm2d(4), nn.BatchNorm2d(8), nn.Sequential(nn.BatchNorm2d(8)))
+    with pytest.raises(InputError, match=r"0, BatchNorm2d\(4.* mixes .*\. The same holds for 1, 2\.0\.\n") as told:
+        check_layers(network)
+    assert len(told.value.problems) == 1
+
+
 class Recurrent(nn.Module):
     """Reads the rows of an image one after the other."""
 
