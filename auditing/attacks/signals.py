@@ -11,7 +11,9 @@ from torch.func import grad, vmap
 
 from auditing.attacks.probed_model import ProbedModel
 from auditing.attacks.signal import Signal
-from simulator.core.arrays import Arrays
+from simulator.core.arrays import Arrays, taken
+
+GRADIENT_BYTES = 2**28  # that single samples' gradients may take at once: of large networks they would fill the memory
 
 
 class Loss(Signal):
@@ -69,5 +71,10 @@ class GradientNorm(Signal):
         """The Euclidean norm of each sample's own gradient."""
         named = model.network.module.named_parameters()
         parameters = {name: parameter.detach() for name, parameter in named if parameter.requires_grad}
-        gradients = vmap(grad(model.loss_at), in_dims=(None, 0, 0))(parameters, inputs, targets)
-        return torch.stack([each.flatten(1).square().sum(1) for each in gradients.values()]).sum(0).sqrt()
+        gradients_of = vmap(grad(model.loss_at), in_dims=(None, 0, 0))
+        together = max(1, GRADIENT_BYTES // sum(each.nbytes for each in parameters.values()))
+        norms = []
+        for rows in torch.split(torch.arange(len(targets)), together):
+            gradients = gradients_of(parameters, taken(inputs, rows), targets[rows]).values()
+            norms.append(torch.stack([each.flatten(1).square().sum(1) for each in gradients]).sum(0).sqrt())
+        return torch.cat(norms)

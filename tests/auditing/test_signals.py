@@ -3,12 +3,14 @@ import pytest
 import torch
 from torch import nn
 
+from auditing.attacks import signals
 from auditing.attacks.attack import attacks_named
 from auditing.attacks.curvature_signals import Hvp
 from auditing.attacks.evidence import Evidence
 from auditing.attacks.probed_model import ProbedModel
 from auditing.attacks.signal import SIGNALS, signals_named
 from auditing.candidates import labels_of
+from simulator.core.arrays import taken
 from simulator.core.errors import InputError
 from simulator.core.flat_module import FlatModule
 from simulator.core.normalizer import Normalizer
@@ -84,6 +86,19 @@ def test_gradient_norm_is_that_of_each_sample_alone():
         net.differentiate(torch.nn.functional.cross_entropy(logits, few.targets_at(torch.tensor([k]))))
         norms.append(-net.gradient.norm().item())
     np.testing.assert_allclose(measure("gradient_norm", net, few), norms)
+
+
+def test_gradients_of_large_networks_are_taken_a_few_samples_at_a_time(monkeypatch):
+    together, taken_at_once = measure("gradient_norm"), []
+
+    def noting(arrays, rows):
+        taken_at_once.append(len(rows))
+        return taken(arrays, rows)
+
+    monkeypatch.setattr(signals, "taken", noting)
+    monkeypatch.setattr(signals, "GRADIENT_BYTES", 2 * network().initial.nbytes)
+    np.testing.assert_allclose(measure("gradient_norm"), together, rtol=1e-9)
+    assert set(taken_at_once) == {2}
 
 
 @pytest.mark.parametrize("name", ["loss", "gradient_norm", "curvature_trace"])
