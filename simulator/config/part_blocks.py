@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-import torch.utils.data
 from pydantic import BaseModel, ValidationError
-from torch import nn
 
+from simulator.config.made_objects import instead_of
 from simulator.config.yaml_file import Location, Source
-from simulator.core.errors import InputError, Problem, did_you_mean, wrong
+from simulator.core.errors import InputError, Problem, did_you_mean
 from simulator.core.registry import Part, PartSettings, Registry
 from simulator.core.user_code.names import pinned
 
@@ -36,6 +35,8 @@ def fill(
     """
     given, holder[key] = holder[key], PLACEHOLDER
     settings, name = PartSettings, ""
+    if made := instead_of(given, registry.kind):
+        return [(place, made)]
     try:
         block = written_out(given)
         if isinstance(block.get("name"), type):
@@ -59,23 +60,7 @@ def _with_file(problem: Problem) -> Problem:
 
 
 def written_out(given: Any) -> dict[str, Any]:
-    """What is given for a part - a name, a class, a part, its settings or a block - as a block with a name or a class.
-
-    Raises:
-        InputError: it is a network, or a data set of PyTorch's, that has been made already.
-    """
-    if isinstance(given, nn.Module):
-        name = type(given).__name__
-        what = f"is a {name} that has been made, and every run initialises a network of its own."
-        raise wrong("", what, f"Give the class and its settings: {{'name': {name}, ...}}.")
-    if isinstance(given, torch.utils.data.Dataset):
-        name = type(given).__name__
-        what = f"is a {name} that has been made, and a run reads its data anew wherever it goes on."
-        advice = (
-            f"Give the class and its arguments: {{'name': {name}, 'arguments': {{...}}}}; or write the arrays by "
-            "numpy.savez(path, x_train=..., y_train=...) and name the file: {'name': 'npz', 'path': path}."
-        )
-        raise wrong("", what, advice)
+    """The block, with a name or a class, of what is given: a name, a class, a part, its settings or a block."""
     if isinstance(given, Part) and isinstance(given.config, PartSettings):
         return {**dict(given.config), "name": type(given)}
     return dict(given) if isinstance(given, PartSettings | dict) else {"name": given}

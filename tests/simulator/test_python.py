@@ -6,9 +6,12 @@ from pathlib import Path
 
 import nbclient
 import nbformat
+import numpy as np
+import pandas
 import pytest
 import torch
 from matplotlib.figure import Figure
+from torch import nn
 
 from simulator import Experiment, Run, audit, run
 from simulator.core.errors import InputError
@@ -101,10 +104,48 @@ def test_what_is_no_part_is_told_where_it_stands():
         Experiment(name="x", rounds=1, topology={"graph": "ring", "nodes": 3}, data={"dataset": "digits"}, model=7)
 
 
-def test_a_data_set_that_has_been_made_is_told_how_it_can_be_read_again():
-    made = torch.utils.data.TensorDataset(torch.zeros(9, 2), torch.arange(9) % 2)
-    with pytest.raises(InputError, match=r"data\.dataset.*: is a TensorDataset that has been made(.|\n)*numpy\.savez"):
-        Experiment(name="x", rounds=1, topology={"graph": "ring", "nodes": 3}, data=made, model="mlp")
+class Rows(torch.utils.data.Dataset):
+    def __init__(self, path="rows"):
+        self.path = path
+
+
+class Net(nn.Module):
+    def __init__(self, outputs, width=3):
+        super().__init__()
+
+
+TENSORS = torch.utils.data.TensorDataset(torch.zeros(9, 2), torch.arange(9) % 2)
+MADE = {
+    "network": (
+        {"model": Net(2)},
+        r"model: is a Net that has been made.*\n +Write model=\{'name': Net, 'width': \.\.\.\}",
+    ),
+    "network by name": ({"model": {"name": Net(2)}}, r"model: is a Net that has been made"),
+    "layers": (
+        {"model": nn.Sequential()},
+        r"model: is a Sequential .*\n +Write class Net\(torch\.nn\.Sequential\): and ",
+    ),
+    "function": ({"model": lambda: Net(2)}, r"model: is a function,.*\n +Write class Net\(torch\.nn\.Module\): and "),
+    "items": (
+        {"data": Rows()},
+        r"data\.dataset: is a Rows .*\n +Write .*\{'name': Rows, 'arguments': \{'path': \.\.\.\}\}",
+    ),
+    "tensors": ({"data": TENSORS}, r"data\.dataset: is a TensorDataset that has been made.*\n +numpy\.savez"),
+    "loader": ({"data": torch.utils.data.DataLoader(TENSORS)}, r"data\.dataset: is a DataLoader.*\n.* numpy\.savez"),
+    "arrays": ({"data": (np.zeros((9, 2)), np.zeros(9))}, r"data\.dataset: is a list in memory.*\n +numpy\.savez"),
+    "frame": (
+        {"data": pandas.DataFrame({"a": [1]})},
+        r"data\.dataset: is a DataFrame in memory.*\n +to_csv\(.*'table'",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MADE)
+def test_for_an_object_that_has_been_made_the_line_to_write_instead_is_told(case):
+    given, says = MADE[case]
+    usual = {"topology": {"graph": "ring", "nodes": 3}, "data": {"dataset": "digits"}, "model": "mlp"}
+    with pytest.raises(InputError, match=says):
+        Experiment(name="x", rounds=1, **(usual | given))
 
 
 @pytest.mark.slow

@@ -197,7 +197,7 @@ def test_classes_and_objects_are_parts_in_python(tmp_path):
 
 def test_what_cannot_be_a_part_is_told_in_python():
     given = {key: value for key, value in CONTENT.items() if key not in ("model", "methods")}
-    with pytest.raises(InputError, match=r"model\.name: is a Net that has been made"):
+    with pytest.raises(InputError, match=r"model: is a Net that has been made"):
         Experiment(**given, model=Net(2, (8, 8, 1)))
     with pytest.raises(InputError, match=r"methods\[0\]\.name: .* is no class of a part"):
         Experiment(**given, model=Net, methods=[Net])
