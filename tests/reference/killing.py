@@ -13,6 +13,7 @@ ends with the bytes of a simulation.
 import argparse
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -185,12 +186,15 @@ def main():
     parser.add_argument("--plane", default="relay")
     given = parser.parse_args()
     every = [kind for kind in KINDS if given.plane == "relay" or kind != "mailbox"]
-    with tempfile.TemporaryDirectory() as path:
-        kinds = [every[number % len(every)] for number in range(given.kills)]
-        found, expected = killed(Path(path), kinds, given.seed, given.plane)
+    kinds = [every[number % len(every)] for number in range(given.kills)]
+    path = Path(tempfile.mkdtemp(prefix="rumormill-killing-"))
+    print(f"in {path}, which stays where it does not end well", flush=True)
+    found, expected = killed(path, kinds, given.seed, given.plane)
     other = [name for name in expected if found.get(name) != expected[name]]
     print(f"other bytes: {', '.join(other)}" if other else "equal bytes")
-    sys.exit(found != expected)
+    if other:
+        sys.exit(1)
+    shutil.rmtree(path)
 
 
 if __name__ == "__main__":
