@@ -73,11 +73,11 @@ def agree(folder: NodeFolder, manifest: RunManifest, gate: Gate, deadline: float
         Declined: the site does not let out what it would send, of this or of the rounds after it.
         RunError: somebody tells other sums than before, or what are none; or nothing is to be agreed on.
     """
-    experiment = folder.experiment()
-    sites = experiment.data.sites
+    settings = folder.settings()
+    sites = settings.sites
     if sites is None or sites.statistics is None:
         raise RunError(f"node {folder.node} is told to agree on statistics, and its experiment declares them all.")
-    topology = experiment.topology.build(experiment.seed).base
+    topology = settings.network.base
     own = told(folder.admitted(manifest, gate), sites.statistics, folder.noise_secret(manifest.run), folder.node)
     inspect = _inspected(declared(own.shape[1]), sites.statistics)
     neighbours = _neighbours(folder, manifest, gate, own.shape[1], inspect, until(deadline))

@@ -16,7 +16,8 @@ from simulator.core.registry import PartSettings
 from simulator.core.report import STATISTICS
 from simulator.data.sites.statistics import Statistics
 from simulator.deployment.collecting import Collection
-from simulator.deployment.node_folder import LAID_OUT, check_shared, reported_rounds
+from simulator.deployment.node_folder import LAID_OUT, other_samples, reported_rounds
+from simulator.deployment.open_settings import OpenSettings
 from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.transport.certificates import name_of
 from simulator.deployment.transport.saved_rounds import SavedRounds
@@ -77,7 +78,8 @@ def collect(folder: Path, out: str | Path = "runs", observers: Sequence[Observer
     simulation = Simulation.of(
         experiment, opened={} if experiment.data.sites else None, statistics=_statistics(folder, manifest)
     )
-    check_shared(simulation, manifest, str(folder))
+    if simulation.data.shared != manifest.shared:
+        raise other_samples(str(folder), OpenSettings.of(experiment).shared_names)
     return run_simulation(replace(simulation, backend=Collected(simulation.backend.config, folder)), out, observers)
 
 

@@ -18,14 +18,14 @@ from simulator.deployment.run_manifest import RunManifest, fingerprint, own_vers
 from simulator.deployment.versions import own_versions, parsed, refused
 
 if TYPE_CHECKING:
-    from simulator.backends.worker import Worker
     from simulator.config.experiment import Experiment
     from simulator.core.node import Place
     from simulator.core.secrets import Secrets
     from simulator.data.sites.statistics import Statistics
     from simulator.data.sites.sums import Sums
+    from simulator.deployment.carried import CarriedNode
     from simulator.deployment.keys.certificate import Certificate
-    from simulator.deployment.site.asked import Asked
+    from simulator.deployment.open_settings import OpenSettings
     from simulator.deployment.site.gate import Gate
     from simulator.deployment.transport.peer import Peer
     from simulator.deployment.transport.saved_rounds import SavedRounds
@@ -184,21 +184,18 @@ class NodeFolder:
         from simulator.deployment.transport.departures import Departures
         from simulator.deployment.transport.peer import Peer
         from simulator.rounds.synchronous import place
-        from simulator.runs.build import run_schedule
 
-        simulation = self._simulation(self._agreed(manifest))
-        check_shared(simulation, manifest, f"node {self.node}")
-        if not self._has_own_data(simulation, manifest.run):
+        carried = self._carried(manifest, self._agreed(manifest))
+        if not self._has_own_data(carried, manifest.run):
             what = f"the data of node {self.node} have changed since it has begun this run."
             raise wrong(str(self.data_path()), what, "Put them back, or make the deployment anew for a new run.")
-        network, worker = simulation.network, self._worker(simulation, manifest.run)
-        memory, due = self.memory(manifest.run), run_schedule(simulation.experiment).due
-        departures = Departures(memory.departures)
+        settings, memory = self.settings(), self.memory(manifest.run)
+        network, departures = settings.network, Departures(memory.departures)
 
         def stands(round: int) -> Place:
             return place(departures.applied(network.at(round), round), self.node)
 
-        return Peer(self.node, worker, memory, gate, due, stands, departures)
+        return Peer(self.node, carried, memory, gate, settings.due, stands, departures)
 
     def admitted(self, manifest: RunManifest, gate: Gate) -> Sums:
         """What the node has to say of its own samples before round 1, once the ``gate`` has let it take part.
@@ -207,11 +204,40 @@ class NodeFolder:
             InputError: as `peer` does.
             Declined: the site does not let out what the node would send in the run.
         """
-        simulation = self._simulation()
-        check_shared(simulation, manifest, f"node {self.node}")
-        self._has_own_data(simulation, manifest.run)  # else what it would say is held against what it has said
-        gate.admit(self._worker(simulation, manifest.run).program(self.node))
-        return simulation.data.sums[self.node]
+        carried = self._carried(manifest)
+        self._has_own_data(carried, manifest.run)  # else what it would say is held against what it has said
+        gate.admit(carried)
+        assert carried.sums is not None  # statistics are to be agreed on
+        return carried.sums
+
+    def settings(self) -> OpenSettings:
+        """What of the experiment has to be known to take the node through its rounds."""
+        from simulator.deployment.open_settings import OpenSettings
+
+        return OpenSettings.of(self.experiment())
+
+    def carried(self, run: str, statistics: Statistics | None = None) -> CarriedNode:
+        """The node of a run at its beginning, in this process, which executes the experiment's code.
+
+        Args:
+            run: of the deployment.
+            statistics: what the nodes have agreed on, where they do.
+
+        Raises:
+            InputError: the data or the node's key is not there, or the node cannot be made.
+        """
+        from simulator.deployment.carried import CarriedHere
+        from simulator.runs.build import protects
+
+        simulation = self._simulation(statistics)
+        secrets = self.secrets(run) if protects(simulation.experiment) else None
+        return CarriedHere.of(simulation, self.node, self.neighbours, secrets)
+
+    def _carried(self, manifest: RunManifest, statistics: Statistics | None = None) -> CarriedNode:
+        carried = self.carried(manifest.run, statistics)
+        if carried.shared != manifest.shared:
+            raise other_samples(f"node {self.node}", self.settings().shared_names)
+        return carried
 
     def _agreed(self, manifest: RunManifest) -> Statistics | None:
         """What the nodes of a run have agreed on, where they do.
@@ -222,7 +248,7 @@ class NodeFolder:
         from simulator.core.report import STATISTICS
         from simulator.data.sites.statistics import Statistics
 
-        sites = self.experiment().data.sites
+        sites = self.settings().sites
         if sites is None or sites.statistics is None:
             return None
         file = self.state(manifest.run) / STATISTICS
@@ -231,30 +257,19 @@ class NodeFolder:
             raise wrong(str(file), what, "Submit the run again: it begins with that.")
         return Statistics.read(file)
 
-    def _has_own_data(self, simulation: Simulation, run: str) -> bool:
+    def _has_own_data(self, carried: CarriedNode, run: str) -> bool:
         """Whether a site's data are those that it has begun ``run`` with; until it has, they may change."""
         from simulator.core import atomic
         from simulator.core.report import STATISTICS
 
-        if simulation.experiment.data.sites is None:
+        state, now = self.state(run), carried.content
+        if now is None:
             return True
-        state, now = self.state(run), simulation.data.content.digest.tobytes().hex()
         if finished_rounds(state) or (state / STATISTICS).exists():
             return (state / OWN_DATA).read_text() == now
         state.mkdir(parents=True, exist_ok=True)
         atomic.write(state / OWN_DATA, now)
         return True
-
-    def asked(self) -> Asked:
-        """What the experiment asks of the node; it is made for that, and sends nothing.
-
-        Raises:
-            InputError: the data or the node's key is not there, or the node cannot be made.
-        """
-        from simulator.deployment.site.asked import Asked
-
-        worker = self._worker(self._simulation(), "asked")
-        return Asked.of(worker.program(self.node), self.experiment(), self.neighbours)
 
     def _simulation(self, statistics: Statistics | None = None) -> Simulation:
         """What the node is made of; where nodes are sites, of its own data, and without a look at any others."""
@@ -264,19 +279,6 @@ class NodeFolder:
         if experiment.data.sites is None:
             return Simulation.of(experiment)
         return Simulation.of(experiment, opened={self.node: self.data_path()}, statistics=statistics)
-
-    def _worker(self, simulation: Simulation, run: str) -> Worker:
-        """What holds the node, and no other."""
-        import torch
-
-        from simulator.backends.worker import Worker
-        from simulator.runs.build import protects
-
-        torch.set_num_threads(1)  # as in every other backend, so that sums run in the same order
-        blueprint = simulation.blueprint
-        if protects(simulation.experiment):
-            blueprint = blueprint.with_secrets(self._secrets(run))
-        return Worker(blueprint, [self.node])
 
     def data_path(self) -> Path:
         """Where the node's own data lie, absolute or from its folder on; nothing is opened.
@@ -293,9 +295,10 @@ class NodeFolder:
 
     def noise_secret(self, run: str) -> int:
         """What the noise is drawn from that protects the node alone; another number for every run."""
-        return self._secrets(run).own
+        return self.secrets(run).own
 
-    def _secrets(self, run: str) -> Secrets:
+    def secrets(self, run: str) -> Secrets:
+        """What the node's noise is drawn from in a ``run``, derived of its key, which does not follow from it."""
         from simulator.deployment.transport.noise import noise_secrets
 
         return noise_secrets(run, self.node, self.private_key(), self.public_keys)
@@ -307,26 +310,15 @@ class NodeFolder:
         return load_experiment(self.folder / "experiment.yaml", recorded=True)
 
 
-def check_shared(simulation: Simulation, manifest: RunManifest, whose: str) -> None:
-    """Refuse other samples than the run was planned with, of those that all hosts must have alike.
+def other_samples(whose: str, names: str) -> InputError:
+    """That somebody has other samples than the run was planned with, of those that all hosts must have alike.
 
     Args:
-        simulation: made of what this host has.
-        manifest: of the run.
         whose: what to call them: "node 3".
-
-    Raises:
-        InputError: they are others.
+        names: of these samples.
     """
-    if simulation.data.shared == manifest.shared:
-        return
-    data = simulation.experiment.data
-    if data.sites is None:
-        names = ", ".join([data.dataset.name, *(source.dataset.name for source in data.public)])
-    else:
-        names = "the public set or the common test set"
     what = f"its data are not those that the run was planned with: {names}."
-    raise wrong(whose, what, "Put the files that `rumormill deploy init` read at the paths in experiment.yaml.")
+    return wrong(whose, what, "Put the files that `rumormill deploy init` read at the paths in experiment.yaml.")
 
 
 def finished_rounds(state: Path) -> int:

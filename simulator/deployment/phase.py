@@ -9,8 +9,7 @@ from simulator.core.errors import RunError
 from simulator.core.message import Message
 from simulator.deployment.node_folder import NodeFolder
 from simulator.deployment.run_manifest import RunManifest
-from simulator.deployment.site.gate import Gate
-from simulator.deployment.tolerance import bears_losses
+from simulator.deployment.site.gate import Gate, Seal
 from simulator.deployment.transport.certificates import Identity, name_of
 from simulator.deployment.transport.gossip import Neighbours, gossip, sit_out
 from simulator.deployment.transport.neighbour import Patience
@@ -20,7 +19,6 @@ from simulator.deployment.transport.planes import p2p, relay
 from simulator.deployment.transport.run_keys import RunSeals, forget, run_key
 from simulator.deployment.versions import own_versions
 
-Seal = Callable[[Message], bytes]
 LetGo = Callable[[Sequence[Message], Seal | None], Mapping[int, bytes]]
 
 
@@ -88,9 +86,8 @@ def _neighbours(
 ) -> Neighbours:
     """Those of the plane, for whom there is also what was sent ``before``."""
     identity, expected = Identity.read(folder.folder), peer.expected(folder.neighbours, manifest.rounds)
-    tolerant = bears_losses(folder.experiment())
-    revoked = _revoked(identity, folder.neighbours, tolerant)
-    patience, away = Patience(manifest.join_timeout, manifest.round_timeout, tolerant), {*away, *revoked}
+    revoked = _revoked(identity, folder.neighbours, peer.tolerant)
+    patience, away = Patience(manifest.join_timeout, manifest.round_timeout, peer.tolerant), {*away, *revoked}
     node, run, let_go = folder.node, manifest.run, _but_to(revoked, gate.messages)
 
     def outbox(release: Release) -> Outbox:

@@ -113,7 +113,7 @@ def _largest(nodes: Blueprint) -> int:
     found = [0]
     for node in range(nodes.topology.num_nodes):
         (made,) = nodes.nodes([node])
-        expected = Expected.of(NodeProgram(made), nodes.topology.neighbours(node), nodes.experiment.rounds)
+        expected = Expected.of(NodeProgram(made), node, nodes.topology.neighbours(node), nodes.experiment.rounds)
         found += expected.largest.values()
     sites = nodes.experiment.data.sites
     if sites and sites.statistics:

@@ -37,12 +37,14 @@ if TYPE_CHECKING:
 
     from simulator.core.backend import Reply
     from simulator.core.message import Message
-    from simulator.core.node_program import NodeProgram
     from simulator.core.promise import Promise
+    from simulator.deployment.carried import CarriedNode
     from simulator.deployment.site.asked import Asked
     from simulator.deployment.site.laid_out import LaidOut
     from simulator.deployment.transport.saved_rounds import Step
 
+Seal = Callable[["Message"], bytes]
+Objections = Callable[["Message", str], Iterator[Problem]]
 DECLINED = "declined"  # what the ledger calls a refusal
 
 
@@ -85,7 +87,7 @@ class Gate:
         self._folder, self._manifest, self._now = folder, manifest, now or _now
         self._ledger = Ledger(Path(self.policy.ledger))
         self._history, self._sender = History(self._ledger.lines), Sender(manifest.run, folder.node)
-        self._program: NodeProgram | None = None
+        self._node: CarriedNode | None = None
         self._promise: Promise | None = None
         self._laid_out: LaidOut | None = None
         self._asked: Asked | None = None
@@ -104,22 +106,19 @@ class Gate:
         pinned = self.policy.peers.pinned
         return None if pinned == "any" else {node: pinned.get(name_of(node), []) for node in self._folder.neighbours}
 
-    def admit(self, program: NodeProgram) -> None:
+    def admit(self, node: CarriedNode) -> None:
         """Hold all that the node would send in the whole run against the policy.
 
         Raises:
             Declined: it does not allow that; nothing has left.
         """
-        from simulator.deployment.site.asked import Asked
         from simulator.deployment.site.laid_out import LaidOut
 
-        experiment = self._folder.experiment()
-        asked = Asked.of(program, experiment, self._folder.neighbours)
-        now = self._now()
+        asked, now = node.asked, self._now()
         self._decline(of_the_terms(asked, self._manifest))
         self._decline(of_the_plan(self.policy, asked, self._history, self._sender, now))
-        self._program, self._promise, self._asked = program, asked.promise, asked
-        self._laid_out = LaidOut(self.policy, program.node.data, asked.collects)
+        self._node, self._promise, self._asked = node, asked.promise, asked
+        self._laid_out = LaidOut(self.policy, node.counts, asked.collects)
         planned = {"experiment": self._experiment, "rounds": asked.rounds, "mechanism": asked.mechanism}
         planned |= {"planned": _finite(asked.epsilon)}
         if not planned.items() <= (self._history.begun(self._sender) or {}).items():
@@ -130,42 +129,34 @@ class Gate:
         if self.policy.messages.max_norm != "unlimited":
             self._start = parameters.clone()
 
-    def messages(self, messages: Iterable[Message], seal: Callable[[Message], bytes] | None = None) -> dict[int, bytes]:
+    def messages(self, messages: Iterable[Message], seal: Seal | None = None) -> dict[int, bytes]:
         """The bytes of a round's messages, by receiver: encoded, and sealed where that is how they travel.
 
         Raises:
             Declined: one of them may not leave; then none does.
         """
-        leaving, data = [], {}
-        with self._ledger.alone():
-            self._follow()
-            for message in messages:
-                content = message.encode()
-                data[message.receiver] = seal(message) if seal else content
-                facts = self._facts_of(message, content)
-                self._decline(self._objections(message, facts["again"]))
-                leaving.append(Leaving("message", list(message.parts), data[message.receiver], facts))
-            if leaving:
-                self.release(*leaving)
-        return data
+        return self._let_go("message", messages, seal, self._objections, {})
 
-    def statistics(
-        self, messages: Iterable[Message], seal: Callable[[Message], bytes] | None = None
-    ) -> dict[int, bytes]:
+    def statistics(self, messages: Iterable[Message], seal: Seal | None = None) -> dict[int, bytes]:
         """The bytes of the messages by which nodes agree on statistics before round 1, as `messages` gives them.
 
         Raises:
             Declined: one of them may not leave; then none does.
         """
+        return self._let_go(STATISTICS, messages, seal, self._objections_to_statistics, self._cost_of_statistics())
+
+    def _let_go(
+        self, kind: str, messages: Iterable[Message], seal: Seal | None, objections: Objections, cost: Mapping[str, Any]
+    ) -> dict[int, bytes]:
         leaving, data = [], {}
         with self._ledger.alone():
             self._follow()
             for message in messages:
                 content = message.encode()
                 data[message.receiver] = seal(message) if seal else content
-                facts = {**self._facts_of(message, content), **self._cost_of_statistics()}
-                self._decline(self._objections_to_statistics(message, str(facts["again"])))
-                leaving.append(Leaving(STATISTICS, list(message.parts), data[message.receiver], facts))
+                facts = {**self._facts_of(message, content), **cost}
+                self._decline(objections(message, str(facts["again"])))
+                leaving.append(Leaving(kind, list(message.parts), data[message.receiver], facts))
             if leaving:
                 self.release(*leaving)
         return data
@@ -256,7 +247,7 @@ class Gate:
     def _objections(self, message: Message, again: str) -> Iterator[Problem]:
         from simulator.deployment.site.message_check import check
 
-        assert self._program is not None  # the run has been admitted
+        assert self._node is not None  # the run has been admitted
         now = self._now()
         before = self._history.spent_by_others(self._sender, self.policy.privacy.over, now)
         yield from of_the_approval(self.policy, self._experiment, self._manifest, now)
@@ -265,7 +256,7 @@ class Gate:
         if message.receiver not in self._folder.neighbours or message.round > self._manifest.rounds:
             yield Problem("peers.allow", f"node {message.receiver} is to receive nothing in round {message.round}.")
         else:
-            yield from check(self.policy, self._program, message, self._start, again)
+            yield from check(self.policy, self._node, message, self._start, again)
 
     def _objections_to_statistics(self, message: Message, again: str) -> Iterator[Problem]:
         from simulator.deployment.site.message_check import check_statistics

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from simulator.core.backend import Evaluation, Reply
 from simulator.core.errors import Problem
 from simulator.core.report import Metric, is_of_the_network
-from simulator.core.samples import NodeData
+from simulator.deployment.carried import Counts
 from simulator.deployment.site.policy import Metrics, SitePolicy, among
 
 OWN_TEST = "own_test/"  # names of scores on test samples of the node's own begin so
@@ -23,12 +23,12 @@ class LaidOut:
 
     Args:
         policy: of the site.
-        data: of the node, whose samples are counted.
+        counts: of the node's samples.
         collects: whether the experiment wants anything but the sizes of messages, and which were refused.
     """
 
     policy: SitePolicy
-    data: NodeData
+    counts: Counts
     collects: bool
 
     def problems(self, reply: Reply) -> Iterator[Problem]:
@@ -58,8 +58,7 @@ class LaidOut:
         """Of how many samples each number is, by its name."""
         if evaluation is None:
             return {}
-        test, train = len(self.data.test), len(self.data.train)
-        own = len(self.data.own_test) if self.data.own_test is not None else 0
+        train, test, own = self.counts
         found = {f"test/{name}": test for name in evaluation.scores}
         found |= {} if evaluation.training_loss is None else {"train/loss": train}
         found |= {name: own if name.startswith(OWN_TEST) else train for name in evaluation.by_methods}
@@ -74,7 +73,7 @@ class LaidOut:
             yield Problem("metrics.min_count", f"{name} is of {count} samples, and of {least or 'none'} it may be.")
 
     def _may_leave(self, name: str) -> bool:
-        return is_of_the_network(name) or not list(self._objections(name, len(self.data.train)))
+        return is_of_the_network(name) or not list(self._objections(name, self.counts.train))
 
     def _rounded(self, metric: Metric) -> Metric:
         return metric._replace(value=rounded(metric.value, self.policy.metrics))

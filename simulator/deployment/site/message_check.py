@@ -9,20 +9,20 @@ from torch import Tensor
 from simulator.core.declaration import misfit
 from simulator.core.errors import Problem
 from simulator.core.message import Message
-from simulator.core.node_program import NodeProgram
 from simulator.data.sites.sums import PART
+from simulator.deployment.carried import CarriedNode
 from simulator.deployment.site.asked import AskedStatistics
 from simulator.deployment.site.policy import SitePolicy, among, within
 
 
 def check(
-    policy: SitePolicy, program: NodeProgram, message: Message, start: Tensor | None, again: str
+    policy: SitePolicy, node: CarriedNode, message: Message, start: Tensor | None, again: str
 ) -> Iterator[Problem]:
     """What of ``message`` may not leave.
 
     Args:
         policy: of the site.
-        program: the node's.
+        node: whose it is.
         message: as it would leave.
         start: float [parameters], the node's when the round began; None where nothing bounds its change.
         again: "other" where the node has said something else of this exchange before.
@@ -33,11 +33,11 @@ def check(
     size = sum(tensor.nbytes for tensor in message.parts.values())
     if not within(policy.messages.max_bytes, size):
         yield Problem("messages.max_bytes", f"the message of round {message.round} has {size:,} bytes.")
-    declared = program.declared(message.sender, message.receiver, message.round, message.exchange)
+    declared = node.declared(message.sender, message.receiver, message.round, message.exchange)
     if wrong := misfit(message.parts, declared):
         yield Problem("messages.parts", f"the message of round {message.round} is not what was planned: it {wrong}.")
     elif start is not None:
-        yield from _too_far(policy, program, message, start)
+        yield from _too_far(policy, node, message, start)
     if again == "other" and policy.privacy.mechanism != "none":
         what = f"another message of round {message.round} has left, and both together tell more than is counted."
         yield Problem("privacy", what, "An old state was put back: begin a new run.")
@@ -68,9 +68,9 @@ def check_statistics(
         yield Problem("privacy", what, "The data have changed since, or an old state was put back: begin a new run.")
 
 
-def _too_far(policy: SitePolicy, program: NodeProgram, message: Message, start: Tensor) -> Iterator[Problem]:
+def _too_far(policy: SitePolicy, node: CarriedNode, message: Message, start: Tensor) -> Iterator[Problem]:
     """Where the model that the message shows is further from the round's beginning than is allowed."""
-    shown = program.node.mixer.shown(program.node, message)
+    shown = node.shown(message)
     if shown is None:
         yield Problem("messages.max_norm", "the message shows no model, so nothing bounds what it tells.")
     elif not within(policy.messages.max_norm, norm := float((shown - start).norm())):

@@ -51,7 +51,7 @@ def approve_command(
     """Print what an experiment would send from this host; with --by and --until, approve it in the site's policy."""
     node_folder, path = NodeFolder.read(located(folder, where="FOLDER")), policy or policy_path()
     allowed, hash = read_policy(path, node_folder.folder), experiment_hash(node_folder.folder)
-    asked, day = node_folder.asked(), until and _day(until)
+    asked, day = node_folder.carried("asked").asked, until and _day(until)
     _tell("", *plan_in_words(node_folder, node_folder.experiment(), asked))
     _tell("Here the site's policy is stricter, so that the node will decline:", *_declined(allowed, node_folder, asked))
     if by is None or not day:

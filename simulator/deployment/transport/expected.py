@@ -8,8 +8,7 @@ from typing import Self
 
 from simulator.core.declaration import largest
 from simulator.core.message import Message
-from simulator.core.node_program import NodeProgram
-from simulator.deployment.transport.inspection import inspect
+from simulator.deployment.transport.inspection import Declaring, inspect
 from simulator.deployment.transport.positions import ONCE, Positions
 
 
@@ -37,9 +36,9 @@ class Expected:
     needed: Callable[[int, int], bool] = _always
 
     @classmethod
-    def of(cls, program: NodeProgram, neighbours: Iterable[int], rounds: int) -> Self:
-        """What ``neighbours`` may send to the node of ``program`` in a run of so many rounds."""
-        positions, node = Positions(program.exchanges), program.node.id
+    def of(cls, program: Declaring, node: int, neighbours: Iterable[int], rounds: int) -> Self:
+        """What ``neighbours`` may send to ``node``, whose ``program`` it is, in a run of so many rounds."""
+        positions = Positions(program.exchanges)
         every = [positions.split(position) for position in range(rounds * positions.exchanges)]
         longest = {other: max(largest(program.declared(other, node, *each)) for each in every) for other in neighbours}
 

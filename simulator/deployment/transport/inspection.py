@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
-from simulator.core.declaration import excess, misfit
+from collections.abc import Mapping
+from typing import Protocol
+
+from simulator.core.declaration import Declared, excess, misfit
 from simulator.core.errors import RunError
 from simulator.core.message import Message
-from simulator.core.node_program import NodeProgram
 from simulator.deployment.transport.positions import named
+
+
+class Declaring(Protocol):
+    """What knows of a node's messages what they may hold: `NodeProgram`, or what stands for one."""
+
+    @property
+    def exchanges(self) -> int:
+        """Of a round."""
+        ...
+
+    def declared(self, sender: int, receiver: int, round: int, exchange: int) -> Mapping[str, Declared]:
+        """See `NodeProgram.declared`."""
+        ...
+
+    def objection(self, message: Message) -> str | None:
+        """See `NodeProgram.objection`."""
+        ...
 
 
 class Refused(RunError):
@@ -30,13 +49,13 @@ def received(data: bytes, sender: int, receiver: int, round: int, exchange: int 
     return message
 
 
-def inspect(message: Message, program: NodeProgram) -> None:
+def inspect(message: Message, program: Declaring) -> None:
     """Hold parts, types, shapes and values against what mixer and methods declare.
 
     Raises:
         Refused: they differ.
     """
-    declared = program.declared(message.sender, program.node.id, message.round, message.exchange)
+    declared = program.declared(message.sender, message.receiver, message.round, message.exchange)
     wrong = misfit(message.parts, declared) or excess(message.parts, declared) or program.objection(message)
     if wrong:
         raise refusal(message.sender, message.round, wrong, message.exchange)

@@ -8,13 +8,12 @@ from typing import Protocol
 
 from torch import Tensor
 
-from simulator.backends.worker import Worker
 from simulator.core.backend import Order, Reply
 from simulator.core.errors import RunError
 from simulator.core.message import Message
 from simulator.core.node import Place
-from simulator.core.node_program import NodeProgram
 from simulator.core.report import AWAY, LOST, REFUSED, Metric, is_of_the_network
+from simulator.deployment.carried import CarriedNode
 from simulator.deployment.transport.departures import Departures
 from simulator.deployment.transport.expected import Expected
 from simulator.deployment.transport.heard import Heard
@@ -25,7 +24,7 @@ from simulator.deployment.transport.saved_rounds import SavedRounds, Step, sendi
 class Exit(Protocol):
     """What a node's state and reports pass before anybody may see them; see `simulator.deployment.site.gate.Gate`."""
 
-    def admit(self, program: NodeProgram) -> None:
+    def admit(self, node: CarriedNode) -> None:
         """Let the node take part, or raise why it may not."""
 
     def begin(self, parameters: Tensor) -> None:
@@ -36,7 +35,7 @@ class Exit(Protocol):
 
 
 class Peer:
-    """A `Worker` with one node, taken through rounds that can be broken off at any point and gone on with.
+    """A node, taken through rounds that can be broken off at any point and gone on with.
 
     The node program is defined between rounds: a round that was broken off is worked again, from the state before it,
     and gives the same messages. So that it does where a round has several exchanges, what each of them but the last one
@@ -51,7 +50,7 @@ class Peer:
 
     Args:
         node: which one.
-        worker: holds it, and no other.
+        carried: the node itself.
         memory: of this node and run.
         gate: what lets out what the node has to say.
         due: what is to be done when so many rounds are finished.
@@ -62,7 +61,7 @@ class Peer:
     def __init__(
         self,
         node: int,
-        worker: Worker,
+        carried: CarriedNode,
         memory: SavedRounds,
         gate: Exit,
         due: Callable[[int], Order],
@@ -70,9 +69,9 @@ class Peer:
         departures: Departures,
     ) -> None:
         self.node, self.place = node, place
-        self._worker, self._memory, self._gate, self._due = worker, memory, gate, due
-        gate.admit(self._program)
-        self.positions = Positions(self._program.exchanges)
+        self._carried, self._memory, self._gate, self._due = carried, memory, gate, due
+        gate.admit(carried)
+        self.positions = Positions(carried.exchanges)
         self.round, self.exchange, self._closed, self._away, self.absences = 0, 0, False, False, 0
         self._departures, self._stopping = departures, False
         self.lost, self._refused = dict[int, int](), set[int]()
@@ -81,6 +80,11 @@ class Peer:
     def position(self) -> int:
         """Where in the run the node is, by the last exchange that it has sent messages in."""
         return self.positions.of(self.round + 1, self.exchange)
+
+    @property
+    def tolerant(self) -> bool:
+        """Whether the experiment's parts bear it that messages are lost."""
+        return self._carried.tolerant
 
     @property
     def leaves(self) -> bool:
@@ -113,7 +117,7 @@ class Peer:
         """Go on after ``round`` finished rounds, if the state of then is there; it always is at the beginning."""
         if round in self._memory.rounds():
             state, self._closed = self._memory.load(round)
-            self._worker.load({self.node: state})
+            self._carried.load(state)
             self.round, self.exchange = round, 0
         return self.round == round
 
@@ -155,7 +159,7 @@ class Peer:
         """Those who may ask for a message of this exchange, ascending, whether or not there is one for them."""
         now = self.positions.split(self.position)
         others = [] if self._away else sorted(set(self.place(self.round).receivers) - {self.node})
-        return [other for other in others if self._program.declared(self.node, other, *now)]
+        return [other for other in others if self._carried.declared(self.node, other, *now)]
 
     def awaited(self) -> tuple[int, list[int]]:
         """The position of the first exchange of the next round, and those who may send messages in it."""
@@ -165,11 +169,11 @@ class Peer:
     def _senders(self, position: int) -> list[int]:
         others = sorted(set(self.place(self.round).weights) - {self.node})
         now = self.positions.split(position)
-        return [other for other in others if self._program.declared(other, self.node, *now)]
+        return [other for other in others if self._carried.declared(other, self.node, *now)]
 
     def expected(self, neighbours: Iterable[int], rounds: int) -> Expected:
         """What ``neighbours`` may send in a run of so many rounds."""
-        return Expected.of(self._program, neighbours, rounds)
+        return Expected.of(self._carried, self.node, neighbours, rounds)
 
     def absorb(self, heard: Heard) -> None:
         """End the round: mix what has come; the weights of those whose messages are lost go to the node.
@@ -195,7 +199,7 @@ class Peer:
         self._save(closed=False)
 
     def _check_finite(self) -> None:
-        if not bool(self._program.node.parameters.isfinite().all()):
+        if not bool(self._carried.parameters.isfinite().all()):
             raise RunError(f"in round {self.round} the parameters of node {self.node} are not finite after mixing.")
 
     def _save(self, closed: bool) -> None:
@@ -214,7 +218,7 @@ class Peer:
     def _begin(self, away: bool = False) -> tuple[Reply, list[Message]]:
         self.exchange, self.lost, self._refused, self._away = 0, {}, set(), away
         place = self.place(self.round)
-        self._gate.begin(self._program.node.parameters)
+        self._gate.begin(self._carried.parameters)
         if away:
             place = replace(place, weights={self.node: 1.0}, receivers=(), active=False)
         return self._send(Order(begin=True, places={self.node: place}))
@@ -244,13 +248,8 @@ class Peer:
     def _lay_out(self, step: Step, reply: Reply) -> None:
         self._memory.lay_out(self.round, step, self._gate.report(self.round, step, reply))
 
-    @property
-    def _program(self) -> NodeProgram:
-        return self._worker.program(self.node)
-
     def _step(self, order: Order, arrived: Iterable[Message] = ()) -> tuple[Reply, list[Message]]:
-        replies, sent = self._worker.superstep(order, arrived)
-        reply = replies[self.node]
+        reply, sent = self._carried.superstep(order, arrived)
         if taken := next((metric.name for metric in reply.metrics if is_of_the_network(metric.name)), None):
             what = f"a method of node {self.node} calls a metric '{taken}', as a deployment calls what it counts."
             raise RunError(f"{what}\n    No policy holds that back: give it another name.")

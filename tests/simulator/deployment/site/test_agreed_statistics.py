@@ -149,7 +149,7 @@ def test_the_ledger_and_a_policy_count_the_epsilon_of_the_release(tmp_path, host
     (line, *_) = ledger(deployment, 2)
     assert line["epsilon"] == GaussianSteps(2.0, 1.0, 1e-3, "rdp").epsilon(1)
     assert line["names"] == ["statistics.sums"]
-    asked = deployment.node_folder(2).asked()
+    asked = deployment.node_folder(2).carried("asked").asked
     whole = asked.promise.cost(asked.rounds)
     assert whole > asked.promise.cost(0) == line["epsilon"]
     change_policy(deployment, 2, privacy={"mechanism": "dp_sgd", "max_epsilon": whole, "delta": 1e-3})
@@ -227,7 +227,7 @@ def test_what_a_parent_sees_is_said_in_words(tmp_path, hosts):
     experiment, said = deployment.experiment, {}
     for node in range(4):
         folder = deployment.node_folder(node)
-        said[node] = " ".join(plan_in_words(folder, experiment, folder.asked()))
+        said[node] = " ".join(plan_in_words(folder, experiment, folder.carried("asked").asked))
     assert "it tells node-1 the count, the sum and the sum of squares" in said[2]
     assert "These are its own count, mean and deviation" in said[2]
     assert "added to those of node-2" in said[1]
