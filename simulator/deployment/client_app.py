@@ -1,102 +1,74 @@
-"""The ClientApp: a process for every message, so nothing heavy is imported before it is needed."""
+"""The ClientApp: a process for every message, so nothing heavy is imported before it is needed.
+
+It carries orders out itself, under the site's policy; or, where the site has a process of its own for that
+(`rumormill site serve`), hands them to it and brings back what it answers.
+"""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
-from simulator.core.errors import RunError, wrong
+from simulator.core.errors import wrong
 from simulator.deployment.breaking_off import broken_off_by_signals, watched
-from simulator.deployment.leaving import with_departure
 from simulator.deployment.node_folder import NodeFolder
-from simulator.deployment.records import DECLINED, Misshapen, nodes, number, packed, unpacked, whole
-from simulator.deployment.run_manifest import RunManifest
-from simulator.deployment.site.gate import Gate
+from simulator.deployment.orders import GOSSIP, HELLO, STATISTICS, Content, Within, answered
+from simulator.deployment.records import DECLINED, packed, unpacked
 from simulator.deployment.site.policy_file import policy_path
-from simulator.deployment.site.untold import Untold, at_the_gate
+from simulator.deployment.site.untold import Untold
 
 app = ClientApp()
-Work = Callable[[NodeFolder, RunManifest, Gate], Mapping[str, Any]]
 
 
-@app.query("hello")
+@app.query(HELLO)
 def hello(message: Message, context: Context) -> Message:
     """Say which node this is, and of which experiment; or that it takes no part, where its site does not allow that."""
     try:
-        return _answered(message, context, lambda node_folder, manifest, gate: node_folder.introduction(manifest.run))
+        return _answered(message, context, HELLO, lambda work: work())
     except Untold as error:  # an error would be asked again, as one that may pass
         return Message(packed({DECLINED: str(error)}), reply_to=message)
 
 
-@app.train("statistics")
+@app.train(STATISTICS)
 def statistics(message: Message, context: Context) -> Message:
-    """Before round 1: agree with all nodes on statistics; the time is counted from now on, by this host's own clock.
+    """Agree with all nodes on statistics.
 
     Raises:
         Untold: the node cannot take part, or was told to end; why stands in its own folder.
     """
-
-    def work(node_folder: NodeFolder, manifest: RunManifest, gate: Gate) -> Mapping[str, Any]:
-        from simulator.deployment.agreement import agree
-
-        node_folder.check(manifest)
-        try:
-            seconds = number(unpacked(message), "seconds")
-        except Misshapen as error:
-            raise _not_followed(node_folder, error) from error
-        deadline = time.monotonic() + min(seconds, manifest.phase_timeout)
-        with broken_off_by_signals(), watched(node_folder, context.run_id, context.node_id):
-            return {"agreed": int(agree(node_folder, manifest, gate, deadline))}
-
-    return _answered(message, context, work)
+    return _answered(message, context, STATISTICS, partial(_watched, context))
 
 
-@app.train("gossip")
+@app.train(GOSSIP)
 def gossip(message: Message, context: Context) -> Message:
-    """Many rounds with the neighbours, without a word to the SuperLink.
-
-    The time that they may take is counted from now on, by this host's own clock.
+    """A phase: many rounds with the neighbours.
 
     Raises:
         Untold: the node cannot go on, or was told to end; why stands in its own folder.
     """
-
-    def work(node_folder: NodeFolder, manifest: RunManifest, gate: Gate) -> Mapping[str, Any]:
-        from simulator.deployment.phase import take_part
-
-        node_folder.check(manifest)
-        try:
-            orders = unpacked(message)
-            until, over = whole(orders, "until", 0, manifest.rounds), whole(orders, "over", 0, manifest.rounds)
-            seconds, away = number(orders, "seconds"), nodes(orders, "away")
-        except Misshapen as error:
-            raise _not_followed(node_folder, error) from error
-        deadline = time.monotonic() + min(seconds, manifest.phase_timeout)
-        with broken_off_by_signals(), watched(node_folder, context.run_id, context.node_id):
-            outcome = take_part(node_folder, manifest, gate, until, deadline, away, over)
-        reply = {"round": outcome.round, "away": outcome.away, "heard": int(outcome.heard)}
-        return with_departure(node_folder, manifest, reply)
-
-    return _answered(message, context, work)
+    return _answered(message, context, GOSSIP, partial(_watched, context))
 
 
-def _answered(message: Message, context: Context, work: Work) -> Message:
-    """The reply that the site's gate lets out, whatever becomes of ``work``."""
-    node_folder = _node_folder(context)
-    with at_the_gate(node_folder) as opened:
-        manifest = RunManifest.read(context.run_config)
-        gate = opened.gate = Gate(policy_path(), node_folder, manifest)
-        content = gate.reply(work(node_folder, manifest, gate))
+def _answered(message: Message, context: Context, word: str, within: Within) -> Message:
+    """The reply that the site's gate lets out, whatever becomes of the order."""
+    folder, given = _node_folder(context), partial(unpacked, message)
+    if folder.socket:
+        from simulator.deployment.site.serving.client import handed_over
+
+        content = handed_over(folder, context.run_config, word, given, within)
+    else:
+        content = answered(folder, policy_path(), context.run_config, word, given, within)
     return Message(packed(content), reply_to=message)
 
 
-def _not_followed(node_folder: NodeFolder, error: Misshapen) -> RunError:
-    return RunError(f"node {node_folder.node} does not follow an instruction of the ServerApp: it {error}.")
+def _watched(context: Context, work: Callable[[], Content]) -> Content:
+    """``work``, which ends when this process is told to end, or its run is over."""
+    with broken_off_by_signals(), watched(_node_folder(context), context.run_id, context.node_id):
+        return work()
 
 
 def _node_folder(context: Context) -> NodeFolder:

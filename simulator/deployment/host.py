@@ -67,8 +67,9 @@ def _superlink(folder: Path, processes: Processes) -> None:
 def _supernode(folder: Path, processes: Processes) -> None:
     """The node's SuperNode, where the site has a policy; it is said where clock or network would keep it out."""
     node = NodeFolder.read(folder)
-    check_keys(node)
-    read_policy(policy_path(), folder)
+    if not node.socket:  # where the site has a process of its own, it has them
+        check_keys(node)
+        read_policy(policy_path(), folder)
     processes.start("supernode", commands.supernode(node.superlink, node.runtime, folder), folder)
     print(f"node {node.node} has started; what it says goes to {folder / 'supernode.log'}", flush=True)
     _keep(processes, Watch(node.superlink).look)

@@ -53,6 +53,7 @@ class NodeFolder:
         superlink: where the node reaches the SuperLink, as "host:port".
         runtime: the port, on loopback, of its SuperNode's own processes.
         mailbox: of the plane relay, where the node puts its messages and fetches others', as "host:port".
+        socket: in the folder of a SuperNode alone: where it reaches the site's own process, which has all else.
     """
 
     folder: Path
@@ -63,6 +64,7 @@ class NodeFolder:
     superlink: str = ""
     runtime: int = 0
     mailbox: str = ""
+    socket: str = ""
 
     @classmethod
     def read(cls, folder: Path) -> NodeFolder:

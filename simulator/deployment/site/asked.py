@@ -18,6 +18,9 @@ from simulator.privacy.accounting import GaussianSteps
 if TYPE_CHECKING:
     from simulator.config.experiment import Experiment
     from simulator.core.node_program import NodeProgram
+    from simulator.data.sites.settings import SitesSettings
+    from simulator.deployment.transport.inspection import Declaring
+    from topologies import Topology
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,21 @@ class AskedStatistics:
     delta: float
 
     @classmethod
-    def of(cls, program: NodeProgram, experiment: Experiment, promise: Promise | None) -> AskedStatistics | None:
-        """What ``experiment`` asks the node of ``program`` for; None where nothing is agreed on."""
-        sites, node = experiment.data.sites, program.node.id
+    def of(
+        cls, node: int, samples: int, sites: SitesSettings | None, links: Topology, promise: Promise | None
+    ) -> AskedStatistics | None:
+        """What is asked of ``node``, which trains on so many samples; None where nothing is agreed on.
+
+        Args:
+            node: which one.
+            samples: how many.
+            sites: what they agree on.
+            links: between all nodes.
+            promise: of the node's method, that covers this, too.
+        """
         if sites is None or sites.statistics is None:
             return None
-        tree = Tree.of(experiment.topology.build(experiment.seed).base)
-        settings, own = sites.statistics, 0.1 / max(1, len(program.node.data.train))
+        tree, settings, own = Tree.of(links), sites.statistics, 0.1 / max(1, samples)
         delta = promise.delta if promise else settings.delta or own
         alone = GaussianSteps(1.0, 1.0, delta, "rdp", settings.noise_multiplier or 0.0)
         return cls(
@@ -110,12 +121,10 @@ class Asked:
     def of(cls, program: NodeProgram, experiment: Experiment, receivers: Iterable[int]) -> Asked:
         """What ``experiment`` asks of the node of ``program``, whose messages go to ``receivers``."""
         node, others = program.node, tuple(sorted(receivers))
-        parts, largest = _declared(program, others, experiment.rounds)
+        samples, links = len(node.data.train), experiment.topology.build(experiment.seed).base
         mechanism, promise = _promise(program)
-        statistics = AskedStatistics.of(program, experiment, promise)
-        if statistics:
-            sizes = {name: part.bytes for name, part in statistics.declared.items()}
-            parts, largest = parts | sizes, max(largest, *sizes.values())
+        statistics = AskedStatistics.of(node.id, samples, experiment.data.sites, links, promise)
+        parts, largest = sizes(program, node.id, others, experiment.rounds, statistics)
         return cls(
             rounds=experiment.rounds,
             exchanges=program.exchanges,
@@ -128,7 +137,7 @@ class Asked:
             labels=tuple(settings.name for settings in experiment.methods if _labels(METHODS.load(settings.name))),
             collects=getattr(experiment.backend, "collect", "models") == "models",
             bounded="parameters" in parts and not node.mixer.traits(node.mixer.config).sends_early,
-            samples=len(node.data.train),
+            samples=samples,
             statistics=statistics,
         )
 
@@ -143,13 +152,16 @@ def _labels(method: type[Method]) -> bool:
     return method.labels_told.__func__ is not Method.labels_told.__func__  # type: ignore[attr-defined]
 
 
-def _declared(program: NodeProgram, receivers: Iterable[int], rounds: int) -> tuple[dict[str, int], int]:
-    """The most bytes of each part, and of one message, over all that mixer and methods declare."""
-    parts, largest = dict[str, int](), 0
+def sizes(
+    program: Declaring, node: int, receivers: Iterable[int], rounds: int, statistics: AskedStatistics | None
+) -> tuple[dict[str, int], int]:
+    """The most bytes of each part, and of one message, over all that ``node`` may send to ``receivers``."""
+    every = {} if statistics is None else {name: part.bytes for name, part in statistics.declared.items()}
+    parts, largest = every, sum(every.values())
     for to in receivers:
         for round in range(1, rounds + 1):
             for exchange in range(1, program.exchanges + 1):
-                declared = program.declared(program.node.id, to, round, exchange)
+                declared = program.declared(node, to, round, exchange)
                 largest = max(largest, sum(part.bytes for part in declared.values()))
                 for name, part in declared.items():
                     parts[name] = max(parts.get(name, 0), part.bytes)

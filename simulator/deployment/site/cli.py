@@ -14,6 +14,7 @@ from simulator.deployment.keys.commands import init_command, join_command, renew
 from simulator.deployment.site.check import Findings, examined
 from simulator.deployment.site.example import schema_file
 from simulator.deployment.site.policy_commands import approve_command, ledger_command, policy_command
+from simulator.deployment.site.serve_command import serve_command
 from simulator.results.terminal import Terminal
 
 site = typer.Typer(
@@ -27,6 +28,7 @@ site.command(name="join")(join_command)
 site.command(name="policy")(policy_command)
 site.command(name="approve")(approve_command)
 site.command(name="ledger")(ledger_command)
+site.command(name="serve")(serve_command)
 
 
 @site.command(name="schema")

@@ -1,0 +1,132 @@
+"""Starting the confined process: as whom, and over which socket it is spoken to."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from simulator.core.errors import wrong
+from simulator.core.user_code.files import CODE
+from simulator.deployment.node_folder import NodeFolder
+
+LAUNCHER = "simulator.deployment.confined.launcher"
+SECONDS = 10.0  # for a process to end that is told to
+EXPERIMENT, SCRATCH = "experiment.yaml", "scratch"
+ENVIRONMENT = {"PATH": os.defpath, "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1", "JOBLIB_MULTIPROCESSING": "0"}
+
+
+@dataclass(frozen=True)
+class Account:
+    """Whom the confined process runs as.
+
+    Attributes:
+        user: the number; None: whoever starts it, whose files it then can read.
+        group: likewise.
+        groups: of which it is a member.
+        home: where ``~`` leads, in paths of data sets.
+    """
+
+    user: int | None
+    group: int | None
+    groups: tuple[int, ...]
+    home: str
+
+    @classmethod
+    def named(cls, name: str) -> Self:
+        """The account ``name`` of this host, which is not root's and not one's own.
+
+        Raises:
+            InputError: there is none, or this process is not root's, so that it cannot be another user.
+        """
+        try:
+            found = pwd.getpwnam(name)
+        except KeyError as error:
+            advice = f"Make one without a login: useradd --system --shell /usr/sbin/nologin {name}"
+            raise wrong("--as-user", f"this host has no account '{name}'.", advice) from error
+        if os.geteuid() != 0:
+            what = "only root can start a process as another user."
+            raise wrong("--as-user", what, "Start it as root; or take --same-user, which keeps less apart.")
+        if found.pw_uid == 0:
+            raise wrong("--as-user", f"'{name}' is root, who can read everything.", "Name an account without rights.")
+        return cls(found.pw_uid, found.pw_gid, tuple(os.getgrouplist(name, found.pw_gid)), found.pw_dir)
+
+    @classmethod
+    def same(cls) -> Self:
+        """Of this process."""
+        return cls(None, None, (), str(Path.home()))
+
+
+@contextmanager
+def started(account: Account, folder: NodeFolder, unreadable: Sequence[Path]) -> Iterator[socket.socket]:
+    """A confined process for the node in ``folder``, as long as the block lasts.
+
+    Args:
+        account: whom it runs as.
+        folder: the node's, of which the process sees a copy of the experiment and of its code.
+        unreadable: files that must be out of its reach.
+
+    Yields:
+        The socket by which it is spoken to.
+    """
+    here, there = socket.socketpair()
+    with here, _copied(folder.folder, account) as copy:
+        with there:
+            settings = {
+                "socket": there.fileno(),
+                "user": account.user,
+                "group": account.group,
+                "groups": account.groups,
+                "scratch": str(copy.parent / SCRATCH),
+                "unreadable": [str(path) for path in unreadable],
+            }
+            process = subprocess.Popen(
+                command(json.dumps(settings)),
+                cwd=copy,
+                env={**ENVIRONMENT, "HOME": account.home, "TMPDIR": str(copy.parent / SCRATCH)},
+                pass_fds=[there.fileno()],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        try:
+            yield here
+        finally:
+            here.close()  # which ends it, unless it is in the middle of something
+            process.terminate()
+            try:
+                process.wait(SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def command(settings: str) -> list[str]:
+    """What is started."""
+    return [sys.executable, "-I", "-m", LAUNCHER, settings]
+
+
+@contextmanager
+def _copied(folder: Path, account: Account) -> Iterator[Path]:
+    """The experiment and its code, which the confined process may read, and which is not its own to change."""
+    with tempfile.TemporaryDirectory(prefix="rumormill-program-") as temporary:
+        copy = Path(temporary) / "node"
+        copy.mkdir()
+        (Path(temporary) / SCRATCH).mkdir()
+        shutil.copyfile(folder / EXPERIMENT, copy / EXPERIMENT)
+        if (folder / CODE).is_dir():
+            shutil.copytree(folder / CODE, copy / CODE)
+        for path in (Path(temporary), *Path(temporary).rglob("*")):
+            if account.group is not None:
+                os.chown(path, -1, account.group)
+            path.chmod(0o750 if path.is_dir() else 0o640)
+        yield copy

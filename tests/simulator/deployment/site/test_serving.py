@@ -1,0 +1,251 @@
+"""A site with a process of its own: the experiment's code runs as another user, and the bytes are those of local."""
+
+import os
+import socket
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from reference.confined import ALONE, Serving, nobody  # noqa: F401  # a fixture
+from reference.experiments import METHODS, results, small
+
+from simulator import run
+from simulator.core.errors import InputError, RunError
+from simulator.core.user_code import names
+from simulator.deployment import phase
+from simulator.deployment.confined import started
+from simulator.deployment.confined.started import Account
+from simulator.deployment.frames import HungUp, receive, send
+from simulator.deployment.messenger import BROKEN_OFF
+from simulator.deployment.site.ledger import verified
+from simulator.deployment.site.serve_command import serve_command
+from simulator.deployment.site.serving.listener import listening
+from simulator.deployment.site.serving.server import SiteProcess
+from simulator.deployment.site.untold import Untold
+from simulator.deployment.transport.saved_rounds import SavedRounds
+
+SPY = """
+import os, pathlib, socket, tempfile
+from simulator.core.method import Method
+
+WAYS = {{
+    **{{f"read {{path}}": lambda path=path: open(path, "rb") for path in {paths!r}}},
+    "connect": lambda: socket.create_connection(("127.0.0.1", {port}), 5),
+    "a local socket": lambda: socket.socket(socket.AF_UNIX),
+    "write": lambda: open("{out}/told", "w"),
+    "make a name": lambda: os.mkdir("{out}/told"),
+    "change a mode": lambda: os.chmod("experiment.yaml", 0o644),
+    "read the experiment": lambda: open("experiment.yaml"),
+    "write for itself": lambda: tempfile.TemporaryFile(),
+}}
+
+
+class Spy(Method):
+    def before_round(self, node):
+        could = []
+        for name, way in WAYS.items():
+            try:
+                way()
+                could.append(name)
+            except OSError:
+                pass
+        raise RuntimeError(f"user {{os.geteuid()}} could: {{', '.join(could)}}.")
+"""
+MORE = """
+import torch
+from simulator.core.message import Message
+from simulator.core.method import Method
+from simulator.core.node_program import NodeProgram
+
+honest = NodeProgram._message
+
+
+def more(program, to, exchange):
+    message = honest(program, to, exchange)
+    parts = {**message.parts, "samples": torch.arange(64.0)}
+    return Message(message.sender, to, message.round, parts, exchange)
+
+
+NodeProgram._message = more
+
+
+class More(Method):
+    pass
+"""
+
+
+def expected(experiment, path):
+    return results(run(experiment.model_copy(update={"backend": small().backend}), path / "local").path)
+
+
+@pytest.fixture
+def serving(tmp_path, nobody):  # noqa: F811
+    def made(experiment, **settings):
+        deployment = Serving(experiment, tmp_path, **settings)
+        deployment.account = nobody
+        return deployment
+
+    return made
+
+
+@pytest.fixture
+def everybodys():
+    """A folder that all users can enter, and write to."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o777)
+        yield Path(folder)
+
+
+def test_it_gives_the_bytes_of_local_and_a_killed_program_changes_nothing(serving, tmp_path, monkeypatch, capsys):
+    """In two phases; in the first, the confined process is killed while a round is under way."""
+    experiment = small(methods=METHODS, checkpoint={"every": 3}, record={"every": 3})
+    deployment, programs, save = serving(experiment, round_timeout=60), [], SavedRounds.save
+    start = started.subprocess.Popen
+
+    def keep(command, **settings):
+        programs.append(start(command, **settings))
+        return programs[-1]
+
+    def kill(memory, round, *given, **more):
+        save(memory, round, *given, **more)
+        if "node-0" in str(memory.departures) and round == 2 and len(programs) == 1:
+            programs[0].kill()
+
+    monkeypatch.setattr(started.subprocess, "Popen", keep)
+    monkeypatch.setattr(SavedRounds, "save", kill)
+    assert deployment.order("hello")["node"] == 0
+    for until in (4, 6):
+        assert deployment.phase(until) == {0: {"round": until, "away": 0, "heard": 1}, 1: until, 2: until, 3: until}
+    assert len(programs) == 3
+    assert "node 0 is trained has died. Another one goes on" in capsys.readouterr().out
+    assert results(deployment.collected(tmp_path / "deployed")) == expected(experiment, tmp_path)
+
+
+def test_code_of_the_experiment_reads_no_secret_reaches_nobody_and_leaves_nothing(
+    serving, tmp_path, monkeypatch, everybodys
+):
+    """Nor is it executed where there is anything to read: the site's own process knows no file of a stranger's."""
+    out = everybodys
+    place, policy = tmp_path / "deployment" / "nodes" / "node-0", tmp_path / "sites" / "node-0" / "site.yaml"
+    secrets = [place / "node.key", place / "seal.key", place / "supernode", policy, policy.parent / "ledger.jsonl"]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        (tmp_path / "spy.py").write_text(
+            SPY.format(paths=[str(each) for each in secrets], port=server.getsockname()[1], out=out)
+        )
+        deployment = serving(small(folder=tmp_path, methods=["spy.py:Spy"]), **ALONE)
+
+        def executed(name):
+            raise AssertionError(f"{name} is executed by the administrator's process")
+
+        monkeypatch.setattr(names, "load", executed)
+        with pytest.raises(Untold, match=r"^node 0 cannot go on \(RunError\): errors.log in its folder says why$"):
+            deployment.order("gossip", until=2, seconds=60.0, away="1 2 3", over=0)
+    said = (deployment.place(0) / "errors.log").read_text()
+    assert f"user {deployment.account.user} could: read the experiment, write for itself." in said
+    assert all(secret.exists() for secret in secrets)
+    assert not list(out.iterdir())
+
+
+def test_what_its_messages_hold_beyond_what_was_declared_does_not_leave(serving, tmp_path):
+    """Though the code has got round all that would hold it back where it runs."""
+    (tmp_path / "more.py").write_text(MORE)
+    with pytest.MonkeyPatch.context() as undone:
+        from simulator.core.node_program import NodeProgram
+
+        undone.setattr(NodeProgram, "_message", NodeProgram._message)
+        deployment = serving(small(folder=tmp_path, methods=["more.py:More"]), **ALONE)
+    told = r"^node 0 declines: its site's policy does not allow it \(messages.parts\)$"
+    with pytest.raises(Untold, match=told):
+        deployment.order("gossip", until=2, seconds=60.0, away="1 2 3", over=0)
+    lines = verified(deployment.policy(0).parent / "ledger.jsonl")
+    assert not [line for line in lines if line["what"] == "message"]
+    assert [line["settings"] for line in lines if line["what"] == "declined"] == [["messages.parts"]]
+
+
+def test_what_its_user_can_read_is_said_before_anything_is_executed(serving, everybodys):
+    deployment, policy = serving(small(), **ALONE), everybodys / "site.yaml"
+    everybodys.chmod(0o755)
+    policy.write_text(deployment.policy(0).read_text())
+    policy.chmod(0o644)
+    site = SiteProcess(deployment.node_folder(0), policy, deployment.account, os.geteuid())
+    with pytest.raises(Untold):
+        deployment.order("gossip", site, until=2, seconds=60.0, away="1 2 3", over=0)
+    said = (deployment.place(0) / "errors.log").read_text()
+    assert f"it cannot be confined: its user can read {policy}" in said
+
+
+@pytest.fixture
+def site(tmp_path):
+    deployment = Serving(small(), tmp_path)
+    deployment.account = Account.same()
+    return deployment
+
+
+def test_another_users_orders_are_not_taken(site, capsys):
+    stranger = SiteProcess(site.node_folder(0), site.policy(0), site.account, client=os.geteuid() + 1)
+    with pytest.raises(HungUp):
+        site.order("hello", stranger)
+    assert f"a process of user {os.geteuid()} has connected, whose orders are not taken" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("word", ["policy", "__class__", None, ["gossip"]], ids=str)
+def test_what_is_no_order_is_not_carried_out(word, site, capsys):
+    with pytest.raises(HungUp):
+        site.order(word)
+    assert "what came is no order of a ClientApp" in capsys.readouterr().out
+
+
+def test_a_phase_that_nobody_waits_for_any_more_is_broken_off(site, monkeypatch):
+    here, there = socket.socketpair()
+    monkeypatch.setattr(phase, "take_part", lambda *given: here.close() or time.sleep(60))
+    given = {"until": 2, "seconds": 60.0, "away": "", "over": 0}
+    send(here, {"word": "gossip", "config": site.manifest.to_config(), "given": given})
+    process, begun = site.site(), time.monotonic()
+    with there:
+        process.talk(there)
+    assert time.monotonic() - begun < 30
+    assert not process._ending
+    assert BROKEN_OFF in verified(site.policy(0).parent / "ledger.jsonl")[-1]["text"]
+
+
+def test_only_the_owner_can_connect_and_nobody_can_replace_the_socket(tmp_path):
+    with listening(tmp_path / "own" / "a.sock", os.geteuid()):
+        assert (tmp_path / "own" / "a.sock").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "own").chmod(0o777)
+    with pytest.raises(InputError, match="others could put a socket of their own"):
+        listening(tmp_path / "own" / "a.sock", os.geteuid()).__enter__()
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({}, "it has to be said whom the experiment's code runs as"),
+        ({"as_user": "nobody", "same_user": True}, "it has to be said whom the experiment's code runs as"),
+        ({"as_user": "no-such-account"}, "this host has no account 'no-such-account'"),
+        ({"as_user": "root"}, "'root' is root, who can read everything|only root can start"),
+        ({"as_user": "nobody", "for_user": "nobody"}, "would have the data where it trains|only root can start"),
+    ],
+)
+def test_who_runs_what_is_said_and_never_guessed(settings, problem, site):
+    with pytest.raises(InputError, match=problem):
+        serve_command(site.place(0), policy=site.policy(0), **settings)
+
+
+def test_frames_are_taken_only_as_they_are_declared():
+    bad = {
+        b"GET / HTTP/1.1\r\n": "does not begin as a frame does",
+        b"RMF1\xff\xff\xff\xff": "has a head of 4,294,967,295 bytes",
+        b"RMF1\x00\x00\x00\x02[]": "a head that is not as it should be",
+        b'RMF1\x00\x00\x00\x1d{"head": {}, "pieces": [[[1]]': "a head that is not as it should be",
+        b'RMF1\x00\x00\x00\x20{"head": {}, "pieces":{"a": 11}}': "has 11 bytes, and 10 are allowed",
+        b'RMF1\x00\x00\x00\x20{"head": {}, "pieces":{"a": -1}}': "a head that is not as it should be",
+        b'RMF1\x00\x00\x00\x27{"head": {"a": NaN}, "pieces":{"a": 1}}': "a head that is not as it should be",
+    }
+    for data, problem in bad.items():
+        here, there = socket.socketpair()
+        with here, there:
+            threading.Thread(target=here.sendall, args=(data,)).start()
+            with pytest.raises(RunError, match=problem):
+                receive(there, 10)
