@@ -8,7 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from simulator.config.experiment import CheckpointSettings, EvaluateSettings, Experiment, TopologySettings
+from simulator.config.experiment import (
+    CheckpointSettings,
+    EvaluateSettings,
+    Experiment,
+    RecordSettings,
+    TopologySettings,
+)
 from simulator.core.backend import Order
 from simulator.core.damage import reading
 from simulator.core.plain_yaml import read_yaml
@@ -24,22 +30,26 @@ class OpenSettings:
     """Those settings of an experiment.
 
     Attributes:
+        name: of the experiment.
         seed: of the experiment.
         rounds: how many.
         topology: the links.
         evaluate: how often nodes are measured.
         checkpoint: how often their states are laid out.
+        record: which rounds are recorded.
         sites: whether nodes are sites, and what these agree on.
         shared_names: what to call the samples that all hosts must have alike.
         mixer: its name.
         methods: their names.
     """
 
+    name: str
     seed: int
     rounds: int
     topology: TopologySettings
     evaluate: EvaluateSettings
     checkpoint: CheckpointSettings
+    record: RecordSettings
     sites: SitesSettings | None
     shared_names: str
     mixer: str
@@ -67,11 +77,13 @@ class OpenSettings:
         sites = data["sites"] and SitesSettings.model_validate(data["sites"])
         names = [data["dataset"]["name"], *(source["dataset"]["name"] for source in data["public"])]
         return cls(
+            content["name"],
             content["seed"],
             content["rounds"],
             TopologySettings.model_validate(content["topology"]),
             EvaluateSettings.model_validate(content["evaluate"]),
             CheckpointSettings.model_validate(content["checkpoint"]),
+            RecordSettings.model_validate(content["record"]),
             sites,
             ", ".join(names) if sites is None else "the public set or the common test set",
             content["mixer"]["name"],

@@ -14,7 +14,7 @@ from annotated_types import Predicate
 from pydantic import BaseModel, ConfigDict, Field
 
 from simulator.core.declaration import Declared
-from simulator.core.promise import Unit
+from simulator.core.promise import Promise, Unit
 from simulator.deployment.carried import CarriedHere
 from simulator.deployment.transport.facts import Count, Part
 from simulator.deployment.transport.positions import Positions
@@ -82,6 +82,11 @@ class PromiseForm(_Form):
     delta: Annotated[float, Field(ge=0, lt=1)]
     lasts: Count | None
 
+    @classmethod
+    def of(cls, promise: Promise) -> PromiseForm:
+        """That of ``promise``."""
+        return cls(unit=promise.unit, delta=promise.delta, lasts=promise.lasts)
+
 
 class Declaration(_Form):
     """See `CarriedNode` and `Asked`.
@@ -118,7 +123,7 @@ class Declaration(_Form):
             exchanges=carried.exchanges,
             counts=list(carried.counts),
             mechanism=asked.mechanism,
-            promise=promise and PromiseForm(unit=promise.unit, delta=promise.delta, lasts=promise.lasts),
+            promise=None if promise is None else PromiseForm.of(promise),
             recordings=asked.recordings,
             labels=list(asked.labels),
             collects=asked.collects,

@@ -6,7 +6,7 @@ import socket
 import threading
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from functools import cached_property, lru_cache
+from functools import cached_property
 from math import inf
 from types import MappingProxyType
 from typing import Any
@@ -69,7 +69,7 @@ class ConfinedNode:
     ) -> None:
         self._node, self._neighbours, self._settings = node, tuple(sorted(neighbours)), settings
         self._on, self._lock = on, threading.Lock()
-        self._round, self._place = 0, Place(node, {}, ())
+        self._round, self._place, self._costs = 0, Place(node, {}, ()), dict[int, float]()
         frame = self._ask({"word": "make", **given}, pieces, FIRST)
         with self._as_it_may_be():
             self._declaration = Declaration.model_validate(frame.head)
@@ -161,7 +161,7 @@ class ConfinedNode:
     @property
     def _promise(self) -> Promise | None:
         form = self._declaration.promise
-        return form and Promise(form.unit, form.delta, self._cost, form.lasts)
+        return None if form is None else Promise(form.unit, form.delta, self._cost, form.lasts)
 
     @property
     def _shows_models(self) -> bool:
@@ -173,17 +173,12 @@ class ConfinedNode:
         return self._testimony.largest(len(self._neighbours)) + self.asked.largest * len(self._neighbours)
 
     def _cost(self, rounds: int) -> float:
-        return self._costs(rounds)
-
-    @cached_property
-    def _costs(self) -> Any:
-        return lru_cache(maxsize=None)(self._asked_cost)
-
-    def _asked_cost(self, rounds: int) -> float:
-        said = self._ask({"word": "cost", "rounds": rounds}, NOTHING, 0).head.get("epsilon")
-        if said is not None and not (type(said) in (int, float) and 0 <= said < inf):
-            raise self._refusal("an epsilon that is none")
-        return inf if said is None else float(said)
+        if rounds not in self._costs:
+            said = self._ask({"word": "cost", "rounds": rounds}, NOTHING, 0).head.get("epsilon")
+            if said is not None and not (type(said) in (int, float) and 0 <= said < inf):
+                raise self._refusal("an epsilon that is none")
+            self._costs[rounds] = inf if said is None else float(said)
+        return self._costs[rounds]
 
     def _vector(self, tensor: Tensor) -> Tensor:
         """``tensor``, as the node's parameters: as many as there were, and one dimension."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from simulator.core.backend import Order, Reply
 from simulator.core.message import Message
@@ -29,9 +30,10 @@ def misfit(
     """
     step = _step(order, testimony.exchanges)
     due = order if step == "close" else Order()
-    if wrong := testimony.problem(reply, round, step, place, due):
+    envelopes = [message.envelope for message in sent]
+    if wrong := testimony.problem(replace(reply, sent=envelopes), round, step, place, due):
         return f"it {wrong}"
-    if reply.sent != [message.envelope for message in sent]:
+    if reply.sent != envelopes:
         return "it counts its messages otherwise than they are"
     if any(message.last for message in sent):
         return "it says that a round is its last one, which is not its to say"

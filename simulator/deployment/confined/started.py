@@ -11,16 +11,20 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from simulator.core.errors import wrong
 from simulator.core.user_code.files import CODE
+from simulator.deployment.confined.folder import ConfinedFolder
+from simulator.deployment.keys.private import FILES
 from simulator.deployment.node_folder import NodeFolder
+from simulator.deployment.site.policy_file import read_policy
 
 LAUNCHER = "simulator.deployment.confined.launcher"
+ANSWER = 3 * 3600.0  # seconds for one step
 SECONDS = 10.0  # for a process to end that is told to
 EXPERIMENT, SCRATCH = "experiment.yaml", "scratch"
 ENVIRONMENT = {"PATH": os.defpath, "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1", "JOBLIB_MULTIPROCESSING": "0"}
@@ -108,6 +112,26 @@ def started(account: Account, folder: NodeFolder, unreadable: Sequence[Path]) ->
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+@contextmanager
+def confined(folder: NodeFolder, account: Account, policy: Path) -> Iterator[ConfinedFolder]:
+    """``folder``, whose node is made and trained by processes of ``account``: one at a time, until the block ends.
+
+    Private keys, the site's ``policy`` and its ledger must be out of their reach.
+    """
+    with ExitStack() as running:
+
+        def start() -> socket.socket:
+            running.close()  # the one before has died, or has done its part
+            ledger = Path(read_policy(policy, folder.folder).ledger)
+            on = running.enter_context(
+                started(account, folder, [policy, ledger, *(folder.folder / name for name in FILES)])
+            )
+            on.settimeout(ANSWER)
+            return on
+
+        yield ConfinedFolder.of(folder, start)
 
 
 def command(settings: str) -> list[str]:

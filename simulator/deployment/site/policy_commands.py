@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
@@ -46,19 +47,33 @@ def approve_command(
     folder: Folder,
     by: Annotated[str | None, typer.Option("--by", help="Who approves it.")] = None,
     until: Annotated[str | None, typer.Option("--until", help="The last day on which it may run: 2027-03-01.")] = None,
+    as_user: Annotated[
+        str | None, typer.Option("--as-user", help="The account that executes the experiment's code, and trains.")
+    ] = None,
     policy: Policy = None,
 ) -> None:
     """Print what an experiment would send from this host; with --by and --until, approve it in the site's policy."""
     node_folder, path = NodeFolder.read(located(folder, where="FOLDER")), policy or policy_path()
     allowed, hash = read_policy(path, node_folder.folder), experiment_hash(node_folder.folder)
-    asked, day = node_folder.carried("asked").asked, until and _day(until)
-    _tell("", *plan_in_words(node_folder, node_folder.experiment(), asked))
-    _tell("Here the site's policy is stricter, so that the node will decline:", *_declined(allowed, node_folder, asked))
+    day = until and _day(until)
+    with _apart(node_folder, path, as_user) as made:
+        asked = made.carried("asked").asked
+        _tell("", *plan_in_words(made, made.settings(), asked))
+        _tell("Here the site's policy is stricter, so that the node will decline:", *_declined(allowed, made, asked))
     if by is None or not day:
         _tell("", f"Its hash is {hash}. To approve it, add --by NAME --until DATE.")
         return
     approve(path, Approval(hash=hash, approved_by=by, until=day, rounds=asked.rounds))
     _tell("", f"Approved by {by} until {day}, in {path}: {hash}.")
+
+
+def _apart(folder: NodeFolder, policy: Path, as_user: str | None) -> AbstractContextManager[NodeFolder]:
+    """``folder``, whose node is made here, or by another user."""
+    if as_user is None:
+        return nullcontext(folder)
+    from simulator.deployment.confined.started import Account, confined
+
+    return confined(folder, Account.named(as_user), policy)
 
 
 def ledger_command(

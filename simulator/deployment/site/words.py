@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import isinf
 
-from simulator.config.experiment import Experiment
 from simulator.deployment.node_folder import NodeFolder
+from simulator.deployment.open_settings import OpenSettings
 from simulator.deployment.site.asked import Asked, AskedStatistics
 from simulator.deployment.site.ledger import Line
 
@@ -14,7 +14,7 @@ COLUMNS = ("time (UTC)", "run", "node", "what", "round", "to", "names", "bytes",
 WHOSE = {"sample": "one training sample", "group": "all samples of one group", "node": "all data of this node"}
 
 
-def plan_in_words(folder: NodeFolder, experiment: Experiment, asked: Asked) -> Iterator[str]:
+def plan_in_words(folder: NodeFolder, experiment: OpenSettings, asked: Asked) -> Iterator[str]:
     """Paragraphs: what would be sent, how often, to whom, how it is protected, and what else would leave."""
     yield f"Experiment {experiment.name}, {asked.rounds} rounds. This is node {folder.node}: {asked.samples} samples."
     yield from _sent(folder, asked)
@@ -81,7 +81,7 @@ def _protection(asked: Asked) -> str:
     return f"What it sends is differentially private ({asked.mechanism}) for {WHOSE[asked.promise.unit]}: {of}."
 
 
-def _collected(experiment: Experiment, asked: Asked) -> Iterator[str]:
+def _collected(experiment: OpenSettings, asked: Asked) -> Iterator[str]:
     if not asked.collects:
         yield "For collecting, it lays out the sizes of its messages and nothing else."
         return

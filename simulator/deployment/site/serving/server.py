@@ -6,27 +6,25 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from simulator.core.errors import RunError
 from simulator.deployment.breaking_off import BrokenOff, broken_off_by_signals
-from simulator.deployment.confined.folder import ConfinedFolder, Lost
-from simulator.deployment.confined.started import Account, started
+from simulator.deployment.confined.folder import Lost
+from simulator.deployment.confined.started import Account, confined
 from simulator.deployment.frames import Malformed, receive, send
-from simulator.deployment.keys.private import FILES
 from simulator.deployment.node_folder import NodeFolder
 from simulator.deployment.orders import ORDERS, Content, answered
-from simulator.deployment.site.policy_file import read_policy
 from simulator.deployment.site.serving.client import CONFIG, CONTENT, GIVEN, UNTOLD, WORD
 from simulator.deployment.site.serving.listener import user_of
 from simulator.deployment.site.untold import Untold
 
 TRIES = 3  # confined processes for one order, where one after the other dies
 PATIENCE = 10.0  # seconds for an order to come, once somebody has connected
-ANSWER = 3 * 3600.0  # seconds for one step of the confined process
 
 
 @dataclass
@@ -75,23 +73,12 @@ class SiteProcess:
         word, config, given = order.get(WORD), order.get(CONFIG), order.get(GIVEN)
         if type(word) is not str or word not in ORDERS or type(config) is not dict or type(given) is not dict:
             raise Malformed("what came is no order of a ClientApp.")
-        with ExitStack() as running:
-            folder = ConfinedFolder.of(self.folder, lambda: self._started(running))
+        with confined(self.folder, self.account, self.policy) as folder:
             try:
-                said = answered(
-                    folder, self.policy, config, word, lambda: given, lambda work: self._within(connection, work)
-                )
-                return {CONTENT: dict(said)}
+                within = partial(self._within, connection)
+                return {CONTENT: dict(answered(folder, self.policy, config, word, lambda: given, within))}
             except Untold as error:
                 return {UNTOLD: str(error)}
-
-    def _started(self, running: ExitStack) -> socket.socket:
-        running.close()  # the one before has died, or has done its part
-        ledger = Path(read_policy(self.policy, self.folder.folder).ledger)
-        secret = [self.policy, ledger, *(self.folder.folder / name for name in FILES)]
-        on = running.enter_context(started(self.account, self.folder, secret))
-        on.settimeout(ANSWER)
-        return on
 
     def _within(self, connection: socket.socket, work: Callable[[], Content]) -> Content:
         """``work``, again where the confined process has died, and broken off where nobody waits for it any more."""

@@ -27,52 +27,41 @@ from simulator.deployment.site.untold import Untold
 from simulator.deployment.transport.saved_rounds import SavedRounds
 
 SPY = """
-import os, pathlib, socket, tempfile
+import os, pathlib, socket, sys, tempfile
+import torch
+from simulator.core.message import Message
 from simulator.core.method import Method
+from simulator.core.node_program import NodeProgram
 
 WAYS = {{
     **{{f"read {{path}}": lambda path=path: open(path, "rb") for path in {paths!r}}},
     "connect": lambda: socket.create_connection(("127.0.0.1", {port}), 5),
-    "a local socket": lambda: socket.socket(socket.AF_UNIX),
+    "make a local socket": lambda: socket.socket(socket.AF_UNIX),
     "write": lambda: open("{out}/told", "w"),
     "make a name": lambda: os.mkdir("{out}/told"),
     "change a mode": lambda: os.chmod("experiment.yaml", 0o644),
     "read the experiment": lambda: open("experiment.yaml"),
     "write for itself": lambda: tempfile.TemporaryFile(),
 }}
+honest = NodeProgram._message
+
+
+def more(program, to, exchange):
+    message = honest(program, to, exchange)
+    parts = {{**message.parts, "samples": torch.arange(64.0)}}
+    return Message(message.sender, to, message.round, parts, exchange)
 
 
 class Spy(Method):
     def before_round(self, node):
-        could = []
+        NodeProgram._message, could = more, []
         for name, way in WAYS.items():
             try:
                 way()
                 could.append(name)
             except OSError:
                 pass
-        raise RuntimeError(f"user {{os.geteuid()}} could: {{', '.join(could)}}.")
-"""
-MORE = """
-import torch
-from simulator.core.message import Message
-from simulator.core.method import Method
-from simulator.core.node_program import NodeProgram
-
-honest = NodeProgram._message
-
-
-def more(program, to, exchange):
-    message = honest(program, to, exchange)
-    parts = {**message.parts, "samples": torch.arange(64.0)}
-    return Message(message.sender, to, message.round, parts, exchange)
-
-
-NodeProgram._message = more
-
-
-class More(Method):
-    pass
+        print(f"user {{os.geteuid()}} could: {{', '.join(could)}}.")
 """
 
 
@@ -98,9 +87,10 @@ def everybodys():
         yield Path(folder)
 
 
+@pytest.mark.slow
 def test_it_gives_the_bytes_of_local_and_a_killed_program_changes_nothing(serving, tmp_path, monkeypatch, capsys):
-    """In two phases; in the first, the confined process is killed while a round is under way."""
-    experiment = small(methods=METHODS, checkpoint={"every": 3}, record={"every": 3})
+    """It is killed while a round is under way, and another one goes on."""
+    experiment = small(methods=METHODS, rounds=4, checkpoint={"every": 3}, record={"every": 3})
     deployment, programs, save = serving(experiment, round_timeout=60), [], SavedRounds.save
     start = started.subprocess.Popen
 
@@ -116,52 +106,35 @@ def test_it_gives_the_bytes_of_local_and_a_killed_program_changes_nothing(servin
     monkeypatch.setattr(started.subprocess, "Popen", keep)
     monkeypatch.setattr(SavedRounds, "save", kill)
     assert deployment.order("hello")["node"] == 0
-    for until in (4, 6):
-        assert deployment.phase(until) == {0: {"round": until, "away": 0, "heard": 1}, 1: until, 2: until, 3: until}
-    assert len(programs) == 3
+    assert deployment.phase(4) == {0: {"round": 4, "away": 0, "heard": 1}, 1: 4, 2: 4, 3: 4}
+    assert len(programs) == 2
     assert "node 0 is trained has died. Another one goes on" in capsys.readouterr().out
     assert results(deployment.collected(tmp_path / "deployed")) == expected(experiment, tmp_path)
 
 
-def test_code_of_the_experiment_reads_no_secret_reaches_nobody_and_leaves_nothing(
-    serving, tmp_path, monkeypatch, everybodys
+def test_code_of_the_experiment_reads_no_secret_reaches_nobody_leaves_nothing_and_sends_what_was_declared(
+    serving, tmp_path, monkeypatch, everybodys, capfd
 ):
-    """Nor is it executed where there is anything to read: the site's own process knows no file of a stranger's."""
-    out = everybodys
+    """Though it has got round all that holds it back where it runs; the site's own process executes none of it."""
     place, policy = tmp_path / "deployment" / "nodes" / "node-0", tmp_path / "sites" / "node-0" / "site.yaml"
     secrets = [place / "node.key", place / "seal.key", place / "supernode", policy, policy.parent / "ledger.jsonl"]
+    paths, spy = [str(each) for each in secrets], tmp_path / "spy.py"
     with socket.create_server(("127.0.0.1", 0)) as server:
-        (tmp_path / "spy.py").write_text(
-            SPY.format(paths=[str(each) for each in secrets], port=server.getsockname()[1], out=out)
-        )
+        spy.write_text(SPY.format(paths=paths, port=server.getsockname()[1], out=everybodys))
         deployment = serving(small(folder=tmp_path, methods=["spy.py:Spy"]), **ALONE)
 
         def executed(name):
             raise AssertionError(f"{name} is executed by the administrator's process")
 
         monkeypatch.setattr(names, "load", executed)
-        with pytest.raises(Untold, match=r"^node 0 cannot go on \(RunError\): errors.log in its folder says why$"):
+        with pytest.raises(Untold, match=r"^node 0 declines: its site's policy does not allow it \(messages.parts\)$"):
             deployment.order("gossip", until=2, seconds=60.0, away="1 2 3", over=0)
-    said = (deployment.place(0) / "errors.log").read_text()
-    assert f"user {deployment.account.user} could: read the experiment, write for itself." in said
-    assert all(secret.exists() for secret in secrets)
-    assert not list(out.iterdir())
-
-
-def test_what_its_messages_hold_beyond_what_was_declared_does_not_leave(serving, tmp_path):
-    """Though the code has got round all that would hold it back where it runs."""
-    (tmp_path / "more.py").write_text(MORE)
-    with pytest.MonkeyPatch.context() as undone:
-        from simulator.core.node_program import NodeProgram
-
-        undone.setattr(NodeProgram, "_message", NodeProgram._message)
-        deployment = serving(small(folder=tmp_path, methods=["more.py:More"]), **ALONE)
-    told = r"^node 0 declines: its site's policy does not allow it \(messages.parts\)$"
-    with pytest.raises(Untold, match=told):
-        deployment.order("gossip", until=2, seconds=60.0, away="1 2 3", over=0)
-    lines = verified(deployment.policy(0).parent / "ledger.jsonl")
-    assert not [line for line in lines if line["what"] == "message"]
+    assert f"user {deployment.account.user} could: read the experiment, write for itself." in capfd.readouterr().err
+    assert not list(everybodys.iterdir())
+    lines = verified(secrets[-1])
     assert [line["settings"] for line in lines if line["what"] == "declined"] == [["messages.parts"]]
+    assert not [line for line in lines if line["what"] in ("message", "report") and "samples" in line["names"]]
+    assert not [line for line in lines if line["what"] == "message"]
 
 
 def test_what_its_user_can_read_is_said_before_anything_is_executed(serving, everybodys):
