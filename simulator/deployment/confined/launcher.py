@@ -24,7 +24,7 @@ def main() -> None:
     settings = json.loads(sys.argv[1])
     try:
         _confine(settings)
-        os.execve(sys.executable, [sys.executable, "-I", "-m", PROGRAM, str(settings["socket"])], dict(os.environ))
+        os.execve(sys.executable, [sys.executable, "-Iu", "-m", PROGRAM, str(settings["socket"])], dict(os.environ))
     except (isolation.NotPossible, OSError) as error:
         with socket.socket(fileno=settings["socket"]) as to:
             send(to, {"error": "confinement", "text": f"it cannot be confined: {error}"})
