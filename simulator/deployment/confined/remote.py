@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import socket
-import threading
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from math import inf
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 from safetensors.torch import load, save
 from torch import Tensor
 
 from simulator.core.backend import Order, Reply
 from simulator.core.declaration import Declared
-from simulator.core.errors import InputError, Problem, RunError
 from simulator.core.message import Message
 from simulator.core.mixer import MIXERS, Mixer
 from simulator.core.node import Place
 from simulator.core.promise import Promise
 from simulator.data.sites.sums import Sums
 from simulator.deployment.carried import Counts
+from simulator.deployment.confined.channel import NOTHING, Channel, plain
 from simulator.deployment.confined.declaration import Declaration
-from simulator.deployment.confined.folder import Lost
 from simulator.deployment.confined.said import misfit
 from simulator.deployment.confined.steps import written
-from simulator.deployment.frames import Frame, HungUp, Malformed, receive, send
 from simulator.deployment.open_settings import OpenSettings
 from simulator.deployment.site.asked import Asked, AskedStatistics, sizes
 from simulator.deployment.testimony import Testimony
@@ -37,8 +32,6 @@ from simulator.deployment.transport.positions import Positions
 from simulator.deployment.transport.wire import decode
 
 FIRST = 2**34  # bytes of what comes before the model's size is known: the model itself
-LONGEST = 2_000  # characters of an error that are kept
-NOTHING: Mapping[str, bytes] = MappingProxyType({})
 
 
 class ConfinedNode:
@@ -68,17 +61,16 @@ class ConfinedNode:
         pieces: Mapping[str, bytes] = NOTHING,
     ) -> None:
         self._node, self._neighbours, self._settings = node, tuple(sorted(neighbours)), settings
-        self._on, self._lock = on, threading.Lock()
+        self._channel = Channel(node, on)
         self._round, self._place, self._costs = 0, Place(node, {}, ()), dict[int, float]()
-        frame = self._ask({"word": "make", **given}, pieces, FIRST)
-        with self._as_it_may_be():
+        frame = self._channel.ask({"word": "make", **given}, pieces, FIRST)
+        with self._channel.understanding():
             self._declaration = Declaration.model_validate(frame.head)
             self._table, tensors = self._declaration.table(), load(frame.pieces["tensors"])
             self.parameters = self._vector(tensors["parameters"])
             running = tensors.get("running")
             self.sums = self._sums(frame.pieces.get("sums"))
-            if self._declaration.mechanism not in ("none", *settings.methods):
-                raise ValueError("a mechanism that the experiment does not name")
+            self._check_mechanism()
         variants = frozenset(settings.methods)
         self._testimony = Testimony(self.parameters, variants, self.exchanges, running)
         self.shared, self.content, self.tolerant = (
@@ -127,8 +119,8 @@ class ConfinedNode:
 
     def objection(self, message: Message) -> str | None:
         """What mixer or methods have against a message that has arrived."""
-        said = self._ask({"word": "object"}, {"message": message.encode()}, 0).head.get("objection")
-        return None if said is None else _plain(said)
+        said = self._channel.ask({"word": "object"}, {"message": message.encode()}, 0).head.get("objection")
+        return None if said is None else plain(said)
 
     def shown(self, message: Message) -> Tensor | None:
         """The model in a message, where the mixer puts it there as it is; what others make of it is not known here."""
@@ -136,7 +128,7 @@ class ConfinedNode:
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Restore a state that a snapshot gave."""
-        self._ask({"word": "load"}, {"state": save(dict(state))}, 0)
+        self._channel.ask({"word": "load"}, {"state": save(dict(state))}, 0)
         self._round, self.parameters = int(state["round"]), state["parameters"]
 
     def superstep(self, order: Order, arrived: Iterable[Message] = ()) -> tuple[Reply, list[Message]]:
@@ -146,9 +138,9 @@ class ConfinedNode:
             RunError: what comes back is not what the node may say of it.
         """
         letters = {f"arrived/{k}": message.encode() for k, message in enumerate(arrived)}
-        frame = self._ask({"word": "step", **written(order, self._node)}, letters, self._most)
+        frame = self._channel.ask({"word": "step", **written(order, self._node)}, letters, self._most)
         self._place = (order.places or {}).get(self._node, self._place)
-        with self._as_it_may_be():
+        with self._channel.understanding():
             reply = decode(frame.pieces["reply"])
             sent = [Message.decode(data) for name, data in frame.pieces.items() if name.startswith("sent/")]
             if wrong := misfit(reply, sent, order, self._round, self._place, self._testimony):
@@ -172,12 +164,23 @@ class ConfinedNode:
     def _most(self) -> int:
         return self._testimony.largest(len(self._neighbours)) + self.asked.largest * len(self._neighbours)
 
+    def _check_mechanism(self) -> None:
+        said = self._declaration
+        if said.mechanism not in ("none", *self._settings.methods):
+            raise ValueError("a mechanism that the experiment does not name")
+        if (said.mechanism == "none") != (said.promise is None):
+            raise ValueError("a promise without a mechanism, or a mechanism without one")
+
     def _cost(self, rounds: int) -> float:
+        """What so many rounds cost, as the experiment's code says: always the same, and never less for more of them."""
         if rounds not in self._costs:
-            said = self._ask({"word": "cost", "rounds": rounds}, NOTHING, 0).head.get("epsilon")
+            said = self._channel.ask({"word": "cost", "rounds": rounds}, NOTHING, 0).head.get("epsilon")
             if said is not None and not (type(said) in (int, float) and 0 <= said < inf):
-                raise self._refusal("an epsilon that is none")
-            self._costs[rounds] = inf if said is None else float(said)
+                raise self._channel.refusal("an epsilon that is none")
+            cost = inf if said is None else float(said)
+            if any((other - rounds) * (before - cost) < 0 for other, before in self._costs.items()):
+                raise self._channel.refusal("an epsilon that falls with the number of rounds")
+            self._costs[rounds] = cost
         return self._costs[rounds]
 
     def _vector(self, tensor: Tensor) -> Tensor:
@@ -195,49 +198,3 @@ class ConfinedNode:
         if not np.isfinite(found).all():
             raise ValueError("sums that are not finite")
         return found
-
-    def _ask(self, head: Mapping[str, Any], pieces: Mapping[str, bytes], most: int) -> Frame:
-        with self._lock:
-            try:
-                send(self._on, head, pieces)
-                frame = receive(self._on, most)
-            except HungUp as error:
-                raise Lost(f"the process in which node {self._node} is trained has died.") from error
-            except Malformed as error:
-                self._on.close()
-                raise self._refusal(str(error)) from error
-            except TimeoutError as error:
-                raise RunError(
-                    f"the process in which node {self._node} is trained has not answered in time."
-                ) from error
-        if "error" in frame.head:
-            text = _plain(frame.head.get("text"))
-            where, what = f"node {self._node}", f"its program says: {text}"
-            raise InputError(Problem(where, what)) if frame.head["error"] == "input" else RunError(f"{where}: {what}")
-        return frame
-
-    def _as_it_may_be(self) -> _AsItMayBe:
-        return _AsItMayBe(self)
-
-    def _refusal(self, what: str) -> RunError:
-        return RunError(f"what the confined process of node {self._node} says is refused: {what}")
-
-
-class _AsItMayBe:
-    """Makes a refusal of whatever goes wrong while something of the confined process is understood."""
-
-    def __init__(self, node: ConfinedNode) -> None:
-        self._node = node
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Exception) and not isinstance(error, RunError):
-            problem = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-            raise self._node._refusal(_plain(problem)) from error
-
-
-def _plain(text: Any) -> str:
-    """What can be written into a log of ``text``, which may be anything."""
-    return "".join(c if c.isprintable() or c == "\n" else "?" for c in str(text)[:LONGEST])
