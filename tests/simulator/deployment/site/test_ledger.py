@@ -105,8 +105,8 @@ def sent(deployment, node=0):
 def test_what_can_be_fetched_stood_in_the_ledger_before(private, monkeypatch):
     take, before = Outbox.take, []
 
-    def looking(outbox, receiver, position, seconds):
-        found = take(outbox, receiver, position, seconds)
+    def looking(outbox, receiver, position, *more):
+        found = take(outbox, receiver, position, *more)
         if found.message:
             lines = verified(private.policy(Message.decode(found.message).sender).parent / "ledger.jsonl")
             before.append((f"node-{receiver}", position + 1) in {(line.get("to"), line.get("round")) for line in lines})
