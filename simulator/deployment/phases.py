@@ -38,6 +38,7 @@ class Phases:
         self.finished: dict[int, int] = {}
         self.missed: dict[int, int] = {}
         self.away = set(range(manifest.nodes)) - members.found.keys()
+        self._cut_off: set[int] = set()  # of those, who have their orders and hear no neighbour
         self._told: set[int] = set()  # of whom it has been said that they have left
         self._again: dict[int, float] = {}  # when to send the next orders
         self._moved = time.monotonic()  # when a node that is there has last got on
@@ -85,7 +86,7 @@ class Phases:
     def _order(self, node: int, until: int) -> None:
         if node in self._messenger.busy:
             return
-        away = " ".join(map(str, sorted(self.away - {node})))
+        away = " ".join(map(str, sorted(self._not_waited_for(node))))
         others = [self.finished[other] for other in self._there if other != node]
         over = min(others, default=0) if self._manifest.goes_on else 0
         orders = {"until": until, "seconds": self._manifest.phase_timeout, "away": away, "over": over}
@@ -105,6 +106,7 @@ class Phases:
         on = reached > self.finished[node]
         self.finished[node], self.missed[node] = reached, self.missed[node] + missed
         if not heard:
+            self._cut_off.add(node)
             self._lose(node, "it does not hear its neighbours")
         elif on or reached == self._manifest.rounds:
             self._find(node)
@@ -114,6 +116,7 @@ class Phases:
 
     def _find(self, node: int) -> None:
         self._moved, self._again[node] = time.monotonic(), 0.0
+        self._cut_off.discard(node)
         if node in self.away:
             self.away.discard(node)
             print(f"node {node} is back, and has finished {self.finished[node]} rounds", flush=True)
@@ -124,6 +127,17 @@ class Phases:
             self.away.add(node)
             others = "the others go on without it" if self._manifest.goes_on else "all wait for it"
             print(f"node {node} is away: {reason}; {others}", flush=True)
+
+    def _not_waited_for(self, node: int) -> set[int]:
+        """Of those away, whom ``node`` is told of.
+
+        Where all wait for all, it is nobody: each waits as long as for any neighbour, so that they come together. So do
+        those who are cut off, for whom else all others could be away, as after an outage of what carries messages; one
+        who is told that of all its neighbours goes on alone.
+        """
+        if not self._manifest.goes_on:
+            return set()
+        return self.away - {node} - (self._cut_off if node in self._cut_off else set())
 
     @property
     def _there(self) -> list[int]:

@@ -129,6 +129,16 @@ def test_all_wait_for_one_that_is_lost_where_parts_need_every_message(capsys):
     assert nodes.to(0) == [5, 5, 10]
     assert {*nodes.to(0, "over"), *nodes.to(2, "over")} == {0}
     assert "node 2 is away: Node Unavailable; all wait for it" in capsys.readouterr().out
+    assert {*nodes.to(0, "away"), *nodes.to(1, "away")} == {""}  # else they would not wait for each other, either
+
+
+def test_after_an_outage_for_all_they_begin_together_and_none_goes_on_alone():
+    cut_off = {"round": 2, "away": 0, "heard": 0}
+    nodes = passed(Nodes(node0=[cut_off], node1=[cut_off], node2=["Node Unavailable"]))
+    assert nodes.to(0, "away")[1] == "2"
+    assert nodes.to(1, "away")[1] == "2"
+    nodes = passed(Nodes(node0=[cut_off]))
+    assert nodes.to(1, "away")[-1] == "0"  # while others are there, they go on
 
 
 def test_nobody_waits_for_ever():
