@@ -51,7 +51,7 @@ class ConstantUpdates:
         """The mean update of each node, float64 [nodes, parameters], and the median of how far single ones are off."""
         means, off, rounds = list[Tensor](), list[float](), range(1, self.knowledge.rounds + 1)
         for node in range(self.knowledge.record.nodes):
-            updates = [self.knowledge.update(node, round) for round in rounds]
+            updates = [made for round in rounds if (made := self.knowledge.update(node, round)) is not None]
             means.append(torch.stack(updates).mean(0))
             size = float(means[-1].norm())
             off += [float((update - means[-1]).norm()) / size for update in updates if size]

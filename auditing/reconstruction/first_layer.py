@@ -25,8 +25,25 @@ CERTAIN = 1e-9  # relative difference of gradients in float64
 VISIBLE = 8.0  # times the rounding of models, from which on a unit's gradient is more than that
 OUTSIDE = 0.02  # of the range of values, by which a sample may leave it
 ALIKE = 1e-6  # relative distance that `torch.cdist` makes of nothing, and more
-LUCK = 1e-3  # expected number of mixtures that pass for samples in an update, at most
+SHADE = 1 / 512  # relative difference up to which a sample counts as the one itself
+LUCK = 1e-3  # expected number of mixtures that pass for a sample in an update, up to which it is certain
+LIKELY = 0.05  # and up to which it is taken for one, not certified
 ROWS = 2048  # of a layer, those that rounding has touched least
+
+
+@dataclass(frozen=True)
+class Single:
+    """A sample that units hold alone, and its label.
+
+    Attributes:
+        sample: float64 [values].
+        label: with which the network bears it out.
+        certain: whether it is beyond chance.
+    """
+
+    sample: Tensor
+    label: int
+    certain: bool
 
 
 @dataclass(frozen=True)
@@ -71,8 +88,9 @@ class Units:
 def first_layer(scene: Scene) -> Recovered:
     """All samples that units hold alone; else, the only mean that all of the layer gives, which is not certified.
 
-    Certificates need a round of one local step, whose batch has a known size. After several steps the only candidate is
-    the mean of the round's samples: the sample itself, where they were all one.
+    Units are tried in rounds of one local step, whose batch has a known size. Where models were rounded, a sample that
+    a single unit holds may be likely and not certain. After several steps the only candidate is the mean of the round's
+    samples: the sample itself, where they were all one.
     """
     name = sample_layer(scene.network, scene.public)
     if name is None:
@@ -83,12 +101,12 @@ def first_layer(scene: Scene) -> Recovered:
     if len(units.places) == 0:
         return Recovered.nothing(scene, "Nothing to invert: the gradient of the first layer's bias is 0.")
     if scene.gradient.steps == 1 and not scene.gradient.mixture:
-        found, labels = _certified(scene, name, units)
-        if found:
-            sure = torch.ones(len(found), dtype=torch.bool)
-            return Recovered(_shaped(scene, torch.stack(found)), sure, torch.tensor(labels))
+        if found := _singles(scene, name, units):
+            samples = torch.stack([each.sample for each in found])
+            sure, labels = (torch.tensor([getattr(each, part) for each in found]) for part in ("certain", "label"))
+            return Recovered(_shaped(scene, samples), sure, labels)
     mean = units.mean(torch.arange(len(units.places)))
-    why = "No unit of the first layer holds a single sample for certain; shown is the mean that all of them hold."
+    why = "No unit of the first layer holds a single sample, as far as can be told; shown is the mean that all of them hold."
     return Recovered(_shaped(scene, mean[None]), torch.zeros(1, dtype=torch.bool), torch.tensor([-1]), (why,))
 
 
@@ -124,29 +142,28 @@ def _kept(seen: dict[str, Tensor], name: str):  # type: ignore[no-untyped-def]
     return keep
 
 
-def _certified(scene: Scene, name: str, units: Units) -> tuple[list[Tensor], list[int]]:
-    """Samples (float64 [values] each) and their labels, of units that agree and that the network bears out.
+def _singles(scene: Scene, name: str, units: Units) -> list[Single]:
+    """Samples of units that agree and that the network bears out, those of the most exact units first.
 
     A sample that was alone in its unit has given it a gradient of the bias times the size of the batch. By chance a
-    mixture passes that of one unit with a probability of about twice the relative tolerance. Each further unit that
-    gives the same is tried as well; but the gradients of all units are linear in those of the classes, which add up to
-    0, so no more than one less than classes of them are evidence of their own.
+    mixture passes that of one unit with a probability that `_luck` estimates. Each further unit that gives the same is
+    tried as well; but the gradients of all units are linear in those of the classes, which add up to 0, so no more
+    than one less than classes of them are evidence of their own.
     """
-    alike, found, labels = units.alike(), list[Tensor](), list[int]()
+    alike, found = units.alike(), list[Single]()
     tries = _groups(alike) * scene.classes
     taken = ~_within(scene, units.samples)
-    passed = {label: _borne_out(scene, name, units, label) for label in range(scene.classes)}
+    passed = {label: _luck(scene, name, units, label) for label in range(scene.classes)}
     for leader in range(len(units.places)):
-        for label, fits in passed.items():
-            members = (alike[leader] & fits & ~taken).nonzero().flatten()
-            if not fits[leader] or taken[leader]:
+        for label, luck in passed.items():
+            if luck[leader].isnan() or taken[leader]:
                 continue
-            evidence = units.relative[members][: max(1, scene.classes - 1)]
-            if tries * float((2 * evidence).prod()) < LUCK:
-                found.append(units.mean(members))
-                labels.append(label)
+            members = (alike[leader] & ~luck.isnan() & ~taken).nonzero().flatten()
+            mistaken = tries * float(luck[members][: max(1, scene.classes - 1)].prod())
+            if mistaken < LIKELY:
+                found.append(Single(units.mean(members), label, mistaken < LUCK))
                 taken = taken | alike[leader]
-    return found, labels
+    return found
 
 
 def _groups(alike: Tensor) -> int:
@@ -154,31 +171,64 @@ def _groups(alike: Tensor) -> int:
     return int((~alike.tril(-1).any(1)).sum())
 
 
-def _borne_out(scene: Scene, name: str, units: Units, label: int) -> Tensor:
-    """bool [K]: whether each unit has the gradient that its sample would have given it alone, with this label."""
-    alone = _bias_gradients(scene, name, units.samples, label)[torch.arange(len(units.places)), units.places]
-    whole = units.bias * scene.batch
-    return (alone - whole).abs() <= units.relative * whole.abs()
+def _luck(scene: Scene, name: str, units: Units, label: int) -> Tensor:
+    """By what chance a mixture would pass for a sample with this label in each unit, float64 [K]; NaN if none does.
+
+    A unit passes if it has the gradient that its sample would have given it alone, as far as rounding lets tell. That
+    says nothing where this gradient is nearly the same whatever the sample, as of a network that is sure of its answers
+    (each class then adds 0, 1 or -1) or begins with zeros. So the room that rounding leaves is measured by how far the
+    gradient moves as the sample does by the size of one.
+    """
+    whole, places = units.bias * scene.batch, units.places
+    alone = _bias_gradients(scene, name, units.samples, label, places)[0]
+    room = units.relative * whole.abs()
+    fits = (((alone - whole).abs() <= room) & (units.relative < SHADE)).nonzero().flatten()
+    chances = torch.full_like(room, torch.nan)
+    if len(fits):
+        slopes = _bias_gradients(scene, name, units.samples[fits], label, places[fits])[1]
+        chances[fits] = (2 * room[fits] / (slopes.norm(dim=1) * _size(scene))).clamp(max=1.0)
+    return chances
 
 
-def _bias_gradients(scene: Scene, name: str, candidates: Tensor, label: int) -> Tensor:
-    """float64 [K, units]: the gradient of the first layer's outputs of each candidate by itself, with this label."""
+def _size(scene: Scene) -> float:
+    """The mean norm of a sample, of public ones."""
+    assert isinstance(scene.public, Tensor)  # `sample_layer` has looked
+    return float(scene.public.double().flatten(1).norm(dim=1).mean())
+
+
+def _bias_gradients(scene: Scene, name: str, candidates: Tensor, label: int, places: Tensor) -> tuple[Tensor, Tensor]:
+    """The gradient of one of the first layer's outputs of each candidate by itself, and how it moves with that.
+
+    Args:
+        scene: with the network and its task.
+        name: of the layer.
+        candidates: float64 [K, values].
+        label: of all of them.
+        places: int64 [K], which output.
+
+    Returns:
+        float64 [K], and its gradient with respect to the candidates, float64 [K, values].
+    """
     network = scene.network
     network.bind(scene.gradient.start)
     outputs: list[Tensor] = []
 
-    def keep(layer: nn.Module, given: tuple[Tensor, ...], found: Tensor) -> Tensor:
-        outputs.append(found.requires_grad_() if not found.requires_grad else found)
-        return outputs[-1]
+    def keep(layer: nn.Module, given: tuple[Tensor, ...], found: Tensor) -> None:
+        outputs.append(found)
 
+    candidates = candidates.detach().requires_grad_()
     hook = network.module.get_submodule(name).register_forward_hook(keep)
     try:
         scores = called(network.module, _shaped(scene, candidates))
     finally:
         hook.remove()
     losses = scene.node.data.task.losses(scores, torch.full((len(candidates),), label))
-    (found,) = torch.autograd.grad(losses.sum(), outputs[0])
-    return found.detach()
+    (found,) = torch.autograd.grad(losses.sum(), outputs[0], create_graph=True)
+    own = found[torch.arange(len(places)), places]
+    if not own.requires_grad:  # whatever the candidate, it is the same
+        return own.detach(), torch.zeros_like(candidates)
+    (slopes,) = torch.autograd.grad(own.sum(), candidates, allow_unused=True, materialize_grads=True)
+    return own.detach(), slopes
 
 
 def _within(scene: Scene, candidates: Tensor) -> Tensor:

@@ -51,12 +51,31 @@ class Knowledge:
             rounds += 1
         return cls(network, record, rounds) if rounds > 1 else None
 
-    def update(self, node: int, round: int) -> Tensor:
-        """What the node added to its model, float64 [parameters]; zeros where it sent nothing."""
-        receivers = self.record.receivers(round, node)
-        message = self.record.message(round, node, receivers[0]) if receivers else None
-        start = self.record.load(Stored("start", node, round))
-        return torch.zeros_like(start) if message is None else self.record.load(message) - start
+    def update(self, node: int, round: int) -> Tensor | None:
+        """What the node added to its model, float64 [parameters]; None where it was away, or it is not recorded."""
+        trained = self._trained(node, round)
+        return None if trained is None else trained - self.record.load(Stored("start", node, round))
+
+    def _trained(self, node: int, round: int) -> Tensor | None:
+        """The model with the update: as it was sent or, by a node that nobody could hear, as it was mixed."""
+        if receivers := self.record.receivers(round, node):
+            sent = self.record.message(round, node, receivers[0])
+            return None if sent is None else self.record.load(sent)
+        weights, mixed = self.record.weights(round, node), self._mixed(node, round)
+        if weights is None or mixed is None or not weights.get(node):
+            return None
+        for other in weights.keys() - {node}:
+            message = self.record.message(round, other, node)
+            if message is None:
+                return None
+            mixed = mixed - weights[other] * self.record.load(message)
+        return mixed / weights[node]
+
+    def _mixed(self, node: int, round: int) -> Tensor | None:
+        """The node's model after mixing; where it was not kept, that which it began the next round with."""
+        if self.record.keeps("mixed"):
+            return self.record.load(Stored("mixed", node, round))
+        return self.record.load(Stored("start", node, round + 1)) if round < self.rounds else None
 
     def heard(self, observer: int) -> Iterator[Heard]:
         """All messages to ``observer``; what it knows is the common start and what it has added itself."""
@@ -67,7 +86,8 @@ class Knowledge:
             links, weights = self.network.at(round - 1), self._weights(round)
             outside = np.flatnonzero(links.active & (np.arange(nodes) != observer))
             models[outside, outside, round - 1] += 1
-            known[observer] += self.update(observer, round)
+            if (own := self.update(observer, round)) is not None:
+                known[observer] += own
             for sender in links.in_neighbours(observer):
                 message = self.record.message(round, sender, observer)
                 if message is not None:

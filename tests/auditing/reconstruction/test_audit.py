@@ -11,6 +11,7 @@ from reference.experiments import small
 from auditing.reconstruction import conduct
 from auditing.reconstruction.audit import ReconstructionAudit
 from auditing.reconstruction.batches import Batches
+from auditing.reconstruction.plan import Seen
 from auditing.reconstruction.updates import Updates
 from auditing.reconstruction.victims import Victims
 from auditing.views.record import RunRecord, Stored
@@ -164,6 +165,21 @@ def test_an_estimate_from_all_messages_is_exact_where_it_can_be_and_else_as_good
         assert apart < 1
     guess = updates.guessed(1, 3, 0)
     assert (guess.change - exact.change).norm() > (estimate.change - exact.change).norm()
+
+
+@pytest.mark.parametrize("symmetric", ["true", "false"])
+def test_what_can_be_computed_in_spite_of_lost_links_is_computed(symmetric, tmp_path):
+    """Nodes whose links are all down train on, and what they add is in their next messages."""
+    lossy = f"topology.failures={{links: 0.5, symmetric: {symmetric}}}"
+    done = run(small(*TINY, "rounds=5", "record.every=1", "record.rounds=[]", lossy), tmp_path)
+    victims = Victims(done, given=False)
+    updates = Updates.of(victims.record, torch.float64, victims.knowledge)
+    solved = np.argwhere(Seen.in_network(done.experiment, "nodes").of.solved)
+    alone = [not victims.record.receivers(round, node) for round in range(1, 5) for node in range(4)]
+    assert any(alone)
+    for observer, node, place in solved:
+        estimate, _ = victims.knowledge.estimated(observer, node, place + 1)
+        assert (estimate - updates.exact(node, place + 1).change).norm() < 1e-9 * estimate.norm()
 
 
 @pytest.mark.parametrize("changed", [1, 3])

@@ -83,3 +83,47 @@ def test_only_a_layer_with_a_bias_that_sees_the_sample_itself_will_do():
     assert sample_layer(without, inputs) is None
     assert sample_layer(after, inputs) is None
     assert sample_layer(FlatModule(nn.Sequential(nn.Linear(8, 4)), "fp64"), inputs) == "0"
+
+
+def linear(classes):
+    """Begins with zeros, so that its answers are the same for every sample."""
+    layer = nn.Linear(20, classes)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return FlatModule(nn.Sequential(nn.Flatten(), layer), "fp64")
+
+
+def sure(seed, classes):
+    """Gives each sample one class with a probability of nearly 1."""
+    network = mlp(seed, 20, 64, classes)
+    network.initial[:] *= 12
+    return network
+
+
+@pytest.mark.parametrize(("classes", "size"), [(2, 3), (10, 11)])
+def test_answers_that_are_the_same_for_every_sample_bear_out_none(classes, size):
+    for seed in range(5):
+        assert not first_layer(scene(linear(classes), [batch(seed, size, classes, 20)])).certified.any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_network_that_is_sure_of_its_answers_bears_out_no_mixture(dtype):
+    certified = 0
+    for seed in range(20):
+        inputs, labels = batch(1000 + seed, 3, 3, 20)
+        found = first_layer(scene(sure(seed, 3), [(inputs, labels)], dtype=dtype))
+        certified += int(found.certified.sum())
+        near = torch.cdist(found.inputs[found.certified], inputs) / inputs.norm(dim=1)
+        assert (near.min(1).values < 4e-3).all()
+    assert certified > 10
+
+
+def test_what_a_single_unit_of_rounded_models_holds_is_found_without_a_certificate():
+    likely = 0
+    for seed in range(10):
+        inputs, labels = batch(seed, 4, inputs=20)
+        found = first_layer(scene(mlp(seed, 20, 24), [(inputs, labels)], dtype=torch.float32, lr=0.03))
+        if found.labels[0] >= 0:  # and not the mean of all
+            likely += len(found.inputs) - int(found.certified.sum())
+            assert (torch.cdist(found.inputs, inputs).min(1).values < 0.05).all()
+    assert likely > 5
