@@ -21,12 +21,19 @@ class Countdown:
 
     Args:
         what: is to be done, on one line.
+        unit: what is counted.
         terminal: where to write; standard error unless given.
         clock: seconds that pass.
     """
 
-    def __init__(self, what: str, terminal: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._terminal, self._clock = terminal or Terminal(stderr=True), clock
+    def __init__(
+        self,
+        what: str,
+        terminal: Console | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        unit: str = "models",
+    ) -> None:
+        self._terminal, self._clock, self._unit = terminal or Terminal(stderr=True), clock, unit
         self._print(what)
 
     def over(self, results: Iterable[T], costs: Sequence[float]) -> Iterator[T]:
@@ -37,7 +44,9 @@ class Countdown:
             task = bar.add_task("scoring", total=total, left="")
             for number, (result, cost) in enumerate(zip(results, costs, strict=True), 1):
                 done, now = done + cost, self._clock()
-                left = f"{number}/{len(costs)} models  time left {duration((now - began) / done * (total - done))}"
+                left = (
+                    f"{number}/{len(costs)} {self._unit}  time left {duration((now - began) / done * (total - done))}"
+                )
                 bar.update(task, completed=done, left=left)
                 if not self._live and (told is None or now - told >= SILENCE):
                     told = now

@@ -22,6 +22,11 @@ from simulator.results.audit_folder import AuditFolder
 from simulator.runs.audit import Audit
 from simulator.runs.run import Run
 
+PLANNED = (
+    "This is a plan: nothing has been trained. Which samples can be rebuilt from updates is asked of a run: run it "
+    "with, for example, record.rounds=[1,10], and audit the run directory."
+)
+
 
 class ReconstructionAudit(Audit):
     """Who can compute whose updates, and which samples can be rebuilt from them.
@@ -96,13 +101,16 @@ class ReconstructionAudit(Audit):
             InputError: its messages are no linear functions of updates.
         """
         seen = Seen.in_network(experiment, self.config.observers, self.config.averaging)
-        return {"plan": seen.result(), "attacked": None, "unattacked": "This is a plan: nothing has been trained."}
+        return {"plan": seen.result(), "attacked": None, "unattacked": PLANNED}
 
     def plan_objections(self, experiment: Experiment) -> Iterable[Problem]:
         """As `objections`, before a run; attacks need one."""
         if self.config.attacks:
             what = "attacks need the messages of a run, and this is an experiment that has not been run."
             yield Problem("--attack", what, "Leave it out, or run the experiment with record.every and audit that.")
+        for name in sorted({"labels", "matching", "rounds", "victims"} & self.config.model_fields_set):
+            what = "it says what is attacked in a run, and this is an experiment that has not been run."
+            yield Problem(name, what, "Leave it out, or run the experiment with record.every and audit that.")
         yield from not_followed(experiment)
 
     @classmethod

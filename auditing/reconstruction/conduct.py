@@ -68,7 +68,7 @@ class Conduct:
             "unasked": [name for name in ATTACKS if name not in self._asked and fits(name, self._victims)],
             "updates": jobs,
             "attacks": found,
-            "together": {name: self._together(name, found[name], everyone) for name in attacks if name in INVERSIONS},
+            "together": {name: self._together(name, found[name], jobs) for name in attacks if name in INVERSIONS},
             "constant": self._constant(),
             "mixed_otherwise": not self._victims.mixed_as_told(),
             "assumptions": self._assumptions(),
@@ -95,13 +95,13 @@ class Conduct:
     def _about(self, victim: Victim, seen: Seen) -> dict[str, Any]:
         """Which update it is, and which observers can compute it."""
         update, place = victim.update, self._place(victim, seen)
-        solvers = [] if place is None else np.flatnonzero(seen.of.solved[:, update.victim, place]).tolist()
+        solvers = None if place is None else np.flatnonzero(seen.of.solved[:, update.victim, place]).tolist()
         return {
             "victim": update.victim,
             "round": update.round,
             "how": update.how,
             "observer": update.observer,
-            "solved_by": [seen.observers[each].name for each in solvers],
+            "solved_by": None if solvers is None else [seen.observers[each].name for each in solvers],
             "batches_known": self._victims.known(victim),
             "mixture": victim.gradient.mixture,
             "relative_rounding": float(update.rounding.norm() / update.change.norm()) if update.change.any() else None,
@@ -115,7 +115,7 @@ class Conduct:
         """Figures of an attack that recovers samples, in the order of ``everyone``."""
         if INVERSIONS[attack].long:
             self._tell_how_long(attack, everyone)
-        countdown = Countdown(f"reconstruction: {attack} on {len(everyone)} updates")
+        countdown = Countdown(f"reconstruction: {attack} on {len(everyone)} updates", unit="updates")
         searched = (self._recovered(attack, victim) for victim in everyone)
         recovered = list(countdown.over(searched, [1.0] * len(everyone)))
         return [self._figures(attack, victim, place, everyone, recovered) for place, victim in enumerate(everyone)]
@@ -146,7 +146,8 @@ class Conduct:
     def _told(self, attack: str, everyone: Sequence[Victim]) -> list[dict[str, Any] | None]:
         """Figures of an attack on labels or tokens, in the order of ``everyone``; None where it says nothing."""
         tell = self._labels if attack == "labels" else self._tokens
-        return [tell(victim) for victim in everyone]
+        countdown = Countdown(f"reconstruction: {attack} of {len(everyone)} updates", unit="updates")
+        return list(countdown.over((tell(victim) for victim in everyone), [1.0] * len(everyone)))
 
     def _labels(self, victim: Victim) -> dict[str, Any] | None:
         true, found = self._victims.labels(victim), label_counts(self._victims.scene(victim, "labels"))
@@ -170,31 +171,38 @@ class Conduct:
         both = len(found & true)
         return {"true": len(true), "found": len(found), "both": both, "vocabulary": victim.node.data.inputs.vocabulary}
 
-    def _together(self, attack: str, found: Sequence[Mapping[str, Any]], everyone: Sequence[Victim]) -> dict[str, Any]:
+    def _together(
+        self, attack: str, found: Sequence[Mapping[str, Any]], updates: Sequence[Mapping[str, Any]]
+    ) -> dict[str, Any]:
         """By how the update is seen, "exact", "blurred" or "guessed": over all rounds, and round by round.
 
         Batches that were drawn empty, as those of DP-SGD may be, have nothing to find.
         """
         result: dict[str, Any] = {}
         for how in ("exact", "blurred", "guessed"):
-            result |= {how: by} if (by := self._by_round(attack, found, everyone, how)) else {}
+            result |= {how: by} if (by := self._by_round(attack, found, updates, how)) else {}
         return result
 
     def _by_round(
-        self, attack: str, found: Sequence[Mapping[str, Any]], everyone: Sequence[Victim], how: str
+        self, attack: str, found: Sequence[Mapping[str, Any]], updates: Sequence[Mapping[str, Any]], how: str
     ) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for round in (None, *self._rounds):
-            jobs = [
-                job
-                for job, victim in zip(found, everyone, strict=True)
-                if victim.update.how == how and round in (None, victim.update.round) and job["samples"]
+            name, tests = ("all", 1) if round is None else (str(round), len(self._rounds))
+            among = [
+                (job, update)
+                for job, update in zip(found, updates, strict=True)
+                if update["how"] == how and round in (None, update["round"]) and job["samples"]
             ]
-            name = "all" if round is None else str(round)
-            if jobs:
+            if among:
                 rng = generator(self._run.experiment.seed, f"audit.reconstruction.interval.{attack}.{how}.{name}")
-                figures = together(jobs, rng)
-                result[name] = {**figures, "verdict": in_words(figures), "succeeded": succeeded(figures)}
+                figures = together([job for job, _ in among], rng)
+                result[name] = {
+                    **figures,
+                    "computed": sum(bool(update["solved_by"]) for _, update in among),
+                    "verdict": in_words(figures, tests),
+                    "succeeded": succeeded(figures, tests),
+                }
         return result
 
     def _constant(self) -> dict[str, Any] | None:

@@ -100,13 +100,13 @@ def first_layer(scene: Scene) -> Recovered:
     units = Units.of(views[f"{name}.weight"], views[f"{name}.bias"], error)
     if len(units.places) == 0:
         return Recovered.nothing(scene, "Nothing to invert: the gradient of the first layer's bias is 0.")
-    if scene.gradient.steps == 1 and not scene.gradient.mixture:
-        if found := _singles(scene, name, units):
-            samples = torch.stack([each.sample for each in found])
-            sure, labels = (torch.tensor([getattr(each, part) for each in found]) for part in ("certain", "label"))
-            return Recovered(_shaped(scene, samples), sure, labels)
+    alone = scene.gradient.steps == 1 and not scene.gradient.mixture
+    if found := _singles(scene, name, units) if alone else []:
+        samples = torch.stack([each.sample for each in found])
+        sure, labels = (torch.tensor([getattr(each, part) for each in found]) for part in ("certain", "label"))
+        return Recovered(_shaped(scene, samples), sure, labels)
     mean = units.mean(torch.arange(len(units.places)))
-    why = "No unit of the first layer holds a single sample, as far as can be told; shown is the mean that all of them hold."
+    why = "No unit of the first layer holds a single sample, as far as can be told; shown is the mean of all of them."
     return Recovered(_shaped(scene, mean[None]), torch.zeros(1, dtype=torch.bool), torch.tensor([-1]), (why,))
 
 
@@ -180,14 +180,23 @@ def _luck(scene: Scene, name: str, units: Units, label: int) -> Tensor:
     gradient moves as the sample does by the size of one.
     """
     whole, places = units.bias * scene.batch, units.places
-    alone = _bias_gradients(scene, name, units.samples, label, places)[0]
+    alone = _bias_gradients(scene, name, units.samples, label, places).detach()
     room = units.relative * whole.abs()
     fits = (((alone - whole).abs() <= room) & (units.relative < SHADE)).nonzero().flatten()
     chances = torch.full_like(room, torch.nan)
     if len(fits):
-        slopes = _bias_gradients(scene, name, units.samples[fits], label, places[fits])[1]
-        chances[fits] = (2 * room[fits] / (slopes.norm(dim=1) * _size(scene))).clamp(max=1.0)
+        samples = units.samples[fits].requires_grad_()
+        moved = _slopes(_bias_gradients(scene, name, samples, label, places[fits]), samples)
+        chances[fits] = (2 * room[fits] / (moved * _size(scene))).clamp(max=1.0)
     return chances
+
+
+def _slopes(gradients: Tensor, samples: Tensor) -> Tensor:
+    """By how much each of ``gradients`` (float64 [K]) moves with its own sample (float64 [K, values]), float64 [K]."""
+    if not gradients.requires_grad:  # whatever the sample, it is the same
+        return torch.zeros_like(gradients)
+    (found,) = torch.autograd.grad(gradients.sum(), samples, allow_unused=True, materialize_grads=True)
+    return found.norm(dim=1)
 
 
 def _size(scene: Scene) -> float:
@@ -196,39 +205,32 @@ def _size(scene: Scene) -> float:
     return float(scene.public.double().flatten(1).norm(dim=1).mean())
 
 
-def _bias_gradients(scene: Scene, name: str, candidates: Tensor, label: int, places: Tensor) -> tuple[Tensor, Tensor]:
-    """The gradient of one of the first layer's outputs of each candidate by itself, and how it moves with that.
+def _bias_gradients(scene: Scene, name: str, candidates: Tensor, label: int, places: Tensor) -> Tensor:
+    """The gradient of one of the first layer's outputs of each candidate by itself, float64 [K].
 
     Args:
         scene: with the network and its task.
         name: of the layer.
-        candidates: float64 [K, values].
+        candidates: float64 [K, values]; where these want gradients, the result can be differentiated once more.
         label: of all of them.
         places: int64 [K], which output.
-
-    Returns:
-        float64 [K], and its gradient with respect to the candidates, float64 [K, values].
     """
     network = scene.network
     network.bind(scene.gradient.start)
     outputs: list[Tensor] = []
 
-    def keep(layer: nn.Module, given: tuple[Tensor, ...], found: Tensor) -> None:
-        outputs.append(found)
+    def keep(layer: nn.Module, given: tuple[Tensor, ...], found: Tensor) -> Tensor:
+        outputs.append(found if found.requires_grad else found.requires_grad_())
+        return outputs[-1]
 
-    candidates = candidates.detach().requires_grad_()
     hook = network.module.get_submodule(name).register_forward_hook(keep)
     try:
         scores = called(network.module, _shaped(scene, candidates))
     finally:
         hook.remove()
     losses = scene.node.data.task.losses(scores, torch.full((len(candidates),), label))
-    (found,) = torch.autograd.grad(losses.sum(), outputs[0], create_graph=True)
-    own = found[torch.arange(len(places)), places]
-    if not own.requires_grad:  # whatever the candidate, it is the same
-        return own.detach(), torch.zeros_like(candidates)
-    (slopes,) = torch.autograd.grad(own.sum(), candidates, allow_unused=True, materialize_grads=True)
-    return own.detach(), slopes
+    (found,) = torch.autograd.grad(losses.sum(), outputs[0], create_graph=candidates.requires_grad)
+    return found[torch.arange(len(places)), places]
 
 
 def _within(scene: Scene, candidates: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from scipy.optimize import linear_sum_assignment
 
 Floats = NDArray[np.float64]
 WINDOW, SIGMA, SMALL = 11, 1.5, 7  # of SSIM: a Gaussian, or where images are smaller than it, a square of seven
+MOST = 400.0  # dB, more than float64 tells apart; files of results hold no infinity
 VERBATIM = 1 / 255  # of the range: the largest error of a sample that is there to the last bit of a pixel
 
 
@@ -58,18 +59,20 @@ def ranks(found: Floats, match: Match, pool: Floats, rows: NDArray[np.int64]) ->
         pool: float64 [M, ...], the victim's training set, and as many samples that it has not.
         rows: int64 [true samples], where each stands in the pool.
 
-    Others that are as close count as closer: a reconstruction that fits all alike identifies nobody.
+    Others that are as close count as closer: a reconstruction that fits all alike identifies nobody. Copies of the true
+    sample are that sample.
     """
-    errors = squared_errors(found[match.found], pool)
+    errors, true = squared_errors(found[match.found], pool), pool[rows[match.true]]
     own = errors[np.arange(len(errors)), rows[match.true]]
-    closer = (errors <= own[:, None] * (1 + 1e-9)).sum(1)
+    copies = np.array([(pool == one).reshape(len(pool), -1).all(1) for one in true])
+    closer = ((errors <= own[:, None] * (1 + 1e-9)) & ~copies).sum(1) + 1
     return np.asarray(closer, dtype=np.int64)
 
 
 def psnr(error: Floats) -> Floats:
-    """Peak signal-to-noise ratio in dB of mean squared errors on [0, 1]; infinite where there is none."""
+    """Peak signal-to-noise ratio in dB of mean squared errors on [0, 1]; `MOST` where there is none."""
     with np.errstate(divide="ignore"):
-        return np.asarray(-10 * np.log10(error))
+        return np.minimum(-10 * np.log10(error), MOST)
 
 
 def ssim(one: Floats, other: Floats) -> float:
@@ -105,6 +108,5 @@ def verbatim(found: Floats, true: Floats) -> NDArray[np.bool_]:
 
 
 def median(values: Any) -> float | None:
-    """The median; None of nothing, or where it is infinite."""
-    found = float(np.median(values)) if len(values) else np.nan
-    return found if np.isfinite(found) else None
+    """The median; None of nothing."""
+    return float(np.median(values)) if len(values) else None

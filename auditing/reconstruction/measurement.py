@@ -40,7 +40,7 @@ class Truth:
         """How good the reconstructions ``found`` are; a figure a matched sample, in lists.
 
         Identified is a sample whose reconstruction is nearer to it than to any other of the pool, and nearer than
-        anything that the attacker had.
+        anything that the attacker had. What the attacker had to the last digit is not counted as verbatim either.
         """
         if len(found) == 0 or len(self.true) == 0:
             return {"errors": [], "public": [], "mean": [], "identified": [], "verbatim": [], "psnr": [], "ssim": [],
@@ -55,8 +55,8 @@ class Truth:
             "public": prior.tolist(),
             "mean": middle.tolist(),
             "identified": (first & (match.errors < prior)).tolist(),
-            "verbatim": verbatim(mine, true).tolist(),
-            "psnr": [None if np.isinf(value) else value for value in psnr(match.errors).tolist()],
+            "verbatim": (verbatim(mine, true) & (match.errors < prior)).tolist(),
+            "psnr": psnr(match.errors).tolist(),
             "ssim": [ssim(*pair) for pair in zip(mine, true, strict=True)] if self.images else [],
             "close": self._right(mine, true),
             "close_public": self._right(nearest(true, self.public), true),
@@ -82,8 +82,9 @@ def figures(measured: Mapping[str, Any], samples: int) -> dict[str, Any]:
         "recovered": len(errors),
         "identified": int(np.sum(measured["identified"])),
         "verbatim": int(np.sum(measured["verbatim"])),
+        "beyond_doubt": int(np.sum(np.logical_and(measured["verbatim"], measured["identified"]))),
         "skill": float(1 - errors.mean() / prior.mean()) if len(errors) and prior.mean() > 0 else None,
-        "psnr": median([value for value in measured["psnr"] if value is not None]),
+        "psnr": median(measured["psnr"]),
         "ssim": median(measured["ssim"]),
         "close": median(measured["close"]),
         "close_public": median(measured["close_public"]),

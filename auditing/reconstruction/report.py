@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from auditing.reconstruction.attacks import NEEDS
 from simulator.core.report import Chart, HeatMap, ImageGrid, LineChart, Section, Table
 from simulator.results.audit_folder import ARRAYS, AuditFolder
 from simulator.results.formatting import MISSING, fixed, percent, significant
@@ -35,13 +36,26 @@ def _verdict(result: Result) -> str:
     plan = result["plan"]
     solved, updates = (sum(at[name] for at in plan["by_distance"]) for name in ("solved", "updates"))
     text = f"Of {updates:,} updates, as {len(plan['observers'])} observers see them, {solved:,} can be computed exactly"
-    rebuilt = (result["attacked"] or {"together": {}})["together"]
-    best = [(attack, by["exact"]["all"]) for attack, by in rebuilt.items() if "exact" in by]
-    if not best:
-        return f"{text}."
-    attack, found = max(best, key=lambda each: each[1]["share"] if each[1]["succeeded"] else -1.0)
-    told = found["verdict"] if found["succeeded"] else "no sample could be rebuilt"
-    return f"{text}; from exact updates, {told} ({attack})."
+    told = _told_of_samples((result["attacked"] or {"together": {}})["together"])
+    return f"{text}; {told}." if told else f"{text}."
+
+
+def _told_of_samples(together: Result) -> str:
+    """What was found in updates at worst: of those that an observer computes, before those that none does."""
+    exact = [
+        (bool(found["computed"]), found["share"], attack, round, found)
+        for attack, by_how in together.items()
+        for round, found in by_how.get("exact", {}).items()
+        if round != "all"
+    ]
+    if not exact:
+        return ""
+    if not (inverted := [each for each in exact if each[-1]["succeeded"]]):
+        return "no sample could be rebuilt from exact ones"
+    computed, _, attack, round, found = max(inverted, key=lambda each: each[:2])
+    whose = "" if computed else ", which none of these observers computes, but who sees all messages does"
+    samples = "all samples verbatim" if found["verdict"] == "verbatim" else found["verdict"]
+    return f"from the exact ones of round {round}{whose}: {samples} ({attack})"
 
 
 def _paragraphs(result: Result) -> Iterator[str]:
@@ -96,9 +110,10 @@ def _paragraphs(result: Result) -> Iterator[str]:
     mixtures = sorted({update["mixture"] for update in attacked["updates"]} - {""})
     yield from (f"Some updates hold more than their round's gradients: {why}." for why in mixtures)
     if attacked["unfit"]:
-        yield f"Nothing to work on has {', '.join(attacked['unfit'])}."
+        needs = "; ".join(f"{name} needs {NEEDS[name]}" for name in attacked["unfit"])
+        yield f"Attacks that this run gives nothing to work on: {needs}."
     if attacked["unasked"]:
-        yield f"Not asked for: {', '.join(f'--attack {name}' for name in attacked['unasked'])}."
+        yield f"Not asked for, and possible here: {', '.join(f'--attack {name}' for name in attacked['unasked'])}."
 
 
 def _stated(assumed: Result) -> str:
@@ -134,20 +149,34 @@ def _tables(result: Result) -> Iterator[Table]:
         if round != "all"
     ]
     if rows:
-        header = ("attack", "update", "round", "identified", "95 %", "wrong update", "certified", "verbatim", "skill",
-                  "values right", "of public", "PSNR, dB", "SSIM", "verdict")  # fmt: skip
+        header = ("attack", "update", "round", "computed by an observer", "identified", "95 %", "wrong update",
+                  "certified", "verbatim", "skill", "values right", "of public", "PSNR, dB", "SSIM",
+                  "verdict")  # fmt: skip
         yield Table(header, rows)
-    if labels := [each for each in attacked["attacks"].get("labels", ()) if each]:
-        yield Table(("labels", "samples", "counted wrong", "wrong if all are alike"), [_label_row(labels)])
-    if tokens := [each for each in attacked["attacks"].get("tokens", ()) if each]:
-        counts = [(each["true"], each["found"], each["both"], each["vocabulary"]) for each in tokens]
-        yield Table(("tokens in the batches", "found", "of these right", "vocabulary"), counts)
+    if labels := _grouped(attacked, "labels"):
+        header = ("labels of update", "round", "updates", "samples", "counted wrong", "wrong if all are alike")
+        yield Table(header, [(*group, *_label_row(found)) for group, found in labels.items()])
+    if tokens := _grouped(attacked, "tokens"):
+        header = ("tokens of update", "round", "updates", "sets exactly right", "tokens in the batches", "found",
+                  "of these right", "vocabulary")  # fmt: skip
+        yield Table(header, [(*group, *_token_row(found)) for group, found in tokens.items()])
+
+
+def _grouped(attacked: Result, attack: str) -> dict[tuple[str, int], list[Result]]:
+    """What an attack on labels or tokens found, by how updates are seen and by round."""
+    groups: dict[tuple[str, int], list[Result]] = {}
+    for update, found in zip(attacked["updates"], attacked["attacks"].get(attack) or [None] * len(attacked["updates"]),
+                             strict=True):  # fmt: skip
+        if found:
+            groups.setdefault((update["how"], update["round"]), []).append(found)
+    return groups
 
 
 def _row(attack: str, how: str, round: str, found: Result) -> tuple[str | int | float, ...]:
     between = found["interval"]
     return (
-        attack, how, int(round), f"{found['identified']} of {found['samples']}",
+        attack, how, int(round), f"{found['computed']} of {found['victims']}" if how == "exact" else MISSING,
+        f"{found['identified']} of {found['samples']}",
         MISSING if between is None else f"{percent(between[0])} to {percent(between[1])}",
         percent(found["wrong"]), found["certified"], found["verbatim"], _shown(found["skill"]),
         *(MISSING if found[name] is None else percent(found[name]) for name in ("close", "close_public")),
@@ -161,7 +190,14 @@ def _decibels(value: float | None) -> str:
 
 def _label_row(labels: Sequence[Result]) -> tuple[str | int | float, ...]:
     samples, wrong, even = (sum(each[name] for each in labels) for name in ("samples", "wrong", "even"))
-    return f"{len(labels)} updates", samples, percent(wrong / samples), percent(even / samples)
+    shares = [percent(each / samples) if samples else MISSING for each in (wrong, even)]
+    return len(labels), samples, *shares
+
+
+def _token_row(tokens: Sequence[Result]) -> tuple[str | int | float, ...]:
+    right = sum(each["true"] == each["found"] == each["both"] for each in tokens)
+    true, found, both = (sum(each[name] for each in tokens) for name in ("true", "found", "both"))
+    return len(tokens), right, true, found, both, tokens[0]["vocabulary"]
 
 
 def _charts(result: Result, pictures: Mapping[str, Any]) -> Iterator[Chart]:
@@ -208,11 +244,10 @@ def _rebuilt(attacked: Result | None) -> set[tuple[str, int]]:
     """Observers and nodes with an update that the one computes exactly, and samples of the other were found in."""
     found: set[tuple[str, int]] = set()
     for attack, by_how in (attacked or {"together": {}})["together"].items():
-        if not by_how.get("exact", {"all": {"succeeded": False}})["all"]["succeeded"]:
-            continue
+        lost = {round for round, figures in by_how.get("exact", {}).items() if figures["succeeded"]}
         for update, job in zip(attacked["updates"], attacked["attacks"][attack], strict=True):  # type: ignore[index]
-            if update["how"] == "exact" and job["identified"]:
-                found |= {(observer, update["victim"]) for observer in update["solved_by"]}
+            if update["how"] == "exact" and job["identified"] and str(update["round"]) in lost:
+                found |= {(observer, update["victim"]) for observer in update["solved_by"] or ()}
     return found
 
 

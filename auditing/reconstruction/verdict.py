@@ -24,6 +24,7 @@ def together(jobs: Sequence[Job], rng: np.random.Generator) -> dict[str, Any]:
         1, sum(job["wrong"]["samples"] for job in jobs if job["wrong"])
     )
     chance = max(wrong, float(np.mean([1 / job["pool"] for job in jobs])))
+    touched = [job["skill"] for job in jobs if job["identified"]]
     drawn = rng.integers(len(jobs), size=(RESAMPLES, len(jobs)))
     shares = identified[drawn].sum(1) / samples[drawn].sum(1)
     return {
@@ -33,9 +34,11 @@ def together(jobs: Sequence[Job], rng: np.random.Generator) -> dict[str, Any]:
         "share": float(identified.sum() / total),
         "interval": [float(np.quantile(shares, end)) for end in (LEVEL / 2, 1 - LEVEL / 2)] if len(jobs) > 1 else None,
         "verbatim": int(sum(job["verbatim"] for job in jobs)),
+        "beyond_doubt": int(sum(job["beyond_doubt"] for job in jobs)),
         "certified": int(sum(job["certified"] for job in jobs)),
         "wrong": wrong,
         "p": float(binomtest(int(identified.sum()), total, min(chance, 1.0), alternative="greater").pvalue),
+        "skill_identified": _middle(touched),
         **{name: _middle([job[name] for job in jobs]) for name in ("skill", "psnr", "ssim", "close", "close_public")},
     }
 
@@ -45,15 +48,23 @@ def _middle(values: Sequence[float | None]) -> float | None:
     return float(np.median(known)) if known else None
 
 
-def succeeded(found: Mapping[str, Any]) -> bool:
-    """Whether samples were recovered: some verbatim and certified, or identified by more than chance."""
-    better = found["skill"] is not None and found["skill"] > 0
-    return bool(min(found["verbatim"], found["certified"]) or (found["identified"] and better and found["p"] < LEVEL))
+def succeeded(found: Mapping[str, Any], tests: int = 1) -> bool:
+    """Whether samples were recovered: one is enough that is verbatim, else more than chance must be identified.
+
+    Skill is asked of the victims of whom samples were identified: that others lost none is no comfort to these.
+
+    Args:
+        found: see `together`.
+        tests: how many such figures are looked at, for the best of them to be told.
+    """
+    better = found["skill_identified"] is not None and found["skill_identified"] > 0
+    by_chance = found["p"] * tests >= LEVEL
+    return bool(found["beyond_doubt"] or (found["identified"] and better and not by_chance))
 
 
-def in_words(found: Mapping[str, Any]) -> str:
-    """The verdict on what an attack made of updates."""
-    if not succeeded(found):
+def in_words(found: Mapping[str, Any], tests: int = 1) -> str:
+    """The verdict on what an attack made of updates; ``tests`` as for `succeeded`."""
+    if not succeeded(found, tests):
         return "not inverted"
     if found["verbatim"] == found["samples"]:
         return "verbatim"

@@ -159,7 +159,9 @@ def audit(path: str | Path, settings: PartSettings) -> Path:
         result = folder.plain({"settings": recorded, **auditor.conduct(run, folder)})
         folder.save_metrics(auditor.metrics(result))
         folder.save_result(result)
+        verdicts = [section.verdict for section in auditor.sections(folder)]
     terminal.print(f"{settings.name}: audited in {duration(time.perf_counter() - began)}", soft_wrap=True)
+    _tell(verdicts, terminal)
     return folder.path
 
 
@@ -181,10 +183,19 @@ def audit_plan(experiment: Experiment, settings: PartSettings, out: Path) -> Pat
         folder.save_metrics(auditor.metrics(result))
         folder.save_result(result)
         about = f"{experiment.name}: {experiment.rounds} rounds, nothing has been trained"
-        write_sections(out / "report.html", f"Plan: {settings.name}", about, auditor.sections(folder))
+        sections = auditor.sections(folder)
+        write_sections(out / "report.html", f"Plan: {settings.name}", about, sections)
     except OSError as error:
         raise wrong(str(out), f"cannot be written: {error.strerror}.", "Choose another folder: --out.") from error
+    terminal = Terminal(stderr=True)
+    _tell([section.verdict for section in sections], terminal)
+    terminal.print(f"Report: {out / 'report.html'}", markup=False, soft_wrap=True)
     return folder.path
+
+
+def _tell(verdicts: Sequence[str], terminal: Terminal) -> None:
+    for verdict in filter(None, verdicts):
+        terminal.print(verdict, markup=False, highlight=False, soft_wrap=True)
 
 
 def audited(run: Run | str | Path, name: str = "membership", **settings: Any) -> AuditFolder:

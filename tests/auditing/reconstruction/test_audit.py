@@ -8,7 +8,7 @@ import pytest
 import torch
 from reference.experiments import small
 
-from auditing.reconstruction import conduct
+from auditing.reconstruction import conduct, plan
 from auditing.reconstruction.audit import ReconstructionAudit
 from auditing.reconstruction.batches import Batches
 from auditing.reconstruction.plan import Seen
@@ -49,6 +49,12 @@ def test_neighbours_solve_first_updates_and_the_first_layer_gives_their_samples_
 def test_a_first_update_belongs_to_the_neighbours_and_a_later_one_to_nobody_alone(found):
     solvers = {update["round"]: update["solved_by"] for update in found["attacked"]["updates"] if update["victim"] == 0}
     assert solvers == {1: ["node 1", "node 3"], 3: []}
+
+
+def test_of_rounds_that_are_not_followed_nobody_is_said_to_compute_nothing(pairs, monkeypatch):
+    monkeypatch.setattr(plan, "EXACT", 16)  # one round of four nodes
+    updates = audited(pairs, "reconstruction", attacks=["labels"]).result()["attacked"]["updates"]
+    assert {update["round"]: update["solved_by"] is None for update in updates} == {1: False, 3: True}
 
 
 def test_labels_of_fresh_models_are_counted_nearly_right(found):
@@ -251,6 +257,22 @@ def test_tokens_are_not_looked_for_in_images(pairs):
         audit(pairs.path, ReconstructionAudit.Config(attacks=("tokens",)))
 
 
+def told(pairs, monkeypatch, rounds):
+    """The verdict on ``rounds`` of a run."""
+    from auditing.reconstruction.report import section
+    from simulator.results.audit_folder import AuditFolder
+
+    monkeypatch.setattr(conduct.Conduct, "_rounds", rounds)
+    audited(pairs, "reconstruction", attacks=["first_layer"])
+    return section(AuditFolder(pairs.path / "audit/reconstruction")).verdict
+
+
+def test_the_verdict_tells_of_the_worst_round_that_an_observer_computes_updates_of(pairs, monkeypatch):
+    assert "from the exact ones of round 1: " in told(pairs, monkeypatch, [1, 3])
+    alone = "from the exact ones of round 3, which none of these observers computes, but who sees all messages does"
+    assert alone in told(pairs, monkeypatch, [3])
+
+
 def test_the_report_shows_the_matrix_the_curve_and_the_pictures(pairs, found, command):
     audited(pairs, "reconstruction")
     from auditing.reconstruction.report import section
@@ -281,6 +303,7 @@ def test_a_plan_tells_who_could_solve_whom_before_anything_is_trained(tmp_path, 
     assert len(result["plan"]["observers"]) == 28
     assert result["attacked"] is None
     assert (tmp_path / "plan/report.html").is_file()
+    assert "can be computed exactly" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -288,6 +311,7 @@ def test_a_plan_tells_who_could_solve_whom_before_anything_is_trained(tmp_path, 
     [(("quickstart",), "membership needs a run"),
      (("directed-pushsum-digits", "--audit", "reconstruction"), "declares no linear memory"),
      (("quickstart", "--audit", "reconstruction", "--attack", "labels"), "attacks need the messages of a run"),
+     (("quickstart", "--audit", "reconstruction", "rounds=[1]"), "it says what is attacked in a run"),
      (("nowhere", "--audit", "reconstruction"), "is not a run directory")],
 )  # fmt: skip
 def test_plans_that_cannot_be_audited_are_refused(arguments, told, command, capsys, tmp_path, monkeypatch):

@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 
 from auditing.reconstruction.identification import matched, nearest, psnr, ranks, ssim, verbatim
+from auditing.reconstruction.measurement import Truth, figures
+from auditing.reconstruction.verdict import in_words, succeeded, together
 
 RNG = np.random.default_rng(0)
 
 
 def test_an_error_of_a_tenth_everywhere_is_twenty_decibels():
     assert psnr(np.array([0.01])).tolist() == pytest.approx([20])
-    assert psnr(np.array([0.0])).tolist() == [np.inf]
+    assert psnr(np.array([0.0])).tolist() == [400]
 
 
 def test_an_image_is_like_itself():
@@ -41,8 +43,45 @@ def test_the_right_sample_is_first_in_its_pool_and_what_fits_all_alike_identifie
     pool = RNG.random((20, 9))
     match = matched(pool[[3, 7]] + 1e-3, pool[[3, 7]])
     assert ranks(pool[[3, 7]] + 1e-3, match, pool, np.array([3, 7])).tolist() == [1, 1]
-    alike = np.zeros((20, 9))
-    assert ranks(np.ones((1, 9)), matched(np.ones((1, 9)), alike[:1]), alike, np.array([0])).tolist() == [20]
+    alike, zero = np.eye(9), np.zeros((1, 9))
+    assert ranks(zero, matched(zero, alike[:1]), alike, np.array([0])).tolist() == [9]
+
+
+def test_a_copy_of_the_right_sample_in_the_pool_does_not_hide_it():
+    pool = RNG.random((20, 9))
+    pool[11] = pool[3]
+    assert ranks(pool[[3]] + 1e-3, matched(pool[[3]] + 1e-3, pool[[3]]), pool, np.array([3])).tolist() == [1]
+
+
+def test_a_sample_that_the_attacker_had_anyway_is_no_loss():
+    samples = RNG.random((8, 9))
+    truth = Truth(samples[:2], samples[:4], np.arange(2), samples[[0, 5, 6]], images=False)
+    found = figures(truth.measured(samples[:2]), 2)
+    assert (found["verbatim"], found["identified"]) == (1, 1)
+
+
+def job(identified=0, verbatim=0, skill=-1.0, samples=16):
+    same = {"identified": 0, "samples": samples}
+    return {"identified": identified, "verbatim": verbatim, "beyond_doubt": verbatim, "skill": skill, "pool": 100,
+            "samples": samples, "certified": 0, "wrong": same, "psnr": None, "ssim": None, "close": None,
+            "close_public": None}  # fmt: skip
+
+
+def test_one_victim_whose_sample_is_there_verbatim_is_not_lost_among_many_whose_are_not():
+    jobs = [job() for _ in range(7)] + [job(identified=1, verbatim=1, skill=1.0)]
+    found = together(jobs, np.random.default_rng(0))
+    assert found["skill"] < 0
+    assert in_words(found) == "1 of 128 samples identified"
+
+
+def test_a_few_that_chance_identifies_are_no_success():
+    lucky = together([job() for _ in range(7)] + [job(identified=1, skill=0.1)], np.random.default_rng(0))
+    assert not succeeded(lucky)
+    some = together(
+        [job(samples=4) for _ in range(7)] + [job(identified=2, skill=0.1, samples=4)], np.random.default_rng(0)
+    )
+    assert succeeded(some)
+    assert not succeeded(some, tests=10)
 
 
 def test_the_nearest_public_sample_is_the_best_that_there_was():
