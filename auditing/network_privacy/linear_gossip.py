@@ -70,11 +70,20 @@ class Adversary:
         name: who it is.
         hears: whose messages it sees in a round with these links.
         inside: nodes whose data and noise it knows.
+        sums: whether messages are summed before it sees them, as by secure aggregation: each node inside sees its own
+            weighted sum, and nothing else.
     """
 
     name: str
     hears: Callable[[Links], set[int]]
     inside: frozenset[int] = frozenset()
+    sums: bool = False
+
+    def seen(self, links: Links) -> Floats:
+        """What it sees of what the nodes send, a row each, float64 [rows, n]."""
+        if self.sums:
+            return links.weights[sorted(self.inside)]
+        return np.eye(links.num_nodes)[sorted(self.hears(links))]
 
     @classmethod
     def node(cls, node: int) -> Self:
@@ -150,19 +159,15 @@ def exposure(rounds: Sequence[Round], noise: Noise, observer: Adversary, reveale
         spread = round.worked_spread(spread, factor)
         known = work.reshape(-1, work.shape[2])  # a view; rows of what is sent are the last n
         last = revealed and place == len(rounds) - 1
-        heard = np.arange(len(known)) if last else _sent(len(known), nodes, sorted(observer.hears(round.links)))
-        size = spread.diagonal()[len(spread) - len(known) :]
-        new = _directions(known[heard], np.sqrt(size[heard]))
+        seen = np.eye(len(known)) if last else observer.seen(round.links)
+        size = spread[-seen.shape[1] :, -seen.shape[1] :]
+        new = _directions(seen @ known[-seen.shape[1] :], np.sqrt(((seen @ size) * seen).sum(1)))
         known -= (known @ new.T) @ new
         state[..., : work.shape[2]] = round.mixed(work)
         spread = round.mixed_spread(spread)
         learnt.append(new)
     signals = np.array([norm for round in rounds for norm in round.maps.signals])
     return _exposed(learnt, np.array(whiteners), signals)
-
-
-def _sent(rows: int, nodes: int, senders: Sequence[int]) -> NDArray[np.intp]:
-    return rows - nodes + np.array(senders, dtype=np.intp)
 
 
 def _whitened(covariance: Floats) -> tuple[Floats, Floats]:

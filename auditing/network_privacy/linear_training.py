@@ -99,6 +99,16 @@ def remembering(experiment: Experiment) -> list[str]:
     return [*(name for name, used in steps.items() if used), *methods, *order]
 
 
+def share_of_a_gradient(experiment: Experiment, training: TrainingSettings, rate: float) -> float:
+    """How much of the gradient of a round's only step is taken off what is sent, as the methods of a node let it be.
+
+    That is the learning rate, unless a method scales the step.
+    """
+    plain = training.optimizer.model_copy(update={"momentum": 0.0, "nesterov": False, "weight_decay": 0.0})
+    once = training.model_copy(update={"optimizer": plain, "local_steps": 1})
+    return _Traced.of(experiment, once, rate, NoisePlace(every_step=True))[SENT].get(f"{INJECTED}0", rate)
+
+
 def _trainings(experiment: Experiment) -> list[TrainingSettings]:
     """Of the nodes in general, and of those that train otherwise."""
     training = experiment.training

@@ -42,6 +42,7 @@ class ReconstructionAudit(Audit):
             name: the audit's.
             attacks: default: all that take seconds and have what they need.
             observers: each node, every two nodes together, an eavesdropper on each link, or one who sees all messages.
+            messages: whether a node sees each message, or, as by secure aggregation, only the weighted sum of all.
             victims: so many nodes are attacked, drawn by the run's seed.
             rounds: whose updates are attacked; default: the first and the last recorded one.
             averaging: of a plan: nodes do not train, but hold a value each and average in so many steps.
@@ -52,6 +53,7 @@ class ReconstructionAudit(Audit):
         name: str = "reconstruction"
         attacks: tuple[str, ...] = ()
         observers: Literal["nodes", "pairs", "edges", "all"] = "nodes"
+        messages: Literal["each", "sums"] = "each"
         victims: PositiveInt = 8
         rounds: tuple[PositiveInt, ...] = ()
         averaging: PositiveInt | None = None
@@ -64,7 +66,12 @@ class ReconstructionAudit(Audit):
 
     def objections(self, run: Run) -> Iterable[Problem]:
         """Messages that are no linear functions of updates; attacks and rounds asked for that there are not."""
-        return [*not_followed(run.experiment), *self._unattackable(run)]
+        return [*not_followed(run.experiment), *self._unseen(), *self._unattackable(run)]
+
+    def _unseen(self) -> Iterator[Problem]:
+        if self.config.messages == "sums" and self.config.observers not in ("nodes", "pairs"):
+            what = "sums are known to the nodes that they are made for, and these observers are none."
+            yield Problem("messages", what, "Choose observers=nodes or observers=pairs.")
 
     def _unattackable(self, run: Run) -> Iterator[Problem]:
         if self.config.averaging:
@@ -88,7 +95,7 @@ class ReconstructionAudit(Audit):
 
     def conduct(self, run: Run, folder: AuditFolder) -> dict[str, Any]:
         """Work out who sees what, and attack what was recorded."""
-        seen, problem = Seen.in_network(run.experiment, self.config.observers), _nothing_kept(RunRecord.of(run))
+        seen, problem = self._seen(run.experiment), _nothing_kept(RunRecord.of(run))
         result = {"plan": seen.result(), "attacked": None, "unattacked": problem.what if problem else ""}
         if problem is None:
             result["attacked"] = Conduct(run, folder, self.config).result(seen)
@@ -100,7 +107,7 @@ class ReconstructionAudit(Audit):
         Raises:
             InputError: its messages are no linear functions of updates.
         """
-        seen = Seen.in_network(experiment, self.config.observers, self.config.averaging)
+        seen = self._seen(experiment)
         return {"plan": seen.result(), "attacked": None, "unattacked": PLANNED}
 
     def plan_objections(self, experiment: Experiment) -> Iterable[Problem]:
@@ -111,7 +118,11 @@ class ReconstructionAudit(Audit):
         for name in sorted({"labels", "matching", "rounds", "victims"} & self.config.model_fields_set):
             what = "it says what is attacked in a run, and this is an experiment that has not been run."
             yield Problem(name, what, "Leave it out, or run the experiment with record.every and audit that.")
-        yield from not_followed(experiment)
+        yield from (*not_followed(experiment), *self._unseen())
+
+    def _seen(self, experiment: Experiment) -> Seen:
+        sums = self.config.messages == "sums"
+        return Seen.in_network(experiment, self.config.observers, self.config.averaging, sums)
 
     @classmethod
     def metrics(cls, result: Mapping[str, Any]) -> dict[str, float]:

@@ -52,7 +52,7 @@ class Conduct:
 
     def result(self, seen: Seen) -> dict[str, Any]:
         """What was found, for ``result.json``."""
-        everyone = list(self._victims.of(self._drawn, self._rounds))
+        everyone = list(self._victims.of(self._drawn, self._rounds, self._config.messages == "each"))
         attacks = [name for name in self._asked if fits(name, self._victims)]
         jobs = [self._about(victim, seen) for victim in everyone]
         found: dict[str, Any] = {
@@ -71,6 +71,8 @@ class Conduct:
             "together": {name: self._together(name, found[name], jobs) for name in attacks if name in INVERSIONS},
             "constant": self._constant(),
             "mixed_otherwise": not self._victims.mixed_as_told(),
+            "replacing": self._victims.replacing,
+            "remembering": self._victims.remembering,
             "assumptions": self._assumptions(),
             "epsilon": self._epsilon(),
         }
@@ -207,7 +209,7 @@ class Conduct:
 
     def _constant(self) -> dict[str, Any] | None:
         """How far the attack gets that takes updates for constants; None without consecutive rounds."""
-        knowledge = self._victims.knowledge
+        knowledge = self._victims.knowledge if self._config.messages == "each" else None
         return None if knowledge is None else ConstantUpdates(knowledge).errors(self._drawn)
 
     def _tell_how_long(self, attack: str, everyone: Sequence[Victim]) -> None:

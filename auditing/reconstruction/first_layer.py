@@ -161,7 +161,7 @@ def _singles(scene: Scene, name: str, units: Units) -> list[Single]:
             members = (alike[leader] & ~luck.isnan() & ~taken).nonzero().flatten()
             mistaken = tries * float(luck[members][: max(1, scene.classes - 1)].prod())
             if mistaken < LIKELY:
-                found.append(Single(units.mean(members), label, mistaken < LUCK))
+                found.append(Single(units.mean(members), label, mistaken < LUCK and scene.own_losses))
                 taken = taken | alike[leader]
     return found
 

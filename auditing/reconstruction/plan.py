@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditing.network_privacy.linear_gossip import Adversary
-from auditing.network_privacy.linear_rounds import rounds_of
+from auditing.network_privacy.linear_rounds import Maps, Round, rounds_of
 from auditing.network_privacy.linear_training import NoisePlace, maps_of
 from auditing.network_privacy.not_linear import not_linear
+from auditing.reconstruction.amplification import amplification
 from auditing.reconstruction.observers import OBSERVERS, hops
 from auditing.reconstruction.solvability import Solvability, solvability
 from simulator.config.experiment import Experiment
 from simulator.core.errors import Problem
 from simulator.core.method import traits_of
+from topologies import Network
 
 Floats = NDArray[np.float64]
 EXACT = 60_000  # rounds times nodes squared that are worked out: 234 rounds of 16 nodes
@@ -32,30 +34,38 @@ class Seen:
         observers: who.
         hops: links from each node to each observer, float64 [observers, nodes].
         of: updates, round by round.
+        amplified: by how much rounding is amplified in each that is computed, float64 [observers, nodes, updates]; see
+            `auditing.reconstruction.amplification`.
         rounds: of the experiment; ``of`` may hold only the first of them.
     """
 
     observers: Sequence[Adversary]
     hops: Floats
     of: Solvability
+    amplified: Floats
     rounds: int
 
     @classmethod
-    def in_network(cls, experiment: Experiment, who: str, averaging: int | None = None) -> Seen:
-        """What observers of the kind ``who`` (see `OBSERVERS`) can compute in ``experiment``, which need not have run.
+    def in_network(cls, experiment: Experiment, who: str, averaging: int | None = None, sums: bool = False) -> Seen:
+        """What observers can compute in ``experiment``, which need not have run.
 
-        With ``averaging``, of a value that each node holds and the network averages in so many steps, instead.
+        Args:
+            experiment: what is followed.
+            who: the kind of observers; see `OBSERVERS`.
+            averaging: follow, instead of updates, a value of each node that the network averages in so many steps.
+            sums: whether nodes see the weighted sum of what they are sent, and no single message.
 
         Raises:
             InputError: messages are no linear functions of updates, or float64 cannot decide what is solvable.
         """
         network = experiment.topology.build(experiment.seed)
-        observers = OBSERVERS[who](network.base)
+        observers = [replace(observer, sums=sums) for observer in OBSERVERS[who](network.base)]
         followed = min(experiment.rounds, max(1, EXACT // network.base.num_nodes**2))
         maps = maps_of(mixing_of(experiment), NoisePlace())[:followed]
-        rounds = rounds_of(network.base, 1, averaging) if averaging else rounds_of(network, followed, maps=maps)
+        rounds = averaged(network, averaging) if averaging else rounds_of(network, followed, maps=maps)
         found = solvability(rounds, observers)
-        return cls(observers, hops(network.base, observers), found, 1 if averaging else experiment.rounds)
+        amplified = np.stack([amplification(rounds, *each) for each in zip(observers, found.solved, strict=True)])
+        return cls(observers, hops(network.base, observers), found, amplified, 1 if averaging else experiment.rounds)
 
     def result(self) -> dict[str, Any]:
         """For ``result.json``: by distance and round, and of each pair; null is an observer's own node."""
@@ -70,13 +80,16 @@ class Seen:
             "updates": _known(made.sum(2), there),
             "solved": _known(solved.sum(2), there),
             "explained": _known(explained, there),
+            "amplified": _known(_largest(self.amplified), np.isfinite(self.amplified).any(2)),
             "by_distance": [self._at(distance) for distance in np.unique(self.hops[np.isfinite(self.hops)])],
             "unreachable": int(np.isinf(self.hops).sum()),
         }
 
     def _at(self, distance: float) -> dict[str, Any]:
         there = self.hops == distance
-        made, solved, explained = (each[there] for each in (self.of.made, self.of.solved, self.of.explained))
+        made, solved, explained, amplified = (
+            each[there] for each in (self.of.made, self.of.solved, self.of.explained, self.amplified)
+        )
         first = np.zeros_like(made) if made.size == 0 else _first(made)
         return {
             "distance": int(distance),
@@ -84,11 +97,20 @@ class Seen:
             "updates": int(made.sum()),
             "solved": int(solved.sum()),
             "ever_solved": int(solved.any(1).sum()),
+            "amplified": None if np.isnan(amplified).all() else float(np.nanmax(amplified)),
             "first": _mean(explained, first),
             "later": _mean(explained, made & ~first),
             "by_round": [_mean(explained[:, [t]], made[:, [t]]) for t in range(made.shape[1])],
             "solved_by_round": solved.sum(0).tolist(),
         }
+
+
+def averaged(network: Network, steps: int) -> list[Round]:
+    """Every node holds a value before the first step, and averages in so many, with the links of that many rounds."""
+    links = [network.at(step) for step in range(steps)]
+    everyone = np.ones(network.base.num_nodes, dtype=np.bool_)
+    first = Round(replace(links[0], active=everyone), Maps.plain())
+    return [first, *(Round(each, Maps.silent()) for each in links[1:])]
 
 
 def mixing_of(experiment: Experiment) -> Experiment:
@@ -119,6 +141,11 @@ def _first(made: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _mean(values: Floats, chosen: NDArray[np.bool_]) -> float | None:
     return float(values[chosen].mean()) if chosen.any() else None
+
+
+def _largest(values: Floats) -> Floats:
+    """Over the last axis, of what is there; -inf where nothing is."""
+    return np.asarray(np.where(np.isnan(values), -np.inf, values).max(2))
 
 
 def _known(values: NDArray[Any], there: NDArray[np.bool_]) -> list[list[Any]]:

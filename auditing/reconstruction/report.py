@@ -16,6 +16,8 @@ Result = Mapping[str, Any]
 PICTURES = ("original", "recovered", "best public", "wrong update")
 NOTHING, SUMS, EXACT, REBUILT = range(4)  # of what a node learns of another, in the matrix
 HIDDEN = 1e-9  # of R^2
+READABLE = 64  # rows of a table
+FLOAT32 = 2.0**-24  # by which it is off
 PERFECT = 100  # dB, beyond which a picture cannot be told from its original
 
 
@@ -35,7 +37,8 @@ def section(folder: AuditFolder) -> Section:
 def _verdict(result: Result) -> str:
     plan = result["plan"]
     solved, updates = (sum(at[name] for at in plan["by_distance"]) for name in ("solved", "updates"))
-    text = f"Of {updates:,} updates, as {len(plan['observers'])} observers see them, {solved:,} can be computed exactly"
+    noun = "averaged values" if result["settings"]["averaging"] else "updates"
+    text = f"Of {updates:,} {noun}, as {len(plan['observers'])} observers see them, {solved:,} can be computed exactly"
     told = _told_of_samples((result["attacked"] or {"together": {}})["together"])
     return f"{text}; {told}." if told else f"{text}."
 
@@ -66,6 +69,14 @@ def _paragraphs(result: Result) -> Iterator[str]:
         "R² is the share of an update that the best linear estimate explains, where updates are independent of each "
         "other; 1 means exactly. What is computed exactly is not yet data: that is what the attacks try to make of it."
     )
+    yield (
+        "Messages are rounded when they are sent, and what is computed from several of them is off by more: by how "
+        "many times at most is told of the first updates. An update is small beside the models that carry it, which "
+        "adds to it; the relative error is known of averaged values in float32, and of updates in a run. Where it "
+        "comes near to 1, algebra solves what messages do not hold."
+    )
+    if result["settings"]["messages"] == "sums":
+        yield "Nodes see the weighted sums of what they are sent, as by secure aggregation, and no single message."
     if plan["followed"] < plan["rounds"]:
         yield f"Followed are the first {plan['followed']} of {plan['rounds']} rounds; more take too long."
     if plan["unreachable"]:
@@ -107,6 +118,16 @@ def _paragraphs(result: Result) -> Iterator[str]:
             "A method changes models after mixing. Observers know what was mixed, not that: to them it is a part of "
             "the next update, which is attacked here without it."
         )
+    if attacked["remembering"]:
+        yield (
+            f"{_listed(attacked['remembering'])}: after the first round, updates hold earlier gradients too, which "
+            "attacks do not take out. Somebody who knows all earlier updates could."
+        )
+    if attacked["replacing"]:
+        yield (
+            f"{_listed(attacked['replacing'])}: nodes do not train on the losses of their samples as they are, but, "
+            "for example, of mixtures. What is recovered is what they trained on, and nothing is certified."
+        )
     mixtures = sorted({update["mixture"] for update in attacked["updates"]} - {""})
     yield from (f"Some updates hold more than their round's gradients: {why}." for why in mixtures)
     if attacked["unfit"]:
@@ -114,6 +135,10 @@ def _paragraphs(result: Result) -> Iterator[str]:
         yield f"Attacks that this run gives nothing to work on: {needs}."
     if attacked["unasked"]:
         yield f"Not asked for, and possible here: {', '.join(f'--attack {name}' for name in attacked['unasked'])}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"Method{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
 def _stated(assumed: Result) -> str:
@@ -128,13 +153,17 @@ def _stated(assumed: Result) -> str:
 
 def _tables(result: Result) -> Iterator[Table]:
     yield Table(
-        ("distance", "pairs", "updates", "solved exactly", "pairs with one solved", "R², first round", "R², later"),
+        ("distance", "pairs", "updates", "solved exactly", "pairs with one solved", "R², first round", "R², later",
+         "rounding grows up to"),
         [
             (at["distance"], at["pairs"], at["updates"], at["solved"], at["ever_solved"], _shown(at["first"]),
-             _shown(at["later"]))
+             _shown(at["later"]), _times(at["amplified"]))
             for at in result["plan"]["by_distance"]
         ],
     )  # fmt: skip
+    if pairs := _solved_pairs(result):
+        header = ("observer", "computes updates of node", "how many", "rounding grows up to", "relative error")
+        yield Table(header, pairs)
     attacked = result["attacked"]
     if attacked is None:
         return
@@ -160,6 +189,40 @@ def _tables(result: Result) -> Iterator[Table]:
         header = ("tokens of update", "round", "updates", "sets exactly right", "tokens in the batches", "found",
                   "of these right", "vocabulary")  # fmt: skip
         yield Table(header, [(*group, *_token_row(found)) for group, found in tokens.items()])
+
+
+def _solved_pairs(result: Result) -> list[tuple[str | int | float, ...]]:
+    """Who computes updates of whom, and by how much these are then off; nothing where there are too many to read."""
+    plan, rounding = result["plan"], _rounding(result)
+    pairs = [
+        (observer, node, solved, grown)
+        for observer, *row in zip(plan["observers"], plan["solved"], plan["amplified"], strict=True)
+        for node, (solved, grown) in enumerate(zip(*row, strict=True))
+        if solved
+    ]
+    if len(pairs) > READABLE:
+        return []
+    return [(*pair, _times(grown), _error(grown, rounding.get(pair[1]))) for *pair, grown in pairs]
+
+
+def _rounding(result: Result) -> dict[int, float]:
+    """By how much of itself each node's update, or value that is averaged, is off as float32 was sent; at worst."""
+    nodes = range(len(result["plan"]["solved"][0]))
+    if result["settings"]["averaging"]:
+        return dict.fromkeys(nodes, FLOAT32)
+    worst: dict[int, float] = {}
+    for update in (result["attacked"] or {"updates": ()})["updates"]:
+        if update["how"] == "exact" and update["relative_rounding"]:
+            worst[update["victim"]] = max(update["relative_rounding"], worst.get(update["victim"], 0.0))
+    return worst
+
+
+def _times(grown: float | None) -> str:
+    return MISSING if grown is None else f"{significant(grown, 3)} times"
+
+
+def _error(grown: float | None, rounding: float | None) -> str:
+    return MISSING if grown is None or rounding is None else f"{grown * rounding:.0e}"
 
 
 def _grouped(attacked: Result, attack: str) -> dict[tuple[str, int], list[Result]]:

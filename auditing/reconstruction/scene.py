@@ -32,6 +32,7 @@ class Scene:
         lowest, highest: float64 [...], the range of the values of an input, where inputs are images.
         labels: int64 [samples], the true ones, where the attack is told them.
         rng: random numbers of the attack's own.
+        own_losses: whether the node trained on the losses of its samples as they are, and not of mixed ones, say.
     """
 
     network: FlatModule
@@ -43,6 +44,7 @@ class Scene:
     lowest: Tensor | None = None
     highest: Tensor | None = None
     labels: Tensor | None = None
+    own_losses: bool = True
 
     @property
     def samples(self) -> int:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from auditing.network_privacy.linear_training import share_of_a_gradient
 from auditing.networks import network_of
 from auditing.reconstruction.batches import Batches
 from auditing.reconstruction.gradients import ObservedGradient, observed_gradient
@@ -24,11 +25,14 @@ from auditing.reconstruction.updates import ObservedUpdate, Updates
 from auditing.views.record import RunRecord, Stored
 from simulator.core.arrays import Arrays
 from simulator.core.flat_module import FlatModule
+from simulator.core.linear_memory import Memory, Pace
+from simulator.core.method import traits_of
 from simulator.core.node import Node
 from simulator.core.samples import Samples
 from simulator.core.seeding import generator
 from simulator.data.kinds.table import TablePreparation
 from simulator.runs.run import Run
+from simulator.training.hooks import overrides
 
 
 @dataclass(frozen=True)
@@ -96,14 +100,14 @@ class Victims:
     def _public(self) -> list[Arrays]:
         return [inputs_of(self.run.nodes[0], each.public) for each in self._compared]
 
-    def of(self, nodes: Sequence[int], rounds: Sequence[int]) -> Iterator[Victim]:
-        """The updates of ``nodes`` in ``rounds``; after the first round also as a neighbour estimates them."""
+    def of(self, nodes: Sequence[int], rounds: Sequence[int], estimated: bool = True) -> Iterator[Victim]:
+        """The updates of ``nodes`` in ``rounds``; after the first round, if ``estimated``, also as a neighbour does."""
         updates = Updates.of(self.record, self.run.nodes[0].parameters.dtype, self.knowledge)
         for round in rounds:
             for number in nodes:
                 receivers = self.record.receivers(round, number)
                 seen = [updates.exact(number, round)]
-                if round > 1 and receivers:
+                if estimated and round > 1 and receivers:
                     seen += [updates.blurred(number, round, receivers[0]), updates.guessed(number, round, receivers[0])]
                 yield from (self._victim(update, updates) for update in seen if update is not None)
 
@@ -116,7 +120,22 @@ class Victims:
         return Victim(node, update, observed_gradient(update, node.training, self._rate(node, update.round), before))
 
     def _rate(self, node: Node, round: int) -> float:
-        return node.training.optimizer.lr * node.training.schedule.factor(round - 1, node.rounds)
+        rate = node.training.optimizer.lr * node.training.schedule.factor(round - 1, node.rounds)
+        return rate if node.training.local_steps > 1 else share_of_a_gradient(self.run.experiment, node.training, rate)
+
+    @cached_property
+    def remembering(self) -> list[str]:
+        """Names of methods that bring earlier gradients into updates, or do not declare that they do not."""
+        pace = Pace(self.run.experiment.training.optimizer.lr, 1)
+        methods = self.run.experiment.methods
+        return [each.name for each in methods if traits_of(each).memory_at(pace) != Memory()]
+
+    @cached_property
+    def replacing(self) -> list[str]:
+        """Names of methods that train on other losses than those of the samples, such as those of mixed ones."""
+        methods = self.run.nodes[0].methods
+        changing = [method for method in methods if overrides(type(method), "per_sample_loss")]
+        return [method.config.name for method in changing if type(method).traits(method.config).losses == "replaces"]
 
     def mixed_as_told(self) -> bool:
         """Whether models after mixing are the weighted sums of what was sent, where recordings hold both."""
@@ -154,6 +173,7 @@ class Victims:
             low,
             high,
             self.labels(victim) if self.given else None,
+            not self.replacing,
         )
 
     def labels(self, victim: Victim) -> Tensor | None:

@@ -200,6 +200,21 @@ def test_models_that_a_method_changes_after_mixing_are_told_of_whichever_the_rou
     assert not Victims(pairs, given=False).mixed_as_told()
 
 
+def test_mixtures_that_were_trained_on_are_no_certain_samples(tmp_path):
+    done = run(small(*TINY, "training.batch_size=4", "model.hidden=[64]", methods=[{"name": "mixup"}]), tmp_path)
+    result = audited(done, "reconstruction", attacks=["first_layer"]).result()["attacked"]
+    assert result["replacing"] == ["mixup"]
+    assert result["together"]["first_layer"]["exact"]["all"]["certified"] == 0
+
+
+def test_a_step_that_a_method_makes_longer_is_known_to_be_so(tmp_path):
+    done = run(small(*PAIRS, "record.rounds=[1]", methods=[{"name": "quasi_global_momentum"}]), tmp_path)
+    result = audited(done, "reconstruction", attacks=["first_layer"]).result()["attacked"]
+    first = result["together"]["first_layer"]["exact"]["1"]
+    assert result["remembering"] == ["quasi_global_momentum"]
+    assert first["certified"] == first["verbatim"] >= 6
+
+
 def test_methods_that_train_on_other_samples_are_followed(tmp_path):
     idkd = {"name": "idkd", "first_round": 2, "every": 2}
     done = run(small("rounds=3", "record.rounds=[1,3]", methods=[idkd]), tmp_path)

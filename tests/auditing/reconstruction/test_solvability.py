@@ -1,11 +1,16 @@
 """Whose updates can be computed: the accountant against elimination modulo a prime, and the published counts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from reference.experiments import small
 
 from auditing.network_privacy.linear_gossip import Adversary
 from auditing.network_privacy.linear_rounds import rounds_of
+from auditing.reconstruction.amplification import amplification, heard
 from auditing.reconstruction.observers import edges_of, hops, pairs_of
+from auditing.reconstruction.plan import Seen
 from auditing.reconstruction.solvability import solvability
 from topologies import Failures, Network, Topology
 from topologies.schedules import build_schedule
@@ -167,3 +172,54 @@ def test_pairs_and_edges_are_as_many_as_there_are():
         "link 4-5",
     ]
     assert hops(ring, edges_of(ring))[0].tolist() == [1, 1, 2, 3, 3, 2]
+
+
+def test_rounding_grows_by_a_factor_a_hop_where_values_are_averaged_and_hardly_where_updates_are_fresh():
+    chain, end = Topology.build("chain", 9), Adversary.node(0)
+    rounds = rounds_of(chain, 1, 12)
+    grown = amplification(rounds, end, solvability(rounds, [end]).solved[0])[1:, 0]
+    assert grown[:3] == pytest.approx([1, 10**0.5, 118**0.5], rel=1e-4)
+    assert (grown[1:6] / grown[:5] > 3).all()
+    fresh, pair = rounds_of(Topology.build("ring", 6), 4), Adversary.coalition([0, 3])
+    found = amplification(fresh, pair, solvability(fresh, [pair]).solved[0])
+    assert np.nanmax(found) < 1.2
+    assert np.isnan(found[[0, 3]]).all()
+
+
+def test_what_is_computed_from_rounded_messages_is_as_far_off_as_predicted():
+    chain, end, rng = Topology.build("chain", 8), Adversary.node(0), np.random.default_rng(0)
+    rounds = rounds_of(chain, 1, 8)
+    known = heard(rounds, end)
+    values = rng.normal(size=(8, 2000))
+    rounded = (known @ values).astype(np.float32).astype(np.float64)
+    off = np.sqrt(((np.linalg.pinv(known) @ rounded - values) ** 2).mean(1))[1:]
+    predicted = 2.0**-24 * amplification(rounds, end, np.ones((8, 1), dtype=bool))[1:, 0]
+    assert (off < 2 * predicted).all()
+    assert (off > 0.1 * predicted).all()
+
+
+def test_averaging_follows_the_schedule_and_its_failures():
+    topology = {"graph": "ring", "nodes": 8, "schedule": {"name": "one_peer_exponential"}}
+    solved = {}
+    for name, failures in (("none", {}), ("away", {"absences": [[4, 1, 3]]})):
+        experiment = small("data.public=[]", topology={**topology, "failures": failures})
+        solved[name] = Seen.in_network(experiment, "nodes", averaging=3).of.solved[0, :, 0]
+    assert solved["none"].sum() == 1  # of three messages only the first is of one node
+    assert not solved["away"][4]
+
+
+@pytest.mark.parametrize(
+    ("graph", "nodes", "observer", "found"),
+    [("chain", 6, 0, [1, 2, 3, 4, 5]), ("ring", 6, 0, [3]), ("ring", 8, 0, [4]), ("hypercube", 8, 0, [7]),
+     ("star", 8, 1, [0]), ("star", 8, 0, []), ("complete", 6, 0, []), ("torus", 9, 0, [])],
+)  # fmt: skip
+def test_sums_over_neighbours_hide_all_but_who_stands_apart_from_all_others(graph, nodes, observer, found):
+    rounds = rounds_of(Topology.build(graph, nodes), 1, nodes)
+    sums = replace(Adversary.node(observer), sums=True)
+    assert np.flatnonzero(solvability(rounds, [sums]).solved[0, :, 0]).tolist() == found
+
+
+def test_of_fresh_updates_sums_give_away_those_of_an_only_neighbour_alone():
+    sums = [replace(Adversary.node(node), sums=True) for node in range(5)]
+    solved = solvability(rounds_of(Topology.build("chain", 5), 3), sums).solved
+    assert np.argwhere(solved).tolist() == [[0, 1, 0], [4, 3, 0]]
