@@ -72,7 +72,7 @@ def ranks(found: Floats, match: Match, pool: Floats, rows: NDArray[np.int64]) ->
 def psnr(error: Floats) -> Floats:
     """Peak signal-to-noise ratio in dB of mean squared errors on [0, 1]; `MOST` where there is none."""
     with np.errstate(divide="ignore"):
-        return np.minimum(-10 * np.log10(error), MOST)
+        return np.asarray(np.minimum(-10 * np.log10(error), MOST))
 
 
 def ssim(one: Floats, other: Floats) -> float:

@@ -24,7 +24,7 @@ from auditing.network_privacy.linear_rounds import Round
 from simulator.core.cores import cores
 
 Floats = NDArray[np.float64]
-SOLVED = 1e-9  # of 1 - R^2; of pairs that are not solved it was never below .09
+SOLVED = 1e-9  # of 1 - R^2; of averaged values that are not solved it was never below .09
 
 
 @dataclass(frozen=True)

@@ -138,19 +138,25 @@ class Victims:
         return [method.config.name for method in changing if type(method).traits(method.config).losses == "replaces"]
 
     def mixed_as_told(self) -> bool:
-        """Whether models after mixing are the weighted sums of what was sent, where recordings hold both."""
+        """Whether models after mixing are the weighted sums of what was sent, where recordings hold both.
+
+        Where models after mixing were left out, those that the next round began with stand for them.
+        """
         record = self.record
-        if not record.keeps("mixed"):
-            return True
         for round, number in product(record.rounds, range(record.nodes)):
-            weights, mixed = record.weights(round, number), record.load(Stored("mixed", number, round))
+            weights, mixed = record.weights(round, number), self._mixed(round, number)
             sent = {node: self._sent(round, node, number) for node in weights or {}}
-            if weights is None or any(each is None for each in sent.values()):
+            if weights is None or mixed is None or any(each is None for each in sent.values()):
                 continue
             total = sum(weight * each for node, weight in weights.items() if (each := sent[node]) is not None)
             if not torch.allclose(torch.as_tensor(total), mixed, rtol=1e-4, atol=1e-6):
                 return False
         return True
+
+    def _mixed(self, round: int, node: int) -> Tensor | None:
+        if self.record.keeps("mixed"):
+            return self.record.load(Stored("mixed", node, round))
+        return self.record.load(Stored("start", node, round + 1)) if round + 1 in self.record.rounds else None
 
     def _sent(self, round: int, node: int, to: int) -> Tensor | None:
         """What ``node`` gave ``to``, itself included, float64 [parameters]."""

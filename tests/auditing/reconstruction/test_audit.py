@@ -200,6 +200,29 @@ def test_models_that_a_method_changes_after_mixing_are_told_of_whichever_the_rou
     assert not Victims(pairs, given=False).mixed_as_told()
 
 
+def test_models_that_a_method_changes_are_told_of_where_those_after_mixing_were_left_out(tmp_path, monkeypatch):
+    done = run(small(*TINY, "record.rounds=[1,2,3]", "record.without=[mixed]"), tmp_path)
+    load = RunRecord.load
+    assert Victims(done, given=False).mixed_as_told()
+    monkeypatch.setattr(RunRecord, "load", lambda record, it: load(record, it) + 0.1 * (it == Stored("start", 2, 2)))
+    assert not Victims(done, given=False).mixed_as_told()
+
+
+def test_a_round_whose_batches_were_all_empty_is_reported(pairs, monkeypatch):
+    from auditing.reconstruction.report import section
+    from simulator.results.audit_folder import AuditFolder
+
+    monkeypatch.setattr(Victims, "labels", lambda self, victim: torch.empty(0, dtype=torch.int64))
+    audited(pairs, "reconstruction", attacks=["labels"])
+    header, rows = next(
+        (table.header, table.rows)
+        for table in section(AuditFolder(pairs.path / "audit/reconstruction")).tables
+        if table.header[0] == "labels of update"
+    )
+    assert [row[:4] for row in rows] == [("exact", 1, 4, 0), ("exact", 3, 4, 0), ("guessed", 3, 4, 0)]
+    assert len(header) == len(rows[0])
+
+
 def test_mixtures_that_were_trained_on_are_no_certain_samples(tmp_path):
     done = run(small(*TINY, "training.batch_size=4", "model.hidden=[64]", methods=[{"name": "mixup"}]), tmp_path)
     result = audited(done, "reconstruction", attacks=["first_layer"]).result()["attacked"]
