@@ -82,8 +82,8 @@ class Adversary:
     def seen(self, links: Links) -> Floats:
         """What it sees of what the nodes send, a row each, float64 [rows, n]."""
         if self.sums:
-            return links.weights[sorted(self.inside)]
-        return np.eye(links.num_nodes)[sorted(self.hears(links))]
+            return np.asarray(links.weights[sorted(self.inside)])
+        return np.asarray(np.eye(links.num_nodes)[sorted(self.hears(links))])
 
     @classmethod
     def node(cls, node: int) -> Self:

@@ -196,7 +196,8 @@ def _slopes(gradients: Tensor, samples: Tensor) -> Tensor:
     if not gradients.requires_grad:  # whatever the sample, it is the same
         return torch.zeros_like(gradients)
     (found,) = torch.autograd.grad(gradients.sum(), samples, allow_unused=True, materialize_grads=True)
-    return found.norm(dim=1)
+    moved: Tensor = found.norm(dim=1)
+    return moved
 
 
 def _size(scene: Scene) -> float:

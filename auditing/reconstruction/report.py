@@ -161,6 +161,7 @@ def _tables(result: Result) -> Iterator[Table]:
             for at in result["plan"]["by_distance"]
         ],
     )  # fmt: skip
+    header: tuple[str, ...]
     if pairs := _solved_pairs(result):
         header = ("observer", "computes updates of node", "how many", "rounding grows up to", "relative error")
         yield Table(header, pairs)
