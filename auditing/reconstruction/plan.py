@@ -80,7 +80,7 @@ class Seen:
             "updates": _known(made.sum(2), there),
             "solved": _known(solved.sum(2), there),
             "explained": _known(explained, there),
-            "amplified": _known(_largest(self.amplified), np.isfinite(self.amplified).any(2)),
+            "amplified": _known(_largest(self.amplified), np.asarray(np.isfinite(self.amplified).any(2))),
             "by_distance": [self._at(distance) for distance in np.unique(self.hops[np.isfinite(self.hops)])],
             "unreachable": int(np.isinf(self.hops).sum()),
         }
