@@ -1,6 +1,8 @@
 """Sites that have a process of their own, as threads of this one; what they confine are real processes."""
 
+import ctypes
 import os
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -16,6 +18,7 @@ from simulator.deployment.site.serving.listener import listening
 from simulator.deployment.site.serving.server import SiteProcess
 from simulator.deployment.site.untold import Untold
 
+LANDLOCK = 444  # landlock_create_ruleset, which is asked for its version
 ALONE = {"join_timeout": 0.2, "round_timeout": 0.2}  # where the other nodes are away
 # A Python in the home of root, which others cannot enter, is brought within their reach, for this process alone.
 REACHED = """
@@ -31,11 +34,22 @@ def closed_folder():
     return next((p for p in reversed(Path(sys.base_prefix).parents) if not p.stat().st_mode & 0o001), None)
 
 
+def missing_here():
+    """What this machine lacks of what confining takes, as containers do; asked of others than the code under test."""
+    if subprocess.run(["unshare", "--mount", "--net", "--ipc", "true"], capture_output=True).returncode:
+        return "namespaces"
+    if ctypes.CDLL(None).syscall(LANDLOCK, None, ctypes.c_size_t(0), 1) < 1:
+        return "Landlock"
+    return None
+
+
 @pytest.fixture
 def nobody(monkeypatch):
     """The account of an unprivileged user, as whom processes can be started."""
     if os.geteuid() != 0:
         pytest.skip("only root can start a process as another user")
+    if missing := missing_here():
+        pytest.skip(f"this machine has no {missing}")
     command, closed = started.command, closed_folder()
     if closed is not None:
         if Path(started.__file__).is_relative_to(closed):
