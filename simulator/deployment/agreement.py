@@ -22,6 +22,7 @@ from simulator.data.sites.agreement import Tree
 from simulator.data.sites.settings import StatisticsSettings
 from simulator.data.sites.statistics import Statistics
 from simulator.data.sites.sums import PART, Sums, declared, impossible, joined, told
+from simulator.deployment.files import PRIVATE
 from simulator.deployment.node_folder import NodeFolder
 from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.site.gate import Gate
@@ -146,7 +147,7 @@ class _Attempt:
         """
         file = self.folder.state(self.run) / f"statistics-{name}.npy"
         if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
+            file.parent.mkdir(PRIVATE, parents=True, exist_ok=True)
             with atomic.drafted(file) as draft, draft.open("wb") as stream:
                 np.save(stream, sums)
         elif np.load(file).tobytes() != sums.tobytes():

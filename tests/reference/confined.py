@@ -4,6 +4,7 @@ import ctypes
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -57,6 +58,14 @@ def nobody(monkeypatch):
         before = ["unshare", "--mount", "sh", "-c", REACHED, "sh", sys.base_prefix, str(closed)]
         monkeypatch.setattr(started, "command", lambda settings: [*before, *command(settings)])
     return Account.named("nobody")
+
+
+@pytest.fixture
+def everybodys():
+    """A folder that all users can enter, and write to."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o777)
+        yield Path(folder)
 
 
 class Serving(Deployment):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Iterator, Mapping
@@ -14,8 +15,11 @@ from pydantic import ValidationError
 from simulator.core.errors import InputError, Problem, RunError
 from simulator.deployment.confined.folder import Lost
 from simulator.deployment.frames import Frame, HungUp, Malformed, receive, send
+from simulator.deployment.printable import excerpt
 
-LONGEST = 2_000  # characters of an error that are kept
+MOST = (
+    os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
+)  # bytes of an answer, which are held several times over
 NOTHING: Mapping[str, bytes] = MappingProxyType({})
 
 
@@ -31,7 +35,7 @@ class Channel:
         self._node, self._on, self._lock = node, on, threading.Lock()
 
     def ask(self, head: Mapping[str, Any], pieces: Mapping[str, bytes] = NOTHING, most: int = 0) -> Frame:
-        """The answer, whose pieces have at most so many bytes.
+        """The answer, whose pieces have at most so many bytes, and never more than this host's memory bears.
 
         Raises:
             InputError: the program says that the node cannot be made.
@@ -41,7 +45,7 @@ class Channel:
         with self._lock:
             try:
                 send(self._on, head, pieces)
-                frame = receive(self._on, most)
+                frame = receive(self._on, min(most, MOST))
             except HungUp as error:
                 raise Lost(f"the process in which node {self._node} is trained has died.") from error
             except Malformed as error:
@@ -51,7 +55,7 @@ class Channel:
                 what = f"the process in which node {self._node} is trained has not answered in time."
                 raise RunError(what) from error
         if "error" in frame.head:
-            text = plain(frame.head.get("text"))
+            text = excerpt(frame.head.get("text"))
             where, what = f"node {self._node}", f"its program says: {text}"
             raise InputError(Problem(where, what)) if frame.head["error"] == "input" else RunError(f"{where}: {what}")
         return frame
@@ -69,13 +73,8 @@ class Channel:
             raise
         except Exception as error:  # what a hostile answer does to a parser is not to be foreseen
             problem = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-            raise self.refusal(plain(problem)) from error
+            raise self.refusal(excerpt(problem)) from error
 
     def refusal(self, what: str) -> RunError:
         """That an answer is refused, and why."""
         return RunError(f"what the confined process of node {self._node} says is refused: {what}")
-
-
-def plain(text: Any) -> str:
-    """What can be written into a log of ``text``, which may be anything."""
-    return "".join(c if c.isprintable() or c == "\n" else "?" for c in str(text)[:LONGEST])

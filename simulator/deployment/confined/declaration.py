@@ -13,9 +13,10 @@ import torch
 from annotated_types import Predicate
 from pydantic import BaseModel, ConfigDict, Field
 
-from simulator.core.declaration import Declared
+from simulator.core.declaration import Declared, largest
 from simulator.core.promise import Promise, Unit
 from simulator.deployment.carried import CarriedHere
+from simulator.deployment.confined.channel import MOST
 from simulator.deployment.transport.facts import Count, Part
 from simulator.deployment.transport.positions import Positions
 
@@ -35,7 +36,9 @@ DTYPES = {
     )
 }
 Size = Annotated[int, Field(ge=0, le=2**40)]
-Range = Annotated[list[Size], Field(min_length=3, max_length=3)]  # first, after the last, step
+Range = Annotated[  # first, after the last, step: of one size or more
+    list[Size], Field(min_length=3, max_length=3), Predicate(lambda given: given[0] < given[1] and given[2] > 0)
+]
 Bound = float | Literal["inf", "-inf"]
 Text = Annotated[str, Field(max_length=200), Predicate(str.isprintable)]
 
@@ -69,9 +72,7 @@ class PartForm(_Form):
     @property
     def declared(self) -> Declared:
         """What `of` was given."""
-        shape = tuple(
-            size if isinstance(size, int) else range(size[0], size[1], max(1, size[2])) for size in self.shape
-        )
+        shape = tuple(size if isinstance(size, int) else range(*size) for size in self.shape)
         return Declared(DTYPES[self.dtype], shape, float(self.least), float(self.most), self.optional, self.gaps)
 
 
@@ -136,11 +137,13 @@ class Declaration(_Form):
         """By link, after which positions each kind ends, and the kinds.
 
         Raises:
-            ValueError: a link is of a kind that there is not.
+            ValueError: a link is of a kind that there is not, or messages are larger than this host's memory bears.
         """
         kinds = [{name: part.declared for name, part in kind.items()} for kind in self.kinds]
         if any(kind >= len(kinds) for runs in self.links.values() for _, kind in runs):
             raise ValueError("a link of a kind that there is not")
+        if any(largest(kind) > MOST for kind in kinds):
+            raise ValueError("messages that are larger than this host's memory bears")
         return {
             link: (list(accumulate(times for times, _ in runs)), [kinds[kind] for _, kind in runs])
             for link, runs in self.links.items()

@@ -1,4 +1,4 @@
-"""What a process gives up for good, with all that it starts: other users' files, the network, and every way to write.
+"""What a process gives up for good: other users' files, the network, every way to write, and to start another one.
 
 Linux alone, by its own interfaces: namespaces(7), landlock(7) and seccomp(2). Each fails by name where there is none;
 nothing is left out in silence. Light to import: it is executed before anything else.
@@ -10,26 +10,65 @@ import ctypes
 import errno
 import os
 import platform
+import signal
 import struct
 from collections.abc import Callable, Sequence
 
 CLONE_NEWNS, CLONE_NEWIPC, CLONE_NEWNET = 0x00020000, 0x08000000, 0x40000000
 REC, PRIVATE, NOSUID, NODEV = 1 << 14, 1 << 18, 1 << 1, 1 << 2  # of mount
-NO_NEW_PRIVS, SET_SECCOMP, FILTER = 38, 22, 2  # of prctl
+PARENT_DIES, NO_NEW_PRIVS, SET_SECCOMP, FILTER = 1, 38, 22, 2  # of prctl
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # of Landlock, the same on all processors
 WRITE_FILE = 1 << 1
 CHANGES = sum(1 << bit for bit in (1, *range(4, 13)))  # to write, to remove, and to make anything
 SINCE = {2: 1 << 13, 3: 1 << 14, 5: 1 << 15}  # to link, to truncate, to steer a device; by version of Landlock
 SCOPES = 0b11  # since version 6: abstract sockets and signals of processes outside
 OWN_DISK = "256m"
-IO_URING = 425
-MACHINES = {  # what tells the processor in a filter, and the numbers of calls: socket, shmget, msgget, semget, mq_open
-    "x86_64": (0xC000003E, (41, 29, 68, 64, 240)),
-    "aarch64": (0xC00000B7, (198, 194, 186, 190, 180)),
+CLONE3 = 435
+CLONE_THREAD = 0x00010000
+ANYWHERE = (425, 452, 463)  # numbers that are the same on all processors: io_uring_setup, fchmodat2, setxattrat
+# What tells the processor in a filter, the numbers of clone and prctl, and of what is refused.
+MACHINES = {
+    "x86_64": (
+        0xC000003E,
+        56,
+        157,
+        (
+            *(41, 53),  # socket; socketpair, of which one half reaches any other by its path
+            *(29, 68, 64, 240, 248, 249, 250),  # shmget, msgget, semget, mq_open, add_key, request_key, keyctl
+            *(57, 58, 272),  # fork, vfork, unshare
+            *(
+                90,
+                91,
+                268,
+                92,
+                93,
+                94,
+                260,
+            ),  # chmod and chown, which Landlock leaves to a file's owner, as what follows
+            *(
+                188,
+                189,
+                190,
+                132,
+                235,
+                261,
+                280,
+                76,
+            ),  # setxattr and utime; and truncate, which its first versions leave
+        ),
+    ),
+    "aarch64": (
+        0xC00000B7,
+        220,
+        167,
+        (198, 199, 194, 186, 190, 180, 217, 218, 219, 97, 52, 53, 54, 55, 5, 6, 7, 88, 45),  # the same, as far as there
+    ),
 }
 OTHER_ABI = 0x40000000  # from here on, calls of x86-64 with 32-bit pointers
-LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06  # of classic BPF
-ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | errno.EACCES
+LOAD, EQUAL, AT_LEAST, HAS, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06  # of classic BPF
+NUMBER, PROCESSOR, FIRST = 0, 4, 16  # where it finds the call's number, the processor, and what is given first
+ALLOW, REFUSE, NOT_THERE = 0x7FFF0000, 0x00050000 | errno.EACCES, 0x00050000 | errno.ENOSYS
+OUT_OF_MEMORY = "/proc/self/oom_score_adj"
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -75,19 +114,43 @@ def without_writing(but: str) -> None:
     os.close(rules)
 
 
-def without_sockets() -> None:
-    """Make no socket of any kind any more, and no memory or queue that other processes could share."""
+def without_outliving() -> None:
+    """End with the process that has started this one; to be said once this one is who it will be."""
+    _do("an end with its parent", libc.prctl, PARENT_DIES, signal.SIGKILL, 0, 0, 0)
+
+
+def first_without_memory() -> None:
+    """Be the first to be ended where the host runs out of memory."""
+    with open(OUT_OF_MEMORY, "w") as file:
+        file.write("1000")
+
+
+def without_other_ways_out() -> None:
+    """Make no socket and no process any more, nor memory, queue or key that others could share, and outlive nobody.
+
+    Of files that are the process's own, no mode, owner, attribute or time can be changed, either.
+    """
     if platform.machine() not in MACHINES:
         raise NotPossible(f"nothing is known of calls on a processor {platform.machine()}")
-    processor, calls = MACHINES[platform.machine()]
-    refused = (*calls, IO_URING)
-    steps = [(LOAD, 0, 0, 4), (EQUAL, 0, len(refused) + 3, processor), (LOAD, 0, 0, 0)]
-    steps += [(AT_LEAST, len(refused) + 1, 0, OTHER_ABI)]
-    steps += [(EQUAL, len(refused) - number, 0, call) for number, call in enumerate(refused)]
-    steps += [(RETURN, 0, 0, ALLOW), (RETURN, 0, 0, REFUSE)]
+    steps = _filter(*MACHINES[platform.machine()])
     program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
     described = struct.pack("@HP", len(steps), ctypes.addressof(program))
     _do("seccomp", libc.prctl, SET_SECCOMP, FILTER, described, 0, 0)
+
+
+def _filter(processor: int, clone: int, prctl: int, refused: Sequence[int]) -> list[tuple[int, int, int, int]]:
+    """Steps of a filter: code, how many to skip if it holds and if not, and a number."""
+    steps = [(LOAD, 0, 0, PROCESSOR), (EQUAL, 1, 0, processor), (RETURN, 0, 0, REFUSE)]
+    steps += [(LOAD, 0, 0, NUMBER), (AT_LEAST, 0, 1, OTHER_ABI), (RETURN, 0, 0, REFUSE)]
+    for call in (*refused, *ANYWHERE):
+        steps += [(EQUAL, 0, 1, call), (RETURN, 0, 0, REFUSE)]
+    steps += [
+        (EQUAL, 0, 1, CLONE3),
+        (RETURN, 0, 0, NOT_THERE),
+    ]  # the C library takes clone then, which can be told apart
+    steps += [(EQUAL, 0, 3, clone), (LOAD, 0, 0, FIRST), (HAS, 4, 0, CLONE_THREAD), (RETURN, 0, 0, REFUSE)]
+    steps += [(EQUAL, 0, 2, prctl), (LOAD, 0, 0, FIRST), (EQUAL, 1, 0, PARENT_DIES)]
+    return [*steps, (RETURN, 0, 0, ALLOW), (RETURN, 0, 0, REFUSE)]
 
 
 def _do(what: str, call: Callable[..., int], *given: object) -> int:

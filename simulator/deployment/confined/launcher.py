@@ -33,14 +33,16 @@ def main() -> None:
 
 def _confine(settings: dict[str, Any]) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    isolation.first_without_memory()
     if settings["user"] is not None:
         isolation.without_network()
         isolation.with_own_disk(settings["scratch"], settings["user"])
         isolation.as_user(settings["user"], settings["group"], settings["groups"])
         if found := next(_open_to_it(settings["unreadable"]), None):
             raise isolation.NotPossible(f"its user can read {found}: let the administrator alone read it")
+    isolation.without_outliving()
     isolation.without_writing(but=settings["scratch"])
-    isolation.without_sockets()
+    isolation.without_other_ways_out()
 
 
 def _open_to_it(paths: Sequence[str]) -> Iterator[str]:

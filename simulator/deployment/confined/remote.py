@@ -21,16 +21,18 @@ from simulator.core.node import Place
 from simulator.core.promise import Promise
 from simulator.data.sites.sums import Sums
 from simulator.deployment.carried import Counts
-from simulator.deployment.confined.channel import NOTHING, Channel, plain
+from simulator.deployment.confined.channel import NOTHING, Channel
 from simulator.deployment.confined.declaration import Declaration
 from simulator.deployment.confined.said import misfit
 from simulator.deployment.confined.steps import written
 from simulator.deployment.open_settings import OpenSettings
+from simulator.deployment.printable import excerpt
 from simulator.deployment.site.asked import Asked, AskedStatistics, sizes
 from simulator.deployment.testimony import Testimony
 from simulator.deployment.transport.positions import Positions
 from simulator.deployment.transport.wire import decode
 
+LARGEST = 1e300  # of an epsilon that is a number
 FIRST = 2**34  # bytes of what comes before the model's size is known: the model itself
 
 
@@ -120,7 +122,7 @@ class ConfinedNode:
     def objection(self, message: Message) -> str | None:
         """What mixer or methods have against a message that has arrived."""
         said = self._channel.ask({"word": "object"}, {"message": message.encode()}, 0).head.get("objection")
-        return None if said is None else plain(said)
+        return None if said is None else excerpt(said)
 
     def shown(self, message: Message) -> Tensor | None:
         """The model in a message, where the mixer puts it there as it is; what others make of it is not known here."""
@@ -175,7 +177,7 @@ class ConfinedNode:
         """What so many rounds cost, as the experiment's code says: always the same, and never less for more of them."""
         if rounds not in self._costs:
             said = self._channel.ask({"word": "cost", "rounds": rounds}, NOTHING, 0).head.get("epsilon")
-            if said is not None and not (type(said) in (int, float) and 0 <= said < inf):
+            if said is not None and not (type(said) in (int, float) and 0 <= said < LARGEST):
                 raise self._channel.refusal("an epsilon that is none")
             cost = inf if said is None else float(said)
             if any((other - rounds) * (before - cost) < 0 for other, before in self._costs.items()):

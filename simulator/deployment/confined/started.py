@@ -10,23 +10,26 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 from simulator.core.errors import wrong
-from simulator.core.user_code.files import CODE
 from simulator.deployment.confined.folder import ConfinedFolder
 from simulator.deployment.keys.private import FILES
 from simulator.deployment.node_folder import NodeFolder
+from simulator.deployment.printable import printable
+from simulator.deployment.site.approval import CODE, approved
 from simulator.deployment.site.policy_file import read_policy
 
 LAUNCHER = "simulator.deployment.confined.launcher"
 ANSWER = 3 * 3600.0  # seconds for one step
 SECONDS = 10.0  # for a process to end that is told to
-EXPERIMENT, SCRATCH = "experiment.yaml", "scratch"
+SCRATCH = "scratch"
+LINE = 2**12  # bytes of what it prints that are shown at once
 ENVIRONMENT = {"PATH": os.defpath, "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1", "JOBLIB_MULTIPROCESSING": "0"}
 
 
@@ -100,8 +103,12 @@ def started(account: Account, folder: NodeFolder, unreadable: Sequence[Path]) ->
                 env={**ENVIRONMENT, "HOME": account.home, "TMPDIR": str(copy.parent / SCRATCH)},
                 pass_fds=[there.fileno()],
                 stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,  # a terminal of the administrator's could be read from, too
+                stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        printing = threading.Thread(target=_show, args=(process.stdout,), daemon=True)
+        printing.start()
         try:
             yield here
         finally:
@@ -112,6 +119,7 @@ def started(account: Account, folder: NodeFolder, unreadable: Sequence[Path]) ->
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            printing.join(SECONDS)
 
 
 @contextmanager
@@ -139,16 +147,23 @@ def command(settings: str) -> list[str]:
     return [sys.executable, "-I", "-m", LAUNCHER, settings]
 
 
+def _show(printed: IO[bytes]) -> None:
+    """What the process prints, as far as a terminal does nothing else with it."""
+    with printed:
+        for line in iter(lambda: printed.readline(LINE), b""):
+            print(printable(line.decode(errors="replace").rstrip("\n")), file=sys.stderr, flush=True)
+
+
 @contextmanager
 def _copied(folder: Path, account: Account) -> Iterator[Path]:
-    """The experiment and its code, which the confined process may read, and which is not its own to change."""
+    """What was approved, and no more: the confined process may read it, and it is not its own to change."""
     with tempfile.TemporaryDirectory(prefix="rumormill-program-") as temporary:
         copy = Path(temporary) / "node"
         copy.mkdir()
         (Path(temporary) / SCRATCH).mkdir()
-        shutil.copyfile(folder / EXPERIMENT, copy / EXPERIMENT)
-        if (folder / CODE).is_dir():
-            shutil.copytree(folder / CODE, copy / CODE)
+        (copy / CODE).mkdir()
+        for file in approved(folder):
+            shutil.copyfile(file, copy / file.relative_to(folder))
         for path in (Path(temporary), *Path(temporary).rglob("*")):
             if account.group is not None:
                 os.chown(path, -1, account.group)

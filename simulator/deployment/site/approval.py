@@ -23,13 +23,28 @@ def experiment_hash(folder: Path) -> str:
     Raises:
         InputError: the experiment is not whole, since it names a file of code or a schema that is elsewhere.
     """
+    files = approved(folder)
     _check_whole(folder)
     digest = hashlib.sha256()
-    for file in (folder / FILE, *sorted((folder / CODE).glob("*.py"))):
+    for file in files:
         content = file.read_bytes()
         for part in (file.name.encode(), content):
             digest.update(len(part).to_bytes(8, "big") + part)
     return digest.hexdigest()
+
+
+def approved(folder: Path) -> list[Path]:
+    """The files in a node's ``folder`` that an approval is of.
+
+    Raises:
+        InputError: one of them is a link, or no file: what it leads to is of this host, and not of the experiment.
+    """
+    code = folder / CODE
+    for path in (folder / FILE, code, *(files := sorted(code.glob("*.py")))):
+        if path.is_symlink() or (path != code and path.exists() and not path.is_file()):
+            what = "is no file of its own, and what it leads to is no part of the experiment."
+            raise wrong(str(path), what, ADVICE)
+    return [folder / FILE, *files]
 
 
 def _check_whole(folder: Path) -> None:

@@ -11,6 +11,7 @@ from functools import partial
 
 from simulator.core.errors import RumormillError
 from simulator.deployment.node_folder import ERRORS, NodeFolder
+from simulator.deployment.printable import printable
 from simulator.deployment.site.declined import Declined
 from simulator.deployment.site.gate import Gate
 
@@ -64,7 +65,7 @@ def _tried(write: Callable[[], object]) -> None:
 def _keep(folder: NodeFolder, error: Exception) -> None:
     """Append the error to the node's own file; an unexpected one with where it was raised."""
     whole = str(error) if isinstance(error, RumormillError) else "".join(traceback.format_exception(error))
-    text = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {whole.rstrip()}\n"
+    text = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {printable(whole.rstrip())}\n"
     print(text, flush=True)
     with (folder.folder / ERRORS).open("a", encoding="utf-8") as file:
         file.write(text)

@@ -13,6 +13,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
+from simulator.deployment.files import PRIVATE
 from simulator.deployment.keys.private import sealing_key
 from simulator.deployment.transport.inspection import Refused
 from simulator.deployment.transport.sealing import LAYOUT, NONCE, Label, Seals, cipher
@@ -92,7 +93,7 @@ def run_key(state: Path) -> bytes:
             file.unlink()
     file = state / FILE
     if not file.exists():
-        state.mkdir(parents=True, exist_ok=True)
+        state.mkdir(PRIVATE, parents=True, exist_ok=True)
         draft = file.with_name(f".{FILE}")
         draft.touch(0o600)
         draft.write_bytes(sealing_key()[0])

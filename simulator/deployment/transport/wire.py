@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from io import BytesIO
 from typing import Any
-from zipfile import ZIP_STORED, ZipFile
+from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
 import torch
@@ -149,10 +149,15 @@ def _packed(arrays: Mapping[str, NDArray[Any]]) -> Tensor:
 def _unpacked(packed: Tensor) -> dict[str, NDArray[Any]]:
     data = packed.numpy().tobytes()
     with ZipFile(BytesIO(data)) as file:
-        if any(info.compress_type != ZIP_STORED for info in file.infolist()):
+        infos = file.infolist()
+        if any(info.compress_type != ZIP_STORED for info in infos) or sum(map(_size, infos)) > len(data):
             raise ValueError("a compressed artifact, which may be larger than it looks")
     with np.load(BytesIO(data), allow_pickle=False) as arrays:
         named = dict(arrays)
     if bad := [name for name in named if not ARRAY.fullmatch(name)]:
         raise ValueError(f"an artifact with an array that cannot be named {bad[0][:80]!r}")
     return named
+
+
+def _size(info: ZipInfo) -> int:
+    return max(info.file_size, info.compress_size)

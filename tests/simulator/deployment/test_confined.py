@@ -8,17 +8,21 @@ from dataclasses import replace
 
 import pytest
 import torch
+from pydantic import ValidationError
 from reference.deployment import Deployment
 from reference.experiments import METHODS, small
 from reference.sites import SCHEMA, SIZES, sites, write_sites
 from safetensors.torch import load, save
 
 from simulator.core.backend import Order
+from simulator.core.declaration import Declared
 from simulator.core.errors import RunError
 from simulator.core.message import Message
 from simulator.core.node import Place
 from simulator.core.report import Metric
 from simulator.deployment import testimony
+from simulator.deployment.confined import channel
+from simulator.deployment.confined.declaration import PartForm
 from simulator.deployment.confined.folder import ConfinedFolder, Lost
 from simulator.deployment.confined.program import Program, serve
 from simulator.deployment.transport.wire import decode, encode
@@ -37,6 +41,9 @@ def agreeing(path):
         column.pop("mean", None)
         column.pop("std", None)
     return sites(write_sites(path), sites={"names": list(SIZES), "data_schema": schema, "statistics": "agreed"})
+
+
+ENORMOUS = PartForm.of(Declared(torch.float32, (2**40,) * 16)).model_dump()
 
 
 class Telling(Program):
@@ -180,9 +187,33 @@ def test_parameters_are_as_many_as_there_were_and_an_epsilon_is_a_number(begun):
     )
     with pytest.raises(RunError, match="parameters of another size"):
         node.superstep(END)
-    program.change = lambda word, head, pieces: ({"epsilon": -1.0}, {})
-    with pytest.raises(RunError, match="an epsilon that is none"):
-        node._cost(1)
+    for epsilon in (-1.0, 10**400):
+        program.change = lambda word, head, pieces, said=epsilon: ({"epsilon": said}, {})
+        with pytest.raises(RunError, match="an epsilon that is none"):
+            node._cost(1)
+
+
+def test_an_answer_is_never_longer_than_the_hosts_memory_bears(begun, monkeypatch):
+    """Whatever was declared: that is the word of the experiment's code."""
+    node, _, order = begun
+    monkeypatch.setattr(channel, "MOST", 1000)
+    with pytest.raises(RunError, match=r"bytes, and 1,000 are allowed"):
+        node.superstep(order)
+
+
+def test_nor_is_a_message_declared_that_is(confined, tmp_path):
+    """Those of neighbours, too, which are taken as long as they are declared."""
+    program = Telling()
+    program.change = lambda word, head, pieces: ({**head, "kinds": [{"x": ENORMOUS}, *head["kinds"][1:]]}, pieces)
+    with pytest.raises(RunError, match="messages that are larger than this host's memory bears"):
+        confined(Deployment(small(), tmp_path), program)
+
+
+@pytest.mark.parametrize("sizes", [[5, 5, 1], [0, 5, 0]], ids=str)
+def test_a_part_of_no_size_is_no_declaration(sizes):
+    part = PartForm.of(Declared(torch.float32, (range(1, 5),))).model_dump()
+    with pytest.raises(ValidationError):
+        PartForm.model_validate({**part, "shape": [sizes]})
 
 
 def test_an_error_of_its_code_is_one_of_the_run_whatever_it_calls_itself(begun):

@@ -26,7 +26,9 @@ def listening(path: Path, client: int) -> Iterator[socket.socket]:
     """
     try:
         path.parent.mkdir(0o755, parents=True, exist_ok=True)
-        _check(path.parent)
+        resolved = path.parent.resolve()
+        for folder in (resolved, *resolved.parents):
+            _check(folder)
         path.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX) as listener:
             mask = os.umask(OWNER_ONLY)
@@ -35,7 +37,7 @@ def listening(path: Path, client: int) -> Iterator[socket.socket]:
             finally:
                 os.umask(mask)
             if client != os.geteuid():
-                os.chown(path, client, -1)
+                os.chown(path, client, -1, follow_symlinks=False)
             listener.listen()
             yield listener
     except OSError as error:
@@ -51,7 +53,8 @@ def user_of(connection: socket.socket) -> int:
 
 
 def _check(folder: Path) -> None:
-    mode = folder.stat().st_mode
-    if mode & OTHERS_WRITE and not mode & stat.S_ISVTX:
+    found = folder.stat()
+    written = found.st_mode & OTHERS_WRITE and not found.st_mode & stat.S_ISVTX
+    if written or found.st_uid not in (0, os.geteuid()):
         what = "is a folder in which others could put a socket of their own in the place of this one."
-        raise wrong(str(folder), what, f"Let its owner alone write it: chmod go-w {folder}")
+        raise wrong(str(folder), what, f"Let its owner alone, and no other account, write it: chmod go-w {folder}")

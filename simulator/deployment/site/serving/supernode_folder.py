@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import pwd
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
 
+from simulator.core.errors import wrong
 from simulator.core.plain_yaml import read_yaml
 from simulator.deployment.files import write
 from simulator.deployment.instructions import START
@@ -18,14 +22,39 @@ PUBLIC = ("ca.crt", f"{SUPERNODE}.pub")
 def write_supernode_folder(folder: Path, node: Path, socket: Path, owner: int) -> None:
     """Write ``folder``, of the user ``owner``, for the node in the folder ``node``, whose site is asked at ``socket``.
 
-    The key in it is the one by which the SuperLink knows the SuperNode; it opens nothing else.
+    The key in it is the one by which the SuperLink knows the SuperNode; it opens nothing else. It is written with the
+    rights of ``owner`` alone, whose links could lead anywhere.
+
+    Raises:
+        InputError: the owner cannot write there.
     """
     settings = dict(read_yaml((node / "node.yaml").read_text(encoding="utf-8"), "node.yaml").content)
     settings = {**settings, "data": None, "socket": str(socket)}
     files = {"node.yaml": yaml.safe_dump(settings, sort_keys=False).encode(), "start.sh": START.encode()}
     files |= {name: (node / name).read_bytes() for name in (*PUBLIC, SUPERNODE)}
-    for name, content in files.items():
-        write(folder / name, content, secret=name == SUPERNODE, executable=name == "start.sh")
-    for path in (folder, *folder.iterdir()):
-        if owner != os.geteuid():
-            os.chown(path, owner, -1)
+    try:
+        with _as_user(owner):
+            for name, content in files.items():
+                write(folder / name, content, secret=name == SUPERNODE, executable=name == "start.sh")
+    except OSError as error:
+        what = f"cannot be written by the SuperNode's user: {error.strerror}."
+        raise wrong(str(folder), what, "Give a folder below one of that user's own.") from error
+
+
+@contextmanager
+def _as_user(user: int) -> Iterator[None]:
+    """Have that user's rights, and no more, until the block ends."""
+    own, group, groups = os.geteuid(), os.getegid(), os.getgroups()
+    if user == own:
+        yield
+        return
+    account = pwd.getpwuid(user)
+    os.setgroups([account.pw_gid])
+    os.setegid(account.pw_gid)
+    os.seteuid(user)
+    try:
+        yield
+    finally:
+        os.seteuid(own)
+        os.setegid(group)
+        os.setgroups(groups)

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 import yaml
+from reference.confined import everybodys, nobody  # noqa: F401  # fixtures
 from reference.deployment import Deployment, OneAtATime
 from reference.sites import SIZES
 

@@ -11,7 +11,7 @@ from reference.experiments import small
 from reference.sites import SCHEMA, SIZES, rows_of, sites, write_sites, write_table
 
 from simulator.__main__ import main
-from simulator.core.errors import InputError
+from simulator.core.errors import InputError, Problem
 from simulator.data.sites.schema import SCHEMAS
 from simulator.deployment.node_folder import NodeFolder
 from simulator.deployment.site.check import examined
@@ -94,6 +94,14 @@ def test_what_a_node_says_to_others_of_its_data_quotes_nothing(deployment, host,
     if spoil in ("text", "class"):
         assert SECRET in " ".join(map(str, found.problems))  # the owner is told
         assert SECRET in (folder / "errors.log").read_text()
+
+
+def test_what_strangers_say_does_nothing_to_the_terminal_that_shows_it(deployment, capsys):
+    node = deployment.node_folder(0)
+    with pytest.raises(Untold), at_the_gate(node):
+        raise InputError(Problem("run", "'\x1b[2J\ud800' is no name of a run."))
+    for said in (capsys.readouterr().out, (node.folder / "errors.log").read_text()):
+        assert "run: '?[2J?' is no name of a run." in said
 
 
 def test_a_host_whose_owner_has_named_no_data_is_told_where_to(deployment, tmp_path):

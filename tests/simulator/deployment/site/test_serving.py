@@ -2,13 +2,11 @@
 
 import os
 import socket
-import tempfile
 import threading
 import time
-from pathlib import Path
 
 import pytest
-from reference.confined import ALONE, Serving, nobody  # noqa: F401  # a fixture
+from reference.confined import ALONE, Serving
 from reference.experiments import METHODS, results, small
 
 from simulator import run
@@ -27,21 +25,36 @@ from simulator.deployment.site.untold import Untold
 from simulator.deployment.transport.saved_rounds import SavedRounds
 
 SPY = """
-import os, pathlib, socket, sys, tempfile
+import ctypes, os, pathlib, socket, sys, tempfile, threading
 import torch
 from simulator.core.message import Message
 from simulator.core.method import Method
 from simulator.core.node_program import NodeProgram
 
+NUMBERS = {{"add_key": {{"x86_64": 248, "aarch64": 217}}, "prctl": {{"x86_64": 157, "aarch64": 167}}}}
+
+
+def call(name, *given):
+    if ctypes.CDLL(None).syscall(NUMBERS[name][os.uname().machine], *given) < 0:
+        raise OSError
+
+
 WAYS = {{
     **{{f"read {{path}}": lambda path=path: open(path, "rb") for path in {paths!r}}},
     "connect": lambda: socket.create_connection(("127.0.0.1", {port}), 5),
     "make a local socket": lambda: socket.socket(socket.AF_UNIX),
+    "make a pair of sockets": lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM),
+    "leave a key": lambda: call("add_key", b"user", b"told", b"x", 1, -4),
+    "outlive the administrator's process": lambda: call("prctl", 1, 0, 0, 0, 0),
+    "change its own file": lambda: os.utime(tempfile.NamedTemporaryFile(delete=False).name),
+    "start a process": lambda: os.fork() or os._exit(0),
+    "read the terminal": lambda: os.read(2, 0),
     "write": lambda: open("{out}/told", "w"),
     "make a name": lambda: os.mkdir("{out}/told"),
     "change a mode": lambda: os.chmod("experiment.yaml", 0o644),
     "read the experiment": lambda: open("experiment.yaml"),
     "write for itself": lambda: tempfile.TemporaryFile(),
+    "start a thread": lambda: threading.Thread(target=print).start(),
 }}
 honest = NodeProgram._message
 
@@ -70,21 +83,13 @@ def expected(experiment, path):
 
 
 @pytest.fixture
-def serving(tmp_path, nobody):  # noqa: F811
+def serving(tmp_path, nobody):
     def made(experiment, **settings):
         deployment = Serving(experiment, tmp_path, **settings)
         deployment.account = nobody
         return deployment
 
     return made
-
-
-@pytest.fixture
-def everybodys():
-    """A folder that all users can enter, and write to."""
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
-        Path(folder).chmod(0o777)
-        yield Path(folder)
 
 
 @pytest.mark.slow
@@ -129,7 +134,8 @@ def test_code_of_the_experiment_reads_no_secret_reaches_nobody_leaves_nothing_an
         monkeypatch.setattr(names, "load", executed)
         with pytest.raises(Untold, match=r"^node 0 declines: its site's policy does not allow it \(messages.parts\)$"):
             deployment.order("gossip", until=2, seconds=60.0, away="1 2 3", over=0)
-    assert f"user {deployment.account.user} could: read the experiment, write for itself." in capfd.readouterr().err
+    could = f"user {deployment.account.user} could: read the experiment, write for itself, start a thread."
+    assert could in capfd.readouterr().err
     assert not list(everybodys.iterdir())
     lines = verified(secrets[-1])
     assert [line["settings"] for line in lines if line["what"] == "declined"] == [["messages.parts"]]

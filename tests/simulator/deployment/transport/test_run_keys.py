@@ -83,3 +83,8 @@ def test_a_key_stays_with_the_run_and_goes_with_it(tmp_path):
     forget(tmp_path / "run-b")
     forget(tmp_path / "run-b")
     assert not list(tmp_path.rglob("*.key"))
+
+
+def test_nobody_else_can_look_into_the_folder_of_a_run(tmp_path):
+    run_key(tmp_path / "states" / "run-a")
+    assert (tmp_path / "states" / "run-a").stat().st_mode & 0o077 == 0

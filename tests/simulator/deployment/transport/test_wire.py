@@ -1,8 +1,11 @@
 """Replies come back from a node's disk as they were."""
 
+import io
 import math
+import zipfile
 
 import numpy as np
+import pytest
 import torch
 
 from simulator.core.backend import Evaluation, Reply
@@ -10,7 +13,7 @@ from simulator.core.message import Envelope
 from simulator.core.recording import Recording
 from simulator.core.report import Artifact, Metric
 from simulator.deployment.transport.saved_rounds import KEPT, SavedRounds
-from simulator.deployment.transport.wire import decode, encode, joined
+from simulator.deployment.transport.wire import _unpacked, decode, encode, joined
 
 VARIANTS = {"corrected": Evaluation({"accuracy": 0.75, "loss": 1.0}, None, torch.tensor([3.0, 4.0]), {"alpha": 0.5})}
 FULL = Reply(
@@ -81,3 +84,18 @@ def test_the_disk_keeps_the_last_states_and_shows_no_draft(tmp_path):
     memory.lay_out(3, "work", encode(FULL))
     assert same(memory.reply(3, "work"), FULL)
     assert not memory.has(3, "absorb")
+
+
+def test_an_artifact_is_no_larger_than_its_bytes():
+    """Files within files: one is another's content, and so on, each nearly as long as the whole."""
+    inner, outer = io.BytesIO(), io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as file:
+        file.writestr("b", bytes(5000))
+    with zipfile.ZipFile(outer, "w") as file:
+        file.writestr("a", inner.getvalue())
+        within = zipfile.ZipFile(inner).getinfo("b")
+        within.header_offset += zipfile.sizeFileHeader + len("a")
+        file.filelist.append(within)
+    packed = torch.frombuffer(bytearray(outer.getvalue()), dtype=torch.uint8)
+    with pytest.raises(ValueError, match="may be larger than it looks"):
+        _unpacked(packed)
