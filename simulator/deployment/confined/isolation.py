@@ -24,6 +24,7 @@ SINCE = {2: 1 << 13, 3: 1 << 14, 5: 1 << 15}  # to link, to truncate, to steer a
 SCOPES = 0b11  # since version 6: abstract sockets and signals of processes outside
 OWN_DISK = "256m"
 CLONE3 = 435
+CAPABILITIES = 0x20080522  # the version of their layout
 CLONE_THREAD = 0x00010000
 ANYWHERE = (425, 452, 463)  # numbers that are the same on all processors: io_uring_setup, fchmodat2, setxattrat
 # What tells the processor in a filter, the numbers of clone and prctl, and of what is refused.
@@ -95,6 +96,11 @@ def as_user(user: int, group: int, groups: Sequence[int]) -> None:
     os.setgroups(list(groups))
     os.setresgid(group, group, group)
     os.setresuid(user, user, user)
+
+
+def without_rights() -> None:
+    """Have nothing of what root may, whoever this is; after `without_writing`, with which no program brings it back."""
+    _do("a process without capabilities", libc.capset, struct.pack("=Ii", CAPABILITIES, 0), bytes(24))
 
 
 def without_writing(but: str) -> None:

@@ -42,6 +42,7 @@ def _confine(settings: dict[str, Any]) -> None:
             raise isolation.NotPossible(f"its user can read {found}: let the administrator alone read it")
     isolation.without_outliving()
     isolation.without_writing(but=settings["scratch"])
+    isolation.without_rights()
     isolation.without_other_ways_out()
 
 

@@ -1,5 +1,6 @@
-"""A confined process ends with the one that has started it, however that ends."""
+"""What a confined process gives up, whoever it is."""
 
+import json
 import subprocess
 import sys
 import time
@@ -19,6 +20,13 @@ print(int(process.stdout.readline()), flush=True)
 os.kill(os.getpid(), 9)
 """
 
+ALONE = """
+import json, os, sys
+from simulator.deployment.confined import launcher
+launcher._confine(json.loads(sys.argv[1]))
+os.execv("/bin/grep", ["grep", "-E", "CapPrm|CapEff", "/proc/self/status"])
+"""
+
 
 def runs(process):
     try:
@@ -34,3 +42,10 @@ def test_it_ends_with_the_process_that_started_it():
     while runs(confined) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not runs(confined)
+
+
+def test_not_even_root_keeps_its_rights(tmp_path):
+    given = {"user": None, "scratch": str(tmp_path)}
+    command = [sys.executable, "-c", ALONE, json.dumps(given)]
+    told = subprocess.run(command, stdout=subprocess.PIPE, timeout=60, text=True).stdout
+    assert dict(line.split() for line in told.splitlines()) == {"CapPrm:": "0" * 16, "CapEff:": "0" * 16}
