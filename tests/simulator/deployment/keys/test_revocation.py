@@ -1,6 +1,7 @@
 """A node that must not take part any more is turned away by its neighbours, by name; as client and as server."""
 
 import shutil
+import threading
 import time
 
 import pytest
@@ -17,7 +18,9 @@ from simulator.deployment.keys.signing import revoke, sign
 from simulator.deployment.registration import agree
 from simulator.deployment.site.ledger import verified
 from simulator.deployment.transport.certificates import Identity
+from simulator.deployment.transport.door import Door
 from simulator.deployment.transport.expected import Expected
+from simulator.deployment.transport.gossip import Neighbours
 from simulator.deployment.transport.neighbour import Patience
 from simulator.deployment.transport.outbox import Outbox
 from simulator.deployment.transport.planes import p2p
@@ -42,11 +45,36 @@ def again(consortium, node):
         consortium.delivered(each)
 
 
-def test_a_revoked_node_is_turned_away_by_name_and_the_others_do_not_wait_for_it(consortium, capsys):
+@pytest.fixture
+def at_two_doors(monkeypatch):
+    """Nodes hear nothing before two have turned node 2 away: those who have ended turn nobody away."""
+
+    def begin():
+        doors, both, turn_away, hear = set(), threading.Event(), Door._turn_away, Neighbours.hear
+
+        def turned_away(door, name, *given):
+            doors.add(id(door))
+            if len(doors) == 2:
+                both.set()
+            turn_away(door, name, *given)
+
+        def heard(*given):
+            if threading.current_thread().name != "node-2":
+                both.wait(100)
+            return hear(*given)
+
+        monkeypatch.setattr(Door, "_turn_away", turned_away)
+        monkeypatch.setattr(Neighbours, "hear", heard)
+
+    return begin
+
+
+def test_a_revoked_node_is_turned_away_by_name_and_the_others_do_not_wait_for_it(consortium, at_two_doors, capsys):
     """Whoever has its keys goes on with the list that was there before."""
     assert consortium.p2p(2) == dict.fromkeys(range(4), 2)
     revoke(consortium.folder, "node-2")
     told(consortium, (0, 1, 3))
+    at_two_doors()
     began = time.monotonic()
     found = consortium.p2p(4)
     assert time.monotonic() - began < 60  # join_timeout is 120
