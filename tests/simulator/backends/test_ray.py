@@ -9,6 +9,7 @@ import pytest
 import torch
 from reference.experiments import METHODS, results, small
 from reference.made_up import divided_as, in_place_of, needs
+from reference.marks import MANY
 
 from simulator import load_experiment, run
 from simulator.backends.local import Local
@@ -110,8 +111,8 @@ def states(backend):
         pytest.param("exchanges before training", 3, marks=pytest.mark.slow),
         ("running statistics", 2),
         pytest.param("methods, failures, matchings", 3, marks=pytest.mark.slow),
-        pytest.param("asynchronous", 2, marks=pytest.mark.slow),
-        pytest.param("choco", 2, marks=pytest.mark.slow),
+        pytest.param("asynchronous", 2, marks=MANY),
+        pytest.param("choco", 2, marks=MANY),
         pytest.param("private", 2, marks=pytest.mark.slow),
     ],
 )
