@@ -40,7 +40,7 @@ class CarriedNode(Protocol):
 
     @property
     def counts(self) -> Counts:
-        """Of its samples."""
+        """How many samples it has, by use."""
         ...
 
     @property
@@ -65,12 +65,12 @@ class CarriedNode(Protocol):
 
     @property
     def exchanges(self) -> int:
-        """Of a round."""
+        """How many exchanges a round has."""
         ...
 
     @property
     def parameters(self) -> Tensor:
-        """float [parameters], its own."""
+        """The parameters of its model as one vector, float [P]."""
         ...
 
     def declared(self, sender: int, receiver: int, round: int, exchange: int) -> Mapping[str, Declared]:
@@ -95,9 +95,12 @@ class CarriedNode(Protocol):
 
 @dataclass(frozen=True)
 class CarriedHere:
-    """The node ``id`` of ``simulation``, in this process.
+    """A node that this process carries itself.
 
     Attributes:
+        id: which one.
+        simulation: it is a node of.
+        worker: holds it, and no other.
         neighbours: who receives what it sends.
     """
 
@@ -128,7 +131,7 @@ class CarriedHere:
 
     @property
     def counts(self) -> Counts:
-        """Of its samples."""
+        """How many samples it has, by use."""
         data = self.program.node.data
         return Counts(len(data.train), len(data.test), len(data.own_test) if data.own_test is not None else 0)
 
@@ -157,12 +160,12 @@ class CarriedHere:
 
     @property
     def exchanges(self) -> int:
-        """Of a round."""
+        """How many exchanges a round has."""
         return self.program.exchanges
 
     @property
     def parameters(self) -> Tensor:
-        """The node's own."""
+        """The parameters of its model as one vector, float [P]."""
         return self.program.node.parameters
 
     def declared(self, sender: int, receiver: int, round: int, exchange: int) -> Mapping[str, Declared]:

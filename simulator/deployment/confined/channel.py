@@ -17,9 +17,8 @@ from simulator.deployment.confined.folder import Lost
 from simulator.deployment.frames import Frame, HungUp, Malformed, receive, send
 from simulator.deployment.printable import excerpt
 
-MOST = (
-    os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
-)  # bytes of an answer, which are held several times over
+# Bytes of an answer, which are held several times over: a quarter of the host's memory.
+MOST = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
 NOTHING: Mapping[str, bytes] = MappingProxyType({})
 
 

@@ -48,7 +48,7 @@ class _Form(BaseModel):
 
 
 class PartForm(_Form):
-    """A `Declared`."""
+    """A `Declared` part of a message, as it travels."""
 
     dtype: Annotated[str, Predicate(lambda name: name in DTYPES)]
     shape: Annotated[list[Size | Range], Field(max_length=16)]

@@ -134,10 +134,7 @@ def _filter(processor: int, clone: int, prctl: int, refused: Sequence[int]) -> l
     steps += [(LOAD, 0, 0, NUMBER), (AT_LEAST, 0, 1, OTHER_ABI), (RETURN, 0, 0, REFUSE)]
     for call in (*refused, *ANYWHERE):
         steps += [(EQUAL, 0, 1, call), (RETURN, 0, 0, REFUSE)]
-    steps += [
-        (EQUAL, 0, 1, CLONE3),
-        (RETURN, 0, 0, NOT_THERE),
-    ]  # the C library takes clone then, which can be told apart
+    steps += [(EQUAL, 0, 1, CLONE3), (RETURN, 0, 0, NOT_THERE)]  # the C library takes clone then, which tells more
     steps += [(EQUAL, 0, 3, clone), (LOAD, 0, 0, FIRST), (HAS, 4, 0, CLONE_THREAD), (RETURN, 0, 0, REFUSE)]
     steps += [(EQUAL, 0, 2, prctl), (LOAD, 0, 0, FIRST), (EQUAL, 1, 0, PARENT_DIES)]
     return [*steps, (RETURN, 0, 0, ALLOW), (RETURN, 0, 0, REFUSE)]

@@ -84,7 +84,7 @@ class ConfinedNode:
 
     @property
     def exchanges(self) -> int:
-        """Of a round."""
+        """How many exchanges a round has."""
         return self._declaration.exchanges
 
     @cached_property

@@ -16,7 +16,7 @@ class Declaring(Protocol):
 
     @property
     def exchanges(self) -> int:
-        """Of a round."""
+        """How many exchanges a round has."""
         ...
 
     def declared(self, sender: int, receiver: int, round: int, exchange: int) -> Mapping[str, Declared]:
