@@ -14,7 +14,8 @@ from simulator.core.registry import Part, Registry
 
 # In results and reports attacks stand in this order, and those of other packages after them.
 ORDER = (
-    *("threshold", "class_threshold", "calibrated", "attack_r", "lira_offline", "lira_online", "rmia"),
+    *("threshold", "class_threshold", "calibrated", "attack_r", "lira_offline", "lira_online", "bavaria_offline"),
+    *("bavaria_online", "rmia"),
     *("curvature_nll", "curvature_lr"),
 )
 
@@ -28,14 +29,15 @@ class Attack(Part, ABC):
     Attributes:
         needs: what samples and task must offer, by names in `simulator.core.traits.NEEDS`.
         replicas: how many reference networks it needs at least.
-        probability: whether it judges probabilities only (see `Signal.log_probability`), and in comparison with a
-            population.
+        probability: whether it judges probabilities only (see `Signal.log_probability`).
+        population: whether it compares with samples that nobody trained on.
         variant: whether it is for comparison with another, and carried out only when it is asked for.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
     replicas: ClassVar[int] = 0
     probability: ClassVar[bool] = False
+    population: ClassVar[bool] = False
     variant: ClassVar[bool] = False
 
     @abstractmethod

@@ -13,10 +13,10 @@ from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
-from scipy.special import logsumexp
 
 from auditing.attacks.attack import Attack
 from auditing.attacks.evidence import Bools, Evidence, Floats
+from auditing.attacks.probability_ratio import both_sides, log_mean
 from auditing.metrics import Ranking
 from simulator.core.errors import wrong
 from simulator.core.registry import PartSettings, Settings
@@ -60,7 +60,7 @@ def online(evidence: Evidence, settings: RmiaSettings = USUAL) -> Floats:
     Both sides are those that trained on the sample and those that did not. No replica trains on the population, so for
     it the mean is over all of them, without the formula of the offline form.
     """
-    return _by_node(evidence, lambda own: _score(own, _both_sides, settings.gamma))
+    return _by_node(evidence, lambda own: _score(own, both_sides, settings.gamma))
 
 
 def tuned(evidence: Evidence) -> float:
@@ -75,7 +75,7 @@ def tuned(evidence: Evidence) -> float:
     for target, member in enumerate(evidence.member_of):
         if member.any() and not member.all():
             rest = np.arange(len(evidence.references)) != target
-            outside = _log_mean(evidence.references[rest], ~evidence.member_of[rest])
+            outside = log_mean(evidence.references[rest], ~evidence.member_of[rest])
             ratios = (evidence.references[target] - _raised(outside, a) for a in GRID)
             found.append([Ranking(ratio, member).roc().auc for ratio in ratios])
     return GRID[int(np.argmax(np.mean(found, axis=0)))] if found else USUAL_A
@@ -140,7 +140,7 @@ def _weights(evidence: Evidence) -> Floats:
 
 
 def _offline_drawn(values: Floats, member_of: Bools, a: float) -> Floats:
-    return _raised(_log_mean(values, ~member_of), a)
+    return _raised(log_mean(values, ~member_of), a)
 
 
 def _raised(outside: Floats, a: float) -> Floats:
@@ -148,25 +148,6 @@ def _raised(outside: Floats, a: float) -> Floats:
     with np.errstate(divide="ignore"):  # log 0 where a is 1
         drawn: Floats = np.logaddexp(np.log((1 + a) / 2) + outside, np.log((1 - a) / 2))
     return drawn
-
-
-def _both_sides(values: Floats, member_of: Bools) -> Floats:
-    """Where one side has no reference, the other stands for both."""
-    inside, outside = member_of.any(axis=0), (~member_of).any(axis=0)
-    p_in, p_out = (_log_mean(values, side) for side in (member_of, ~member_of))
-    return np.where(inside & outside, np.logaddexp(p_in, p_out) - np.log(2), np.where(inside, p_in, p_out))
-
-
-def _log_mean(values: Floats, chosen: Bools) -> Floats:
-    """Log of the mean probability in the ``chosen`` references, float64 [N]; as usual with others where there are none.
-
-    In logarithms, since probabilities underflow: e^-800 is 0, and 0 / 0 no ratio.
-    """
-    count = chosen.sum(axis=0)
-    with np.errstate(divide="ignore"):
-        mean: Floats = logsumexp(np.where(chosen, values, -np.inf), axis=0) - np.log(np.maximum(count, 1))
-    usual = logsumexp(mean[count > 0]) - np.log((count > 0).sum()) if (count > 0).any() else 0.0
-    return np.where(count > 0, mean, usual)
 
 
 class Rmia(Attack):
@@ -182,6 +163,7 @@ class Rmia(Attack):
     needs: ClassVar[frozenset[str]] = frozenset({"classes"})
     replicas: ClassVar[int] = 2
     probability: ClassVar[bool] = True
+    population: ClassVar[bool] = True
 
     def judge(self, evidence: Evidence) -> Floats:
         """The share of the population that each candidate dominates; see `offline`."""

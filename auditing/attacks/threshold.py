@@ -22,6 +22,7 @@ class ClassThreshold(Attack):
     """A threshold for each class (Song and Mittal 2021, sec. 3)."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"classes"})
+    population: ClassVar[bool] = True
 
     def judge(self, evidence: Evidence) -> Floats:
         """The signal above the median of its class in the population, float64 [N].

@@ -17,7 +17,6 @@ from simulator.core.errors import Problem
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-POPULATION = ("class_threshold", "rmia", "rmia_online")  # attacks that compare with samples nobody trained on
 USUAL_SIGNALS = ("loss", "logit_margin", "modified_entropy")
 
 
@@ -67,7 +66,7 @@ def _lacking(
         if references < kind.replicas:
             what = f"{name} needs at least {kind.replicas} models beside its target, and there are {references}."
             yield name, Problem("--attack", what, "Give more models, or ask for threshold.")
-        if not population and name in POPULATION:
+        if kind.population and not population:
             what = f"{name} compares with samples that no model trained on, and there are none."
             yield name, Problem("--attack", what, "Put x_test and y_test into the data.")
         if not any(kind.judges(signal) for signal in judged):

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import norm, spearmanr, t
 
 from auditing.attacks.attack import ATTACKS, attacks_named, lacking, usual_attacks
+from auditing.attacks.bavaria import Prior, predictive, usual
 from auditing.attacks.evidence import Evidence, References
 from auditing.attacks.rmia import GRID, RmiaSettings, tuned
 from auditing.memorization.replicated import memorization
@@ -15,7 +16,9 @@ from simulator.core.errors import InputError
 
 KNOWN = attacks_named(ATTACKS.names())
 WITH_REFERENCES = [name for name, attack in KNOWN.items() if attack.replicas]
-OFFLINE = [name for name in WITH_REFERENCES if name.startswith(("calibrated", "attack_r", "lira_offline"))] + ["rmia"]
+PROBABILITIES = {name for name, attack in KNOWN.items() if attack.probability}
+OFFLINE = ["calibrated", "attack_r", "bavaria_offline", "rmia", "base"]
+OFFLINE += [name for name in WITH_REFERENCES if name.startswith("lira_offline")]
 
 
 def auc(scores, member):
@@ -79,7 +82,55 @@ def test_few_references_share_one_spread(replicas):
         np.testing.assert_array_equal(usual, meant)
 
 
-@pytest.mark.parametrize("name", sorted({*WITH_REFERENCES} - {"rmia", "rmia_online"}))
+def test_with_many_references_the_prior_of_bavaria_plays_no_part():
+    evidence, *_ = gaussian(50, 20_000, spread=(0.3, 0.3))
+    for kind in ("online", "offline"):
+        lira, bavaria = (KNOWN[name].judge(evidence) for name in (f"lira_{kind}_per_example", f"bavaria_{kind}"))
+        expected = lira if kind == "online" else -norm.logsf(lira)
+        np.testing.assert_allclose(bavaria, expected, rtol=0.02, atol=0.02)
+
+
+def test_without_references_bavaria_predicts_by_its_prior_and_without_a_prior_as_the_t_test():
+    values = np.array([[1.0, 5.0], [2.0, 7.0], [6.0, 9.0]])
+    chosen = np.array([[True, False], [True, False], [True, False]])
+    found = predictive(References(values, chosen), Prior(mean=2.0, strength=3.0, shape=4.0, rate=5.0))
+    assert found.log_density(np.array([0.0, 1.5]))[1] == t.logpdf(1.5, 8, 2.0, np.sqrt(5 * 4 / (4 * 3)))
+    flat = predictive(References(values[:, :1], chosen[:, :1]), Prior(mean=0.0, strength=1e-12, shape=-0.5, rate=0.0))
+    expected = t.logpdf(0.0, 2, 3.0, np.sqrt(values[:, 0].var(ddof=1) * (1 + 1 / 3)))
+    assert flat.log_density(np.zeros(1))[0] == pytest.approx(expected)
+
+
+def test_the_prior_is_the_one_that_drew_the_candidates():
+    rng = np.random.default_rng(0)
+    variance = 3.0 / rng.gamma(5.0, size=20_000)  # inverse gamma of shape 5 and rate 3, mean 0.75
+    mean = rng.normal(-6, np.sqrt(variance / 0.2))
+    values = rng.normal(mean, np.sqrt(variance), (6, 20_000))
+    found = usual(References(values, rng.random(values.shape) < 0.7))
+    assert (found.mean, found.strength) == pytest.approx((-6, 0.2), abs=0.03)
+    assert (found.shape, found.rate) == pytest.approx((5, 3), rel=0.15)
+
+
+def test_with_few_references_bavaria_beats_all_spreads_of_lira():
+    names = ("bavaria_online", *(name for name in KNOWN if name.startswith("lira_online")))
+    found = np.zeros(len(names))
+    for seed in range(5):
+        evidence, member, *_ = gaussian(4_000, 8, spread=(0.7, 0.7), seed=seed)
+        found += [auc(KNOWN[name].judge(evidence), member) / 5 for name in names]
+    assert found[0] > found[1:].max() + 0.005
+
+
+def test_base_orders_candidates_as_rmia_does_without_its_ties():
+    evidence, *_ = gaussian(500, 16, gap=2.0)
+    evidence = replace(evidence, population=evidence.population - 2)
+    score, ratio = (KNOWN[name].judge(evidence) for name in ("rmia_online", "base_online"))
+    assert spearmanr(score, ratio).statistic == pytest.approx(1, abs=1e-12)
+    assert len(np.unique(ratio)) == 500
+    p_in, p_out = (np.exp(side.values).mean(0, where=side.chosen) for side in (evidence.inside, evidence.outside))
+    np.testing.assert_allclose(ratio, evidence.signal - np.log((p_in + p_out) / 2))
+    np.testing.assert_allclose(KNOWN["base"].judge(evidence), evidence.signal - 0.33 * np.log(p_out))
+
+
+@pytest.mark.parametrize("name", sorted({*WITH_REFERENCES} - PROBABILITIES))
 def test_neither_the_order_of_references_nor_the_scale_of_the_signal_matters(name):
     evidence, *_ = gaussian(60, 20)
     order = np.random.default_rng(1).permutation(20)
@@ -245,7 +296,7 @@ def test_references_that_agree_or_are_missing_give_finite_scores(name):
     odd = replace(evidence, references=references, member_of=member_of)
     assert np.isfinite(KNOWN[name].judge(odd)).all()
     constant = replace(evidence, references=np.full_like(references, -1.0), signal=np.full(40, -1.0))
-    assert np.ptp(KNOWN[name].judge(constant)) == 0
+    assert np.ptp(KNOWN[name].judge(constant)) < 1e-5
 
 
 @pytest.mark.parametrize(
