@@ -15,6 +15,7 @@ from auditing.candidates import Candidates
 from auditing.fitting import unfit
 from auditing.privacy.canary_scores import NO_CANARIES, canaries_of, has_canaries, scores_of
 from auditing.privacy.empirical_epsilon import LowerBound, one_run, one_run_epsilon
+from auditing.privacy.gaussian_bounds import one_run_gaussian
 from auditing.privacy.perfect_attack import CanaryNoise, reaches
 from auditing.privacy.promise import Promise, flags_of, promises_of
 from auditing.privacy.report import section
@@ -125,7 +126,7 @@ class EmpiricalPrivacyAudit(Audit):
         return {"nodes": [asdict(each) for each in nodes], "pooled": asdict(pooled)}
 
     def _bounds(self, scores: NDArray[np.float64], canaries: Candidates, promises: Sequence[Promise]) -> dict[str, Any]:
-        """The lower bound of each node, and of all: the guesses about each node's canaries taken together."""
+        """The lower bound of each node, and those of all: the guesses about each node's canaries taken together."""
         whose = [canaries.node == node for node in range(len(promises))]
         nodes = [
             self._node(scores[mine], canaries.member[mine], promise.delta)
@@ -139,6 +140,7 @@ class EmpiricalPrivacyAudit(Audit):
         return {
             "nodes": [asdict(each) for each in nodes],
             "pooled": asdict(LowerBound(found, ceiling, correct, guesses)),
+            "gaussian": asdict(one_run_gaussian(len(scores), guesses, correct, delta, self.config.confidence)),
         }
 
     def _node(self, scores: NDArray[np.float64], included: NDArray[np.bool_], delta: float) -> LowerBound:

@@ -14,6 +14,7 @@ from auditing.candidates import Candidates
 from auditing.membership.audit import MembershipAudit
 from auditing.privacy.audit import EmpiricalPrivacyAudit
 from auditing.privacy.empirical_epsilon import one_run
+from auditing.privacy.gaussian_bounds import one_run_gaussian
 from methods.differential_privacy.dp_sgd import DPSGD
 from methods.differential_privacy.node_dp import NodeDP
 from simulator import cli, run
@@ -140,6 +141,9 @@ def test_bounds_are_those_of_the_guesses(plain, monkeypatch):
     assert nodes[0] == vars(expected)
     assert expected.epsilon == expected.ceiling < pooled["epsilon"] == pooled["ceiling"]
     assert (pooled["correct"], pooled["guesses"]) == (150, 150)
+    gaussian = json.loads((plain.path / "audit/privacy/result.json").read_text())["attacks"]["coins"]["gaussian"]
+    assert gaussian == vars(one_run_gaussian(300, 150, 150, 1e-5))
+    assert gaussian["epsilon"] > pooled["epsilon"]
 
 
 def test_the_final_model_is_enough_where_nothing_was_recorded(tmp_path):

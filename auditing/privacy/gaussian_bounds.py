@@ -1,0 +1,93 @@
+"""Lower bounds on epsilon from one run, for mechanisms that are taken to be mu-GDP for some mu, as Gaussian noise is.
+
+They show more than bounds that hold for any mechanism, and are nothing where the assumption is wrong: at small noise
+the tails of DP-SGD on samples are heavier than a Gaussian's, so no epsilon from here is an upper bound.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+
+from auditing.privacy.empirical_epsilon import LowerBound, many_runs_gaussian
+from simulator.core.errors import wrong
+from simulator.privacy.gaussian_dp import epsilon_of
+
+LARGEST_MU = 50.0
+PRECISION = 1e-9  # of mu
+
+
+def one_run_gaussian(canaries: int, guesses: int, correct: int, delta: float, confidence: float = 0.95) -> LowerBound:
+    """From ``correct`` of ``guesses`` right about ``canaries``, each in or out by a coin of its own.
+
+    Canaries may disturb each other, as for `one_run`; what is assumed is the trade-off curve (Mahloujifar, Melis &
+    Chaudhuri 2025, arXiv:2410.22235). How many guesses are made must be fixed before looking at scores.
+
+    Args:
+        canaries: m.
+        guesses: r, 1 to m.
+        correct: v, how many are right.
+        delta: of the (epsilon, delta) that mu amounts to.
+        confidence: probability with which the bound holds.
+    """
+    found, ceiling = (_largest_mu(canaries, guesses, right, confidence) for right in (correct, guesses))
+    return LowerBound(epsilon_of(found, delta), epsilon_of(ceiling, delta), correct, guesses)
+
+
+def refutes(mu: float, canaries: int, guesses: int, correct: int, confidence: float) -> bool:
+    """Whether mu-GDP allows so many right guesses, of so many, with a probability of less than 1 - confidence only.
+
+    The recursion of `one_run_gaussian`'s paper. Suppose that v or more guesses were right with probability p. Over the
+    canaries this comes to R = p v / m right and H = p (r - v) / m wrong ones at least, and by the trade-off curve, to
+    H >= Phi(Phi^-1(R) - mu). What that adds to H, it adds to R in the odds of i to r - i, for i = v - 1 and fewer. In
+    the end there cannot be more than r / m of both.
+    """
+    level = 1 - confidence
+    right, missed = level * correct / canaries, level * (guesses - correct) / canaries
+    for fewer in range(correct - 1, -1, -1):
+        more = float(ndtr(ndtri(right) - mu)) - missed
+        if more <= 0:
+            break
+        missed += more
+        right = min(1.0, right + fewer / (guesses - fewer) * more)
+    return right + missed > guesses / canaries
+
+
+@lru_cache(maxsize=4096)
+def _largest_mu(canaries: int, guesses: int, correct: int, confidence: float) -> float:
+    if not refutes(0.0, canaries, guesses, correct, confidence):
+        return 0.0
+    low, high = 0.0, LARGEST_MU
+    while high - low > PRECISION:
+        middle = (low + high) / 2
+        low, high = (middle, high) if refutes(middle, canaries, guesses, correct, confidence) else (low, middle)
+    return low
+
+
+def independent_scores(
+    ratios: NDArray[np.float64], included: NDArray[np.bool_], delta: float, confidence: float = 0.95
+) -> LowerBound:
+    """From canaries whose scores are independent of each other, given the coins: as if each were a run of its own.
+
+    So they are where canaries share neither gradients nor noise, as those of `simulator.data.canaries` in a block of
+    parameters do not. A canary is guessed to be in where its log-likelihood ratio is above 0: a threshold that no score
+    has chosen. The two error rates are put at upper Clopper-Pearson limits (Nasr et al. 2023, arXiv:2302.07956).
+
+    Args:
+        ratios: float [m], each canary's log-likelihood ratio, in over out.
+        included: bool [m], whether it was in.
+        delta: of the (epsilon, delta) that mu amounts to.
+        confidence: probability with which the bound holds.
+
+    Raises:
+        InputError: all canaries are in, or all out, or a ratio is no number.
+    """
+    if not np.isfinite(ratios).all():
+        raise wrong("scores", "some are not finite.", "Look whether training diverged.")
+    guessed = ratios > 0
+    false_positives, false_negatives = int((guessed & ~included).sum()), int((~guessed & included).sum())
+    positives = int(included.sum())
+    return many_runs_gaussian(false_positives, len(included) - positives, false_negatives, positives, delta, confidence)
