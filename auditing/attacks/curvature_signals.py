@@ -1,4 +1,4 @@
-"""Signals of curvature, which `auditing.attacks.curvature` estimates: how the loss of a sample bends in its input."""
+"""Signals of how a sample's loss changes with its input, and how it bends there; see `auditing.attacks.curvature`."""
 
 from __future__ import annotations
 
@@ -31,6 +31,16 @@ def logits(model: ProbedModel, inputs: Arrays) -> Function:
 
 def _named(like: Arrays, at: Point) -> Arrays:
     return at[0] if isinstance(like, Tensor) else dict(zip(like, at, strict=True))
+
+
+class InputGradient(Signal):
+    """Norm of the loss's gradient in the input; over checkpoints the cumulative sample gradient (CSG, ICLR 2026)."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"continuous_inputs"})
+
+    def on_batch(self, model: ProbedModel, inputs: Arrays, targets: Tensor, rng: np.random.Generator) -> Tensor:
+        """The Euclidean norm over all of a sample's prepared inputs; see `curvature.gradient_norm`."""
+        return curvature.gradient_norm(losses(model, inputs, targets), point(inputs))
 
 
 class Curvature(Signal):

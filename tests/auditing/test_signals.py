@@ -88,6 +88,15 @@ def test_gradient_norm_is_that_of_each_sample_alone():
     np.testing.assert_allclose(measure("gradient_norm", net, few), norms)
 
 
+def test_input_gradient_is_that_of_each_sample_alone_as_the_network_takes_it():
+    net, few, norms = network(), samples(5), []
+    for k in range(5):
+        image = NORMALIZER(few.inputs_at(torch.tensor([k])), torch.float64).requires_grad_()
+        torch.nn.functional.cross_entropy(net.module(image), few.targets_at(torch.tensor([k]))).backward()
+        norms.append(-image.grad.norm().item())
+    np.testing.assert_allclose(measure("input_gradient", net, few), norms)
+
+
 def test_gradients_of_large_networks_are_taken_a_few_samples_at_a_time(monkeypatch):
     together, taken_at_once = measure("gradient_norm"), []
 
