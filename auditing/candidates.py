@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from auditing.questions import Questions
+from auditing.shuffled import Shuffled
 from simulator.config.experiment import Experiment
 from simulator.core.errors import InputError, Problem, wrong
 from simulator.core.node import Node
@@ -52,18 +53,20 @@ class Candidates:
         limit: int,
         planted: NDArray[np.int64] = NONE,
         groups: NDArray[np.int64] | None = None,
+        of_group: int | None = None,
     ) -> Candidates:
         """The candidates of each node: at most ``limit`` training samples and as many held-out ones, by the run's seed.
 
         As many of one kind as of the other, lest nodes with few non-members weigh more among members than among
-        non-members: then whoever tells nodes apart would tell members, too. Of groups, whole ones are taken, as many of
-        members as of non-members.
+        non-members: then whoever tells nodes apart would tell members, too. Of groups, whole ones are taken, or samples
+        of them, of as many groups of members as of non-members.
 
         Args:
             nodes: whose samples.
             limit: of members, and of non-members.
             planted: rows of the training arrays that are no candidates; see `planted_in`.
             groups: int64 [rows of the training arrays], to which group each belongs, if they have any; see `groups_in`.
+            of_group: take at most this many samples of each group, by the run's seed; None for all.
 
         Raises:
             InputError: the run held no samples out, or only a part of a group.
@@ -76,7 +79,7 @@ class Candidates:
             }
             if groups is not None:
                 _check_whole(node.id, *(groups[index.numpy()] for index in pool.values()))
-            shuffled = {member: Shuffled.of(index, groups, member, node) for member, index in pool.items()}
+            shuffled = {member: Shuffled.of(index, groups, member, node, of_group) for member, index in pool.items()}
             size = min(units.within(limit) for units in shuffled.values())
             parts += [(node.id, member, units.first(size)) for member, units in shuffled.items()]
         if not all(len(index) for _, _, index in parts):
@@ -101,38 +104,6 @@ class Candidates:
     def questions(self) -> Questions:
         """What is asked: one question about each candidate, or about each group of a node's candidates."""
         return Questions.about(self.node, self.member, self.group)
-
-
-@dataclass(frozen=True)
-class Shuffled:
-    """A node's members, or its non-members, in random order by whole groups.
-
-    Attributes:
-        index: int64 [n], rows of the training arrays.
-        group: int64 [n], a number from 0 on for what is taken together.
-        order: int64 [groups], these numbers, shuffled.
-    """
-
-    index: torch.Tensor
-    group: NDArray[np.int64]
-    order: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, index: torch.Tensor, groups: NDArray[np.int64] | None, member: bool, node: Node) -> Shuffled:
-        """``index`` shuffled by the run's seed; see `Candidates.of`."""
-        alone = np.arange(len(index))
-        group = alone if groups is None else np.unique(groups[index.numpy()], return_inverse=True)[1]
-        rng = generator(node.seed, f"audit.candidates.{member}", node=node.id)
-        return cls(index, group, rng.permutation(len(np.bincount(group))))
-
-    def within(self, limit: int) -> int:
-        """How many groups are at most ``limit`` samples together; one, if there is any, though it be larger."""
-        sizes = np.bincount(self.group)[self.order]
-        return min(len(sizes), max(1, int((np.cumsum(sizes) <= limit).sum())))
-
-    def first(self, groups: int) -> torch.Tensor:
-        """The rows of the first ``groups``, int64, in their own order."""
-        return self.index[torch.from_numpy(np.flatnonzero(np.isin(self.group, self.order[:groups])))]
 
 
 def groups_in(partition: Mapping[str, NDArray[Any]]) -> NDArray[np.int64] | None:

@@ -47,3 +47,9 @@ class Questions:
     def strata(self) -> Ints:
         """The stratum of each, int64 [Q]: the same for questions about the same node and membership."""
         return 2 * self.node + self.member
+
+    @property
+    def alone(self) -> Ints:
+        """The nodes of whose members, or of whose non-members, a single one is asked about, int64 in order."""
+        strata, sizes = np.unique(self.strata, return_counts=True)
+        return np.unique(strata[sizes == 1] // 2)

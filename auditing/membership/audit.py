@@ -20,7 +20,7 @@ from auditing.membership.findings import Judged, SignalAttack, findings
 from auditing.membership.measurement import Measurement
 from auditing.membership.overfitting import gap_of, overfitting_gaps
 from auditing.membership.references import reference_signals
-from auditing.membership.report import section
+from auditing.membership.report import section, too_narrow
 from auditing.membership.self_check import self_check, told
 from auditing.metrics import Resamples
 from auditing.replicas import not_replicable, train
@@ -42,6 +42,12 @@ from simulator.runs.audit import Audit
 from simulator.runs.run import Run
 from simulator.runs.trained_elsewhere import TrainedElsewhere
 
+NO_GROUPS = Problem(
+    "samples_of_group",
+    "the samples of this run come in no groups.",
+    "Leave it out; `samples` limits how many of a node are asked about.",
+)
+
 
 class MembershipAudit(Audit):
     """Who can tell that a sample was in a node's training set, from what they see of the run or get at its end."""
@@ -58,6 +64,8 @@ class MembershipAudit(Audit):
             views: names of views; by default all from which there is something to see in the run.
             samples: at most this many members, and as many non-members, of each node. Attacks compare them with test
                 samples, with as many by signals that take long, and with all by signals that are probabilities.
+            samples_of_group: where samples come in groups, at most this many of each, by the run's seed, so that within
+                the same time there are more groups to ask about; by default all.
             resamples: of the bootstrap that gives intervals.
             rmia: what RMIA leaves open.
         """
@@ -68,6 +76,7 @@ class MembershipAudit(Audit):
         replicas: NonNegativeInt = 0
         views: tuple[str, ...] = ()
         samples: PositiveInt = 1000
+        samples_of_group: PositiveInt | None = None
         resamples: PositiveInt = 500
         rmia: RmiaSettings = RmiaSettings()
 
@@ -84,6 +93,8 @@ class MembershipAudit(Audit):
         yield from choice.problems
         yield from lacking(self.config.attacks, choice.signals, self.config.replicas)
         yield from not_comparable(run.experiment)
+        if self.config.samples_of_group and groups_in(run.directory.partition()) is None:
+            yield NO_GROUPS
         if choice.needs_replicas:
             yield from not_replicable(run)
         yield from _different_transforms(run)
@@ -97,7 +108,12 @@ class MembershipAudit(Audit):
         signals, partition = signals_named(choice.signals), run.directory.partition()
         observed, unseen = observe(RunRecord.of(run), run.directory.topology, self.config.views)
         first = run.nodes[0]
-        asked = Candidates.of(run.nodes, self.config.samples, planted_in(partition), groups_in(partition))
+        asked = Candidates.of(
+            run.nodes, self.config.samples, planted_in(partition), groups_in(partition), self.config.samples_of_group
+        )
+        alone = asked.questions.alone.tolist()
+        if alone:
+            terminal.print(f"note: {too_narrow(alone)}", soft_wrap=True)
         resamples = Resamples(asked.questions.strata, self.config.resamples, generator(first.seed, "audit.resamples"))
         check = self_check(signals, run, asked, resamples)
         terminal.print(told(check), soft_wrap=True)
@@ -122,6 +138,7 @@ class MembershipAudit(Audit):
             "gap": gap_of(task),
             "candidates": len(asked),
             "groups": asked.group is not None,
+            "alone": alone,
             "unfit": list(choice.notes),
             "check": check,
             "left": _left(run),

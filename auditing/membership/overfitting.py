@@ -7,6 +7,7 @@ import torch
 
 from auditing.candidates import Candidates
 from auditing.networks import network_of
+from auditing.progress import Countdown
 from simulator.core.node import Node
 from simulator.core.task import Task
 from simulator.runs.run import Run
@@ -22,7 +23,7 @@ def gap_of(task: Task) -> str:
 def overfitting_gaps(run: Run, candidates: Candidates) -> list[float | None]:
     """By node, how much better its final model scores on its member candidates than on its non-members.
 
-    The score is the task's headline, such as accuracy; None where it is undefined for either.
+    The score is the task's headline, such as accuracy; None where it is undefined for either. Progress is told.
     """
     network = network_of(run, "fp64", with_state=True)
 
@@ -34,5 +35,7 @@ def overfitting_gaps(run: Run, candidates: Candidates) -> list[float | None]:
         return scores.get(node.data.task.headline)
 
     sign = 1 if run.nodes[0].data.task.higher_is_better else -1
-    pairs = ((score(node, member=True), score(node, member=False)) for node in run.nodes)
+    costs = np.bincount(candidates.node, minlength=len(run.nodes)).astype(float)
+    countdown = Countdown("overfitting: final models score their own candidates", unit="nodes")
+    pairs = countdown.over(((score(node, member=True), score(node, member=False)) for node in run.nodes), costs)
     return [None if of is None or other is None else sign * (of - other) for of, other in pairs]

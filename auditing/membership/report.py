@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 
 from auditing.membership.figures import Result, figures, hops
@@ -63,13 +63,24 @@ def _paragraphs(result: Result) -> Iterator[str]:
     if result.get("groups"):
         yield (
             f"The data say which samples belong together, and membership is asked of groups, not of samples: of all "
-            f"{result['candidates']:,} samples that belong to a group of a node, scores are averaged before groups are "
+            f"{result['candidates']:,} samples that are taken of groups, scores are averaged before groups are "
             "ranked. Members and non-members above are numbers of groups."
         )
+    if result.get("alone"):
+        yield too_narrow(result["alone"])
     if result.get("unfit"):
         yield f"Not asked: {' '.join(result['unfit'])}"
     if result["unseen"]:
         yield f"Not among the views: {'; '.join(result['unseen'])}"
+
+
+def too_narrow(nodes: Sequence[int]) -> str:
+    """What it means that of each of ``nodes`` a single member or non-member is asked about, for people."""
+    which = f"node {nodes[0]}" if len(nodes) == 1 else f"each of the nodes {', '.join(map(str, nodes))}"
+    return (
+        f"Of {which}, a single member or a single non-member is asked about. The bootstrap draws within nodes, so it "
+        "cannot vary that one, and intervals are too narrow: hold more out (data.held_out), or ask of more (samples)."
+    )
 
 
 def _views(result: Result) -> Table:

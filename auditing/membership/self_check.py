@@ -6,6 +6,7 @@ If it can tell members from non-members, these differ by themselves, and every f
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -19,6 +20,7 @@ from auditing.candidates import Candidates
 from auditing.finite import check_finite
 from auditing.metrics import Ranking, Resamples, estimates
 from auditing.networks import network_of
+from auditing.progress import Countdown
 from auditing.threads import one_a_core
 from simulator.core.flat_module import FlatModule
 from simulator.core.samples import NodeData
@@ -26,6 +28,7 @@ from simulator.core.seeding import generator
 from simulator.runs.run import Run
 
 STEPS, BATCH, RATE = 200, 32, 1e-3  # of Adam on test samples: enough to know classes, and what is labelled wrong
+PASSES = 16  # over the test samples, at most: more of a few only learn these by heart
 OUTSIDER = "trained on test samples alone"
 
 
@@ -40,20 +43,24 @@ def self_check(
     """
     data, seed = run.nodes[0].data, run.nodes[0].seed
     with one_a_core() as pool:  # one thread, so that the number of cores does not change results
-        network = pool.submit(trained, network_of(run, "fp64", with_state=True), data, seed).result()
+        network = pool.submit(trained, network_of(run, "fp32", with_state=True), data, seed).result()
         found = {
             name: pool.submit(_auc, name, signal, _copied(network), candidates, data, seed, resamples)
             for name, signal in signals.items()
         }
-        return {name: estimate.result() for name, estimate in found.items()}
+        countdown = Countdown(f"check: it scores {len(candidates):,} candidates", unit="signals")
+        results = countdown.over((each.result() for each in found.values()), [1.0] * len(found))
+        return dict(zip(found, results, strict=True))
 
 
 def trained(network: FlatModule, data: NodeData, seed: int) -> FlatModule:
-    """``network`` after some steps of Adam on the test samples, which are no node's."""
+    """``network`` after some steps of Adam on the test samples, which are no node's; progress is told."""
     rng, optimizer = generator(seed, "audit.check.batches"), torch.optim.Adam(network.module.parameters(), RATE)
     model = ProbedModel(network, data.preparation, data.task)
     network.module.eval()
-    for _ in range(STEPS):
+    steps = min(STEPS, math.ceil(PASSES * len(data.test) / BATCH))
+    countdown = Countdown(f"check: a network learns from {len(data.test):,} test samples alone", unit="steps")
+    for _ in countdown.over(range(steps), [1.0] * steps):
         rows = torch.from_numpy(rng.integers(len(data.test), size=BATCH))
         inputs = data.preparation(data.test.inputs_at(rows), network.dtype)
         network.differentiate(model.losses(inputs, data.test.targets_at(rows)).mean())
@@ -62,7 +69,7 @@ def trained(network: FlatModule, data: NodeData, seed: int) -> FlatModule:
 
 
 def _copied(network: FlatModule) -> FlatModule:
-    """Another one of the same, for a thread: signals may hang hooks into theirs."""
+    """Another one of the same, for a thread, in double precision: signals may hang hooks into theirs."""
     return FlatModule(copy.deepcopy(network.module), "fp64")
 
 

@@ -92,12 +92,13 @@ class RunDirectory:
         raise AssertionError("there is no last number")
 
     @classmethod
-    def open(cls, path: Path) -> RunDirectory:
+    def open(cls, path: str | Path) -> RunDirectory:
         """An existing run.
 
         Raises:
             InputError: there is no run at ``path``, or an earlier version has written it.
         """
+        path = Path(path)
         if not (path / "experiment.yaml").is_file():
             raise wrong(
                 str(path),

@@ -38,7 +38,7 @@ class Run:
     status: str
 
     @classmethod
-    def open(cls, path: Path) -> Run:
+    def open(cls, path: str | Path) -> Run:
         """The run at ``path``, with the status that it has written down.
 
         Raises:

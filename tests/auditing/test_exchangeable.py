@@ -98,7 +98,10 @@ def test_every_audit_checks_that_a_network_that_saw_nothing_finds_nothing(tmp_pa
     check = result["check"]["loss"]
     assert check["low"] <= 0.5 <= check["high"]
     assert check["passed"]
-    assert "where .5 is right" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "where .5 is right" in err
+    assert "check: a network learns from 60 test samples alone\n1/30 steps  time left" in err
+    assert "1/1 signals  time left" in err
     assert (
         "Check: a network trained on test samples alone" in write_run_report(RunDirectory.open(done.path)).read_text()
     )

@@ -74,3 +74,29 @@ def test_an_audit_ranks_groups_and_says_so(done):
     (found,) = result["attacks"]["loss, threshold"].values()
     assert found["auc"]["value"] == pytest.approx(np.mean(pairs))
     assert "membership is asked of groups" in write_run_report(done.directory).read_text()
+
+
+def test_of_each_group_as_many_samples_are_asked_about_as_was_said(done):
+    groups = groups_in(done.directory.partition())
+    whole, part = (Candidates.of(done.nodes, 1000, groups=groups, of_group=most) for most in (None, 2))
+    assert len(part.questions) == len(whole.questions)
+    assert np.isin(part.samples.index, whole.samples.index).all()
+    sizes = np.bincount(part.questions.of_candidate)
+    assert sizes.tolist() == np.bincount(whole.questions.of_candidate).clip(max=2).tolist()
+    assert len(Candidates.of(done.nodes, 12, groups=groups, of_group=1).questions) == 4 * 2 * 12
+    again = Candidates.of(done.nodes, 1000, groups=groups, of_group=2)
+    assert part.samples.index.tolist() == again.samples.index.tolist()
+
+
+def test_an_audit_of_single_groups_says_that_its_intervals_are_too_narrow(done, capsys):
+    audit(done.path, QUICK.model_copy(update={"samples": 1, "samples_of_group": 1}))
+    assert "Of each of the nodes 0, 1, 2, 3, a single member or a single non-member" in capsys.readouterr().err
+    assert "intervals are too narrow" in write_run_report(done.directory).read_text()
+    audit(done.path, QUICK)
+    assert "intervals are too narrow" not in write_run_report(done.directory).read_text()
+
+
+def test_samples_of_groups_are_refused_where_there_are_no_groups(tmp_path):
+    done = run(small(*CHANGES), tmp_path)
+    with pytest.raises(InputError, match="samples_of_group: the samples of this run come in no groups"):
+        audit(done.path, QUICK.model_copy(update={"samples_of_group": 2}))

@@ -15,6 +15,7 @@ from torch import nn
 
 from simulator import Experiment, Run, audit, run
 from simulator.core.errors import InputError
+from simulator.results.run_directory import RunDirectory
 
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "own_data_and_network.ipynb"
 SCRIPT = '''
@@ -86,6 +87,14 @@ def test_metrics_are_plotted_by_name(finished):
     assert finished.plot("bytes/sent").axes[0].get_lines()
     with pytest.raises(InputError, match=r"no metric 'test/acuracy'\.\n.*test/accuracy"):
         finished.plot("test/acuracy")
+
+
+@pytest.mark.parametrize("path_type", [str, Path])
+def test_a_run_is_opened_by_its_path_as_text_or_as_a_path(finished, path_type):
+    path = path_type(finished.path)
+    assert Run.open(path).path == RunDirectory.open(path).path == Path(finished.path)
+    with pytest.raises(InputError, match="is not a run directory"):
+        Run.open(path_type("nowhere"))
 
 
 def test_an_audit_is_asked_for_by_name_and_gives_its_results(experiment, tmp_path):
