@@ -1,4 +1,4 @@
-"""Networks by name, text and image files give the same bytes wherever the nodes are."""
+"""Tables, text, image files and networks by name give the same bytes wherever the nodes are."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from simulator.config.experiment import Experiment
 from simulator.deployment.plan import deployable
 
 pytestmark = pytest.mark.slow
-each = pytest.mark.parametrize("recipe", ["text-authors", "next-token", "lora-text", "resnet18-folder"])
+RECIPES = ("table-sites", "text-authors", "next-token", "lora-text", "resnet18-folder")
+each = pytest.mark.parametrize("recipe", RECIPES)
 
 
 def tiny(recipe: str, folder: Path) -> Experiment:
@@ -22,7 +23,7 @@ def tiny(recipe: str, folder: Path) -> Experiment:
     needs(content)
     partition = divided_as(content)
     if partition["name"] == "by_site":
-        partition["sites"] = partition["sites"][:4]
+        partition["sites"] = "sample" if partition["sites"] == "all" else partition["sites"][:4]
     content |= {"rounds": 2, "topology": {"graph": "ring", "nodes": 4}, "evaluate": {"every": 1}, "checkpoint": {}}
     content["data"] |= {"dataset": in_place_of(content, folder), "partition": partition}
     if "network" in content["model"]:
