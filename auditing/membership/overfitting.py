@@ -35,7 +35,7 @@ def overfitting_gaps(run: Run, candidates: Candidates) -> list[float | None]:
         return scores.get(node.data.task.headline)
 
     sign = 1 if run.nodes[0].data.task.higher_is_better else -1
-    costs = np.bincount(candidates.node, minlength=len(run.nodes)).astype(float)
+    costs = (1 + np.bincount(candidates.node, minlength=len(run.nodes))).tolist()  # some may have no candidate
     countdown = Countdown("overfitting: final models score their own candidates", unit="nodes")
     pairs = countdown.over(((score(node, member=True), score(node, member=False)) for node in run.nodes), costs)
     return [None if of is None or other is None else sign * (of - other) for of, other in pairs]
