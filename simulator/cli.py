@@ -196,11 +196,15 @@ def deploy_collect_command(
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="A deployment's, with the nodes' states in it.", callback=_located)
     ],
+    without: Annotated[
+        list[str] | None,
+        typer.Option("--without", help="A node whose host never comes back, as node-3; repeatable: nothing is of it."),
+    ] = None,
     out: Out = Path("runs"),
     track: Track = None,
 ) -> None:
     """Make a run directory of what the nodes of a deployment have on their disks, once they are done."""
-    _finish(lambda observers: collect(folder, out, observers), track)
+    _finish(lambda observers: collect(folder, out, observers, without or ()), track)
 
 
 @app.command(name="resume")

@@ -192,6 +192,10 @@ class Backend(Part, ABC):
         """The versions on nodes' hosts, by name, where they have hosts of their own; asked for as `carried` is."""
         return {}
 
+    def not_collected(self) -> Sequence[int]:
+        """The nodes of which nothing is to be had, since their hosts are gone for good; asked for at the start."""
+        return ()
+
     def revive(self) -> None:
         """Replace workers that died and put all nodes back to their beginning; states can be loaded then."""
         raise TypeError(f"{type(self).__name__} has no workers that could die")

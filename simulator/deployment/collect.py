@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,11 +27,11 @@ from simulator.runs.run import Run
 
 
 class Collected(Backend):
-    """The nodes of a run that is over, in the folder of its deployment."""
+    """The nodes of a run that is over, in the folder of its deployment, ``without`` some that will not come back."""
 
-    def __init__(self, config: PartSettings, folder: Path) -> None:
+    def __init__(self, config: PartSettings, folder: Path, without: Set[int] = frozenset()) -> None:
         super().__init__(config)
-        self._folder = folder
+        self._folder, self._without = folder, without
 
     def start(self, blueprint: Blueprint) -> None:
         """Look for what the nodes have written.
@@ -40,11 +40,18 @@ class Collected(Backend):
             InputError: the folder is none of a deployment, or a node's part is missing.
         """
         manifest = RunManifest.of_folder(self._folder)
-        nodes = [self._folder / "nodes" / name_of(node) for node in range(manifest.nodes)]
-        for node in nodes:
-            if (rounds := reported_rounds(report := node / LAID_OUT / manifest.run)) < manifest.rounds:
-                raise _unfinished(report, f"holds {rounds} of {manifest.rounds} rounds of run {manifest.run}.")
-        memories = [SavedRounds.of(node, manifest.run) for node in nodes]
+        memories = {}
+        for node in range(manifest.nodes):
+            report = _report(self._folder, node, manifest)
+            whole = (rounds := reported_rounds(report)) >= manifest.rounds
+            if whole and node in self._without:
+                what = f"{report} holds all rounds of {name_of(node)}, which is not to be left out then."
+                raise wrong("--without", what, f"Collect it, too: leave out --without {name_of(node)}.")
+            if not whole and node not in self._without:
+                what = f"holds {rounds} of {manifest.rounds} rounds of run {manifest.run}."
+                raise _unfinished(report, what, f" Of one that never comes back: --without {name_of(node)}.")
+            if whole:
+                memories[node] = SavedRounds.of(self._folder / "nodes" / name_of(node), manifest.run)
         self._collection = Collection.of(blueprint, memories, lambda: _gap(self._folder))
 
     def superstep(self, order: Order) -> Callable[[], Replies]:
@@ -61,35 +68,71 @@ class Collected(Backend):
 
     def hosts(self) -> Mapping[str, str]:
         """The versions on each node's host, as it has laid them out."""
-        return {name_of(node): memory.versions() for node, memory in enumerate(self._collection.memories)}
+        return {name_of(node): memory.versions() for node, memory in self._collection.memories.items()}
+
+    def not_collected(self) -> Sequence[int]:
+        """The nodes that are left out."""
+        return sorted(self._without)
 
 
-def collect(folder: Path, out: str | Path = "runs", observers: Sequence[Observer] = ()) -> Run:
+def collect(
+    folder: Path, out: str | Path = "runs", observers: Sequence[Observer] = (), without: Sequence[str] = ()
+) -> Run:
     """Make a run directory under ``out`` of the finished deployment in ``folder``.
 
     Where nodes are sites, none of their data is asked for: who held what, and how good the consensus model is on the
     sites' own test samples, is not in it then.
 
+    Args:
+        folder: the deployment's.
+        out: the folder of run directories.
+        observers: who looks on.
+        without: nodes that will not come back, as "node-3": what they have measured, sent and become is not in it, and
+            neither are messages to them.
+
     Raises:
-        InputError: the folder is none of a deployment, or a node's part is missing or not finished.
+        InputError: the folder is none of a deployment, or a node's part is missing or not finished; or one that is to
+            be left out is there.
     """
     manifest = RunManifest.of_folder(folder)  # before the data is loaded
+    absent = _numbers(without, manifest.nodes)
     experiment = load_experiment(folder / "experiment.yaml", recorded=True)
     simulation = Simulation.of(
-        experiment, opened={} if experiment.data.sites else None, statistics=_statistics(folder, manifest)
+        experiment, opened={} if experiment.data.sites else None, statistics=_statistics(folder, manifest, absent)
     )
     if simulation.data.shared != manifest.shared:
         raise other_samples(str(folder), OpenSettings.of(experiment).shared_names)
-    return run_simulation(replace(simulation, backend=Collected(simulation.backend.config, folder)), out, observers)
+    backend = Collected(simulation.backend.config, folder, absent)
+    return run_simulation(replace(simulation, backend=backend), out, observers)
 
 
-def _statistics(folder: Path, manifest: RunManifest) -> Statistics | None:
+def _numbers(names: Sequence[str], nodes: int) -> set[int]:
+    """The nodes that are called so.
+
+    Raises:
+        InputError: one is none of the deployment's, or none would be left.
+    """
+    known = {name_of(node): node for node in range(nodes)}
+    for name in names:
+        if name not in known:
+            what = f"'{name}' is no node of this deployment, which has {name_of(0)} to {name_of(nodes - 1)}."
+            raise wrong("--without", what, f"Write it as {name_of(nodes - 1)}; repeat the option for another one.")
+    if len(set(names)) == nodes:
+        raise wrong("--without", "no node is left to collect.", "Name those alone that never come back.")
+    return {known[name] for name in names}
+
+
+def _report(folder: Path, node: int, manifest: RunManifest) -> Path:
+    return folder / "nodes" / name_of(node) / LAID_OUT / manifest.run
+
+
+def _statistics(folder: Path, manifest: RunManifest, without: Set[int]) -> Statistics | None:
     """What the nodes have agreed on before round 1; None where they have not, or it was not laid out.
 
     Raises:
         InputError: they do not say the same, or some do not say it.
     """
-    files = [folder / "nodes" / name_of(node) / LAID_OUT / manifest.run / STATISTICS for node in range(manifest.nodes)]
+    files = [_report(folder, node, manifest) / STATISTICS for node in range(manifest.nodes) if node not in without]
     if not manifest.agrees or not any(file.exists() for file in files):
         return None
     for file in files:
@@ -98,7 +141,7 @@ def _statistics(folder: Path, manifest: RunManifest) -> Statistics | None:
     found = [Statistics.read(file) for file in files]
     for file, statistics in zip(files, found, strict=True):
         if statistics != found[0]:
-            what = "says other statistics than that of node 0, and all nodes have agreed on the same."
+            what = f"says other statistics than {files[0]}, and all nodes have agreed on the same."
             raise wrong(str(file), what, "Ask who runs these nodes.")
     return found[0]
 
@@ -107,5 +150,6 @@ def _gap(folder: Path) -> None:
     raise _unfinished(folder, "lacks a step of a round that is finished.")
 
 
-def _unfinished(folder: Path, what: str) -> InputError:
-    return wrong(str(folder), what, "Let the run finish, and bring nodes/node-N/report of all nodes together here.")
+def _unfinished(folder: Path, what: str, otherwise: str = "") -> InputError:
+    advice = f"Let the run finish, and bring nodes/node-N/report of all nodes together here.{otherwise}"
+    return wrong(str(folder), what, advice)

@@ -25,7 +25,9 @@ class Collection:
     """The replies of all nodes, superstep by superstep, in the order in which an engine asks for them.
 
     Args:
-        memories: where each node, in order, lays out what it has to say of the run.
+        memories: where each node lays out what it has to say of the run. One that is not among them says nothing, and
+            messages to it do not count: nobody knows which of them arrived.
+        nodes: how many there are.
         due: what the nodes do when so many rounds are finished.
         wait: called until what is wanted is there; to pass some time, or to raise what has gone wrong.
         place: where a node stands in a round.
@@ -34,13 +36,14 @@ class Collection:
 
     def __init__(
         self,
-        memories: Sequence[SavedRounds],
+        memories: Mapping[int, SavedRounds],
+        nodes: int,
         due: Callable[[int], Order],
         wait: Callable[[], None],
         place: Callable[[int, int], Place],
         testimony: Testimony,
     ) -> None:
-        self.memories = list(memories)
+        self.memories, self._nodes = dict(memories), range(nodes)
         self._ends: dict[tuple[int, int], Sequence[Metric]] = {}
         self._due, self._wait, self._place, self._testimony = due, wait, place, testimony
         self.round = 0
@@ -64,27 +67,28 @@ class Collection:
         return lambda: self._collect(steps)
 
     @classmethod
-    def of(cls, nodes: Blueprint, memories: Sequence[SavedRounds], wait: Callable[[], None]) -> Collection:
+    def of(cls, blueprint: Blueprint, memories: Mapping[int, SavedRounds], wait: Callable[[], None]) -> Collection:
         """The replies of all nodes of an experiment."""
-        experiment = nodes.experiment
+        experiment = blueprint.experiment
         network = experiment.topology.build(experiment.seed)
         names = frozenset(settings.name for settings in experiment.methods)
-        module = nodes.module()
+        module = blueprint.module()
         running = module.initial_buffers.running if module.initial_buffers else None
         testimony = Testimony(module.initial, names, exchanges(experiment), running)
         due = run_schedule(experiment).due
-        return cls(memories, due, wait, lambda round, node: place(network.at(round), node), testimony)
+        nodes = network.base.num_nodes
+        return cls(memories, nodes, due, wait, lambda round, node: place(network.at(round), node), testimony)
 
     def load(self, states: Mapping[int, Mapping[str, Tensor]]) -> None:
         """Have the nodes begin with these states, after which all that was due has been done."""
         self.round = int(states[0]["round"])
-        for node, memory in enumerate(self.memories):
+        for node, memory in self.memories.items():
             memory.save(self.round, states[node], closed=True)
 
     def _collect(self, steps: Sequence[tuple[int, Step]]) -> Replies:
-        found = {node: Reply() for node in range(len(self.memories))}
+        found = {node: Reply() for node in self._nodes}
         for round, step in steps:
-            for node, memory in enumerate(self.memories):
+            for node, memory in self.memories.items():
                 while not memory.has(round, step):
                     self._wait()
                 found[node] = joined(found[node], self._said(node, memory, round, step))
@@ -105,6 +109,8 @@ class Collection:
 
     def _arrived(self, message: Envelope, round: int) -> bool:
         """Whether it reached its receiver, who says so at the end of the round; a refused one did."""
+        if message.receiver not in self.memories:
+            return False
         said = {metric.name: metric.value for metric in self._end(round, message.receiver)}
         lost = said.get(f"{LOST}{message.sender}", math.inf) <= message.exchange
         return AWAY not in said and (not lost or f"{REFUSED}{message.sender}" in said)

@@ -42,10 +42,11 @@ default = "{CONNECTION}"
 address = ":local:"
 """
 
-START = """\
+HOST = "rumormill-host"  # the program that a script starts
+START = f"""\
 #!/bin/sh
 # Starts what belongs on this host, starts it again when it ends, and ends it with Ctrl-C or SIGTERM.
-cd "$(dirname "$0")" && exec rumormill-host "$PWD"
+cd "$(dirname "$0")" && exec {HOST} "$PWD"
 """
 
 SHARED_DATA = """\
@@ -171,6 +172,9 @@ the data that are not a node's own, and make a run directory like any other of t
 ```sh
 rumormill deploy collect . --out runs
 ```
+
+A node whose host never comes back is left out with `--without node-N`: nothing of what it did is in the run then, the
+report says so, and audits refuse it.
 """
 
 

@@ -83,8 +83,8 @@ class Flower(Backend):
             start_mailbox(self.folder / "superlink", self.processes)
             self._engine = self._engine_of(plan.manifest, addresses)
             self._engine.start()
-            nodes = map(self._node_folder, range(plan.manifest.nodes))
-            memories = [SavedRounds.of(node, plan.manifest.run) for node in nodes]
+            nodes, run = range(plan.manifest.nodes), plan.manifest.run
+            memories = {node: SavedRounds.of(self._node_folder(node), run) for node in nodes}
             self._collection = Collection.of(blueprint, memories, self._wait)
             self._opened = opened.pop_all()
 

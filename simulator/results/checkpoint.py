@@ -99,6 +99,8 @@ class Checkpoints:
     def load(self, round: int, nodes: Iterable[int] | None = None) -> Checkpoint:
         """The checkpoint of ``round``, with the states of all nodes or of some; use it inside `refusing`.
 
+        All are those that were saved: a run that was collected without some of its nodes has the others' alone.
+
         Raises:
             InputError: it belongs to another experiment.
             ValueError: it is not what was written, as its checksums and its header tell.
@@ -113,9 +115,10 @@ class Checkpoints:
             raise ValueError(f"{CHECKSUMS} is missing, or {HEADER} is of a version that had none")
         if header["round"] != round:
             raise ValueError(f"{HEADER} is of round {header['round']}")
-        if (files := len(list(folder.glob("node-*.safetensors")))) != header["nodes"]:
-            raise ValueError(f"there are {files} nodes, where {HEADER} has {header['nodes']}")
-        wanted = range(header["nodes"]) if nodes is None else nodes
+        there = sorted(int(file.stem.removeprefix("node-")) for file in folder.glob("node-*.safetensors"))
+        if len(there) != header["nodes"]:
+            raise ValueError(f"there are {len(there)} nodes, where {HEADER} has {header['nodes']}")
+        wanted = there if nodes is None else nodes
         states = {node: _state(folder / _name(node), sums) for node in wanted}
         return Checkpoint(round, states, header["engine"])
 

@@ -66,6 +66,12 @@ def describe(setting: Any) -> str:
     return "" if setting is None else str(setting)
 
 
+def nodes_named(nodes: Sequence[int]) -> str:
+    """``nodes`` in a sentence: "node 3", or "nodes 2 and 3"."""
+    *others, last = map(str, nodes)
+    return f"nodes {', '.join(others)} and {last}" if others else f"node {last}"
+
+
 def cells(rows: Sequence[Sequence[Value]]) -> list[list[Cell]]:
     """Rows of cells; all floats of a column get the same number of decimals, so that they line up."""
     columns = [_column(column) for column in zip(*rows, strict=True)]

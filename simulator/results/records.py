@@ -46,6 +46,7 @@ class _Provenance(_Record):
     autotuned: dict[str, Any] = {}
     carried: dict[str, Count] = {}
     hosts: dict[str, str] = {}
+    not_collected: list[Count] = []
     ended_early: str = ""
 
 

@@ -161,6 +161,11 @@ class RunDirectory:
         """Where the run comes from and how it ended; empty where it has not begun."""
         return self._optional("provenance.json", records.PROVENANCE)
 
+    @cached_property
+    def not_collected(self) -> list[int]:
+        """The nodes of a deployment that it was collected without; mostly none."""
+        return list(self.provenance().get("not_collected", ()))
+
     def sweep_label(self) -> dict[str, Any]:
         """Which run of a sweep this is; empty where it is of none."""
         return self._optional("sweep.json", records.SWEEP_LABEL)

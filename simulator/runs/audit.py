@@ -23,7 +23,7 @@ from simulator.results.audit_folder import AuditFolder
 from simulator.results.formatting import duration
 from simulator.results.lock import locked
 from simulator.results.terminal import Terminal
-from simulator.runs.run import Run
+from simulator.runs.run import Run, check_complete
 from simulator.runs.trained_elsewhere import TrainedElsewhere
 
 OPTIONS = {"attacks": "--attack", "signals": "--signal", "views": "--view", "replicas": "--replicas"}
@@ -240,6 +240,7 @@ def _unknown_names(auditor: Audit) -> Iterator[Problem]:
 
 def _unfit(auditor: Audit, run: Run) -> Iterator[Problem]:
     """What no audit of this kind can do with, whatever its settings."""
+    check_complete(run.directory)
     if not auditor.node_by_node and run.experiment.data.modality_by_node:
         name = auditor.config.name
         what = f"nodes hold one modality each, and {name} shows samples of one node to the models of others."

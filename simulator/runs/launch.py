@@ -28,7 +28,7 @@ from simulator.results.recorder import Recorder
 from simulator.results.run_directory import RunDirectory
 from simulator.rounds.engine import Engine
 from simulator.runs.build import Simulation
-from simulator.runs.run import Run, check_content, checkpoints_of, experiment_of, statistics_of
+from simulator.runs.run import Run, check_complete, check_content, checkpoints_of, experiment_of, statistics_of
 
 
 @blaming_parts()
@@ -106,6 +106,7 @@ def resume(path: str | Path, round: int | None = None, observers: Sequence[Obser
         RunError: the run could not go on.
     """
     directory = RunDirectory.open(Path(path))
+    check_complete(directory)
     experiment = experiment_of(directory)
     if "keep" not in directory.experiment.get("checkpoint", {}):  # of an earlier version, which kept all
         all_of_them = experiment.checkpoint.model_copy(update={"keep": "all"})
@@ -171,6 +172,7 @@ def branch(
         RunError: the run could not go on.
     """
     trunk = RunDirectory.open(Path(path))
+    check_complete(trunk)
     theirs = experiment_of(trunk)
     if differing := sorted(set(_apart_from_methods(theirs)) ^ set(_apart_from_methods(experiment))):
         what = f"differs from {trunk.path} in {differing[0][0]}, so that it cannot share its first rounds."
@@ -208,6 +210,8 @@ def _run(
         checkpoints.discard_after(rounds_done)
     code = simulation.experiment.user_parts.record()
     origin = provenance(code) | {"autotuned": _autotuned(simulation, directory)}
+    if gone := simulation.backend.not_collected():
+        origin["not_collected"] = list(gone)
     for observer in observers:
         observer.started(simulation.info(directory.path, rounds_done))
     status = _carry_out(engine, simulation.backend, directory, observers, origin)

@@ -19,6 +19,7 @@ from simulator.core.node import Node
 from simulator.core.report import STATISTICS
 from simulator.data.sites.statistics import Statistics
 from simulator.results.checkpoint import Checkpoints
+from simulator.results.formatting import nodes_named
 from simulator.results.frames import Metrics, plot
 from simulator.results.run_directory import RunDirectory
 from simulator.runs.autotune import on_cpu
@@ -82,8 +83,9 @@ class Run:
         """float [nodes, parameters]: the nodes' models at the checkpoint of ``round``.
 
         Raises:
-            InputError: it is damaged.
+            InputError: it is damaged, or a node was not collected; ``checkpoints.load(round).nodes`` has the others.
         """
+        check_complete(self.directory)
         with self.checkpoints.refusing(round):
             states = self.checkpoints.load(round).nodes
             return torch.stack([states[node]["parameters"] for node in sorted(states)])
@@ -92,8 +94,9 @@ class Run:
         """The running statistics (float [running]) of each node's model in `models`; None where there are none.
 
         Raises:
-            InputError: the checkpoint is damaged.
+            InputError: the checkpoint is damaged, or a node was not collected.
         """
+        check_complete(self.directory)
         with self.checkpoints.refusing(round):
             states = self.checkpoints.load(round).nodes
             return [states[node].get("buffers") for node in sorted(states)]
@@ -103,8 +106,9 @@ class Run:
         """All nodes, as they were at the last checkpoint: when the run ended, unless it failed.
 
         Raises:
-            InputError: there is no checkpoint, or it is damaged.
+            InputError: there is no checkpoint, or it is damaged, or a node was not collected.
         """
+        check_complete(self.directory)
         last = self.checkpoints.choose()
         with self.checkpoints.refusing(last):
             states = self.checkpoints.load(last).nodes
@@ -152,6 +156,18 @@ def checkpoints_of(directory: RunDirectory, experiment: Experiment) -> Checkpoin
     settings = experiment.checkpoint
     keep = None if settings.keep == "all" else settings.keep
     return Checkpoints(directory.path / "checkpoints", experiment.digest(), keep, settings.rounds)
+
+
+def check_complete(directory: RunDirectory) -> None:
+    """What asks for the models of all nodes has no use for a run that lacks some.
+
+    Raises:
+        InputError: the run was collected without some of its nodes.
+    """
+    if gone := directory.not_collected:
+        what = f"was collected without {nodes_named(gone)}, whose models are not known, and those of all are needed."
+        advice = "Bring what is missing together and collect it again; metrics, report and compare go without."
+        raise wrong(str(directory.path), what, advice)
 
 
 def _check_known(directory: RunDirectory) -> None:

@@ -160,7 +160,7 @@ def collected(blueprint, folders, out):
         raise InputError()
 
     collection, recorder, due = (
-        Collection.of(blueprint, folders, gap),
+        Collection.of(blueprint, dict(enumerate(folders)), gap),
         Recorder(out),
         run_schedule(blueprint.experiment).due,
     )

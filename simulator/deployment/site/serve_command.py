@@ -41,6 +41,7 @@ def serve_command(
     Flower's ClientApp hands over what it is told, by a socket. The experiment's code runs as another user, who writes
     no file and makes no socket; what it says passes the site's gate. Runs until it is told to end.
     """
+    from simulator.deployment.confined.accounts import check_python
     from simulator.deployment.confined.started import Account
     from simulator.deployment.host import check_keys
     from simulator.deployment.node_folder import NodeFolder
@@ -62,6 +63,7 @@ def serve_command(
     read_policy(allowed, node.folder)
     check_keys(node)
     if supernode is not None:
+        check_python("--for-user", client)
         write_supernode_folder(located(supernode, where="--supernode"), node.folder, path.absolute(), client)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)

@@ -10,7 +10,7 @@ from simulator.core.errors import InputError, wrong
 from simulator.results.comparison.estimate import MeanAndSpread
 from simulator.results.comparison.gains import Gains
 from simulator.results.comparison.groups import Group, common_headline, grouped, last, readable, seed, status
-from simulator.results.formatting import MEGABYTE, MISSING, significant
+from simulator.results.formatting import MEGABYTE, MISSING, nodes_named, significant
 from simulator.results.run_directory import RunDirectory
 
 SECONDS = "clock/seconds"
@@ -102,7 +102,10 @@ def _scaled(score: MeanAndSpread, scale: int) -> str:
 
 
 def _megabytes(group: Group) -> float:
-    return estimate(group, "bytes/sent").mean / (group.nodes * MEGABYTE) if group.finished else nan
+    """Unknown where a run lacks nodes, whose messages nobody has counted."""
+    if not group.finished or any(run.not_collected for run in group.finished):
+        return nan
+    return estimate(group, "bytes/sent").mean / (group.nodes * MEGABYTE)
 
 
 def _finals(group: Group, name: str) -> list[float]:
@@ -111,11 +114,14 @@ def _finals(group: Group, name: str) -> list[float]:
 
 
 def _seeds(group: Group) -> str:
-    """The seeds that count, and those that do not and why."""
+    """The seeds that count, those that lack nodes, and those that do not count and why."""
     counted = ", ".join(str(seed(run)) for run in group.finished) or MISSING
     missing: dict[str, list[str]] = {}
     for run in group.unfinished:
         missing.setdefault(status(run), []).append(str(seed(run)))
+    for run in group.finished:
+        if run.not_collected:
+            missing.setdefault(f"without {nodes_named(run.not_collected)}", []).append(str(seed(run)))
     why = "; ".join(f"{how}: {', '.join(seeds)}" for how, seeds in missing.items())
     return f"{counted} ({why})" if why else counted
 

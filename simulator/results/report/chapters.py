@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from simulator.core.report import AWAY, LOST, REFUSED, HeatMap, LineChart, Section, Table
+from simulator.core.report import REFUSED, HeatMap, LineChart, Section, Table
 from simulator.results.formatting import describe, duration, significant
 from simulator.results.headline import Headline
 from simulator.results.report.charts import chart_picture, heat_map
@@ -22,6 +22,7 @@ from simulator.results.report.ledger import TrafficCount
 from simulator.results.run_directory import RunDirectory
 from topologies import Failures, diameter, draw, expected_rounds_to_halve, spectral_gap
 
+UNKNOWN = "unknown"  # in a table, of what a run does not tell
 MAIN_SETTINGS = (
     "rounds",
     "topology",
@@ -116,37 +117,6 @@ def failures(run: RunDirectory, ledger: TrafficCount) -> Iterator[Chapter]:
         yield Chapter("Failures", (text,), [chart_picture("failures", chart)])
 
 
-def participation(run: RunDirectory) -> Iterator[Chapter]:
-    """Which nodes of a deployment were away in which rounds, and whose messages did not arrive, where any were."""
-    away: dict[int, list[int]] = {}
-    lost: dict[int, int] = {}
-    for metric in run.metrics():
-        if metric.node is not None and metric.name == AWAY:
-            away.setdefault(metric.node, []).append(metric.round)
-        elif metric.node is not None and metric.name.startswith(LOST):
-            sender = int(metric.name.removeprefix(LOST))
-            lost[sender] = lost.get(sender, 0) + 1
-    if away or lost:
-        rows = [(node, _spans(away.get(node, ())), lost.get(node, 0)) for node in sorted({*away, *lost})]
-        text = (
-            "Nodes of a deployment come and go. In a round in which it was away a node said nothing, heard nothing and "
-            "kept its model; a message that did not arrive in time gave its weight to its receiver. All others took "
-            "part in every round."
-        )
-        yield Chapter("Who took part", (text,), tables=[Table(("node", "away in rounds", "its messages lost"), rows)])
-
-
-def _spans(rounds: Iterable[int]) -> str:
-    """Rounds as "3-7, 9"; "none" where there are none."""
-    found: list[list[int]] = []
-    for round in sorted(rounds):
-        if found and found[-1][-1] == round - 1:
-            found[-1] = [found[-1][0], round]
-        else:
-            found.append([round])
-    return ", ".join("-".join(map(str, span)) for span in found) or "none"
-
-
 def refusals(run: RunDirectory) -> Iterator[Chapter]:
     """Whose messages were refused, by whom and how often, where any were."""
     found: dict[tuple[int, int], list[int]] = {}
@@ -226,10 +196,10 @@ def nodes(run: RunDirectory, scores: Sequence[float], ledger: TrafficCount) -> C
     rows: list[tuple[str | int | float, ...]] = [
         (
             _named(node, label),
-            int(samples[node]) if samples.any() else "unknown",
+            int(samples[node]) if samples.any() else UNKNOWN,
             headline.scale * scores[node],
             *(values[node] for values in others.values()),
-            sent[node],
+            UNKNOWN if node in run.not_collected else sent[node],
         )
         for node, label in enumerate(topology.labels)
     ]

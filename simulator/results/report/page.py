@@ -15,6 +15,7 @@ from simulator.results.records import PROVENANCE
 from simulator.results.report import agreement, chapters
 from simulator.results.report.chapters import Chapter
 from simulator.results.report.ledger import TrafficCount
+from simulator.results.report.participation import Participation
 from simulator.results.report.summary import Summary
 from simulator.results.run_directory import RunDirectory
 
@@ -34,7 +35,11 @@ def write_report(run: RunDirectory, sections: Sequence[Section]) -> Path:
     """
     ledger, provenance = TrafficCount.of(run.messages()), run.read_json("provenance.json", PROVENANCE)
     summary = Summary.of(run, ledger, provenance)
-    verdict = [*summary.sentences(), *(section.verdict for section in sections if section.verdict)]
+    verdict = [
+        *Participation.of(run).sentences(),
+        *summary.sentences(),
+        *(section.verdict for section in sections if section.verdict),
+    ]
     content = [*_chapters(run, sections, ledger, summary, provenance), chapters.origin(provenance)]
     _save_figures(run.path / "figures", content)
     page = template("template.html").render(
@@ -62,7 +67,7 @@ def _chapters(
         chapters.setting(run),
         chapters.network(run, scores),
         *chapters.failures(run, ledger),
-        *chapters.participation(run),
+        *Participation.of(run).chapters(),
         *chapters.refusals(run),
         chapters.training(run),
         chapters.data(run),

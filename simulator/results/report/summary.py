@@ -18,6 +18,7 @@ class Summary:
     """What a run came to.
 
     Attributes:
+        nodes: that are known, which leaves out those that were not collected.
         rounds: rounds it was to have.
         round: finished rounds at the last evaluation.
         headline: the score of the task.
@@ -44,7 +45,7 @@ class Summary:
         """Sum up ``run``."""
         network = [metric for metric in run.metrics() if metric.node is None]
         last = max((metric.round for metric in network), default=0)
-        timing, nodes = run.timing(), run.topology.num_nodes
+        timing, nodes = run.timing(), run.topology.num_nodes - len(run.not_collected)
         seconds, steps = (sum(line[key] for line in timing) for key in ("seconds", "node_steps"))
         return cls(
             status=provenance["status"],

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shlex
+import sys
 from pathlib import Path
 
 import yaml
 
 from simulator.core.errors import wrong
 from simulator.core.plain_yaml import read_yaml
+from simulator.deployment.confined.accounts import as_user
 from simulator.deployment.files import write
-from simulator.deployment.instructions import START
+from simulator.deployment.instructions import HOST, START
 from simulator.deployment.keys.private import SUPERNODE
 
 PUBLIC = ("ca.crt", f"{SUPERNODE}.pub")
@@ -30,31 +29,14 @@ def write_supernode_folder(folder: Path, node: Path, socket: Path, owner: int) -
     """
     settings = dict(read_yaml((node / "node.yaml").read_text(encoding="utf-8"), "node.yaml").content)
     settings = {**settings, "data": None, "socket": str(socket)}
-    files = {"node.yaml": yaml.safe_dump(settings, sort_keys=False).encode(), "start.sh": START.encode()}
+    host = Path(sys.executable).with_name(HOST)  # by its path, since sudo looks for programs in places of its own
+    start = START.replace(HOST, shlex.quote(str(host)))
+    files = {"node.yaml": yaml.safe_dump(settings, sort_keys=False).encode(), "start.sh": start.encode()}
     files |= {name: (node / name).read_bytes() for name in (*PUBLIC, SUPERNODE)}
     try:
-        with _as_user(owner):
+        with as_user(owner):
             for name, content in files.items():
                 write(folder / name, content, secret=name == SUPERNODE, executable=name == "start.sh")
     except OSError as error:
         what = f"cannot be written by the SuperNode's user: {error.strerror}."
         raise wrong(str(folder), what, "Give a folder below one of that user's own.") from error
-
-
-@contextmanager
-def _as_user(user: int) -> Iterator[None]:
-    """Have that user's rights, and no more, until the block ends."""
-    own, group, groups = os.geteuid(), os.getegid(), os.getgroups()
-    if user == own:
-        yield
-        return
-    account = pwd.getpwuid(user)
-    os.setgroups([account.pw_gid])
-    os.setegid(account.pw_gid)
-    os.seteuid(user)
-    try:
-        yield
-    finally:
-        os.seteuid(own)
-        os.setegid(group)
-        os.setgroups(groups)

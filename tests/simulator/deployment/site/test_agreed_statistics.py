@@ -269,7 +269,7 @@ def test_a_collected_run_needs_all_nodes_to_say_the_same(tmp_path, hosts):
     file = deployment.node_folder(3).laid_out(deployment.manifest.run) / STATISTICS
     other = Statistics.read(file)
     file.write_text(other.model_copy(update={"mean": (9.0, 9.0)}).to_json())
-    with pytest.raises(InputError, match="says other statistics than that of node 0"):
+    with pytest.raises(InputError, match=r"says other statistics than .*node-0"):
         deployment.collected(tmp_path / "again")
     assert np.isfinite(other.mean).all()
 

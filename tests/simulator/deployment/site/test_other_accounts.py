@@ -1,12 +1,16 @@
 """What other accounts of a host could put in its way does not lend them the rights of a site's own process."""
 
+import fcntl
 import os
+import subprocess
+import sys
 
 import pytest
 from reference.deployment import Deployment
 from reference.experiments import small
 
 from simulator.core.errors import InputError
+from simulator.deployment.confined import accounts
 from simulator.deployment.confined.started import Account, _copied
 from simulator.deployment.site.approval import experiment_hash
 from simulator.deployment.site.serving.listener import listening
@@ -24,6 +28,33 @@ def test_what_the_supernode_needs_is_written_with_its_users_rights(node, nobody,
     assert len(files) == 6
     assert {file.stat().st_uid for file in files} == {nobody.user}
     assert os.geteuid() == 0
+
+
+def test_its_script_starts_without_the_programs_that_a_login_finds(node, tmp_path):
+    """As `sudo` does, which looks in places of its own."""
+    own = tmp_path / "supernode"
+    write_supernode_folder(own, node, tmp_path / "a.sock", os.geteuid())
+    with (own / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run([own / "start.sh"], env={"PATH": os.defpath}, capture_output=True, text=True)
+    assert "runs already on this host" in done.stderr
+
+
+def test_an_account_that_cannot_use_this_python_is_told_which_folder_is_closed(
+    nobody, everybodys, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(accounts, "USED", ())
+    for folder, closed in ((everybodys, None), (tmp_path / "closed", tmp_path / "closed")):
+        folder.mkdir(0o700, exist_ok=True)
+        (folder / "python").write_text("")
+        monkeypatch.setattr(sys, "executable", str(folder / "python"))
+        for above in tmp_path.parents:
+            closed = above if closed and not above.stat().st_mode & 0o001 else closed
+        if closed is None:
+            accounts.check_python("--as-user", nobody.user)
+            continue
+        with pytest.raises(InputError, match=f"nobody cannot use the Python that runs here: {closed} is closed to it"):
+            accounts.check_python("--as-user", nobody.user)
 
 
 def test_links_in_it_lead_to_nothing_that_its_user_could_not_write(node, nobody, everybodys, tmp_path):
