@@ -40,10 +40,10 @@ def check_python(option: str, user: int) -> None:
     Raises:
         InputError: something on the way there is closed to that account.
     """
-    executable = Path(sys.executable)
-    needed = [executable, executable.resolve(), *(Path(str(found.origin)) for found in map(find_spec, USED) if found)]
+    executable = Path(sys.executable)  # of an environment of its own, a link
+    needed = [executable.resolve(), executable, *(Path(str(found.origin)) for found in map(find_spec, USED) if found)]
     with as_user(user):
-        closed = next((place for path in needed for place in _on_the_way(path) if not _open(place)), None)
+        closed = next((place for path in needed if (place := _closed(path))), None)
     if closed is None:
         return
     name = pwd.getpwuid(user).pw_name
@@ -51,11 +51,9 @@ def check_python(option: str, user: int) -> None:
     raise wrong(option, what, "Install Rumormill where every account can read it, such as below /opt.")
 
 
-def _on_the_way(path: Path) -> list[Path]:
-    """All folders that lead to ``path``, the outermost first, and then itself."""
-    return [*reversed(path.parents), path]
-
-
-def _open(path: Path) -> bool:
-    right = os.X_OK if path.is_dir() else os.R_OK
-    return os.access(path, right, effective_ids=True)
+def _closed(path: Path) -> Path | None:
+    """The outermost folder on the way to ``path`` that cannot be entered, or itself where it cannot be read."""
+    for folder in reversed(path.parents):
+        if not os.access(folder, os.X_OK, effective_ids=True):
+            return folder
+    return None if os.access(path, os.R_OK, effective_ids=True) else path
