@@ -108,6 +108,7 @@ def test_noise_without_a_clip_is_refused():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.ray
 def test_ray_gives_the_same_bytes(tmp_path):
     content = small(methods=[{"name": "correlated_noise"}]).to_dict()

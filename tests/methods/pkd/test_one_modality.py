@@ -167,6 +167,7 @@ def test_neutral_settings_are_bit_identical_to_no_method(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.ray
 def test_ray_gives_the_bits_of_local(tmp_path):
     local = run(clips(data=ONE_EACH, methods=[EXCHANGE]), tmp_path / "local")

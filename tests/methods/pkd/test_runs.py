@@ -19,6 +19,7 @@ def test_neutral_settings_are_bit_identical_to_no_method(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.ray
 @pytest.mark.parametrize("method", [NEUTRAL, PKD], ids=["neutral", "active"])
 def test_ray_gives_the_bits_of_local(method, tmp_path):

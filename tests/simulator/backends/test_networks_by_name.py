@@ -33,6 +33,7 @@ def tiny(recipe: str, folder: Path) -> Experiment:
 
 
 @each
+@pytest.mark.exhaustive
 @pytest.mark.ray
 @pytest.mark.usefixtures("shared_ray")
 def test_ray_gives_the_bytes_of_local(recipe: str, tmp_path: Path) -> None:

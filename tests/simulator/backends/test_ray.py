@@ -1,6 +1,7 @@
 """The ray backend: the same bytes as local, whatever is run, on however many actors, wherever the nodes are."""
 
 import copy
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,12 +109,12 @@ def states(backend):
 @pytest.mark.parametrize(
     ("case", "workers"),
     [
-        pytest.param("exchanges before training", 3, marks=pytest.mark.slow),
+        pytest.param("exchanges before training", 3, marks=MANY),
         ("running statistics", 2),
         pytest.param("methods, failures, matchings", 3, marks=pytest.mark.slow),
         pytest.param("asynchronous", 2, marks=MANY),
         pytest.param("choco", 2, marks=MANY),
-        pytest.param("private", 2, marks=pytest.mark.slow),
+        pytest.param("private", 2, marks=MANY),
     ],
 )
 def test_actors_give_the_bytes_of_local(case, workers, tmp_path):
@@ -125,6 +126,7 @@ def test_actors_give_the_bytes_of_local(case, workers, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("settings", EVERY, ids=str)
 @pytest.mark.parametrize("case", CASES)
 def test_every_part_gives_the_bytes_of_local(case, settings, tmp_path):
@@ -155,9 +157,12 @@ def made_up(name, folder):
     return load_experiment(content | {"backend": "local"})
 
 
+ALL = itertools.product(recipes(), (1, 2, 3))
+RECIPES = [pytest.param(*each, marks=() if each == ("quickstart", 2) else pytest.mark.exhaustive) for each in ALL]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2, 3])
-@pytest.mark.parametrize("name", recipes())
+@pytest.mark.parametrize(("name", "workers"), RECIPES)
 def test_every_recipe_gives_the_bytes_of_local(name, workers, tmp_path):
     experiment = made_up(name, tmp_path)
 

@@ -86,6 +86,7 @@ def test_all_actors_killed_at_once_change_nothing(straight, actors, tmp_path):
 
 @pytest.mark.usefixtures("shared_ray")
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_loss_of_a_worker_is_told_and_counted(actors):
     backend = Ray(Ray.Config(workers=2))
     backend.start(Simulation.of(small()).blueprint)
@@ -100,6 +101,7 @@ def test_the_loss_of_a_worker_is_told_and_counted(actors):
 
 @pytest.mark.usefixtures("shared_ray")
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_run_whose_actors_keep_dying_is_given_up(actors, tmp_path):
     with pytest.raises(RunError, match=r"(?s)3 workers in a row died in round 3: worker \d was lost: .*resume"):
         run(small(**CHANGES), tmp_path, [At(2, lambda: kill(actors()))])
@@ -143,6 +145,7 @@ def test_an_actor_killed_while_it_makes_its_nodes_is_replaced(tmp_path):
 
 @pytest.mark.usefixtures("shared_ray")
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_actors_that_keep_dying_while_they_make_their_nodes_end_the_run(tmp_path):
     with pytest.raises(RunError, match=r"worker \d was lost: .*, while it was prepared, for the 4th time\.\n.*resume"):
         start_fragile(tmp_path, crosses=99)
@@ -168,6 +171,7 @@ def test_an_actor_killed_while_states_are_loaded_is_replaced(actors):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("server", ["raylet", "gcs_server"])
 def test_the_death_of_ray_itself_is_told_within_seconds_and_the_run_can_be_resumed(straight, tmp_path, server):
     action = "print('ready', flush=True); sys.stdin.readline()"
@@ -242,6 +246,7 @@ def test_a_killed_run_leaves_no_process_behind_and_is_resumed_to_the_same_bytes(
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_ctrl_c_reaches_the_whole_group_and_the_run_still_stops_at_a_checkpoint(straight, tmp_path):
     """As in a terminal: all processes of the group are sent SIGINT; the actors have to live on to give their states."""
     process = child(tmp_path, "print('ready', flush=True); sys.stdin.readline()")
