@@ -24,6 +24,7 @@ def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
     assert "quickstart-s1" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_six_sites_have_a_file_each_and_their_recipe_runs(tmp_path, monkeypatch):
     for package in ("pandas", "statsmodels"):
         pytest.importorskip(package)

@@ -55,6 +55,7 @@ def test_duplicates_which_are_planted_among_members_only_are_no_candidates(tmp_p
         assert set(scores["index"]) == set(asked.samples.index.tolist())
 
 
+@pytest.mark.slow
 def test_members_and_non_members_have_as_many_wrong_labels_however_few_they_are(tmp_path):
     """Of 15 members 10 % are 2, of 5 others none: rounded each by itself, the split would show."""
     shares = {"train": [], "held_out": []}
@@ -118,6 +119,7 @@ def test_the_check_fails_where_members_differ_by_themselves(tmp_path):
     assert "members seem to differ from non-members by themselves" in told(found)
 
 
+@pytest.mark.slow
 def test_samples_that_a_method_took_out_of_training_are_counted(tmp_path):
     method = {"name": "ltc", "use": "coreset", "after": 4, "share": 0.5, "score": "random"}
     done = run(small(*HELD_OUT, "rounds=6", "data.validation=0.1", methods=[method]), tmp_path)

@@ -43,6 +43,7 @@ def refused(run, config):
 
 
 @pytest.mark.parametrize("signal", ["loss", "logit_margin", "modified_entropy", "gradient_norm", "curvature_zo"])
+@pytest.mark.slow
 def test_membership(digits, signal):
     config = MembershipAudit.Config(signals=(signal,), samples=5, resamples=5, views=("final_model",))
     told = refused(digits, config)

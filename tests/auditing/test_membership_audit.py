@@ -197,6 +197,7 @@ def aucs(result):
     return {view: found["auc"] for view, found in result["attacks"]["loss, threshold"].items()}
 
 
+@pytest.mark.slow
 def test_messages_tell_more_than_final_models_and_all_of_them_most(overfitted):
     result = audited(overfitted.path)
     auc = aucs(result)
@@ -294,6 +295,7 @@ def test_a_setting_that_an_audit_does_not_have_is_refused(overfitted, register, 
     assert "samples: other has no setting 'samples'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_in_bf16_is_scored_by_its_parameters_in_double_precision(tmp_path):
     changes = ["training.precision=bf16", "data.held_out=0.5", "rounds=1", "data.partition=iid"]
     done = run(small(*changes, "data.validation=0", "data.public=[]"), tmp_path)

@@ -160,6 +160,7 @@ def test_duplicates_with_different_labels_are_told_apart_from_flipped_ones(tmp_p
 
 
 @pytest.mark.usefixtures("pictures")
+@pytest.mark.slow
 def test_the_command_adds_a_section_with_images_to_the_report(noisy, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["rumormill", "audit", str(noisy.path), "--audit", "memorization"])
     with pytest.raises(SystemExit) as ended:

@@ -93,6 +93,7 @@ def parameters(replicas):
     )
 
 
+@pytest.mark.slow
 def test_a_replica_is_what_its_network_would_be_alone(tmp_path):
     done = run(small(*HELD_OUT, *VARIED, methods=METHODS), tmp_path / "runs")
     together = train(done, 3)
@@ -251,6 +252,7 @@ def test_a_reference_signal_is_what_a_replica_says(apart):
     np.testing.assert_allclose(signals[2, 5], -loss.numpy(), atol=1e-9)
 
 
+@pytest.mark.slow
 def test_members_shuffled_within_a_node_are_at_chance(apart):
     audit(apart.path, LOUD)
     asked, rng = Candidates.of(apart.nodes, 1000), np.random.default_rng(0)

@@ -76,6 +76,7 @@ def audited(trained):
     return audit_models(states, members, data, Net, signals=signals, resamples=50)
 
 
+@pytest.mark.slow
 def test_online_lira_finds_members_of_all_models_and_of_each(audited):
     found = audited.result["attacks"]["logit_margin, lira_online"]
     assert found["all models"]["auc"]["low"] > 0.7

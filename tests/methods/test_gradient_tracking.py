@@ -110,6 +110,7 @@ def test_local_steps_are_those_of_k_gt(topology, steps):
 @pytest.mark.parametrize(
     ("name", "order"), [("one_peer_exponential", "adapt_then_combine"), ("random_matching", "combine_then_adapt")]
 )
+@pytest.mark.slow
 def test_links_may_change_from_round_to_round(name, order):
     topology = Topology.build("complete", 8)
     schedule = build_schedule(name, topology)
@@ -170,6 +171,7 @@ def test_trackers_sum_to_the_gradients_in_every_round(steps, name, order):
         ("combine_then_adapt", "exponential", 8, 0.2, 130),  # directed
     ],
 )
+@pytest.mark.slow
 def test_nodes_with_different_targets_agree_on_their_mean_where_plain_gossip_stays_apart(
     order, graph, nodes, eta, rounds
 ):
@@ -185,6 +187,7 @@ def test_nodes_with_different_targets_agree_on_their_mean_where_plain_gossip_sta
 
 
 @both_orders
+@pytest.mark.slow
 def test_strength_scales_the_rate_that_decides_how_far_apart_nodes_settle(order):
     topology = Topology.build("ring", 5)
     network = build(topology, sgd(0.2), order, tracking(strength=0.6))
@@ -194,6 +197,7 @@ def test_strength_scales_the_rate_that_decides_how_far_apart_nodes_settle(order)
 
 
 @pytest.mark.parametrize(("eta", "converges"), [(0.11, True), (0.14, False)])
+@pytest.mark.slow
 def test_combining_first_bears_rates_up_to_a_bound_set_by_the_smallest_eigenvalue(eta, converges):
     """Along an eigenvector z^2 - (2 lambda - eta) z + lambda^2 - eta = 0, stable for eta < (1 + lambda)^2 / 2 = 1/8."""
     topology = Topology.build("hypercube", 8)

@@ -38,6 +38,7 @@ BY_DEFAULT = {"dp_sgd", "idkd", "ltc", "pkd", "verifix"}  # on tokens; every met
         *(pytest.param(name, tokens, marks=() if name in BY_DEFAULT else MANY) for name in METHODS.names()),
     ],
 )
+@pytest.mark.slow
 def test_it_runs_to_its_report_or_is_refused_before(name, samples, tmp_path):
     rng, out = np.random.default_rng(0), tmp_path / "runs"
     np.savez(tmp_path / "d.npz", **samples(rng), y_train=np.arange(160) % 2, y_test=np.arange(20) % 2)

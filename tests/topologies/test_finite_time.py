@@ -17,6 +17,7 @@ def product(schedule):
 
 
 @pytest.mark.parametrize("degree", [1, 2, 3, 6])
+@pytest.mark.slow
 def test_one_period_gives_the_exact_average_for_every_number_of_nodes(degree):
     for nodes in range(1, 65):
         schedule = build_schedule("base_graph", Topology.build("ring", nodes), degree=degree)

@@ -36,6 +36,7 @@ def test_the_result_is_complete_repeatable_and_in_the_report(finished):
     assert "Accuracy against cost" in page
 
 
+@pytest.mark.slow
 def test_exits_alone_are_as_accurate_as_the_method_logged(finished):
     result = json.loads((audit(finished, EarlyExitAudit.Config()) / "result.json").read_text())
     directory = RunDirectory.open(finished)

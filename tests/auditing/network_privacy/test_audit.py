@@ -231,6 +231,7 @@ def test_a_setting_misspelt_on_the_command_line_is_refused(plain, monkeypatch, c
     assert "'delta'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_canaries_of_a_run_without_noise_give_a_lower_bound_and_untrained_ones_none(tmp_path):
     """Six nodes that learn 40 of 80 mislabelled digits by heart; the score of a canary is minus its loss."""
     changes = ["data.canaries=80", "data.validation=0", "data.train_samples=900", "training.local_steps=150"]

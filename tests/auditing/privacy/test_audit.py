@@ -73,6 +73,7 @@ def plain(tmp_path_factory):
 @pytest.mark.parametrize(
     "changes", first([[], ["seed=1"], ["seed=2", "training.batch_size=30", "training.local_steps=3"]])
 )
+@pytest.mark.slow
 def test_sound_dp_sgd_keeps_its_promise(tmp_path, changes):
     """So sure that chance practically never says otherwise; such certainty needs a smaller delta."""
     done = trained(tmp_path, "dp_sgd", *changes, delta=1e-9)
@@ -85,6 +86,7 @@ def test_sound_dp_sgd_keeps_its_promise(tmp_path, changes):
 
 
 @pytest.mark.parametrize("broken", ["no_noise", "batch_clipped"])
+@pytest.mark.slow
 def test_what_forgets_the_noise_or_clips_batches_is_caught(tmp_path, broken):
     done = trained(tmp_path, broken)
     found = conducted(done.path)
@@ -93,6 +95,7 @@ def test_what_forgets_the_noise_or_clips_batches_is_caught(tmp_path, broken):
     assert "all nodes shows an epsilon of at least" in verdict(done.path)
 
 
+@pytest.mark.slow
 def test_shuffled_batches_that_are_accounted_as_poisson_samples_are_flagged(tmp_path):
     done = trained(tmp_path, "shuffled", "training.batch_size=20")
     (flag,) = conducted(done.path)["flags"]
@@ -127,6 +130,7 @@ def test_without_a_promise_memorised_canaries_are_found(plain):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_no_noise_at_all_promises_nothing(tmp_path):
     assert conducted(trained(tmp_path, "dp_sgd", noise_multiplier=0.0).path)["promises"][0]["epsilon"] is None
 

@@ -246,6 +246,7 @@ def test_methods_that_train_on_other_samples_are_followed(tmp_path):
     assert not result["attacked"]["mixed_otherwise"]
 
 
+@pytest.mark.slow
 def test_an_audit_that_was_stopped_goes_on_and_ends_with_the_same(pairs, monkeypatch):
     settings = {"attacks": ["gradient_matching"], "matching": {"iterations": 5, "restarts": 1}}
     whole = audited(pairs, "reconstruction", **settings)

@@ -38,6 +38,7 @@ def test_answers_of_yes_and_no_are_counted(yes):
     assert counted(np.array([-moved, moved]), np.array([1 - mean, mean]), 8).tolist() == [8 - yes, yes]
 
 
+@pytest.mark.slow
 def test_the_first_layer_gives_rows_back_and_the_search_more_columns_than_another_patient_has(tmp_path):
     overrides = ("rounds=1", "record.rounds=[1]", "training.batch_size=1", "model.hidden=[32]", "evaluate.every=1")
     done = run(sites(write_sites(tmp_path / "data"), *overrides), tmp_path / "runs")

@@ -36,6 +36,7 @@ def conducted(done, **settings):
     return AuditFolder(audit(done.path, RobustnessAudit.Config(**{**QUICK, **settings}))).result()
 
 
+@pytest.mark.slow
 def test_the_result_holds_together(done):
     result = conducted(done, hosts=(0, 2))
 

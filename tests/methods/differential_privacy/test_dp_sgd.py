@@ -276,6 +276,7 @@ class TestStacked:
         assert node.methods[0].budget.mechanism.sample_rate == 16 / len(node.data.train)
 
 
+@pytest.mark.slow
 def test_each_node_gets_the_noise_that_its_own_samples_need(tmp_path):
     """The fewer samples, the more often each is looked at."""
     data = [random_data(16 + 16 * i, seed=i) for i in range(2)]

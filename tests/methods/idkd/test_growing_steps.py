@@ -57,6 +57,7 @@ def test_a_fixed_round_does_not(tmp_path):
     assert any(size > len(node.data.train) for node in nodes for size in node.methods[-1].sizes.values())
 
 
+@pytest.mark.slow
 def test_the_steps_really_taken_are_counted_and_take_their_time(tmp_path):
     """With one node a hundred times slower than the others, a round lasts as long as that node's steps."""
     clock = {"step_seconds": 1.0, "speeds": {0: 0.01}}

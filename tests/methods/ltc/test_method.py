@@ -197,6 +197,7 @@ def test_a_node_left_with_nothing_ends_the_run_with_advice():
         ("byproduct", "stacked", {"use": "report"}),
     ],
 )
+@pytest.mark.slow
 def test_where_nothing_is_left_out_training_is_bit_identical(mode, trainer, settings, tmp_path):
     changes = (f"training.trainer={trainer}", "data.augment.crop=1", "training.precision=fp32")
     methods = [{"name": "ltc", "mode": mode, **settings}]

@@ -120,6 +120,7 @@ def test_what_is_not_trained_rests_in_each_phase():
         lambda build: laws.survives_pickling(lambda node: node.methods[0], build),
     ],
 )
+@pytest.mark.slow
 def test_it_keeps_the_laws_of_methods_in_both_phases(law):
     law(network)
 

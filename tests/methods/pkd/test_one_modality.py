@@ -122,10 +122,12 @@ def test_the_mean_does_not_depend_on_who_came_first():
         laws.sends_are_never_written_to,
     ],
 )
+@pytest.mark.slow
 def test_it_keeps_the_laws_of_methods(law):
     law(lambda: network(Topology.build("complete", 4)))
 
 
+@pytest.mark.slow
 def test_internal_classifiers_learn_what_neighbours_of_another_modality_know():
     """The I-frame node has three private samples, and a neighbour that knows all classes."""
     with_exchange, without = (_internal_accuracy(teachers) for teachers in (("mv",), ("own",)))
@@ -161,6 +163,7 @@ def _internal_accuracy(teachers):
     return right.double().mean().item()
 
 
+@pytest.mark.slow
 def test_neutral_settings_are_bit_identical_to_no_method(tmp_path):
     used, unused = (run(clips(data=ONE_EACH, methods=m), tmp_path / str(len(m))) for m in ([NEUTRAL], []))
     assert results(used.path) == results(unused.path)
@@ -179,6 +182,7 @@ def test_ray_gives_the_bits_of_local(tmp_path):
     assert left == right
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(tmp_path):
     experiment = clips("checkpoint.every=1", data=ONE_EACH, methods=[EXCHANGE])
     straight = run(experiment, tmp_path / "straight")

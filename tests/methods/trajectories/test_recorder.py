@@ -110,6 +110,7 @@ def test_eval_pass_looks_at_everything_after_local_training():
 
 @pytest.mark.parametrize("trainer", ["sequential", "stacked"])
 @pytest.mark.parametrize("mode", first(METHODS))
+@pytest.mark.slow
 def test_training_is_bit_identical(mode, trainer, tmp_path):
     idkd = {"name": "idkd", "first_round": 3, "every": 2}
     overrides = (f"training.trainer={trainer}", "data.augment.crop=1", "training.precision=fp32")

@@ -159,6 +159,7 @@ def straight(request, noted, tmp_path_factory):
     return experiment, done
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_is_as_never_stopped(straight, tmp_path):
     experiment, done = straight
     stopped = run(experiment, tmp_path, [At(3, lambda: signal.raise_signal(signal.SIGINT))])
@@ -175,6 +176,7 @@ def test_two_workers_give_the_same_bytes(straight, tmp_path):
     assert results(two.path) == results(done.path)
 
 
+@pytest.mark.slow
 def test_stacked_is_sequential_up_to_rounding(straight, tmp_path):
     experiment, done = straight
     stacked = run(load_experiment(experiment.to_dict(), ["training.trainer=stacked"]), tmp_path)
@@ -193,6 +195,7 @@ def with_noise(data, rate, seed):
 @pytest.mark.parametrize(
     "seed", [0, *(pytest.param(seed, marks=[pytest.mark.slow, pytest.mark.exhaustive]) for seed in (1, 2))]
 )
+@pytest.mark.slow
 def test_models_that_have_learnt_wrong_labels_by_heart_get_better(seed):
     """30 % of all labels are wrong, and 86 to 92 % of them learnt; half of the samples are verified."""
     verified = VerifiedSettings(share=0.5, shared=True)

@@ -116,6 +116,7 @@ def test_importance_grows_with_share_and_alpha(r, one, other):
 
 
 @given(inputs(), ALPHAS, st.floats(0.01, 100))
+@pytest.mark.slow
 def test_the_scale_of_the_inputs_does_not_matter(r, alpha, scale):
     torch.testing.assert_close(projection(of(r), alpha), projection(of(scale * r), alpha), rtol=0, atol=1e-9)
 

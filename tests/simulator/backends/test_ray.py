@@ -241,6 +241,7 @@ def test_training_that_diverges_is_told_as_local_tells_it(backend):
         collect()
 
 
+@pytest.mark.slow
 def test_a_node_that_cannot_be_made_is_an_input_error_at_its_place(actors):
     blueprint = Simulation.of(small()).blueprint
 

@@ -47,6 +47,7 @@ def settled(rounds, *methods):
     return np.abs(network.run(rounds)[-1] - np.average(targets, axis=0, weights=curvature)).max()
 
 
+@pytest.mark.slow
 def test_two_corrections_of_one_kind_diverge_and_two_of_different_kinds_do_not():
     assert settled(120, D2, D2) > 100
     assert settled(80, GradientTracking, D2) < 0.1

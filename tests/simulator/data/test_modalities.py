@@ -103,6 +103,7 @@ def test_public_clips_are_nobodys_and_nodes_of_one_modality_alone_see_them_alike
     assert not any(torch.equal(data.nodes[0].public.inputs, node.public.inputs) for node in data.nodes[1:])
 
 
+@pytest.mark.slow
 def test_a_node_is_tested_on_its_own_modality_and_the_network_is_a_third(tmp_path):
     done = run(clips(data=ONE_EACH), tmp_path / "one")
     module = done.blueprint.module()

@@ -38,6 +38,7 @@ def chosen(scored, **settings):
 
 
 @pytest.mark.parametrize("settings", [{}, {"per_class": "equal"}, {"prefer": "low"}])
+@pytest.mark.slow
 def test_every_node_trains_on_its_coreset_with_another_network(scored, settings, tmp_path):
     done = run(small(subset(scored, **settings), model={"name": "mlp", "hidden": [5, 5]}), tmp_path)
 
@@ -53,6 +54,7 @@ def test_one_node_trains_on_the_coresets_of_all(scored, tmp_path):
     assert trained_on(done)[0] == set().union(*chosen(scored))
 
 
+@pytest.mark.slow
 def test_in_a_folder_the_run_of_the_seed_is_taken(tmp_path):
     first, _ = (run(small(f"seed={seed}", methods=[{"name": "ltc"}]), tmp_path / "scores") for seed in (0, 1))
     folder = f"data.subset={{run: {first.path.parent}, score: ltc}}"

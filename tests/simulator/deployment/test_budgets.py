@@ -53,6 +53,7 @@ def leaving(tmp_path):
 
 
 @pytest.mark.parametrize("plane", ["p2p", pytest.param("relay", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_who_leaves_is_from_then_on_away_as_in_a_simulation_of_that(plane, leaving, tmp_path, capsys):
     deployment = leaving(plane)
     assert deployment.on(plane, 4) == dict.fromkeys(range(4), 4)  # a phase that ends when it has just left

@@ -103,6 +103,7 @@ def test_the_search_for_plaintext_finds_it_where_it_is():
     assert not leaks(secret, secret[::-1])
 
 
+@pytest.mark.slow
 def test_a_node_broken_off_at_any_point_goes_on_from_its_disk(tmp_path, monkeypatch):
     """Node 1 dies in the middle of every other write, and is started again."""
     deployment, write = Deployment(experiment("idkd"), tmp_path, round_timeout=60), SavedRounds._write
@@ -205,6 +206,7 @@ def test_without_a_node_the_others_go_on(tmp_path, capsys):
         *(pytest.param(*each, marks=pytest.mark.slow) for each in (("idkd", "p2p"), ("d-psgd", "relay"))),
     ],
 )
+@pytest.mark.slow
 def test_absences_give_the_models_of_a_simulation_of_the_same_absences(case, plane, tmp_path):
     """Node 3 joins late, and node 1 is away for a phase; what each has missed it sits out, and keeps its model."""
     absences = [[3, 1, 2], [1, 5, 6]]

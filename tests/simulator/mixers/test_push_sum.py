@@ -91,6 +91,7 @@ def test_links_may_change_every_round(graphs):
 
 @laws
 @given(directed())
+@pytest.mark.slow
 def test_weights_stay_positive_and_sum_to_the_number_of_nodes(topology):
     network = build(topology, sgd(0.2))
     for _ in range(10):

@@ -50,6 +50,7 @@ def test_what_is_trained_of_the_head_alone_is_what_gives_the_outputs(network: st
     assert next(iter(model.head(whole).parameters())).shape[0] == 5
 
 
+@pytest.mark.slow
 def test_weights_of_a_file_are_loaded_but_for_a_head_of_another_size(tmp_path: Path) -> None:
     state = pretrained()
     path = written(tmp_path / "a.safetensors", state)
@@ -116,6 +117,7 @@ def test_what_cannot_be_is_refused(shape: Any, settings: dict[str, Any], why: st
         built(shape, **settings)
 
 
+@pytest.mark.slow
 def test_networks_of_timm_are_had_the_same_way(tmp_path: Path) -> None:
     timm = pytest.importorskip("timm", reason="an extra")
     with torch.random.fork_rng():

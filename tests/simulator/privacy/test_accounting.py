@@ -43,6 +43,7 @@ def test_epsilon_is_that_of_opacus(accountant):
 
 
 @pytest.mark.parametrize(("sigma", "rate", "steps"), CASES)
+@pytest.mark.slow
 def test_prv_agrees_with_privacy_loss_distributions_and_rdp_lies_above(sigma, rate, steps):
     reason = "the second opinion is part of rumormill[test]"
     dp_accounting = pytest.importorskip("dp_accounting", reason=reason)

@@ -239,6 +239,7 @@ def test_figures_follow_the_theme_on_the_page_and_stand_alone_as_files(run: RunD
     assert used <= set(re.findall(r"(--[\w-]+):", html))
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_bytes(write_run: WriteRun, run: RunDirectory) -> None:
     def content(run: RunDirectory) -> dict[str, bytes]:
         files = [run.path / "report.html", *(run.path / "figures").iterdir()]
@@ -258,6 +259,7 @@ def test_the_same_run_gives_the_same_bytes(write_run: WriteRun, run: RunDirector
         {"nodes": 40, "classes": tuple(f"a rather long name {number}" for number in range(60))},
     ],
 )
+@pytest.mark.slow
 def test_unusual_runs_have_a_report_too(write_run: WriteRun, settings: dict[str, object]) -> None:
     html = html_of(write_run(**settings))
     assert html.count("<section>") == 8

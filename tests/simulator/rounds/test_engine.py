@@ -291,6 +291,7 @@ class TestFullDisk:
         assert directory.network_series("test/accuracy/mean")[0].tolist()[:2] == [0, 1]
 
     @pytest.mark.parametrize("place", ["metrics", "checkpoint"])
+    @pytest.mark.slow
     def test_is_told_as_such_by_the_real_thing(self, small_files, place):
         """The kernel refuses to let files grow: the metrics, or with a larger model the checkpoints."""
         path, told = small_files

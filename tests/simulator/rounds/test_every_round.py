@@ -171,6 +171,7 @@ def test_links_on_which_no_parameters_travel_are_losses_too():
 
 
 @pytest.mark.parametrize("failures", [{}, {"links": 0.2}])
+@pytest.mark.slow
 def test_relay_sum_settles_off_the_minimum_where_messages_are_lost_and_a_note_says_so(failures):
     links = over_time(Topology.build("chain", 5), failures=failures)
     far = off(links, 150, RelaySum, lr=0.3)[0]

@@ -101,6 +101,7 @@ def test_frozen_statistics_stay_what_they_were_after_their_round(tmp_path):
 
 
 @pytest.mark.parametrize("buffers", ["local", "mixed", {"policy": "frozen", "freeze_after": 2}], ids=str)
+@pytest.mark.slow
 def test_stacked_nodes_keep_the_statistics_of_sequential_ones(tmp_path, buffers):
     one, other = (
         states(experiment(f"training.trainer={trainer}", buffers=buffers), tmp_path / trainer)
@@ -127,6 +128,7 @@ def test_a_run_that_is_resumed_has_the_bytes_of_one_that_never_stopped(tmp_path)
     [("push_sum", 0.3), ("choco", 0.0), ({"name": "gossip", "order": "combine_then_adapt"}, 0.3)],
     ids=str,
 )
+@pytest.mark.slow
 def test_every_mixer_averages_statistics_whatever_is_lost(tmp_path, mixer, failures):
     mixed, local = (
         torch.stack(

@@ -27,6 +27,7 @@ def shapes(root: Path = NOWHERE, **settings: Any) -> ArrayData:
     return data
 
 
+@pytest.mark.slow
 def test_one_seed_gives_one_data_set_in_which_clips_do_not_depend_on_their_number() -> None:
     first, again, more, other = shapes(), shapes(), shapes(train=10), shapes(seed=1)
     assert first.x_train.shape == (9, 16, 16, 16)
@@ -114,6 +115,7 @@ def test_augmented_batches_turn_the_sign_of_horizontal_motion(tmp_path: Path) ->
     assert signs[1] == signs[0] | {(-x, y) for x, y in signs[0]} != signs[0]
 
 
+@pytest.mark.slow
 def test_public_images_of_another_kind_are_refused(tmp_path: Path) -> None:
     video = {
         "name": "moving_shapes",

@@ -170,6 +170,7 @@ def test_epsilon_of_the_release_and_of_steps_after_it(accountant):
     assert sigma > noise_multiplier_for(3.0, 1e-5, 0.1, 200, accountant)
 
 
+@pytest.mark.slow
 def test_a_run_counts_the_release_writes_what_was_agreed_and_goes_on_with_it(tmp_path):
     dp = "methods=[{name: dp_sgd, noise_multiplier: 2.0, delta: 0.001}]"
     experiment = agreeing(tmp_path / "all", dp, "checkpoint.every=3", statistics=NOISE, ranges=RANGES)

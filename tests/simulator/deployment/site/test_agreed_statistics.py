@@ -142,6 +142,7 @@ def test_under_noise_what_leaves_are_never_the_sums_themselves(tmp_path, hosts, 
     assert not (fresh == noisy[2]).any()
 
 
+@pytest.mark.slow
 def test_the_ledger_and_a_policy_count_the_epsilon_of_the_release(tmp_path, hosts):
     experiment = agreeing(tmp_path / "all", f"methods=[{DP}]".replace("'", ""), noise=NOISE)
     deployment = hosts(experiment, tmp_path / "all")
@@ -174,6 +175,7 @@ def test_the_ledger_and_a_policy_count_the_epsilon_of_the_release(tmp_path, host
         (None, {"limits": {"hours": None}}, "limits.hours"),
     ],
 )
+@pytest.mark.slow
 def test_a_site_that_does_not_allow_it_tells_nothing(noise, block, where, tmp_path, hosts):
     deployment = hosts(agreeing(tmp_path / "all", noise=noise), tmp_path / "all")
     change_policy(deployment, 2, **block)
@@ -183,6 +185,7 @@ def test_a_site_that_does_not_allow_it_tells_nothing(noise, block, where, tmp_pa
     assert not ledger(deployment, 2)
 
 
+@pytest.mark.slow
 def test_data_that_have_changed_since_are_not_trained_on(tmp_path, hosts):
     """That would be another thing than what was agreed on, or than in the rounds before."""
     deployment = hosts(agreeing(tmp_path / "all", "rounds=1"), tmp_path / "all")
@@ -260,6 +263,7 @@ def test_a_site_checks_what_it_will_tell_and_a_schema_leaves_it_open(tmp_path, h
     assert len(SCHEMAS["table"].model_validate(yaml.safe_load(text)).without_statistics) == 2
 
 
+@pytest.mark.slow
 def test_a_collected_run_needs_all_nodes_to_say_the_same(tmp_path, hosts):
     deployment = hosts(agreeing(tmp_path / "all", "rounds=1"), tmp_path / "all")
     deployment.agree()

@@ -48,6 +48,7 @@ def test_relay_gives_them_too_with_methods(tmp_path, hosts):
     assert known_to_all(results(deployment.collected(tmp_path / "out"))) == known_to_all(results(simulated))
 
 
+@pytest.mark.slow
 def test_sites_of_images_label_public_ones_and_some_bring_tests_of_their_own(tmp_path, hosts):
     """IDKD over npz files of one site each; berlin and oslo have test images in theirs."""
     digits, rng = load_digits(), np.random.default_rng(0)
