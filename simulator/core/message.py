@@ -8,8 +8,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import torch
-from safetensors.torch import load, save
+from safetensors.torch import load
 from torch import Tensor
+
+from simulator.core.tensor_bytes import encoded
 
 ENVELOPE = "__envelope__"
 ROUNDS = 2**40  # more than a run can have: round and exchange travel as one number
@@ -72,7 +74,7 @@ class Message:
         """
         when = (self.round + (self.exchange - 1) * ROUNDS) * (-1 if self.last else 1)
         envelope = torch.tensor([self.sender, self.receiver, when], dtype=torch.int64)
-        return save({ENVELOPE: envelope} | {name: _apart(tensor) for name, tensor in self.parts.items()})
+        return encoded({ENVELOPE: envelope, **self.parts})
 
     @classmethod
     def decode(cls, data: bytes) -> Message:
@@ -91,11 +93,6 @@ class Message:
             raise ValueError(f"not a message: {error}") from error
         exchange, round = divmod(abs(when), ROUNDS)
         return cls(sender, receiver, round, parts, exchange + 1, when < 0)
-
-
-def _apart(tensor: Tensor) -> Tensor:
-    """A contiguous copy: safetensors refuses tensors that share memory."""
-    return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
 
 
 @lru_cache(maxsize=4096)

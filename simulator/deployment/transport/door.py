@@ -7,12 +7,12 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 
 import grpc
 
 from simulator.core.errors import wrong
+from simulator.deployment.transport.alarm import Alarm
 from simulator.deployment.transport.certificates import Identity, key_digest, name_of, serial_of
 
 SERVICE = "rumormill.Gossip"
@@ -112,6 +112,7 @@ class Door:
         except RuntimeError as error:
             what = f"cannot listen at {address}: it is in use, or of another machine."
             raise wrong("listen", what, f"End what uses it, or give another address in {file}.") from error
+        self._alarm = Alarm()
         self._server.start()
 
     def _answer(self, verb: Verb, messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
@@ -122,7 +123,7 @@ class Door:
         if not context.add_callback(partial(self.present.count, node, -1)):  # it has ended before
             self.present.count(node, -1)
         try:
-            with _cancelled_after(ASKING, context):
+            with self._alarm.within(ASKING, context.cancel):
                 question = next(messages, b"")
             return self._done(verb, name, node, question, messages, context)
         finally:
@@ -139,7 +140,7 @@ class Door:
     ) -> bytes:
         """The answer to a question; of an error the node learns that there was one, as its text may quote data."""
         try:
-            return verb(node, question, _rest(more, context), min(LONGEST, ALIVE * _left(context)))
+            return verb(node, question, self._rest(more, context), min(LONGEST, ALIVE * _left(context)))
         except Unwelcome as error:
             self._turn_away(name, context, error.code, error.why)
         except grpc.RpcError:  # it has gone
@@ -148,6 +149,11 @@ class Door:
             traceback.print_exc()
             context.abort(grpc.StatusCode.INTERNAL, "an error at the one who was asked")
         raise AssertionError("the call was aborted")
+
+    def _rest(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        """What follows a question, once somebody reads it, for as long as that may take."""
+        with self._alarm.within(PUTTING, context.cancel):
+            yield from messages
 
     def _who(self, context: grpc.ServicerContext) -> tuple[str, int]:
         """The node's name and number, by its certificate; the call ends here for others."""
@@ -186,26 +192,9 @@ class Door:
     def stop(self) -> None:
         """Take no more questions; answers under way arrive."""
         self._server.stop(LEAVE).wait()
+        self._alarm.close()
         for name, times in self._turned_away.items():
             print(f"questions of {name} that were turned away: {times}", flush=True)
-
-
-@contextmanager
-def _cancelled_after(seconds: float, context: grpc.ServicerContext) -> Iterator[None]:
-    """End the call if what is in the block takes longer."""
-    timer = threading.Timer(seconds, context.cancel)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def _rest(messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
-    """What follows a question, once somebody reads it, for as long as that may take."""
-    with _cancelled_after(PUTTING, context):
-        yield from messages
 
 
 def _left(context: grpc.ServicerContext) -> float:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Self
 
 import torch
-from safetensors.torch import load, save
+from safetensors.torch import load
 from torch import Tensor
 
 from simulator.core.message import Message
+from simulator.core.tensor_bytes import encoded
 
 FROM, LOST, REFUSED = "from-", "lost", "refused"  # names of what is kept
 
@@ -42,7 +43,7 @@ class Heard:
     def encode(self) -> bytes:
         """All but who is gone, as safetensors."""
         letters = {f"{FROM}{message.sender}": _bytes(message.encode()) for message in self.messages}
-        return save({**letters, LOST: _numbers(self.lost), REFUSED: _numbers(self.refused)})
+        return encoded({**letters, LOST: _numbers(self.lost), REFUSED: _numbers(self.refused)})
 
     @classmethod
     def decode(cls, data: bytes) -> Self:

@@ -68,13 +68,20 @@ class Peer:
         place: Callable[[int], Place],
         departures: Departures,
     ) -> None:
-        self.node, self.place = node, place
+        self.node, self._stands = node, place
+        self._place: tuple[int, Place] | None = None  # of the round that was asked for last
         self._carried, self._memory, self._gate, self._due = carried, memory, gate, due
         gate.admit(carried)
         self.positions = Positions(carried.exchanges)
         self.round, self.exchange, self._closed, self._away, self.absences = 0, 0, False, False, 0
         self._departures, self._stopping = departures, False
         self.lost, self._refused = dict[int, int](), set[int]()
+
+    def place(self, round: int) -> Place:
+        """Where the node stands in a round, as far as it knows who has left."""
+        if self._place is None or self._place[0] != round:
+            self._place = round, self._stands(round)
+        return self._place[1]
 
     @property
     def position(self) -> int:
@@ -184,6 +191,7 @@ class Peer:
             RunError: what comes of it is not finite, and is not kept.
         """
         self._departures.hear(heard.messages)
+        self._place = None
         reply, _ = self._step(Order(absorb=True, lost={self.node: heard.lost}), heard.messages)
         self._lose(heard)
         number, self.absences = self.round + 1, self.absences + self._away
@@ -238,6 +246,7 @@ class Peer:
         if self._stopping and self.ends_round:
             self._stopping = False
             self._departures.add(self.node, self.round + 1)
+            self._place = None
             sent = [replace(message, last=True) for message in sent]
         return reply, sent
 

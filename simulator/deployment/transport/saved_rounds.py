@@ -8,16 +8,17 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Self
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import Tensor
 
 from simulator.core.backend import Reply
 from simulator.core.errors import wrong
+from simulator.core.tensor_bytes import encoded
 from simulator.deployment.node_folder import LAID_OUT, LEFT, STATES
 from simulator.deployment.transport.heard import Heard
 from simulator.deployment.transport.wire import decode
@@ -62,15 +63,16 @@ class SavedRounds:
 
     def rounds(self) -> list[int]:
         """After how many rounds there is a state, ascending."""
-        found = (STATE.fullmatch(file.name) for file in self._path.glob("state-*.safetensors"))
-        return sorted(int(match[1]) for match in found if match)
+        return _rounds(os.listdir(self._path)) if self._path.is_dir() else []
 
     def save(self, round: int, state: Mapping[str, Tensor], closed: bool = False) -> None:
         """Keep the state after ``round`` finished rounds."""
-        self._write(_made(self._state(round)), save({**state, CLOSED: torch.tensor(closed)}))
-        for older in self.rounds()[:-KEPT]:
-            for heard in self._path.glob(f"{older:06}-heard-*.safetensors"):
-                heard.unlink()
+        self._write(_made(self._state(round)), encoded({**state, CLOSED: torch.tensor(closed)}))
+        names = os.listdir(self._path)
+        for older in _rounds(names)[:-KEPT]:
+            for name in names:
+                if name.startswith(f"{older:06}-heard-"):
+                    (self._path / name).unlink()
             self._state(older).unlink()
 
     def load(self, round: int) -> tuple[dict[str, Tensor], bool]:
@@ -143,6 +145,11 @@ class SavedRounds:
         draft = file.with_name(f".{file.name}")
         draft.write_bytes(data)
         os.replace(draft, file)
+
+
+def _rounds(names: Iterable[str]) -> list[int]:
+    """Those of the states among files of these ``names``, ascending."""
+    return sorted(int(match[1]) for match in map(STATE.fullmatch, names) if match)
 
 
 def _made(file: Path) -> Path:

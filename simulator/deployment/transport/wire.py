@@ -13,13 +13,14 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load, save
+from safetensors.torch import load
 from torch import Tensor
 
 from simulator.core.backend import Evaluation, Reply
 from simulator.core.message import Envelope
 from simulator.core.recording import Recording
 from simulator.core.report import Artifact, Metric
+from simulator.core.tensor_bytes import encoded
 from simulator.deployment.transport.facts import Facts
 
 FACTS = "facts"  # the tensor that holds the JSON
@@ -37,7 +38,7 @@ def encode(reply: Reply) -> bytes:
     for k, (_, artifact) in enumerate(reply.artifacts):
         tensors[f"artifacts/{k}"] = _packed(artifact.arrays)
     tensors[FACTS] = _bytes(json.dumps(_facts(reply)).encode())
-    return save({name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()})
+    return encoded(tensors)
 
 
 def decode(data: bytes) -> Reply:
