@@ -16,6 +16,7 @@ from simulator.core.registry import PartSettings
 from simulator.core.report import STATISTICS
 from simulator.data.sites.statistics import Statistics
 from simulator.deployment.collecting import Collection
+from simulator.deployment.files import EXPERIMENT
 from simulator.deployment.node_folder import LAID_OUT, other_samples, reported_rounds
 from simulator.deployment.open_settings import OpenSettings
 from simulator.deployment.run_manifest import RunManifest
@@ -96,7 +97,7 @@ def collect(
     """
     manifest = RunManifest.of_folder(folder)  # before the data is loaded
     absent = _numbers(without, manifest.nodes)
-    experiment = load_experiment(folder / "experiment.yaml", recorded=True)
+    experiment = load_experiment(folder / EXPERIMENT, recorded=True)
     simulation = Simulation.of(
         experiment, opened={} if experiment.data.sites else None, statistics=_statistics(folder, manifest, absent)
     )

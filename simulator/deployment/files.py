@@ -9,6 +9,7 @@ from pathlib import Path
 from simulator.core import atomic
 from simulator.core.errors import wrong
 
+EXPERIMENT = "experiment.yaml"  # of the deployment, and of every node's own folder
 SECRET = stat.S_IRUSR | stat.S_IWUSR
 PRIVATE = stat.S_IRWXU  # folders: a node's state is its model
 OTHERS = stat.S_IRWXG | stat.S_IRWXO

@@ -13,7 +13,7 @@ import yaml
 from simulator.core.errors import wrong
 from simulator.core.user_code.files import CODE, UserFile, check_kept, texts
 from simulator.deployment.addresses import Addresses, check_links
-from simulator.deployment.files import PRIVATE, write
+from simulator.deployment.files import EXPERIMENT, PRIVATE, write
 from simulator.deployment.instructions import START, app_project, connection, readme
 from simulator.deployment.keys.authority import Authority, authority_fingerprint
 from simulator.deployment.keys.issued import places_of_lists
@@ -90,7 +90,7 @@ def _write_all(
     lab_keys: bool,
 ) -> None:
     authority = Authority(out.name)
-    write(out / "experiment.yaml", experiment)
+    write(out / EXPERIMENT, experiment)
     words = authority_fingerprint(authority.certificate)
     write(out / "README.md", readme(manifest, addresses, words, bool(data), lab_keys))
     write(out / "app" / "pyproject.toml", app_project(manifest))
@@ -112,7 +112,7 @@ def _write_all(
         }
         own = data_block(data[node]) if node in data else ""
         write(folder / "node.yaml", yaml.safe_dump(settings, sort_keys=False) + own)
-        write(folder / "experiment.yaml", experiment)
+        write(folder / EXPERIMENT, experiment)
         write(folder / "ca.crt", authority.certificate)
         write(folder / "start.sh", START, executable=True)
     nobody = authority.revoking(Revoked(), ())

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from flwr.app import Message
 from flwr.serverapp import Grid
 
+from simulator.deployment.files import EXPERIMENT
 from simulator.deployment.keys.expiry import WARNING, ending
 from simulator.deployment.records import DECLINED, Misshapen, day, packed, text, unpacked, whole
 from simulator.deployment.run_manifest import RunManifest
@@ -112,7 +113,7 @@ def _introduced(hello: Mapping[str, Any], manifest: RunManifest) -> tuple[int, i
     if (theirs := text(hello, "version")) != manifest.version:
         raise RuntimeError(f"node {node} is refused: it has rumormill {theirs[:40]}, not {manifest.version}")
     if text(hello, "fingerprint") != manifest.fingerprint or node not in range(manifest.nodes):
-        raise RuntimeError(f"node {node} is refused: its experiment.yaml is not that of this run")
+        raise RuntimeError(f"node {node} is refused: its {EXPERIMENT} is not that of this run")
     if what := refused(parsed(text(hello, "versions")), parsed(manifest.versions)):
         raise RuntimeError(f"node {node} is refused: it {what}")
     return node, whole(hello, "rounds", 0, manifest.rounds)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from simulator.core.errors import InputError, wrong
 from simulator.core.paths import located
 from simulator.core.plain_yaml import read_yaml
-from simulator.deployment.files import read, read_secret
+from simulator.deployment.files import EXPERIMENT, read, read_secret
 from simulator.deployment.run_manifest import RunManifest, fingerprint, own_version
 from simulator.deployment.versions import own_versions, parsed, refused
 
@@ -108,7 +108,7 @@ class NodeFolder:
         """
         if manifest.fingerprint != self._fingerprint:
             what = f"is not the experiment of this run, as node {self.node} sees it."
-            raise wrong(str(self.folder / "experiment.yaml"), what, "Give every node the same deployment's folder.")
+            raise wrong(str(self.folder / EXPERIMENT), what, "Give every node the same deployment's folder.")
         if manifest.version != own_version():
             what = f"node {self.node} has rumormill {own_version()}, and the run wants {manifest.version}."
             raise wrong("version", what, "Install the same version everywhere.")
@@ -117,7 +117,7 @@ class NodeFolder:
 
     @property
     def _fingerprint(self) -> str:
-        return fingerprint((self.folder / "experiment.yaml").read_bytes())
+        return fingerprint((self.folder / EXPERIMENT).read_bytes())
 
     def state(self, run: str) -> Path:
         """Where the node keeps what it must not forget of ``run``."""
@@ -309,7 +309,7 @@ class NodeFolder:
         """The experiment, as the node's own file has it."""
         from simulator.config.parsing import load_experiment
 
-        return load_experiment(self.folder / "experiment.yaml", recorded=True)
+        return load_experiment(self.folder / EXPERIMENT, recorded=True)
 
 
 def other_samples(whose: str, names: str) -> InputError:

@@ -20,6 +20,7 @@ from simulator.core.damage import reading
 from simulator.core.plain_yaml import read_yaml
 from simulator.core.run_schedule import RunSchedule
 from simulator.data.sites.settings import SitesSettings
+from simulator.deployment.files import EXPERIMENT
 from topologies import Network
 
 ADVICE = "Take the node's folder as `rumormill deploy init` writes it."
@@ -67,7 +68,7 @@ class OpenSettings:
         Raises:
             InputError: it is another file.
         """
-        file = folder / "experiment.yaml"
+        file = folder / EXPERIMENT
         with reading(file, ADVICE):
             return cls._of_blocks(read_yaml(file.read_text(encoding="utf-8-sig"), file.name).content)
 

@@ -14,6 +14,8 @@ import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import pytest
+
 from simulator.deployment.site.lab import write_lab_policy
 from simulator.deployment.site.policy_file import VARIABLE
 
@@ -134,6 +136,15 @@ def until(done, deadline, seconds=3.0):
         assert time.monotonic() < deadline, "it takes too long"
         time.sleep(seconds)
     return found
+
+
+@pytest.fixture
+def hosts(tmp_path):
+    """The SuperLink's host, then those of the nodes."""
+    if why := missing():
+        pytest.skip(why)
+    with namespaces(tmp_path) as found:
+        yield found
 
 
 class Deployed:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.core.errors import InputError, RumormillError
+from simulator.deployment.files import EXPERIMENT
 from simulator.deployment.frames import Frame, HungUp, receive, send
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 LARGEST = 2**40  # bytes of a frame from the administrator's side, which is trusted
 LONGEST = 20_000  # characters of what is said of an error
-EXPERIMENT, STATISTICS = "experiment.yaml", "statistics"
+STATISTICS = "statistics"
 Answer = tuple[Mapping[str, Any], Mapping[str, bytes]]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from simulator.core.errors import wrong
-from simulator.deployment.files import PRIVATE, read, read_secret, write
+from simulator.deployment.files import EXPERIMENT, PRIVATE, read, read_secret, write
 from simulator.deployment.instructions import START
 from simulator.deployment.keys.certificate import AGAIN, Certificate
 from simulator.deployment.keys.private import ADVICE, FILES, TLS, PrivateKeys, make_private_keys
@@ -21,7 +21,7 @@ from simulator.deployment.transport.certificates import NEIGHBOURS, Identity, kn
 
 RENEWED = "renewed"  # of a node's folder: keys that are not its own yet, and the request for them
 CODE = "code"
-PUBLIC = ("ca.crt", "node.crt", LIST, "supernode.pub", "experiment.yaml")
+PUBLIC = ("ca.crt", "node.crt", LIST, "supernode.pub", EXPERIMENT)
 NAME = re.compile(r"node-(0|[1-9]\d*)")
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from simulator.core.errors import wrong
 from simulator.core.plain_yaml import read_yaml
+from simulator.deployment.files import EXPERIMENT
 
-FILE = "experiment.yaml"
 CODE = "code"  # of a node's folder, as `simulator.core.user_code.files` has it, which is slow to import
 ADVICE = "Take the node's folder as `rumormill deploy init` writes it: it puts everything in."
 
@@ -40,11 +40,11 @@ def approved(folder: Path) -> list[Path]:
         InputError: one of them is a link, or no file: what it leads to is of this host, and not of the experiment.
     """
     code = folder / CODE
-    for path in (folder / FILE, code, *(files := sorted(code.glob("*.py")))):
+    for path in (folder / EXPERIMENT, code, *(files := sorted(code.glob("*.py")))):
         if path.is_symlink() or (path != code and path.exists() and not path.is_file()):
             what = "is no file of its own, and what it leads to is no part of the experiment."
             raise wrong(str(path), what, ADVICE)
-    return [folder / FILE, *files]
+    return [folder / EXPERIMENT, *files]
 
 
 def _check_whole(folder: Path) -> None:
@@ -53,14 +53,14 @@ def _check_whole(folder: Path) -> None:
     Raises:
         InputError: it is not.
     """
-    content = read_yaml((folder / FILE).read_text(encoding="utf-8-sig"), FILE).content
+    content = read_yaml((folder / EXPERIMENT).read_text(encoding="utf-8-sig"), EXPERIMENT).content
     if isinstance(_at(content, "data", "sites", "data_schema"), str):
         what = "names a file, which is no part of what is approved."
-        raise wrong(f"{FILE}: data.sites.data_schema", what, ADVICE)
+        raise wrong(f"{EXPERIMENT}: data.sites.data_schema", what, ADVICE)
     for name in _texts(content):
         if ".py" in name and _is_elsewhere(name, folder):
             what = f"'{name[:200]}' is code that is not in {CODE}/, and so no part of what is approved."
-            raise wrong(str(folder / FILE), what, ADVICE)
+            raise wrong(str(folder / EXPERIMENT), what, ADVICE)
 
 
 def _is_elsewhere(name: str, folder: Path) -> bool:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from simulator.core.errors import InputError, Problem, did_you_mean, wrong
 from simulator.core.plain_yaml import read_yaml
+from simulator.deployment.files import EXPERIMENT
 from simulator.deployment.site.policy import SitePolicy
 
 VARIABLE, DEFAULT = "RUMORMILL_SITE", Path("/etc/rumormill/site.yaml")
@@ -87,7 +88,7 @@ def _deployment(folder: Path) -> Path:
     """The folder that `deploy init` wrote, of which ``folder`` may be a node's part."""
     own = folder.resolve()
     whole = own.parents[1] if len(own.parents) > 1 and own.parent.name == "nodes" else own
-    return whole if (whole / "experiment.yaml").exists() else own
+    return whole if (whole / EXPERIMENT).exists() else own
 
 
 def _reason(error: Exception) -> str:

@@ -10,20 +10,11 @@ import time
 
 import pytest
 from reference.experiments import results, small
-from reference.namespaces import LINK, Deployed, missing, namespaces, until
+from reference.namespaces import LINK, Deployed, until
 
 from simulator import Run, load_experiment, run
 
 pytestmark = [pytest.mark.netns, pytest.mark.flower, pytest.mark.slow]
-
-
-@pytest.fixture
-def hosts(tmp_path):
-    """The SuperLink's host, then those of the nodes."""
-    if why := missing():
-        pytest.skip(why)
-    with namespaces(tmp_path) as found:
-        yield found
 
 
 def deployed(hosts, experiment):

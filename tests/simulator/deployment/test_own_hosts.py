@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 from reference.capture import captured, streams
-from reference.namespaces import LINK, Deployed, missing, namespaces
+from reference.namespaces import LINK, Deployed
 from reference.sites import SIZES, content_of, example_rows, rows_of, write_sites, write_table
 from reference.traces import encoded, found_in, traces
 
@@ -50,15 +50,6 @@ for _ in range(60):
 connection.sendall(pathlib.Path("clear").read_bytes())
 connection.close()
 """
-
-
-@pytest.fixture
-def hosts(tmp_path):
-    """The SuperLink's host, then those of the nodes."""
-    if why := missing():
-        pytest.skip(why)
-    with namespaces(tmp_path) as found:
-        yield found
 
 
 class Sites(Deployed):

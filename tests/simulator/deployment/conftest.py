@@ -1,0 +1,3 @@
+"""Deployments over hosts as network namespaces."""
+
+from reference.namespaces import hosts  # noqa: F401  # a fixture
