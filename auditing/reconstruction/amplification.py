@@ -16,6 +16,7 @@ from auditing.network_privacy.linear_gossip import RESOLVED, Adversary, Noise
 from auditing.network_privacy.linear_rounds import Round
 
 Floats = NDArray[np.float64]
+FOUND = 1e-3  # of a unit vector, up to which a combination of messages may miss it
 SMALL = 320  # updates, of all nodes together, of which combinations are worked out: those of the first rounds
 
 
@@ -38,6 +39,8 @@ def heard(rounds: Sequence[Round], observer: Adversary) -> Floats:
 def amplification(rounds: Sequence[Round], observer: Adversary, solved: NDArray[np.bool_]) -> Floats:
     """||a|| of each update that ``observer`` computes, float64 [nodes, updates]; NaN of others.
 
+    Where float64 cannot find a, it is 1 / `RESOLVED` or more, and that is what is said.
+
     Args:
         rounds: what there was; as many of the first ones are followed as `SMALL` allows.
         observer: who.
@@ -47,8 +50,10 @@ def amplification(rounds: Sequence[Round], observer: Adversary, solved: NDArray[
     first = _first(rounds)
     updates = sum(round.maps.injections for round in first)
     if solved[:, :updates].any():
-        inverse = np.linalg.pinv(heard(first, observer), rcond=RESOLVED)
-        sizes = np.linalg.norm(inverse, axis=1).reshape(updates, len(solved)).T
+        messages = heard(first, observer)
+        inverse = np.linalg.pinv(messages, rcond=RESOLVED)
+        off = np.abs(inverse @ messages - np.eye(len(inverse))).max(1)
+        sizes = np.where(off < FOUND, np.linalg.norm(inverse, axis=1), 1 / RESOLVED).reshape(updates, len(solved)).T
         found[:, :updates][solved[:, :updates]] = sizes[solved[:, :updates]]
     return found
 

@@ -66,9 +66,13 @@ class ReconstructionAudit(Audit):
 
     def objections(self, run: Run) -> Iterable[Problem]:
         """Messages that are no linear functions of updates; attacks and rounds asked for that there are not."""
-        return [*not_followed(run.experiment), *self._unseen(), *self._unattackable(run)]
+        return [*not_followed(run.experiment), *self._unseen(run.experiment), *self._unattackable(run)]
 
-    def _unseen(self) -> Iterator[Problem]:
+    def _unseen(self, experiment: Experiment) -> Iterator[Problem]:
+        nodes = experiment.topology.build(experiment.seed).base.num_nodes
+        if self.config.observers == "pairs" and nodes <= 2:
+            what = f"there are {nodes} nodes, and a pair of observers would have none but itself to learn of."
+            yield Problem("observers", what, "Choose observers=nodes.")
         if self.config.messages == "sums" and self.config.observers not in ("nodes", "pairs"):
             what = "sums are known to the nodes that they are made for, and these observers are none."
             yield Problem("messages", what, "Choose observers=nodes or observers=pairs.")
@@ -118,7 +122,7 @@ class ReconstructionAudit(Audit):
         for name in sorted({"labels", "matching", "rounds", "victims"} & self.config.model_fields_set):
             what = "it says what is attacked in a run, and this is an experiment that has not been run."
             yield Problem(name, what, "Leave it out, or run the experiment with record.every and audit that.")
-        yield from (*not_followed(experiment), *self._unseen())
+        yield from (*not_followed(experiment), *self._unseen(experiment))
 
     def _seen(self, experiment: Experiment) -> Seen:
         sums = self.config.messages == "sums"

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from auditing.progress import Countdown
 from auditing.reconstruction.attacks import ATTACKS, INVERSIONS, fits
 from auditing.reconstruction.constant_updates import ConstantUpdates
-from auditing.reconstruction.gradient_matching import gradient_matching
+from auditing.reconstruction.gradient_matching import MatchingSettings, gradient_matching
+from auditing.reconstruction.identification import nearest, psnr
 from auditing.reconstruction.kept import Kept
 from auditing.reconstruction.label_counts import label_counts
 from auditing.reconstruction.measurement import Truth, figures
 from auditing.reconstruction.plan import Seen
-from auditing.reconstruction.scene import Recovered
+from auditing.reconstruction.scene import Recovered, Scene
 from auditing.reconstruction.token_sets import token_set
 from auditing.reconstruction.verdict import in_words, succeeded, together
 from auditing.reconstruction.victims import Victim, Victims
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from auditing.reconstruction.audit import ReconstructionAudit
 
 SHOWN = 8  # samples in the report's pictures
+FEW = 5  # iterations, from which the time of all is estimated
 
 
 class Conduct:
@@ -49,6 +53,7 @@ class Conduct:
         kept = folder.subfolder("recovered")
         self._kept = Kept(kept, str({**config.model_dump(mode="json"), "rounds": []}))
         self._pictures: dict[str, list[NDArray[np.float64]]] = {}
+        self._pictured: dict[str, list[dict[str, Any]]] = {}
 
     def result(self, seen: Seen) -> dict[str, Any]:
         """What was found, for ``result.json``."""
@@ -69,6 +74,7 @@ class Conduct:
             "updates": jobs,
             "attacks": found,
             "together": {name: self._together(name, found[name], jobs) for name in attacks if name in INVERSIONS},
+            "pictured": self._pictured,
             "constant": self._constant(),
             "mixed_otherwise": not self._victims.mixed_as_told(),
             "replacing": self._victims.replacing,
@@ -142,7 +148,7 @@ class Conduct:
             "certified": int(recovered[place].certified.sum()),
             "pool": len(truth.pool),
             "wrong": None if wrong is None else figures(truth.measured(wrong), len(truth.true)),
-            "notes": list(recovered[place].notes),
+            "limit": recovered[place].limit,
         }
 
     def _told(self, attack: str, everyone: Sequence[Victim]) -> list[dict[str, Any] | None]:
@@ -214,11 +220,11 @@ class Conduct:
 
     def _tell_how_long(self, attack: str, everyone: Sequence[Victim]) -> None:
         """An estimate of the time, from a few iterations, before the attack begins."""
-        few = self._config.matching.model_copy(update={"iterations": 3, "restarts": 1})
-        began = time.perf_counter()
-        gradient_matching(self._victims.scene(everyone[0], "estimate"), few)
-        one = (time.perf_counter() - began) / few.iterations
-        total = one * self._config.matching.iterations * self._config.matching.restarts * len(everyone)
+        scene, matching = self._victims.scene(everyone[0], "estimate"), self._config.matching
+        begun = _seconds(scene, matching, 1)  # with the labels, which are worked out once
+        labels = torch.zeros(min(scene.samples, matching.samples), dtype=torch.int64)
+        one = _seconds(replace(scene, labels=labels), matching, FEW) / FEW
+        total = (begun + one * matching.iterations * matching.restarts) * len(everyone)
         Terminal(stderr=True).print(f"{attack}: about {duration(total)} for {len(everyone)} updates", soft_wrap=True)
 
     def _picture(
@@ -231,11 +237,17 @@ class Conduct:
             return
         best = int(np.argmin(measured["errors"]))
         true = truth.true[measured["true"][best]]
-        public = truth.public[((truth.public - true) ** 2).reshape(len(truth.public), -1).sum(1).argmin()]
-        other = np.zeros_like(true)
-        if wrong is not None and len(wrong):
-            other = wrong[((wrong - true) ** 2).reshape(len(wrong), -1).sum(1).argmin()]
-        shown.append(np.stack([true, found[measured["found"][best]], public, other]))
+        public = nearest(true[None], truth.public)[0]
+        other = None if wrong is None or len(wrong) == 0 else nearest(true[None], wrong)[0]
+        recovered = found[measured["found"][best]]
+        shown.append(np.stack([true, recovered, public, np.zeros_like(true) if other is None else other]))
+        beside = {"recovered": recovered, "best public": public, "wrong update": other}
+        self._pictured.setdefault(attack, []).append({
+            "victim": victim.update.victim,
+            "round": victim.update.round,
+            "identified": measured["identified"][best],
+            "psnr": {kind: None if each is None else _psnr(each, true) for kind, each in beside.items()},
+        })  # fmt: skip
 
     def _save_pictures(self) -> None:
         arrays = {
@@ -264,6 +276,17 @@ class Conduct:
         """The largest epsilon that a node's own accountant has promised by the end."""
         spent = [m.value for m in self._run.directory.metrics() if m.name == "privacy/epsilon"]
         return max(spent, default=None)
+
+
+def _psnr(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    return float(psnr(np.square(one - other).mean(keepdims=True).ravel())[0])
+
+
+def _seconds(scene: Scene, matching: MatchingSettings, iterations: int) -> float:
+    """How long it takes to match gradients for so many ``iterations``."""
+    began = time.perf_counter()
+    gradient_matching(scene, matching.model_copy(update={"iterations": iterations, "restarts": 1}))
+    return time.perf_counter() - began
 
 
 def _another(place: int, everyone: Sequence[Victim]) -> int | None:

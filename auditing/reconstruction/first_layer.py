@@ -90,24 +90,30 @@ def first_layer(scene: Scene) -> Recovered:
 
     Units are tried in rounds of one local step, whose batch has a known size. Where models were rounded, a sample that
     a single unit holds may be likely and not certain. After several steps the only candidate is the mean of the round's
-    samples: the sample itself, where they were all one.
+    samples: the sample itself, where they were all one. There, to find nothing says little; `Recovered.limit` says so.
     """
     name = sample_layer(scene.network, scene.public)
     if name is None:
-        return Recovered.nothing(scene, "The network has no fully connected layer with a bias that sees the sample.")
+        return Recovered.nothing(scene, "no fully connected layer with a bias sees the sample")
     views, rounding = (scene.network.named_views(each) for each in (scene.gradient.total, scene.gradient.rounding))
-    error = rounding[f"{name}.weight"].amax(1).maximum(rounding[f"{name}.bias"])
-    units = Units.of(views[f"{name}.weight"], views[f"{name}.bias"], error)
+    error, bias = rounding[f"{name}.weight"].amax(1).maximum(rounding[f"{name}.bias"]), views[f"{name}.bias"]
+    units = Units.of(views[f"{name}.weight"], bias, error)
     if len(units.places) == 0:
-        return Recovered.nothing(scene, "Nothing to invert: the gradient of the first layer's bias is 0.")
+        hidden = "rounding hides the gradient of the first layer" if bias.any() else "the first layer's gradient is 0"
+        return Recovered.nothing(scene, hidden)
     alone = scene.gradient.steps == 1 and not scene.gradient.mixture
     if found := _singles(scene, name, units) if alone else []:
         samples = torch.stack([each.sample for each in found])
         sure, labels = (torch.tensor([getattr(each, part) for each in found]) for part in ("certain", "label"))
         return Recovered(_shaped(scene, samples), sure, labels)
     mean = units.mean(torch.arange(len(units.places)))
-    why = "No unit of the first layer holds a single sample, as far as can be told; shown is the mean of all of them."
-    return Recovered(_shaped(scene, mean[None]), torch.zeros(1, dtype=torch.bool), torch.tensor([-1]), (why,))
+    limit = "" if alone else f"{_several(scene)}, so only the mean of all samples was looked for"
+    return Recovered(_shaped(scene, mean[None]), torch.zeros(1, dtype=torch.bool), torch.tensor([-1]), limit)
+
+
+def _several(scene: Scene) -> str:
+    """Why the first layer's gradient is not that of one batch."""
+    return f"there were {scene.gradient.steps} steps" if scene.gradient.steps > 1 else scene.gradient.mixture
 
 
 def sample_layer(network: FlatModule, inputs: object) -> str | None:

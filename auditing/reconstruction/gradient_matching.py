@@ -20,6 +20,7 @@ from auditing.reconstruction.label_counts import label_counts
 from auditing.reconstruction.scene import Recovered, Scene
 from simulator.core.registry import Settings
 
+MATCHED = 0.1  # of 1 - cosine, above which no sample with such a gradient has been found
 DROPS, FACTOR = (3 / 8, 5 / 8, 7 / 8), 0.1
 POINT_LR = 0.01  # of the point between the ends of a round, from 0 to 1
 
@@ -46,18 +47,23 @@ class MatchingSettings(Settings):
 
 
 def gradient_matching(scene: Scene, settings: MatchingSettings) -> Recovered:
-    """As many samples as the round's batches held, at most `MatchingSettings.samples`; none is certified."""
+    """As many samples as the round's batches held, at most `MatchingSettings.samples`; none is certified.
+
+    Where what was found has another gradient than the one that was seen, by more than `MATCHED`, `Recovered.limit` says
+    so: the search was too short or too smooth, or labels were wrong, or there is no such sample, as under noise.
+    """
     target = scene.gradient.total
     if not bool(target.any()):
-        return Recovered.nothing(scene, "Nothing to invert: the gradient is 0.")
+        return Recovered.nothing(scene, "the gradient is 0")
     if not isinstance(scene.public, Tensor) or not scene.public.is_floating_point():
-        return Recovered.nothing(scene, "Inputs are no numbers that could be moved a little.")
+        return Recovered.nothing(scene, "inputs are no numbers that could be moved a little")
     labels = _labels(scene, min(scene.samples, settings.samples))
     if labels is None:
-        return Recovered.nothing(scene, "Nothing tells the labels, without which no gradient can be matched.")
+        return Recovered.nothing(scene, "nothing tells the labels, without which no gradient can be matched")
     found = [_restart(scene, settings, labels, target) for _ in range(settings.restarts)]
-    inputs, _ = min(found, key=lambda each: each[1])
-    return Recovered(inputs, torch.zeros(len(inputs), dtype=torch.bool), labels)
+    inputs, _, apart = min(found, key=lambda each: each[1])
+    limit = f"no sample with such a gradient was found in {settings.iterations} iterations" if apart > MATCHED else ""
+    return Recovered(inputs, torch.zeros(len(inputs), dtype=torch.bool), labels, limit)
 
 
 def _labels(scene: Scene, most: int) -> Tensor | None:
@@ -70,8 +76,8 @@ def _labels(scene: Scene, most: int) -> Tensor | None:
     return torch.from_numpy(labels if len(labels) <= most else labels[np.linspace(0, len(labels) - 1, most, dtype=int)])
 
 
-def _restart(scene: Scene, settings: MatchingSettings, labels: Tensor, target: Tensor) -> tuple[Tensor, float]:
-    """What one restart ends with, float64 [K, ...], and its loss."""
+def _restart(scene: Scene, settings: MatchingSettings, labels: Tensor, target: Tensor) -> tuple[Tensor, float, float]:
+    """What one restart ends with, float64 [K, ...], its loss, and how far apart its gradient and the target are."""
     assert isinstance(scene.public, Tensor)  # the caller has looked
     begun = scene.rng.normal(size=(len(labels), *scene.public.shape[1:]))
     inputs = torch.from_numpy(begun).requires_grad_()
@@ -82,12 +88,13 @@ def _restart(scene: Scene, settings: MatchingSettings, labels: Tensor, target: T
     drops = [round(share * settings.iterations) for share in DROPS]
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, drops, FACTOR)
     form = scene.form
-    gradient_of, best, least = _gradients(scene, labels), inputs.detach().clone(), float("inf")
+    gradient_of, best, least, apart = _gradients(scene, labels), inputs.detach().clone(), float("inf"), float("inf")
     for _ in range(settings.iterations):
         given = form.relaxed(inputs) if form else inputs
-        loss = _distance(gradient_of(given, between), target) + settings.tv * total_variation(given)
+        distance = _distance(gradient_of(given, between), target)
+        loss = distance + settings.tv * total_variation(given)
         if loss.item() < least:
-            best, least = inputs.detach().clone(), loss.item()
+            best, least, apart = inputs.detach().clone(), loss.item(), distance.item()
         moved = torch.autograd.grad(loss, learned)
         inputs.grad = moved[0].sign()
         if len(learned) > 1:
@@ -98,7 +105,7 @@ def _restart(scene: Scene, settings: MatchingSettings, labels: Tensor, target: T
             between.clamp_(0, 1)
             if scene.lowest is not None and scene.highest is not None:
                 inputs.copy_(inputs.maximum(scene.lowest).minimum(scene.highest))
-    return form.settled(best) if form else best, least
+    return form.settled(best) if form else best, least, apart
 
 
 def _gradients(scene: Scene, labels: Tensor) -> Callable[[Tensor, Tensor], Tensor]:

@@ -40,9 +40,8 @@ class Kept:
         file = self.folder / f"{name}-{self._digest(seen)}.npz"
         if file.is_file():
             arrays = read_arrays(file)
-            notes = tuple(str(note) for note in arrays["notes"])
             inputs, certified, labels = (torch.from_numpy(arrays[part]) for part in ("inputs", "certified", "labels"))
-            return Recovered(inputs, certified, labels, notes)
+            return Recovered(inputs, certified, labels, str(arrays["limit"]))
         found = find()
         with atomic.drafted(file) as draft, draft.open("wb") as stream:
             np.savez(
@@ -50,7 +49,7 @@ class Kept:
                 inputs=found.inputs.numpy(),
                 certified=found.certified.numpy(),
                 labels=found.labels.numpy(),
-                notes=np.array(found.notes, dtype=np.str_),
+                limit=np.array(found.limit, dtype=np.str_),
             )
         return found
 

@@ -13,9 +13,11 @@ from auditing.network_privacy.linear_gossip import Adversary
 from auditing.network_privacy.linear_rounds import Maps, Round, rounds_of
 from auditing.network_privacy.linear_training import NoisePlace, maps_of
 from auditing.network_privacy.not_linear import not_linear
+from auditing.progress import Countdown
 from auditing.reconstruction.amplification import amplification
+from auditing.reconstruction.elimination import averaged
 from auditing.reconstruction.observers import OBSERVERS, hops
-from auditing.reconstruction.solvability import Solvability, solvability
+from auditing.reconstruction.solvability import Solvability, explained_to
 from simulator.config.experiment import Experiment
 from simulator.core.errors import Problem
 from simulator.core.method import traits_of
@@ -62,24 +64,27 @@ class Seen:
         observers = [replace(observer, sums=sums) for observer in OBSERVERS[who](network.base)]
         followed = min(experiment.rounds, max(1, EXACT // network.base.num_nodes**2))
         maps = maps_of(mixing_of(experiment), NoisePlace())[:followed]
-        rounds = averaged(network, averaging) if averaging else rounds_of(network, followed, maps=maps)
-        found = solvability(rounds, observers)
+        rounds = averaging_rounds(network, averaging) if averaging else rounds_of(network, followed, maps=maps)
+        countdown = Countdown(f"reconstruction: what {len(observers)} observer(s) can compute", unit="observers")
+        each = (averaged if averaging else explained_to)(rounds, observers)
+        found = Solvability(np.stack(list(countdown.over(each, [1.0] * len(observers)))))
         amplified = np.stack([amplification(rounds, *each) for each in zip(observers, found.solved, strict=True)])
         return cls(observers, hops(network.base, observers), found, amplified, 1 if averaging else experiment.rounds)
 
     def result(self) -> dict[str, Any]:
-        """For ``result.json``: by distance and round, and of each pair; null is an observer's own node."""
+        """For ``result.json``: by distance and round, and of each pair; null is an observer's own node.
+
+        Of a pair, what is ``explained`` is R^2 of the update that is seen best.
+        """
         made, solved = self.of.made, self.of.solved
         there = np.asarray(made.any(2))
-        with np.errstate(invalid="ignore"):
-            explained = np.where(there, np.nansum(self.of.explained, 2) / made.sum(2), np.nan)
         return {
             "observers": [observer.name for observer in self.observers],
             "rounds": self.rounds,
             "followed": made.shape[2],
             "updates": _known(made.sum(2), there),
             "solved": _known(solved.sum(2), there),
-            "explained": _known(explained, there),
+            "explained": _known(_largest(self.of.explained), there),
             "amplified": _known(_largest(self.amplified), np.asarray(np.isfinite(self.amplified).any(2))),
             "by_distance": [self._at(distance) for distance in np.unique(self.hops[np.isfinite(self.hops)])],
             "unreachable": int(np.isinf(self.hops).sum()),
@@ -105,7 +110,7 @@ class Seen:
         }
 
 
-def averaged(network: Network, steps: int) -> list[Round]:
+def averaging_rounds(network: Network, steps: int) -> list[Round]:
     """Every node holds a value before the first step, and averages in so many, with the links of that many rounds."""
     links = [network.at(step) for step in range(steps)]
     everyone = np.ones(network.base.num_nodes, dtype=np.bool_)

@@ -7,15 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from auditing.reconstruction.attacks import NEEDS
+from auditing.reconstruction.attacks import INVERSIONS, NEEDS
 from simulator.core.report import Chart, HeatMap, ImageGrid, LineChart, Section, Table
 from simulator.results.audit_folder import ARRAYS, AuditFolder
 from simulator.results.formatting import MISSING, fixed, percent, significant
 
 Result = Mapping[str, Any]
 PICTURES = ("original", "recovered", "best public", "wrong update")
-NOTHING, SUMS, EXACT, REBUILT = range(4)  # of what a node learns of another, in the matrix
+LEARNED = ("not seen", "only sums", "blurred", "exact, not inverted", "exact, not attacked", "samples identified",
+           "verbatim")  # fmt: skip
+NOTHING, SUMS, BLURRED, RESISTED, EXACT, IDENTIFIED, VERBATIM = range(len(LEARNED))
 HIDDEN = 1e-9  # of R^2
+HALF = 0.5  # of R^2, from which on an update is seen blurred, and not only in sums
+LOST = 0.1  # relative error, from which on a value that is computed is of no use
+NEAREST = 6  # distances in a drawing
 READABLE = 64  # rows of a table
 FLOAT32 = 2.0**-24  # by which it is off
 PERFECT = 100  # dB, beyond which a picture cannot be told from its original
@@ -39,12 +44,28 @@ def _verdict(result: Result) -> str:
     solved, updates = (sum(at[name] for at in plan["by_distance"]) for name in ("solved", "updates"))
     noun = "averaged values" if result["settings"]["averaging"] else "updates"
     text = f"Of {updates:,} {noun}, as {len(plan['observers'])} observers see them, {solved:,} can be computed exactly"
-    told = _told_of_samples((result["attacked"] or {"together": {}})["together"])
+    if beyond := _beyond_float32(result):
+        text += f", {beyond:,} of them only by messages that are more exact than float32"
+    told = _told_of_samples(result["attacked"])
     return f"{text}; {told}." if told else f"{text}."
 
 
-def _told_of_samples(together: Result) -> str:
-    """What was found in updates at worst: of those that an observer computes, before those that none does."""
+def _beyond_float32(result: Result) -> int:
+    """How many averaged values are solvable, and as good as lost when messages are rounded to float32."""
+    grown = (
+        [value or 0 for row in result["plan"]["amplified"] for value in row] if result["settings"]["averaging"] else []
+    )
+    return sum(value * FLOAT32 > LOST for value in grown)
+
+
+def _told_of_samples(attacked: Result | None) -> str:
+    """What was found in updates at worst: of those that an observer computes, before those that none does.
+
+    A no is that of the attacks that were tried, by name.
+    """
+    if attacked is None:
+        return ""
+    together = attacked["together"]
     exact = [
         (bool(found["computed"]), found["share"], attack, round, found)
         for attack, by_how in together.items()
@@ -52,9 +73,11 @@ def _told_of_samples(together: Result) -> str:
         if round != "all"
     ]
     if not exact:
-        return ""
+        asked = [name for name in attacked["unasked"] if name in INVERSIONS]
+        return "no attack on samples was tried" + "".join(f", --attack {name} is possible" for name in asked)
     if not (inverted := [each for each in exact if each[-1]["succeeded"]]):
-        return "no sample could be rebuilt from exact ones"
+        tried = dict.fromkeys(f"{attack}: {found['verdict']}" for _, _, attack, _, found in exact)
+        return f"no sample was rebuilt from exact ones ({'; '.join(tried)})"
     computed, _, attack, round, found = max(inverted, key=lambda each: each[:2])
     whose = "" if computed else ", which none of these observers computes, but who sees all messages does"
     samples = "all samples verbatim" if found["verdict"] == "verbatim" else found["verdict"]
@@ -95,7 +118,9 @@ def _paragraphs(result: Result) -> Iterator[str]:
         "Identified is a sample whose reconstruction is nearer to it than to any other sample of the victim's training "
         "set and as many others, and nearer than the best of the public samples that the attacker has. Skill is 1 less "
         "the error over that of the best public sample: 0 and below is no better than having looked for something "
-        "alike. The wrong update is another node's, attacked in the same way: what it identifies is chance."
+        "alike. The wrong update is another node's, attacked in the same way: what it identifies is chance. Not "
+        "inverted says that these attacks, as they were set, found nothing beyond chance; that other attacks, or longer "
+        "ones, would find nothing is not said."
     )
     guessed = any(update["how"] == "guessed" for update in attacked["updates"])
     if guessed:
@@ -272,46 +297,64 @@ def _charts(result: Result, pictures: Mapping[str, Any]) -> Iterator[Chart]:
     for name, images in pictures.items():
         sets = images.transpose(0, 1, 3, 4, 2)  # [victims, kinds, height, width, channels]
         if sets.shape[-1] in (1, 3):
-            captions = [kind for _ in sets for kind in PICTURES]
-            title = f"Best reconstruction of each victim: {name.removeprefix('pictures/')}"
+            attack = name.removeprefix("pictures/")
+            captions = [caption for about in result["attacked"]["pictured"][attack] for caption in _captions(about)]
+            title = f"Best reconstruction of each victim: {attack}"
             yield ImageGrid(title, sets.reshape(-1, *sets.shape[2:]), captions, len(PICTURES))
 
 
+def _captions(about: Result) -> Iterator[str]:
+    """Below the pictures of a victim, in the order of `PICTURES`."""
+    yield f"node {about['victim']}, round {about['round']}:\noriginal"
+    for kind in PICTURES[1:]:
+        value = about["psnr"][kind]
+        known = "" if kind != "recovered" else ", identified" if about["identified"] else ", not identified"
+        yield f"{kind}{known}\n{'nothing' if value is None else f'{_decibels(value)} dB'}"
+
+
 def _curve(plan: Result) -> Iterator[LineChart]:
-    series = {}
-    for at in plan["by_distance"]:
-        values = np.array([np.nan if value is None else value for value in at["by_round"]], dtype=np.float64)
-        there = np.isfinite(values)
-        if there.any() and np.nanmax(values) > HIDDEN:
-            series[f"distance {at['distance']}"] = (np.flatnonzero(there) + 1).astype(np.float64), values[there]
-    if series:
-        title = "How much of an update is explained by what an observer hears"
-        yield LineChart(title, "round of the update", "R², mean over pairs", series, points=plan["followed"] == 1)
+    """R^2 over the rounds of the nearest distances; where there is one round alone, over distances."""
+    title = "How much of an update is explained by what an observer hears"
+    found = {at["distance"]: np.array(at["by_round"], dtype=np.float64) for at in plan["by_distance"]}
+    seen = {far: values for far, values in found.items() if (np.nan_to_num(values) > HIDDEN).any()}
+    if plan["followed"] == 1 and seen:
+        curve = np.array(list(found), dtype=np.float64), np.concatenate(list(found.values()))
+        yield LineChart(title, "distance", "R², mean over pairs", {"": curve}, points=True)
+    elif seen:
+        series = {}
+        for far, values in list(seen.items())[:NEAREST]:
+            there = np.isfinite(values)
+            series[f"distance {far}"] = (np.flatnonzero(there) + 1).astype(np.float64), values[there]
+        yield LineChart(title, "round of the update", "R², mean over pairs", series)
 
 
 def _matrix(result: Result) -> HeatMap:
     """What each observer learns of each node, from nothing to samples."""
-    plan, rebuilt = result["plan"], _rebuilt(result["attacked"])
+    plan, attacked = result["plan"], _attacked(result["attacked"])
     values = np.full((len(plan["observers"]), len(plan["solved"][0])), np.nan)
     for row, (solved, explained) in enumerate(zip(plan["solved"], plan["explained"], strict=True)):
         for node, (count, share) in enumerate(zip(solved, explained, strict=True)):
-            if count is None:
-                continue
-            exact = REBUILT if (plan["observers"][row], node) in rebuilt else EXACT
-            values[row, node] = exact if count else SUMS if share > HIDDEN else NOTHING
+            if count:
+                values[row, node] = attacked.get((plan["observers"][row], node), EXACT)
+            elif count is not None:
+                values[row, node] = NOTHING if share <= HIDDEN else SUMS if share < HALF else BLURRED
     nodes = [str(node) for node in range(values.shape[1])]
-    title = "What is learned of a node: 0 nothing, 1 only sums, 2 an exact update, 3 samples from one"
-    return HeatMap(title, "node", "observer", values, plan["observers"], nodes, "what is learned")
+    title = "What is learned of a node, from its update that is seen best; crossed out: the observer's own nodes"
+    return HeatMap(title, "node", "observer", values, plan["observers"], nodes, "", levels=LEARNED)
 
 
-def _rebuilt(attacked: Result | None) -> set[tuple[str, int]]:
-    """Observers and nodes with an update that the one computes exactly, and samples of the other were found in."""
-    found: set[tuple[str, int]] = set()
+def _attacked(attacked: Result | None) -> dict[tuple[str, int], int]:
+    """What was made of the updates of a node that an observer computes exactly, where they were attacked."""
+    found: dict[tuple[str, int], int] = {}
     for attack, by_how in (attacked or {"together": {}})["together"].items():
-        lost = {round for round, figures in by_how.get("exact", {}).items() if figures["succeeded"]}
         for update, job in zip(attacked["updates"], attacked["attacks"][attack], strict=True):  # type: ignore[index]
-            if update["how"] == "exact" and job["identified"] and str(update["round"]) in lost:
-                found |= {(observer, update["victim"]) for observer in update["solved_by"] or ()}
+            if update["how"] != "exact" or not job["samples"]:
+                continue
+            lost = job["identified"] and by_how["exact"][str(update["round"])]["succeeded"]
+            level = RESISTED if not lost else VERBATIM if job["verbatim"] == job["samples"] else IDENTIFIED
+            for observer in update["solved_by"] or ():
+                pair = observer, update["victim"]
+                found[pair] = max(level, found.get(pair, RESISTED))
     return found
 
 

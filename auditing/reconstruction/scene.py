@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -76,17 +75,18 @@ class Recovered:
         inputs: float64 [K, ...], samples as the network takes them; K may be 0.
         certified: bool [K], whether the attack itself can tell that a sample is right.
         labels: int64 [K], their labels, as the attack takes them to be; -1 where it says nothing.
-        notes: what there is to say, as whole sentences.
+        limit: why to find nothing here says little of what others may find, to be read after "not inverted: "; "" where
+            all that the attack can find was looked for.
     """
 
     inputs: Tensor
     certified: Tensor
     labels: Tensor
-    notes: Sequence[str] = field(default=())
+    limit: str = ""
 
     @classmethod
-    def nothing(cls, scene: Scene, why: str) -> Recovered:
-        """No sample at all."""
+    def nothing(cls, scene: Scene, limit: str) -> Recovered:
+        """No sample at all; ``limit`` says why."""
         shape = scene.public.shape[1:] if isinstance(scene.public, Tensor) else (0,)
         none = torch.empty(0, dtype=torch.int64)
-        return cls(torch.empty(0, *shape, dtype=torch.float64), none.bool(), none, (why,))
+        return cls(torch.empty(0, *shape, dtype=torch.float64), none.bool(), none, limit)

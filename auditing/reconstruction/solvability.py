@@ -11,9 +11,10 @@ and D-GD by Mrini et al. 2024, arXiv:2402.10001, by elimination).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,17 +51,22 @@ class Solvability:
 
 
 def solvability(rounds: Sequence[Round], observers: Sequence[Adversary]) -> Solvability:
-    """What ``observers`` can compute after ``rounds``; O(T^2 n^3) operations an observer.
+    """What ``observers`` can compute after ``rounds``; see `explained_to`.
 
     Raises:
         InputError: after so many steps without a new update float64 cannot decide what is solvable.
     """
+    return Solvability(np.stack(list(explained_to(rounds, observers))))
 
-    def known(observer: Adversary) -> Floats:
-        found = exposure(rounds, Noise(1.0), observer)
-        there = found.local > 0
-        seen = np.diagonal(found.blocks, axis1=1, axis2=2)
-        return np.divide(seen, found.local, out=np.full_like(seen, np.nan), where=there)
 
+def explained_to(rounds: Sequence[Round], observers: Sequence[Adversary]) -> Iterator[Floats]:
+    """`explained` of each of ``observers`` in turn, as many at once as there are cores; errors as `solvability`."""
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores()) as pool:  # a thread a core, and no more in each
-        return Solvability(np.stack(list(pool.map(known, observers))))
+        yield from pool.map(partial(explained, rounds), observers)
+
+
+def explained(rounds: Sequence[Round], observer: Adversary) -> Floats:
+    """R^2 of all updates for ``observer``, float64 [nodes, updates]; NaN as in `Solvability`; O(T^2 n^3) operations."""
+    found = exposure(rounds, Noise(1.0), observer)
+    seen = np.diagonal(found.blocks, axis1=1, axis2=2)
+    return np.divide(seen, found.local, out=np.full_like(seen, np.nan), where=found.local > 0)

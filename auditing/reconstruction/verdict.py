@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,8 +40,15 @@ def together(jobs: Sequence[Job], rng: np.random.Generator) -> dict[str, Any]:
         "wrong": wrong,
         "p": float(binomtest(int(identified.sum()), total, min(chance, 1.0), alternative="greater").pvalue),
         "skill_identified": _middle(touched),
+        "limit": _commonest([job["limit"] for job in jobs]),
         **{name: _middle([job[name] for job in jobs]) for name in ("skill", "psnr", "ssim", "close", "close_public")},
     }
+
+
+def _commonest(limits: Sequence[str]) -> str:
+    """The limit that most victims' attacks had, of those that had one; "" where none had."""
+    counted = Counter(filter(None, limits)).most_common(1)
+    return counted[0][0] if counted else ""
 
 
 def _middle(values: Sequence[float | None]) -> float | None:
@@ -63,9 +71,12 @@ def succeeded(found: Mapping[str, Any], tests: int = 1) -> bool:
 
 
 def in_words(found: Mapping[str, Any], tests: int = 1) -> str:
-    """The verdict on what an attack made of updates; ``tests`` as for `succeeded`."""
+    """The verdict on what an attack made of updates; ``tests`` as for `succeeded`.
+
+    A no that is the attack's own, which did not or could not look for all there is, says so.
+    """
     if not succeeded(found, tests):
-        return "not inverted"
+        return f"not inverted: {found['limit']}" if found["limit"] else "not inverted"
     if found["verbatim"] == found["samples"]:
         return "verbatim"
     return f"{found['identified']} of {found['samples']} samples identified"

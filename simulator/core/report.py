@@ -97,6 +97,7 @@ class HeatMap:
         rows: their names, ``columns`` likewise.
         label: what the values are.
         lowest: the value without colour.
+        levels: names of the values 0, 1, 2, ..., where there are no others; NaN is then crossed out.
     """
 
     title: str
@@ -107,6 +108,7 @@ class HeatMap:
     columns: Sequence[str]
     label: str
     lowest: float = 0.0
+    levels: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import BoundaryNorm, LinearSegmentedColormap, Normalize
 from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
 from simulator.core.report import BarChart, Chart, GraphChart, HeatMap, ImageGrid, LineChart
-from simulator.results.report.figures import COLOURS, WIDTH, Picture, paint
+from simulator.results.report.figures import COLOURS, MUTED, WIDTH, Picture, paint
 from topologies import draw
 
 MOST_LABELS = 24  # on an axis
@@ -58,6 +58,8 @@ def lines(name: str, chart: LineChart, band: Band | None = None) -> Picture:
             if chart.points:
                 line.set_linestyle("none")
         axes.set(xlabel=chart.x_label, ylabel=chart.y_label)
+        if all(np.equal(np.mod(x, 1), 0).all() for x, _ in chart.series.values()):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         for axis in chart.log:
             _make_log(axes, axis)
         _legend(axes, len(chart.series) + bool(band))
@@ -85,18 +87,38 @@ def bars(name: str, chart: BarChart) -> Picture:
 def heat_map(name: str, chart: HeatMap) -> Picture:
     """Values as depth of colour."""
     whole = np.issubdtype(chart.values.dtype, np.integer)
-    low, high = chart.lowest, max(chart.lowest + float(whole), float(np.nanmax(chart.values)))
 
     def plot(axes: Axes) -> None:
-        image = axes.imshow(chart.values, cmap=DEPTH, vmin=low, vmax=high, aspect="auto", interpolation="none")
+        image = axes.imshow(chart.values, cmap=DEPTH, norm=_depths(chart), aspect="auto", interpolation="none")
         axes.set(xlabel=chart.x_label, ylabel=chart.y_label)
         axes.grid(visible=False)
         _label(axes, "x", chart.columns)
         _label(axes, "y", chart.rows)
-        bar = axes.figure.colorbar(image, label=chart.label, ticks=MaxNLocator(integer=whole))
+        if chart.levels:
+            down, across = np.nonzero(np.isnan(chart.values))
+            axes.plot(across, down, linestyle="none", marker="x", markersize=3, color=MUTED)
+            bar = axes.figure.colorbar(image, ticks=range(len(chart.levels)), drawedges=True)
+            bar.set_ticklabels(list(chart.levels))
+            bar.solids.set_rasterized(True)  # as the image is, so that both keep the same colours in a dark theme
+        else:
+            bar = axes.figure.colorbar(image, label=chart.label, ticks=MaxNLocator(integer=whole))
         bar.outline.set_linewidth(0)
 
-    return paint(name, chart.title, plot, _width(len(chart.columns)), min(6.0, 1.6 + 0.2 * len(chart.rows)))
+    return paint(
+        name,
+        chart.title,
+        plot,
+        _width(len(chart.columns) + max(map(len, chart.levels), default=0)),
+        min(6.0, 1.6 + 0.2 * len(chart.rows)),
+    )
+
+
+def _depths(chart: HeatMap) -> Normalize:
+    """How deep the colour of a value is."""
+    if chart.levels:
+        return BoundaryNorm(np.arange(len(chart.levels) + 1) - 0.5, DEPTH.N)
+    whole = np.issubdtype(chart.values.dtype, np.integer)
+    return Normalize(chart.lowest, max(chart.lowest + float(whole), float(np.nanmax(chart.values))))
 
 
 def image_grid(name: str, grid: ImageGrid) -> Picture:

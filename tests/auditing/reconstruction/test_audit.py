@@ -320,7 +320,11 @@ def test_the_report_shows_the_matrix_the_curve_and_the_pictures(pairs, found, co
     shown = section(AuditFolder(pairs.path / "audit/reconstruction"))
     kinds = [type(chart).__name__ for chart in shown.charts]
     assert kinds == ["LineChart", "HeatMap", "ImageGrid"]
-    assert shown.charts[1].values[0].tolist()[1:] == [3, 1, 3]
+    learned = [shown.charts[1].levels[int(level)] for level in shown.charts[1].values[0, 1:]]
+    assert learned[1] == "only sums"
+    assert {learned[0], learned[2]} <= {"samples identified", "verbatim"}
+    assert len(shown.charts[2].captions) == len(shown.charts[2].images)
+    assert shown.charts[2].captions[1].startswith("recovered, ")
     assert "first_layer" in shown.verdict
 
 

@@ -73,7 +73,7 @@ def test_a_gradient_of_zero_holds_nothing():
     there.gradient.total.zero_()
     found = first_layer(there)
     assert len(found.inputs) == 0
-    assert "Nothing to invert" in found.notes[0]
+    assert found.limit == "the first layer's gradient is 0"
 
 
 def test_only_a_layer_with_a_bias_that_sees_the_sample_itself_will_do():

@@ -64,7 +64,7 @@ def job(identified=0, verbatim=0, skill=-1.0, samples=16):
     same = {"identified": 0, "samples": samples}
     return {"identified": identified, "verbatim": verbatim, "beyond_doubt": verbatim, "skill": skill, "pool": 100,
             "samples": samples, "certified": 0, "wrong": same, "psnr": None, "ssim": None, "close": None,
-            "close_public": None}  # fmt: skip
+            "close_public": None, "limit": ""}  # fmt: skip
 
 
 def test_one_victim_whose_sample_is_there_verbatim_is_not_lost_among_many_whose_are_not():
