@@ -119,8 +119,7 @@ def _paragraphs(result: Result) -> Iterator[str]:
         "set and as many others, and nearer than the best of the public samples that the attacker has. Skill is 1 less "
         "the error over that of the best public sample: 0 and below is no better than having looked for something "
         "alike. The wrong update is another node's, attacked in the same way: what it identifies is chance. Not "
-        "inverted says that these attacks, as they were set, found nothing beyond chance; that other attacks, or longer "
-        "ones, would find nothing is not said."
+        "inverted says that these attacks, as they were set, found nothing beyond that; others, or longer ones, might."
     )
     guessed = any(update["how"] == "guessed" for update in attacked["updates"])
     if guessed:

@@ -112,6 +112,7 @@ def test_noise_of_differential_privacy_takes_the_samples_out_and_clipping_alone_
         assert result["epsilon"] > 0
     assert figures["clipped"]["identified"] >= 1
     assert (figures["noisy"]["certified"], figures["noisy"]["succeeded"]) == (0, False)
+    assert figures["noisy"]["skill"] <= 0
 
 
 def test_batches_drawn_again_are_those_that_were_trained_on(pairs):
@@ -312,6 +313,22 @@ def test_the_verdict_tells_of_the_worst_round_that_an_observer_computes_updates_
     assert alone in told(pairs, monkeypatch, [3])
 
 
+def test_where_no_attack_on_samples_was_tried_the_verdict_says_that(pairs):
+    from auditing.reconstruction.report import section
+    from simulator.results.audit_folder import AuditFolder
+
+    audited(pairs, "reconstruction", attacks=["labels"])
+    verdict = section(AuditFolder(pairs.path / "audit/reconstruction")).verdict
+    assert "no attack on samples was tried, --attack first_layer is possible" in verdict
+
+
+def test_momentum_is_taken_out_of_the_second_round_of_a_run_by_means_of_the_first(tmp_path):
+    momentum = ("training.optimizer.momentum=0.9", "topology.graph=complete", "record.rounds=[1,2]")
+    done = run(small(*SINGLE[:-1], "training.precision=fp64", *momentum), tmp_path)
+    exact = audited(done, "reconstruction", attacks=["first_layer"]).result()["attacked"]["together"]["first_layer"]
+    assert exact["exact"]["2"]["verdict"] == "verbatim"
+
+
 def test_the_report_shows_the_matrix_the_curve_and_the_pictures(pairs, found, command):
     audited(pairs, "reconstruction")
     from auditing.reconstruction.report import section
@@ -355,10 +372,13 @@ def test_a_plan_tells_who_could_solve_whom_before_anything_is_trained(tmp_path, 
      (("directed-pushsum-digits", "--audit", "reconstruction"), "declares no linear memory"),
      (("quickstart", "--audit", "reconstruction", "--attack", "labels"), "attacks need the messages of a run"),
      (("quickstart", "--audit", "reconstruction", "rounds=[1]"), "it says what is attacked in a run"),
+     (("two.json", "--audit", "reconstruction", "observers=pairs"), "none but itself to learn of"),
      (("nowhere", "--audit", "reconstruction"), "is not a run directory")],
 )  # fmt: skip
 def test_plans_that_cannot_be_audited_are_refused(arguments, told, command, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    two = {"name": "two", "rounds": 2, "topology": {"graph": "complete", "nodes": 2}, "data": {"dataset": "digits"}}
+    (tmp_path / "two.json").write_text(json.dumps({**two, "model": "mlp"}))
     assert command("audit", *arguments) == 2
     assert told in " ".join(capsys.readouterr().err.split())
 

@@ -76,6 +76,15 @@ def test_a_gradient_of_zero_holds_nothing():
     assert found.limit == "the first layer's gradient is 0"
 
 
+def test_what_finds_nothing_says_what_it_could_not_look_for():
+    batches = [batch(seed, 4) for seed in range(3)]
+    assert first_layer(scene(mlp(6), batches)).limit.startswith("there were 3 steps")
+    assert first_layer(scene(mlp(6), batches[:1])).limit == ""
+    there = scene(mlp(6), batches[:1])
+    there.gradient.rounding[:] = 1
+    assert first_layer(there).limit == "rounding hides the gradient of the first layer"
+
+
 def test_only_a_layer_with_a_bias_that_sees_the_sample_itself_will_do():
     inputs = torch.randn(3, 8)
     without = FlatModule(nn.Sequential(nn.Linear(8, 4, bias=False)), "fp64")

@@ -84,6 +84,13 @@ def test_a_few_that_chance_identifies_are_no_success():
     assert not succeeded(some, tests=10)
 
 
+def test_a_no_says_what_the_attack_could_not_look_for():
+    several = "there were 4 steps, so only the mean of all samples was looked for"
+    found = together([job(), job() | {"limit": several}], np.random.default_rng(0))
+    assert in_words(found) == f"not inverted: {several}"
+    assert in_words(together([job()], np.random.default_rng(0))) == "not inverted"
+
+
 def test_the_nearest_public_sample_is_the_best_that_there_was():
     public = np.array([[0.0], [0.4], [9.0]])
     assert nearest(np.array([[0.1], [0.0]]), public).tolist() == [[0.0], [0.0]]

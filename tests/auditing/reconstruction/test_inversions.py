@@ -82,6 +82,13 @@ def test_a_gradient_of_zero_has_nothing_to_match():
     assert found.limit == "the gradient is 0"
 
 
+def test_a_search_that_ends_far_from_the_gradient_says_so():
+    there, noise = scene(mlp(6), [batch(6, 1)]), torch.Generator().manual_seed(0)
+    settings = MatchingSettings(iterations=20, restarts=1)
+    there.gradient.total[:] = torch.randn(there.gradient.total.shape, generator=noise)
+    assert "20 iterations" in gradient_matching(there, settings).limit
+
+
 def test_total_variation_is_that_of_neighbouring_pixels():
     images = torch.tensor([[[[0.0, 1.0], [1.0, 0.0]]]])
     assert total_variation(images) == 2

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import networkx as nx
 import numpy as np
 import pytest
 from reference.experiments import small
@@ -9,9 +10,11 @@ from reference.experiments import small
 from auditing.network_privacy.linear_gossip import Adversary
 from auditing.network_privacy.linear_rounds import rounds_of
 from auditing.reconstruction.amplification import amplification, heard
+from auditing.reconstruction.elimination import averaged
 from auditing.reconstruction.observers import edges_of, hops, pairs_of
 from auditing.reconstruction.plan import Seen
 from auditing.reconstruction.solvability import solvability
+from simulator.core.errors import InputError
 from topologies import Failures, Network, Topology
 from topologies.schedules import build_schedule
 
@@ -92,6 +95,47 @@ def test_updates_are_solvable_exactly_where_elimination_modulo_a_prime_solves_th
 def test_gossip_averaging_gives_away_as_many_nodes_as_elimination_finds(graph, nodes, observer, counts):
     topology = Topology.build(graph, nodes)
     assert [int(solved(topology, 1, [observer], steps).sum()) for steps in range(1, len(counts) + 1)] == counts
+
+
+@pytest.mark.parametrize(
+    ("graph", "observer", "steps", "count"),
+    [("florentine", 8, 3, 14), ("florentine", 0, 13, 1), ("florentine", 0, 14, 14), ("karate", 33, 34, 27),
+     ("karate", 11, 34, 22), ("petersen", 0, 10, 3), ("torus", 0, 16, 9), ("chain", 0, 30, 30)],
+)  # fmt: skip
+def test_averaging_for_long_is_followed_exactly_where_floats_would_hide_what_is_given_away(
+    graph, observer, steps, count
+):
+    named = nx.petersen_graph() if graph == "petersen" else None
+    sizes = {"torus": 16, "chain": 31, "florentine": 15, "karate": 34}
+    topology = Topology.build(graph, sizes[graph]) if named is None else Topology.from_networkx(named)
+    (found,) = averaged(rounds_of(topology, 1, steps), [Adversary.node(observer)])
+    assert int((found == 1).sum()) == count
+    assert np.nanmin(found) >= 0
+
+
+def test_averaged_values_that_are_not_solved_are_explained_by_as_much_as_in_floats():
+    rounds, observers = rounds_of(Topology.build("star", 8), 1, 3), [Adversary.node(1), Adversary.coalition([2, 3])]
+    exact, floats = np.stack(list(averaged(rounds, observers))), solvability(rounds, observers).explained
+    assert np.allclose(exact, floats, equal_nan=True)
+
+
+def test_weights_that_are_no_short_fractions_are_refused_where_floats_cannot_decide():
+    families = Topology.build("florentine", 15)
+    weights = families.links.weights * (1 + 0.01 * np.random.default_rng(0).random((15, 15)))
+    odd = replace(families.links, weights=weights / weights.sum(1, keepdims=True))
+    rounds = [replace(each, links=odd) for each in rounds_of(families, 1, 14)]
+    with pytest.raises(InputError) as refused:
+        list(averaged(rounds, [Adversary.node(0)]))
+    assert refused.value.problems[0].where == "averaging"
+
+
+def test_how_many_work_at_once_changes_nothing(monkeypatch):
+    rounds, observers = rounds_of(Topology.build("ring", 8), 5), pairs_of(Topology.build("ring", 8))
+    found = []
+    for workers in (1, 3):
+        monkeypatch.setattr("auditing.reconstruction.solvability.cores", lambda workers=workers: workers)
+        found.append(solvability(rounds, observers).explained.tobytes())
+    assert found[0] == found[1]
 
 
 def test_of_fresh_updates_a_lone_node_on_a_ring_solves_its_neighbours_first_ones_and_no_more():
