@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from simulator.config.agreed_statistics import not_to_be_agreed
+from simulator.config.block_canaries import unsuited
 from simulator.config.experiment import Experiment
 from simulator.config.method_pairs import at_odds
 from simulator.config.part_blocks import placed
@@ -46,6 +47,7 @@ def inconsistencies(experiment: Experiment) -> Found:
     yield from _refused_by_parts(experiment, network)
     yield from _unmet_needs(experiment)
     yield from at_odds(experiment)
+    yield from unsuited(experiment)
     yield from _unknown_nodes(experiment, network.base.num_nodes)
     yield from _modalities_in_vain(experiment, network.base.num_nodes)
     yield from _sites_in_vain(experiment, network.base.num_nodes)

@@ -19,6 +19,7 @@ from simulator.core.buffers.discovery import frozen_layers
 from simulator.core.buffers.layout import Buffers, Layout
 from simulator.core.buffers.settings import BufferSettings
 from simulator.core.buffers.state import State, digest_of_constants
+from simulator.core.canary_block import PARAMETER
 from simulator.core.draws import DrawnFrom
 from simulator.core.errors import RunError, wrong
 from simulator.core.preparation import Preparation
@@ -51,6 +52,7 @@ class FlatModule:
         device: where parameters, gradients and activations are.
         initial: float [parameters], those that the network was made with.
         constants: a digest of what all nodes share: frozen parameters, and buffers that are no state.
+        block: where in the vector the canaries' block is; None where there is none.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class FlatModule:
             raise wrong("model", what, "Leave requires_grad of some parameters true.")
         self._names, self._parameters = list(trained), list(trained.values())
         self._shapes = [parameter.shape for parameter in self._parameters]
+        self.block = self._place(PARAMETER) if PARAMETER in trained else None
         self.initial = torch.cat([_flatten(parameter.detach()) for parameter in self._parameters])
         self.gradient = torch.zeros_like(self.initial)
         self._gradients = self.views(self.gradient)
@@ -187,6 +190,12 @@ class FlatModule:
     def named_views(self, flat: Tensor) -> dict[str, Tensor]:
         """Like `views`, under the module's parameter names."""
         return dict(zip(self._names, self.views(flat), strict=True))
+
+    def _place(self, name: str) -> slice:
+        """Where a parameter is in the vector."""
+        number = self._names.index(name)
+        begin = sum(shape.numel() for shape in self._shapes[:number])
+        return slice(begin, begin + self._shapes[number].numel())
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context that forward passes run in."""

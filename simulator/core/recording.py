@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,11 +29,28 @@ class Recording(NamedTuple):
                            where mixing is no such average (see `Mixer.averages`)
 
     ``sent`` and ``shown`` are there once where all receivers got the same, and else as ``<name>/<receiver>``.
+
+    Of a canaries' block, which is recorded in a ``folder`` of its own in every round in which the node sends,
+    ``tensors`` are float [m], ``sent`` or ``sent/<receiver>``: the block as it left.
     """
 
     round: int
     node: int
     tensors: Mapping[str, Tensor]
+    folder: Literal["recordings", "canary_block"] = "recordings"
+
+
+def block_sent(node: Node, block: slice, messages: Sequence[Message]) -> Recording | None:
+    """The ``block`` of what is about to travel; None where no parameters are."""
+    parts = {
+        message.receiver: message.parts["parameters"][block] for message in messages if "parameters" in message.parts
+    }
+    if not parts:
+        return None
+    first, *others = parts.values()
+    alike = all(_same(first, other) for other in others)
+    kept = {"sent": first} if alike else {f"sent/{receiver}": part for receiver, part in parts.items()}
+    return Recording(node.round, node.id, {name: _copied(part) for name, part in kept.items()}, "canary_block")
 
 
 class Draft:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from simulator.core.canary_block import CanaryBlock
 from simulator.core.errors import wrong
 from simulator.core.preparation import Preparation
 from simulator.core.samples import NodeData, Samples, VerifiedData
@@ -44,7 +45,14 @@ class Common:
     public: PublicSet
     test: Samples | None
 
-    def node(self, train: Samples, rows: Rows, own_test: Samples | None, verified: VerifiedRows | None) -> NodeData:
+    def node(
+        self,
+        train: Samples,
+        rows: Rows,
+        own_test: Samples | None,
+        verified: VerifiedRows | None,
+        canaries: CanaryBlock | None = None,
+    ) -> NodeData:
         """What a node sees that holds these ``rows`` of ``train``."""
         fit, validation, held_out = (train.subset(torch.from_numpy(split)) for split in rows)
         tested_on = self.test or own_test
@@ -60,6 +68,7 @@ class Common:
             outputs=self.outputs,
             own_test=own_test,
             verified=_verified(train, verified),
+            canaries=canaries,
         )
 
     def identified(self, private: NDArray[np.uint8]) -> str:

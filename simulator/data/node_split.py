@@ -30,7 +30,7 @@ def check_groups(settings: DataSettings, private: ArrayData, drawn: Drawn) -> No
     if private.groups is None:
         return
     cut = {
-        "data.canaries": settings.canaries,
+        "data.canaries": settings.canaries.number,
         "data.verified": settings.verified,
         "data.corruption.duplicates": settings.corruption.duplicates,
         "data.public": any(data is private for data, _ in drawn),

@@ -85,10 +85,10 @@ def prepare_pool(settings: DataSettings, nodes: int, seed: int, task: Task) -> N
     canaries = plant(settings.canaries, train, [mine.train for mine in rows], private.num_classes, seed)
     train = canaries.mislabelled(train)
     rows = [mine._replace(train=canaries.without_left_out(mine.train)) for mine in rows]
-    held = list[NodeData]()
+    block, held = canaries.block(settings.canaries, len(train)), list[NodeData]()
     for node, (mine, own, clean) in enumerate(zip(rows, own_rows, verified, strict=True)):
         on_own = brought[node] if brought else train.subset(torch.from_numpy(own)) if len(own) else None
-        held.append(common.node(train, mine, on_own, clean))
+        held.append(common.node(train, mine, on_own, clean, block))
     dealt_out = dealt(held, settings.modality_by_node)
     return NetworkData(
         nodes=dealt_out,

@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, NonNegativeInt, SerializeAsAny, model_validator
+from pydantic import (
+    Field,
+    NonNegativeInt,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from simulator.core.acting import GIVEN, Acts, If
 from simulator.core.registry import PartSettings, Settings
@@ -65,6 +72,39 @@ class VerifiedSettings(Settings):
     shared: bool = False
 
 
+class CanarySettings(Settings):
+    """Canaries: training samples of each node that stay or go by a coin of their own, for audits that guess the coins.
+
+    A number alone stands for so many mislabelled ones.
+
+    Attributes:
+        number: how many at each node.
+        kind: "mislabelled" ones have a wrong label, and whoever attacks looks at models. Of canaries in a "block", each
+            gradient is a mark in an entry of its own of a block of parameters that no network reads: the strongest
+            attack that there is on noise and clip, at no price in accuracy (`simulator.core.canary_block`).
+        signs: with which sign canaries in a block contribute, round by round, over and over.
+        coins: the seed of the coins, which nobody but the audit need know; None: the experiment's, by which whoever
+            has it knows them.
+    """
+
+    acts: ClassVar[Acts] = {"signs": If(kind="block")}
+
+    number: int = Field(default=0, ge=0)
+    kind: Literal["mislabelled", "block"] = "mislabelled"
+    signs: str = Field(default="+", pattern=r"^[+-]+$")
+    coins: int | None = Field(default=None, ge=0, lt=2**64)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_number_alone(cls, given: Any) -> Any:
+        return {"number": given} if isinstance(given, int) and not isinstance(given, bool) else given
+
+    @model_serializer(mode="wrap")
+    def _as_short(self, whole: SerializerFunctionWrapHandler) -> Any:
+        """As a number where that says all, so that experiments of one release and the next are the same."""
+        return self.number if self == CanarySettings(number=self.number) else whole(self)
+
+
 class SubsetSettings(CoresetChoice):
     """Training on a coreset by the scores of another run; `simulator.data.subset` says how it is looked up.
 
@@ -89,7 +129,7 @@ class DataSettings(Settings):
             nodes; parameters then travel only between nodes of the same one. By default every node holds all.
         validation: share of each node's samples that it calibrates on and never trains on.
         held_out: share of each node's samples that it never uses: the non-members of audits.
-        canaries: how many of each node's training samples get a wrong label, and stay or go by a coin, for audits.
+        canaries: which of each node's training samples stay or go by a coin, for audits.
         verified: small clean sets by which methods correct models; None: there are none.
         public: sources of the unlabelled images that every node has, shuffled together.
         public_overlap: what to do if public images are, pixel by pixel, private or test images too: "refuse" the
@@ -118,7 +158,7 @@ class DataSettings(Settings):
     modality_by_node: tuple[str, ...] = ()
     validation: float = Field(default=0.1, ge=0, lt=1)
     held_out: float = Field(default=0.0, ge=0, lt=1)
-    canaries: int = Field(default=0, ge=0)
+    canaries: CanarySettings = CanarySettings()
     verified: VerifiedSettings | None = None
     public: tuple[PublicSource, ...] = ()
     public_overlap: Literal["refuse", "allow"] = "refuse"

@@ -62,7 +62,7 @@ class Recorder(Observer):
 
     def kept(self, recording: Recording) -> None:
         """One file a node and round."""
-        Recordings(self._path / "recordings").save(recording)
+        Recordings(self._path / recording.folder).save(recording)
 
     def state_dict(self) -> dict[str, Any]:
         """How long each file is; so much of it is on the disk when a checkpoint says so."""

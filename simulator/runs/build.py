@@ -19,6 +19,7 @@ from simulator.core.aligned_rows import aligned_rows
 from simulator.core.backend import BACKENDS, Backend
 from simulator.core.buffers.discovery import check_declared, findings, set_training_modes, state_notes
 from simulator.core.buffers.layout import Layout
+from simulator.core.canary_block import add_block
 from simulator.core.errors import InputError, Problem, wrong
 from simulator.core.flat_module import FlatModule
 from simulator.core.method import METHODS, traits_of
@@ -93,7 +94,8 @@ class ExperimentNodes:
             try:
                 mixer = MIXERS.build(self.experiment.mixer)
                 shared, buffers = self._shared(network=id // n, node=id % n), modules[id // n].initial_buffers
-                nodes.append(Node(place, shared, data, parameters, mixer, methods, buffers))
+                block = modules[id // n].block
+                nodes.append(Node(place, shared, data, parameters, mixer, methods, buffers, block))
             except InputError as error:
                 raise error.under(f"node {id}") from error
         _in_one_matrix(nodes)
@@ -124,7 +126,7 @@ class ExperimentNodes:
         held = self.topology.num_nodes if together else 1
         with torch_seed(0, "model.size"):
             check_room_for_models(
-                lambda: model.build(_seen(data), data.outputs),
+                lambda: add_block(model.build(_seen(data), data.outputs), data.canaries),
                 held,
                 8 if self.experiment.training.precision == "fp64" else 4,
             )
@@ -159,7 +161,7 @@ class ExperimentNodes:
         experiment, data = self.experiment, self.data.example
         with torch_seed(seed, "model.initialisation"):
             model, seen = MODELS.build(experiment.model), _seen(data)
-            network = built(lambda: model.build(seen, data.outputs))
+            network = add_block(built(lambda: model.build(seen, data.outputs)), data.canaries)
         set_training_modes(network, experiment.buffers)
         if _by_sample(experiment):
             check_layers(network)
@@ -446,7 +448,13 @@ class Simulation:
         """Where too little is recorded for what was planted."""
         experiment = self.experiment
         recorded = len(experiment.record.among(experiment.rounds))
-        if experiment.data.canaries and recorded < experiment.rounds and experiment.mode == "synchronous":
+        canaries = experiment.data.canaries
+        if canaries.kind == "block" and canaries.number:
+            size = canaries.number * self.network.base.num_nodes
+            yield f"{size:,} of the parameters are a block for canaries, which no network reads"
+            if canaries.coins is None:
+                yield "coins of canaries follow from the seed; data.canaries.coins gives them a seed of the audit's own"
+        elif canaries.number and recorded < experiment.rounds and experiment.mode == "synchronous":
             yield (
                 f"canaries are planted and {recorded} of {experiment.rounds} rounds recorded: an audit of them sees no "
                 "more of what nodes send; to keep all that it reads, set record.every=1 record.without=[mixed]"

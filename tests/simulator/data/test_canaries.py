@@ -15,6 +15,7 @@ from simulator.core.samples import Samples
 from simulator.data.canaries import plant
 from simulator.data.npz import Npz
 from simulator.data.partition import Iid
+from simulator.data.settings import CanarySettings
 from simulator.data.splits import DataSettings, NetworkData, prepare
 
 Writer = Callable[..., Path]
@@ -83,6 +84,6 @@ def test_too_many_are_refused(write_npz: Writer) -> None:
 @pytest.mark.parametrize("targets", [torch.zeros(8, 3, dtype=torch.int64), torch.zeros(8)])
 def test_targets_that_are_no_classes_have_no_wrong_ones(targets: torch.Tensor) -> None:
     train = Samples(torch.zeros(8, 2), targets, torch.arange(8))
-    assert not plant(0, train, [np.arange(8)], 3, seed=0).arrays()
+    assert not plant(CanarySettings(), train, [np.arange(8)], 3, seed=0).arrays()
     with pytest.raises(InputError, match=r"data\.canaries: .*these samples have no classes"):
-        plant(2, train, [np.arange(8)], 3, seed=0)
+        plant(CanarySettings(number=2), train, [np.arange(8)], 3, seed=0)

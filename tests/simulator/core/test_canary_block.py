@@ -1,0 +1,97 @@
+"""Canaries in a block of parameters: what they put there, and that nothing else notices."""
+
+import numpy as np
+import pytest
+import torch
+from reference.experiments import small
+
+from methods.differential_privacy.dp_sgd import DPSGD, clipped_sum
+from simulator import run
+from simulator.core.canary_block import CanaryBlock
+from simulator.core.errors import InputError
+from simulator.results.recordings import Recordings
+
+QUIET = ("data.public=[]", "data.partition=iid", "rounds=3", "evaluate.every=3", "training.batch_size=1000")
+LR, CLIP = 0.3, 0.5
+
+
+@pytest.fixture(autouse=True)
+def _installed(register):
+    register("methods", "dp_sgd", DPSGD)
+
+
+def trained(path, canaries, *overrides, method="dp_sgd", **settings):
+    methods = [{"name": "dp_sgd", "clip": CLIP, "noise_multiplier": 0.0, **settings}] if method else []
+    return run(small(*QUIET, f"data.canaries={canaries}", *overrides, methods=methods), path)
+
+
+def sent(done, rounds=3):
+    kept = Recordings(done.path / "canary_block")
+    return np.array(
+        [[kept.load(t, u, "sent").double().numpy() for u in range(4)] for t in range(1, rounds + 1)]
+    )  # [T, n, m]
+
+
+def test_a_planted_gradient_is_clipped_to_the_clip_and_others_are_left_alone():
+    canaries = CanaryBlock(3, np.array([-1, 2, -1, 0]), (1, -1))
+    gradients = torch.randn(4, 5)
+    planted, index = gradients.clone(), torch.tensor([0, 1, 2, 3])
+    canaries.plant(planted, slice(1, 4), index, round=2)
+    assert torch.equal(planted[[0, 2]], gradients[[0, 2]])
+    (mark,) = (clipped_sum(planted[[row]], CLIP) for row in [1])
+    assert mark.tolist() == pytest.approx([0, 0, 0, -CLIP, 0])
+    assert clipped_sum(planted[[3]], CLIP).norm().item() == pytest.approx(CLIP)
+
+
+@pytest.mark.parametrize("trainer", ["sequential", "stacked"])
+def test_every_drawn_canary_moves_its_entry_by_one_clip_a_step_and_nothing_else_does(tmp_path, trainer):
+    done = trained(tmp_path, "{kind: block, number: 10, signs: '+-', coins: 3}", f"training.trainer={trainer}")
+    kept, before = done.directory.partition(), np.zeros((4, 40))
+    assert set(kept["canary_included"]) == {True, False}
+    for round, after in enumerate(sent(done)):
+        for node, data in enumerate(each.data for each in done.nodes):
+            marks = (before - after)[node] * len(data.train) / (LR * CLIP)
+            expected = (-1) ** round * kept["canary_included"] * (kept["canary_node"] == node)
+            assert marks == pytest.approx(expected, abs=1e-9)
+        before = done.directory.topology.weights @ after
+
+
+def test_the_block_is_no_part_of_what_is_evaluated_and_without_canaries_there_is_none(tmp_path):
+    plain, none = (trained(tmp_path / name, kind) for name, kind in (("0", "0"), ("n", "{kind: block, number: 0}")))
+    for one, other in zip(plain.nodes, none.nodes, strict=True):
+        assert torch.equal(one.parameters, other.parameters)
+    assert not (none.path / "canary_block").exists()
+    marked = trained(tmp_path / "b", "{kind: block, number: 5}")
+    node, test, module = marked.nodes[0], marked.nodes[0].data.test, marked.blueprint.module()
+    assert len(node.parameters) == len(plain.nodes[0].parameters) + 20
+    outputs = []
+    for block in (node.parameters[node.block], torch.zeros(20)):
+        module.bind(torch.cat([block, node.parameters[20:]]))
+        outputs.append(module.outputs(test, node.data.preparation))
+    assert torch.equal(*outputs)
+
+
+def test_coins_of_the_audits_own_do_not_follow_from_the_seed(tmp_path):
+    coins = [
+        trained(
+            tmp_path / str(number), f"{{kind: block, number: 30, coins: {number}}}", "rounds=1", "evaluate.every=1"
+        ).directory.partition()
+        for number in (1, 2)
+    ]
+    assert (coins[0]["canary_index"] == coins[1]["canary_index"]).all()
+    assert 0.25 < (coins[0]["canary_included"] == coins[1]["canary_included"]).mean() < 0.75
+
+
+@pytest.mark.parametrize(
+    ("changes", "method", "told"),
+    [
+        ([], "", r"data\.canaries: .*clips sample by sample, and none here does"),
+        (["mixer={name: choco}"], "dp_sgd", r"data\.canaries: choco declares no linear"),
+        (["methods.0.clipping=per_layer"], "dp_sgd", r"methods\[0\]\.clipping: a canary in a block lies in one layer"),
+        (["data.canaries={kind: mislabelled, number: 3, signs: '+-'}"], "dp_sgd", r"signs.*has no effect"),
+        (["data.canaries={kind: block, number: 99}"], "dp_sgd", r"too few for 99 canaries"),
+    ],
+)
+def test_what_does_not_go_with_a_block_is_refused_by_name(tmp_path, changes, method, told):
+    with pytest.raises(InputError, match=told):
+        trained(tmp_path, "{kind: block, number: 3}", *changes, method=method)
