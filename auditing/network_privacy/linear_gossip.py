@@ -64,7 +64,7 @@ class Noise:
 
 @dataclass(frozen=True)
 class Adversary:
-    """Someone who keeps all messages that it ever sees, and knows W.
+    """Someone who sees messages, and knows W.
 
     Attributes:
         name: who it is.
@@ -72,15 +72,19 @@ class Adversary:
         inside: nodes whose data and noise it knows.
         sums: whether messages are summed before it sees them, as by secure aggregation: each node inside sees its own
             weighted sum, and nothing else.
+        remembers: whether it keeps all messages that it ever sees; if not, it has those of the last round alone.
     """
 
     name: str
     hears: Callable[[Links], set[int]]
     inside: frozenset[int] = frozenset()
     sums: bool = False
+    remembers: bool = True
 
-    def seen(self, links: Links) -> Floats:
-        """What it sees of what the nodes send, a row each, float64 [rows, n]."""
+    def seen(self, links: Links, last: bool = False) -> Floats:
+        """What it sees of what the nodes send in a round, or in the ``last`` one, a row each, float64 [rows, n]."""
+        if not (self.remembers or last):
+            return np.zeros((0, links.num_nodes))
         if self.sums:
             return np.asarray(links.weights[sorted(self.inside)])
         return np.asarray(np.eye(links.num_nodes)[sorted(self.hears(links))])
@@ -114,16 +118,38 @@ class Adversary:
 
 
 @dataclass(frozen=True)
+class Learnt:
+    """What an observer learns in a round: D numbers, each with noise N(0, 1) that is independent of all others.
+
+    Attributes:
+        weights: float64 [D, rows], by which they are made of what it sees beyond what it could expect.
+        gain: float64 [slots, D], what they say of all that nodes keep and send; see `Round.worked`.
+    """
+
+    weights: Floats
+    gain: Floats
+
+
+@dataclass(frozen=True)
 class Exposure:
     """What an observer can learn of each node, for T signals of norm 1, or of the norm that the maps say.
 
     Attributes:
-        blocks: float64 [n, T, T], the matrices M_u; 0 where u adds nothing that it does not know.
+        directions: float64 [n, T, D], what the signals of each node are in all that the observer learns, D numbers; 0
+            where the node adds nothing that the observer does not know.
         local: float64 [n, T], diagonals of what M_u would be if it saw all messages of all nodes.
+        learnt: the D numbers, round by round.
     """
 
-    blocks: Floats
+    directions: Floats
     local: Floats
+    learnt: tuple[Learnt, ...]
+
+    @property
+    def blocks(self) -> Floats:
+        """float64 [n, T, T], the matrices M_u."""
+        found: Floats = self.directions @ self.directions.transpose(0, 2, 1)
+        return found
 
 
 def exposure(rounds: Sequence[Round], noise: Noise, observer: Adversary, revealed: bool = False) -> Exposure:
@@ -150,7 +176,8 @@ def exposure(rounds: Sequence[Round], noise: Noise, observer: Adversary, reveale
     state = np.zeros((slots, nodes, nodes * sum(round.maps.injections for round in rounds)))
     spread = np.zeros((slots * nodes, slots * nodes))
     whiteners: list[Floats] = []
-    learnt: list[Floats] = []
+    found: list[Floats] = []
+    learnt: list[Learnt] = []
     for place, round in enumerate(rounds):
         factor, whitener = _whitened(noise.unknown(round.links, observer.inside))
         begun = nodes * len(whiteners)
@@ -158,16 +185,18 @@ def exposure(rounds: Sequence[Round], noise: Noise, observer: Adversary, reveale
         work = round.worked(state[..., : nodes * len(whiteners)], factor, begun)
         spread = round.worked_spread(spread, factor)
         known = work.reshape(-1, work.shape[2])  # a view; rows of what is sent are the last n
-        last = revealed and place == len(rounds) - 1
-        seen = np.eye(len(known)) if last else observer.seen(round.links)
+        last = place == len(rounds) - 1
+        seen = np.eye(len(known)) if last and revealed else observer.seen(round.links, last)
         size = spread[-seen.shape[1] :, -seen.shape[1] :]
-        new = _directions(seen @ known[-seen.shape[1] :], np.sqrt(((seen @ size) * seen).sum(1)))
-        known -= (known @ new.T) @ new
+        new, weights = _directions(seen @ known[-seen.shape[1] :], np.sqrt(((seen @ size) * seen).sum(1)))
+        gain = known @ new.T
+        known -= gain @ new
         state[..., : work.shape[2]] = round.mixed(work)
         spread = round.mixed_spread(spread)
-        learnt.append(new)
+        found.append(new)
+        learnt.append(Learnt(weights, gain))
     signals = np.array([norm for round in rounds for norm in round.maps.signals])
-    return _exposed(learnt, np.array(whiteners), signals)
+    return Exposure(*_exposed(found, np.array(whiteners), signals), tuple(learnt))
 
 
 def _whitened(covariance: Floats) -> tuple[Floats, Floats]:
@@ -179,23 +208,26 @@ def _whitened(covariance: Floats) -> tuple[Floats, Floats]:
     return factor, inverse
 
 
-def _directions(messages: Floats, scale: Floats) -> Floats:
+def _directions(messages: Floats, scale: Floats) -> tuple[Floats, Floats]:
     """Orthonormal rows that span those of ``messages``, known parts taken out, which were of size ``scale`` before.
+
+    With them comes what they are made of: rows = weights @ messages.
 
     What rounding leaves of a message without news is below 4 n eps; what is above `RESOLVED` is news. Anything in
     between is refused rather than left out, for to leave it out would be to promise too much.
     """
-    _, sizes, rows = np.linalg.svd(messages, full_matrices=False)
+    mixes, sizes, rows = np.linalg.svd(messages, full_matrices=False)
     relative = sizes / scale.max(initial=np.finfo(np.float64).tiny)
     rounding = 4 * messages.shape[1] * np.finfo(np.float64).eps
     if ((relative > rounding) & (relative < RESOLVED)).any():
         what = "after so many steps without new noise, messages say what float64 cannot tell from rounding."
         raise wrong("gossip_steps", what, "Take fewer; about 25 steps on a ring can be followed.")
-    found: Floats = rows[relative >= RESOLVED]
-    return found
+    news = relative >= RESOLVED
+    return rows[news], (mixes[:, news] / sizes[news]).T
 
 
-def _exposed(learnt: Sequence[Floats], whiteners: Floats, norms: Floats) -> Exposure:
+def _exposed(learnt: Sequence[Floats], whiteners: Floats, norms: Floats) -> tuple[Floats, Floats]:
+    """`Exposure.directions` and `Exposure.local`."""
     signals, nodes, _ = whiteners.shape
     seen = np.zeros((sum(map(len, learnt)), signals * nodes))
     for end, new in zip(np.cumsum([len(new) for new in learnt]), learnt, strict=True):
@@ -203,4 +235,4 @@ def _exposed(learnt: Sequence[Floats], whiteners: Floats, norms: Floats) -> Expo
     by_round = seen.reshape(-1, signals, nodes).transpose(1, 0, 2) @ whiteners  # [T, directions, n]
     of_node = np.ascontiguousarray(by_round.transpose(2, 0, 1))  # [n, T, directions]
     local = (whiteners**2).sum(1).T
-    return Exposure(of_node @ of_node.transpose(0, 2, 1) * np.outer(norms, norms), local * norms**2)
+    return of_node * norms[:, None], local * norms**2

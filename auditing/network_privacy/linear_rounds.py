@@ -89,14 +89,28 @@ class Round:
             factor: float64 [n, n], what an injection of the nodes is of n sources.
             begun: the column of the first source of the round's first injection; those of the others follow.
         """
-        nodes, away = len(factor), ~self.links.active
-        first = self.maps.slots if self.maps.forgets else 0
-        work: Floats = np.tensordot(np.array(self.maps.before)[first:], held, 1)
-        for number, column in enumerate(self.maps.columns()[first:].T):
+        nodes, work = len(factor), self.carried(held)
+        for number, column in enumerate(self.columns.T):
             at = begun + nodes * number
-            work[..., at : at + nodes] = column[:, None, None] * factor
+            work[:, self.links.active, at : at + nodes] = column[:, None, None] * factor[self.links.active]
+        return work
+
+    @property
+    def columns(self) -> Floats:
+        """`Maps.columns` of what `worked` gives."""
+        return self.maps.columns()[self._first :]
+
+    @property
+    def _first(self) -> int:
+        """The first slot that is kept; what is sent comes after all of them."""
+        return self.maps.slots if self.maps.forgets else 0
+
+    def carried(self, held: Floats) -> Floats:
+        """`worked` where nothing is injected: what is kept and sent of what was ``held``."""
+        away = ~self.links.active
+        work: Floats = np.tensordot(np.array(self.maps.before)[self._first :], held, 1)
         if away.any():
-            work[:, away] = np.concatenate([held, held[:1]])[first:, away]
+            work[:, away] = np.concatenate([held, held[:1]])[self._first :, away]
         return work
 
     def mixed(self, work: Floats) -> Floats:

@@ -13,9 +13,11 @@ from pydantic import Field, NonNegativeInt
 from auditing.attacks.signal import SIGNALS, signals_named
 from auditing.candidates import Candidates
 from auditing.fitting import unfit
+from auditing.privacy.block_observers import Claim, by_distance
+from auditing.privacy.block_record import BlockRecord
 from auditing.privacy.canary_scores import NO_CANARIES, canaries_of, has_canaries, scores_of
 from auditing.privacy.empirical_epsilon import LowerBound, one_run, one_run_epsilon
-from auditing.privacy.gaussian_bounds import one_run_gaussian
+from auditing.privacy.gaussian_bounds import independent_scores, one_run_gaussian
 from auditing.privacy.perfect_attack import CanaryNoise, reaches
 from auditing.privacy.promise import Promise, flags_of, promises_of
 from auditing.privacy.report import section
@@ -38,7 +40,7 @@ class EmpiricalPrivacyAudit(Audit):
 
         Attributes:
             name: the audit's.
-            signals: names of signals, by which canaries are scored in models, beside `update_regression`.
+            signals: names of signals, by which mislabelled canaries are scored in models, beside `update_regression`.
             known: see `update_regression.coefficients`; it takes memory for the gradients of so many samples.
             recorded: least share of the rounds that must have been recorded; fewer show little of what nodes send, even
                 to a perfect attack. With 0 final models may be audited alone.
@@ -66,6 +68,8 @@ class EmpiricalPrivacyAudit(Audit):
         if not has_canaries(run):
             yield NO_CANARIES
         record = RunRecord.of(run)
+        if run.experiment.data.canaries.kind == "block":  # of which every message is kept
+            return
         if len(record.rounds) < self.config.recorded * record.lasted:
             what = (
                 f"{len(record.rounds)} of {record.lasted} rounds were recorded, so that even a perfect attack on what "
@@ -77,18 +81,28 @@ class EmpiricalPrivacyAudit(Audit):
     def conduct(self, run: Run, folder: AuditFolder) -> dict[str, Any]:
         """Score the canaries, guess their coins, and bound epsilon from below."""
         canaries, promises = canaries_of(run), promises_of(run.directory, self.config.delta)
-        record = RunRecord.of(run)
-        scores = scores_of(run, canaries, signals_named(self.config.signals), self.config.known)
+        record, kind = RunRecord.of(run), run.experiment.data.canaries.kind
+        recorded = {"rounds": len(record.rounds), "of": record.lasted}
+        observers = list[dict[str, Any]]()
+        if kind == "block":
+            block = BlockRecord.of(run, promises)
+            scores = {"canary block": block.ratios(canaries.node)}
+            recorded["rounds"] = record.lasted
+            observers = by_distance(block, canaries, run.directory.topology, self._claim(promises))
+        else:
+            scores = scores_of(run, canaries, signals_named(self.config.signals), self.config.known)
         membership = AuditFolder(folder.path.with_name("membership"))
         return {
             "round": run.nodes[0].round,
             "canaries": len(canaries),
             "included": int(canaries.member.sum()),
-            "recorded": {"rounds": len(record.rounds), "of": record.lasted},
+            "kind": kind,
+            "recorded": recorded,
             "promises": [{"epsilon": promise.epsilon, "delta": promise.delta} for promise in promises],
-            "perfect_attack": self._perfect(canaries, promises, record, run.nodes[0].seed),
+            "perfect_attack": self._perfect(canaries, promises, recorded, run.nodes[0].seed),
             "flags": list(flags_of(run)),
-            "attacks": {name: self._bounds(each, canaries, promises) for name, each in scores.items()},
+            "attacks": {name: self._bounds(each, canaries, promises, kind) for name, each in scores.items()},
+            "by_distance": observers,
             "accuracy": _last(run.directory, "test/accuracy"),
             "membership_auc": _membership(membership, len(promises)),
         }
@@ -111,11 +125,11 @@ class EmpiricalPrivacyAudit(Audit):
         return [section(folder.result())]
 
     def _perfect(
-        self, canaries: Candidates, promises: Sequence[Promise], record: RunRecord, seed: int
+        self, canaries: Candidates, promises: Sequence[Promise], recorded: Mapping[str, int], seed: int
     ) -> dict[str, Any] | None:
         """What the best attack on recorded updates would show if the noise is as promised; None where none is."""
         noises = [
-            CanaryNoise(promise.mechanism, -(-promise.steps * len(record.rounds) // record.lasted))
+            CanaryNoise(promise.mechanism, -(-promise.steps * recorded["rounds"] // recorded["of"]))
             for promise in promises
             if promise.mechanism
         ]
@@ -125,7 +139,9 @@ class EmpiricalPrivacyAudit(Audit):
         nodes, pooled = reaches(noises, coins, [self._guesses(len(own)) for own in coins], self.config.confidence, seed)
         return {"nodes": [asdict(each) for each in nodes], "pooled": asdict(pooled)}
 
-    def _bounds(self, scores: NDArray[np.float64], canaries: Candidates, promises: Sequence[Promise]) -> dict[str, Any]:
+    def _bounds(
+        self, scores: NDArray[np.float64], canaries: Candidates, promises: Sequence[Promise], kind: str
+    ) -> dict[str, Any]:
         """The lower bound of each node, and those of all: the guesses about each node's canaries taken together."""
         whose = [canaries.node == node for node in range(len(promises))]
         nodes = [
@@ -141,7 +157,15 @@ class EmpiricalPrivacyAudit(Audit):
             "nodes": [asdict(each) for each in nodes],
             "pooled": asdict(LowerBound(found, ceiling, correct, guesses)),
             "gaussian": asdict(one_run_gaussian(len(scores), guesses, correct, delta, self.config.confidence)),
+            "independent": asdict(independent_scores(scores, canaries.member, delta, self.config.confidence))
+            if kind == "block"
+            else None,
         }
+
+    def _claim(self, promises: Sequence[Promise]) -> Claim:
+        local = [promise.epsilon for promise in promises]
+        delta = max(promise.delta for promise in promises)
+        return Claim(local, delta, self.config.guessed, self.config.confidence)
 
     def _node(self, scores: NDArray[np.float64], included: NDArray[np.bool_], delta: float) -> LowerBound:
         return one_run(scores, included, self._guesses(len(scores)), delta, self.config.confidence)

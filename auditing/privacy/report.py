@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from math import isnan, nan
 from typing import Any
 
+from auditing.privacy import block_report
 from auditing.views.record import recorded_rounds
 from simulator.core.report import BarChart, Section, Table
 from simulator.results.formatting import MISSING
@@ -20,8 +21,8 @@ def section(result: Result) -> Section:
         "Audit: privacy",
         list(_paragraphs(result)),
         _verdict(result),
-        [_table(result), _attacks(result)],
-        [_chart(result)],
+        [_table(result), _attacks(result), *([block_report.distances(result)] if result["by_distance"] else [])],
+        [_chart(result), *([block_report.chart(result)] if result["by_distance"] else [])],
     )
 
 
@@ -33,7 +34,8 @@ def _verdict(result: Result) -> str:
         for name, claim, bound in zip(_names(result), claims, bounds, strict=True)
         if claim is not None and bound > claim
     ]
-    flags = "".join(f" Flagged: {flag}" for flag in result["flags"])
+    suspicions = block_report.suspicions(result) if result["kind"] == "block" else ()
+    flags = "".join(f" Flagged: {flag}" for flag in (*result["flags"], *(f"{each}." for each in suspicions)))
     if broken:
         return f"A promise of privacy is broken: {'; '.join(broken)}.{flags}"
     if any(claim is not None for claim in claims):
@@ -60,9 +62,15 @@ def _limit(result: Result) -> str:
 def _paragraphs(result: Result) -> Iterator[str]:
     settings, attack = result["settings"], next(iter(result["attacks"]))
     deltas = sorted({promise["delta"] for promise in result["promises"]})
+    if result["kind"] == "block":
+        yield from block_report.about(result)
+    else:
+        yield (
+            f"{result['canaries']} training samples with wrong labels, canaries, were each trained on or not by a coin "
+            f"of its own ({result['included']} were)."
+        )
     yield (
-        f"{result['canaries']} training samples with wrong labels, canaries, were each trained on or not by a coin of "
-        f"its own ({result['included']} were). Guessed are the coins of {settings['guessed']:.0%} of each node's "
+        f"Guessed are the coins of {settings['guessed']:.0%} of each node's "
         "canaries, a share fixed beforehand: those of the highest scores to be in, those of the lowest to be out. An "
         "epsilon below the lower bound would allow so many right guesses with a probability of at most "
         f"{1 - settings['confidence']:.2g} (Steinke, Nasr & Jagielski 2023; delta {' to '.join(_ends(deltas))}). The "
@@ -92,6 +100,8 @@ def _paragraphs(result: Result) -> Iterator[str]:
         "claims for it that of half its noise, as two data sets are twice as far apart as one and none. Attack AUC is "
         "that of the audit of membership, the strongest attack on the node's final model, if that audit was made."
     )
+    if result["by_distance"]:
+        yield from block_report.about_distances(result)
     yield from result["flags"]
 
 
@@ -115,16 +125,21 @@ def _table(result: Result) -> Table:
 
 def _attacks(result: Result) -> Table:
     rows = [
-        (name, of["pooled"]["correct"], of["pooled"]["guesses"], *_shown(of["pooled"]), *_shown(of["gaussian"]))
+        (
+            name,
+            of["pooled"]["correct"],
+            of["pooled"]["guesses"],
+            *(value for bound in ("pooled", "gaussian", "independent") for value in _shown(of[bound])),
+        )
         for name, of in result["attacks"].items()
     ]
     header = ("score, seen in", "right guesses", "of", "lower bound, all nodes", "ceiling", "if Gaussian", "ceiling")
-    return Table(header, rows)
+    return Table((*header, "and independent", "ceiling"), rows)
 
 
-def _shown(bound: Mapping[str, float]) -> tuple[float, float]:
+def _shown(bound: Mapping[str, float] | None) -> tuple[float | str, float | str]:
     """A bound, and what faultless guesses would have shown."""
-    return bound["epsilon"], bound["ceiling"]
+    return (MISSING, MISSING) if bound is None else (bound["epsilon"], bound["ceiling"])
 
 
 def _perfect(result: Result) -> list[float | None]:

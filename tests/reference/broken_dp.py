@@ -1,4 +1,4 @@
-"""DP-SGD done wrong in three ways, each accounted for as if it were right: what an audit must catch, or flag."""
+"""DP-SGD done wrong in four ways, each accounted for as if it were right: what an audit must catch, or flag."""
 
 import torch
 
@@ -14,6 +14,16 @@ class NoNoise(DPSGD):
 
     def noise(self, node):
         return torch.zeros_like(node.parameters)
+
+
+class HalfNoise(DPSGD):
+    """Has half the noise that it accounts for."""
+
+    class Config(DPSGD.Config):
+        name: str = "half_noise"
+
+    def noise(self, node):
+        return super().noise(node) / 2
 
 
 class BatchClipped(DPSGD):
@@ -37,4 +47,4 @@ class Shuffled(DPSGD):
         pass
 
 
-BROKEN = {"no_noise": NoNoise, "batch_clipped": BatchClipped, "shuffled": Shuffled}
+BROKEN = {"no_noise": NoNoise, "half_noise": HalfNoise, "batch_clipped": BatchClipped, "shuffled": Shuffled}
