@@ -70,14 +70,14 @@ class _Judged:
     Attributes:
         node: whose they are.
         ratios: float64 [entries], their log-likelihood ratios.
-        pattern: mu of what they contributed, if they are in all batches.
+        pattern: mu of what they contributed, where they were in all batches; None where it takes chance to be drawn.
         worst: mu of the worst that they could have contributed.
         signs: with which signs a canary gives most away.
     """
 
     node: int
     ratios: Floats
-    pattern: float
+    pattern: float | None
     worst: float
     signs: str
 
@@ -94,8 +94,8 @@ def _judged(
         signal = record.signals[node]
         ratios, mu = matched(seen[:, canaries.node == node], told, node, record.signs * record.rate[node] * signal)
         shown = "".join("+" if sign > 0 else "-" for sign in signs[node])
-        certain = mu / record.rate[node]
-        yield d, _Judged(node, ratios, certain, float(worst[node]) ** 0.5 * signal, shown)
+        pattern = mu if record.rate[node] == 1 else None
+        yield d, _Judged(node, ratios, pattern, float(worst[node]) ** 0.5 * signal, shown)
 
 
 def _entry(judged: Sequence[_Judged], canaries: Candidates, claim: Claim) -> dict[str, Any]:
@@ -105,12 +105,13 @@ def _entry(judged: Sequence[_Judged], canaries: Candidates, claim: Claim) -> dic
     right = guessed_right(ratios, included, guesses)
     network = [epsilon_of(each.worst, claim.delta) for each in judged]
     local = [claim.local[each.node] for each in judged]
+    certain = [each.pattern for each in judged if each.pattern is not None]
     promised = [far if near is None else min(near, far) for near, far in zip(local, network, strict=True)]
     return {
         "canaries": len(ratios),
         "promised": max(promised),
         "network": max(network),
-        "contributed": max(epsilon_of(each.pattern, claim.delta) for each in judged),
+        "contributed": epsilon_of(max(certain), claim.delta) if len(certain) == len(judged) else None,
         "worst_signs": judged[0].signs,
         "one_run": one_run_epsilon(len(ratios), guesses, right, claim.delta, claim.confidence),
         "gaussian": one_run_gaussian(len(ratios), guesses, right, claim.delta, claim.confidence).epsilon,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from simulator.core.report import BarChart, Table
+from simulator.results.formatting import MISSING
 
 Result = Mapping[str, Any]
 HEADER = (
@@ -53,7 +54,7 @@ def distances(result: Result) -> Table:
             "all" if entry["remembers"] else "last round",
             entry["canaries"],
             entry["promised"],
-            entry["contributed"],
+            MISSING if entry["contributed"] is None else entry["contributed"],
             entry["one_run"],
             entry["gaussian"],
             entry["independent"]["epsilon"],
@@ -71,9 +72,9 @@ def about_distances(result: Result) -> Iterator[str]:
         "By distance: of each node, the node of the lowest number at that distance judges its canaries by all that it "
         "hears and by its own noise, whitened and matched with what a canary leaves there; or by the last round's "
         "messages alone. Promised is the smaller of a sample's epsilon and of the network's, of the least protected "
-        "node, for the worst contributions; beside it stands what canaries with these signs, drawn in every step, give "
-        "away exactly. Where samples are drawn seldom, that is no bound, and the filter, which takes what is expected "
-        "for certain, not the best attack. Each bound holds by itself, and observers see the same canaries."
+        "node, for the worst contributions; beside it stands what canaries with these signs give away exactly, if each "
+        "step draws them. If not, the filter takes what is expected for certain, which is not the best attack. Each "
+        "bound holds by itself, and observers see the same canaries."
     )
 
 

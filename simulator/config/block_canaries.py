@@ -12,24 +12,45 @@ from simulator.core.method import traits_of
 from simulator.core.mixer import MIXERS
 
 PLACE: Location = ("data", "canaries")
+OTHERWISE = "or set data.canaries.kind: mislabelled"
 
 
 def unsuited(experiment: Experiment) -> Iterator[tuple[Location, Problem]]:
-    """Parts that do not clip gradients sample by sample, or whose messages do not show the block as it is."""
+    """Parts that do not clip gradients sample by sample, or whose messages do not show what a round did to the block.
+
+    What messages show is worked out by `auditing.network_privacy.linear_training`, which reads the same declarations.
+    """
     canaries = experiment.data.canaries
-    if canaries.kind != "block" or not canaries.number:
-        return
+    if canaries.kind == "block" and canaries.number:
+        for what, advice in (*_of_the_clip(experiment), *_of_the_messages(experiment), *_of_the_steps(experiment)):
+            yield PLACE, Problem("", f"canaries in a block of parameters {what}.", f"{advice}, {OTHERWISE}.")
+
+
+def _of_the_clip(experiment: Experiment) -> Iterator[tuple[str, str]]:
     if not any(traits_of(settings).noise == "gradients" for settings in experiment.methods):
-        what = "canaries in a block are gradients that a method clips sample by sample, and none here does."
-        yield PLACE, Problem("", what, "Add one, such as dp_sgd, or set data.canaries.kind: mislabelled.")
-    training, mixer = experiment.training, MIXERS.load(experiment.mixer.name)
-    pace = Pace(training.optimizer.lr, training.local_steps)
+        yield "are gradients that a method clips sample by sample, and none here does", "Add one, such as dp_sgd"
+    for settings in experiment.methods:
+        if traits_of(settings).noise == "updates":
+            yield f"are lost where whole updates are clipped, as {settings.name} does", f"Leave {settings.name} out"
+
+
+def _of_the_messages(experiment: Experiment) -> Iterator[tuple[str, str]]:
+    mixer = experiment.mixer
+    traits = MIXERS.load(mixer.name).traits(mixer)
+    pace = Pace(experiment.training.optimizer.lr, experiment.training.local_steps)
     unknown = [each.name for each in experiment.methods if traits_of(each).memory_at(pace) is None]
-    if mixer.traits(experiment.mixer).memory_at(pace) is None:
-        unknown.insert(0, experiment.mixer.name)
-    if unknown:
-        what = f"{unknown[0]} declares no linear memory, so what its messages show of a block of canaries is not known."
-        yield PLACE, Problem("", what, f"Leave {unknown[0]} out, or set data.canaries.kind: mislabelled.")
+    for name in ([mixer.name] if traits.memory_at(pace) is None else []) + unknown:
+        yield f"need linear messages, and {name} declares no linear memory", f"Leave {name} out"
+    if traits.sends_early:
+        yield "need messages that show what a round did, and here they leave before it", "Set another mixer.order"
     if experiment.mode != "synchronous":
-        what = "canaries in a block are followed round by round, and there are no rounds in asynchronous mode."
-        yield PLACE, Problem("", what, "Set mode: synchronous, or data.canaries.kind: mislabelled.")
+        yield "are followed round by round, and there are none in asynchronous mode", "Set mode: synchronous"
+
+
+def _of_the_steps(experiment: Experiment) -> Iterator[tuple[str, str]]:
+    training = experiment.training
+    if training.optimizer.momentum and training.local_steps > 1:
+        what = "need a message that shows one sum of steps, and with momentum that of several is none"
+        yield what, "Set training.local_steps: 1, or momentum: 0"
+    if training.steps_differ:
+        yield "need steps that are alike at all nodes", "Leave local_steps and lr out of training.nodes"

@@ -6,6 +6,7 @@ import torch
 from reference.experiments import small
 
 from methods.differential_privacy.dp_sgd import DPSGD, clipped_sum
+from methods.differential_privacy.node_dp import NodeDP
 from simulator import run
 from simulator.core.canary_block import CanaryBlock
 from simulator.core.errors import InputError
@@ -18,10 +19,11 @@ LR, CLIP = 0.3, 0.5
 @pytest.fixture(autouse=True)
 def _installed(register):
     register("methods", "dp_sgd", DPSGD)
+    register("methods", "node_dp", NodeDP)
 
 
 def trained(path, canaries, *overrides, method="dp_sgd", **settings):
-    methods = [{"name": "dp_sgd", "clip": CLIP, "noise_multiplier": 0.0, **settings}] if method else []
+    methods = [{"name": method, "clip": CLIP, "noise_multiplier": 0.0, **settings}] if method else []
     return run(small(*QUIET, f"data.canaries={canaries}", *overrides, methods=methods), path)
 
 
@@ -86,7 +88,14 @@ def test_coins_of_the_audits_own_do_not_follow_from_the_seed(tmp_path):
     ("changes", "method", "told"),
     [
         ([], "", r"data\.canaries: .*clips sample by sample, and none here does"),
-        (["mixer={name: choco}"], "dp_sgd", r"data\.canaries: choco declares no linear"),
+        (
+            ["training.local_steps=2", "training.optimizer={lr: 0.1, momentum: 0.9}"],
+            "dp_sgd",
+            r"momentum that of several",
+        ),
+        (["mixer={name: gossip, order: combine_then_adapt}"], "dp_sgd", r"leave before it"),
+        ([], "node_dp", r"whole updates are clipped, as node_dp does"),
+        (["mixer={name: choco}"], "dp_sgd", r"need linear messages, and choco declares no"),
         (["methods.0.clipping=per_layer"], "dp_sgd", r"methods\[0\]\.clipping: a canary in a block lies in one layer"),
         (["data.canaries={kind: mislabelled, number: 3, signs: '+-'}"], "dp_sgd", r"signs.*has no effect"),
         (["data.canaries={kind: block, number: 99}"], "dp_sgd", r"too few for 99 canaries"),
