@@ -37,5 +37,6 @@ class Alarm:
         while not self._closed.wait(TICK):
             now = time.monotonic()
             for number, (at, end) in self._due.copy().items():
-                if at < now and self._due.pop(number, None):
+                late = self._due.pop(number, None) if at < now else None
+                if late is not None:
                     end()

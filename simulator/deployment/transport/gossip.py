@@ -55,7 +55,7 @@ class Neighbours:
         self.outbox, self._carriers, self._opened, self._check = outbox, list(carriers), opened, check
         self._patience, self._expected, self._away = patience, expected, frozenset(away)
         self._ways = {way.node: way for way in ways}
-        self._cut_off = False
+        self._cut_off, self._without = False, set[int]()  # who has gone on without this node, when last asked
 
     @property
     def broken_off(self) -> bool:
@@ -138,8 +138,13 @@ class Neighbours:
         elif found.answer == Answer.MESSAGE:
             message = self._opened(found.message, way.node, *positions.split(position))
             self._expected.inspect(message)
+            self._without.discard(way.node)
             heard.messages.append(message)
         elif self._expected.needed(way.node, position):
+            if way.node not in self._without:
+                self._without.add(way.node)
+                what = f"{positions.named(position)}: {way} goes on without this node"
+                print(f"{what}: if it had this node's message of that round, its weights keep no mean", flush=True)
             self._miss(way, f"{way} has sent nothing to this node in {positions.named(position)}", heard)
             heard.gone.append(min(positions.before(found.position), positions.before(position) + BEHIND))
 

@@ -95,7 +95,7 @@ def test_messages_arrive_as_they_were_sent(open_node, two):
         assert heard.lost == []
 
 
-def test_one_who_has_gone_on_without_a_node_says_so(open_node, two):
+def test_one_who_has_gone_on_without_a_node_says_so(open_node, two, capsys):
     first, second = open_node(0, two), open_node(1, two)
     for round in range(6):
         second.outbox.publish(round, [message(1, 0, round)])
@@ -105,6 +105,8 @@ def test_one_who_has_gone_on_without_a_node_says_so(open_node, two):
     heard = first.hear(2, [1], soon())
     assert (heard.lost, heard.furthest) == ([1], 5)
     assert time.monotonic() - began < PATIENT.round / 2
+    first.hear(3, [1], soon())
+    assert capsys.readouterr().out.count("goes on without this node") == 1
 
 
 def test_a_silent_neighbour_costs_one_timeout_and_is_heard_again(open_node, two, capsys):
