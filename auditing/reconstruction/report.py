@@ -5,25 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from auditing.reconstruction.attacks import INVERSIONS, NEEDS
-from simulator.core.report import Chart, HeatMap, ImageGrid, LineChart, Section, Table
+from auditing.reconstruction.charts import charts, decibels
+from simulator.core.report import Section, Table
 from simulator.results.audit_folder import ARRAYS, AuditFolder
 from simulator.results.formatting import MISSING, fixed, percent, significant
 
 Result = Mapping[str, Any]
-PICTURES = ("original", "recovered", "best public", "wrong update")
-LEARNED = ("not seen", "only sums", "blurred", "exact, not inverted", "exact, not attacked", "samples identified",
-           "verbatim")  # fmt: skip
-NOTHING, SUMS, BLURRED, RESISTED, EXACT, IDENTIFIED, VERBATIM = range(len(LEARNED))
-HIDDEN = 1e-9  # of R^2
-HALF = 0.5  # of R^2, from which on an update is seen blurred, and not only in sums
 LOST = 0.1  # relative error, from which on a value that is computed is of no use
-NEAREST = 6  # distances in a drawing
 READABLE = 64  # rows of a table
 FLOAT32 = 2.0**-24  # by which it is off
-PERFECT = 100  # dB, beyond which a picture cannot be told from its original
 
 
 def section(folder: AuditFolder) -> Section:
@@ -35,7 +26,7 @@ def section(folder: AuditFolder) -> Section:
         list(_paragraphs(result)),
         _verdict(result),
         list(_tables(result)),
-        list(_charts(result, pictures)),
+        list(charts(result, pictures)),
     )
 
 
@@ -52,10 +43,9 @@ def _verdict(result: Result) -> str:
 
 def _beyond_float32(result: Result) -> int:
     """How many averaged values are solvable, and as good as lost when messages are rounded to float32."""
-    grown = (
-        [value or 0 for row in result["plan"]["amplified"] for value in row] if result["settings"]["averaging"] else []
-    )
-    return sum(value * FLOAT32 > LOST for value in grown)
+    if not result["settings"]["averaging"]:
+        return 0
+    return sum((grown or 0) * FLOAT32 > LOST for row in result["plan"]["amplified"] for grown in row)
 
 
 def _told_of_samples(attacked: Result | None) -> str:
@@ -72,6 +62,8 @@ def _told_of_samples(attacked: Result | None) -> str:
         for round, found in by_how.get("exact", {}).items()
         if round != "all"
     ]
+    if together and not exact:
+        return "batches of the rounds that were attacked held no samples"
     if not exact:
         asked = [name for name in attacked["unasked"] if name in INVERSIONS]
         return "no attack on samples was tried" + "".join(f", --attack {name} is possible" for name in asked)
@@ -268,12 +260,8 @@ def _row(attack: str, how: str, round: str, found: Result) -> tuple[str | int | 
         MISSING if between is None else f"{percent(between[0])} to {percent(between[1])}",
         percent(found["wrong"]), found["certified"], found["verbatim"], _shown(found["skill"]),
         *(MISSING if found[name] is None else percent(found[name]) for name in ("close", "close_public")),
-        _decibels(found["psnr"]), _shown(found["ssim"]), found["verdict"],
+        decibels(found["psnr"]), _shown(found["ssim"]), found["verdict"],
     )  # fmt: skip
-
-
-def _decibels(value: float | None) -> str:
-    return MISSING if value is None else f"over {PERFECT}" if value > PERFECT else fixed(value, 1)
 
 
 def _label_row(labels: Sequence[Result]) -> tuple[str | int | float, ...]:
@@ -286,75 +274,6 @@ def _token_row(tokens: Sequence[Result]) -> tuple[str | int | float, ...]:
     right = sum(each["true"] == each["found"] == each["both"] for each in tokens)
     true, found, both = (sum(each[name] for each in tokens) for name in ("true", "found", "both"))
     return len(tokens), right, true, found, both, tokens[0]["vocabulary"]
-
-
-def _charts(result: Result, pictures: Mapping[str, Any]) -> Iterator[Chart]:
-    plan = result["plan"]
-    yield from _curve(plan)
-    if len(plan["observers"]) <= 64:
-        yield _matrix(result)
-    for name, images in pictures.items():
-        sets = images.transpose(0, 1, 3, 4, 2)  # [victims, kinds, height, width, channels]
-        if sets.shape[-1] in (1, 3):
-            attack = name.removeprefix("pictures/")
-            captions = [caption for about in result["attacked"]["pictured"][attack] for caption in _captions(about)]
-            title = f"Best reconstruction of each victim: {attack}"
-            yield ImageGrid(title, sets.reshape(-1, *sets.shape[2:]), captions, len(PICTURES))
-
-
-def _captions(about: Result) -> Iterator[str]:
-    """Below the pictures of a victim, in the order of `PICTURES`."""
-    yield f"node {about['victim']}, round {about['round']}:\noriginal"
-    for kind in PICTURES[1:]:
-        value = about["psnr"][kind]
-        known = "" if kind != "recovered" else ", identified" if about["identified"] else ", not identified"
-        yield f"{kind}{known}\n{'nothing' if value is None else f'{_decibels(value)} dB'}"
-
-
-def _curve(plan: Result) -> Iterator[LineChart]:
-    """R^2 over the rounds of the nearest distances; where there is one round alone, over distances."""
-    title = "How much of an update is explained by what an observer hears"
-    found = {at["distance"]: np.array(at["by_round"], dtype=np.float64) for at in plan["by_distance"]}
-    seen = {far: values for far, values in found.items() if (np.nan_to_num(values) > HIDDEN).any()}
-    if plan["followed"] == 1 and seen:
-        curve = np.array(list(found), dtype=np.float64), np.concatenate(list(found.values()))
-        yield LineChart(title, "distance", "R², mean over pairs", {"": curve}, points=True)
-    elif seen:
-        series = {}
-        for far, values in list(seen.items())[:NEAREST]:
-            there = np.isfinite(values)
-            series[f"distance {far}"] = (np.flatnonzero(there) + 1).astype(np.float64), values[there]
-        yield LineChart(title, "round of the update", "R², mean over pairs", series)
-
-
-def _matrix(result: Result) -> HeatMap:
-    """What each observer learns of each node, from nothing to samples."""
-    plan, attacked = result["plan"], _attacked(result["attacked"])
-    values = np.full((len(plan["observers"]), len(plan["solved"][0])), np.nan)
-    for row, (solved, explained) in enumerate(zip(plan["solved"], plan["explained"], strict=True)):
-        for node, (count, share) in enumerate(zip(solved, explained, strict=True)):
-            if count:
-                values[row, node] = attacked.get((plan["observers"][row], node), EXACT)
-            elif count is not None:
-                values[row, node] = NOTHING if share <= HIDDEN else SUMS if share < HALF else BLURRED
-    nodes = [str(node) for node in range(values.shape[1])]
-    title = "What is learned of a node, from its update that is seen best; crossed out: the observer's own nodes"
-    return HeatMap(title, "node", "observer", values, plan["observers"], nodes, "", levels=LEARNED)
-
-
-def _attacked(attacked: Result | None) -> dict[tuple[str, int], int]:
-    """What was made of the updates of a node that an observer computes exactly, where they were attacked."""
-    found: dict[tuple[str, int], int] = {}
-    for attack, by_how in (attacked or {"together": {}})["together"].items():
-        for update, job in zip(attacked["updates"], attacked["attacks"][attack], strict=True):  # type: ignore[index]
-            if update["how"] != "exact" or not job["samples"]:
-                continue
-            lost = job["identified"] and by_how["exact"][str(update["round"])]["succeeded"]
-            level = RESISTED if not lost else VERBATIM if job["verbatim"] == job["samples"] else IDENTIFIED
-            for observer in update["solved_by"] or ():
-                pair = observer, update["victim"]
-                found[pair] = max(level, found.get(pair, RESISTED))
-    return found
 
 
 def _shown(value: float | None) -> str:
