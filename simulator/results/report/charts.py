@@ -99,6 +99,7 @@ def heat_map(name: str, chart: HeatMap) -> Picture:
             axes.plot(across, down, linestyle="none", marker="x", markersize=3, color=MUTED)
             bar = axes.figure.colorbar(image, ticks=range(len(chart.levels)), drawedges=True)
             bar.set_ticklabels(list(chart.levels))
+            assert bar.solids is not None  # an image's bar has them
             bar.solids.set_rasterized(True)  # as the image is, so that both keep the same colours in a dark theme
         else:
             bar = axes.figure.colorbar(image, label=chart.label, ticks=MaxNLocator(integer=whole))
