@@ -103,11 +103,10 @@ def test_on_a_ring_a_neighbour_sees_most_of_what_alternates_and_others_of_what_s
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("distance", "signs", "lower", "exact"),
-    [(1, CONSTANT, 2.65, 2.78), (2, CONSTANT, 1.28, 1.38), (3, CONSTANT, 0.56, 0.66), (4, CONSTANT, 0.20, 0.29),
-     (1, ALTERNATING, 3.1, 3.21)],
+    ("distance", "signs", "exact"),
+    [(1, CONSTANT, 2.78), (2, CONSTANT, 1.38), (3, CONSTANT, 0.66), (4, CONSTANT, 0.29), (1, ALTERNATING, 3.21)],
 )  # fmt: skip
-def test_100_000_canaries_show_nearly_all_that_is_allowed(distance, signs, lower, exact):
+def test_100_000_canaries_show_nearly_all_that_is_allowed(distance, signs, exact):
     rng, rounds, pattern = np.random.default_rng(distance), rounds_of(RING, 10), numbers(signs)
     told = exposure(rounds, Noise(4.0), Adversary.node(0))
     ratios, coins = [], []
@@ -121,4 +120,4 @@ def test_100_000_canaries_show_nearly_all_that_is_allowed(distance, signs, lower
         coins.append(included)
     assert epsilon_of(mu, 1e-5) == pytest.approx(exact, abs=0.006)
     found = independent_scores(np.concatenate(ratios), np.concatenate(coins), 1e-5).epsilon
-    assert lower - 0.15 < found < exact
+    assert exact - 0.2 < found < exact
