@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import IO, Self
 
 from simulator.core.errors import wrong
-from simulator.deployment.confined.accounts import check_python
 from simulator.deployment.confined.folder import ConfinedFolder
 from simulator.deployment.keys.private import FILES
 from simulator.deployment.node_folder import NodeFolder
@@ -55,8 +54,7 @@ class Account:
         """The account ``name`` of this host, which is not root's and not one's own.
 
         Raises:
-            InputError: there is none, it cannot use this Python, or this process is not root's, so that it cannot be
-                another user.
+            InputError: there is none, or this process is not root's, so that it cannot be another user.
         """
         try:
             found = pwd.getpwnam(name)
@@ -68,7 +66,6 @@ class Account:
             raise wrong("--as-user", what, "Start it as root; or take --same-user, which keeps less apart.")
         if found.pw_uid == 0:
             raise wrong("--as-user", f"'{name}' is root, who can read everything.", "Name an account without rights.")
-        check_python("--as-user", found.pw_uid)
         return cls(found.pw_uid, found.pw_gid, tuple(os.getgrouplist(name, found.pw_gid)), found.pw_dir)
 
     @classmethod

@@ -71,9 +71,13 @@ def _apart(folder: NodeFolder, policy: Path, as_user: str | None) -> AbstractCon
     """``folder``, whose node is made here, or by another user."""
     if as_user is None:
         return nullcontext(folder)
+    from simulator.deployment.confined.accounts import check_python
     from simulator.deployment.confined.started import Account, confined
 
-    return confined(folder, Account.named(as_user), policy)
+    account = Account.named(as_user)
+    if account.user is not None:
+        check_python("--as-user", account.user)
+    return confined(folder, account, policy)
 
 
 def ledger_command(

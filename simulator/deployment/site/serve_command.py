@@ -59,6 +59,8 @@ def serve_command(
     if client == account.user:
         what = "the SuperNode executes what strangers submit, and would have the data where it trains as the same user."
         raise wrong("--for-user", what, "Name two accounts.")
+    if account.user is not None:
+        check_python("--as-user", account.user)
     allowed, path = policy or policy_path(), socket or SOCKETS / f"{name_of(node.node)}.sock"
     read_policy(allowed, node.folder)
     check_keys(node)
