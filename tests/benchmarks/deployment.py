@@ -1,8 +1,8 @@
 """What a round takes in a deployment on this machine, on both planes, beside the simulation; and what it sends.
 
-    python tests/benchmarks/deployment.py [--nodes 4] [--rounds 200]
+    python tests/benchmarks/deployment.py [--nodes 4] [--rounds 200] [SETTING=VALUE ...]
 
-The recipe quickstart-deploy without its methods. Seconds a round are those between two ends of a round at node 0, the
+The recipe quickstart-deploy without its methods, and with what else is set. Seconds a round are those between two ends of a round at node 0, the
 median; the start of a phase is paid once. Bytes a round and node: what the tensors hold; encoded, and sealed in the
 relay; and what went through the SuperLink in all, the app and heartbeats included. Prints a table and one JSON line.
 """
@@ -13,6 +13,7 @@ import argparse
 import json
 import statistics
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,17 @@ class Look(Observer):
         (self.traffic,) = self.backend.carried().values()
 
 
-def experiment(nodes: int, rounds: int) -> Any:
-    changes = [f"rounds={rounds}", f"topology.nodes={nodes}", "methods=[]", f"evaluate.every={rounds}", "checkpoint={}"]
-    return load_experiment("quickstart-deploy", changes)
+def parser() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser()
+    options.add_argument("--nodes", type=int, default=4)
+    options.add_argument("--rounds", type=int, default=200)
+    options.add_argument("changes", nargs="*", metavar="SETTING=VALUE")
+    return options
+
+
+def experiment(nodes: int, rounds: int, changes: Sequence[str]) -> Any:
+    given = [f"rounds={rounds}", f"topology.nodes={nodes}", "methods=[]", f"evaluate.every={rounds}", "checkpoint={}"]
+    return load_experiment("quickstart-deploy", [*given, *changes])
 
 
 def bytes_a_round(done: Run, nodes: int, rounds: int, beside: int) -> tuple[float, float]:
@@ -52,8 +61,9 @@ def bytes_a_round(done: Run, nodes: int, rounds: int, beside: int) -> tuple[floa
     return held / nodes / rounds, sum(message["wire"] + beside for message in messages) / nodes / rounds
 
 
-def deployed(plane: str, nodes: int, rounds: int, out: str) -> dict[str, float]:
-    simulation = Simulation.of(deployable(experiment(nodes, rounds), plane=plane, phase=rounds))
+def deployed(plane: str, planned: Any, out: str) -> dict[str, float]:
+    nodes, rounds = planned.topology.nodes, planned.rounds
+    simulation = Simulation.of(deployable(planned, plane=plane, phase=rounds))
     look = Look(simulation.backend)
     done = run_simulation(simulation, Path(out) / plane, [look])
     seconds = statistics.median(after - before for before, after in zip(look.ends, look.ends[1:], strict=False))
@@ -61,8 +71,9 @@ def deployed(plane: str, nodes: int, rounds: int, out: str) -> dict[str, float]:
     return {"seconds": seconds, "held": held, "wire": wire, "superlink": look.traffic / nodes / rounds}
 
 
-def simulated(nodes: int, rounds: int, out: str) -> dict[str, float]:
-    local = experiment(nodes, rounds).model_copy(update={"backend": load_experiment("quickstart").backend})
+def simulated(planned: Any, out: str) -> dict[str, float]:
+    nodes, rounds = planned.topology.nodes, planned.rounds
+    local = planned.model_copy(update={"backend": load_experiment("quickstart").backend})
     done = run(local, Path(out) / "simulation")
     taken = done.directory.timing()[-1]
     held, wire = bytes_a_round(done, nodes, rounds, 0)
@@ -70,14 +81,12 @@ def simulated(nodes: int, rounds: int, out: str) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--nodes", type=int, default=4)
-    parser.add_argument("--rounds", type=int, default=200)
-    given = parser.parse_args()
+    given = parser().parse_args()
+    planned = experiment(given.nodes, given.rounds, given.changes)
     with tempfile.TemporaryDirectory() as out:
-        found = {"simulation": simulated(given.nodes, given.rounds, out)}
+        found = {"simulation": simulated(planned, out)}
         for plane in ("p2p", "relay"):
-            found[plane] = deployed(plane, given.nodes, given.rounds, out)
+            found[plane] = deployed(plane, planned, out)
     print(f"{'':>10} {'s a round':>10} {'tensors, kB':>12} {'sent, kB':>10} {'SuperLink, kB':>14}")
     for name, row in found.items():
         kilobytes = (row[key] / 1e3 for key in ("held", "wire", "superlink"))
