@@ -2,9 +2,10 @@
 
     python tests/benchmarks/deployment.py [--nodes 4] [--rounds 200] [SETTING=VALUE ...]
 
-The recipe quickstart-deploy without its methods, and with what else is set. Seconds a round are those between two ends of a round at node 0, the
-median; the start of a phase is paid once. Bytes a round and node: what the tensors hold; encoded, and sealed in the
-relay; and what went through the SuperLink in all, the app and heartbeats included. Prints a table and one JSON line.
+The recipe quickstart-deploy without its methods, and with what else is set. Seconds a round are those between two ends
+of a round at node 0, the median; the start of a phase is paid once. Bytes a round and node: what the tensors hold;
+encoded, and sealed in the relay; and what went through the SuperLink in all, the app and heartbeats included. Prints a
+table and one JSON line.
 """
 
 from __future__ import annotations
