@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -39,4 +40,11 @@ class Alarm:
             for number, (at, end) in self._due.copy().items():
                 late = self._due.pop(number, None) if at < now else None
                 if late is not None:
-                    end()
+                    _ended(end)
+
+
+def _ended(end: Callable[[], object]) -> None:
+    try:
+        end()
+    except Exception:  # the others are watched on
+        traceback.print_exc()
