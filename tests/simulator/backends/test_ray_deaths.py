@@ -76,6 +76,7 @@ def test_an_actor_killed_between_checkpoints_changes_nothing(straight, actors, t
 
 @pytest.mark.usefixtures("shared_ray")
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_all_actors_killed_at_once_change_nothing(straight, actors, tmp_path):
     seen = Recoveries()
     done = run(small(**CHANGES), tmp_path, [At(4, once(lambda: kill(actors()))), seen])

@@ -241,6 +241,7 @@ for backend in sys.argv[2:]:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.ray
 def test_files_and_classes_of_main_give_the_same_bytes_on_local_and_on_ray(folder, tmp_path):
     """Four runs in three processes: what is executed is the same text, so all of them end in the same bytes."""
