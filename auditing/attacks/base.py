@@ -24,9 +24,8 @@ class Base(Attack):
 
     def judge(self, evidence: Evidence) -> Floats:
         """log p - `OFFLINE` log p_out, float64 [N]."""
-        assert evidence.references is not None  # an attack that needs them is refused where there are none
-        assert evidence.member_of is not None
-        return evidence.signal - OFFLINE * log_mean(evidence.references, ~evidence.member_of)
+        outside = evidence.outside
+        return evidence.signal - OFFLINE * log_mean(outside.values, outside.chosen)
 
 
 class BaseOnline(Base):
@@ -34,6 +33,5 @@ class BaseOnline(Base):
 
     def judge(self, evidence: Evidence) -> Floats:
         """log p - log pr, float64 [N], with pr as `both_sides` says."""
-        assert evidence.references is not None  # as above
-        assert evidence.member_of is not None
-        return evidence.signal - both_sides(evidence.references, evidence.member_of)
+        inside = evidence.inside
+        return evidence.signal - both_sides(inside.values, inside.chosen)

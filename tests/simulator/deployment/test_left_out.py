@@ -13,6 +13,7 @@ from simulator.deployment.collect import collect
 from simulator.deployment.transport.gossip import Neighbours
 from simulator.results.comparison.table import compare
 from simulator.results.comparison.text import as_markdown
+from simulator.results.report.participation import Participation
 from simulator.runs.report import write_run_report
 
 
@@ -78,6 +79,12 @@ def test_only_what_is_not_there_is_left_out_and_only_where_that_is_said(names, p
     with pytest.raises(InputError, match=problem):
         collect(lost.folder, tmp_path, without=names)
     assert not list(tmp_path.iterdir())
+
+
+def test_one_way_is_what_is_known_to_have_come_the_other_way():
+    lost = {(1, 0): [2, 5, 7], (0, 1): [5], (3, 0): [2, 4], (2, 1): [6]}
+    found = Participation(not_collected=[3], away={1: [7], 2: [6]}, lost=lost)
+    assert found.one_way == {(1, 0): [2]}  # not where both were lost, the sender was away, or its word is not had
 
 
 def test_rounds_in_which_a_message_went_one_way_alone_are_named(tmp_path, monkeypatch):
