@@ -21,11 +21,13 @@ from pydantic import TypeAdapter
 
 from auditing.candidates import not_comparable
 from auditing.cost import cost
+from auditing.public_labels import PublicLabels
 from auditing.views.record import FinalModel, RunRecord
 from simulator.config.experiment import CheckpointSettings, EvaluateSettings, Experiment
 from simulator.core import atomic
 from simulator.core.damage import read_json
 from simulator.core.errors import InputError, Interrupted, Problem, wrong
+from simulator.core.node import Node
 from simulator.core.observer import Observer
 from simulator.core.recording import Recording
 from simulator.core.samples import Samples
@@ -52,12 +54,14 @@ class Replicas:
         number: how many there are, M.
         nodes: how many nodes each has, n.
         experiment: what each was run with.
+        node: one of the run's that they are replicas of.
     """
 
     path: Path
     number: int
     nodes: int
     experiment: Experiment
+    node: Node
 
     def models(self, replica: int) -> list[FinalModel]:
         """The model of each node of a replica after the last round; only these are read.
@@ -78,7 +82,8 @@ class Replicas:
         """
         recordings = Recordings(self.path / "recordings")
         rounds, first = recordings.rounds(self.number * self.nodes), replica * self.nodes
-        return RunRecord(recordings, self.models(replica), rounds, self.experiment.rounds, first)
+        public = PublicLabels(recordings, self.node)
+        return RunRecord(recordings, self.models(replica), rounds, self.experiment.rounds, first, public)
 
     def member_of(self, samples: Samples) -> NDArray[np.bool_]:
         """Whether each replica trained on a sample, at the node whose pool it is from; bool [M, N]."""
@@ -125,7 +130,7 @@ def train(run: Run, number: int, observers: Sequence[Observer] = ()) -> Replicas
         if run_networks(ours, seeds(experiment.seed, number), path, saved, watching, [note]) == "interrupted":
             done = f"the replicas were stopped after round {max(saved.rounds(), default=0)} of {ours.rounds}."
             raise Interrupted(f"{done}\n    The same command goes on from there.")
-    return Replicas(path, number, run.directory.topology.num_nodes, ours)
+    return Replicas(path, number, run.directory.topology.num_nodes, ours, run.nodes[0])
 
 
 def seeds(seed: int, number: int) -> list[int]:

@@ -12,9 +12,9 @@ from scipy.stats import spearmanr
 
 from auditing.class_shares.attackers import ATTACKERS, RecordedRound, Shares
 from auditing.class_shares.report import section
-from auditing.finite import check_finite
 from auditing.networks import network_of
 from auditing.progress import Countdown
+from auditing.public_labels import PublicLabels
 from auditing.views.record import RunRecord
 from simulator.core.errors import Problem
 from simulator.core.node import Node
@@ -97,18 +97,8 @@ class ClassSharesAudit(Audit):
 
 def _told(run: Run, round: int) -> dict[int, SoftLabels]:
     """The labels in the message that a node's first receiver got, by node."""
-    recordings, found = Recordings(run.path / "recordings"), dict[int, SoftLabels]()
-    for node in run.nodes:
-        receivers: list[int] = recordings.load(round, node.id, "receivers").tolist()
-        parts = recordings.parts(round, node.id, receivers[0]) if receivers else {}
-        labels = (type(method).labels_told(method.config, parts, node.id, node.data.classes) for method in node.methods)
-        told = next((each for each in labels if each is not None), None)
-        if told is not None:
-            assert node.data.public is not None  # the audit saw to it
-            samples, whose = node.data.public.subset(told.positions), f"of node {node.id} in round {round}"
-            check_finite(told.labels.numpy(), "labels", samples, whose)
-            found[node.id] = told
-    return found
+    labels = PublicLabels(Recordings(run.path / "recordings"), run.nodes[0])
+    return {node.id: told for node in run.nodes if (told := labels.told(round, node.id)) is not None}
 
 
 def _true_shares(nodes: Sequence[Node]) -> Shares:

@@ -98,6 +98,7 @@ class MembershipAudit(Audit):
         if choice.needs_replicas:
             yield from not_replicable(run)
         yield from _different_transforms(run)
+        yield from _not_alone(self.config.views)
         yield from _nothing_to_see(run, self.config.views)
 
     def conduct(self, run: Run, folder: AuditFolder) -> dict[str, Any]:
@@ -142,7 +143,7 @@ class MembershipAudit(Audit):
             "unfit": list(choice.notes),
             "check": check,
             "left": _left(run),
-            "unseen": [*(f"{each.view}: {each.problems[0].what}" for each in unseen), *_told_beforehand(run)],
+            "unseen": [*_why(unseen), *_told_beforehand(run)],
         }
 
     @classmethod
@@ -175,6 +176,13 @@ class MembershipAudit(Audit):
         return [section(folder.result(), folder.run.topology)]
 
 
+def _why(unseen: Sequence[Unseen]) -> list[str]:
+    """What there is nothing to see from, by reason."""
+    reasons = dict.fromkeys(each.problems[0].what for each in unseen)
+    views = {what: [each.view for each in unseen if each.problems[0].what == what] for what in reasons}
+    return [f"{', '.join(names)}: {what}" for what, names in views.items()]
+
+
 def _left(run: Run) -> int:
     """How many training samples, of all nodes, a method took out of training on the way."""
     return sum(len(node.data.train) - len(node.training_set.private_positions) for node in run.nodes)
@@ -195,6 +203,13 @@ def _different_transforms(run: Run) -> Iterator[Problem]:
     if len({each.transform for each in preparations if isinstance(each, Normalizer)}) > 1:
         what = "nodes see images through different input transforms, and mixed models have no image of their own."
         yield Problem("methods", what, "Audit a run in which all nodes have the same, or none.")
+
+
+def _not_alone(views: Sequence[str]) -> Iterator[Problem]:
+    """Views that would stand without what others see of the same messages."""
+    if views and not any(VIEWS.load(view).alone for view in views):
+        what = f"{' and '.join(views)} would stand alone, as if nothing but labels left a node."
+        yield Problem("--view", what, "Ask for --view message as well, by the same samples.")
 
 
 def _nothing_to_see(run: Run, views: Sequence[str]) -> Iterator[Problem]:

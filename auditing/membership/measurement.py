@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from auditing.attacks.probed_model import ProbedModel
 from auditing.attacks.signal import Signal
 from auditing.candidates import Candidates
 from auditing.finite import check_finite
+from auditing.membership.students import students_of
 from auditing.networks import network_of
 from auditing.progress import Countdown
 from auditing.views.observe import Observed
@@ -60,7 +61,7 @@ class Measurement:
     population: Mapping[str, Samples]
 
     def of(self, observed: Observed, whose: str = "") -> MeasuredSignals:
-        """The signals in the models of ``observed``.
+        """The signals in the models of ``observed``, once its students have learnt.
 
         Computed in double precision, whatever the run's: curvature is lost to rounding in less. Training in bf16 rounds
         activations but keeps float32 parameters, so they are what attackers hold, and here nothing more is rounded.
@@ -70,6 +71,7 @@ class Measurement:
         Raises:
             InputError: a signal is not finite.
         """
+        observed = replace(observed, students=students_of(observed, self.run, whose))
         models = observed.names
         groups = [_groups(self.candidates, victims) for victims in observed.victims()]
         tested = max(map(len, self.population.values()), default=0)

@@ -5,8 +5,6 @@ If it can tell members from non-members, these differ by themselves, and every f
 
 from __future__ import annotations
 
-import copy
-import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -18,6 +16,7 @@ from auditing.attacks.probed_model import ProbedModel
 from auditing.attacks.signal import Signal
 from auditing.candidates import Candidates
 from auditing.finite import check_finite
+from auditing.learning import copied, learn, passes
 from auditing.metrics import Ranking, Resamples, estimates
 from auditing.networks import network_of
 from auditing.progress import Countdown
@@ -27,7 +26,7 @@ from simulator.core.samples import NodeData
 from simulator.core.seeding import generator
 from simulator.runs.run import Run
 
-STEPS, BATCH, RATE = 200, 32, 1e-3  # of Adam on test samples: enough to know classes, and what is labelled wrong
+STEPS = 200  # of Adam on test samples: enough to know classes, and what is labelled wrong
 PASSES = 16  # over the test samples, at most: more of a few only learn these by heart
 OUTSIDER = "trained on test samples alone"
 
@@ -45,7 +44,7 @@ def self_check(
     with one_a_core() as pool:  # one thread, so that the number of cores does not change results
         network = pool.submit(trained, network_of(run, "fp32", with_state=True), data, seed).result()
         found = {
-            name: pool.submit(_auc, name, signal, _copied(network), candidates, data, seed, resamples)
+            name: pool.submit(_auc, name, signal, copied(network, "fp64"), candidates, data, seed, resamples)
             for name, signal in signals.items()
         }
         countdown = Countdown(f"check: it scores {len(candidates):,} candidates", unit="signals")
@@ -55,22 +54,13 @@ def self_check(
 
 def trained(network: FlatModule, data: NodeData, seed: int) -> FlatModule:
     """``network`` after some steps of Adam on the test samples, which are no node's; progress is told."""
-    rng, optimizer = generator(seed, "audit.check.batches"), torch.optim.Adam(network.module.parameters(), RATE)
-    model = ProbedModel(network, data.preparation, data.task)
-    network.module.eval()
-    steps = min(STEPS, math.ceil(PASSES * len(data.test) / BATCH))
+    steps = min(STEPS, passes(PASSES, len(data.test)))
     countdown = Countdown(f"check: a network learns from {len(data.test):,} test samples alone", unit="steps")
-    for _ in countdown.over(range(steps), [1.0] * steps):
-        rows = torch.from_numpy(rng.integers(len(data.test), size=BATCH))
-        inputs = data.preparation(data.test.inputs_at(rows), network.dtype)
-        network.differentiate(model.losses(inputs, data.test.targets_at(rows)).mean())
-        optimizer.step()
+    counted = countdown.over(range(steps), [1.0] * steps)
+    targets = data.test.targets_at(torch.arange(len(data.test)))
+    model, rng = ProbedModel(network, data.preparation, data.task), generator(seed, "audit.check.batches")
+    learn(model, data.test, targets, counted, rng)
     return network
-
-
-def _copied(network: FlatModule) -> FlatModule:
-    """Another one of the same, for a thread, in double precision: signals may hang hooks into theirs."""
-    return FlatModule(copy.deepcopy(network.module), "fp64")
 
 
 def told(check: Mapping[str, Mapping[str, Any]]) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 
 import torch
 from torch import Tensor
 
 from auditing.views.position import AttackScene, Model, Position
-from auditing.views.record import Record, Stored
+from auditing.views.record import FinalModel, Record, Stored
 from auditing.views.view import VIEWS, Unseen, View, view_names
 from simulator.core.registry import PartSettings
 from topologies import Topology
@@ -26,23 +26,39 @@ class Observed:
         models: the model of each row.
         positions: where the attackers stand.
         by_round: positions of views that can be told apart by round, by name of the view and round.
+        students: those among the models that were trained, by what they learnt from.
     """
 
     record: Record
     models: tuple[Model, ...]
     positions: tuple[Position, ...]
     by_round: Mapping[str, Mapping[int, Position]]
+    students: Mapping[Stored, FinalModel] = field(default_factory=dict)
 
     def model(self, row: int) -> Tensor:
         """The parameters of the model of ``row``, float64 [parameters]."""
         terms = self.models[row]
-        total = torch.stack([weight * self.record.load(stored) for stored, weight in terms]).sum(0)
+        total = torch.stack([weight * self._parameters(stored) for stored, weight in terms]).sum(0)
         return total / sum(weight for _, weight in terms)
 
     def running(self, row: int) -> Sequence[tuple[float, Tensor]]:
         """The running statistics (float64 [running]) of what the model of ``row`` is a mean of, with the weights."""
-        found = ((weight, self.record.running(stored)) for stored, weight in self.models[row])
+        found = ((weight, self._running(stored)) for stored, weight in self.models[row])
         return [(weight, running) for weight, running in found if running is not None]
+
+    @property
+    def lessons(self) -> list[Stored]:
+        """The students among the models, trained or not."""
+        stored = (stored for model in self.models for stored, _ in model)
+        return [*dict.fromkeys(each for each in stored if each.kind == "student")]
+
+    def _parameters(self, stored: Stored) -> Tensor:
+        student = self.students.get(stored)
+        return self.record.load(stored) if student is None else student.parameters.to(torch.float64)
+
+    def _running(self, stored: Stored) -> Tensor | None:
+        student = self.students.get(stored)
+        return self.record.running(stored) if student is None else student.running
 
     @property
     def names(self) -> list[str]:

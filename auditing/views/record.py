@@ -9,15 +9,21 @@ from typing import Literal, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from auditing.public_labels import PublicLabels
 from simulator.core.errors import InputError, wrong
+from simulator.core.soft_labels import SoftLabels
 from simulator.results.recordings import Recordings
 from simulator.runs.run import Run
 
 
 class Stored(NamedTuple):
-    """A model that a run has kept; ``receiver`` is None where all receivers of a message got the same."""
+    """A model that a run has kept; ``receiver`` is None where all receivers of a message got the same.
 
-    kind: Literal["final", "start", "message", "mixed"]
+    A ``student`` is none that it kept, but one that learns from the labels in the node's message; see
+    `auditing.membership.students`.
+    """
+
+    kind: Literal["final", "start", "message", "mixed", "student"]
     node: int
     round: int = 0
     receiver: int | None = None
@@ -60,6 +66,15 @@ class Record(Protocol):
         """The model that the message shows to one of its receivers; None where it shows none (see `Mixer.shown`)."""
         ...
 
+    @property
+    def rounds_of_labels(self) -> tuple[int, ...]:
+        """The rounds, ascending and recorded or not, in which nodes may have sent labels of public samples."""
+        ...
+
+    def labels(self, round: int, node: int) -> SoftLabels | None:
+        """How the message of ``node`` in a recorded round labels public samples; None where it labels none."""
+        ...
+
     def weights(self, round: int, node: int) -> Mapping[int, float] | None:
         """Weights with which ``node`` summed messages and its own model, by node; None where mixing is no such sum."""
         ...
@@ -88,6 +103,7 @@ class RunRecord:
         rounds: the recorded ones.
         lasted: how many there were.
         first: the node of the run that counts as 0 here.
+        public: reads labels of public samples; None where there are none.
     """
 
     recordings: Recordings
@@ -95,6 +111,7 @@ class RunRecord:
     rounds: tuple[int, ...]
     lasted: int
     first: int = 0
+    public: PublicLabels | None = None
 
     @classmethod
     def of(cls, run: Run) -> RunRecord:
@@ -102,7 +119,7 @@ class RunRecord:
         recordings, nodes = Recordings(run.path / "recordings"), run.nodes
         rounds = tuple(round for round in recordings.rounds(len(nodes)) if round <= nodes[0].round)
         final = [FinalModel(node.parameters, node.buffers.running if node.buffers else None) for node in nodes]
-        return cls(recordings, final, rounds, nodes[0].round)
+        return cls(recordings, final, rounds, nodes[0].round, public=PublicLabels(recordings, nodes[0]))
 
     @property
     def nodes(self) -> int:
@@ -123,6 +140,15 @@ class RunRecord:
         alike = Stored("message", node, round)
         found = (each for each in (alike, alike._replace(receiver=receiver)) if names & set(self._names(each)))
         return next(found, None)
+
+    @property
+    def rounds_of_labels(self) -> tuple[int, ...]:
+        """The rounds in which nodes may have sent labels of public samples."""
+        return self.public.rounds if self.public else ()
+
+    def labels(self, round: int, node: int) -> SoftLabels | None:
+        """How the message of ``node`` labels public samples; None where it labels none."""
+        return self.public.told(round, self.first + node) if self.public else None
 
     def weights(self, round: int, node: int) -> Mapping[int, float] | None:
         """Weights with which ``node`` summed what it heard, by node; None where mixing is no such sum."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from typing import ClassVar
 
 from auditing.order import in_order
 from auditing.views.position import AttackScene, Position
@@ -13,7 +14,7 @@ from simulator.core.registry import Part, Registry
 # In results and reports views stand in this order, and those of other packages after them.
 ORDER = (
     *("final_model", "distance", "consensus", "message", "mixed", "update", "guessed_update", "marginalized"),
-    *("all_rounds", "coalition", "global"),
+    *("all_rounds", "coalition", "global", "labels", "all_labels"),
 )
 
 
@@ -29,7 +30,12 @@ class View(Part, ABC):
     """What some attackers hold of a run; override `positions`, and `in_round` where rounds can be told apart.
 
     The first line of its docstring says who they are, in `rumormill list views`.
+
+    Attributes:
+        alone: whether it may be reported without others.
     """
+
+    alone: ClassVar[bool] = True
 
     @abstractmethod
     def positions(self, scene: AttackScene) -> Iterable[Position]:

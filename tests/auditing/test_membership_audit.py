@@ -270,7 +270,9 @@ def test_a_view_that_was_not_recorded_is_refused_before_anything_is_scored(tmp_p
         audit(done.path, MembershipAudit.Config(views=("final_model", "message")))
     assert "scoring" not in capsys.readouterr().err
     assert not (done.path / "audit").exists()
-    assert "message: this run recorded nothing" in "".join(audited(done.path)["unseen"])
+    unseen = audited(done.path)["unseen"]
+    assert unseen[0].startswith("message, mixed, update")
+    assert "global: this run recorded nothing" in unseen[0]
 
 
 def test_the_command_line_takes_views_samples_and_resamples(overfitted, monkeypatch, capsys):

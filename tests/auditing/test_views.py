@@ -14,10 +14,12 @@ from auditing.views.view import ORDER, Unseen, view_names
 from simulator import run
 from simulator.core.errors import InputError
 from simulator.core.recording import Recording
+from simulator.core.soft_labels import SoftLabels
 from simulator.results.recordings import Recordings
 from topologies import Topology
 
 RECORDED = {"message", "mixed", "update", "guessed_update", "marginalized", "all_rounds", "coalition", "global"}
+OF_LABELS = {"labels", "all_labels"}
 
 
 @dataclass
@@ -31,6 +33,8 @@ class Gossip:
     away: frozenset = frozenset()
     models: dict[Stored, torch.Tensor] = field(default_factory=dict)
     has_state: bool = False
+    rounds_of_labels: tuple[int, ...] = ()
+    labelled: frozenset = frozenset()  # by (round, node)
 
     @property
     def nodes(self):
@@ -42,6 +46,9 @@ class Gossip:
 
     def message(self, round, node, receiver):
         return Stored("message", node, round)
+
+    def labels(self, round, node):
+        return SoftLabels(torch.arange(1), torch.ones(1, 1)) if (round, node) in self.labelled else None
 
     def keeps(self, kind):
         return kind not in self.without
@@ -77,7 +84,7 @@ def test_final_models_are_seen_by_distance_along_the_links_that_messages_take():
     assert pairs(found, "distance 2")[0, 2] == [(alone("final", 2), 1.0)]
     assert set(pairs(found, "consensus")) == {(0, None), (1, None), (2, None)}
     assert [position.distance for position in found.positions] == [0, 1, 2, None]
-    assert {reason.view for reason in unseen} == RECORDED
+    assert {reason.view for reason in unseen} == RECORDED | OF_LABELS
     assert len(found.models) == 4
     mean = torch.stack([found.record.load(Stored("final", v)) for v in range(3)]).mean(0)
     assert torch.equal(found.model(3), mean)
@@ -86,7 +93,7 @@ def test_final_models_are_seen_by_distance_along_the_links_that_messages_take():
 def test_what_each_watcher_of_recorded_rounds_judges_by():
     topology = Topology.build("chain", 3)
     found, unseen = observe(Gossip(topology), topology)
-    assert not unseen
+    assert {reason.view for reason in unseen} == OF_LABELS
     message, start = alone("message", 1, 2), [alone("start", node, 2) for node in range(3)]
     assert pairs(found, "message")[1, 0] == [(message, 1.0)]
     assert pairs(found, "mixed")[1, None] == [(alone("mixed", 1, 2), 1.0)]
@@ -182,8 +189,8 @@ def test_candidates_of_recorded_models_are_those_of_their_victims():
 def test_views_of_updates_are_refused_where_messages_hold_none(tmp_path, mixer, refused):
     done = run(small("rounds=2", mixer=mixer, topology={"graph": "chain", "nodes": 3}, record={"every": 1}), tmp_path)
     found, unseen = observe(RunRecord.of(done), done.directory.topology)
-    assert {reason.view for reason in unseen} == refused
-    assert all("does not average" in str(reason) for reason in unseen)
+    assert {reason.view for reason in unseen} - OF_LABELS == refused
+    assert all("does not average" in str(reason) for reason in unseen if reason.view not in OF_LABELS)
     assert all(found.model(row).shape == done.nodes[0].parameters.shape for row in range(len(found.models)))
 
 
@@ -240,7 +247,7 @@ def test_a_view_of_another_model_is_refused(tmp_path):
 
 def test_views_have_names_for_the_command_line():
     assert view_names() == [*ORDER]
-    assert set(ORDER) == RECORDED | {"final_model", "distance", "consensus"}
+    assert set(ORDER) == RECORDED | OF_LABELS | {"final_model", "distance", "consensus"}
 
 
 @pytest.mark.parametrize(
@@ -258,3 +265,29 @@ def test_whoever_remembers_recorded_rounds_is_told_how_many_there_were():
     record = Gossip(Topology.build("ring", 5), lasted=60)
     positions = observe(record, record.topology, ["all_rounds", "coalition", "global"])[0].positions
     assert all(position.holder.endswith("over the 2 recorded of 60 rounds") for position in positions)
+
+
+def test_readers_of_labels_judge_by_students_of_those_who_labelled_anything():
+    topology = Topology.build("chain", 3)
+    record = Gossip(topology, rounds_of_labels=(1, 2), labelled=frozenset({(1, 0), (2, 0), (2, 1)}))
+    found, _ = observe(record, topology, ["labels", "all_labels"])
+    student = {key: alone("student", key[1], key[0]) for key in record.labelled}
+    assert pairs(found, "labels") == {(0, None): [(student[2, 0], 1.0)], (1, None): [(student[2, 1], 1.0)]}
+    assert pairs(found, "all labels")[0, None] == [(student[1, 0], 0.5), (student[2, 0], 0.5)]
+    assert pairs(found, "all labels")[1, None] == [(student[2, 1], 1.0)]
+    assert {name: sorted(views) for name, views in found.by_round.items()} == {"labels": [1, 2]}
+    assert found.lessons == [model[0][0] for model in found.models]
+
+
+@pytest.mark.parametrize(
+    ("sent", "what"),
+    [
+        ((), "nodes of this run send no labels of public samples"),
+        ((1, 2), "no node labelled a public sample in rounds 1, 2"),
+        ((2, 5), "sent in rounds 2, 5, and no recorded message holds any.\n.*Run it again with these in record.rounds"),
+    ],
+)
+def test_where_there_are_no_labels_to_read_it_is_said_why(sent, what):
+    topology = Topology.build("ring", 3)
+    with pytest.raises(Unseen, match=f"--view labels: [\\s\\S]*{what}"):
+        observe(Gossip(topology, rounds_of_labels=sent), topology, ["labels"])
