@@ -16,8 +16,9 @@ from auditing.fitting import unfit
 from auditing.privacy.block_observers import Claim, by_distance
 from auditing.privacy.block_record import BlockRecord
 from auditing.privacy.canary_scores import NO_CANARIES, canaries_of, has_canaries, scores_of
-from auditing.privacy.empirical_epsilon import LowerBound, one_run, one_run_epsilon
+from auditing.privacy.empirical_epsilon import LowerBound, guessed_right, one_run, one_run_epsilon
 from auditing.privacy.gaussian_bounds import independent_scores, one_run_gaussian
+from auditing.privacy.measured_noise import correlations, spreads
 from auditing.privacy.perfect_attack import CanaryNoise, reaches
 from auditing.privacy.promise import Promise, flags_of, promises_of
 from auditing.privacy.report import section
@@ -83,12 +84,16 @@ class EmpiricalPrivacyAudit(Audit):
         canaries, promises = canaries_of(run), promises_of(run.directory, self.config.delta)
         record, kind = RunRecord.of(run), run.experiment.data.canaries.kind
         recorded = {"rounds": len(record.rounds), "of": record.lasted}
-        observers = list[dict[str, Any]]()
+        observers, noise = list[dict[str, Any]](), dict[str, Any]()
         if kind == "block":
             block = BlockRecord.of(run, promises)
             scores = {"canary block": block.ratios(canaries.node)}
             recorded["rounds"] = record.lasted
             observers = by_distance(block, canaries, run.directory.topology, self._claim(promises))
+            noise = {
+                "spreads": [asdict(each) for each in spreads(block, canaries.member)],
+                "correlations": [asdict(each) for each in correlations(block, canaries.member)],
+            }
         else:
             scores = scores_of(run, canaries, signals_named(self.config.signals), self.config.known)
         membership = AuditFolder(folder.path.with_name("membership"))
@@ -99,10 +104,11 @@ class EmpiricalPrivacyAudit(Audit):
             "kind": kind,
             "recorded": recorded,
             "promises": [{"epsilon": promise.epsilon, "delta": promise.delta} for promise in promises],
-            "perfect_attack": self._perfect(canaries, promises, recorded, run.nodes[0].seed),
+            "perfect_attack": self._perfect(canaries, promises, recorded, kind, run.nodes[0].seed),
             "flags": list(flags_of(run)),
             "attacks": {name: self._bounds(each, canaries, promises, kind) for name, each in scores.items()},
             "by_distance": observers,
+            "noise": noise,
             "accuracy": _last(run.directory, "test/accuracy"),
             "membership_auc": _membership(membership, len(promises)),
         }
@@ -125,7 +131,7 @@ class EmpiricalPrivacyAudit(Audit):
         return [section(folder.result())]
 
     def _perfect(
-        self, canaries: Candidates, promises: Sequence[Promise], recorded: Mapping[str, int], seed: int
+        self, canaries: Candidates, promises: Sequence[Promise], recorded: Mapping[str, int], kind: str, seed: int
     ) -> dict[str, Any] | None:
         """What the best attack on recorded updates would show if the noise is as promised; None where none is."""
         noises = [
@@ -136,19 +142,25 @@ class EmpiricalPrivacyAudit(Audit):
         if len(noises) < len(promises):
             return None
         coins = [canaries.member[canaries.node == node] for node in range(len(promises))]
-        nodes, pooled = reaches(noises, coins, [self._guesses(len(own)) for own in coins], self.config.confidence, seed)
+        guesses = [self._guesses(len(own)) for own in coins]
+        nodes, pooled = reaches(noises, coins, guesses, self.config.confidence, seed, comparable=kind == "block")
         return {"nodes": [asdict(each) for each in nodes], "pooled": asdict(pooled)}
 
     def _bounds(
         self, scores: NDArray[np.float64], canaries: Candidates, promises: Sequence[Promise], kind: str
     ) -> dict[str, Any]:
-        """The lower bound of each node, and those of all: the guesses about each node's canaries taken together."""
+        """The lower bound of each node, and those of all: the guesses about each node's canaries taken together.
+
+        Those in a block have scores that mean the same at all nodes, so the surest of all canaries are guessed.
+        """
         whose = [canaries.node == node for node in range(len(promises))]
         nodes = [
             self._node(scores[mine], canaries.member[mine], promise.delta)
             for mine, promise in zip(whose, promises, strict=True)
         ]
         correct, guesses = (sum(getattr(each, what) for each in nodes) for what in ("correct", "guesses"))
+        if kind == "block":
+            correct = guessed_right(scores, canaries.member, guesses)
         delta = max(promise.delta for promise in promises)
         found, ceiling = (
             one_run_epsilon(len(scores), guesses, right, delta, self.config.confidence) for right in (correct, guesses)

@@ -34,16 +34,43 @@ def about(result: Result) -> Iterator[str]:
 
 
 def suspicions(result: Result) -> Iterator[str]:
-    """Promises that canaries with independent scores contradict, to one who sees all messages and by distance."""
+    """Noise that is not what is accounted for, and promises that canaries with independent scores contradict."""
     claims = [promise["epsilon"] for promise in result["promises"]]
     shown = [(bound["independent"]["epsilon"], "all messages", max(claims)) for bound in result["attacks"].values()]
     for entry in result["by_distance"]:
         of = "all" if entry["remembers"] else "the last"
         seen = f"{of} messages at distance {entry['distance']}"
         shown.append((max(entry["one_run"], entry["independent"]["epsilon"]), seen, entry["promised"]))
+    for spread in result["noise"]["spreads"]:
+        if spread["high"] < 1:
+            yield (
+                f"the noise in {spread['where']} is {spread['ratio']:.3g} of what is accounted for, at most "
+                f"{spread['high']:.3g}"
+            )
+    for each in result["noise"]["correlations"]:
+        if abs(each["found"]) > each["by_chance"]:
+            yield f"{each['between']} have a correlation of {each['found']:.3g}, and should have none"
     for bound, seen, claim in shown:
         if bound > claim:
             yield f"{seen} show an epsilon of at least {bound:.3g} if trade-off curves are Gaussian, above {claim:.3g}"
+
+
+def about_noise(result: Result) -> Iterator[str]:
+    """The noise itself, in words."""
+    shown = ", ".join(
+        f"{each['where']} {each['ratio']:.3f} [{each['low']:.3f}, {each['high']:.3f}]"
+        for each in result["noise"]["spreads"]
+    )
+    chance = ", ".join(
+        f"{each['found']:.1g} between {each['between']} (within {each['by_chance']:.1g} by chance)"
+        for each in result["noise"]["correlations"]
+    )
+    yield (
+        f"Noise, measured in the entries of canaries that were out, over what is accounted for: {shown}: of the nodes, "
+        f"rounds and single messages the one with the least. Its correlation is {chance}. Each of these figures is "
+        "outside its limits for sound noise once in a million runs. They tell noise that is too small or used twice, "
+        "and no other fault."
+    )
 
 
 def distances(result: Result) -> Table:

@@ -63,6 +63,7 @@ def reaches(
     guesses: Sequence[int],
     confidence: float,
     seed: int,
+    comparable: bool = False,
 ) -> tuple[list[Reach], Reach]:
     """What `one_run` shows by perfect scores, of each node and of all their guesses together.
 
@@ -72,17 +73,23 @@ def reaches(
         guesses: how many are guessed.
         confidence: of the bounds.
         seed: of the noise drawn here.
+        comparable: of all nodes together, guess the surest of all canaries, and not the surest of each node.
     """
-    correct = [
-        np.array([guessed_right(each, own, r) for each in _drawn(noise, own, seed, node)])
-        for node, (noise, own, r) in enumerate(zip(noises, coins, guesses, strict=True))
-    ]
+    drawn = [_drawn(noise, own, seed, node) for node, (noise, own) in enumerate(zip(noises, coins, strict=True))]
+    correct = [_right(each, own, r) for each, own, r in zip(drawn, coins, guesses, strict=True)]
+    pooled = np.sum(correct, axis=0)
+    if comparable:
+        pooled = _right(np.concatenate(drawn, axis=1), np.concatenate(coins), sum(guesses))
     deltas = [noise.mechanism.delta for noise in noises]
     each = [
         _reach(right, len(own), r, delta, confidence)
         for right, own, r, delta in zip(correct, coins, guesses, deltas, strict=True)
     ]
-    return each, _reach(np.sum(correct, axis=0), sum(map(len, coins)), sum(guesses), max(deltas), confidence)
+    return each, _reach(pooled, sum(map(len, coins)), sum(guesses), max(deltas), confidence)
+
+
+def _right(scores: Floats, included: NDArray[np.bool_], guesses: int) -> NDArray[np.int64]:
+    return np.array([guessed_right(each, included, guesses) for each in scores])
 
 
 def _drawn(noise: CanaryNoise, included: NDArray[np.bool_], seed: int, node: int) -> Floats:

@@ -64,6 +64,7 @@ def _paragraphs(result: Result) -> Iterator[str]:
     deltas = sorted({promise["delta"] for promise in result["promises"]})
     if result["kind"] == "block":
         yield from block_report.about(result)
+        yield from block_report.about_noise(result)
     else:
         yield (
             f"{result['canaries']} training samples with wrong labels, canaries, were each trained on or not by a coin "

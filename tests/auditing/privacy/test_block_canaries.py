@@ -88,7 +88,8 @@ def test_half_the_noise_is_caught_where_labels_would_not_tell(tmp_path):
     done = trained(tmp_path, method="half_noise", noise=2.0)
     found = conducted(done, confidence=0.99)
     assert found["attacks"]["canary block"]["independent"]["epsilon"] > max(p["epsilon"] for p in found["promises"])
-    assert "Flagged: all messages show an epsilon of at least" in verdict(done)
+    assert "all messages show an epsilon of at least" in verdict(done)
+    assert "Flagged: the noise in all messages is 0.5" in verdict(done)
 
 
 @pytest.mark.parametrize("broken", ["no_noise", "batch_clipped"])

@@ -39,4 +39,5 @@ def test_three_of_sixty_rounds_show_next_to_nothing(steps, typical):
     nodes, pooled = reaches([noise] * 16, coins, [20] * 16, 0.95, seed=0)
     assert pooled.typical == pytest.approx(typical, abs=0.1)
     assert pooled.typical < pooled.most < one_run_epsilon(640, 320, 320, 1e-4)
+    assert reaches([noise] * 16, coins, [20] * 16, 0.95, seed=0, comparable=True)[1].typical >= pooled.typical
     assert max(node.typical for node in nodes) <= pooled.typical or steps == 15

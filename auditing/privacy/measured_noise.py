@@ -1,0 +1,100 @@
+"""The noise itself, where nothing else is: in the entries of a block whose canaries were left out.
+
+Bounds on epsilon take thousands of canaries to tell noise that is a twentieth too small. Its standard deviation takes a
+few: every message is a sample of it in every such entry. It shows no epsilon, and tells of no other fault. It is looked
+at message by message, too, as noise that is missing in one round of one node hardly changes the mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import chi2, norm
+
+from auditing.privacy.block_record import BlockRecord
+
+Floats = NDArray[np.float64]
+ERROR = 1e-6  # probability with which each figure of sound noise is suspected
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The standard deviation of noise over that which is accounted for.
+
+    Attributes:
+        where: the node, round or message in which it is least of all, or "all messages".
+        ratio: what was measured.
+        low: the least that goes with what was seen; it is wrong in one of the places with probability `ERROR`.
+        high: the largest, so that noise is too small where it is below 1.
+    """
+
+    where: str
+    ratio: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """The correlation of noise that should be independent.
+
+    Attributes:
+        between: what.
+        found: what was measured.
+        by_chance: how far from 0 it is by chance, but with probability `ERROR`.
+    """
+
+    between: str
+    found: float
+    by_chance: float
+
+
+def spreads(record: BlockRecord, included: NDArray[np.bool_]) -> Iterator[Spread]:
+    """Of the noise in the entries of canaries that were not ``included``, bool [m]: of all, and where it is least.
+
+    Of N Gaussian numbers, N ratio^2 is chi-squared with N degrees of freedom.
+    """
+    noise, there = _noise(record, included)
+    squares, counts = (noise**2).sum(2), there * noise.shape[2]  # [T, n]
+    yield _least(["all messages"], squares.sum(keepdims=True).ravel(), counts.sum(keepdims=True).ravel())
+    rounds, nodes = (range(length) for length in there.shape)
+    yield _least([f"node {node}" for node in nodes], squares.sum(0), counts.sum(0))
+    yield _least([f"round {round + 1}" for round in rounds], squares.sum(1), counts.sum(1))
+    each = [f"node {node} in round {round + 1}" for round in rounds for node in nodes]
+    yield _least(each, squares.ravel(), counts.ravel())
+
+
+def correlations(record: BlockRecord, included: NDArray[np.bool_]) -> Iterator[Correlation]:
+    """Of the same noise, from round to round and from node to node; products of independent noise have variance 1."""
+    noise, there = _noise(record, included)
+    entries = noise.shape[2]
+    both = (there[1:] & there[:-1]).sum() * entries
+    yield _correlation("a node's noise in two rounds that follow each other", (noise[1:] * noise[:-1]).sum(), both)
+    pairs = (there.sum(1) * (there.sum(1) - 1) // 2).sum() * entries
+    together = ((noise.sum(1) ** 2).sum() - (noise**2).sum()) / 2
+    yield _correlation("the noise of two nodes in a round", together, pairs)
+
+
+def _noise(record: BlockRecord, included: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:
+    """In standard deviations, float64 [T, n, entries], 0 of who is away; and who is there, bool [T, n]."""
+    there = np.array([round.links.active for round in record.rounds])
+    return record.injections[:, :, ~included] / (record.sigma * record.clip)[:, None], there
+
+
+def _least(where: list[str], squares: Floats, counts: NDArray[np.int64]) -> Spread:
+    """The place where so little is least likely, and of those that are equally so, where there is least."""
+    found = np.flatnonzero(counts)
+    error, chance = ERROR / len(found), chi2.logcdf(squares[found], counts[found])
+    place = found[np.lexsort((squares[found] / counts[found], chance))[0]]
+    square, count = float(squares[place]), int(counts[place])
+    low, high = sqrt(square / chi2.isf(error / 2, count)), sqrt(square / chi2.ppf(error / 2, count))
+    return Spread(where[place], sqrt(square / count), low, high)
+
+
+def _correlation(between: str, products: float, count: int) -> Correlation:
+    count = max(1, int(count))
+    return Correlation(between, float(products) / count, float(norm.isf(ERROR / 2)) / sqrt(count))

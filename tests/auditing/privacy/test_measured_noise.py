@@ -1,0 +1,72 @@
+"""What is measured of the noise itself: that little is enough, and that no place is hidden in a mean."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from auditing.privacy.measured_noise import correlations, spreads
+
+ROUNDS, NODES, ENTRIES = 30, 4, 400
+
+
+def record(change=lambda noise: None, away=()):
+    """A record of noise alone; canaries that were in leave a mark of 3 at node 0, and are the last half."""
+    rng = np.random.default_rng(5)
+    noise = rng.standard_normal((ROUNDS, NODES, ENTRIES))
+    change(noise)
+    noise[:, 0, ENTRIES // 2 :] += 3
+    there = np.ones((ROUNDS, NODES), dtype=bool)
+    for round, node in away:
+        there[round, node], noise[round, node] = False, 0
+    sigma, clip = np.array([1.0, 2.0, 0.5, 4.0]), np.array([1.0, 1.0, 2.0, 1.0])
+    rounds = [SimpleNamespace(links=SimpleNamespace(active=active)) for active in there]
+    return SimpleNamespace(rounds=rounds, injections=noise * (sigma * clip)[:, None], sigma=sigma, clip=clip)
+
+
+INCLUDED = np.arange(ENTRIES) >= ENTRIES // 2
+
+
+def few(noise, node=slice(None), round=slice(None), factor=0.0):
+    noise[round, node] *= factor
+
+
+def test_sound_noise_is_within_its_limits_with_absences_too():
+    sound = record(away=[(3, 1), (4, 1), (9, 2)])
+    for found in spreads(sound, INCLUDED):
+        assert found.low < 1 < found.high
+    (whole, *_) = spreads(sound, INCLUDED)
+    assert whole.ratio == pytest.approx(1, abs=0.02)
+    for found in correlations(sound, INCLUDED):
+        assert 0 < abs(found.found) < found.by_chance < 0.1
+
+
+@pytest.mark.parametrize(
+    ("where", "which", "places"),
+    [
+        ("all messages", {"factor": 0.95}, 4),
+        ("node 2", {"node": 2, "factor": 0.9}, 2),
+        ("round 8", {"round": 7, "factor": 0.7}, 2),
+        ("node 3 in round 8", {"node": 3, "round": 7}, 3),
+    ],
+)
+def test_noise_that_is_too_small_somewhere_is_found_there(where, which, places):
+    too_small = [each for each in spreads(record(lambda noise: few(noise, **which)), INCLUDED) if each.high < 1]
+    assert where in [each.where for each in too_small]
+    assert len(too_small) <= places
+
+
+def test_noise_that_is_used_twice_is_correlated():
+    def same_each_round(noise):
+        noise[1:] = noise[0]
+
+    def same_at_two_nodes(noise):
+        noise[:, 1] = -noise[:, 0]
+
+    (rounds, nodes) = correlations(record(same_each_round), INCLUDED)
+    assert rounds.found > 0.8 > rounds.by_chance
+    assert abs(nodes.found) < 0.3
+    (rounds, nodes) = correlations(record(same_at_two_nodes), INCLUDED)
+    assert nodes.found == pytest.approx(-1 / 6, abs=0.02)  # one pair of six
+    assert abs(nodes.found) > nodes.by_chance
+    assert abs(rounds.found) < rounds.by_chance
