@@ -19,14 +19,16 @@ from auditing.network_privacy.linear_rounds import Round
 Floats = NDArray[np.float64]
 
 
-def injected(rounds: Sequence[Round], sent: Floats) -> Floats:
+def injected(rounds: Sequence[Round], sent: Floats, start: Floats | float = 0.0) -> Floats:
     """What each node injected in each round, to one who sees all messages. float64 [T, n, m].
 
     Args:
         rounds: of one injection each, that is seen in what is sent.
-        sent: float64 [T, n, m], what the nodes sent in each round, of m coordinates that are 0 at all nodes at first.
+        sent: float64 [T, n, m], what the nodes sent in each round, in m coordinates.
+        start: float64 [m], what all nodes' models are in them at first; all else that nodes keep is 0 then.
     """
     held, found = np.zeros((rounds[0].maps.slots, *sent.shape[1:])), np.zeros_like(sent)
+    held[0] = start
     for round, messages, of_round in zip(rounds, sent, found, strict=True):
         work = round.carried(held)
         of_round[:] = (messages - work[-1]) / round.columns[-1]
@@ -45,7 +47,8 @@ def learnt(rounds: Sequence[Round], observer: Adversary, exposure: Exposure, sen
         rounds: as for `injected`.
         observer: who.
         exposure: the observer's, to these rounds.
-        sent: as for `injected`, in units in which an injection's signal is 1 at most.
+        sent: as for `injected`, of coordinates that are 0 at all nodes at first, in units in which an injection's
+            signal is 1 at most.
         own: float64 [T, k, m], what the nodes inside the observer injected, in their order.
     """
     held, inside = np.zeros((rounds[0].maps.slots, *sent.shape[1:])), sorted(observer.inside)

@@ -27,6 +27,7 @@ from simulator.core.damage import reading
 from simulator.core.errors import Problem
 from simulator.core.registry import PartSettings, Registry
 from simulator.core.report import Section
+from simulator.data.settings import CanarySettings
 from simulator.results.audit_folder import RESULT, AuditFolder
 from simulator.results.run_directory import RunDirectory
 from simulator.runs.audit import Audit
@@ -69,7 +70,7 @@ class EmpiricalPrivacyAudit(Audit):
         if not has_canaries(run):
             yield NO_CANARIES
         record = RunRecord.of(run)
-        if run.experiment.data.canaries.kind == "block":  # of which every message is kept
+        if run.experiment.data.canaries.marked:  # of which every message is kept
             return
         if len(record.rounds) < self.config.recorded * record.lasted:
             what = (
@@ -82,18 +83,17 @@ class EmpiricalPrivacyAudit(Audit):
     def conduct(self, run: Run, folder: AuditFolder) -> dict[str, Any]:
         """Score the canaries, guess their coins, and bound epsilon from below."""
         canaries, promises = canaries_of(run), promises_of(run.directory, self.config.delta)
-        record, kind = RunRecord.of(run), run.experiment.data.canaries.kind
+        record, planted = RunRecord.of(run), run.experiment.data.canaries
         recorded = {"rounds": len(record.rounds), "of": record.lasted}
         observers, noise = list[dict[str, Any]](), dict[str, Any]()
-        if kind == "block":
+        if planted.marked:
             block = BlockRecord.of(run, promises)
-            scores = {"canary block": block.ratios(canaries.node)}
+            scores = {f"canary {planted.kind}": block.ratios(canaries.node)}
             recorded["rounds"] = record.lasted
-            observers = by_distance(block, canaries, run.directory.topology, self._claim(promises))
-            noise = {
-                "spreads": [asdict(each) for each in spreads(block, canaries.member)],
-                "correlations": [asdict(each) for each in correlations(block, canaries.member)],
-            }
+            noise = {"spreads": [asdict(each) for each in spreads(block, canaries.member)], "correlations": []}
+            if planted.kind == "block":  # where there is nothing but canaries and noise
+                observers = by_distance(block, canaries, run.directory.topology, self._claim(promises))
+                noise["correlations"] = [asdict(each) for each in correlations(block, canaries.member)]
         else:
             scores = scores_of(run, canaries, signals_named(self.config.signals), self.config.known)
         membership = AuditFolder(folder.path.with_name("membership"))
@@ -101,12 +101,13 @@ class EmpiricalPrivacyAudit(Audit):
             "round": run.nodes[0].round,
             "canaries": len(canaries),
             "included": int(canaries.member.sum()),
-            "kind": kind,
+            "kind": planted.kind,
+            "marked": planted.marked,
             "recorded": recorded,
             "promises": [{"epsilon": promise.epsilon, "delta": promise.delta} for promise in promises],
-            "perfect_attack": self._perfect(canaries, promises, recorded, kind, run.nodes[0].seed),
+            "perfect_attack": self._perfect(canaries, promises, recorded, planted, run.nodes[0].seed),
             "flags": list(flags_of(run)),
-            "attacks": {name: self._bounds(each, canaries, promises, kind) for name, each in scores.items()},
+            "attacks": {name: self._bounds(each, canaries, promises, planted) for name, each in scores.items()},
             "by_distance": observers,
             "noise": noise,
             "accuracy": _last(run.directory, "test/accuracy"),
@@ -131,7 +132,12 @@ class EmpiricalPrivacyAudit(Audit):
         return [section(folder.result())]
 
     def _perfect(
-        self, canaries: Candidates, promises: Sequence[Promise], recorded: Mapping[str, int], kind: str, seed: int
+        self,
+        canaries: Candidates,
+        promises: Sequence[Promise],
+        recorded: Mapping[str, int],
+        planted: CanarySettings,
+        seed: int,
     ) -> dict[str, Any] | None:
         """What the best attack on recorded updates would show if the noise is as promised; None where none is."""
         noises = [
@@ -143,15 +149,15 @@ class EmpiricalPrivacyAudit(Audit):
             return None
         coins = [canaries.member[canaries.node == node] for node in range(len(promises))]
         guesses = [self._guesses(len(own)) for own in coins]
-        nodes, pooled = reaches(noises, coins, guesses, self.config.confidence, seed, comparable=kind == "block")
+        nodes, pooled = reaches(noises, coins, guesses, self.config.confidence, seed, comparable=planted.marked)
         return {"nodes": [asdict(each) for each in nodes], "pooled": asdict(pooled)}
 
     def _bounds(
-        self, scores: NDArray[np.float64], canaries: Candidates, promises: Sequence[Promise], kind: str
+        self, scores: NDArray[np.float64], canaries: Candidates, promises: Sequence[Promise], planted: CanarySettings
     ) -> dict[str, Any]:
         """The lower bound of each node, and those of all: the guesses about each node's canaries taken together.
 
-        Those in a block have scores that mean the same at all nodes, so the surest of all canaries are guessed.
+        Of those whose gradients are marks, scores mean the same at all nodes, so the surest of all are guessed.
         """
         whose = [canaries.node == node for node in range(len(promises))]
         nodes = [
@@ -159,7 +165,7 @@ class EmpiricalPrivacyAudit(Audit):
             for mine, promise in zip(whose, promises, strict=True)
         ]
         correct, guesses = (sum(getattr(each, what) for each in nodes) for what in ("correct", "guesses"))
-        if kind == "block":
+        if planted.marked:
             correct = guessed_right(scores, canaries.member, guesses)
         delta = max(promise.delta for promise in promises)
         found, ceiling = (
@@ -170,7 +176,7 @@ class EmpiricalPrivacyAudit(Audit):
             "pooled": asdict(LowerBound(found, ceiling, correct, guesses)),
             "gaussian": asdict(one_run_gaussian(len(scores), guesses, correct, delta, self.config.confidence)),
             "independent": asdict(independent_scores(scores, canaries.member, delta, self.config.confidence))
-            if kind == "block"
+            if planted.kind == "block"
             else None,
         }
 

@@ -1,4 +1,4 @@
-"""What a run has kept of its canaries' block, in the units of `auditing.network_privacy.linear_gossip`."""
+"""What a run has kept along its canaries' marks, in the units of `auditing.network_privacy.linear_gossip`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class BlockRecord:
-    """T rounds of n nodes, as seen in the m entries of the block.
+    """T rounds of n nodes, as seen along the marks of m canaries.
 
     A node's injection in a round is (k / sqrt(L) + sigma z) times its `clip`, with k how often a canary was drawn in L
     local steps and z ~ N(0, 1).
@@ -37,6 +37,7 @@ class BlockRecord:
     Attributes:
         rounds: T, as linear maps.
         sent: float64 [T, n, m], what the nodes sent.
+        start: float64 [m], the initial model of all.
         clip: float64 [n], what one clip of a node is in ``sent``, over that of the node with the longest batches.
         sigma: float64 [n], noise multiplier of a step.
         rate: float64 [n], with which probability a step draws a canary.
@@ -46,6 +47,7 @@ class BlockRecord:
 
     rounds: Sequence[Round]
     sent: Floats
+    start: Floats
     clip: Floats
     sigma: Floats
     rate: Floats
@@ -66,13 +68,14 @@ class BlockRecord:
             what = "the run trained without noise of a known size, beside which a canary's mark could be weighed."
             raise wrong("methods", what, "Audit a run of dp_sgd with a noise_multiplier above 0.")
         maps = maps_of(experiment, NoisePlace(every_step=True))[: nodes[0].round]
-        _check(maps)
+        _check(maps, experiment.data.canaries.kind)
         lengths, steps = np.array([batch_length(node) for node in nodes]), experiment.training.local_steps
         unit = -experiment.training.optimizer.lr * _clip(experiment) / lengths.max() * sqrt(steps)
         signs = [1.0 if sign == "+" else -1.0 for sign in experiment.data.canaries.signs]
         return cls(
             rounds=rounds_of(experiment.topology.build(experiment.seed), len(maps), maps=maps),
             sent=_sent(run, len(maps)) / unit,
+            start=_start(run) / unit,
             clip=lengths.max() / lengths,
             sigma=sigma,
             rate=np.array([mechanism.sample_rate for mechanism in mechanisms]),
@@ -94,7 +97,7 @@ class BlockRecord:
     @cached_property
     def injections(self) -> Floats:
         """float64 [T, n, m], to one who sees all messages."""
-        return injected(self.rounds, self.sent)
+        return injected(self.rounds, self.sent, self.start)
 
     def shown(self, node: int, entries: NDArray[np.bool_]) -> Floats:
         """How often canaries of ``node`` were drawn in each round, in clips and under noise, float64 [T, entries]."""
@@ -117,22 +120,32 @@ class BlockRecord:
 
 
 def _clip(experiment: Experiment) -> float:
-    """That of the method with noise on gradients, which block canaries need (`simulator.config.block_canaries`)."""
-    method = next(settings for settings in experiment.methods if traits_of(settings).noise == "gradients")
-    clip: float = method.model_dump()["clip"]
-    return clip
+    """That of the method with noise on gradients, which marks need (`simulator.config.marked_canaries`)."""
+    return next(clip for settings in experiment.methods if (clip := traits_of(settings).clip) is not None)
 
 
-def _check(maps: Sequence[Maps]) -> None:
+def _check(maps: Sequence[Maps], kind: str) -> None:
     """Refuse rounds of which a message does not tell the one noisy sum that went into it."""
+    if kind == "direction" and maps[0].slots > 1:
+        what = "what nodes remember beside their models is not known to begin at 0 along a direction, as in a block."
+        raise wrong("data.canaries", what, "Audit a run without momentum, or with canaries in a block.")
     if any(each.injections != 1 or not each.columns()[-1].all() for each in maps):
         what = "what a node's message shows is no one sum of a round's noisy steps, as with momentum over several."
         raise wrong("training", what, "Audit a run with one local step a round, or without momentum.")
 
 
+def _start(run: Run) -> Floats:
+    """The initial model along the marks, float64 [m]."""
+    module = run.blueprint.module()
+    marks = run.blueprint.marks(module)
+    assert marks is not None  # these are the canaries of the run
+    start: Floats = marks.shown(module.initial).double().numpy()
+    return start
+
+
 def _sent(run: Run, rounds: int) -> Floats:
-    """The block of all messages, float64 [T, n, m]; 0 where a node is away."""
-    kept, nodes = Recordings(run.path / "canary_block"), len(run.nodes)
+    """All messages along the marks, float64 [T, n, m]; 0 where a node is away."""
+    kept, nodes = Recordings(run.path / "canary_marks"), len(run.nodes)
     found = torch.zeros(rounds, nodes, len(run.directory.partition()["canary_node"]), dtype=torch.float64)
     network = run.experiment.topology.build(run.experiment.seed)
     for round in range(rounds):

@@ -1,4 +1,4 @@
-"""What the report says of canaries in a block of parameters, by who looks at them and from how far."""
+"""What the report says of canaries whose gradients are marks, by who looks at them and from how far."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ from simulator.core.report import BarChart, Table
 from simulator.results.formatting import MISSING
 
 Result = Mapping[str, Any]
+WHERE = {
+    "block": "The gradient of each is a mark in an entry of its own of a block of parameters that no network reads: it "
+    "is clipped, drawn, blurred, sent and mixed as any other, and disturbs none.",
+    "direction": "The gradient of each is a mark in a random direction of its own among the parameters that are "
+    "trained: it is clipped, drawn, blurred, sent and mixed as any other.",
+}
 HEADER = (
     "distance", "messages", "canaries", "promised", "of what they contributed", "shown, any mechanism",
     "if Gaussian", "and independent", "ceiling", "worst signs",
@@ -19,12 +25,17 @@ def about(result: Result) -> Iterator[str]:
     """The canaries and their scores, in words."""
     yield (
         f"{result['canaries']} training samples, canaries, were each trained on or not by a coin of its own "
-        f"({result['included']} were). The gradient of each is a mark in an entry of its own of a block of parameters "
-        "that no network reads: it is clipped, drawn, blurred, sent and mixed as any other, and disturbs none. The "
-        "first table is of one who sees all messages: scores are log-likelihood ratios of what each round shows, "
-        "summed over rounds. Of several local steps a round shows the sum alone, which is less than what is promised "
-        "to hide each of them."
+        f"({result['included']} were). {WHERE[result['kind']]} The first table is of one who sees all messages: "
+        "scores are log-likelihood ratios of what each round shows, summed over rounds. Of several local steps a round "
+        "shows the sum alone, which is less than what is promised to hide each of them."
     )
+    if result["kind"] == "direction":
+        yield (
+            "Other samples' gradients lie along these directions, too, if only a little, and hide canaries as noise "
+            "would; and what canaries do to the models, others' gradients answer to. So no bound is given that takes "
+            "scores for independent, and none by distance: canaries in a block have both."
+        )
+        return
     yield (
         "As canaries share neither gradients nor noise, their scores are independent given the coins, and each counts "
         "as a run of its own: a third bound takes two error rates at a threshold of 0, fixed beforehand (Nasr et al. "
@@ -36,7 +47,8 @@ def about(result: Result) -> Iterator[str]:
 def suspicions(result: Result) -> Iterator[str]:
     """Noise that is not what is accounted for, and promises that canaries with independent scores contradict."""
     claims = [promise["epsilon"] for promise in result["promises"]]
-    shown = [(bound["independent"]["epsilon"], "all messages", max(claims)) for bound in result["attacks"].values()]
+    independent = [bound["independent"] for bound in result["attacks"].values()]
+    shown = [(bound["epsilon"], "all messages", max(claims)) for bound in independent if bound]
     for entry in result["by_distance"]:
         of = "all" if entry["remembers"] else "the last"
         seen = f"{of} messages at distance {entry['distance']}"
@@ -65,11 +77,12 @@ def about_noise(result: Result) -> Iterator[str]:
         f"{each['found']:.1g} between {each['between']} (within {each['by_chance']:.1g} by chance)"
         for each in result["noise"]["correlations"]
     )
+    correlated = f"Its correlation is {chance}. " if chance else "Others' gradients add to it. "
     yield (
-        f"Noise, measured in the entries of canaries that were out, over what is accounted for: {shown}: of the nodes, "
-        f"rounds and single messages the one with the least. Its correlation is {chance}. Each of these figures is "
-        "outside its limits for sound noise once in a million runs. They tell noise that is too small or used twice, "
-        "and no other fault."
+        f"Noise, measured where the marks of canaries that were out would be, over what is accounted for: {shown}: of "
+        f"the nodes, rounds and single messages the one with the least. {correlated}Each of these figures is outside "
+        "its limits for sound noise once in a million runs. They tell noise that is too small or used twice, and no "
+        "other fault."
     )
 
 

@@ -12,6 +12,7 @@ from simulator.core.report import BarChart, Section, Table
 from simulator.results.formatting import MISSING
 
 Result = Mapping[str, Any]
+UNUSUAL = {"mislabelled": "with wrong labels", "blank": "that are nothing but zeros, at a node each of another class"}
 HEADER = ("node", "claimed epsilon", "empirical lower bound", "perfect attack", "ceiling", "attack AUC", "accuracy")
 
 
@@ -34,7 +35,7 @@ def _verdict(result: Result) -> str:
         for name, claim, bound in zip(_names(result), claims, bounds, strict=True)
         if claim is not None and bound > claim
     ]
-    suspicions = block_report.suspicions(result) if result["kind"] == "block" else ()
+    suspicions = block_report.suspicions(result) if result["marked"] else ()
     flags = "".join(f" Flagged: {flag}" for flag in (*result["flags"], *(f"{each}." for each in suspicions)))
     if broken:
         return f"A promise of privacy is broken: {'; '.join(broken)}.{flags}"
@@ -62,13 +63,13 @@ def _limit(result: Result) -> str:
 def _paragraphs(result: Result) -> Iterator[str]:
     settings, attack = result["settings"], next(iter(result["attacks"]))
     deltas = sorted({promise["delta"] for promise in result["promises"]})
-    if result["kind"] == "block":
+    if result["marked"]:
         yield from block_report.about(result)
         yield from block_report.about_noise(result)
     else:
         yield (
-            f"{result['canaries']} training samples with wrong labels, canaries, were each trained on or not by a coin "
-            f"of its own ({result['included']} were)."
+            f"{result['canaries']} training samples {UNUSUAL[result['kind']]}, canaries, were each trained on or not "
+            f"by a coin of its own ({result['included']} were)."
         )
     yield (
         f"Guessed are the coins of {settings['guessed']:.0%} of each node's "

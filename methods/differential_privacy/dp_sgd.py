@@ -8,11 +8,10 @@ from math import sqrt
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from methods.differential_privacy.budget import Budget
 from methods.differential_privacy.private_method import PrivateMethod
-from simulator.core.canary_block import PARAMETER
 from simulator.core.errors import Problem
 from simulator.core.linear_memory import Memory
 from simulator.core.method import traits_of
@@ -65,7 +64,8 @@ class DPSGD(PrivateMethod):
     @classmethod
     def traits(cls, config: Any) -> Traits:
         """Only the gradient is changed, and nothing remembered."""
-        return replace(super().traits(config), noise="gradients", memory=Memory())
+        clip = config.clip if config.clipping == "flat" else None
+        return replace(super().traits(config), noise="gradients", clip=clip, memory=Memory())
 
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
@@ -75,13 +75,6 @@ class DPSGD(PrivateMethod):
             if way:
                 what = f"{settings.name} {way}: {config.name} neither protects nor counts that."
                 yield Problem("", what, f"Remove {settings.name} or {config.name}.")
-
-    @classmethod
-    def check_network(cls, config: Any, network: nn.Module) -> Iterable[Problem]:
-        """A canary in a block would use one layer's share of the clip, and show less than a sample can."""
-        if config.clipping == "per_layer" and any(name == PARAMETER for name, _ in network.named_parameters()):
-            what = "a canary in a block lies in one layer, and here a gradient is clipped in each."
-            yield Problem("clipping", what, "Set clipping: flat, or data.canaries.kind: mislabelled.")
 
     def setup(self, node: Node) -> None:
         """Nothing is spent.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from simulator.config.agreed_statistics import not_to_be_agreed
-from simulator.config.block_canaries import unsuited
 from simulator.config.experiment import Experiment
+from simulator.config.marked_canaries import unsuited
 from simulator.config.method_pairs import at_odds
 from simulator.config.part_blocks import placed
 from simulator.config.planning import plan_of

@@ -19,7 +19,7 @@ from simulator.core.buffers.discovery import frozen_layers
 from simulator.core.buffers.layout import Buffers, Layout
 from simulator.core.buffers.settings import BufferSettings
 from simulator.core.buffers.state import State, digest_of_constants
-from simulator.core.canary_block import PARAMETER
+from simulator.core.canary_marks import PARAMETER
 from simulator.core.draws import DrawnFrom
 from simulator.core.errors import RunError, wrong
 from simulator.core.preparation import Preparation

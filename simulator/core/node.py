@@ -15,6 +15,7 @@ from torch import Tensor
 
 from simulator.core.arrays import called
 from simulator.core.buffers.layout import Buffers
+from simulator.core.canary_marks import Marks
 from simulator.core.errors import RunError
 from simulator.core.flat_module import FlatModule
 from simulator.core.method import Method
@@ -82,7 +83,7 @@ class Node:
         metrics, artifacts, recordings: what it has to report, until a worker fetches it.
         parameters: float [parameters], what is trained of the node's model, as one flat vector.
         buffers: the state that its network keeps beside them, such as running statistics; None where it keeps none.
-        block: where in the parameters the canaries' block is; None where there is none.
+        marks: of canaries whose gradients are such; None where there are none.
         finished: how many rounds are.
         under_way: whether one more has begun.
         learning_rate: of the current round.
@@ -100,7 +101,7 @@ class Node:
         mixer: Mixer,
         methods: Sequence[Method],
         buffers: Buffers | None = None,
-        block: slice | None = None,
+        marks: Marks | None = None,
     ) -> None:
         self.id = place.id
         self.seed, self.num_nodes, self.rounds = shared.seed, shared.nodes, shared.rounds
@@ -108,7 +109,7 @@ class Node:
         self.training = shared.training
         self.mixer, self.methods = mixer, list(methods)
         self.traits = [method.traits(method.config) for method in self.methods]
-        self.data, self.parameters, self.buffers, self.block = self._own(data), parameters, buffers, block
+        self.data, self.parameters, self.buffers, self.marks = self._own(data), parameters, buffers, marks
         self.stand(place)
         self.training_set = TrainingSet(self.data, shared.augment, parameters.dtype)
         self.momentum = torch.zeros_like(parameters) if self.training.optimizer.momentum else None

@@ -14,7 +14,7 @@ from simulator.core.message import Message
 from simulator.core.method import Method
 from simulator.core.mixer import Mixer
 from simulator.core.node import Node, Place, undeclared
-from simulator.core.recording import Draft, block_sent
+from simulator.core.recording import Draft, marks_sent
 
 
 class NodeProgram:
@@ -79,7 +79,7 @@ class NodeProgram:
         sent = [message for message in messages if message.parts]  # between nodes kept apart there may be none
         if self._draft is not None:
             self._draft.sent(self.node, sent)
-        if self.node.block and (recording := block_sent(self.node, self.node.block, sent)):
+        if self.node.marks and (recording := marks_sent(self.node, self.node.marks, sent)):
             self.node.recordings.append(recording)
         return sent
 

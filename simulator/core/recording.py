@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from simulator.core.canary_marks import Marks
 from simulator.core.message import Message
 
 if TYPE_CHECKING:
@@ -30,27 +31,29 @@ class Recording(NamedTuple):
 
     ``sent`` and ``shown`` are there once where all receivers got the same, and else as ``<name>/<receiver>``.
 
-    Of a canaries' block, which is recorded in a ``folder`` of its own in every round in which the node sends,
-    ``tensors`` are float [m], ``sent`` or ``sent/<receiver>``: the block as it left.
+    Of the marks of m canaries, which are recorded in a ``folder`` of their own in every round in which the node sends,
+    ``tensors`` are float [m], ``sent`` or ``sent/<receiver>``: what left, along each of them.
     """
 
     round: int
     node: int
     tensors: Mapping[str, Tensor]
-    folder: Literal["recordings", "canary_block"] = "recordings"
+    folder: Literal["recordings", "canary_marks"] = "recordings"
 
 
-def block_sent(node: Node, block: slice, messages: Sequence[Message]) -> Recording | None:
-    """The ``block`` of what is about to travel; None where no parameters are."""
+def marks_sent(node: Node, marks: Marks, messages: Sequence[Message]) -> Recording | None:
+    """What is about to travel, along ``marks``; None where no parameters are."""
     parts = {
-        message.receiver: message.parts["parameters"][block] for message in messages if "parameters" in message.parts
+        message.receiver: marks.shown(message.parts["parameters"])
+        for message in messages
+        if "parameters" in message.parts
     }
     if not parts:
         return None
     first, *others = parts.values()
     alike = all(_same(first, other) for other in others)
     kept = {"sent": first} if alike else {f"sent/{receiver}": part for receiver, part in parts.items()}
-    return Recording(node.round, node.id, {name: _copied(part) for name, part in kept.items()}, "canary_block")
+    return Recording(node.round, node.id, {name: _copied(part) for name, part in kept.items()}, "canary_marks")
 
 
 class Draft:

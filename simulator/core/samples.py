@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from simulator.core.arrays import Arrays, count, leaves, taken
-from simulator.core.canary_block import CanaryBlock
+from simulator.core.canary_marks import MarkedCanaries
 from simulator.core.channel import Channel
 from simulator.core.normalizer import Normalizer
 from simulator.core.offers import offered
@@ -103,7 +103,7 @@ class NodeData:
         modalities: which one each node of the network holds, by its number; empty where all nodes hold all there are.
         released: the noise multiplier of statistics that the node tells of ``train`` before round 1, 0 where they have
             no noise; None where it tells none.
-        canaries: those whose gradients are marks in a block of the parameters; None where there are no such.
+        canaries: those whose gradients are marks; None where there are no such.
     """
 
     train: Samples
@@ -118,7 +118,7 @@ class NodeData:
     verified: VerifiedData | None = None
     modalities: tuple[str, ...] = ()
     released: float | None = None
-    canaries: CanaryBlock | None = None
+    canaries: MarkedCanaries | None = None
 
     @property
     def task(self) -> Task:

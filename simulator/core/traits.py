@@ -62,6 +62,8 @@ class Traits(Remembering):
             private do not cover it.
         noise: on what the method puts Gaussian noise, if it does: on the gradient of every step, or on the clipped
             update of a round. Accountants read its settings ``noise_multiplier`` and ``clip``.
+        clip: the largest norm that it leaves each sample's gradient, as one vector and in every step; None: it leaves
+            none, or another.
         secret_randomness: whether its random numbers protect the node. In a deployment, all the node's numbers then
             come from `Secrets` of its own, and not from the experiment's seed.
         exchanges: messages that every pair of neighbours exchanges before the local steps of a round.
@@ -76,6 +78,7 @@ class Traits(Remembering):
     keeps_apart: bool = False
     beside_gradients: str | None = UNDECLARED
     noise: Literal["gradients", "updates"] | None = None
+    clip: float | None = None
     secret_randomness: bool = False
     exchanges: int = 0
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from simulator.core.canary_block import CanaryBlock
+from simulator.core.canary_marks import MarkedCanaries
 from simulator.core.errors import wrong
 from simulator.core.preparation import Preparation
 from simulator.core.samples import NodeData, Samples, VerifiedData
@@ -51,7 +51,7 @@ class Common:
         rows: Rows,
         own_test: Samples | None,
         verified: VerifiedRows | None,
-        canaries: CanaryBlock | None = None,
+        canaries: MarkedCanaries | None = None,
     ) -> NodeData:
         """What a node sees that holds these ``rows`` of ``train``."""
         fit, validation, held_out = (train.subset(torch.from_numpy(split)) for split in rows)

@@ -83,12 +83,12 @@ def prepare_pool(settings: DataSettings, nodes: int, seed: int, task: Task) -> N
     common = Common(inputs, outputs, preparation, public, test)
     shared = [*check_overlap(settings, public, rows_of(private.x_train, pool), known, called(inputs))]
     canaries = plant(settings.canaries, train, [mine.train for mine in rows], private.num_classes, seed)
-    train = canaries.mislabelled(train)
+    train = canaries.planted(train)
     rows = [mine._replace(train=canaries.without_left_out(mine.train)) for mine in rows]
-    block, held = canaries.block(settings.canaries, len(train)), list[NodeData]()
+    marked, held = canaries.marked(settings.canaries, len(train), seed), list[NodeData]()
     for node, (mine, own, clean) in enumerate(zip(rows, own_rows, verified, strict=True)):
         on_own = brought[node] if brought else train.subset(torch.from_numpy(own)) if len(own) else None
-        held.append(common.node(train, mine, on_own, clean, block))
+        held.append(common.node(train, mine, on_own, clean, marked))
     dealt_out = dealt(held, settings.modality_by_node)
     return NetworkData(
         nodes=dealt_out,

@@ -79,20 +79,27 @@ class CanarySettings(Settings):
 
     Attributes:
         number: how many at each node.
-        kind: "mislabelled" ones have a wrong label, and whoever attacks looks at models. Of canaries in a "block", each
-            gradient is a mark in an entry of its own of a block of parameters that no network reads: the strongest
-            attack that there is on noise and clip, at no price in accuracy (`simulator.core.canary_block`).
-        signs: with which sign canaries in a block contribute, round by round, over and over.
+        kind: "mislabelled" ones have a wrong label, and "blank" ones are nothing but zeros, each of another class:
+            whoever attacks looks at models. Of those in a "block", each gradient is a mark in an entry of its own of a
+            block of parameters that no network reads: the strongest attack that there is on noise and clip, at no price
+            in accuracy. With "direction", it is a mark in a random direction of the parameters that are trained
+            (`simulator.core.canary_marks`).
+        signs: with which sign marks contribute, round by round, over and over.
         coins: the seed of the coins, which nobody but the audit need know; None: the experiment's, by which whoever
             has it knows them.
     """
 
-    acts: ClassVar[Acts] = {"signs": If(kind="block")}
+    acts: ClassVar[Acts] = {"signs": If(kind=("block", "direction"))}
 
     number: int = Field(default=0, ge=0)
-    kind: Literal["mislabelled", "block"] = "mislabelled"
+    kind: Literal["mislabelled", "blank", "block", "direction"] = "mislabelled"
     signs: str = Field(default="+", pattern=r"^[+-]+$")
     coins: int | None = Field(default=None, ge=0, lt=2**64)
+
+    @property
+    def marked(self) -> bool:
+        """Whether their gradients are marks."""
+        return self.kind in ("block", "direction")
 
     @model_validator(mode="before")
     @classmethod

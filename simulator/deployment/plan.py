@@ -167,8 +167,8 @@ def _check(experiment: Experiment, networks: int) -> None:
     if handed := sorted(name for _, name in experiment.user_parts.classes):
         what = f"{handed[0]} is known to this Python process alone, and hosts take code from files that they have."
         raise wrong("backend", what, "Put the class into a file and name it there: my_file.py:Class.")
-    if experiment.data.canaries.kind == "block":
-        what = "canaries in a block of parameters are marks of one who sees all nodes, and so for simulations alone."
+    if experiment.data.canaries.marked:
+        what = "canaries whose gradients are marks are of one who sees all nodes, and so for simulations alone."
         raise wrong("data.canaries", what, "Set data.canaries.kind: mislabelled, or another backend.")
     if networks > 1:
         what = "several networks run as one cannot be deployed."

@@ -44,9 +44,9 @@ def backward_by_sample(
         losses = _losses(stacked, nodes, batches, torch.split(outputs.to(gradient.dtype), lengths), gradient)
         fill(stacked.module.views(rows), stacked.differentiate(losses.sum(), views))
     for node, batch, samples, own in zip(nodes, batches, torch.split(rows, lengths), gradient, strict=True):
-        if node.data.canaries and node.block:
+        if node.marks:
             private = batch.positions[batch.positions < len(node.data.train)]  # which come first
-            node.data.canaries.plant(samples, node.block, node.data.train.index[private], node.round)
+            node.marks.plant(samples, node.data.train.index[private], node.round)
         (method,) = overriding(node, "combine_gradients")
         with node.using(stacked.module, own):
             method.combine_gradients(node, batch, samples)

@@ -1,8 +1,9 @@
-"""DP-SGD done wrong in four ways, each accounted for as if it were right: what an audit must catch, or flag."""
+"""DP-SGD done wrong in five ways, each accounted for as if it were right: what an audit must catch, or flag."""
 
 import torch
 
 from methods.differential_privacy.dp_sgd import DPSGD, clipped_sum
+from simulator.core.canary_marks import PARAMETER
 from simulator.training.feed import batch_length
 
 
@@ -26,6 +27,23 @@ class HalfNoise(DPSGD):
         return super().noise(node) / 2
 
 
+class BlockNoise(DPSGD):
+    """Has noise in the canaries' block, and nowhere else."""
+
+    class Config(DPSGD.Config):
+        name: str = "block_noise"
+
+    def noise(self, node):
+        noise = super().noise(node)
+        network = node.model.module
+        at = 0
+        for name, parameter in network.named_parameters():
+            if name != PARAMETER:
+                noise[at : at + parameter.numel()] = 0
+            at += parameter.numel()
+        return noise
+
+
 class BatchClipped(DPSGD):
     """Clips the mean gradient of the batch, so that one sample can move it by up to twice the clip."""
 
@@ -47,4 +65,10 @@ class Shuffled(DPSGD):
         pass
 
 
-BROKEN = {"no_noise": NoNoise, "half_noise": HalfNoise, "batch_clipped": BatchClipped, "shuffled": Shuffled}
+BROKEN = {
+    "no_noise": NoNoise,
+    "half_noise": HalfNoise,
+    "block_noise": BlockNoise,
+    "batch_clipped": BatchClipped,
+    "shuffled": Shuffled,
+}

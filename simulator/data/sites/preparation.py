@@ -99,7 +99,7 @@ def _together(
     none = _made_up(sites, 0)
     together = Together.of([none, *(site.data for site in held.values())])  # where nothing is opened, of the same form
     canaries = joined_canaries(list(held.values()), together.firsts[1:])
-    samples = canaries.mislabelled(together.samples)
+    samples = canaries.planted(together.samples)
     firsts = dict(zip(held, zip(together.firsts[1:], together.test_firsts[1:], strict=True), strict=True))
     nodes = [
         _node(settings, common, samples, canaries, held[node], *firsts[node])

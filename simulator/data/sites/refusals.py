@@ -38,8 +38,8 @@ def _of_the_pool(settings: DataSettings) -> Iterator[Problem]:
         "data.corruption": (settings.corruption.is_on, "labels are made wrong in one order over all nodes' samples."),
         "data.verified.shared": (settings.verified and settings.verified.shared, "sites give no samples to others."),
         "data.canaries": (
-            settings.canaries.kind == "block",
-            "entries of a block are dealt out over all nodes' canaries.",
+            settings.canaries.marked,
+            "marks are dealt out over all nodes' canaries.",
         ),
         "data.modality_by_node": (settings.modality_by_node, "no data set that is read site by site has modalities."),
     }

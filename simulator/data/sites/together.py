@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.core.samples import Samples
-from simulator.data.canaries import Canaries
+from simulator.data.canaries import Canaries, together
 from simulator.data.common import samples_of
 from simulator.data.dataset import ArrayData
 from simulator.data.sites.site import Site
@@ -47,12 +47,10 @@ def joined_canaries(sites: Sequence[Site], firsts: Sequence[int]) -> Canaries:
     """Those of all sites, whose training samples begin at the rows ``firsts``."""
     nothing: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
     none = Canaries(nothing, nothing, nothing, nothing.astype(np.bool_))
-    by_field = {field.name: [getattr(none, field.name)] for field in fields(Canaries)}
-    for site, first in zip(sites, firsts, strict=True):
-        for name, found in by_field.items():
-            values = getattr(site.canaries, name)
-            found.append(values + first if name == "index" else values)
-    return Canaries(**{name: np.concatenate(found) for name, found in by_field.items()})
+    placed = (
+        replace(site.canaries, index=site.canaries.index + first) for site, first in zip(sites, firsts, strict=True)
+    )
+    return together([none, *placed])
 
 
 def joined_groups(parts: Sequence[ArrayData]) -> NDArray[np.int64] | None:

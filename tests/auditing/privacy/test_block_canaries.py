@@ -46,6 +46,12 @@ def verdict(done):
     return section.verdict
 
 
+def verdict_of(folder):
+    (run,) = folder.glob("*/audit")
+    (section,) = EmpiricalPrivacyAudit.sections(AuditFolder(run / "privacy"))
+    return section.verdict
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -82,6 +88,22 @@ def test_sound_dp_sgd_keeps_its_promise_at_every_distance(tmp_path, changes):
         assert changes or each["contributed"] <= each["network"] + 1e-9
         assert each["promised"] == min(claim, each["network"]) or changes
         assert each["independent"]["epsilon"] <= each["promised"]
+
+
+def test_random_directions_show_noise_that_is_missing_where_the_network_is(tmp_path):
+    changes = ["data.canaries={kind: direction, number: 40, coins: 9}"]
+    found = conducted(trained(tmp_path / "sound", *changes), confidence=1 - 1e-6)
+    (name,) = found["attacks"]
+    assert name == "canary direction"
+    assert found["attacks"][name]["independent"] is None
+    assert not found["by_distance"]
+    assert verdict_of(tmp_path / "sound").startswith("No node's empirical epsilon exceeds its promise.")
+    assert "Flagged" not in verdict_of(tmp_path / "sound")
+    conducted(trained(tmp_path / "broken", *changes, method="block_noise", noise=16.0))
+    assert verdict_of(tmp_path / "broken").startswith("A promise of privacy is broken")
+    assert "the noise in all messages is 0." in verdict_of(tmp_path / "broken")
+    sound_in_block = conducted(trained(tmp_path / "block", method="block_noise", noise=16.0))
+    assert sound_in_block["noise"]["spreads"][0]["ratio"] == pytest.approx(1, abs=0.05)
 
 
 def test_half_the_noise_is_caught_where_labels_would_not_tell(tmp_path):

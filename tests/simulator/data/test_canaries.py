@@ -68,6 +68,33 @@ def test_coins_are_fair_and_labels_uniform_among_the_wrong_ones(write_npz: Write
     assert (binom.cdf(shifts[1:], flips, 0.25) < 1 - 1e-6).all()
 
 
+def test_blank_canaries_are_zeros_of_a_class_each(write_npz: Writer) -> None:
+    path = write_npz("a.npz")
+    settings = DataSettings(
+        dataset=Npz.Config(path=path), partition=Iid.Config(), canaries=CanarySettings(kind="blank", number=4)
+    )
+    data = prepare(settings, 5, 0)
+    for node, mine in enumerate(data.nodes):
+        whose = data.canaries.node == node
+        assert len(set(data.canaries.label[whose])) == 4
+        index = torch.from_numpy(data.canaries.index[whose])
+        assert not mine.train.inputs[index].any()
+        assert mine.train.targets[index].tolist() == data.canaries.label[whose].tolist()
+    others = np.setdiff1d(np.arange(len(data.nodes[0].train.inputs)), data.canaries.index)
+    plain = prepared(path, 0).nodes[0].train
+    assert torch.equal(data.nodes[0].train.inputs[others], plain.inputs[others])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "number", "told"),
+    [(torch.zeros(8, 2), 4, "of one class are one sample"), (torch.zeros(8, 2, dtype=torch.int32), 2, "tokens")],
+)
+def test_blank_canaries_that_would_be_alike_or_tokens_are_refused(inputs: torch.Tensor, number: int, told: str) -> None:
+    train = Samples(inputs, torch.zeros(8, dtype=torch.int64), torch.arange(8))
+    with pytest.raises(InputError, match=told):
+        plant(CanarySettings(kind="blank", number=number), train, [np.arange(8)], 3, seed=0)
+
+
 def test_the_seed_decides(write_npz: Writer) -> None:
     path = write_npz("a.npz")
     first, again, other = (prepared(path, 10, seed).canaries for seed in (3, 3, 4))

@@ -1,4 +1,4 @@
-"""What canaries in a block of parameters cannot do their work with."""
+"""What canaries whose gradients are marks cannot do their work with."""
 
 from __future__ import annotations
 
@@ -16,21 +16,24 @@ OTHERWISE = "or set data.canaries.kind: mislabelled"
 
 
 def unsuited(experiment: Experiment) -> Iterator[tuple[Location, Problem]]:
-    """Parts that do not clip gradients sample by sample, or whose messages do not show what a round did to the block.
+    """Parts that do not clip gradients sample by sample, or whose messages do not show what a round did to the marks.
 
     What messages show is worked out by `auditing.network_privacy.linear_training`, which reads the same declarations.
     """
     canaries = experiment.data.canaries
-    if canaries.kind == "block" and canaries.number:
+    if canaries.marked and canaries.number:
         for what, advice in (*_of_the_clip(experiment), *_of_the_messages(experiment), *_of_the_steps(experiment)):
-            yield PLACE, Problem("", f"canaries in a block of parameters {what}.", f"{advice}, {OTHERWISE}.")
+            yield PLACE, Problem("", f"canaries of kind {canaries.kind} {what}.", f"{advice}, {OTHERWISE}.")
 
 
 def _of_the_clip(experiment: Experiment) -> Iterator[tuple[str, str]]:
     if not any(traits_of(settings).noise == "gradients" for settings in experiment.methods):
         yield "are gradients that a method clips sample by sample, and none here does", "Add one, such as dp_sgd"
     for settings in experiment.methods:
-        if traits_of(settings).noise == "updates":
+        traits = traits_of(settings)
+        if traits.noise == "gradients" and traits.clip is None:
+            yield f"are marks of one clip, and {settings.name} clips layer by layer", "Clip gradients whole"
+        if traits.noise == "updates":
             yield f"are lost where whole updates are clipped, as {settings.name} does", f"Leave {settings.name} out"
 
 

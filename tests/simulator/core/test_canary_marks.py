@@ -1,4 +1,4 @@
-"""Canaries in a block of parameters: what they put there, and that nothing else notices."""
+"""Canaries whose gradients are marks: what they leave in a block or along directions, and that nothing else notices."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from reference.experiments import small
 from methods.differential_privacy.dp_sgd import DPSGD, clipped_sum
 from methods.differential_privacy.node_dp import NodeDP
 from simulator import run
-from simulator.core.canary_block import CanaryBlock
+from simulator.core.canary_marks import LENGTH, BlockMarks, MarkedCanaries
 from simulator.core.errors import InputError
 from simulator.results.recordings import Recordings
 
@@ -28,17 +28,17 @@ def trained(path, canaries, *overrides, method="dp_sgd", **settings):
 
 
 def sent(done, rounds=3):
-    kept = Recordings(done.path / "canary_block")
+    kept = Recordings(done.path / "canary_marks")
     return np.array(
         [[kept.load(t, u, "sent").double().numpy() for u in range(4)] for t in range(1, rounds + 1)]
     )  # [T, n, m]
 
 
 def test_a_planted_gradient_is_clipped_to_the_clip_and_others_are_left_alone():
-    canaries = CanaryBlock(3, np.array([-1, 2, -1, 0]), (1, -1))
+    canaries = BlockMarks(MarkedCanaries(3, np.array([-1, 2, -1, 0]), (1, -1)), slice(1, 4))
     gradients = torch.randn(4, 5)
     planted, index = gradients.clone(), torch.tensor([0, 1, 2, 3])
-    canaries.plant(planted, slice(1, 4), index, round=2)
+    canaries.plant(planted, index, round=2)
     assert torch.equal(planted[[0, 2]], gradients[[0, 2]])
     (mark,) = (clipped_sum(planted[[row]], CLIP) for row in [1])
     assert mark.tolist() == pytest.approx([0, 0, 0, -CLIP, 0])
@@ -58,16 +58,46 @@ def test_every_drawn_canary_moves_its_entry_by_one_clip_a_step_and_nothing_else_
         before = done.directory.topology.weights @ after
 
 
+def test_random_directions_are_orthogonal_and_show_what_lies_along_each():
+    marks = MarkedCanaries(3, np.array([0, 1, 2, -1]), (1,), directions=7).marks(10, None)
+    planted = torch.randn(4, 10)
+    marks.plant(planted, torch.arange(3), round=1)
+    directions = planted[:3] / LENGTH
+    assert torch.allclose(directions @ directions.T, torch.eye(3), atol=1e-6)
+    model = torch.randn(10)
+    assert torch.allclose(marks.shown(model).float(), directions @ model, atol=1e-6)
+    again, other = (MarkedCanaries(3, np.arange(3), (1,), seed).marks(10, None).shown(model) for seed in (7, 8))
+    assert torch.equal(again, marks.shown(model))
+    assert not torch.equal(other, again)
+
+
+def test_more_directions_than_parameters_are_refused():
+    with pytest.raises(InputError, match=r"data\.canaries: 11 canaries, each with a direction .* more than 10 param"):
+        MarkedCanaries(11, np.arange(11), (1,), directions=7).marks(10, None)
+
+
+def test_every_drawn_canary_moves_the_model_by_one_clip_along_its_direction(tmp_path):
+    settings = "{kind: direction, number: 10, coins: 3}"
+    done = trained(tmp_path, settings, "rounds=1", "evaluate.every=1")
+    kept, module = done.directory.partition(), done.blueprint.module()
+    start = done.blueprint.marks(module).shown(module.initial).numpy()
+    for node, data in enumerate(each.data for each in done.nodes):
+        marks = (start - sent(done, 1)[0, node]) * len(data.train) / (LR * CLIP)
+        mine = (kept["canary_node"] == node) & kept["canary_included"]
+        assert marks[mine].mean() == pytest.approx(1, abs=0.4)  # other samples' gradients lie along them, too
+        assert marks[~mine].mean() == pytest.approx(0, abs=0.2)
+
+
 def test_the_block_is_no_part_of_what_is_evaluated_and_without_canaries_there_is_none(tmp_path):
     plain, none = (trained(tmp_path / name, kind) for name, kind in (("0", "0"), ("n", "{kind: block, number: 0}")))
     for one, other in zip(plain.nodes, none.nodes, strict=True):
         assert torch.equal(one.parameters, other.parameters)
-    assert not (none.path / "canary_block").exists()
+    assert not (none.path / "canary_marks").exists()
     marked = trained(tmp_path / "b", "{kind: block, number: 5}")
     node, test, module = marked.nodes[0], marked.nodes[0].data.test, marked.blueprint.module()
     assert len(node.parameters) == len(plain.nodes[0].parameters) + 20
     outputs = []
-    for block in (node.parameters[node.block], torch.zeros(20)):
+    for block in (node.marks.shown(node.parameters), torch.zeros(20)):
         module.bind(torch.cat([block, node.parameters[20:]]))
         outputs.append(module.outputs(test, node.data.preparation))
     assert torch.equal(*outputs)
@@ -96,7 +126,11 @@ def test_coins_of_the_audits_own_do_not_follow_from_the_seed(tmp_path):
         (["mixer={name: gossip, order: combine_then_adapt}"], "dp_sgd", r"leave before it"),
         ([], "node_dp", r"whole updates are clipped, as node_dp does"),
         (["mixer={name: choco}"], "dp_sgd", r"need linear messages, and choco declares no"),
-        (["methods.0.clipping=per_layer"], "dp_sgd", r"methods\[0\]\.clipping: a canary in a block lies in one layer"),
+        (
+            ["methods.0.clipping=per_layer"],
+            "dp_sgd",
+            r"data\.canaries: .* are marks of one clip, and dp_sgd",
+        ),
         (["data.canaries={kind: mislabelled, number: 3, signs: '+-'}"], "dp_sgd", r"signs.*has no effect"),
         (["data.canaries={kind: block, number: 99}"], "dp_sgd", r"too few for 99 canaries"),
     ],
