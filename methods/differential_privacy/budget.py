@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 
 from simulator.core.errors import wrong
 from simulator.core.node import Node
-from simulator.privacy.accounting import LARGEST, GaussianSteps, noise_multiplier_for
+from simulator.privacy.accounting import LARGEST, GaussianSteps
 from simulator.privacy.budget_settings import BudgetSettings
+from simulator.privacy.calibration import noise_multiplier_for
+from simulator.privacy.loss_distributions import SMALLEST_DELTA
 
 
 @dataclass
@@ -38,9 +40,10 @@ class Budget:
         Raises:
             InputError: the promise would be empty, or cannot be kept.
         """
-        delta, planned, released = _delta(config, node), a_round * node.rounds, node.data.released
-        sigma = _noise_multiplier(config, delta, sample_rate, planned, released)
-        mechanism = GaussianSteps(sigma, sample_rate, delta, config.accountant, released)
+        delta, planned, sigma = _delta(config, node), a_round * node.rounds, config.noise_multiplier or 0.0
+        mechanism = GaussianSteps(sigma, sample_rate, delta, config.accountant, node.data.released)
+        if config.target_epsilon is not None:
+            mechanism = _with_noise_for(config.target_epsilon, config, mechanism, planned)
         _check_size(config, mechanism, planned)
         affordable = None
         if config.max_epsilon is not None:
@@ -76,29 +79,27 @@ def _delta(config: BudgetSettings, node: Node) -> float:
     if delta >= 1 / samples:
         what = f"{delta:g} of {samples} training samples promises nothing: one sample may be given away as it is."
         raise wrong(f"{config.name}.delta", what, f"Choose a delta below {1 / samples:.2g}, or leave it out.")
+    if delta < SMALLEST_DELTA and config.accountant != "rdp":
+        what = f"{delta:g} is below what {config.accountant} can tell from rounding errors."
+        raise wrong(f"{config.name}.delta", what, f"Choose {SMALLEST_DELTA:g} or more, or accountant: rdp.")
     return delta
 
 
-def _noise_multiplier(
-    config: BudgetSettings, delta: float, sample_rate: float, steps: int, released: float | None
-) -> float:
-    if config.target_epsilon is None:
-        assert config.noise_multiplier is not None  # one of the two is given
-        return config.noise_multiplier
+def _with_noise_for(target: float, config: BudgetSettings, mechanism: GaussianSteps, steps: int) -> GaussianSteps:
     try:
-        return noise_multiplier_for(config.target_epsilon, delta, sample_rate, steps, config.accountant, released)
+        return replace(mechanism, noise_multiplier=noise_multiplier_for(target, mechanism, steps))
     except ValueError as error:
-        told = "" if released is None else ", beside what statistics cost before round 1"
-        what = f"no noise is enough for {config.target_epsilon:g}{told}: {config.accountant} cannot show so little."
-        other = "accountant: prv" if config.accountant == "rdp" else "a larger target_epsilon"
+        told = "" if mechanism.released is None else ", beside what statistics cost before round 1"
+        what = f"no noise is enough for {target:g}{told}: {config.accountant} cannot show so little."
+        other = "accountant: pld" if config.accountant == "rdp" else "a larger target_epsilon"
         raise wrong(f"{config.name}.target_epsilon", what, f"Set {other}, or a larger delta.") from error
 
 
 def _check_size(config: BudgetSettings, mechanism: GaussianSteps, steps: int) -> None:
-    """The tight accountant needs memory that grows with epsilon."""
-    if mechanism.accountant == "rdp" or mechanism.noise_multiplier == 0:
+    """Convolution by ``prv`` needs memory that grows with epsilon."""
+    if mechanism.accountant != "prv" or mechanism.noise_multiplier == 0:
         return
     bound = replace(mechanism, accountant="rdp").epsilon(steps)
     if bound > 2 * LARGEST:
         what = f"prv cannot count an epsilon as large as this noise leads to, about {bound:.3g}."
-        raise wrong(f"{config.name}.accountant", what, "Set accountant: rdp, or add noise.")
+        raise wrong(f"{config.name}.accountant", what, "Set accountant: pld, or add noise.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from methods.differential_privacy.budget import Budget
@@ -10,17 +12,20 @@ from simulator.core.report import FinishedRun, LineChart, Section, Table
 from simulator.privacy.budget_settings import BudgetSettings
 
 EPSILON = "privacy/epsilon"
+BY_RENYI = "epsilon_rdp"  # what the quick accountant makes of the same steps, which is never less
 RELEASED = "released"  # the noise multiplier of statistics that nodes have told before round 1
 
 
 def keep(node: Node, name: str, budget: Budget) -> None:
     """Save what the node has spent, and for what."""
     mechanism = budget.mechanism
+    bound = replace(mechanism, accountant="rdp").epsilon(budget.steps)
     before = {} if mechanism.released is None else {RELEASED: np.array(mechanism.released)}
     node.save(
         name,
         **before,
         epsilon=np.array(budget.epsilon),
+        **{BY_RENYI: np.array(bound)},
         delta=np.array(mechanism.delta),
         noise_multiplier=np.array(mechanism.noise_multiplier),
         sample_rate=np.array(mechanism.sample_rate),
@@ -37,8 +42,9 @@ def section(name: str, unit: str, config: BudgetSettings, record: FinishedRun) -
         config: how.
         record: of the run.
     """
-    columns = ("epsilon", "delta", "noise_multiplier", "sample_rate", "steps")
     accounts = record.artifacts(name)
+    bounded = config.accountant != "rdp" and all(BY_RENYI in each.arrays for each in accounts)  # earlier runs have none
+    columns = ("epsilon", *([BY_RENYI] if bounded else []), "delta", "noise_multiplier", "sample_rate", "steps")
     released = sorted({each.arrays[RELEASED].item() for each in accounts if RELEASED in each.arrays})
     rows = [(str(each.node), *(each.arrays[column].item() for column in columns)) for each in accounts]
     spent = [(metric.round, metric.value) for metric in record.metrics() if metric.name == f"{EPSILON}/max"]
@@ -49,6 +55,8 @@ def section(name: str, unit: str, config: BudgetSettings, record: FinishedRun) -
         f"accountant {config.accountant}. What the simulation measures (accuracies; mean and deviation of pixels, by "
         f"which images are normalised) is not covered."
     )
+    if bounded:
+        promise += " Beside each epsilon stands what Renyi divergences (rdp) bound it by, which are quicker and looser."
     if released:
         promise += (
             f" It does cover the statistics that nodes agreed on before round 1, under noise of {released[0]:g} times "

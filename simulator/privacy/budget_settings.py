@@ -19,7 +19,7 @@ class BudgetSettings(PartSettings):
         max_epsilon: the run ends, with everything kept, when one more round would cost any node more than that. In a
             deployment such a node leaves with that round, and the others go on without it.
         delta: of the promise (epsilon, delta); by default a tenth of one over the node's number of training samples.
-        accountant: "rdp" is fast, "prv" tight: see `simulator.privacy.accounting`.
+        accountant: "pld" is tight, "rdp" a quick bound above it: see `simulator.privacy.accounting`.
     """
 
     clip: float = Field(1.0, gt=0)
@@ -27,7 +27,7 @@ class BudgetSettings(PartSettings):
     target_epsilon: float | None = Field(None, gt=0, le=LARGEST)
     max_epsilon: float | None = Field(None, gt=0)
     delta: float | None = Field(None, gt=0, lt=1)
-    accountant: Accountant = "rdp"
+    accountant: Accountant = "pld"
 
     @model_validator(mode="after")
     def _one_says_how_much_noise(self) -> BudgetSettings:

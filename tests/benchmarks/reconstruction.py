@@ -47,7 +47,7 @@ GRAPHS = {"ring": {"graph": "ring", "nodes": 8}, "torus": {"graph": "torus", "no
 PRIVACY = {
     "none": [],
     "clipped": [{"name": "dp_sgd", "noise_multiplier": 1e-6, "clip": 1.0}],
-    "epsilon 8": [{"name": "dp_sgd", "target_epsilon": 8.0, "clip": 1.0}],
+    "epsilon 8": [{"name": "dp_sgd", "target_epsilon": 8.0, "clip": 1.0, "accountant": "rdp"}],
 }
 CASES = [
     *(Case("digits", "mlp", batch, steps) for batch in (1, 4, 16, 32) for steps in (1, 4, 19)),

@@ -65,7 +65,7 @@ class AskedStatistics:
             return None
         tree, settings, own = Tree.of(links), sites.statistics, 0.1 / max(1, samples)
         delta = promise.delta if promise else settings.delta or own
-        alone = GaussianSteps(1.0, 1.0, delta, "rdp", settings.noise_multiplier or 0.0)
+        alone = GaussianSteps(1.0, 1.0, delta, "pld", settings.noise_multiplier or 0.0)
         return cls(
             quantities=tuple(each.name for each in sites.data_schema.without_statistics),
             parent=tree.parent.get(node),

@@ -42,6 +42,9 @@ def test_everything_is_kept(spent):
     assert rounds[-1] == last  # it was measured at its end
     assert [artifact.round for artifact in spent.directory.artifacts("dp_sgd")] == [last] * 4
     assert f"ended early, after {last} of 30 rounds: node" in report
+    assert "epsilon rdp" in report
+    for artifact in spent.directory.artifacts("dp_sgd"):
+        assert artifact.arrays["epsilon"] < artifact.arrays["epsilon_rdp"]
 
 
 def test_it_stays_over(spent, tmp_path):

@@ -300,9 +300,10 @@ REFUSED = {
     "neither": ({"methods": [{"name": "dp_sgd"}]}, r"methods\[0\]: give either noise_multiplier or target_epsilon"),
     "delta": ({"methods": [NOISE | {"delta": 0.5}]}, r"node \d.dp_sgd.delta: 0.5 of \d+ training samples promises"),
     "target": (
-        {"methods": [{"name": "dp_sgd", "target_epsilon": 0.001}]},
-        r"node 0.dp_sgd.target_epsilon: no noise is enough for 0.001: rdp cannot show so little.\s+Set accountant: prv",
+        {"methods": [{"name": "dp_sgd", "target_epsilon": 0.001, "accountant": "rdp"}]},
+        r"node 0.dp_sgd.target_epsilon: no noise is enough for 0.001: rdp cannot show so little.\s+Set accountant: pld",
     ),
+    "tiny delta": ({"methods": [NOISE | {"delta": 1e-13}]}, r"dp_sgd.delta: 1e-13 is below what pld can tell from"),
     "budget": ({"methods": [NOISE | {"max_epsilon": 0.1}]}, r"dp_sgd.max_epsilon: one round costs an epsilon of"),
     "accountant": (
         {"methods": [NOISE | {"noise_multiplier": 0.05, "accountant": "prv"}]},

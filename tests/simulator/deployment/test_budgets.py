@@ -9,7 +9,7 @@ from simulator.deployment.leaving import tell, with_departure
 from simulator.deployment.site.ledger import verified
 
 ROUNDS, LAST = 8, 3
-BUDGET = {"name": "dp_sgd", "noise_multiplier": 2.0, "delta": 1e-4, "max_epsilon": 4.3}
+BUDGET = {"name": "dp_sgd", "noise_multiplier": 2.0, "delta": 1e-4, "max_epsilon": 4.0}
 UNEQUAL = {"batch_size": 16, "precision": "fp64", "nodes": {2: {"batch_size": 64}}}
 LEAVER = f"""
 from simulator.core.method import Method

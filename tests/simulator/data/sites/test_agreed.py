@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 from math import sqrt
 
 import numpy as np
@@ -22,7 +23,8 @@ from simulator.data.sites.schema import ImageSchema, TableSchema
 from simulator.data.sites.settings import SitesSettings, StatisticsSettings
 from simulator.data.sites.statistics import Statistics
 from simulator.data.sites.sums import noise_scale, own_sums, told
-from simulator.privacy.accounting import GaussianSteps, noise_multiplier_for
+from simulator.privacy.accounting import GaussianSteps
+from simulator.privacy.calibration import noise_multiplier_for
 from simulator.privacy.gaussian_dp import epsilon_of
 from simulator.results.run_directory import RunDirectory
 from simulator.runs.audit import audited
@@ -158,16 +160,17 @@ def test_under_noise_they_stay_within_what_the_ranges_allow(tmp_path):
     np.testing.assert_allclose(few.data.statistics.std, exact.std, atol=0.3)
 
 
-@pytest.mark.parametrize("accountant", ["rdp", "prv"])
+@pytest.mark.parametrize("accountant", ["pld", "rdp", "prv"])
 def test_epsilon_of_the_release_and_of_steps_after_it(accountant):
     """Where every step looks at all samples, the whole is one Gaussian mechanism: mu^2 = 1/z^2 + T/sigma^2."""
     for steps in (0, 9):
         exact = epsilon_of(sqrt(1 / 4.0**2 + steps / 6.0**2), 1e-5)
         found = GaussianSteps(6.0, 1.0, 1e-5, accountant, released=4.0).epsilon(steps)
-        assert exact < found < (exact + 0.03 if accountant == "prv" else 1.25 * exact)
-    sigma = noise_multiplier_for(3.0, 1e-5, 0.1, 200, accountant, released=4.0)
-    assert 2.99 < GaussianSteps(sigma, 0.1, 1e-5, accountant, released=4.0).epsilon(200) <= 3.0
-    assert sigma > noise_multiplier_for(3.0, 1e-5, 0.1, 200, accountant)
+        assert exact <= found <= exact * {"pld": 1 + 1e-9, "rdp": 1.25, "prv": 1 + 0.03 / exact}[accountant]
+    told = GaussianSteps(0.0, 0.1, 1e-5, accountant, released=4.0)
+    sigma = noise_multiplier_for(3.0, told, 200)
+    assert 2.99 < replace(told, noise_multiplier=sigma).epsilon(200) <= 3.0
+    assert sigma > noise_multiplier_for(3.0, replace(told, released=None), 200)
 
 
 @pytest.mark.slow
@@ -176,7 +179,7 @@ def test_a_run_counts_the_release_writes_what_was_agreed_and_goes_on_with_it(tmp
     experiment = agreeing(tmp_path / "all", dp, "checkpoint.every=3", statistics=NOISE, ranges=RANGES)
     done = run(experiment, tmp_path / "out")
     spent = [metric.value for metric in done.metrics() if metric.name == "privacy/epsilon" and metric.round == 0]
-    assert min(spent) == max(spent) == GaussianSteps(2.0, 0.1, 0.001, "rdp", released=0.5).epsilon(0)
+    assert min(spent) == max(spent) == GaussianSteps(2.0, 0.1, 0.001, "pld", released=0.5).epsilon(0)
     assert spent[0] == pytest.approx(epsilon_of(2.0, 0.001), rel=0.25)
     kept = json.loads((done.path / STATISTICS).read_text())
     assert kept["names"] == ["column 'age'", "column 'dose'"]

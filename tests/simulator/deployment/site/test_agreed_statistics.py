@@ -148,7 +148,7 @@ def test_the_ledger_and_a_policy_count_the_epsilon_of_the_release(tmp_path, host
     deployment = hosts(experiment, tmp_path / "all")
     assert deployment.agree() == EVERYBODY
     (line, *_) = ledger(deployment, 2)
-    assert line["epsilon"] == GaussianSteps(2.0, 1.0, 1e-3, "rdp").epsilon(1)
+    assert line["epsilon"] == GaussianSteps(2.0, 1.0, 1e-3, "pld").epsilon(1)
     assert line["names"] == ["statistics.sums"]
     asked = deployment.node_folder(2).carried("asked").asked
     whole = asked.promise.cost(asked.rounds)

@@ -189,7 +189,7 @@ CASES = {
     "no differential privacy": ("privacy.mechanism", {"name": "plain"}),
     "a weaker mechanism": ("privacy.mechanism", {"change": setting("privacy.mechanism", "node_dp")}),
     "the privacy of smaller units": ("privacy.unit", {"change": setting("privacy.unit", "group")}),
-    "too much epsilon in this run": ("privacy.max_epsilon", {"change": setting("privacy.max_epsilon", 0.5)}),
+    "too much epsilon in this run": ("privacy.max_epsilon", {"change": setting("privacy.max_epsilon", 0.3)}),
     "a larger delta": ("privacy.delta", {"change": setting("privacy.delta", 1e-4)}),
     # Of what else leaves.
     "a metric that is not on the list": ("metrics.leave", {"change": setting("metrics.leave", ["test/accuracy"])}),
