@@ -17,7 +17,7 @@ from auditing.privacy.block_observers import Claim, by_distance
 from auditing.privacy.block_record import BlockRecord
 from auditing.privacy.canary_scores import NO_CANARIES, canaries_of, has_canaries, scores_of
 from auditing.privacy.empirical_epsilon import LowerBound, guessed_right, one_run, one_run_epsilon
-from auditing.privacy.gaussian_bounds import independent_scores, one_run_gaussian
+from auditing.privacy.gaussian_bounds import independent_scores, one_run_gaussian, one_run_sampled
 from auditing.privacy.measured_noise import correlations, spreads
 from auditing.privacy.perfect_attack import CanaryNoise, reaches
 from auditing.privacy.promise import Promise, flags_of, promises_of
@@ -96,6 +96,9 @@ class EmpiricalPrivacyAudit(Audit):
                 noise["correlations"] = [asdict(each) for each in correlations(block, canaries.member)]
         else:
             scores = scores_of(run, canaries, signals_named(self.config.signals), self.config.known)
+        attacks = {name: self._bounds(each, canaries, promises, planted) for name, each in scores.items()}
+        chosen = next(iter(attacks.values()))
+        chosen["sampled"] = self._sampled(promises, len(canaries), chosen["pooled"])
         membership = AuditFolder(folder.path.with_name("membership"))
         return {
             "round": run.nodes[0].round,
@@ -107,7 +110,7 @@ class EmpiricalPrivacyAudit(Audit):
             "promises": [{"epsilon": promise.epsilon, "delta": promise.delta} for promise in promises],
             "perfect_attack": self._perfect(canaries, promises, recorded, planted, run.nodes[0].seed),
             "flags": list(flags_of(run)),
-            "attacks": {name: self._bounds(each, canaries, promises, planted) for name, each in scores.items()},
+            "attacks": attacks,
             "by_distance": observers,
             "noise": noise,
             "accuracy": _last(run.directory, "test/accuracy"),
@@ -175,10 +178,23 @@ class EmpiricalPrivacyAudit(Audit):
             "nodes": [asdict(each) for each in nodes],
             "pooled": asdict(LowerBound(found, ceiling, correct, guesses)),
             "gaussian": asdict(one_run_gaussian(len(scores), guesses, correct, delta, self.config.confidence)),
+            "sampled": None,
             "independent": asdict(independent_scores(scores, canaries.member, delta, self.config.confidence))
             if planted.kind == "block"
             else None,
         }
+
+    def _sampled(self, promises: Sequence[Promise], canaries: int, pooled: Mapping[str, Any]) -> float | None:
+        """What the first attack shows if the mechanism is the promised one but for its noise; None where none is.
+
+        Of the node whose canaries are drawn most often, as the bound is on the least protected one.
+        """
+        known = [(promise.mechanism, promise.steps) for promise in promises if promise.mechanism]
+        if len(known) < len(promises):
+            return None
+        mechanism, steps = max(known, key=lambda each: (each[0].sample_rate, each[1]))
+        guesses, correct = pooled["guesses"], pooled["correct"]
+        return one_run_sampled(canaries, guesses, correct, mechanism, steps, self.config.confidence)
 
     def _claim(self, promises: Sequence[Promise]) -> Claim:
         local = [promise.epsilon for promise in promises]

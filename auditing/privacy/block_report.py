@@ -39,7 +39,7 @@ def about(result: Result) -> Iterator[str]:
     yield (
         "As canaries share neither gradients nor noise, their scores are independent given the coins, and each counts "
         "as a run of its own: a third bound takes two error rates at a threshold of 0, fixed beforehand (Nasr et al. "
-        "2023). It, too, assumes Gaussian trade-off curves. Above the promise, it points to too little noise, or to "
+        "2023). It assumes Gaussian trade-off curves. Above the promise, it points to too little noise, or to "
         "noise that is not independent."
     )
 

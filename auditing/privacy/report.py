@@ -82,8 +82,9 @@ def _paragraphs(result: Result) -> Iterator[str]:
     yield (
         "The second table has a second bound, which the same guesses give if the mechanism's trade-off curve is a "
         "Gaussian's (Mahloujifar, Melis & Chaudhuri 2025). It shows more, and nothing where that is not so: at small "
-        "noise, steps on samples have heavier tails. Promises are held against the first bound, which assumes nothing "
-        "but independent coins."
+        "noise, steps on samples have heavier tails. Beside it stands what the guesses show if only the noise of what "
+        "was promised is unknown, and steps and batches are as they are said to be. Promises are held against the "
+        "first bound, which assumes nothing but independent coins."
     )
     recorded = result["recorded"]
     yield (
@@ -131,12 +132,14 @@ def _attacks(result: Result) -> Table:
             name,
             of["pooled"]["correct"],
             of["pooled"]["guesses"],
-            *(value for bound in ("pooled", "gaussian", "independent") for value in _shown(of[bound])),
+            *(value for bound in ("pooled", "gaussian") for value in _shown(of[bound])),
+            _known(of["sampled"]),
+            *_shown(of["independent"]),
         )
         for name, of in result["attacks"].items()
     ]
     header = ("score, seen in", "right guesses", "of", "lower bound, all nodes", "ceiling", "if Gaussian", "ceiling")
-    return Table((*header, "and independent", "ceiling"), rows)
+    return Table((*header, "noise unknown", "if independent", "ceiling"), rows)
 
 
 def _shown(bound: Mapping[str, float] | None) -> tuple[float | str, float | str]:

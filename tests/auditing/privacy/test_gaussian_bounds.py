@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy.stats import binom, norm
 
 from auditing.privacy.empirical_epsilon import guessed_right, one_run, one_run_epsilon
-from auditing.privacy.gaussian_bounds import independent_scores, one_run_gaussian
+from auditing.privacy.gaussian_bounds import independent_scores, one_run_gaussian, one_run_sampled
 from simulator.core.errors import InputError
+from simulator.privacy.accounting import GaussianSteps
 from simulator.privacy.gaussian_dp import epsilon_of
+from simulator.privacy.loss_distributions import trade_off
 
 DELTA = 1e-5
 
@@ -62,6 +64,23 @@ def test_what_640_canaries_show_of_an_epsilon_of_8():
     rng = np.random.default_rng(8)
     found = np.mean([bounds(*drawn(1.666, 640, rng), 320) for _ in range(20)], axis=0)
     assert found == pytest.approx([2.06, 3.69, 6.27], abs=0.3)
+
+
+def test_steps_of_dp_sgd_show_more_by_their_own_curve_than_by_a_gaussian_one():
+    """Faultless attacks on 300 steps of an epsilon of 8, and a promise that half the noise would break."""
+    mechanism = GaussianSteps(0.6639, 0.032, 1e-4, "pld")
+    found = [one_run_sampled(640, 96, right, mechanism, 300) for right in (48, 90)]
+    assert found[0] == 0
+    assert one_run_gaussian(640, 96, 90, 1e-4).epsilon < found[1] < mechanism.epsilon(300)
+    everybody = GaussianSteps(4.0, 1.0, 1e-4, "pld")
+    assert one_run_sampled(640, 96, 90, everybody, 10) == one_run_gaussian(640, 96, 90, 1e-4).epsilon
+
+
+def test_trade_off_curves_are_those_of_gaussians_where_everybody_is_in_a_step():
+    misses, mu = trade_off([(4.0, 1.0, 16)]), 1.0  # 16 steps of noise 4
+    for rate in (0.01, 0.1, 0.5, 0.9):
+        truth = norm.cdf(norm.isf(rate) - mu)
+        assert truth - 0.002 < misses(rate) <= truth + 1e-9
 
 
 def test_a_score_that_is_no_number_and_canaries_that_are_all_in_are_refused():
