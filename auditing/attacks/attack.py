@@ -15,7 +15,7 @@ from simulator.core.registry import Part, Registry
 # In results and reports attacks stand in this order, and those of other packages after them.
 ORDER = (
     *("threshold", "class_threshold", "calibrated", "attack_r", "lira_offline", "lira_online", "bavaria_offline"),
-    *("bavaria_online", "rmia"),
+    *("bavaria_online", "rmia", "quantile"),
     *("curvature_nll", "curvature_lr"),
 )
 
@@ -31,6 +31,7 @@ class Attack(Part, ABC):
         replicas: how many reference networks it needs at least.
         probability: whether it judges probabilities only (see `Signal.log_probability`).
         population: whether it compares with samples that nobody trained on.
+        features: whether it looks at `Evidence.features`.
         variant: whether it is for comparison with another, and carried out only when it is asked for.
     """
 
@@ -38,6 +39,7 @@ class Attack(Part, ABC):
     replicas: ClassVar[int] = 0
     probability: ClassVar[bool] = False
     population: ClassVar[bool] = False
+    features: ClassVar[bool] = False
     variant: ClassVar[bool] = False
 
     @abstractmethod

@@ -30,6 +30,8 @@ class Evidence:
         member_of: bool [M, N], whether the candidate's node trained on it in that replica.
         population_references: float64 [M, P], the population's signal there; None where no attack asked for it.
         node: int64 [N], whose pool each candidate is from; by default all are from one.
+        features: float64 [N, d], what anybody knows of the candidates' inputs; None where no attack asked for it.
+        population_features: float64 [P, d], the same of the population.
 
     Raises:
         InputError: a signal is not finite. A comparison with NaN is false, so such a sample would pass for an unlikely
@@ -44,6 +46,8 @@ class Evidence:
     member_of: Bools | None = None
     population_references: Floats | None = None
     node: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, dtype=np.int64))
+    features: Floats | None = None
+    population_features: Floats | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "node", np.broadcast_to(self.node, self.signal.shape))
@@ -56,7 +60,11 @@ class Evidence:
         of_references = {
             name: values[:, rows] for name in ("references", "member_of") if (values := getattr(self, name)) is not None
         }
-        of_candidates = {name: getattr(self, name)[rows] for name in ("signal", "labels", "node")}
+        of_candidates = {
+            name: values[rows]
+            for name in ("signal", "labels", "node", "features")
+            if (values := getattr(self, name)) is not None
+        }
         return replace(self, **of_references, **of_candidates)
 
     @property

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import NonNegativeInt, PositiveInt
 
 from auditing.attacks.attack import ATTACKS, attacks_named, lacking
+from auditing.attacks.features import public_features
 from auditing.attacks.rmia import RmiaSettings
 from auditing.attacks.signal import SIGNALS, Signal, signals_named
 from auditing.candidates import Candidates, classes_of, groups_in, not_comparable, planted_in, population_of
@@ -125,6 +126,9 @@ class MembershipAudit(Audit):
         labels = {name: classes_of(each, task) for name, each in population.items()}
         attacks = attacks_named(choice.attacks, rmia=self.config.rmia)
         judged = Judged(asked, classes_of(asked.samples, task), observed, measurement.of(observed), labels, attacks)
+        if any(attack.features for attack in attacks.values()):
+            shown = (public_features(asked.samples, each, first.data.preparation) for each in population.values())
+            judged = replace(judged, features=dict(zip(population, shown, strict=True)))
         if replicas:
             references = reference_signals(measurement, observed, replicas, folder.subfolder("references"))
             judged = replace(judged, references=references)

@@ -46,6 +46,8 @@ class Judged:
         population_labels: int64 [P] by signal, the classes of the population.
         attacks: that can be carried out, by name.
         references: what replicas have, by signal; empty where there are none.
+        features: float64 [N, d] and [P, d] by signal, public features of candidates and of the population; empty where
+            no attack looks at them.
     """
 
     candidates: Candidates
@@ -55,6 +57,7 @@ class Judged:
     population_labels: Mapping[str, NDArray[np.int64]]
     attacks: Mapping[str, Attack]
     references: Mapping[str, ReferenceSignals] = field(default_factory=dict)
+    features: Mapping[str, tuple[Floats, Floats]] = field(default_factory=dict)
 
     def scores(self, by: SignalAttack, positions: Iterable[Position]) -> Scores:
         """How sure an attacker is, question by question, by what is seen from ``positions``; NaN where none is asked.
@@ -65,7 +68,7 @@ class Judged:
         for observation in dict.fromkeys(pair.observation for position in positions for pair in position.pairs):
             signal = observation.signal(self.measured.candidates[by.signal])
             asked, score = ~np.isnan(signal), np.full(len(labels), np.nan)
-            references = self.references.get(by.signal)
+            references, features = self.references.get(by.signal), self.features.get(by.signal)
             evidence = Evidence(
                 signal=signal[asked],
                 labels=labels[asked],
@@ -73,6 +76,7 @@ class Judged:
                 population_labels=self.population_labels[by.signal],
                 node=node[asked],
                 **(references.evidence(observation, asked) if references else {}),
+                **({"features": features[0][asked], "population_features": features[1]} if features else {}),
             )
             score[asked] = self.attacks[by.attack].judge(evidence)
             found[observation] = asked_for.scores(score)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from auditing.attacks.attack import attacks_named
+from auditing.attacks.features import public_features
 from auditing.attacks.rmia import USUAL, RmiaSettings
 from auditing.attacks.signal import signals_named
 from auditing.candidates import classes_of
@@ -78,9 +79,11 @@ def audit_models(
     found = measured(named, build, arrays, signals_named(choice.signals), mask, seed)
     labels = classes_of(arrays.samples, what)
     usual = classes_of(arrays.test, what) if arrays.test else labels[:0]
-    known = attacks_named(choice.attacks, rmia=rmia)
+    known, features = attacks_named(choice.attacks, rmia=rmia), None
+    if arrays.test and any(attack.features for attack in known.values()):
+        features = public_features(arrays.samples, arrays.test, arrays.preparation)
     scores = {
-        f"{signal}, {name}": asked.scores(judged(signal, known[name], found, mask, labels, usual))
+        f"{signal}, {name}": asked.scores(judged(signal, known[name], found, mask, labels, usual, features))
         for signal, name in combinations(choice, known)
     }
     rows = zip(asked.names, mask, found.scores, strict=True)

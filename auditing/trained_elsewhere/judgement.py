@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +75,13 @@ def _lacking(
 
 
 def judged(
-    signal: str, attack: Attack, measured: Measured, members: NDArray[np.bool_], labels: Ints, test_labels: Ints
+    signal: str,
+    attack: Attack,
+    measured: Measured,
+    members: NDArray[np.bool_],
+    labels: Ints,
+    test_labels: Ints,
+    features: tuple[Floats, Floats] | None = None,
 ) -> Floats:
     """How sure ``attack`` is that each model was trained on each sample, float64 [N, M].
 
@@ -86,10 +92,12 @@ def judged(
         members: bool [N, M], who trained on what.
         labels: int64 [M], classes; 0 of all where there are none.
         test_labels: int64 [P], likewise.
+        features: float64 [M, d] and [P, d], public ones of both, for attacks that look at them.
     """
     values, usual = measured.samples[signal], measured.test.get(signal, np.empty((len(members), 0)))
-    targets = range(len(members))
-    return np.stack([attack.judge(_evidence(each, values, usual, members, labels, test_labels)) for each in targets])
+    shown = {"features": features[0], "population_features": features[1]} if features else {}
+    evidence = (_evidence(each, values, usual, members, labels, test_labels) for each in range(len(members)))
+    return np.stack([attack.judge(replace(each, **shown)) for each in evidence])
 
 
 def _evidence(

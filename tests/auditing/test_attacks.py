@@ -42,6 +42,7 @@ def gaussian(candidates=400, references=64, gap=1.0, seed=0, spread=(0.0, 0.0)):
         signal=draw(member), labels=np.zeros(candidates, np.int64), population=population,
         population_labels=np.zeros(100, np.int64), references=draw(member_of), member_of=member_of,
         population_references=population + rng.normal(size=(references, 100)),
+        features=(outside[:, None] + 6) / 2, population_features=(population[:, None] + 6) / 2,
     )  # fmt: skip
     return evidence, member, outside, sd_in, sd_out
 
