@@ -20,7 +20,10 @@ AT_ONCE = 2**22  # numbers drawn
 
 @dataclass(frozen=True)
 class CanaryNoise:
-    """What hides the canaries of a node: ``steps`` recorded steps of a mechanism."""
+    """What hides the canaries of a node: ``steps`` recorded steps of a mechanism.
+
+    Where batches are the parts of passes, a canary is in one step of each, and it is known in which.
+    """
 
     mechanism: GaussianSteps
     steps: int
@@ -49,8 +52,9 @@ def scores(noise: CanaryNoise, included: NDArray[np.bool_], trials: int, rng: np
     """
     sigma, q = noise.mechanism.noise_multiplier, noise.mechanism.sample_rate
     total = np.zeros((trials, len(included)))
-    for start in range(0, noise.steps, length := max(1, AT_ONCE // total.size)):
-        shape = (min(length, noise.steps - start), *total.shape)
+    looks = noise.mechanism.looks(noise.steps)
+    for start in range(0, looks, length := max(1, AT_ONCE // total.size)):
+        shape = (min(length, looks - start), *total.shape)
         shown = sigma * rng.standard_normal(shape) + ((rng.random(shape) < q) & included)
         ratio = (shown - 0.5) / sigma**2
         total += (ratio if q == 1 else np.logaddexp(log1p(-q), log(q) + ratio)).sum(axis=0)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Any
 
 from simulator.core.errors import wrong
 from simulator.core.method import traits_of
+from simulator.core.node import Node
 from simulator.privacy.accounting import GaussianSteps
 from simulator.privacy.budget_settings import BudgetSettings
 from simulator.results.run_directory import RunDirectory
@@ -53,7 +54,9 @@ def _promise(settings: BudgetSettings, arrays: dict[str, Any]) -> Promise:
     names = ("epsilon", "delta", "noise_multiplier", "sample_rate", "steps")
     epsilon, delta, sigma, rate, steps = (arrays[name].item() for name in names)
     halved = traits_of(settings).noise == "updates"
-    mechanism = GaussianSteps(sigma / 2 if halved else sigma, rate, delta, settings.accountant)
+    length = int(arrays.get("pass_length", 1))
+    sigma = sigma / 2 if halved else sigma
+    mechanism = GaussianSteps(sigma, rate, delta, settings.accountant, pass_length=length)
     epsilon = mechanism.epsilon(steps) if halved else epsilon
     return Promise(epsilon, delta, mechanism, steps) if isfinite(epsilon) else Promise(None, delta)
 
@@ -62,16 +65,24 @@ def flags_of(run: Run) -> Iterator[str]:
     """Accounts that are not of what the nodes do, whatever attacks achieve."""
     for settings in _budgets(run.directory):
         accounts = _accounts(run.directory, settings)
-        shuffled = [
-            str(node.id)
-            for node in run.nodes
-            if accounts[node.id]["sample_rate"] < 1 and not node.training_set.is_independent
-        ]
-        if shuffled:
+        shuffled = [str(node.id) for node in run.nodes if not _is_accounted(node, accounts[node.id])]
+        if shuffled and any("pass_length" in account for account in accounts.values()):
+            yield (
+                f"{settings.name} accounts for one step of each pass, and the batches of nodes {', '.join(shuffled)} "
+                f"are no parts of passes, so its epsilon is not proven."
+            )
+        elif shuffled:
             yield (
                 f"{settings.name} accounts for Poisson samples, and the batches of nodes {', '.join(shuffled)} are "
                 f"shuffled ones of fixed length, so its epsilon is not proven."
             )
+
+
+def _is_accounted(node: Node, account: Mapping[str, Any]) -> bool:
+    """Whether batches are drawn as the account has it."""
+    if account["sample_rate"] < 1:
+        return node.training_set.sampling == "poisson"
+    return "pass_length" not in account or node.training_set.sampling in ("cyclic", "shuffled")
 
 
 def _budgets(run: RunDirectory) -> list[BudgetSettings]:

@@ -56,7 +56,7 @@ class Batches:
 
 def _next(node: Node) -> Tensor:
     stream, size = node.training_set, node.training.batch_size
-    if stream.is_independent:
+    if stream.sampling is not None:
         return stream.next_batch(size, node.rng, NEVER).positions
     return stream.next_positions(min(size, len(stream)), node.rng)
 

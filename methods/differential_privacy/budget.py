@@ -28,7 +28,7 @@ class Budget:
     steps: int = 0
 
     @classmethod
-    def of(cls, config: BudgetSettings, node: Node, sample_rate: float, a_round: int) -> Budget:
+    def of(cls, config: BudgetSettings, node: Node, sample_rate: float, a_round: int, pass_length: int = 1) -> Budget:
         """The budget of ``node``, unspent.
 
         Args:
@@ -36,12 +36,13 @@ class Budget:
             node: whose training set and rounds are counted.
             sample_rate: with which probability a step looks at what is protected.
             a_round: steps a round.
+            pass_length: steps in which it is looked at once; see `GaussianSteps`.
 
         Raises:
             InputError: the promise would be empty, or cannot be kept.
         """
         delta, planned, sigma = _delta(config, node), a_round * node.rounds, config.noise_multiplier or 0.0
-        mechanism = GaussianSteps(sigma, sample_rate, delta, config.accountant, node.data.released)
+        mechanism = GaussianSteps(sigma, sample_rate, delta, config.accountant, node.data.released, pass_length)
         if config.target_epsilon is not None:
             mechanism = _with_noise_for(config.target_epsilon, config, mechanism, planned)
         _check_size(config, mechanism, planned)

@@ -13,6 +13,7 @@ from simulator.privacy.budget_settings import BudgetSettings
 
 EPSILON = "privacy/epsilon"
 BY_RENYI = "epsilon_rdp"  # what the quick accountant makes of the same steps, which is never less
+PASS_LENGTH = "pass_length"  # steps of a pass, where batches are the parts of passes
 RELEASED = "released"  # the noise multiplier of statistics that nodes have told before round 1
 
 
@@ -21,9 +22,11 @@ def keep(node: Node, name: str, budget: Budget) -> None:
     mechanism = budget.mechanism
     bound = replace(mechanism, accountant="rdp").epsilon(budget.steps)
     before = {} if mechanism.released is None else {RELEASED: np.array(mechanism.released)}
+    passes = {} if mechanism.pass_length == 1 else {PASS_LENGTH: np.array(mechanism.pass_length)}
     node.save(
         name,
         **before,
+        **passes,
         epsilon=np.array(budget.epsilon),
         **{BY_RENYI: np.array(bound)},
         delta=np.array(mechanism.delta),
@@ -44,7 +47,9 @@ def section(name: str, unit: str, config: BudgetSettings, record: FinishedRun) -
     """
     accounts = record.artifacts(name)
     bounded = config.accountant != "rdp" and all(BY_RENYI in each.arrays for each in accounts)  # earlier runs have none
-    columns = ("epsilon", *([BY_RENYI] if bounded else []), "delta", "noise_multiplier", "sample_rate", "steps")
+    in_passes = bool(accounts) and all(PASS_LENGTH in each.arrays for each in accounts)
+    sampled = PASS_LENGTH if in_passes else "sample_rate"
+    columns = ("epsilon", *([BY_RENYI] if bounded else []), "delta", "noise_multiplier", sampled, "steps")
     released = sorted({each.arrays[RELEASED].item() for each in accounts if RELEASED in each.arrays})
     rows = [(str(each.node), *(each.arrays[column].item() for column in columns)) for each in accounts]
     spent = [(metric.round, metric.value) for metric in record.metrics() if metric.name == f"{EPSILON}/max"]
@@ -55,6 +60,11 @@ def section(name: str, unit: str, config: BudgetSettings, record: FinishedRun) -
         f"accountant {config.accountant}. What the simulation measures (accuracies; mean and deviation of pixels, by "
         f"which images are normalised) is not covered."
     )
+    if in_passes:
+        promise += (
+            " Batches are the parts of passes: each sample is in one step of every pass, and is accounted as if all "
+            "knew in which. Without it means with its place in them empty."
+        )
     if bounded:
         promise += " Beside each epsilon stands what Renyi divergences (rdp) bound it by, which are quicker and looser."
     if released:

@@ -11,6 +11,7 @@ from torch.nn.functional import one_hot
 
 from simulator.core.arrays import Arrays, together
 from simulator.core.samples import Batch, NodeData
+from simulator.core.traits import Sampling
 
 Augment = Callable[[Tensor, np.random.Generator], Tensor]
 
@@ -22,7 +23,7 @@ class TrainingSet:
     than a batch gives batches of its own size. Private samples stand first, public ones after them; only private
     images are augmented.
 
-    After `sample_independently`, batches are Poisson samples instead, keyed by the number of the batch.
+    After `sample`, batches are drawn in a way that accountants of privacy know, keyed by the number of the batch.
     """
 
     def __init__(self, data: NodeData, augment: Augment | None, dtype: torch.dtype) -> None:
@@ -32,7 +33,7 @@ class TrainingSet:
         self._public_targets = torch.empty(0, data.classes, dtype=dtype, device=data.train.device)
         self._epoch, self._cursor = 0, 0
         self._order: Tensor | None = None
-        self._independent = False
+        self._sampling: Sampling | None = None
 
     def __len__(self) -> int:
         return len(self._private_positions) + len(self._public_positions)
@@ -80,18 +81,27 @@ class TrainingSet:
         self._public_positions, self._public_targets = positions.cpu(), targets.to(self._public_targets)
         self._epoch, self._cursor, self._order = self._epoch + 1, 0, None
 
-    def sample_independently(self) -> None:
-        """Let each batch hold every sample with probability `rate`, independently of all others (Poisson sampling).
+    def sample(self, how: Sampling) -> None:
+        """Let batches be drawn so that it is known how often each sample is in one.
 
         Batches then vary in length and may be empty, which only a method with ``combine_gradients`` can work with. To
         be called in a method's ``setup``.
+
+        Args:
+            how: "poisson": each batch holds every sample with probability `rate`, independently of all others;
+                "cyclic": the set is split at random, once, into `groups`, which are the batches in turn; "shuffled":
+                it is split anew for each pass. Groups differ in length by one at most.
         """
-        self._independent = True
+        self._sampling = how
 
     @property
-    def is_independent(self) -> bool:
-        """Whether batches are Poisson samples."""
-        return self._independent
+    def sampling(self) -> Sampling | None:
+        """How batches are drawn; None where passes are joined end to end."""
+        return self._sampling
+
+    def groups(self, size: int) -> int:
+        """Into how many groups of at most ``size`` samples a pass is split."""
+        return -(-len(self) // size)
 
     def rate(self, size: int) -> float:
         """With which probability a sample is in a batch of expected size ``size``; at most 1."""
@@ -101,14 +111,21 @@ class TrainingSet:
         self, size: int, rng: Callable[[str, int], np.random.Generator], augment_rng: np.random.Generator
     ) -> Batch:
         """The next ``size`` samples of the stream; ``rng(purpose, epoch)`` orders a pass, or draws a Poisson sample."""
-        if self._independent:
-            return self._gather(self._poisson_sample(size, rng), augment_rng)
+        if self._sampling is not None:
+            draw = self._poisson_sample if self._sampling == "poisson" else self._group
+            return self._gather(draw(size, rng), augment_rng)
         return self._gather(self.next_positions(min(size, len(self)), rng), augment_rng)
 
     def _poisson_sample(self, size: int, rng: Callable[[str, int], np.random.Generator]) -> Tensor:
         drawn = rng("batches.poisson", self._epoch).random(len(self)) < self.rate(size)
         self._epoch += 1
         return self._members()[torch.from_numpy(drawn.nonzero()[0])]
+
+    def _group(self, size: int, rng: Callable[[str, int], np.random.Generator]) -> Tensor:
+        number, place = divmod(self._epoch, groups := self.groups(size))
+        order = rng("batches.groups", number if self._sampling == "shuffled" else 0).permutation(len(self))
+        self._epoch += 1
+        return self._members()[torch.from_numpy(np.array_split(order, groups)[place])]
 
     def _members(self) -> Tensor:
         """int64 [N], the places of all that is trained on."""
@@ -123,7 +140,7 @@ class TrainingSet:
     @property
     def is_plain(self) -> bool:
         """Whether batches are as long as each other, of private samples alone, and not augmented."""
-        return self._augment is None and len(self._public_positions) == 0 and not self._independent
+        return self._augment is None and len(self._public_positions) == 0 and self._sampling is None
 
     def next_positions(self, size: int, rng: Callable[[str, int], np.random.Generator]) -> Tensor:
         """int64 [size], the places of the next samples: those that `next_batch` would take, however cut in batches."""

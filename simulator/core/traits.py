@@ -19,6 +19,7 @@ NEEDS = {
     "validation_data": "Set aside a share of each node's pool, for example data.validation: 0.1.",
     "verified_data": "Set aside a small clean part of each node's pool, for example data.verified: {share: 0.05}.",
 }
+Sampling = Literal["poisson", "cyclic", "shuffled"]  # of batches; see `TrainingSet.sample`
 OF_SAMPLES = frozenset({"images", "tokens", "continuous_inputs"})  # which are known once samples have been read
 UNDECLARED = "does not declare whether private samples get into its messages otherwise than by gradients"
 
@@ -64,6 +65,7 @@ class Traits(Remembering):
             update of a round. Accountants read its settings ``noise_multiplier`` and ``clip``.
         clip: the largest norm that it leaves each sample's gradient, as one vector and in every step; None: it leaves
             none, or another.
+        sampling: how it lets steps draw samples, where it does; see `TrainingSet.sample`.
         secret_randomness: whether its random numbers protect the node. In a deployment, all the node's numbers then
             come from `Secrets` of its own, and not from the experiment's seed.
         exchanges: messages that every pair of neighbours exchanges before the local steps of a round.
@@ -79,6 +81,7 @@ class Traits(Remembering):
     beside_gradients: str | None = UNDECLARED
     noise: Literal["gradients", "updates"] | None = None
     clip: float | None = None
+    sampling: Sampling | None = None
     secret_randomness: bool = False
     exchanges: int = 0
 

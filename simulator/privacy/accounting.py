@@ -24,9 +24,12 @@ LARGEST = 100.0  # epsilon: beyond it nothing is promised, and grids of privacy 
 
 @dataclass(frozen=True)
 class GaussianSteps:
-    """The Gaussian mechanism on Poisson samples, many times over.
+    """The Gaussian mechanism on samples, many times over: Poisson ones, or the parts of pass after pass.
 
     Two data sets are neighbours if one has a member more; it moves the sum that noise is added to by the sensitivity.
+    Where samples are parts of a pass, the other data set has the member's place in them empty. Who knows the parts sees
+    the member in one step of each pass, and nothing of it in others, however parts are drawn: that is what is counted,
+    k passes as k steps that look at everybody, exactly. What a secret order would save is not known and not counted.
 
     Attributes:
         noise_multiplier: standard deviation of the noise over the sensitivity.
@@ -34,6 +37,7 @@ class GaussianSteps:
         delta: of the promise (epsilon, delta).
         accountant: which of them counts.
         released: the noise multiplier of one release about all members, before the first step; None: no such.
+        pass_length: steps of a pass, of which each member is in one (with probability ``sample_rate``).
     """
 
     noise_multiplier: float
@@ -41,6 +45,7 @@ class GaussianSteps:
     delta: float
     accountant: Accountant
     released: float | None = None
+    pass_length: int = 1
 
     def epsilon(self, steps: int) -> float:
         """What ``steps`` steps cost, and what was released before them.
@@ -56,7 +61,11 @@ class GaussianSteps:
     def composed(self, steps: int) -> tuple[Steps, ...]:
         """All that is paid for by the end of ``steps`` steps."""
         before = () if self.released is None else ((self.released, 1.0, 1),)
-        return (*before, (self.noise_multiplier, self.sample_rate, steps)) if steps else before
+        return (*before, (self.noise_multiplier, self.sample_rate, self.looks(steps))) if steps else before
+
+    def looks(self, steps: int) -> int:
+        """In how many of ``steps`` steps a member may be: of those members that were in the most."""
+        return -(-steps // self.pass_length)
 
 
 @lru_cache(maxsize=4096)

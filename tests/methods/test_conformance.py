@@ -15,7 +15,10 @@ from simulator.testing import check_method
 
 # Settings under which the method changes training within six rounds; a method not named here runs with its defaults.
 ACTIVE = {
-    "dp_sgd": [{"noise_multiplier": 1.0}, {"target_epsilon": 8.0, "clip": 0.5, "clipping": "per_layer"}],
+    "dp_sgd": [
+        {"noise_multiplier": 1.0},
+        {"target_epsilon": 8.0, "clip": 0.5, "clipping": "per_layer", "sampling": "shuffled"},
+    ],
     "node_dp": [{"noise_multiplier": 1.0, "clip": 0.1}],
     "idkd": [
         {"first_round": 2, "every": 2, "hops": 2, "threshold": "tpr", "detector": "knn", "merge": "confidence"},

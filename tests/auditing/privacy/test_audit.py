@@ -21,6 +21,7 @@ from simulator import cli, run
 from simulator.core.errors import InputError
 from simulator.results.audit_folder import AuditFolder
 from simulator.runs.audit import audit
+from simulator.runs.report import write_run_report
 
 TINY = (
     "topology.nodes=3", "data.public=[]", "data.partition=iid", "data.canaries=100", "data.train_samples=450",
@@ -101,6 +102,18 @@ def test_shuffled_batches_that_are_accounted_as_poisson_samples_are_flagged(tmp_
     (flag,) = conducted(done.path)["flags"]
     assert flag.startswith("shuffled accounts for Poisson samples, and the batches of nodes 0, 1, 2 are shuffled ones")
     assert f"Flagged: {flag}" in verdict(done.path)
+
+
+@pytest.mark.slow
+def test_passes_keep_their_promise_and_batches_that_are_no_parts_of_them_are_flagged(tmp_path):
+    settings = {"delta": 1e-9, "sampling": "shuffled"}
+    done = trained(tmp_path / "sound", "dp_sgd", "training.batch_size=50", "training.local_steps=3", **settings)
+    found = conducted(done.path, confidence=SURE)
+    assert (bounds(found) <= claims(found)).all()
+    assert found["flags"] == []
+    assert "each sample is in one step of every pass" in (write_run_report(done.directory)).read_text()
+    (flag,) = conducted(trained(tmp_path / "joined", "shuffled", "training.batch_size=20", **settings).path)["flags"]
+    assert flag.startswith("shuffled accounts for one step of each pass, and the batches of nodes 0, 1, 2 are no parts")
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """The perfect attack: its scores are likelihood ratios, and what it shows of few rounds is next to nothing."""
 
+from math import sqrt
+
 import numpy as np
 import pytest
 
@@ -19,6 +21,20 @@ def test_without_sampling_scores_are_those_of_two_gaussians():
     for of, sign in ((found[:, :50], -1), (found[:, 50:], 1)):
         assert of.mean() == pytest.approx(sign * mu2 / 2, abs=0.04)
         assert of.var() == pytest.approx(mu2, rel=0.05)
+
+
+def test_of_passes_a_canary_is_seen_once_each_and_scores_are_those_of_the_closed_form():
+    """50 steps, 12 to a pass: a canary is in 5 of them at most, and mu^2 = 5 / sigma^2."""
+    mechanism = GaussianSteps(4.0, 1.0, 1e-2, "pld", pass_length=12)
+    found = scores(CanaryNoise(mechanism, 50), np.array([False, True]), 40_000, np.random.default_rng(0))
+    mu = sqrt(5) / 4
+
+    assert found.mean(0) == pytest.approx([-(mu**2) / 2, mu**2 / 2], abs=0.01)
+    assert found.std(0) == pytest.approx(mu, rel=0.02)
+    epsilon = mechanism.epsilon(50)
+    shown = (found[:, 1] > epsilon).mean() - np.exp(epsilon) * (found[:, 0] > epsilon).mean()
+    assert shown == pytest.approx(1e-2, abs=3e-3)  # delta, where the trade-off is best
+    assert mechanism.epsilon(48) < epsilon == mechanism.epsilon(60)
 
 
 def test_likelihood_ratios_average_to_one_over_those_that_are_out():

@@ -24,6 +24,9 @@ from simulator.core.node_program import NodeProgram
 from simulator.core.registry import PartSettings
 from simulator.core.traits import Traits
 from simulator.models.small import CNN, MLP
+from simulator.privacy.accounting import GaussianSteps
+from simulator.privacy.calibration import noise_multiplier_for
+from simulator.privacy.gaussian_dp import epsilon_of
 from simulator.testing.network import of_images
 from simulator.training.stacked import Stacked
 from topologies import Topology
@@ -190,6 +193,28 @@ class TestSampling:
         network.work()
 
         assert {len(batch) for batch in network.nodes[0].methods[1].batches} == {6}
+
+    @pytest.mark.parametrize("sampling", ["cyclic", "shuffled"])
+    def test_parts_of_passes_are_accounted_by_the_closed_form(self, sampling):
+        """30 samples in 4 batches: after 10 steps some have been in 3 of them."""
+        network = private(batch_size=8, local_steps=10, noise_multiplier=4.0, sampling=sampling)
+        network.work()
+        dp, watched = network.nodes[0].methods
+        counts = np.bincount(np.concatenate([batch.positions for batch in watched.batches]), minlength=30)
+
+        assert {len(batch) for batch in watched.batches} == {7, 8}
+        assert set(counts) == {2, 3}
+        assert dp.budget.epsilon == epsilon_of(3**0.5 / 4, 1 / 300)
+        assert dp.promise(network.nodes[0]).cost(2) == epsilon_of(5**0.5 / 4, 1 / 300)  # 20 steps, 5 passes
+
+    def test_what_passes_take_for_an_epsilon_meets_it(self):
+        node = private(noise_multiplier=None, target_epsilon=2.0, sampling="cyclic").nodes[0]
+        mechanism, steps = node.methods[0].budget.mechanism, 2 * node.rounds
+
+        assert 1.998 <= mechanism.epsilon(steps) <= 2.0
+        assert mechanism.noise_multiplier == pytest.approx(
+            noise_multiplier_for(2.0, GaussianSteps(0.0, 1.0, 1 / 300, "pld"), -(-steps // 4))
+        )
 
     def test_an_empty_batch_is_noise_alone_and_counts(self):
         network = private(batch_size=1, local_steps=20, noise_multiplier=2.0, clip=0.5)

@@ -131,6 +131,11 @@ def test_coins_of_the_audits_own_do_not_follow_from_the_seed(tmp_path):
             "dp_sgd",
             r"data\.canaries: .* are marks of one clip, and dp_sgd",
         ),
+        (
+            ["methods.0.sampling=cyclic"],
+            "dp_sgd",
+            r"data\.canaries: .* are scored by how often Poisson samples hold them, and dp_sgd draws cyclic ones",
+        ),
         (["data.canaries={kind: mislabelled, number: 3, signs: '+-'}"], "dp_sgd", r"signs.*has no effect"),
         (["data.canaries={kind: block, number: 99}"], "dp_sgd", r"too few for 99 canaries"),
     ],

@@ -166,7 +166,7 @@ def test_augmentation_draws_from_the_generator_it_is_given():
 
 def independent(samples=10, **options):
     training_set = stream(samples, **options)
-    training_set.sample_independently()
+    training_set.sample("poisson")
     return training_set
 
 
@@ -181,6 +181,31 @@ def test_independent_batches_hold_each_sample_with_the_same_probability():
     assert abs(together - 320) < 5 * (2000 * 0.16 * 0.84) ** 0.5  # independent of each other
     assert lengths.var() == pytest.approx(10 * 0.4 * 0.6, rel=0.15)
     assert lengths.min() == 0
+
+
+@pytest.mark.parametrize("how", ["cyclic", "shuffled"])
+def test_each_pass_of_groups_has_every_sample_once_and_only_shuffled_ones_are_split_anew(how):
+    training_set = stream(11)
+    training_set.sample(how)
+    batches = [sorted(batch.positions.tolist()) for batch in take(training_set, 4, 9)]
+
+    assert training_set.groups(4) == 3
+    assert {len(batch) for batch in batches} == {3, 4}
+    for first in (0, 3, 6):
+        assert sorted(place for batch in batches[first : first + 3] for place in batch) == list(range(11))
+    assert (batches[:3] == batches[3:6] == batches[6:]) == (how == "cyclic")
+
+
+@pytest.mark.parametrize("how", ["cyclic", "shuffled"])
+def test_groups_go_on_where_they_stopped(how):
+    straight, restored = stream(11), stream(11)
+    for each in (straight, restored):
+        each.sample(how)
+    take(straight, 4, 5)
+    restored.load_state_dict(straight.state_dict())
+
+    for mine, theirs in zip(take(straight, 4, 6), take(restored, 4, 6), strict=True):
+        assert torch.equal(mine.positions, theirs.positions)
 
 
 def test_a_batch_as_large_as_the_set_is_the_set():
@@ -232,7 +257,7 @@ def test_keeping_all_changes_nothing():
 
 def test_independent_batches_are_of_kept_samples():
     training_set = stream(10)
-    training_set.sample_independently()
+    training_set.sample("poisson")
     training_set.keep_only(torch.tensor([0, 9]))
 
     assert {place for batch in take(training_set, 1, 30) for place in batch.positions.tolist()} == {0, 9}
