@@ -63,6 +63,9 @@ def noise_of(run: RunDirectory, experiment: Experiment, assumed: float | None) -
     if noisy and assumed is not None:
         raise wrong("noise_multiplier", f"the run trained with {noisy[0]}'s own noise.", "Leave the setting out.")
     name = noisy[0] if noisy else ""
+    if settings.get(name, {}).get("adaptive_clip"):
+        what = f"{name}'s clip moves from step to step, node by node, so its noise is of many sizes, not accounted."
+        raise wrong(f"methods.{name}.adaptive_clip", what, "Audit a run with one clip.")
     values = settings.get(name, {"noise_multiplier": assumed})
     noise = Noise(_multiplier(run, name, values), values.get("correlated_multiplier", 0.0))
     if not name or traits_of(experiment.methods[list(settings).index(name)]).noise == "updates":

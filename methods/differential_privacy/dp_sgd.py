@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from math import sqrt
+from math import isinf, sqrt
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
-from pydantic import SerializerFunctionWrapHandler, model_serializer
+from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 from torch import Tensor
 
+from methods.differential_privacy.adaptive_clip import AdaptiveClip, AdaptiveClipSettings
 from methods.differential_privacy.budget import Budget
 from methods.differential_privacy.private_method import PrivateMethod
-from simulator.core.errors import Problem
+from methods.differential_privacy.report import keep
+from simulator.core.errors import Problem, wrong
 from simulator.core.linear_memory import Memory
 from simulator.core.method import traits_of
 from simulator.core.node import Node
@@ -24,6 +27,7 @@ from simulator.core.traits import Sampling, Traits
 from simulator.privacy.budget_settings import BudgetSettings
 from simulator.training.feed import batch_length
 
+CLIP = "privacy/clip"
 UNDERFLOW = 1e-6  # added to norms, as in Opacus
 
 
@@ -40,6 +44,9 @@ class DPSGD(PrivateMethod):
     Either is accounted exactly for whoever knows the places: T steps are mu-GDP with mu = sqrt(ceil(T / b)) / sigma, of
     data sets with the sample and with its place left empty. No tight bound is known for what a secret shuffle adds
     (Chua et al. 2024, arXiv:2411.10614), and Poisson sampling's would be wrong for it; so nothing is promised for that.
+
+    With ``adaptive_clip``, C moves after each step: see `AdaptiveClip`. Noise is in units of the C that clipped that
+    step, and a little larger, for what C tells. It is measured as ``privacy/clip``; nodes' clips differ.
 
     An empty batch gives noise alone, and counts. Weight decay, momentum, other methods and mixing come after and cost
     nothing more. With ``clipping: per_layer``, each of the K parameter tensors is clipped to C / sqrt(K) (McMahan et
@@ -58,19 +65,28 @@ class DPSGD(PrivateMethod):
     """
 
     class Config(BudgetSettings):
-        """The budget, whether a gradient is clipped as one vector or layer by layer, and what batches are."""
+        """The budget, whether a gradient is clipped as one vector or layer by layer, and what batches are.
+
+        Attributes:
+            adaptive_clip: how the clip, which begins at ``clip``, moves; None: it does not.
+        """
 
         name: str = "dp_sgd"
         clipping: Literal["flat", "per_layer"] = "flat"
         sampling: Sampling = "poisson"
+        adaptive_clip: AdaptiveClipSettings | None = None
+
+        @model_validator(mode="after")
+        def _one_clip_moves(self) -> DPSGD.Config:
+            if self.adaptive_clip and self.clipping == "per_layer":
+                raise ValueError("adaptive_clip moves one clip; set clipping: flat")
+            return self
 
         @model_serializer(mode="wrap")
         def _as_before(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
             """Without what earlier releases did not have, where it changes nothing: their runs are the same."""
-            found: dict[str, Any] = whole(self)
-            if self.sampling == "poisson":
-                del found["sampling"]
-            return found
+            later = {"sampling": "poisson", "adaptive_clip": None}
+            return {name: value for name, value in whole(self).items() if name not in later or value != later[name]}
 
     config: Config
     unit: ClassVar[str] = "one training sample of the node"
@@ -80,7 +96,7 @@ class DPSGD(PrivateMethod):
     @classmethod
     def traits(cls, config: Any) -> Traits:
         """Only the gradient is changed, and nothing remembered."""
-        clip = config.clip if config.clipping == "flat" else None
+        clip = config.clip if config.clipping == "flat" and not config.adaptive_clip else None
         return replace(super().traits(config), noise="gradients", clip=clip, sampling=config.sampling, memory=Memory())
 
     @classmethod
@@ -102,6 +118,13 @@ class DPSGD(PrivateMethod):
         samples, size = node.training_set, node.training.batch_size
         rate, length = (samples.rate(size), 1) if self.config.sampling == "poisson" else (1.0, samples.groups(size))
         self.budget = Budget.of(self.config, node, rate, node.training.local_steps, length)
+        moves = self.config.adaptive_clip
+        self._moving = AdaptiveClip(moves, self.config.clip, len(samples) * rate / length) if moves else None
+        if self._moving and isinf(self._noise_multiplier):
+            sigma, least = self.budget.mechanism.noise_multiplier, self._moving.count_noise
+            what = f"a noise of {least:.3g} on the count tells as much as the account of {sigma:.3g} allows in all."
+            advice = f"Set more than {sigma / 2:.3g}, or train with larger batches or less noise."
+            raise wrong(f"{self.config.name}.adaptive_clip.count_noise", what, advice)
 
     def sample(self, node: Node) -> None:
         """Let batches be what the accountant takes them for."""
@@ -110,17 +133,32 @@ class DPSGD(PrivateMethod):
     def before_round(self, node: Node) -> None:
         """Noise for all steps of the round."""
         self._rng = node.rng("dp_sgd.noise")
+        self._count_rng = node.rng("dp_sgd.count_noise") if self._moving else None
 
     def combine_gradients(self, node: Node, batch: Batch, gradients: Tensor) -> None:
         """Clip, add up, blur, and divide by the expected number of samples."""
         total = self.clipped_sum(node, gradients) + self.noise(node)
         node.gradient.copy_(total).div_(batch_length(node))
+        if self._moving and self._count_rng:
+            left = int((gradients.norm(dim=1) <= self.clip).sum())
+            self._moving.move(left, len(gradients), self._count_rng)
         self.budget.steps += 1
+
+    @property
+    def clip(self) -> float:
+        """C, of the next step."""
+        return self._moving.value if self._moving else self.config.clip
+
+    @property
+    def _noise_multiplier(self) -> float:
+        """Of the noise on gradients."""
+        sigma = self.budget.mechanism.noise_multiplier
+        return self._moving.noise_multiplier(sigma) if self._moving else sigma
 
     def clipped_sum(self, node: Node, gradients: Tensor) -> Tensor:
         """float [parameters]: the sum over samples (rows), none of which moves it by more than the clip."""
         if self.config.clipping == "flat":
-            return clipped_sum(gradients, self.config.clip)
+            return clipped_sum(gradients, self.clip)
         total = gradients.new_empty(gradients.shape[1])
         layers, sums = node.model.views(gradients), node.model.views(total)
         for layer, summed in zip(layers, sums, strict=True):
@@ -129,12 +167,31 @@ class DPSGD(PrivateMethod):
 
     def noise(self, node: Node) -> Tensor:
         """float [parameters], with standard deviation sigma C."""
-        scale = self.budget.mechanism.noise_multiplier * self.config.clip
+        scale = self._noise_multiplier * self.clip
         return torch.from_numpy(self._rng.standard_normal(len(node.parameters))).to(node.parameters) * scale
 
     def after_local_training(self, node: Node) -> None:
         """The run ends if another round cannot be afforded."""
         self.budget.end_round(node)
+
+    def measure(self, node: Node) -> Mapping[str, float]:
+        """What the node has spent, and its clip where that moves."""
+        return {**super().measure(node), **({CLIP: self.clip} if self._moving else {})}
+
+    def finalize(self, node: Node) -> None:
+        """Keep what the report tells."""
+        keep(node, self.config.name, self.budget, **({"clip": np.array(self.clip)} if self._moving else {}))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Noisy steps taken, and the clip where it moves."""
+        moved = {"clip": torch.tensor(self.clip, dtype=torch.float64)} if self._moving else {}
+        return super().state_dict() | moved
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Restore them."""
+        super().load_state_dict(state)
+        if self._moving:
+            self._moving.value = float(state["clip"])
 
 
 def clipped_sum(rows: Tensor, clip: float) -> Tensor:

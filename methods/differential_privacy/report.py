@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from methods.differential_privacy.budget import Budget
 from simulator.core.node import Node
@@ -17,8 +18,8 @@ PASS_LENGTH = "pass_length"  # steps of a pass, where batches are the parts of p
 RELEASED = "released"  # the noise multiplier of statistics that nodes have told before round 1
 
 
-def keep(node: Node, name: str, budget: Budget) -> None:
-    """Save what the node has spent, and for what."""
+def keep(node: Node, name: str, budget: Budget, **more: NDArray[np.float64]) -> None:
+    """Save what the node has spent, and for what; and ``more``, such as the ``clip`` where that moves."""
     mechanism = budget.mechanism
     bound = replace(mechanism, accountant="rdp").epsilon(budget.steps)
     before = {} if mechanism.released is None else {RELEASED: np.array(mechanism.released)}
@@ -27,6 +28,7 @@ def keep(node: Node, name: str, budget: Budget) -> None:
         name,
         **before,
         **passes,
+        **more,
         epsilon=np.array(budget.epsilon),
         **{BY_RENYI: np.array(bound)},
         delta=np.array(mechanism.delta),
@@ -47,16 +49,19 @@ def section(name: str, unit: str, config: BudgetSettings, record: FinishedRun) -
     """
     accounts = record.artifacts(name)
     bounded = config.accountant != "rdp" and all(BY_RENYI in each.arrays for each in accounts)  # earlier runs have none
-    in_passes = bool(accounts) and all(PASS_LENGTH in each.arrays for each in accounts)
+    in_passes = any(PASS_LENGTH in each.arrays for each in accounts)
     sampled = PASS_LENGTH if in_passes else "sample_rate"
-    columns = ("epsilon", *([BY_RENYI] if bounded else []), "delta", "noise_multiplier", sampled, "steps")
+    moved = ["clip"] if accounts and all("clip" in each.arrays for each in accounts) else []
+    columns = ("epsilon", *([BY_RENYI] if bounded else []), "delta", "noise_multiplier", sampled, "steps", *moved)
     released = sorted({each.arrays[RELEASED].item() for each in accounts if RELEASED in each.arrays})
-    rows = [(str(each.node), *(each.arrays[column].item() for column in columns)) for each in accounts]
+    one = {PASS_LENGTH: np.array(1)}  # of nodes whose batches are all that they have
+    rows = [(str(each.node), *((one | dict(each.arrays))[column].item() for column in columns)) for each in accounts]
     spent = [(metric.round, metric.value) for metric in record.metrics() if metric.name == f"{EPSILON}/max"]
     rounds, values = np.array(spent, dtype=np.float64).reshape(-1, 2).T
     promise = (
         f"What is protected is {unit}, against anybody who sees all that the node sends: with it and without it, that "
-        f"differs by no more than the (epsilon, delta) below (add-or-remove neighbours). Clip {config.clip:g}, "
+        f"differs by no more than the (epsilon, delta) below (add-or-remove neighbours). Clip {config.clip:g}"
+        f"{' at first' if moved else ''}, "
         f"accountant {config.accountant}. What the simulation measures (accuracies; mean and deviation of pixels, by "
         f"which images are normalised) is not covered."
     )

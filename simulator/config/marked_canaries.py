@@ -32,12 +32,11 @@ def _of_the_clip(experiment: Experiment) -> Iterator[tuple[str, str]]:
     for settings in experiment.methods:
         traits = traits_of(settings)
         if traits.noise == "gradients" and traits.clip is None:
-            yield f"are marks of one clip, and {settings.name} clips layer by layer", "Clip gradients whole"
+            what = f"are marks of one clip, and {settings.name} clips layer by layer or to norms that change"
+            yield what, "Clip gradients whole, and to one norm"
         if traits.sampling not in (None, "poisson"):
-            what = (
-                f"are scored by how often Poisson samples hold them, and {settings.name} draws {traits.sampling} ones"
-            )
-            yield what, "Set sampling: poisson"
+            what = f"are scored by how often Poisson samples hold them, and {settings.name} draws {traits.sampling}"
+            yield f"{what} ones", "Set sampling: poisson"
         if traits.noise == "updates":
             yield f"are lost where whole updates are clipped, as {settings.name} does", f"Leave {settings.name} out"
 

@@ -334,6 +334,14 @@ REFUSED = {
         {"methods": [NOISE | {"noise_multiplier": 0.05, "accountant": "prv"}]},
         "dp_sgd.accountant: prv cannot count an epsilon as large as",
     ),
+    "two clips": (
+        {"methods": [NOISE | {"adaptive_clip": {}, "clipping": "per_layer"}]},
+        r"methods\[0\]: adaptive_clip moves one clip; set clipping: flat",
+    ),
+    "a count that tells too much": (
+        {"methods": [NOISE | {"noise_multiplier": 1.0, "adaptive_clip": {"count_noise": 0.5}}]},
+        r"dp_sgd.adaptive_clip.count_noise: a noise of 0.5 on the count tells as much as the account of 1 allows",
+    ),
     "twice": ({"methods": [NOISE, NOISE]}, r"methods\[1\]: dp_sgd is named twice"),
     "labels": ({"methods": [NOISE, IDKD]}, r"methods\[0\]: idkd sends labels of public samples that its private val"),
     "batch norm": (
