@@ -18,7 +18,7 @@ from auditing.membership.measurement import MeasuredSignals
 from auditing.membership.references import ReferenceSignals
 from auditing.metrics import Resamples
 from auditing.views.observe import Observed
-from auditing.views.position import Position
+from auditing.views.position import Position, SignalSum
 
 Floats = NDArray[np.float64]
 CURVE_POINTS = 60
@@ -64,23 +64,28 @@ class Judged:
 
         Of a group it is the mean over its candidates.
         """
-        labels, node, asked_for, found = self.labels, self.candidates.node, self.candidates.questions, {}
-        for observation in dict.fromkeys(pair.observation for position in positions for pair in position.pairs):
-            signal = observation.signal(self.measured.candidates[by.signal])
-            asked, score = ~np.isnan(signal), np.full(len(labels), np.nan)
-            references, features = self.references.get(by.signal), self.features.get(by.signal)
-            evidence = Evidence(
-                signal=signal[asked],
-                labels=labels[asked],
-                population=observation.signal(self.measured.population[by.signal]),
-                population_labels=self.population_labels[by.signal],
-                node=node[asked],
-                **(references.evidence(observation, asked) if references else {}),
-                **({"features": features[0][asked], "population_features": features[1]} if features else {}),
-            )
-            score[asked] = self.attacks[by.attack].judge(evidence)
-            found[observation] = asked_for.scores(score)
-        return found
+        seen = dict.fromkeys(pair.observation for position in positions for pair in position.pairs)
+        parts = dict.fromkeys(part for observation in seen for part in observation.parts)
+        known = {part: self._judged(by, part) for part in parts}
+        sums = {each: np.sum([known[part] for part in each.parts], axis=0) for each in seen}
+        return {each: self.candidates.questions.scores(total) for each, total in sums.items()}
+
+    def _judged(self, by: SignalAttack, part: SignalSum) -> Floats:
+        """How sure an attacker is of each candidate by one sum of signals, float64 [N]; NaN where it asks of none."""
+        signal = part.signal(self.measured.candidates[by.signal])
+        asked, score = ~np.isnan(signal), np.full(len(signal), np.nan)
+        references, features = self.references.get(by.signal), self.features.get(by.signal)
+        evidence = Evidence(
+            signal=signal[asked],
+            labels=self.labels[asked],
+            population=part.signal(self.measured.population[by.signal]),
+            population_labels=self.population_labels[by.signal],
+            node=self.candidates.node[asked],
+            **(references.evidence(part, asked) if references else {}),
+            **({"features": features[0][asked], "population_features": features[1]} if features else {}),
+        )
+        score[asked] = self.attacks[by.attack].judge(evidence)
+        return score
 
 
 def findings(judged: Judged, attacks: Sequence[SignalAttack], resamples: Resamples) -> dict[str, Any]:

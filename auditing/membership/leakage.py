@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from auditing.metrics import UNKNOWN, Estimate, Ranking, Resamples, Roc, estimates, resolvable
 from auditing.questions import Questions
-from auditing.views.position import Position, SignalSum
+from auditing.views.position import Observation, Position
 
 Floats = NDArray[np.float64]
-Scores = Mapping[SignalSum, Floats]  # by what attackers judge by, how sure they are of each question's yes, float64 [Q]
+Scores = Mapping[
+    Observation, Floats
+]  # by what attackers judge by, how sure they are of each question's yes, float64 [Q]
 LOW_RATES = (0.01, 0.001)
 
 

@@ -73,5 +73,6 @@ def _viewed(observed: Observed, values: Floats, canaries: Candidates) -> Iterato
         for victim in {pair.victim for pair in position.pairs}:
             seen = dict.fromkeys(pair.observation for pair in position.pairs if pair.victim == victim)
             mine = canaries.node == victim
-            score[mine] = np.mean([each.signal(values)[mine] for each in seen], axis=0)
+            sums = [np.sum([part.signal(values)[mine] for part in each.parts], axis=0) for each in seen]
+            score[mine] = np.mean(sums, axis=0)
         yield position, score

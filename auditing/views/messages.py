@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal
 
-from auditing.views.position import AttackScene, Position, VictimPair
+from auditing.views.position import AttackScene, Position, SignalSum, Terms, Trajectory, VictimPair
 from auditing.views.record import Stored
-from auditing.views.recorded import RecordedView, all_recorded, position_of
+from auditing.views.recorded import RecordedView, Sent, all_recorded, position_of
 
 
 class MessageView(RecordedView):
@@ -41,12 +41,61 @@ class Mixed(RecordedView):
 class AllRounds(RecordedView):
     """A curious neighbour with a memory, by all that it heard of the victim in recorded rounds."""
 
+    least: ClassVar[int] = 2
+
     def positions(self, scene: AttackScene) -> Iterator[Position]:
         """One position, judged by the mean of signal(m_v) over the recorded rounds in which the neighbour heard v."""
-        self.last_round(scene)
-        if len(scene.record.rounds) == 1:
-            advice = "Ask for the view message, or record more rounds."
-            raise self.unseen("only one round was recorded.", advice)
-        sent = self.sent(scene, scene.record.rounds)
+        sent = self.in_all_rounds(scene)
         holder = f"a neighbour that keeps what the node sends, by the mean over {all_recorded(scene)}"
         yield position_of("all rounds", holder, sent, lambda m: scene.held(m.model).terms)
+
+    def in_all_rounds(self, scene: AttackScene) -> list[Sent]:
+        """What was sent in recorded rounds, in their order.
+
+        Raises:
+            Unseen: fewer than `least` were recorded, nothing was sent, or messages show no models.
+        """
+        self.last_round(scene)
+        if (rounds := len(scene.record.rounds)) < self.least:
+            what = "only one round was recorded." if rounds == 1 else f"only {rounds} rounds were recorded."
+            advice = f"Ask for the view message, or record at least {self.least} rounds."
+            raise self.unseen(what, advice)
+        return self.sent(scene, scene.record.rounds)
+
+
+class TrajectoryView(AllRounds):
+    """A neighbour with a memory that judges each recorded round by itself and adds up how sure it is."""
+
+    least: ClassVar[int] = 3
+
+    def positions(self, scene: AttackScene) -> Iterator[Position]:
+        """One position, judged by signal(m_v) of each recorded round.
+
+        With an attack that gives ratios of likelihoods, such as online LiRA, this is the Gaussian form of attacks on
+        the trajectory of losses (Liu et al. 2022, arXiv:2208.14933), which are distilled there and are known here.
+        """
+        sent = self.in_all_rounds(scene)
+        holder = f"a neighbour that keeps what the node sends, and judges round by round over {all_recorded(scene)}"
+        yield position_of("trajectory", holder, sent, lambda m: scene.held(m.model).terms, judged=_one_by_one)
+
+
+class FirstToLast(AllRounds):
+    """A neighbour with a memory, by how much surer the node has become from the first recorded round to the last."""
+
+    def positions(self, scene: AttackScene) -> Iterator[Position]:
+        """One position, judged by signal(m_v) in the last recorded round in which v was heard less that in the first.
+
+        It needs no replicas: how hard a sample is weighs on both.
+        """
+        sent = self.in_all_rounds(scene)
+        holder = f"a neighbour that keeps what the node sends, by what changed over {all_recorded(scene)}"
+        yield position_of("first to last", holder, sent, lambda m: scene.held(m.model).terms, judged=_growth)
+
+
+def _one_by_one(rounds: Sequence[Terms]) -> Trajectory:
+    return Trajectory(tuple(SignalSum(terms) for terms in rounds))
+
+
+def _growth(rounds: Sequence[Terms]) -> SignalSum:
+    before = ((row, -weight) for row, weight in rounds[0])
+    return SignalSum((*rounds[-1], *before))

@@ -1,8 +1,8 @@
 """Positions: what attackers make of the models they hold, who ask whether a sample was in a victim's training set.
 
 They never need more than sums: a model that they work out is a weighted mean of models that the run has kept, and what
-they judge a sample by is a weighted sum of a signal's values in such models. So the same position can be taken in any
-network that kept the same models, such as a replica.
+they judge a sample by is a weighted sum of a signal's values in such models, or several such sums, judged one by one.
+So the same position can be taken in any network that kept the same models, such as a replica.
 """
 
 from __future__ import annotations
@@ -37,6 +37,11 @@ class SignalSum:
             total[row] = total.get(row, 0.0) + weight / len(sums)
         return cls(tuple(total.items()))
 
+    @property
+    def parts(self) -> tuple[SignalSum, ...]:
+        """What is judged by itself: all of it."""
+        return (self,)
+
     def signal(self, signals: Floats) -> Floats:
         """The sum for each sample, float64 [..., N], of ``signals`` in each of the models, float64 [models, ..., N]."""
         (first, weight), *others = self.terms
@@ -46,12 +51,30 @@ class SignalSum:
         return found
 
 
+@dataclass(frozen=True)
+class Trajectory:
+    """Several things that an attacker judges samples by, one after the other: how sure it is adds up over all of them.
+
+    Of ratios of likelihoods, the sum is that of all ``parts``, if these err independently.
+    """
+
+    parts: tuple[SignalSum, ...]
+
+    @property
+    def terms(self) -> Terms:
+        """Those of all parts."""
+        return tuple(chain.from_iterable(part.terms for part in self.parts))
+
+
+Observation = SignalSum | Trajectory
+
+
 class VictimPair(NamedTuple):
     """Candidates of node ``victim`` are judged by ``observation``; ``observer`` is None where that is no one node."""
 
     victim: int
     observer: int | None
-    observation: SignalSum
+    observation: Observation
 
 
 @dataclass(frozen=True)

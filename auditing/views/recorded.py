@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Literal, NamedTuple
 
-from auditing.views.position import AttackScene, Position, SignalSum, Terms, VictimPair
+from auditing.views.position import AttackScene, Observation, Position, SignalSum, Terms, VictimPair
 from auditing.views.record import Stored, recorded_rounds
 from auditing.views.view import View
 
@@ -85,13 +85,21 @@ class RecordedView(View):
 
 
 def position_of(
-    name: str, holder: str, sent: Sequence[Sent], terms: Callable[[Sent], Terms], together: bool = False
+    name: str,
+    holder: str,
+    sent: Sequence[Sent],
+    terms: Callable[[Sent], Terms],
+    together: bool = False,
+    judged: Callable[[Sequence[Terms]], Observation] = SignalSum.mean,
 ) -> Position:
-    """Attackers who judge by the mean of ``terms`` over what each receiver, or all ``together``, got of each sender."""
+    """Attackers who judge by ``terms`` of what each receiver, or all ``together``, got of each sender.
+
+    By their mean, unless ``judged`` says what is made of them, round by round.
+    """
     groups: dict[tuple[int, int | None], list[Terms]] = {}
     for each in sent:
         groups.setdefault((each.sender, None if together else each.receiver), []).append(terms(each))
-    pairs = (VictimPair(victim, observer, SignalSum.mean(group)) for (victim, observer), group in groups.items())
+    pairs = (VictimPair(victim, observer, judged(group)) for (victim, observer), group in groups.items())
     return Position(name, holder, tuple(pairs))
 
 

@@ -14,7 +14,7 @@ from simulator.core.registry import Part, Registry
 # In results and reports views stand in this order, and those of other packages after them.
 ORDER = (
     *("final_model", "distance", "consensus", "message", "mixed", "update", "guessed_update", "marginalized"),
-    *("all_rounds", "coalition", "global", "labels", "all_labels"),
+    *("all_rounds", "trajectory", "first_to_last", "coalition", "global", "labels", "all_labels"),
 )
 
 

@@ -19,6 +19,7 @@ from simulator.results.recordings import Recordings
 from topologies import Topology
 
 RECORDED = {"message", "mixed", "update", "guessed_update", "marginalized", "all_rounds", "coalition", "global"}
+RECORDED |= {"trajectory", "first_to_last"}
 OF_LABELS = {"labels", "all_labels"}
 
 
@@ -93,13 +94,14 @@ def test_final_models_are_seen_by_distance_along_the_links_that_messages_take():
 def test_what_each_watcher_of_recorded_rounds_judges_by():
     topology = Topology.build("chain", 3)
     found, unseen = observe(Gossip(topology), topology)
-    assert {reason.view for reason in unseen} == OF_LABELS
+    assert {reason.view for reason in unseen} == OF_LABELS | {"trajectory"}
     message, start = alone("message", 1, 2), [alone("start", node, 2) for node in range(3)]
     assert pairs(found, "message")[1, 0] == [(message, 1.0)]
     assert pairs(found, "mixed")[1, None] == [(alone("mixed", 1, 2), 1.0)]
     assert pairs(found, "update")[1, 0] == [(message, 1.0), (start[1], -1.0)]
     assert pairs(found, "guessed update")[1, 2] == [(message, 1.0), (start[2], -1.0)]
     assert pairs(found, "all rounds")[1, 0] == [(alone("message", 1, 1), 0.5), (message, 0.5)]
+    assert pairs(found, "first to last")[1, 0] == [(message, 1.0), (alone("message", 1, 1), -1.0)]
     together = dict(pairs(found, "coalition")[1, None])
     assert together[message] == 0.5
     assert together[start[0]] == together[start[2]] == -0.25
@@ -161,6 +163,19 @@ def test_what_was_not_recorded_is_refused_with_the_setting_to_add(name):
         observe(Gossip(topology, rounds=()), topology, [name])
 
 
+def test_who_judges_round_by_round_needs_three_of_them_and_takes_those_in_which_it_heard_the_node():
+    topology = Topology.build("chain", 3)
+    with pytest.raises(Unseen, match=r"--view trajectory: only 2 rounds were recorded[\s\S]*at least 3"):
+        observe(Gossip(topology), topology, ["trajectory"])
+    record = Gossip(topology, rounds=(1, 2, 4), lasted=4, away=frozenset({(2, 0)}))
+    found, _ = observe(record, topology, ["trajectory", "first_to_last"])
+    whole = {(pair.victim, pair.observer): pair.observation.parts for pair in found.positions[0].pairs}
+    models = {key: [found.models[part.terms[0][0]] for part in parts] for key, parts in whole.items()}
+    assert models[1, 2] == [alone("message", 1, round) for round in (1, 2, 4)]
+    assert models[0, 1] == [alone("message", 0, round) for round in (1, 4)]
+    assert pairs(found, "first to last")[0, 1] == [(alone("message", 0, 4), 1.0), (alone("message", 0, 1), -1.0)]
+
+
 def test_a_signal_is_summed_as_the_terms_say():
     values = np.random.default_rng(0).normal(size=(3, 2, 4))
     observation = SignalSum.mean([((0, 1.0), (2, -1.0)), ((1, 1.0), (2, -1.0))])
@@ -189,8 +204,8 @@ def test_candidates_of_recorded_models_are_those_of_their_victims():
 def test_views_of_updates_are_refused_where_messages_hold_none(tmp_path, mixer, refused):
     done = run(small("rounds=2", mixer=mixer, topology={"graph": "chain", "nodes": 3}, record={"every": 1}), tmp_path)
     found, unseen = observe(RunRecord.of(done), done.directory.topology)
-    assert {reason.view for reason in unseen} - OF_LABELS == refused
-    assert all("does not average" in str(reason) for reason in unseen if reason.view not in OF_LABELS)
+    assert {reason.view for reason in unseen} == refused | OF_LABELS | {"trajectory"}
+    assert all("does not average" in str(reason) for reason in unseen if reason.view in refused)
     assert all(found.model(row).shape == done.nodes[0].parameters.shape for row in range(len(found.models)))
 
 
