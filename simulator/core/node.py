@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
@@ -25,9 +25,10 @@ from simulator.core.recording import Recording
 from simulator.core.report import ARTIFACT, Artifact, Metric
 from simulator.core.samples import Batch, NodeData, Samples
 from simulator.core.secrets import Secrets
-from simulator.core.seeding import generator
+from simulator.core.seeding import generator, keystream
 from simulator.core.training import TrainingSettings
 from simulator.core.training_set import Augment, TrainingSet
+from topologies import Links, Topology
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,20 @@ class Place:
         weights: its row of the mixing matrix: weight by node id, itself included.
         receivers: the neighbours it sends to, sorted.
         active: whether it takes part; a node that is away keeps its state and does nothing.
+        rows: by receiver, that one's row of the mixing matrix, as ``weights`` is the node's own.
     """
 
     id: int
     weights: Mapping[int, float]
     receivers: tuple[int, ...]
     active: bool = True
+    rows: Mapping[int, Mapping[int, float]] = field(default_factory=dict)
+
+    @classmethod
+    def among(cls, links: Links | Topology, id: int, active: bool = True) -> Place:
+        """Where the node ``id`` stands where nodes are linked like that."""
+        receivers = links.out_neighbours(id)
+        return cls(id, links.row(id), receivers, active, {receiver: links.row(receiver) for receiver in receivers})
 
 
 @dataclass(frozen=True)
@@ -79,6 +88,7 @@ class Node:
         id: the node's number among all that are run; `number` counts within its own network.
         weights: its row of the mixing matrix: weight by node id, itself included.
         receivers: ids of the neighbours that it sends to, ascending.
+        rows: by receiver, its row of the mixing matrix.
         active: whether it takes part in the round.
         metrics, artifacts, recordings: what it has to report, until a worker fetches it.
         parameters: float [parameters], what is trained of the node's model, as one flat vector.
@@ -213,14 +223,28 @@ class Node:
 
     def rng(self, purpose: str, round: int | None = None) -> np.random.Generator:
         """Random numbers for one purpose in one round (default: the current one); the same whenever asked."""
-        seed, place = self._secrets.own if self._secrets else self.seed, self.number
-        return generator(seed, purpose, node=place, round=self.finished if round is None else round)
+        hidden = self._secrets is not None and any(traits.secret_randomness for traits in self.traits)
+        seed = self._secrets.own if hidden and self._secrets else self.seed
+        return generator(seed, purpose, node=self.number, round=self.finished if round is None else round)
 
     def link_rng(self, other: int, purpose: str) -> np.random.Generator:
         """Random numbers for one purpose in this round that the neighbour ``other`` draws as well, and nobody else."""
+        return generator(self._shared_secret(other), self._shared_purpose(other, purpose), round=self.finished)
+
+    def link_bytes(self, other: int, purpose: str, count: int) -> bytes:
+        """``count`` bytes for one purpose in this round that the node ``other`` draws as well, and nobody else.
+
+        Unlike `link_rng` they are a cryptographic stream, of which parts tell nothing of the rest. The other one is a
+        neighbour or, where the mixer hides what each sends (`MixerTraits.sums`), one that shares a receiver.
+        """
+        return keystream(self._shared_secret(other), self._shared_purpose(other, purpose), self.finished, count)
+
+    def _shared_secret(self, other: int) -> int:
+        return self._secrets.links[other] if self._secrets else self.seed
+
+    def _shared_purpose(self, other: int, purpose: str) -> str:
         low, high = sorted((self.number, self.number_of(other)))
-        seed = self._secrets.links[other] if self._secrets else self.seed
-        return generator(seed, f"{purpose}.{low}.{high}", round=self.finished)
+        return f"{purpose}.{low}.{high}"
 
     def log(self, name: str, value: float) -> None:
         """Add a metric of this node in this round."""
@@ -298,7 +322,7 @@ class Node:
 
     def stand(self, place: Place) -> None:
         """Take a place in the network: parameters travel between this node and those that it may mix with."""
-        self.receivers, self.active = place.receivers, place.active
+        self.receivers, self.active, self.rows = place.receivers, place.active, place.rows
         self.apart = {j for j in {*place.weights, *place.receivers} - {self.id} if not self.mixes_with(j)}
         self.weights = (
             place.weights if self.apart.isdisjoint(place.weights) else self.without(place.weights, self.apart)

@@ -12,7 +12,7 @@ class Secrets:
 
     Attributes:
         own: known to the node alone.
-        links: by neighbour, known to both ends of the link and nobody else.
+        links: by neighbour or other node that shares a receiver, known to the two and nobody else.
     """
 
     own: int

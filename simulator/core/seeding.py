@@ -21,6 +21,12 @@ def generator(seed: int, purpose: str, *, node: int | None = None, round: int = 
     return np.random.default_rng(np.random.SeedSequence([seed, who, digest, round]))
 
 
+def keystream(secret: int, purpose: str, round: int, count: int) -> bytes:
+    """``count`` bytes of SHAKE256, a cryptographic stream where the ``secret``, up to 256 bits, is one."""
+    key = secret.to_bytes(32) + hashlib.sha256(purpose.encode()).digest() + round.to_bytes(8)
+    return hashlib.shake_256(key).digest(count)
+
+
 @contextmanager
 def torch_seed(seed: int, purpose: str) -> Iterator[None]:
     """Seed torch's global generator inside the block and restore it after.

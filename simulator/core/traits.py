@@ -98,7 +98,11 @@ class MixerTraits(Remembering):
         pairwise: whether two neighbours can average at any time, one asking and the other answering, as asynchronous
             runs have it.
         sends_early: whether what it sends is known before the local steps, so that it can leave before them.
+        sums: whether nodes can make out the weighted sum of all that they hear in a round, and no single message; of an
+            incomplete one they make out nothing, and keep the model that they have. What hides the rest follows from
+            `Secrets` of each two nodes that share a receiver.
     """
 
     pairwise: bool = False
     sends_early: bool = False
+    sums: bool = False

@@ -106,6 +106,7 @@ def _write_all(
             "node": node,
             "listen": addresses.nodes[node],
             "neighbours": {other: addresses.nodes[other] for other in topology.neighbours(node)},
+            **({"co_senders": others} if (others := manifest.co_senders(node)) else {}),
             "superlink": addresses.public,
             **({"mailbox": addresses.mailbox} if addresses.mailbox else {}),
             "runtime": addresses.runtimes[node],

@@ -67,9 +67,9 @@ that it was not exchanged on the way is for people to compare, on the phone: eac
    is all that its owner sends. It prints the request's fingerprint.
 2. Here, `rumormill deploy sign . node-N request.csr` prints it, too: compare it with the owner, then go on. It writes
    the certificate, and says what to send to whom. This can be done for one site after the other.
-3. Once all neighbours of a node have been signed, `nodes/node-N/` goes to its host, beside its keys, as `signed`;
-   there `rumormill site join node-N signed` takes it in, and says what does not fit. The fingerprint that it prints of
-   the authority is to be compared with {authority}."""
+3. Once all neighbours of a node have been signed, and with masked sums also theirs, `nodes/node-N/` goes to its host,
+   beside its keys, as `signed`; there `rumormill site join node-N signed` takes it in, and says what does not fit. The
+   fingerprint that it prints of the authority is to be compared with {authority}."""
 
 LAB_KEYS = """\
 This is a lab's deployment: the private keys of all nodes were made here (`--lab-keys`), so whoever has this folder is

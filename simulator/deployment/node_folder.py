@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -54,6 +54,7 @@ class NodeFolder:
         runtime: the port, on loopback, of its SuperNode's own processes.
         mailbox: of the plane relay, where the node puts its messages and fetches others', as "host:port".
         socket: in the folder of a SuperNode alone: where it reaches the site's own process, which has all else.
+        co_senders: nodes that are no neighbours, and with which it masks what both send to one that is.
     """
 
     folder: Path
@@ -65,6 +66,7 @@ class NodeFolder:
     runtime: int = 0
     mailbox: str = ""
     socket: str = ""
+    co_senders: Sequence[int] = ()
 
     @classmethod
     def read(cls, folder: Path) -> NodeFolder:
@@ -128,7 +130,7 @@ class NodeFolder:
         return self.folder / LAID_OUT / run
 
     def certificates(self) -> dict[int, Certificate]:
-        """The neighbours' certificates, as this folder has them.
+        """The certificates of neighbours and co-senders, as this folder has them.
 
         Raises:
             InputError: one is not there, or none of the deployment's authority.
@@ -136,15 +138,21 @@ class NodeFolder:
         from simulator.deployment.transport.certificates import ADVICE, NEIGHBOURS, known_neighbours, name_of
 
         known = known_neighbours(self.folder, read(self.folder / "ca.crt", ADVICE))
-        if missing := ", ".join(name_of(node) for node in sorted(set(self.neighbours) - set(known))):
+        wanted = sorted({*self.neighbours, *self.co_senders})
+        if missing := ", ".join(name_of(node) for node in wanted if node not in known):
             what = f"holds no certificate of {missing}, which the organiser may not have signed yet."
             raise wrong(str(self.folder / NEIGHBOURS), what, "Ask for them: `rumormill deploy sign` says what to send.")
-        return {node: known[node] for node in self.neighbours}
+        return {node: known[node] for node in wanted}
 
     @cached_property
-    def public_keys(self) -> dict[int, bytes]:
-        """The public keys of the neighbours for sealing, by node: those that their `certificates` hold."""
+    def known_keys(self) -> dict[int, bytes]:
+        """The public keys for sealing that the `certificates` hold, by node."""
         return {node: known.sealing or b"" for node, known in self.certificates().items()}
+
+    @property
+    def public_keys(self) -> dict[int, bytes]:
+        """Those of the neighbours."""
+        return {node: self.known_keys[node] for node in self.neighbours}
 
     @property
     def keys(self) -> dict[int, str]:
@@ -300,10 +308,10 @@ class NodeFolder:
         return self.secrets(run).own
 
     def secrets(self, run: str) -> Secrets:
-        """What the node's noise is drawn from in a ``run``, derived of its key, which does not follow from it."""
+        """What the node's noise and masks are drawn from in a ``run``; its key does not follow from that."""
         from simulator.deployment.transport.noise import noise_secrets
 
-        return noise_secrets(run, self.node, self.private_key(), self.public_keys)
+        return noise_secrets(run, self.node, self.private_key(), self.known_keys)
 
     def experiment(self) -> Experiment:
         """The experiment, as the node's own file has it."""

@@ -86,6 +86,7 @@ def _neighbours(
 ) -> Neighbours:
     """Those of the plane, for whom there is also what was sent ``before``."""
     identity, expected = Identity.read(folder.folder), peer.expected(folder.neighbours, manifest.rounds)
+    _check_co_senders(identity, folder.co_senders)
     revoked = _revoked(identity, folder.neighbours, peer.tolerant)
     patience, away = Patience(manifest.join_timeout, manifest.round_timeout, peer.tolerant), {*away, *revoked}
     node, run, let_go = folder.node, manifest.run, _but_to(revoked, gate.messages)
@@ -109,6 +110,17 @@ def _but_to(revoked: Collection[int], let_go: LetGo) -> LetGo:
         return let_go([message for message in messages if message.receiver not in revoked], seal)
 
     return release
+
+
+def _check_co_senders(identity: Identity, co_senders: Collection[int]) -> None:
+    """Whether masks that follow from their keys hide anything.
+
+    Raises:
+        RunError: one has been revoked, so that somebody else may have its key.
+    """
+    if revoked := sorted(identity.revoked_neighbours & set(co_senders)):
+        what = f"{name_of(revoked[0])} has been revoked, and what this node sends is masked by what it has with it."
+        raise RunError(f"{what}\n    Make a deployment without it, or have it make new keys that the organiser signs.")
 
 
 def _revoked(identity: Identity, neighbours: Collection[int], tolerant: bool) -> set[int]:

@@ -14,6 +14,7 @@ from simulator.config.planning import exchanges
 from simulator.core.backend import BACKENDS, Blueprint
 from simulator.core.declaration import largest
 from simulator.core.errors import wrong
+from simulator.core.mixer import MIXERS
 from simulator.core.node_program import NodeProgram
 from simulator.core.paths import PACKAGE
 from simulator.core.user_code.files import UserFile
@@ -79,6 +80,7 @@ class DeploymentPlan:
             quorum=_quorum(settings, topology.num_nodes, borne),
             absences="borne" if borne else "waited out",
             statistics="agreed" if sites and sites.statistics else "declared",
+            sums="masked" if MIXERS.load(experiment.mixer.name).traits(experiment.mixer).sums else "plain",
         )
         longest = _largest(nodes) if settings.plane == "relay" else 0
         return cls(text, manifest, topology, experiment.user_parts.files, sites.names if sites else (), longest)

@@ -41,6 +41,7 @@ class RunManifest:
         join_timeout: seconds to wait for all nodes at the start, and for a neighbour at the start of a phase.
         quorum: how many nodes must be there at the start; others may come later.
         absences: "borne" where nodes go on without one that is away, "waited out" where they need its messages.
+        sums: "masked" where each two nodes that send to the same one mask what they send it, else "plain".
     """
 
     run: str
@@ -60,6 +61,7 @@ class RunManifest:
     shared: str = ""  # which no data have
     versions: str = ""
     statistics: str = "declared"
+    sums: str = "plain"
 
     @classmethod
     def read(cls, config: Mapping[str, Any]) -> Self:
@@ -114,6 +116,14 @@ class RunManifest:
     def neighbours(self, node: int) -> list[int]:
         """Who sends to ``node`` or receives from it."""
         return sorted({other for link in self.links if node in link for other in link} - {node})
+
+    def co_senders(self, node: int) -> list[int]:
+        """Who sends to a receiver of ``node`` and is no neighbour of it, where they mask what they send."""
+        if self.sums != "masked":
+            return []
+        receivers = {receiver for sender, receiver in self.links if sender == node}
+        senders = {sender for sender, receiver in self.links if receiver in receivers}
+        return sorted(senders - {node, *self.neighbours(node)})
 
 
 def links_of(edges: str) -> frozenset[tuple[int, int]]:

@@ -89,4 +89,4 @@ class Synchronous(Mode):
 
 def place(links: Links, node: int) -> Place:
     """Where ``node`` stands in a round that has these links."""
-    return Place(node, links.row(node), links.out_neighbours(node), bool(links.active[node]))
+    return Place.among(links, node, bool(links.active[node]))

@@ -90,7 +90,7 @@ class ExperimentNodes:
         matrix = aligned_rows([modules[id // n].initial for id in ids])
         held, nodes = moved([self.data.nodes[id] for id in ids], matrix.device), []
         for id, parameters, data in zip(ids, matrix, held, strict=True):
-            place = Place(id, self.topology.row(id), self.topology.out_neighbours(id))
+            place = Place.among(self.topology, id)
             methods = [METHODS.build(settings) for settings in self.experiment.methods]
             try:
                 mixer = MIXERS.build(self.experiment.mixer)
@@ -178,6 +178,7 @@ class ExperimentNodes:
         found = findings(network, data.preparation(data.train.inputs_at(rows)))
         check_declared(found.layout, experiment.buffers, network)
         _check_private(experiment, found.layout)
+        _check_masked(experiment, found.layout)
         self._check_methods(network)
         precision, device = experiment.training.precision, experiment.training.device
         return FlatModule(network, precision, device, found.layout, experiment.buffers, found.is_random)
@@ -202,8 +203,9 @@ def run_schedule(experiment: Experiment) -> RunSchedule:
 
 
 def protects(experiment: Experiment) -> bool:
-    """Whether a method's random numbers protect the nodes, so that nobody else may be able to draw them."""
-    return any(traits_of(settings).secret_randomness for settings in experiment.methods)
+    """Whether random numbers of a method or the mixer protect the nodes, so that nobody else may draw them."""
+    hides = MIXERS.load(experiment.mixer.name).traits(experiment.mixer).sums
+    return hides or any(traits_of(settings).secret_randomness for settings in experiment.methods)
 
 
 def _by_sample(experiment: Experiment) -> bool:
@@ -224,6 +226,19 @@ def _check_private(experiment: Experiment, layout: Layout | None) -> None:
         what = f"running statistics are a function of the raw batch, which {protecting[0]} does not cover: {layers}."
         advice = "Use group or evonorm normalisation, or statistics that never move: buffers: {policy: frozen}."
         raise wrong("buffers", what, advice)
+
+
+def _check_masked(experiment: Experiment, layout: Layout | None) -> None:
+    """Refuse running statistics that travel beside masked models.
+
+    Raises:
+        InputError: naming the mixer and the layers.
+    """
+    hides = MIXERS.load(experiment.mixer.name).traits(experiment.mixer).sums
+    if hides and layout is not None and experiment.buffers is not None and experiment.buffers.ever_travel:
+        layers = ", ".join(layout.layers[:3])
+        what = f"running statistics travel beside what {experiment.mixer.name} masks, each node's own: {layers}."
+        raise wrong("buffers", what, "Set buffers: local, or another network or mixer.")
 
 
 def _check_same_constants(modules: Iterable[FlatModule]) -> None:

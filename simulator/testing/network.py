@@ -64,7 +64,7 @@ class SteppedNetwork:
         schedule = SharedSettings(seed, topology.num_nodes, rounds, training)
         nodes = [
             Node(
-                Place(i, topology.row(i), topology.out_neighbours(i)),
+                Place.among(topology, i),
                 schedule,
                 held[i],
                 rows[i],
@@ -122,8 +122,7 @@ class SteppedNetwork:
         for round in range(rounds):
             now = links.at(round)
             for node in self.nodes:
-                node.weights, node.receivers = now.row(node.id), now.out_neighbours(node.id)
-                node.active = bool(now.active[node.id])
+                node.stand(Place.among(now, node.id, bool(now.active[node.id])))
             self.round()
             path.append(self.parameters)
         return np.stack(path)

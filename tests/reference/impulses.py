@@ -10,6 +10,8 @@ import torch
 from reference.experiments import Posted, simulate
 
 from simulator.core.method import Method
+from simulator.mixers.fixed_point import decoded
+from simulator.mixers.masked_sums import PART as MASKED
 
 
 class Constant(Method):
@@ -37,9 +39,10 @@ class Impulse(Method):
 
 
 def responses(experiment, path, after=0):
-    """Messages by (round, sender), as rows over [rounds, local steps + 1, nodes]; the last of a round is the update.
+    """What is made out of messages, as rows over [rounds, local steps + 1, nodes]; the last of a round is the update.
 
-    ``after`` so many of its methods, ones are added to updates.
+    By (round, sender), or of masked ones, whose sum is made out, by (round, receiver). ``after`` so many of its
+    methods, ones are added to updates.
     """
     shape, posted = (experiment.rounds, experiment.training.local_steps + 1, experiment.topology.nodes), Posted()
 
@@ -50,16 +53,29 @@ def responses(experiment, path, after=0):
         posted.watch(node)
 
     simulate(experiment, path, touch)
-    sent = {(message.round - 1, message.sender): message.parts["parameters"].numpy() for message in posted.all}
+    sent = dict(_masked(posted.all) if MASKED in posted.all[0].parts else _plain(posted.all))
     assert not any(values[np.prod(shape) :].any() for values in sent.values())
     return {key: values[: np.prod(shape)].reshape(shape) for key, values in sent.items()}
 
 
-def learnt(rows, network, observer):
+def _plain(messages):
+    for message in messages:
+        yield (message.round - 1, message.sender), message.parts["parameters"].numpy()
+
+
+def _masked(messages):
+    for key in {(message.round, message.receiver) for message in messages}:
+        terms = [message.parts[MASKED] for message in messages if (message.round, message.receiver) == key]
+        yield (key[0] - 1, key[1]), decoded(sum(terms)).numpy()
+
+
+def learnt(rows, network, observer, sums=False):
     """M_u of every node, float64 [n, T, T] over T injections; the observer knows what it is sent and its own noise."""
-    heard = [
-        row for (round, sender), row in sorted(rows.items()) if sender in network.at(round).in_neighbours(observer)
-    ]
+
+    def is_heard(round, whose):
+        return whose == observer if sums else whose in network.at(round).in_neighbours(observer)
+
+    heard = [row for key, row in sorted(rows.items()) if is_heard(*key)]
     known = np.stack(heard).reshape(len(heard), -1, heard[0].shape[-1])  # [messages, injections, nodes]
     noise = np.delete(known, observer, axis=2).reshape(len(heard), -1)
     inverse = np.linalg.pinv(noise @ noise.T, rcond=1e-12, hermitian=True)

@@ -18,7 +18,7 @@ def written(order: Order, node: int) -> dict[str, Any]:
     return {
         **{name: getattr(order, name) for name in (*FLAGS, *NUMBERS)},
         "lost": sorted((order.lost or {}).get(node, ())),
-        "place": place and [list(place.weights.items()), list(place.receivers), place.active],
+        "place": place and [_pairs(place.weights), list(place.receivers), place.active, _rows(place)],
     }
 
 
@@ -26,6 +26,15 @@ def read(content: Mapping[str, Any], node: int) -> Order:
     """What `written` was given."""
     place, own = content["place"], {name: content[name] for name in (*FLAGS, *NUMBERS)}
     if place is not None:
-        weights, receivers, active = place
-        own["places"] = {node: Place(node, {int(other): weight for other, weight in weights}, tuple(receivers), active)}
+        weights, receivers, active, rows = place
+        around = {receiver: dict(row) for receiver, row in rows}
+        own["places"] = {node: Place(node, dict(weights), tuple(receivers), active, around)}
     return Order(**own, lost={node: content["lost"]})
+
+
+def _pairs(weights: Mapping[int, float]) -> list[tuple[int, float]]:
+    return list(weights.items())
+
+
+def _rows(place: Place) -> list[tuple[int, list[tuple[int, float]]]]:
+    return [(receiver, _pairs(row)) for receiver, row in place.rows.items()]

@@ -106,7 +106,7 @@ def _placed(issued: Issued, node: int, request: Request, pem: bytes) -> Signed:
     Neighbours go on with the certificate that they have, where it says the same of sealing and revocations.
     """
     name, place, own = name_of(node), issued.place(node), Certificate.of(pem)
-    around = [name_of(other) for other in issued.manifest.neighbours(node)]
+    around = [name_of(other) for other in (*issued.manifest.neighbours(node), *issued.manifest.co_senders(node))]
     known = [issued.folder / "nodes" / other / NEIGHBOURS / f"{name}.crt" for other in around]
     files = {
         **{(file.parts[-3], str(file.relative_to(issued.folder))): pem for file in known if not _same(file, own)},

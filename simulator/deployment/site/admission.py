@@ -66,6 +66,16 @@ def of_the_peers(policy: SitePolicy, keys: Mapping[int, str]) -> Iterator[Proble
             yield Problem("peers.pinned", f"the sealing key of {name} is another than those pinned: {digest}.")
 
 
+def of_the_co_senders(policy: SitePolicy, keys: Mapping[int, bytes]) -> Iterator[Problem]:
+    """With which nodes, of these public keys, the node may not mask what it sends."""
+    pinned = policy.peers.pinned
+    for node, key in sorted(keys.items()):
+        name, digest = name_of(node), hashlib.sha256(key).hexdigest()
+        if pinned != "any" and digest not in pinned.get(name, ()):
+            what = f"the sealing key of {name}, from which masks of messages follow, is another than those pinned"
+            yield Problem("peers.pinned", f"{what}: {digest}.")
+
+
 def of_the_time(
     policy: SitePolicy, history: History, sender: Sender, now: datetime, round: int | None = None
 ) -> Iterator[Problem]:

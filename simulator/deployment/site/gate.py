@@ -15,6 +15,7 @@ from simulator.deployment.node_folder import NodeFolder, finished_rounds
 from simulator.deployment.run_manifest import RunManifest
 from simulator.deployment.site.admission import (
     of_the_approval,
+    of_the_co_senders,
     of_the_cost,
     of_the_hours,
     of_the_peers,
@@ -29,6 +30,7 @@ from simulator.deployment.site.approval import experiment_hash
 from simulator.deployment.site.declined import Declined
 from simulator.deployment.site.history import BEGIN, STATISTICS, History, Sender
 from simulator.deployment.site.ledger import Ledger
+from simulator.deployment.site.policy import SitePolicy
 from simulator.deployment.site.policy_file import read_policy
 from simulator.deployment.transport.certificates import name_of
 
@@ -97,7 +99,7 @@ class Gate:
         finished = finished_rounds(folder.state(manifest.run))
         self._decline(of_the_run(self._history, self._sender, self._experiment, finished))
         self._decline(of_the_version(self.policy))
-        self._decline(of_the_peers(self.policy, folder.keys))
+        self._decline_peers(self.policy)
         self._decline(of_the_time(self.policy, self._history, self._sender, self._now()))
 
     @property
@@ -241,7 +243,7 @@ class Gate:
         self.policy, self._stamp, self._laid_out = policy, stamp, replace(self._laid_out, policy=policy)
         self._decline(of_the_approval(policy, self._experiment, self._manifest, self._now()))
         self._decline(of_the_version(policy))
-        self._decline(of_the_peers(policy, self._folder.keys))
+        self._decline_peers(policy)
         self._decline(of_the_plan(policy, self._asked, self._history, self._sender, self._now()))
 
     def _objections(self, message: Message, again: str) -> Iterator[Problem]:
@@ -288,6 +290,11 @@ class Gate:
         if self._promise is None:
             return {"epsilon": None, "delta": None}
         return {"epsilon": _finite(self._promise.cost(rounds)), "delta": self._promise.delta}
+
+    def _decline_peers(self, policy: SitePolicy) -> None:
+        folder = self._folder
+        self._decline(of_the_peers(policy, folder.keys))
+        self._decline(of_the_co_senders(policy, {node: folder.known_keys[node] for node in folder.co_senders}))
 
     def _decline(self, problems: Iterator[Problem]) -> None:
         if found := list(problems):

@@ -9,6 +9,7 @@ from simulator.deployment.node_folder import NodeFolder
 from simulator.deployment.open_settings import OpenSettings
 from simulator.deployment.site.asked import Asked, AskedStatistics
 from simulator.deployment.site.ledger import Line
+from simulator.mixers.masked_sums import PART as MASKED
 
 COLUMNS = ("time (UTC)", "run", "node", "what", "round", "to", "names", "bytes", "epsilon")
 WHOSE = {"sample": "one training sample", "group": "all samples of one group", "node": "all data of this node"}
@@ -39,6 +40,8 @@ def _sent(folder: NodeFolder, asked: Asked) -> Iterator[str]:
     yield f"In every round it sends {each} to each of: {to}."
     parts = "; ".join(f"{name}, {size:,} bytes" for name, size in asked.parts.items())
     yield f"A message holds at most: {parts}. In all, {messages:,} messages of at most {asked.largest:,} bytes."
+    if MASKED in asked.parts:
+        yield "They are masked: a receiver makes out the sum over all who send to it, and not what this node has sent."
 
 
 def _told_beforehand(asked: Asked) -> Iterator[str]:

@@ -1,7 +1,7 @@
-"""Where a deployed node's noise comes from: a secret of its own, and one for each link that both its ends can derive.
+"""Where a deployed node's noise and masks come from: a secret of its own, and one for each pair that both can derive.
 
-HKDF-SHA256 of the node's static X25519 key, and of what it has with a neighbour's by Diffie-Hellman; other numbers for
-every run, so that noise is never used twice.
+HKDF-SHA256 of the node's static X25519 key, and of what it has with another's by Diffie-Hellman, be that a neighbour or
+one that shares a receiver with it; other numbers for every run, so that noise is never used twice.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def noise_secrets(run: str, node: int, private: bytes, public: Mapping[int, byte
         run: of the deployment.
         node: whose.
         private: its key, 32 bytes.
-        public: its neighbours' keys, 32 bytes each.
+        public: the others' keys, 32 bytes each.
     """
     own = X25519PrivateKey.from_private_bytes(private)
     links = {}

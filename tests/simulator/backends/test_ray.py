@@ -72,6 +72,7 @@ CASES = {
     },
     "input quantizers": {"methods": [{"name": "trend", "bits": [None, 1, 1, "halftone"], "share": "same_bits"}]},
     "eight bits": {"methods": [{"name": "trend", "bits": [8]}]},
+    "masked sums": {"mixer": "masked_sums", "topology": {"graph": "torus", "nodes": 9}, "record": {"every": 2}},
     "asynchronous": {"mode": "asynchronous", "clock": CLOCK, "topology": {"graph": "ring", "nodes": 5}},
 }
 EVERY = [{"workers": workers, "placement": place} for workers in (1, 2, 3) for place in ("fewest_cuts", "round_robin")]
@@ -112,6 +113,7 @@ def states(backend):
         pytest.param("exchanges before training", 3, marks=MANY),
         ("running statistics", 2),
         pytest.param("methods, failures, matchings", 3, marks=pytest.mark.slow),
+        pytest.param("masked sums", 3, marks=pytest.mark.slow),
         pytest.param("asynchronous", 2, marks=MANY),
         pytest.param("choco", 2, marks=MANY),
         pytest.param("private", 2, marks=MANY),

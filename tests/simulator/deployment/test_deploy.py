@@ -105,6 +105,11 @@ def test_rounds_of_several_exchanges_give_the_bytes_of_local(plane, tmp_path):
     assert results(deploy(experiment, tmp_path / "deployed").path) == expected(experiment, tmp_path / "local")
 
 
+def test_supernodes_that_mask_what_they_send_give_the_bytes_of_local(tmp_path):
+    experiment = deployable(small(mixer="masked_sums", rounds=3))
+    assert results(deploy(experiment, tmp_path / "deployed").path) == expected(experiment, tmp_path / "local")
+
+
 @pytest.mark.parametrize("plane", ["p2p", "relay"])
 def test_eight_supernodes_give_the_bytes_of_local(plane, tmp_path):
     methods = [QGM, IDKD | {"first_round": 2, "every": 1}]
