@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from auditing.network_privacy import muffliato
 from auditing.network_privacy.declared_noise import DeclaredNoise
 from auditing.network_privacy.linear_gossip import Adversary
-from auditing.network_privacy.linear_rounds import Round, rounds_of
+from auditing.network_privacy.linear_rounds import rounds_of
 from auditing.network_privacy.network_dp import by_distance, pairwise
 from simulator.privacy.gaussian_dp import epsilons_of
 from topologies import Network, Topology, distances
@@ -29,24 +29,26 @@ class Account:
         change: by how many clipping norms the updates of neighbouring runs may differ.
         delta: of (epsilon, delta).
         block: see `pairwise`.
+        sums: whether nodes hear the weighted sum of what they are sent, and no single message.
     """
 
     declared: DeclaredNoise
     change: float
     delta: float
     block: int
+    sums: bool = False
 
     def between_nodes(self, network: Network | Topology) -> Floats:
         """Epsilon of each node against each, float64 [victim, observer]; NaN against itself."""
-        return epsilons_of(
-            pairwise(self._rounds(network), self.declared.noise, None, self._sensitivity, self.block), self.delta
-        )
+        rounds = rounds_of(network, len(self.declared.maps), maps=self.declared.maps)
+        each = [replace(Adversary.node(node), sums=self.sums) for node in range(rounds[0].links.num_nodes)]
+        return epsilons_of(pairwise(rounds, self.declared.noise, each, self._sensitivity, self.block), self.delta)
 
     def all_messages(self, network: Network) -> float:
         """Of the least protected node against any one other that sees all messages, however updates depend on them.
 
         Whatever nodes remember, their messages follow from what they hear and from signals with their noise, and this
-        is what all of these by themselves would tell.
+        is what all of these by themselves would tell. Masks, which hide single messages, are not counted on.
         """
         anyone = [Adversary.everywhere(node) for node in range(network.base.num_nodes)]
         seen = pairwise(
@@ -55,10 +57,10 @@ class Account:
         return float(np.nanmax(epsilons_of(seen, self.delta)))
 
     def published(self, network: Network) -> Floats | None:
-        """Epsilon by the published formula, as `between_nodes`; None where it does not apply."""
+        """Epsilon by the published formula of single messages, as `between_nodes`; None where it does not apply."""
         maps = self.declared.maps
         alike = np.ptp(self.declared.noise.independent) == 0 and maps[0].is_plain and len(set(maps)) == 1
-        if network.varies or self.declared.noise.correlated or not alike:
+        if network.varies or self.declared.noise.correlated or self.sums or not alike:
             return None
         shares = muffliato.every_round(network.base.weights, len(maps))
         mu = self._sensitivity / np.max(self.declared.noise.independent)
@@ -67,9 +69,6 @@ class Account:
     @property
     def _sensitivity(self) -> float:
         return self.change * sqrt(self.declared.steps)
-
-    def _rounds(self, network: Network | Topology) -> list[Round]:
-        return rounds_of(network, len(self.declared.maps), maps=self.declared.maps)
 
 
 def summary(epsilon: Floats, topology: Topology) -> Summary:

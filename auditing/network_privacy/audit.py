@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -11,11 +12,12 @@ from pydantic import Field, PositiveInt
 from auditing.network_privacy.account import Account, Summary, summary
 from auditing.network_privacy.declared_noise import noise_of
 from auditing.network_privacy.linear_training import remembering
-from auditing.network_privacy.not_linear import not_linear
+from auditing.network_privacy.not_linear import hears_sums, not_linear
 from auditing.network_privacy.report import section
 from simulator.core.errors import Problem
 from simulator.core.registry import PartSettings
 from simulator.core.report import Section
+from simulator.mixers.masked_sums import PART as MASKED
 from simulator.results.audit_folder import AuditFolder
 from simulator.results.run_directory import RunDirectory
 from simulator.runs.audit import Audit
@@ -63,8 +65,10 @@ class NetworkPrivacyAudit(Audit):
         network = experiment.topology.build(experiment.seed)
         injections = declared.maps[0].injections
         block = self.config.block or max(1, EXACT // (network.base.num_nodes**2 * injections))
-        account = Account(declared, {"add_remove": 1.0, "replace": 2.0}[self.config.relation], self.config.delta, block)
+        change = {"add_remove": 1.0, "replace": 2.0}[self.config.relation]
+        account = Account(declared, change, self.config.delta, block, hears_sums(experiment))
         epsilon, published = account.between_nodes(network), account.published(network)
+        single = replace(account, sums=False).between_nodes(network) if account.sums else None
         graphs, left_out = self._others(account, network.base.num_nodes, experiment.seed)
         return {
             "noise": {
@@ -80,6 +84,7 @@ class NetworkPrivacyAudit(Audit):
             "all_messages": account.all_messages(network),
             "epsilon": [[None if np.isnan(value) else value for value in row] for row in epsilon.tolist()],
             "by_distance": summary(epsilon, network.base),
+            "single_messages": None if single is None else summary(single, network.base),
             "published": None if published is None else summary(published, network.base),
             "graphs": graphs,
             "left_out": left_out,
@@ -104,7 +109,7 @@ class NetworkPrivacyAudit(Audit):
 
 
 def _unaccounted_parts(directory: RunDirectory) -> Iterator[Problem]:
-    parts = {part for message in directory.messages() for part in message["parts"]} - {"parameters"}
+    parts = {part for message in directory.messages() for part in message["parts"]} - {"parameters", MASKED}
     if parts:
         what = f"messages carry {', '.join(sorted(parts))} beside the parameters, which is not accounted."
         yield Problem("methods", what, "Run without the method that sends it.")

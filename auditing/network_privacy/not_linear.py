@@ -8,6 +8,12 @@ from auditing.network_privacy.linear_training import undeclared
 from simulator.config.experiment import Experiment
 from simulator.core.errors import Problem
 from simulator.core.method import traits_of
+from simulator.core.mixer import MIXERS
+
+
+def hears_sums(experiment: Experiment) -> bool:
+    """Whether nodes make out the weighted sum of what they are sent, and no single message."""
+    return MIXERS.load(experiment.mixer.name).traits(experiment.mixer).sums
 
 
 def not_linear(experiment: Experiment) -> Iterator[Problem]:

@@ -46,12 +46,18 @@ def _paragraphs(result: Result) -> Iterator[str]:
         "DP-SGD this is one sample in every batch, without amplification by subsampling; the epsilon of a node's own "
         "accountant, where it is lower, holds against everyone."
     )
+    kept = "the weighted sums of the masked messages" if result.get("single_messages") else "all messages"
     yield (
-        "An observer is a node that keeps all messages it receives and knows its own noise and all weights. Epsilon is "
+        f"An observer is a node that keeps {kept} it receives and knows its own noise and all weights. Epsilon is "
         "that of the joint Gaussian law of all it sees, for contributions of others that are given. Gradients depend "
         "on the models; a node that reacts to them may pass on more of another than is accounted here. Epsilon against "
         "a node that sees all messages holds in any case."
     )
+    if result.get("single_messages"):
+        yield (
+            "What single messages would tell is beside it. They tell it to a node that makes common cause with all of "
+            "its neighbours but one; against a node that sees all messages no mask is counted on."
+        )
     if result["memory"]:
         yield (
             f"Updates also reach later messages by what nodes remember ({', '.join(result['memory'])}), which is "
@@ -72,17 +78,20 @@ def _paragraphs(result: Result) -> Iterator[str]:
 
 
 def _table(result: Result) -> Table:
-    published = result["published"] or []
-    header = ["distance", "pairs", "epsilon, mean", "epsilon, largest", *(["published, largest"] if published else [])]
+    beside = {"published": result["published"], "single messages": result.get("single_messages")}
+    beside = {name: found for name, found in beside.items() if found}
+    header = ["distance", "pairs", "epsilon, mean", "epsilon, largest", *(f"{name}, largest" for name in beside)]
     rows = [[at["distance"], at["pairs"], at["mean"], at["largest"]] for at in result["by_distance"]]
-    for row, at in zip(rows, published, strict=False):
-        row.append(at["largest"])
+    for found in beside.values():
+        for row, at in zip(rows, found, strict=False):
+            row.append(at["largest"])
     return Table(header, rows)
 
 
 def _chart(result: Result) -> LineChart:
     """The largest epsilon at each distance; what is 0 has no place on the logarithmic axis."""
-    lines = {"this run": result["by_distance"], "published formula": result["published"] or [], **result["graphs"]}
+    beside = {"published formula": result["published"] or [], "single messages": result.get("single_messages") or []}
+    lines = {"this run": result["by_distance"], **beside, **result["graphs"]}
     series = {}
     for name, found in lines.items():
         shown = [(at["distance"], at["largest"]) for at in found if at["largest"] > 0]

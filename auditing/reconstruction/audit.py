@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import PositiveInt
 
+from auditing.network_privacy.not_linear import hears_sums
 from auditing.reconstruction.attacks import ATTACKS, INVERSIONS, NEEDS, fits
 from auditing.reconstruction.conduct import Conduct
 from auditing.reconstruction.gradient_matching import MatchingSettings
@@ -73,9 +74,16 @@ class ReconstructionAudit(Audit):
         if self.config.observers == "pairs" and nodes <= 2:
             what = f"there are {nodes} nodes, and a pair of observers would have none but itself to learn of."
             yield Problem("observers", what, "Choose observers=nodes.")
-        if self.config.messages == "sums" and self.config.observers not in ("nodes", "pairs"):
+        if hears_sums(experiment) and "messages" in self.config.model_fields_set and self.config.messages == "each":
+            what = f"{experiment.mixer.name} masks messages, and nodes hear their sums alone."
+            yield Problem("messages", what, "Leave it out, or audit an experiment with mixer: gossip.")
+        if self._of_sums(experiment) and self.config.observers not in ("nodes", "pairs"):
             what = "sums are known to the nodes that they are made for, and these observers are none."
-            yield Problem("messages", what, "Choose observers=nodes or observers=pairs.")
+            yield Problem("observers", what, "Choose observers=nodes or observers=pairs.")
+
+    def _of_sums(self, experiment: Experiment) -> bool:
+        """Whether nodes hear sums, as asked or since the mixer masks what they send."""
+        return self.config.messages == "sums" or hears_sums(experiment)
 
     def _unattackable(self, run: Run) -> Iterator[Problem]:
         if self.config.averaging:
@@ -125,7 +133,7 @@ class ReconstructionAudit(Audit):
         yield from (*not_followed(experiment), *self._unseen(experiment))
 
     def _seen(self, experiment: Experiment) -> Seen:
-        sums = self.config.messages == "sums"
+        sums = self._of_sums(experiment)
         return Seen.in_network(experiment, self.config.observers, self.config.averaging, sums)
 
     @classmethod
@@ -157,6 +165,9 @@ def _nothing_kept(record: RunRecord) -> Problem | None:
     if not any(record.weights(*each) for each in sent):
         what = "this run's mixer averages no models that have just been trained, so messages hold no updates."
         return Problem("mixer", what, "Use gossip, adapt_then_combine.")
+    if any(record.masked_to(round, node) for round in record.rounds for node in range(record.nodes)):
+        what = "this run's messages are masked, so nobody makes out the update of one node, and none was attacked."
+        return Problem("mixer", what, "Audit a run with mixer: gossip to see what single messages would tell.")
     return None
 
 

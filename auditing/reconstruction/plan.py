@@ -80,6 +80,7 @@ class Seen:
         there = np.asarray(made.any(2))
         return {
             "observers": [observer.name for observer in self.observers],
+            "sums": any(observer.sums for observer in self.observers),
             "rounds": self.rounds,
             "followed": made.shape[2],
             "updates": _known(made.sum(2), there),

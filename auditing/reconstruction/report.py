@@ -90,7 +90,7 @@ def _paragraphs(result: Result) -> Iterator[str]:
         "adds to it; the relative error is known of averaged values in float32, and of updates in a run. Where it "
         "comes near to 1, algebra solves what messages do not hold."
     )
-    if result["settings"]["messages"] == "sums":
+    if result["plan"].get("sums", result["settings"]["messages"] == "sums"):
         yield "Nodes see the weighted sums of what they are sent, as by secure aggregation, and no single message."
     if plan["followed"] < plan["rounds"]:
         yield f"Followed are the first {plan['followed']} of {plan['rounds']} rounds; more take too long."

@@ -14,13 +14,28 @@ class MessageView(RecordedView):
     """A neighbour, or whoever listens on a link, by what the node sent in the last recorded round."""
 
     def positions(self, scene: AttackScene) -> Iterator[Position]:
-        """One position, judged by signal(m_v)."""
+        """One position, judged by signal(m_v).
+
+        Where messages are masked, by signal(sum_k w_uk m_k / sum_k w_uk) with u the neighbour and k all that it hears.
+        """
         yield self.in_round(scene, self.last_round(scene))
 
     def in_round(self, scene: AttackScene, round: int) -> Position:
         """The position of somebody who heard the node in ``round``."""
+        if summed := list(_summed(scene, round)):
+            holder = f"a neighbour, by the mean of what all that it hears sent in round {round}: messages are masked"
+            return Position("message", holder, tuple(summed))
         sent, holder = self.sent(scene, [round]), f"a neighbour, by what the node sent in round {round}"
         return position_of("message", holder, sent, lambda m: scene.held(m.model).terms)
+
+
+def _summed(scene: AttackScene, round: int) -> Iterator[VictimPair]:
+    """Whom each node heard in a sum of masked messages, and what it made out: that is the same for all of them."""
+    if scene.record.has_state:  # which would not be of the model that is made out
+        return
+    for observer in range(scene.record.nodes):
+        for victim in scene.record.masked_to(round, observer):
+            yield VictimPair(victim, observer, scene.held(Stored("heard", observer, round)))
 
 
 class Mixed(RecordedView):

@@ -12,6 +12,8 @@ from torch import Tensor
 from auditing.public_labels import PublicLabels
 from simulator.core.errors import InputError, wrong
 from simulator.core.soft_labels import SoftLabels
+from simulator.mixers.fixed_point import decoded
+from simulator.mixers.masked_sums import PART as MASKED
 from simulator.results.recordings import Recordings
 from simulator.runs.run import Run
 
@@ -20,10 +22,11 @@ class Stored(NamedTuple):
     """A model that a run has kept; ``receiver`` is None where all receivers of a message got the same.
 
     A ``student`` is none that it kept, but one that learns from the labels in the node's message; see
-    `auditing.membership.students`.
+    `auditing.membership.students`. What is ``heard`` is the weighted mean of the models that were sent to ``node``,
+    where messages are masked.
     """
 
-    kind: Literal["final", "start", "message", "mixed", "student"]
+    kind: Literal["final", "start", "message", "mixed", "student", "heard"]
     node: int
     round: int = 0
     receiver: int | None = None
@@ -77,6 +80,10 @@ class Record(Protocol):
 
     def weights(self, round: int, node: int) -> Mapping[int, float] | None:
         """Weights with which ``node`` summed messages and its own model, by node; None where mixing is no such sum."""
+        ...
+
+    def masked_to(self, round: int, node: int) -> tuple[int, ...]:
+        """Who sent masked messages to ``node``; nobody where they were not masked, or not all of them were kept."""
         ...
 
     def load(self, stored: Stored) -> Tensor:
@@ -157,6 +164,24 @@ class RunRecord:
         weights: list[float] = self.recordings.load(round, self.first + node, "weights").tolist()
         return dict(zip(self._numbers(round, node, "heard"), weights, strict=True))
 
+    def masked_to(self, round: int, node: int) -> tuple[int, ...]:
+        """Who sent masked messages to ``node``."""
+        senders = sorted((self.weights(round, node) or {}).keys() - {node})
+        return tuple(senders) if all(self._masked(round, sender, node) for sender in senders) else ()
+
+    def _masked(self, round: int, sender: int, receiver: int) -> str | None:
+        """The name by which a masked message was recorded; None where there is none."""
+        known = self.recordings.names(round, self.first + sender)
+        names = f"sent/{MASKED}/{self.first + receiver}", f"sent/{MASKED}"
+        return next((name for name in names if name in known), None)
+
+    def _heard(self, round: int, node: int) -> Tensor:
+        """The mean, by their weights, of the models that were sent to ``node``, as it makes it out."""
+        senders, weights = self.masked_to(round, node), self.weights(round, node) or {}
+        kept = [(self.first + sender, self._masked(round, sender, node) or "") for sender in senders]
+        terms = [self.recordings.load(round, *each) for each in kept]
+        return decoded(torch.stack(terms).sum(0)) / sum(weights[sender] for sender in senders)
+
     def load(self, stored: Stored) -> Tensor:
         """The parameters of a kept model, float64 [parameters].
 
@@ -166,6 +191,8 @@ class RunRecord:
         node, size = self.first + stored.node, self.final[0].parameters.shape
         if stored.kind == "final":
             return self.final[stored.node].parameters.to(torch.float64)
+        if stored.kind == "heard":
+            return self._heard(stored.round, stored.node)
         known = self.recordings.names(stored.round, node)
         name = next((name for name in self._names(stored) if name in known), stored.kind)
         model = self.recordings.load(stored.round, node, name)

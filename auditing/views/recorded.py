@@ -61,6 +61,9 @@ class RecordedView(View):
         if not links:
             raise self.unseen(f"no node sent anything in {_named(rounds)}.", OTHERWISE)
         found = [Sent(*link, model) for link in links if (model := record.message(*link))]
+        if not found and any(record.masked_to(round, u) for round, _, u in links):
+            what = "messages are masked, so that nobody makes out what one node has sent."
+            raise self.unseen(what, "Ask for the views message and mixed, or use mixer: gossip.")
         if not found:
             what = "what this mixer sends shows no model."
             raise self.unseen(what, "Ask for the view mixed, or use mixer: gossip.")

@@ -57,6 +57,9 @@ class Gossip:
     def weights(self, round, node):
         return self.topology.row(node)
 
+    def masked_to(self, round, node):
+        return ()
+
     def load(self, stored):
         if stored.kind == "mixed":
             terms = ((j, weight) for j, weight in self.topology.row(stored.node).items())
