@@ -16,7 +16,7 @@ from simulator.core.registry import Part, Registry
 ORDER = (
     *("threshold", "class_threshold", "calibrated", "attack_r", "lira_offline", "lira_online", "bavaria_offline"),
     *("bavaria_online", "rmia", "quantile"),
-    *("curvature_nll", "curvature_lr"),
+    *("curvature_nll", "curvature_lr", "group_offline", "group_online"),
 )
 
 
@@ -32,6 +32,7 @@ class Attack(Part, ABC):
         probability: whether it judges probabilities only (see `Signal.log_probability`).
         population: whether it compares with samples that nobody trained on.
         features: whether it looks at `Evidence.features`.
+        groups: whether it judges whole groups of samples, by `Evidence.group`, and gives all of a group the same score.
         variant: whether it is for comparison with another, and carried out only when it is asked for.
     """
 
@@ -40,6 +41,7 @@ class Attack(Part, ABC):
     probability: ClassVar[bool] = False
     population: ClassVar[bool] = False
     features: ClassVar[bool] = False
+    groups: ClassVar[bool] = False
     variant: ClassVar[bool] = False
 
     @abstractmethod

@@ -32,6 +32,7 @@ class Evidence:
         node: int64 [N], whose pool each candidate is from; by default all are from one.
         features: float64 [N, d], what anybody knows of the candidates' inputs; None where no attack asked for it.
         population_features: float64 [P, d], the same of the population.
+        group: int64 [N], which candidates were trained on together or not at all; None where each is its own.
 
     Raises:
         InputError: a signal is not finite. A comparison with NaN is false, so such a sample would pass for an unlikely
@@ -48,6 +49,7 @@ class Evidence:
     node: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, dtype=np.int64))
     features: Floats | None = None
     population_features: Floats | None = None
+    group: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "node", np.broadcast_to(self.node, self.signal.shape))
@@ -62,7 +64,7 @@ class Evidence:
         }
         of_candidates = {
             name: values[rows]
-            for name in ("signal", "labels", "node", "features")
+            for name in ("signal", "labels", "node", "features", "group")
             if (values := getattr(self, name)) is not None
         }
         return replace(self, **of_references, **of_candidates)

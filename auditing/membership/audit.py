@@ -43,11 +43,7 @@ from simulator.runs.audit import Audit
 from simulator.runs.run import Run
 from simulator.runs.trained_elsewhere import TrainedElsewhere
 
-NO_GROUPS = Problem(
-    "samples_of_group",
-    "the samples of this run come in no groups.",
-    "Leave it out; `samples` limits how many of a node are asked about.",
-)
+NO_GROUPS = "the samples of this run come in no groups."
 
 
 class MembershipAudit(Audit):
@@ -94,8 +90,8 @@ class MembershipAudit(Audit):
         yield from choice.problems
         yield from lacking(self.config.attacks, choice.signals, self.config.replicas)
         yield from not_comparable(run.experiment)
-        if self.config.samples_of_group and groups_in(run.directory.partition()) is None:
-            yield NO_GROUPS
+        if groups_in(run.directory.partition()) is None:
+            yield from _of_groups(self.config)
         if choice.needs_replicas:
             yield from not_replicable(run)
         yield from _different_transforms(run)
@@ -207,6 +203,16 @@ def _different_transforms(run: Run) -> Iterator[Problem]:
     if len({each.transform for each in preparations if isinstance(each, Normalizer)}) > 1:
         what = "nodes see images through different input transforms, and mixed models have no image of their own."
         yield Problem("methods", what, "Audit a run in which all nodes have the same, or none.")
+
+
+def _of_groups(settings: MembershipAudit.Config) -> Iterator[Problem]:
+    """What is asked for that is about groups."""
+    if settings.samples_of_group:
+        advice = "Leave it out; `samples` limits how many of a node are asked about."
+        yield Problem("samples_of_group", NO_GROUPS, advice)
+    if named := [name for name in settings.attacks if ATTACKS.load(name).groups]:
+        advice = f"Leave {' and '.join(named)} out: other attacks ask about each sample."
+        yield Problem("--attack", NO_GROUPS, advice)
 
 
 def _not_alone(views: Sequence[str]) -> Iterator[Problem]:

@@ -75,12 +75,14 @@ class Judged:
         signal = part.signal(self.measured.candidates[by.signal])
         asked, score = ~np.isnan(signal), np.full(len(signal), np.nan)
         references, features = self.references.get(by.signal), self.features.get(by.signal)
+        group = self.candidates.questions.of_candidate
         evidence = Evidence(
             signal=signal[asked],
             labels=self.labels[asked],
             population=part.signal(self.measured.population[by.signal]),
             population_labels=self.population_labels[by.signal],
             node=self.candidates.node[asked],
+            group=None if group is None else group[asked],
             **(references.evidence(part, asked) if references else {}),
             **({"features": features[0][asked], "population_features": features[1]} if features else {}),
         )

@@ -71,7 +71,9 @@ def audit_models(
     arrays = AuditedData.of(data, what, classes)
     mask = masks.checked(np.asarray(members), len(named), len(arrays.samples))
     asked = Asked.about([model.name for model in named], mask, arrays.group)
-    choice, problems = chosen(attacks, signals, arrays.offers, len(named) - 1, arrays.test is not None)
+    choice, problems = chosen(
+        attacks, signals, arrays.offers, len(named) - 1, arrays.test is not None, arrays.group is not None
+    )
     if problems:
         raise InputError(*problems)
     build = builder(network, network_settings, arrays.inputs, arrays.outputs)
@@ -79,11 +81,12 @@ def audit_models(
     found = measured(named, build, arrays, signals_named(choice.signals), mask, seed)
     labels = classes_of(arrays.samples, what)
     usual = classes_of(arrays.test, what) if arrays.test else labels[:0]
-    known, features = attacks_named(choice.attacks, rmia=rmia), None
+    known, beside = attacks_named(choice.attacks, rmia=rmia), dict[str, Any](group=arrays.group)
     if arrays.test and any(attack.features for attack in known.values()):
-        features = public_features(arrays.samples, arrays.test, arrays.preparation)
+        shown = public_features(arrays.samples, arrays.test, arrays.preparation)
+        beside |= zip(("features", "population_features"), shown, strict=True)
     scores = {
-        f"{signal}, {name}": asked.scores(judged(signal, known[name], found, mask, labels, usual, features))
+        f"{signal}, {name}": asked.scores(judged(signal, known[name], found, mask, labels, usual, beside))
         for signal, name in combinations(choice, known)
     }
     rows = zip(asked.names, mask, found.scores, strict=True)

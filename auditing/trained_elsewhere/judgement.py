@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,12 @@ class Chosen:
 
 
 def chosen(
-    attacks: Sequence[str], signals: Sequence[str], offers: frozenset[str], references: int, population: bool
+    attacks: Sequence[str],
+    signals: Sequence[str],
+    offers: frozenset[str],
+    references: int,
+    population: bool,
+    groups: bool,
 ) -> tuple[Chosen, list[Problem]]:
     """What of ``attacks`` and ``signals`` suits the data; the second is what was named and does not.
 
@@ -46,18 +52,19 @@ def chosen(
         offers: of samples and task, by names in `simulator.core.traits.NEEDS`.
         references: how many models there are beside each target.
         population: whether there are samples that no model trained on.
+        groups: whether samples come in groups.
     """
     asked, judged = attacks or usual_attacks(references), signals or USUAL_SIGNALS
     without = unfit("--signal", SIGNALS, judged, offers)
     left = [name for name in judged if name not in without]
-    found = dict(_lacking(asked, left, references, population)) | unfit("--attack", ATTACKS, asked, offers)
+    found = dict(_lacking(asked, left, references, population, groups)) | unfit("--attack", ATTACKS, asked, offers)
     named = (found if attacks else {}) | (without if signals else {})
     left_out = [each for name, each in (without | found).items() if name not in named]
     return Chosen([name for name in asked if name not in found], left, told(left_out)), list(named.values())
 
 
 def _lacking(
-    attacks: Sequence[str], signals: Sequence[str], references: int, population: bool
+    attacks: Sequence[str], signals: Sequence[str], references: int, population: bool, groups: bool
 ) -> Iterator[tuple[str, Problem]]:
     """Attacks by name, and what keeps each from being carried out."""
     judged = [SIGNALS.load(name) for name in signals]
@@ -66,6 +73,9 @@ def _lacking(
         if references < kind.replicas:
             what = f"{name} needs at least {kind.replicas} models beside its target, and there are {references}."
             yield name, Problem("--attack", what, "Give more models, or ask for threshold.")
+        if kind.groups and not groups:
+            what = f"{name} asks about groups, and these samples come in none."
+            yield name, Problem("--attack", what, "Put group, int64 [samples], into the data.")
         if kind.population and not population:
             what = f"{name} compares with samples that no model trained on, and there are none."
             yield name, Problem("--attack", what, "Put x_test and y_test into the data.")
@@ -81,7 +91,7 @@ def judged(
     members: NDArray[np.bool_],
     labels: Ints,
     test_labels: Ints,
-    features: tuple[Floats, Floats] | None = None,
+    beside: Mapping[str, Any],
 ) -> Floats:
     """How sure ``attack`` is that each model was trained on each sample, float64 [N, M].
 
@@ -92,12 +102,11 @@ def judged(
         members: bool [N, M], who trained on what.
         labels: int64 [M], classes; 0 of all where there are none.
         test_labels: int64 [P], likewise.
-        features: float64 [M, d] and [P, d], public ones of both, for attacks that look at them.
+        beside: what else `Evidence` has of samples, by its name there.
     """
     values, usual = measured.samples[signal], measured.test.get(signal, np.empty((len(members), 0)))
-    shown = {"features": features[0], "population_features": features[1]} if features else {}
     evidence = (_evidence(each, values, usual, members, labels, test_labels) for each in range(len(members)))
-    return np.stack([attack.judge(replace(each, **shown)) for each in evidence])
+    return np.stack([attack.judge(replace(each, **beside)) for each in evidence])
 
 
 def _evidence(

@@ -17,7 +17,7 @@ from simulator.core.errors import InputError
 KNOWN = attacks_named(ATTACKS.names())
 WITH_REFERENCES = [name for name, attack in KNOWN.items() if attack.replicas]
 PROBABILITIES = {name for name, attack in KNOWN.items() if attack.probability}
-OFFLINE = ["calibrated", "attack_r", "bavaria_offline", "rmia", "base"]
+OFFLINE = ["calibrated", "attack_r", "bavaria_offline", "rmia", "base", "group_offline"]
 OFFLINE += [name for name in WITH_REFERENCES if name.startswith("lira_offline")]
 
 
@@ -43,6 +43,7 @@ def gaussian(candidates=400, references=64, gap=1.0, seed=0, spread=(0.0, 0.0)):
         population_labels=np.zeros(100, np.int64), references=draw(member_of), member_of=member_of,
         population_references=population + rng.normal(size=(references, 100)),
         features=(outside[:, None] + 6) / 2, population_features=(population[:, None] + 6) / 2,
+        group=np.arange(candidates),
     )  # fmt: skip
     return evidence, member, outside, sd_in, sd_out
 

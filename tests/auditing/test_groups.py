@@ -100,3 +100,5 @@ def test_samples_of_groups_are_refused_where_there_are_no_groups(tmp_path):
     done = run(small(*CHANGES), tmp_path)
     with pytest.raises(InputError, match="samples_of_group: the samples of this run come in no groups"):
         audit(done.path, QUICK.model_copy(update={"samples_of_group": 2}))
+    with pytest.raises(InputError, match="--attack: the samples of this run come in no groups"):
+        audit(done.path, QUICK.model_copy(update={"attacks": ("group_offline",), "replicas": 4}))
