@@ -49,7 +49,7 @@ def _row(preparation: Preparation, samples: Samples, chunk: torch.Tensor) -> Flo
     if width <= DIRECTIONS:
         return flat
     directions = np.random.default_rng(width).normal(size=(width, DIRECTIONS)) / np.sqrt(DIRECTIONS)
-    return flat @ directions
+    return np.asarray(flat @ directions, np.float64)
 
 
 def _chunks(number: int) -> tuple[torch.Tensor, ...]:

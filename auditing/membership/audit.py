@@ -19,6 +19,7 @@ from auditing.candidates import Candidates, classes_of, groups_in, not_comparabl
 from auditing.membership.choice import Choice
 from auditing.membership.findings import Judged, SignalAttack, findings
 from auditing.membership.measurement import Measurement
+from auditing.membership.objections import different_transforms, not_alone, nothing_to_see, of_groups
 from auditing.membership.overfitting import gap_of, overfitting_gaps
 from auditing.membership.references import reference_signals
 from auditing.membership.report import section, too_narrow
@@ -31,7 +32,6 @@ from auditing.views.record import RunRecord
 from auditing.views.view import VIEWS, Unseen
 from simulator.core.errors import Problem
 from simulator.core.node import Node
-from simulator.core.normalizer import Normalizer
 from simulator.core.registry import PartSettings, Registry
 from simulator.core.report import Section
 from simulator.core.samples import Samples
@@ -42,8 +42,6 @@ from simulator.results.terminal import Terminal
 from simulator.runs.audit import Audit
 from simulator.runs.run import Run
 from simulator.runs.trained_elsewhere import TrainedElsewhere
-
-NO_GROUPS = "the samples of this run come in no groups."
 
 
 class MembershipAudit(Audit):
@@ -91,12 +89,12 @@ class MembershipAudit(Audit):
         yield from lacking(self.config.attacks, choice.signals, self.config.replicas)
         yield from not_comparable(run.experiment)
         if groups_in(run.directory.partition()) is None:
-            yield from _of_groups(self.config)
+            yield from of_groups(self.config.attacks, self.config.samples_of_group)
         if choice.needs_replicas:
             yield from not_replicable(run)
-        yield from _different_transforms(run)
-        yield from _not_alone(self.config.views)
-        yield from _nothing_to_see(run, self.config.views)
+        yield from different_transforms(run)
+        yield from not_alone(self.config.views)
+        yield from nothing_to_see(run, self.config.views)
 
     def conduct(self, run: Run, folder: AuditFolder) -> dict[str, Any]:
         """Score the candidates by what each attacker holds, in double precision."""
@@ -195,38 +193,3 @@ def _told_beforehand(run: Run) -> Iterator[str]:
             "statistics: sums that sites told before round 1. On the way to node 0, a neighbour sees those of all "
             "who are behind it, which may be one site alone; no attack here looks at them."
         )
-
-
-def _different_transforms(run: Run) -> Iterator[Problem]:
-    """Nodes that see the same image differently: signals look at all models through one preparation."""
-    preparations = [node.data.preparation for node in run.nodes]
-    if len({each.transform for each in preparations if isinstance(each, Normalizer)}) > 1:
-        what = "nodes see images through different input transforms, and mixed models have no image of their own."
-        yield Problem("methods", what, "Audit a run in which all nodes have the same, or none.")
-
-
-def _of_groups(settings: MembershipAudit.Config) -> Iterator[Problem]:
-    """What is asked for that is about groups."""
-    if settings.samples_of_group:
-        advice = "Leave it out; `samples` limits how many of a node are asked about."
-        yield Problem("samples_of_group", NO_GROUPS, advice)
-    if named := [name for name in settings.attacks if ATTACKS.load(name).groups]:
-        advice = f"Leave {' and '.join(named)} out: other attacks ask about each sample."
-        yield Problem("--attack", NO_GROUPS, advice)
-
-
-def _not_alone(views: Sequence[str]) -> Iterator[Problem]:
-    """Views that would stand without what others see of the same messages."""
-    if views and not any(VIEWS.load(view).alone for view in views):
-        what = f"{' and '.join(views)} would stand alone, as if nothing but labels left a node."
-        yield Problem("--view", what, "Ask for --view message as well, by the same samples.")
-
-
-def _nothing_to_see(run: Run, views: Sequence[str]) -> Iterator[Problem]:
-    """Those of the ``views`` asked for from which there is nothing to see."""
-    record, topology = RunRecord.of(run), run.directory.topology
-    for view in views:
-        try:
-            observe(record, topology, [view])
-        except Unseen as error:
-            yield from error.problems

@@ -74,8 +74,7 @@ class Judged:
         """How sure an attacker is of each candidate by one sum of signals, float64 [N]; NaN where it asks of none."""
         signal = part.signal(self.measured.candidates[by.signal])
         asked, score = ~np.isnan(signal), np.full(len(signal), np.nan)
-        references, features = self.references.get(by.signal), self.features.get(by.signal)
-        group = self.candidates.questions.of_candidate
+        references, group = self.references.get(by.signal), self.candidates.questions.of_candidate
         evidence = Evidence(
             signal=signal[asked],
             labels=self.labels[asked],
@@ -84,10 +83,17 @@ class Judged:
             node=self.candidates.node[asked],
             group=None if group is None else group[asked],
             **(references.evidence(part, asked) if references else {}),
-            **({"features": features[0][asked], "population_features": features[1]} if features else {}),
+            **self._features(by.signal, asked),
         )
         score[asked] = self.attacks[by.attack].judge(evidence)
         return score
+
+    def _features(self, signal: str, asked: NDArray[np.bool_]) -> Mapping[str, Any]:
+        """The fields of `Evidence` that are about features."""
+        if signal not in self.features:
+            return {}
+        own, usual = self.features[signal]
+        return {"features": own[asked], "population_features": usual}
 
 
 def findings(judged: Judged, attacks: Sequence[SignalAttack], resamples: Resamples) -> dict[str, Any]:
