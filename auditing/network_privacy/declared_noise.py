@@ -66,6 +66,9 @@ def noise_of(run: RunDirectory, experiment: Experiment, assumed: float | None) -
     if settings.get(name, {}).get("adaptive_clip"):
         what = f"{name}'s clip moves from step to step, node by node, so its noise is of many sizes, not accounted."
         raise wrong(f"methods.{name}.adaptive_clip", what, "Audit a run with one clip.")
+    if settings.get(name, {}).get("matrix_factorization"):
+        what = f"{name}'s noise is correlated over steps, and what is accounted is noise that is independent."
+        raise wrong(f"methods.{name}.matrix_factorization", what, "Audit a run without it.")
     values = settings.get(name, {"noise_multiplier": assumed})
     noise = Noise(_multiplier(run, name, values), values.get("correlated_multiplier", 0.0))
     if not name or traits_of(experiment.methods[list(settings).index(name)]).noise == "updates":

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from methods.differential_privacy.adaptive_clip import AdaptiveClip, AdaptiveClipSettings
 from methods.differential_privacy.budget import Budget
+from methods.differential_privacy.correlation_in_time import MatrixFactorizationSettings, NoiseOverTime, problems
 from methods.differential_privacy.private_method import PrivateMethod
 from methods.differential_privacy.report import keep
 from simulator.core.errors import Problem, wrong
@@ -28,6 +29,7 @@ from simulator.privacy.budget_settings import BudgetSettings
 from simulator.training.feed import batch_length
 
 CLIP = "privacy/clip"
+NOISE = "dp_sgd.noise"  # the purpose of its random numbers
 UNDERFLOW = 1e-6  # added to norms, as in Opacus
 
 
@@ -47,6 +49,11 @@ class DPSGD(PrivateMethod):
 
     With ``adaptive_clip``, C moves after each step: see `AdaptiveClip`. Noise is in units of the C that clipped that
     step, and a little larger, for what C tells. It is measured as ``privacy/clip``; nodes' clips differ.
+
+    With ``matrix_factorization``, the noise of a step is correlated with that of steps before it, so that some of it is
+    taken back later, and models that mix have less (MAFALDA-SGD, Bellet et al. 2026). Cyclic batches keep the steps of
+    a sample so far apart that the account is that of independent noise. No such thing helps where samples are in every
+    step, or whole nodes are protected, and none is offered there.
 
     An empty batch gives noise alone, and counts. Weight decay, momentum, other methods and mixing come after and cost
     nothing more. With ``clipping: per_layer``, each of the K parameter tensors is clipped to C / sqrt(K) (McMahan et
@@ -69,23 +76,32 @@ class DPSGD(PrivateMethod):
 
         Attributes:
             adaptive_clip: how the clip, which begins at ``clip``, moves; None: it does not.
+            matrix_factorization: how noise is correlated over time; None: it is not.
         """
 
         name: str = "dp_sgd"
         clipping: Literal["flat", "per_layer"] = "flat"
         sampling: Sampling = "poisson"
         adaptive_clip: AdaptiveClipSettings | None = None
+        matrix_factorization: MatrixFactorizationSettings | None = None
 
         @model_validator(mode="after")
-        def _one_clip_moves(self) -> DPSGD.Config:
+        def _go_together(self) -> DPSGD.Config:
             if self.adaptive_clip and self.clipping == "per_layer":
                 raise ValueError("adaptive_clip moves one clip; set clipping: flat")
+            if self.matrix_factorization and self.sampling != "cyclic":
+                what = "matrix_factorization needs to know how far apart a sample's steps are"
+                raise ValueError(f"{what}; set sampling: cyclic")
+            if self.matrix_factorization and self.adaptive_clip:
+                raise ValueError(
+                    "matrix_factorization takes noise back that had the same clip; leave adaptive_clip out"
+                )
             return self
 
         @model_serializer(mode="wrap")
         def _as_before(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
             """Without what earlier releases did not have, where it changes nothing: their runs are the same."""
-            later = {"sampling": "poisson", "adaptive_clip": None}
+            later = {"sampling": "poisson", "adaptive_clip": None, "matrix_factorization": None}
             return {name: value for name, value in whole(self).items() if name not in later or value != later[name]}
 
     config: Config
@@ -97,11 +113,20 @@ class DPSGD(PrivateMethod):
     def traits(cls, config: Any) -> Traits:
         """Only the gradient is changed, and nothing remembered."""
         clip = config.clip if config.clipping == "flat" and not config.adaptive_clip else None
-        return replace(super().traits(config), noise="gradients", clip=clip, sampling=config.sampling, memory=Memory())
+        return replace(
+            super().traits(config),
+            noise="gradients",
+            clip=clip,
+            sampling=config.sampling,
+            memory=Memory(),
+            asks_spectrum=bool(config.matrix_factorization) and config.matrix_factorization.workload == "gossip",
+        )
 
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
-        """Nothing may leave a node that its gradients have not paid for."""
+        """Nothing may leave a node that its gradients have not paid for; correlated noise needs a fixed network."""
+        if config.matrix_factorization:
+            yield from problems(plan, config.matrix_factorization)
         for settings in plan.methods:
             way = traits_of(settings).beside_gradients
             if way:
@@ -118,7 +143,8 @@ class DPSGD(PrivateMethod):
         samples, size = node.training_set, node.training.batch_size
         rate, length = (samples.rate(size), 1) if self.config.sampling == "poisson" else (1.0, samples.groups(size))
         self.budget = Budget.of(self.config, node, rate, node.training.local_steps, length)
-        moves = self.config.adaptive_clip
+        moves, factors = self.config.adaptive_clip, self.config.matrix_factorization
+        self._over_time = NoiseOverTime.of(node, factors, length) if factors else None
         self._moving = AdaptiveClip(moves, self.config.clip, len(samples) * rate / length) if moves else None
         if self._moving and isinf(self._noise_multiplier):
             sigma, least = self.budget.mechanism.noise_multiplier, self._moving.count_noise
@@ -132,7 +158,9 @@ class DPSGD(PrivateMethod):
 
     def before_round(self, node: Node) -> None:
         """Noise for all steps of the round."""
-        self._rng = node.rng("dp_sgd.noise")
+        if self._over_time:
+            self._over_time.begin_round(node, NOISE, self.budget.steps)
+        self._rng = node.rng(NOISE)
         self._count_rng = node.rng("dp_sgd.count_noise") if self._moving else None
 
     def combine_gradients(self, node: Node, batch: Batch, gradients: Tensor) -> None:
@@ -167,8 +195,10 @@ class DPSGD(PrivateMethod):
 
     def noise(self, node: Node) -> Tensor:
         """float [parameters], with standard deviation sigma C."""
-        scale = self._noise_multiplier * self.clip
-        return torch.from_numpy(self._rng.standard_normal(len(node.parameters))).to(node.parameters) * scale
+        drawn = torch.from_numpy(self._rng.standard_normal(len(node.parameters))).to(node.parameters)
+        if self._over_time:
+            drawn = self._over_time.next(drawn, self.budget.steps)
+        return drawn * (self._noise_multiplier * self.clip)
 
     def after_local_training(self, node: Node) -> None:
         """The run ends if another round cannot be afforded."""
@@ -183,15 +213,18 @@ class DPSGD(PrivateMethod):
         keep(node, self.config.name, self.budget, **({"clip": np.array(self.clip)} if self._moving else {}))
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Noisy steps taken, and the clip where it moves."""
+        """Noisy steps taken, the clip where it moves, and the rounds whose noise still counts."""
         moved = {"clip": torch.tensor(self.clip, dtype=torch.float64)} if self._moving else {}
-        return super().state_dict() | moved
+        correlated = {"noise_rounds": self._over_time.state()} if self._over_time else {}
+        return super().state_dict() | moved | correlated
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restore them."""
         super().load_state_dict(state)
         if self._moving:
             self._moving.value = float(state["clip"])
+        if self._over_time:
+            self._over_time.restore(state["noise_rounds"])
 
 
 def clipped_sum(rows: Tensor, clip: float) -> Tensor:

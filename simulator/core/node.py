@@ -66,6 +66,7 @@ class SharedSettings:
         unrecorded: what is left out of a recording: see `Draft`.
         first: the first node's number: not 0 where several networks are run as one.
         secrets: of the only node that these settings are for; None in a simulation, where the seed stands for them.
+        spectrum: see `Node`.
     """
 
     seed: int
@@ -77,6 +78,7 @@ class SharedSettings:
     unrecorded: tuple[str, ...] = ()
     first: int = 0
     secrets: Secrets | None = None
+    spectrum: tuple[float, ...] = ()
 
 
 class Node:
@@ -94,6 +96,7 @@ class Node:
         parameters: float [parameters], what is trained of the node's model, as one flat vector.
         buffers: the state that its network keeps beside them, such as running statistics; None where it keeps none.
         marks: of canaries whose gradients are such; None where there are none.
+        spectrum: eigenvalues of the network's W, descending, where a method asks for them; else none.
         finished: how many rounds are.
         under_way: whether one more has begun.
         learning_rate: of the current round.
@@ -115,7 +118,7 @@ class Node:
     ) -> None:
         self.id = place.id
         self.seed, self.num_nodes, self.rounds = shared.seed, shared.nodes, shared.rounds
-        self._first, self._secrets = shared.first, shared.secrets
+        self._first, self._secrets, self.spectrum = shared.first, shared.secrets, shared.spectrum
         self.training = shared.training
         self.mixer, self.methods = mixer, list(methods)
         self.traits = [method.traits(method.config) for method in self.methods]

@@ -66,6 +66,7 @@ class Traits(Remembering):
         clip: the largest norm that it leaves each sample's gradient, as one vector and in every step; None: it leaves
             none, or another.
         sampling: how it lets steps draw samples, where it does; see `TrainingSet.sample`.
+        asks_spectrum: whether it asks for `Node.spectrum`.
         secret_randomness: whether its random numbers protect the node. In a deployment, all the node's numbers then
             come from `Secrets` of its own, and not from the experiment's seed.
         exchanges: messages that every pair of neighbours exchanges before the local steps of a round.
@@ -82,6 +83,7 @@ class Traits(Remembering):
     noise: Literal["gradients", "updates"] | None = None
     clip: float | None = None
     sampling: Sampling | None = None
+    asks_spectrum: bool = False
     secret_randomness: bool = False
     exchanges: int = 0
 

@@ -51,7 +51,7 @@ from simulator.training.hooks import overrides
 from simulator.training.outputs import check_outputs
 from simulator.training.recompute import Recompute
 from simulator.training.separable import check_layers, check_samples_apart
-from topologies import Network, Topology
+from topologies import Network, Topology, eigenvalues
 
 TRIED = 4  # samples at most, to find out what a network does to its buffers
 
@@ -164,7 +164,14 @@ class ExperimentNodes:
             unrecorded=experiment.record.without,
             first=network * n,
             secrets=self.secrets,
+            spectrum=self._spectrum(slice(network * n, (network + 1) * n)),
         )
+
+    def _spectrum(self, network: slice) -> tuple[float, ...]:
+        """Eigenvalues of the W of a network, if a method asks for them."""
+        if not any(traits_of(settings).asks_spectrum for settings in self.experiment.methods):
+            return ()
+        return tuple(eigenvalues(self.topology.weights[network, network]).tolist())
 
     def _module(self, seed: int) -> FlatModule:
         experiment, data = self.experiment, self.data.example
