@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from math import isinf, sqrt
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 from torch import Tensor
 
-from methods.differential_privacy.adaptive_clip import AdaptiveClip, AdaptiveClipSettings
+from methods.differential_privacy.adaptive_clip import AdaptiveClip
 from methods.differential_privacy.budget import Budget
-from methods.differential_privacy.correlation_in_time import MatrixFactorizationSettings, NoiseOverTime, problems
+from methods.differential_privacy.correlation_in_time import NoiseOverTime, problems
+from methods.differential_privacy.dp_sgd_settings import DPSGDSettings
 from methods.differential_privacy.private_method import PrivateMethod
 from methods.differential_privacy.report import keep
 from simulator.core.errors import Problem, wrong
@@ -24,8 +24,7 @@ from simulator.core.node import Node
 from simulator.core.plan import Plan
 from simulator.core.promise import Unit
 from simulator.core.samples import Batch
-from simulator.core.traits import Sampling, Traits
-from simulator.privacy.budget_settings import BudgetSettings
+from simulator.core.traits import Traits
 from simulator.training.feed import batch_length
 
 CLIP = "privacy/clip"
@@ -71,38 +70,7 @@ class DPSGD(PrivateMethod):
     whole set, no gradient is clipped and there is no noise, this is plain SGD up to rounding.
     """
 
-    class Config(BudgetSettings):
-        """The budget, whether a gradient is clipped as one vector or layer by layer, and what batches are.
-
-        Attributes:
-            adaptive_clip: how the clip, which begins at ``clip``, moves; None: it does not.
-            matrix_factorization: how noise is correlated over time; None: it is not.
-        """
-
-        name: str = "dp_sgd"
-        clipping: Literal["flat", "per_layer"] = "flat"
-        sampling: Sampling = "poisson"
-        adaptive_clip: AdaptiveClipSettings | None = None
-        matrix_factorization: MatrixFactorizationSettings | None = None
-
-        @model_validator(mode="after")
-        def _go_together(self) -> DPSGD.Config:
-            if self.adaptive_clip and self.clipping == "per_layer":
-                raise ValueError("adaptive_clip moves one clip; set clipping: flat")
-            if self.matrix_factorization and self.sampling != "cyclic":
-                what = "matrix_factorization needs to know how far apart a sample's steps are"
-                raise ValueError(f"{what}; set sampling: cyclic")
-            if self.matrix_factorization and self.adaptive_clip:
-                raise ValueError(
-                    "matrix_factorization takes noise back that had the same clip; leave adaptive_clip out"
-                )
-            return self
-
-        @model_serializer(mode="wrap")
-        def _as_before(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-            """Without what earlier releases did not have, where it changes nothing: their runs are the same."""
-            later = {"sampling": "poisson", "adaptive_clip": None, "matrix_factorization": None}
-            return {name: value for name, value in whole(self).items() if name not in later or value != later[name]}
+    Config = DPSGDSettings
 
     config: Config
     unit: ClassVar[str] = "one training sample of the node"
