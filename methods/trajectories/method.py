@@ -11,6 +11,7 @@ from torch import Tensor
 
 from methods.trajectories import report
 from simulator.core.acting import Acts, If
+from simulator.core.canary_marks import BlockMarks
 from simulator.core.errors import Problem
 from simulator.core.linear_memory import Memory
 from simulator.core.method import Method
@@ -35,7 +36,9 @@ class TrajectoryRecorder(Method):
     local training, without augmentation: a forward pass more. Labels are those that the node trains on, right or wrong.
 
     At the end it saves the artifact ``trajectories``, and ``trajectories_validation``, with the arrays of
-    `simulator.training.trajectories.Trajectories` and ``index``, the samples' rows in the data set's training arrays.
+    `simulator.training.trajectories.Trajectories` and ``index``, the samples' rows in the data set's training arrays;
+    and ``trajectories_weights`` with ``norm``, float64 [rounds]: of the node's weights after local training, NaN where
+    it was away. Its peak is where to stop early without a validation set, says CSG (ICLR 2026).
 
     The scores are those of Toneva et al. 2019 (arXiv:1812.05159), Pleiss et al. 2020 (arXiv:2001.10528), Paul et al.
     2021 (arXiv:2107.07075) and Ravikumar et al. ("Towards Memorization Estimation", ICML 2025). Nothing is sent, and
@@ -92,6 +95,7 @@ class TrajectoryRecorder(Method):
     def setup(self, node: Node) -> None:
         """Nothing is observed yet."""
         self._passing = Passing(node)
+        self._norm = torch.zeros(node.rounds, dtype=torch.float64)  # 0 where there is none
         self._seen = {
             name: Trajectories(len(samples), self.config.early, keep=self.config.keep)
             for name, samples in self._watched(node).items()
@@ -108,7 +112,8 @@ class TrajectoryRecorder(Method):
         return losses
 
     def after_local_training(self, node: Node) -> None:
-        """Make the forward passes of this round."""
+        """Make the forward passes of this round, and take the norm of the weights."""
+        self._norm[node.round - 1] = _norm(node)
         if len(self._passing) >= AT_ONCE:
             self._sum_up()
         if node.round % self.config.every == 0:
@@ -128,12 +133,21 @@ class TrajectoryRecorder(Method):
         for name, samples in self._watched(node).items():
             artifact = "trajectories" if name == "train" else f"trajectories_{name}"
             node.save(artifact, index=samples.index.numpy(), **self._seen[name].arrays())
+        node.save("trajectories_weights", norm=self._norm.where(self._norm > 0, torch.nan).numpy())
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What must survive: the statistics of all samples seen."""
+        """What must survive: the statistics of all samples seen, and norms so far."""
         self._sum_up()
-        return nested((f"{name}.", seen) for name, seen in self._seen.items())
+        return {"norm": self._norm.clone(), **nested((f"{name}.", seen) for name, seen in self._seen.items())}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on from there."""
+        self._norm = state["norm"].cpu().clone()
         load_nested(((f"{name}.", seen) for name, seen in self._seen.items()), state)
+
+
+def _norm(node: Node) -> float:
+    """Of the node's weights; a canaries' block, which the network never reads, is none of them."""
+    parameters = node.parameters.double()
+    block = node.marks.shown(parameters) if isinstance(node.marks, BlockMarks) else parameters.new_zeros(1)
+    return float((parameters.square().sum() - block.square().sum()).sqrt())

@@ -19,6 +19,7 @@ Mask = NDArray[np.bool_]
 MAIN = "cumulative loss"
 BINS = 20
 NODES = ("node", "samples", "observations a sample", "mean loss", "mean margin", "EL2N", "forgotten", "never learned")
+PEAK = "weights largest after round"
 AREAS = ("all nodes", "mean over nodes", "worst node", "best node")
 LOOKS = {
     "byproduct": "as it passed through training, augmented",
@@ -43,12 +44,16 @@ def sections(mode: str, record: FinishedRun) -> Sequence[Section]:
     scores = {name: np.concatenate([found[name] for found in each]) for name in each[0]}
     wanted = list(targets(partition))
     found = {target.name: areas(scores, target, partition["train_node"]) for target in wanted}
-    tables = [Table(NODES, [_row(artifact) for artifact in artifacts])]
+    norms = [artifact.arrays["norm"] for artifact in record.artifacts("trajectories_weights")]  # older runs have none
+    peaks = [(int(np.nanargmax(norm)) + 1,) for norm in norms] or [() for _ in artifacts]
+    header = (*NODES, PEAK) if norms else NODES
+    tables = [Table(header, [(*_row(each), *peak) for each, peak in zip(artifacts, peaks, strict=True)])]
     for name, rows in found.items():
         tables.append(Table((f"AUROC for {name}", *AREAS), [(score, *values) for score, values in rows.items()]))
     node = np.repeat([artifact.node for artifact in artifacts], [len(own[MAIN]) for own in each])
     charts: list[HeatMap | LineChart] = [_by_node(scores[MAIN], node)]
     charts += [_apart(scores[MAIN], target) for target in wanted]
+    charts += [_norms(norms)] if norms else []
     return [Section("Trajectories of training samples", _paragraphs(mode), _verdict(found, artifacts), tables, charts)]
 
 
@@ -101,6 +106,8 @@ def _paragraphs(mode: str) -> tuple[str, ...]:
         "that was never classified correctly, which counts as forgotten most often.",
         "Scores are high for samples that look mislabelled or memorized. Which samples truly are is known to this "
         "report only, never to a node.",
+        "The norm of a node's weights has been proposed for stopping early without a validation set, where it is "
+        "largest (CSG, ICLR 2026); if that is after the last round, it was still growing.",
     )
 
 
@@ -128,3 +135,10 @@ def _apart(loss: Floats, target: Target) -> LineChart:
         counts = np.histogram(loss[mask], edges)[0]
         shares[name] = (middles, counts / max(1, counts.sum()))
     return LineChart(f"Mean loss over training: {target.name}", "mean loss", "share of samples", shares)
+
+
+def _norms(norms: Sequence[Floats]) -> LineChart:
+    """Over rounds, the mean over nodes that were there."""
+    known = ~np.isnan(norms).all(axis=0)
+    mean = np.nanmean(np.array(norms)[:, known], axis=0)
+    return LineChart("Norm of the weights", "round", "mean over nodes", {"norm": (1.0 + np.flatnonzero(known), mean)})

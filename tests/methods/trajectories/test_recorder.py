@@ -17,6 +17,7 @@ from simulator import resume, run
 from simulator.core.errors import InputError
 from simulator.core.method import Method
 from simulator.core.node_program import NodeProgram
+from simulator.results.recordings import Recordings
 from simulator.runs.report import write_run_report
 from simulator.training.trajectories import suspicion
 from topologies import Topology
@@ -158,6 +159,21 @@ def test_a_sample_that_never_came_up_is_told_apart(tmp_path):
         assert all(np.isnan(score[never]).all() for score in suspicion(kept.arrays).values())
     (section,) = TrajectoryRecorder.sections(TrajectoryRecorder.Config(), done.directory)
     assert "were never classified correctly" in section.verdict
+
+
+def test_norms_of_weights_are_those_of_the_models_that_nodes_sent_and_peak_where_the_report_says(tmp_path):
+    changes = ("training.optimizer.weight_decay=0.05", "topology.failures.absences=[[3, 1, 3]]", "rounds=6")
+    done = run(small(*changes, methods=[{"name": "trajectories"}], record={"every": 1}), tmp_path)
+    kept, recordings = done.directory.artifacts("trajectories_weights"), Recordings(done.path / "recordings")
+    for node, artifact in enumerate(kept):
+        norm = artifact.arrays["norm"]
+        assert np.isnan(norm).tolist() == [node == 3 and round < 3 for round in range(6)]
+        sent = [recordings.load(round, node, "sent/parameters") for round in range(4, 7)]
+        np.testing.assert_allclose(norm[3:], [each.double().norm() for each in sent])
+    (section,) = TrajectoryRecorder.sections(TrajectoryRecorder.Config(), done.directory)
+    assert [row[-1] for row in section.tables[0].rows] == [1 + np.nanargmax(each.arrays["norm"]) for each in kept]
+    (line,) = section.charts[-1].series.values()
+    assert line[1][0] == pytest.approx(np.mean([each.arrays["norm"][0] for each in kept[:3]]))
 
 
 def test_settings_that_see_nothing_are_refused():
