@@ -45,9 +45,10 @@ def sections(mode: str, record: FinishedRun) -> Sequence[Section]:
     wanted = list(targets(partition))
     found = {target.name: areas(scores, target, partition["train_node"]) for target in wanted}
     norms = [artifact.arrays["norm"] for artifact in record.artifacts("trajectories_weights")]  # older runs have none
-    peaks = [(int(np.nanargmax(norm)) + 1,) for norm in norms] or [() for _ in artifacts]
-    header = (*NODES, PEAK) if norms else NODES
-    tables = [Table(header, [(*_row(each), *peak) for each, peak in zip(artifacts, peaks, strict=True)])]
+    of_nodes = [_row(artifact) for artifact in artifacts]
+    if norms:
+        of_nodes = [(*row, _peak(norm)) for row, norm in zip(of_nodes, norms, strict=True)]
+    tables = [Table((*NODES, PEAK) if norms else NODES, of_nodes)]
     for name, rows in found.items():
         tables.append(Table((f"AUROC for {name}", *AREAS), [(score, *values) for score, values in rows.items()]))
     node = np.repeat([artifact.node for artifact in artifacts], [len(own[MAIN]) for own in each])
@@ -137,8 +138,14 @@ def _apart(loss: Floats, target: Target) -> LineChart:
     return LineChart(f"Mean loss over training: {target.name}", "mean loss", "share of samples", shares)
 
 
+def _peak(norm: Floats) -> float:
+    """After which round it is largest; NaN of a node that was never there."""
+    return nan if np.isnan(norm).all() else 1 + int(np.nanargmax(norm))
+
+
 def _norms(norms: Sequence[Floats]) -> LineChart:
     """Over rounds, the mean over nodes that were there."""
     known = ~np.isnan(norms).all(axis=0)
-    mean = np.nanmean(np.array(norms)[:, known], axis=0)
-    return LineChart("Norm of the weights", "round", "mean over nodes", {"norm": (1.0 + np.flatnonzero(known), mean)})
+    mean: Floats = np.nanmean(np.array(norms)[:, known], axis=0)
+    rounds: Floats = (1 + np.flatnonzero(known)).astype(np.float64)
+    return LineChart("Norm of the weights", "round", "mean over nodes", {"norm": (rounds, mean)})
