@@ -72,7 +72,7 @@ class DPSGD(PrivateMethod):
 
     Config = DPSGDSettings
 
-    config: Config
+    config: DPSGDSettings
     unit: ClassVar[str] = "one training sample of the node"
     neighbours: ClassVar[Unit] = "sample"
     neutral: ClassVar[Mapping[str, Any] | None] = None
