@@ -12,6 +12,7 @@ from auditing.network_privacy import muffliato
 from auditing.network_privacy.declared_noise import DeclaredNoise
 from auditing.network_privacy.linear_gossip import Adversary
 from auditing.network_privacy.linear_rounds import rounds_of
+from auditing.network_privacy.link_noise import LinkNoise
 from auditing.network_privacy.network_dp import by_distance, pairwise
 from simulator.privacy.gaussian_dp import epsilons_of
 from topologies import Network, Topology, distances
@@ -48,7 +49,8 @@ class Account:
         """Of the least protected node against any one other that sees all messages, however updates depend on them.
 
         Whatever nodes remember, their messages follow from what they hear and from signals with their noise, and this
-        is what all of these by themselves would tell. Masks, which hide single messages, are not counted on.
+        is what all of these by themselves would tell. Masks, which hide single messages, are not counted on. Not so
+        under noise by receiver, which does not stay in the models: then it is of updates that are given.
         """
         anyone = [Adversary.everywhere(node) for node in range(network.base.num_nodes)]
         seen = pairwise(
@@ -58,12 +60,13 @@ class Account:
 
     def published(self, network: Network) -> Floats | None:
         """Epsilon by the published formula of single messages, as `between_nodes`; None where it does not apply."""
-        maps = self.declared.maps
-        alike = np.ptp(self.declared.noise.independent) == 0 and maps[0].is_plain and len(set(maps)) == 1
-        if network.varies or self.declared.noise.correlated or self.sums or not alike:
+        maps, noise = self.declared.maps, self.declared.noise
+        if isinstance(noise, LinkNoise) or network.varies or noise.correlated or self.sums:
+            return None
+        if np.ptp(noise.independent) > 0 or not maps[0].is_plain or len(set(maps)) > 1:
             return None
         shares = muffliato.every_round(network.base.weights, len(maps))
-        mu = self._sensitivity / np.max(self.declared.noise.independent)
+        mu = self._sensitivity / np.max(noise.independent)
         return epsilons_of(np.where(np.eye(len(shares), dtype=np.bool_), np.nan, mu**2 * shares), self.delta)
 
     @property

@@ -12,6 +12,7 @@ from pydantic import Field, PositiveInt
 from auditing.network_privacy.account import Account, Summary, summary
 from auditing.network_privacy.declared_noise import noise_of
 from auditing.network_privacy.linear_training import remembering
+from auditing.network_privacy.link_noise import LinkNoise
 from auditing.network_privacy.not_linear import hears_sums, not_linear
 from auditing.network_privacy.report import section
 from simulator.core.errors import Problem
@@ -65,19 +66,15 @@ class NetworkPrivacyAudit(Audit):
         network = experiment.topology.build(experiment.seed)
         injections = declared.maps[0].injections
         block = self.config.block or max(1, EXACT // (network.base.num_nodes**2 * injections))
+        if isinstance(declared.noise, LinkNoise):
+            block = experiment.rounds
         change = {"add_remove": 1.0, "replace": 2.0}[self.config.relation]
         account = Account(declared, change, self.config.delta, block, hears_sums(experiment))
         epsilon, published = account.between_nodes(network), account.published(network)
         single = replace(account, sums=False).between_nodes(network) if account.sums else None
         graphs, left_out = self._others(account, network.base.num_nodes, experiment.seed)
         return {
-            "noise": {
-                "source": declared.source,
-                "noise_multipliers": np.unique(declared.noise.independent).tolist(),
-                "correlated_multiplier": declared.noise.correlated,
-                "clip": declared.clip,
-                "steps": declared.steps,
-            },
+            "noise": declared.told(network.at(0)),
             "memory": [] if all(maps.is_plain for maps in declared.maps) else remembering(experiment),
             "rounds": experiment.rounds,
             "block": block if block < experiment.rounds else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,12 @@ from numpy.typing import NDArray
 from auditing.network_privacy.linear_gossip import Noise
 from auditing.network_privacy.linear_rounds import Maps
 from auditing.network_privacy.linear_training import NoisePlace, maps_of
+from auditing.network_privacy.link_noise import LinkNoise
 from simulator.config.experiment import Experiment
 from simulator.core.errors import InputError, Problem, wrong
 from simulator.core.method import traits_of
 from simulator.results.run_directory import RunDirectory
+from topologies import Links
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,23 @@ class DeclaredNoise:
     """
 
     source: str
-    noise: Noise
+    noise: Noise | LinkNoise
     steps: int
     clip: float | None
     maps: tuple[Maps, ...]
+
+    def told(self, links: Links) -> dict[str, Any]:
+        """For ``result.json``; ``together``, where each receiver gets other noise, is what all of a node's leave of it.
+
+        That is the least, over the nodes with ``links``, of the standard deviation of their best estimate of a message.
+        """
+        rest = {"source": self.source, "clip": self.clip, "steps": self.steps}
+        if isinstance(self.noise, Noise):
+            own = np.unique(self.noise.independent).tolist()
+            return {**rest, "noise_multipliers": own, "correlated_multiplier": self.noise.correlated, "together": None}
+        left = [self.noise.left(links, node) for node in range(links.num_nodes) if links.out_neighbours(node)]
+        own, together = [self.noise.multiplier], sqrt(min(left))
+        return {**rest, "noise_multipliers": own, "correlated_multiplier": 0.0, "together": together}
 
 
 def noise_of(run: RunDirectory, experiment: Experiment, assumed: float | None) -> DeclaredNoise:
@@ -70,6 +86,8 @@ def noise_of(run: RunDirectory, experiment: Experiment, assumed: float | None) -
         what = f"{name}'s noise is correlated over steps, and what is accounted is noise that is independent."
         raise wrong(f"methods.{name}.matrix_factorization", what, "Audit a run without it.")
     values = settings.get(name, {"noise_multiplier": assumed})
+    if name and traits_of(experiment.methods[list(settings).index(name)]).noise == "messages":
+        return _by_receiver(experiment, name, values, list(settings).index(name))
     noise = Noise(_multiplier(run, name, values), values.get("correlated_multiplier", 0.0))
     if not name or traits_of(experiment.methods[list(settings).index(name)]).noise == "updates":
         place = NoisePlace(method=list(settings).index(name)) if name else NoisePlace()
@@ -79,6 +97,21 @@ def noise_of(run: RunDirectory, experiment: Experiment, assumed: float | None) -
         raise InputError(*problems)
     maps = tuple(maps_of(experiment, NoisePlace(every_step=True)))
     return DeclaredNoise(name, noise, experiment.training.local_steps, values.get("clip"), maps)
+
+
+def _by_receiver(experiment: Experiment, name: str, settings: Mapping[str, Any], place: int) -> DeclaredNoise:
+    """Noise that is another one on each message.
+
+    Raises:
+        InputError: there is none, or rounds do more than train, send and mix.
+    """
+    maps = tuple(maps_of(experiment, NoisePlace(method=place)))
+    if not settings["noise_multiplier"]:
+        raise wrong("noise_multiplier", f"{name} adds none, so nothing is promised.", "Audit a run that has noise.")
+    if not all(each.is_plain for each in maps):
+        what = f"with {name} rounds are accounted that train, send and mix, and nodes of this run remember more."
+        raise wrong("methods", what, "Train without momentum of the optimizer or a method's.")
+    return DeclaredNoise(name, LinkNoise(settings["noise_multiplier"]), 1, settings.get("clip"), maps)
 
 
 def _multiplier(run: RunDirectory, name: str, settings: Mapping[str, Any]) -> float | NDArray[np.float64]:

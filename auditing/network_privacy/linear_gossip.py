@@ -73,6 +73,7 @@ class Adversary:
         sums: whether messages are summed before it sees them, as by secure aggregation: each node inside sees its own
             weighted sum, and nothing else.
         remembers: whether it keeps all messages that it ever sees; if not, it has those of the last round alone.
+        overhears: whether it sees messages to nodes that are not inside, too, where those to each receiver differ.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Adversary:
     inside: frozenset[int] = frozenset()
     sums: bool = False
     remembers: bool = True
+    overhears: bool = False
 
     def seen(self, links: Links, last: bool = False) -> Floats:
         """What it sees of what the nodes send in a round, or in the ``last`` one, a row each, float64 [rows, n]."""
@@ -113,7 +115,10 @@ class Adversary:
         known = frozenset(inside)
         name = f"all messages, {cls.coalition(inside).name}" if inside else "all messages"
         return cls(
-            name, lambda links: {j for i in range(links.num_nodes) for j in links.in_neighbours(i)} - known, known
+            name,
+            lambda links: {j for i in range(links.num_nodes) for j in links.in_neighbours(i)} - known,
+            known,
+            overhears=True,
         )
 
 

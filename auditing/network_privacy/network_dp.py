@@ -23,6 +23,7 @@ from threadpoolctl import threadpool_limits
 from auditing.network_privacy.contributions import every_round
 from auditing.network_privacy.linear_gossip import Adversary, Noise, exposure
 from auditing.network_privacy.linear_rounds import Round, rounds_of
+from auditing.network_privacy.link_noise import LinkNoise, link_exposure
 from simulator.core.cores import cores
 from simulator.privacy.gaussian_dp import epsilons_of
 from topologies import Network, Topology
@@ -64,7 +65,7 @@ def network_epsilon(
 
 def pairwise(
     rounds: Sequence[Round],
-    noise: Noise,
+    noise: Noise | LinkNoise,
     observers: Sequence[Adversary] | None = None,
     sensitivity: float = 1.0,
     block: int | None = None,
@@ -77,7 +78,8 @@ def pairwise(
     With ``block``, an upper bound in O(T block n^3), or O(block^2 n^3) where the links are always the same: every
     ``block`` rounds the observer is told the models of all nodes. To be told more is never to learn less (data
     processing), so what it learns bounds what it learns untold; and as all models are then known, what came before
-    says nothing about what comes after, so M_u falls into blocks, whose bounds add up.
+    says nothing about what comes after, so M_u falls into blocks, whose bounds add up. Noise by receiver is always
+    accounted whole.
     """
     seen = [Adversary.node(node) for node in range(rounds[0].links.num_nodes)] if observers is None else observers
 
@@ -90,8 +92,10 @@ def pairwise(
         return sensitivity**2 * np.stack(list(pool.map(learns, seen)), axis=1)
 
 
-def _contributions(rounds: Sequence[Round], noise: Noise, observer: Adversary, block: int | None) -> Floats:
+def _contributions(rounds: Sequence[Round], noise: Noise | LinkNoise, observer: Adversary, block: int | None) -> Floats:
     """What the observer learns in `every_round`, float64 [n], block by block; equal blocks are worked out once."""
+    if isinstance(noise, LinkNoise):
+        return every_round(link_exposure(rounds, noise, observer))
     known: dict[tuple[tuple[Round, ...], bool], Floats] = {}
     total = np.zeros(rounds[0].links.num_nodes)
     length = block or len(rounds)

@@ -34,7 +34,7 @@ def _verdict(result: Result) -> str:
 
 
 def _paragraphs(result: Result) -> Iterator[str]:
-    noise = result["noise"]
+    noise, together = result["noise"], result["noise"].get("together")
     own = " to ".join(dict.fromkeys(f"{noise['noise_multipliers'][end]:.3g}" for end in (0, -1)))
     shared = noise["correlated_multiplier"]
     pairs = f", and {shared:g} times of what each two neighbours cancel" if shared else ""
@@ -50,9 +50,16 @@ def _paragraphs(result: Result) -> Iterator[str]:
     yield (
         f"An observer is a node that keeps {kept} it receives and knows its own noise and all weights. Epsilon is "
         "that of the joint Gaussian law of all it sees, for contributions of others that are given. Gradients depend "
-        "on the models; a node that reacts to them may pass on more of another than is accounted here. Epsilon against "
-        "a node that sees all messages holds in any case."
+        "on the models; a node that reacts to them may pass on more of another than is accounted here."
+        + ("" if together else " Epsilon against a node that sees all messages holds in any case.")
     )
+    if together:
+        yield (
+            f"The noise is another one for each receiver, and all of it cancels in the mean. All receivers of a node "
+            f"together estimate what it sent in a round to within {together:.3g} clipping norms, and as nodes' own "
+            "models keep no noise, every later message tells of it again: epsilon grows faster than with any noise "
+            "that stays. Against those, and for updates that react to models, nothing else is promised."
+        )
     if result.get("single_messages"):
         yield (
             "What single messages would tell is beside it. They tell it to a node that makes common cause with all of "

@@ -135,6 +135,9 @@ def not_followed(experiment: Experiment) -> Iterator[Problem]:
     """What keeps messages from being the mixed models and updates of nodes."""
     yield from not_linear(mixing_of(experiment))
     for settings in experiment.methods:
+        if traits_of(settings).noise == "messages":
+            what = f"{settings.name} sends each receiver another model, and messages are followed that show one to all."
+            yield Problem("methods", what, "Run without it; the audit network_privacy accounts for it.")
         if traits_of(settings).keeps_apart:
             what = f"{settings.name} keeps parameters from travelling over some links, and all of them are followed."
             yield Problem("methods", what, "Run without it, or let it share everything.")

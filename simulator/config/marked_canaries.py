@@ -39,6 +39,8 @@ def _of_the_clip(experiment: Experiment) -> Iterator[tuple[str, str]]:
             yield f"{what} ones", "Set sampling: poisson"
         if traits.noise == "updates":
             yield f"are lost where whole updates are clipped, as {settings.name} does", f"Leave {settings.name} out"
+        if traits.noise == "messages":
+            yield f"are followed in one message to all, and {settings.name} sends others", f"Leave {settings.name} out"
 
 
 def _of_the_messages(experiment: Experiment) -> Iterator[tuple[str, str]]:

@@ -61,8 +61,9 @@ class Traits(Remembering):
         beside_gradients: how private samples get into what the node sends by other ways than the gradients of its
             steps, as the end of a sentence that begins with the method's name; None where they do not. Gradients made
             private do not cover it.
-        noise: on what the method puts Gaussian noise, if it does: on the gradient of every step, or on the clipped
-            update of a round. Accountants read its settings ``noise_multiplier`` and ``clip``.
+        noise: on what the method puts Gaussian noise, if it does: on the gradient of every step, on the clipped update
+            of a round, or on that as each message shows it, another one for each receiver. Accountants read its
+            settings ``noise_multiplier`` and ``clip``.
         clip: the largest norm that it leaves each sample's gradient, as one vector and in every step; None: it leaves
             none, or another.
         sampling: how it lets steps draw samples, where it does; see `TrainingSet.sample`.
@@ -80,7 +81,7 @@ class Traits(Remembering):
     may_stop: bool = False
     keeps_apart: bool = False
     beside_gradients: str | None = UNDECLARED
-    noise: Literal["gradients", "updates"] | None = None
+    noise: Literal["gradients", "updates", "messages"] | None = None
     clip: float | None = None
     sampling: Sampling | None = None
     asks_spectrum: bool = False

@@ -33,6 +33,7 @@ CLIP = {"clip": 1e9, "noise_multiplier": 0.0}
 SETTINGS = {
     "dp_sgd": [{"noise_multiplier": 0.0}],
     "node_dp": [CLIP],
+    "zip_dl": [CLIP],
     "correlated_noise": [{**CLIP, "correlated_multiplier": 0.0}],
     "d2": [{}, {"strength": 0.3}],
     "finetune_verified": [{}, {"use": "replace", "epochs": 1, "rates": [0.5]}],
