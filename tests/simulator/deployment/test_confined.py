@@ -29,7 +29,8 @@ from simulator.deployment.transport.wire import decode, encode
 
 DP = {"name": "dp_sgd", "noise_multiplier": 2.0}
 CHOCO = {"name": "choco", "compression": {"name": "random_k", "keep": 0.2}}
-PLACE = Place(0, {0: 0.5, 1: 0.25, 3: 0.25}, (1, 3))
+ROWS = {1: {0: 0.25, 1: 0.5, 2: 0.25}, 3: {0: 0.25, 2: 0.25, 3: 0.5}}
+PLACE = Place(0, {0: 0.5, 1: 0.25, 3: 0.25}, (1, 3), rows=ROWS)
 END = Order(absorb=True, lost={0: [1, 3]})
 EARLY = {"name": "gossip", "order": "combine_then_adapt"}
 
@@ -116,7 +117,9 @@ def test_what_it_says_of_itself_is_what_it_is(experiment, confined, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "case", [{"methods": METHODS}, {"mixer": CHOCO, "record": {"every": 1}}], ids=["idkd", "choco"]
+    "case",
+    [{"methods": METHODS}, {"mixer": CHOCO, "record": {"every": 1}}, {"mixer": "masked_sums"}],
+    ids=["idkd", "choco", "masked sums"],
 )
 def test_a_round_has_the_bytes_that_it_has_here(case, confined, tmp_path):
     """So has the state after it, also in a process that goes on from it."""
