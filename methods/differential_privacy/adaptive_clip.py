@@ -18,11 +18,14 @@ class AdaptiveClipSettings(Settings):
         learning_rate: how fast the clip moves there, step by step, on a log scale.
         count_noise: standard deviation of the noise on how many gradients were left; by default a twentieth of a
             batch's expected length.
+        max_clip: the clip goes no higher; None: there is no bound. Noise grows with the clip, and where it moves models
+            more than their gradients do, norms grow with it, and so on without end.
     """
 
     quantile: float = Field(0.5, gt=0, lt=1)
     learning_rate: float = Field(0.2, gt=0)
     count_noise: float | None = Field(None, gt=0)
+    max_clip: float | None = Field(None, gt=0)
 
 
 class AdaptiveClip:
@@ -31,7 +34,7 @@ class AdaptiveClip:
     With s the noise on the count, m the expected length of a batch, gamma the quantile and eta the learning rate::
 
         u = 1/2 + (sum_i (1[|g_i| <= C] - 1/2) + N(0, s^2)) / m
-        C <- C exp(-eta (u - gamma))
+        C <- min(max_clip, C exp(-eta (u - gamma)))
 
     A sample moves that sum by 1/2, which noise of s hides as well as noise of 2 s hides a clipped gradient in units of
     C. Gradients under sigma_eff C and the count under s are together one Gaussian mechanism under the noise multiplier
@@ -58,4 +61,5 @@ class AdaptiveClip:
     def move(self, left: int, of: int, rng: np.random.Generator) -> None:
         """Move it after a step that has left so many gradients of a batch ``of`` so many as they were."""
         noisy = left - of / 2 + self.count_noise * rng.standard_normal()
-        self.value *= exp(-self._settings.learning_rate * (0.5 + noisy / self._length - self._settings.quantile))
+        moved = self.value * exp(-self._settings.learning_rate * (0.5 + noisy / self._length - self._settings.quantile))
+        self.value = min(moved, self._settings.max_clip or inf)

@@ -41,7 +41,8 @@ class Budget:
         Raises:
             InputError: the promise would be empty, or cannot be kept.
         """
-        delta, planned, sigma = _delta(config, node), a_round * node.rounds, config.noise_multiplier or 0.0
+        delta, planned = _delta(config, node, sample_rate < 1), a_round * node.rounds
+        sigma = config.noise_multiplier or 0.0
         mechanism = GaussianSteps(sigma, sample_rate, delta, config.accountant, node.data.released, pass_length)
         if config.target_epsilon is not None:
             mechanism = _with_noise_for(config.target_epsilon, config, mechanism, planned)
@@ -74,13 +75,13 @@ class Budget:
             )
 
 
-def _delta(config: BudgetSettings, node: Node) -> float:
+def _delta(config: BudgetSettings, node: Node, sampled: bool) -> float:
     samples = len(node.data.train)
     delta = 0.1 / samples if config.delta is None else config.delta
     if delta >= 1 / samples:
         what = f"{delta:g} of {samples} training samples promises nothing: one sample may be given away as it is."
         raise wrong(f"{config.name}.delta", what, f"Choose a delta below {1 / samples:.2g}, or leave it out.")
-    if delta < SMALLEST_DELTA and config.accountant != "rdp":
+    if sampled and delta < SMALLEST_DELTA and config.accountant != "rdp":
         what = f"{delta:g} is below what {config.accountant} can tell from rounding errors."
         raise wrong(f"{config.name}.delta", what, f"Choose {SMALLEST_DELTA:g} or more, or accountant: rdp.")
     return delta

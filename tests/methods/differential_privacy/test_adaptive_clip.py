@@ -45,6 +45,13 @@ def test_it_goes_to_the_quantile_of_the_norms(quantile):
     assert np.mean(values[200:]) == pytest.approx(-np.log(1 - quantile), rel=0.06)
 
 
+def test_it_goes_no_higher_than_it_may():
+    clip, rng = AdaptiveClip(AdaptiveClipSettings(max_clip=2.0), 1.0, length=100), np.random.default_rng(0)
+    for _ in range(100):
+        clip.move(0, 100, rng)  # all are cut
+    assert clip.value == 2.0
+
+
 def test_a_sample_more_moves_the_count_by_a_half_either_way():
     """So that under noise of s on the count it is as well hidden as by 2 s on a clipped gradient."""
     logs = []
