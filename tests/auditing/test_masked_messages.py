@@ -39,7 +39,7 @@ def test_a_neighbour_makes_out_the_mean_of_what_it_hears_and_nothing_of_it_is_ke
     assert "masked" in message.holder
     assert {(victim, observer) for victim, observer, _ in message.pairs} == set(done[0].directory.topology.edges())
     hidden = {"update", "guessed_update", "marginalized", "all_rounds", "coalition", "global"}
-    assert {reason.view for reason in unseen if "messages are masked" in str(reason)} == hidden
+    assert hidden <= {reason.view for reason in unseen if "messages are masked" in str(reason)}
     weights = done[0].directory.topology.row(4)
     terms = sum(weights[j] * plain.load(Stored("message", j, 1)) for j in weights if j != 4)
     heard = masked.load(Stored("heard", 4, 1))
