@@ -139,8 +139,7 @@ def _start(run: Run) -> Floats:
     module = run.blueprint.module()
     marks = run.blueprint.marks(module)
     assert marks is not None  # these are the canaries of the run
-    start: Floats = marks.shown(module.initial).double().numpy()
-    return start
+    return np.asarray(marks.shown(module.initial), dtype=np.float64)
 
 
 def _sent(run: Run, rounds: int) -> Floats:

@@ -109,8 +109,8 @@ def plant(
 
 def together(parts: Sequence[Canaries]) -> Canaries:
     """The canaries of all ``parts``, of one kind."""
-    arrays = (np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS)
-    return Canaries(*arrays, blank=any(part.blank for part in parts))
+    arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS}
+    return Canaries(**arrays, blank=any(part.blank for part in parts))
 
 
 def _check_labels(train: Samples, classes: int) -> None:
