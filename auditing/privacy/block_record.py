@@ -136,10 +136,9 @@ def _check(maps: Sequence[Maps], kind: str) -> None:
 
 def _start(run: Run) -> Floats:
     """The initial model along the marks, float64 [m]."""
-    module = run.blueprint.module()
-    marks = run.blueprint.marks(module)
+    marks = run.nodes[0].marks
     assert marks is not None  # these are the canaries of the run
-    return np.asarray(marks.shown(module.initial), dtype=np.float64)
+    return np.asarray(marks.shown(run.blueprint.module().initial), dtype=np.float64)
 
 
 def _sent(run: Run, rounds: int) -> Floats:

@@ -19,7 +19,7 @@ from simulator.core.aligned_rows import aligned_rows
 from simulator.core.backend import BACKENDS, Backend
 from simulator.core.buffers.discovery import check_declared, findings, set_training_modes, state_notes
 from simulator.core.buffers.layout import Layout
-from simulator.core.canary_marks import Marks, add_block
+from simulator.core.canary_marks import add_block
 from simulator.core.errors import InputError, Problem, wrong
 from simulator.core.flat_module import FlatModule
 from simulator.core.method import METHODS, traits_of
@@ -86,7 +86,12 @@ class ExperimentNodes:
         n = self.topology.num_nodes // len(self.seeds)
         modules = {network: self._module(self.seeds[network]) for network in sorted({id // n for id in ids})}
         _check_same_constants(modules.values())
-        marks = {network: self.marks(module) for network, module in modules.items()}
+        canaries = self.data.example.canaries
+        marks = (
+            {network: canaries.marks(each.num_parameters, each.block) for network, each in modules.items()}
+            if canaries
+            else {}
+        )
         matrix = aligned_rows([modules[id // n].initial for id in ids])
         held, nodes = moved([self.data.nodes[id] for id in ids], matrix.device), []
         for id, parameters, data in zip(ids, matrix, held, strict=True):
@@ -95,20 +100,11 @@ class ExperimentNodes:
             try:
                 mixer = MIXERS.build(self.experiment.mixer)
                 shared, buffers = self._shared(network=id // n, node=id % n), modules[id // n].initial_buffers
-                nodes.append(Node(place, shared, data, parameters, mixer, methods, buffers, marks[id // n]))
+                nodes.append(Node(place, shared, data, parameters, mixer, methods, buffers, marks.get(id // n)))
             except InputError as error:
                 raise error.under(f"node {id}") from error
         _in_one_matrix(nodes)
         return nodes
-
-    def marks(self, module: FlatModule) -> Marks | None:
-        """Of canaries whose gradients are such, in the experiment's network; None where there are none.
-
-        Raises:
-            InputError: it has no room for them.
-        """
-        canaries = self.data.example.canaries
-        return canaries.marks(module.num_parameters, module.block) if canaries else None
 
     @property
     def shared_data(self) -> str:

@@ -80,7 +80,7 @@ def test_every_drawn_canary_moves_the_model_by_one_clip_along_its_direction(tmp_
     settings = "{kind: direction, number: 10, coins: 3}"
     done = trained(tmp_path, settings, "rounds=1", "evaluate.every=1")
     kept, module = done.directory.partition(), done.blueprint.module()
-    start = done.blueprint.marks(module).shown(module.initial).numpy()
+    start = done.nodes[0].marks.shown(module.initial).numpy()
     for node, data in enumerate(each.data for each in done.nodes):
         marks = (start - sent(done, 1)[0, node]) * len(data.train) / (LR * CLIP)
         mine = (kept["canary_node"] == node) & kept["canary_included"]
