@@ -23,7 +23,8 @@ from scipy.stats import chi2
 from auditing.privacy.empirical_epsilon import guessed_right, one_run_epsilon
 from auditing.privacy.gaussian_bounds import independent_scores, one_run_gaussian
 from auditing.privacy.measured_noise import ERROR
-from simulator.privacy.accounting import noise_multiplier_for
+from simulator.privacy.accounting import GaussianSteps
+from simulator.privacy.calibration import noise_multiplier_for
 
 GUESSED, CAUGHT = 0.15, 0.95
 NAMES = ("any mechanism", "if Gaussian", "independent", "the noise itself")
@@ -69,7 +70,8 @@ found = []
 print(f"| promised epsilon (noise multiplier) | noise too small by | {' | '.join(NAMES)} |")
 print(f"|{'---|' * (2 + len(NAMES))}")
 for epsilon in arguments.epsilon:
-    sigma = noise_multiplier_for(epsilon, arguments.delta, arguments.sample_rate, arguments.steps, "prv")
+    mechanism = GaussianSteps(1.0, arguments.sample_rate, arguments.delta, "pld")
+    sigma = noise_multiplier_for(epsilon, mechanism, arguments.steps)
     for short in arguments.short:
         rng, least = np.random.default_rng(arguments.seed), dict[str, int | None].fromkeys(NAMES)
         wrong = dict.fromkeys(NAMES, 0)
