@@ -100,14 +100,15 @@ class Replicas:
 
 
 class RecordingsKeeper(Observer):
-    """Keeps what the replicas' nodes record, as the run did."""
+    """Keeps what the replicas' nodes record, as the run did; not the marks of its canaries, which no view is of."""
 
     def __init__(self, path: Path) -> None:
         self._recordings = Recordings(path / "recordings")
 
     def kept(self, recording: Recording) -> None:
         """Save what a node recorded in a round."""
-        self._recordings.save(recording)
+        if recording.folder == "recordings":
+            self._recordings.save(recording)
 
 
 def train(run: Run, number: int, observers: Sequence[Observer] = ()) -> Replicas:

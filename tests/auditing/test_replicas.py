@@ -21,6 +21,7 @@ from auditing.metrics import Ranking, Resamples
 from auditing.replicas import FOLDER, seeds, train
 from auditing.views.observe import observe
 from auditing.views.record import RunRecord
+from methods.differential_privacy.dp_sgd import DPSGD
 from simulator import load_experiment, run
 from simulator.core.errors import InputError, Interrupted
 from simulator.core.observer import Observer
@@ -325,3 +326,12 @@ def test_replicas_record_what_the_run_recorded_and_are_judged_by_it(tmp_path):
         loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels_of(asked.samples)), reduction="none")
         np.testing.assert_allclose(found[replica, row, first], -loss.numpy()[first], atol=1e-9)
         assert np.isnan(found[replica, row, ~first]).all()
+
+
+def test_replicas_keep_the_rounds_that_the_run_recorded_and_no_marks_of_its_canaries(tmp_path, register):
+    register("methods", "dp_sgd", DPSGD)
+    private = [{"name": "dp_sgd", "clip": 0.1, "noise_multiplier": 1.0}]
+    canaries = "data.canaries={kind: block, number: 3, coins: 1}"
+    every = ("rounds=2", "evaluate.every=2", "record={every: 2, without: [mixed]}", "data.public=[]")
+    done = run(small(*HELD_OUT, *every, canaries, methods=private), tmp_path)
+    assert RunRecord.of(Run.open(done.path)).rounds == train(done, 2).record(1).rounds == (2,)
