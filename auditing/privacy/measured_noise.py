@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import sqrt
+from math import log, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2, norm
+from scipy.stats import chi2
 
 from auditing.privacy.block_record import BlockRecord
 
@@ -45,7 +45,7 @@ class Correlation:
     Attributes:
         between: what.
         found: what was measured.
-        by_chance: how far from 0 it is by chance, but with probability `ERROR`.
+        by_chance: how far from 0 it is by chance, but with probability `ERROR` at most.
     """
 
     between: str
@@ -71,12 +71,13 @@ def spreads(record: BlockRecord, included: NDArray[np.bool_]) -> Iterator[Spread
 def correlations(record: BlockRecord, included: NDArray[np.bool_]) -> Iterator[Correlation]:
     """Of the same noise, from round to round and from node to node; products of independent noise have variance 1."""
     noise, there = _noise(record, included)
-    entries = noise.shape[2]
+    entries, together = noise.shape[2], there.sum(1)
     both = (there[1:] & there[:-1]).sum() * entries
-    yield _correlation("a node's noise in two rounds that follow each other", (noise[1:] * noise[:-1]).sum(), both)
-    pairs = (there.sum(1) * (there.sum(1) - 1) // 2).sum() * entries
-    together = ((noise.sum(1) ** 2).sum() - (noise**2).sum()) / 2
-    yield _correlation("the noise of two nodes in a round", together, pairs)
+    products = (noise[1:] * noise[:-1]).sum()
+    yield _correlation("a node's noise in two rounds that follow each other", products, both, 1.0)
+    pairs = (together * (together - 1) // 2).sum() * entries
+    products = ((noise.sum(1) ** 2).sum() - (noise**2).sum()) / 2
+    yield _correlation("the noise of two nodes in a round", products, pairs, (together.max() - 1) / 2)
 
 
 def _noise(record: BlockRecord, included: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:
@@ -95,6 +96,11 @@ def _least(where: list[str], squares: Floats, counts: NDArray[np.int64]) -> Spre
     return Spread(where[place], sqrt(square / count), low, high)
 
 
-def _correlation(between: str, products: float, count: int) -> Correlation:
-    count = max(1, int(count))
-    return Correlation(between, float(products) / count, float(norm.isf(ERROR / 2)) / sqrt(count))
+def _correlation(between: str, products: float, count: int, largest: float) -> Correlation:
+    """Of a sum of so many products z'Az, A having eigenvalues up to ``largest`` and the squared norm count / 2.
+
+    Tails of products are heavier than Gaussian ones. With probability 1 - e^-x none such is above
+    2 |A|_F sqrt(x) + 2 |A| x (Boucheron, Lugosi & Massart 2013, "Concentration Inequalities", example 2.12).
+    """
+    count, x = max(1, int(count)), log(2 / ERROR)
+    return Correlation(between, float(products) / count, (sqrt(2 * count * x) + 2 * largest * x) / count)

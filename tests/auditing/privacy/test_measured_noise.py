@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from auditing.privacy import measured_noise
 from auditing.privacy.measured_noise import correlations, spreads
 
 ROUNDS, NODES, ENTRIES = 30, 4, 400
@@ -54,6 +55,20 @@ def test_noise_that_is_too_small_somewhere_is_found_there(where, which, places):
     too_small = [each for each in spreads(record(lambda noise: few(noise, **which)), INCLUDED) if each.high < 1]
     assert where in [each.where for each in too_small]
     assert len(too_small) <= places
+
+
+@pytest.mark.parametrize("size", [(6, 5, 2), (4, 16, 3)])
+def test_few_products_of_sound_noise_are_not_taken_for_correlated(monkeypatch, size):
+    monkeypatch.setattr(measured_noise, "ERROR", 1e-3)
+    rng, there = np.random.default_rng(0), np.ones(size[:2], dtype=bool)
+    rounds = [SimpleNamespace(links=SimpleNamespace(active=active)) for active in there]
+    sigma, suspected = np.ones(size[1]), 0
+    for _ in range(3000):
+        injections = rng.standard_normal(size)
+        sound = SimpleNamespace(rounds=rounds, injections=injections, sigma=sigma, clip=sigma)
+        found = correlations(sound, np.zeros(size[2], dtype=bool))
+        suspected += sum(abs(each.found) > each.by_chance for each in found)
+    assert suspected <= 6  # of 3000 times two
 
 
 def test_noise_that_is_used_twice_is_correlated():
