@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from simulator.config.experiment import Experiment
 from simulator.config.yaml_file import Location
+from simulator.core.canary_marks import LENGTH
 from simulator.core.errors import Problem
 from simulator.core.linear_memory import Pace
 from simulator.core.method import traits_of
@@ -34,6 +35,8 @@ def _of_the_clip(experiment: Experiment) -> Iterator[tuple[str, str]]:
         if traits.noise == "gradients" and traits.clip is None:
             what = f"are marks of one clip, and {settings.name} clips layer by layer or to norms that change"
             yield what, "Clip gradients whole, and to one norm"
+        if traits.noise == "gradients" and (traits.clip or 0) > LENGTH:
+            yield f"are gradients of norm {LENGTH:g}, which a clip of {traits.clip:g} leaves as they are", "Lower it"
         if traits.sampling not in (None, "poisson"):
             what = f"are scored by how often Poisson samples hold them, and {settings.name} draws {traits.sampling}"
             yield f"{what} ones", "Set sampling: poisson"
@@ -54,6 +57,11 @@ def _of_the_messages(experiment: Experiment) -> Iterator[tuple[str, str]]:
         yield f"need what each node sends, and {mixer.name} shows sums alone", "Set mixer: gossip"
     if traits.sends_early:
         yield "need messages that show what a round did, and here they leave before it", "Set another mixer.order"
+    apart = [settings.name for settings in experiment.methods if traits_of(settings).keeps_apart]
+    if experiment.data.modality_by_node:
+        apart.append("data.modality_by_node")
+    for name in apart:
+        yield f"are followed over all links, and {name} keeps parameters from some of them", f"Leave {name} out"
     if experiment.mode != "synchronous":
         yield "are followed round by round, and there are none in asynchronous mode", "Set mode: synchronous"
 

@@ -7,6 +7,7 @@ from reference.experiments import small
 
 from methods.differential_privacy.dp_sgd import DPSGD, clipped_sum
 from methods.differential_privacy.node_dp import NodeDP
+from methods.trend.method import Trend
 from simulator import run
 from simulator.core.canary_marks import LENGTH, BlockMarks, MarkedCanaries
 from simulator.core.errors import InputError
@@ -20,10 +21,12 @@ LR, CLIP = 0.3, 0.5
 def _installed(register):
     register("methods", "dp_sgd", DPSGD)
     register("methods", "node_dp", NodeDP)
+    register("methods", "trend", Trend)
 
 
 def trained(path, canaries, *overrides, method="dp_sgd", **settings):
-    methods = [{"name": method, "clip": CLIP, "noise_multiplier": 0.0, **settings}] if method else []
+    private = {"name": "dp_sgd" if method == "trend" else method, "clip": CLIP, "noise_multiplier": 0.0, **settings}
+    methods = [*([{"name": "trend"}] if method == "trend" else []), *([private] if method else [])]
     return run(small(*QUIET, f"data.canaries={canaries}", *overrides, methods=methods), path)
 
 
@@ -136,6 +139,8 @@ def test_coins_of_the_audits_own_do_not_follow_from_the_seed(tmp_path):
             "dp_sgd",
             r"data\.canaries: .* are scored by how often Poisson samples hold them, and dp_sgd draws cyclic ones",
         ),
+        (["methods.0.clip=1e7"], "dp_sgd", r"are gradients of norm 1e\+06, which a clip of 1e\+07 leaves as they are"),
+        (["methods.0.share=same_bits"], "trend", r"over all links, and trend keeps parameters from some of them"),
         (["data.canaries={kind: mislabelled, number: 3, signs: '+-'}"], "dp_sgd", r"signs.*has no effect"),
         (["data.canaries={kind: block, number: 99}"], "dp_sgd", r"too few for 99 canaries"),
     ],
