@@ -15,7 +15,7 @@ from auditing.candidates import Candidates
 from auditing.fitting import unfit
 from auditing.privacy.block_observers import Claim, by_distance
 from auditing.privacy.block_record import BlockRecord
-from auditing.privacy.canary_scores import NO_CANARIES, canaries_of, has_canaries, scores_of
+from auditing.privacy.canary_scores import NO_CANARIES, canaries_of, has_canaries, one_sided, scores_of
 from auditing.privacy.empirical_epsilon import LowerBound, guessed_right, one_run, one_run_epsilon
 from auditing.privacy.gaussian_bounds import independent_scores, one_run_gaussian, one_run_sampled
 from auditing.privacy.measured_noise import correlations, spreads
@@ -71,6 +71,7 @@ class EmpiricalPrivacyAudit(Audit):
             yield NO_CANARIES
         record = RunRecord.of(run)
         if run.experiment.data.canaries.marked:  # of which every message is kept
+            yield from one_sided(run)
             return
         if len(record.rounds) < self.config.recorded * record.lasted:
             what = (

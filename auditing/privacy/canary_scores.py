@@ -35,6 +35,14 @@ def has_canaries(run: Run) -> bool:
     return "canary_index" in run.directory.partition()
 
 
+def one_sided(run: Run) -> Iterator[Problem]:
+    """Canaries that chance has put all on one side, beside which there is nothing to compare."""
+    included = run.directory.partition()["canary_included"]
+    if included.all() or not included.any():
+        what = f"the coins of all {len(included)} canaries came out alike, so there is nothing to tell apart."
+        yield Problem("data.canaries", what, "Run it again with more canaries.")
+
+
 def canaries_of(run: Run) -> Candidates:
     """The canaries of all nodes, with the labels that they were given; members are those trained on."""
     kept, train = run.directory.partition(), run.nodes[0].data.train

@@ -133,6 +133,7 @@ def independent_scores(
     So they are where canaries share neither gradients nor noise, as those of `simulator.data.canaries` in a block of
     parameters do not. A canary is guessed to be in where its log-likelihood ratio is above 0: a threshold that no score
     has chosen. The two error rates are put at upper Clopper-Pearson limits (Nasr et al. 2023, arXiv:2302.07956).
+    Canaries that are all in, or all out, as few may be by chance, show nothing.
 
     Args:
         ratios: float [m], each canary's log-likelihood ratio, in over out.
@@ -141,11 +142,13 @@ def independent_scores(
         confidence: probability with which the bound holds.
 
     Raises:
-        InputError: all canaries are in, or all out, or a ratio is no number.
+        InputError: a ratio is no number.
     """
     if not np.isfinite(ratios).all():
         raise wrong("scores", "some are not finite.", "Look whether training diverged.")
     guessed = ratios > 0
     false_positives, false_negatives = int((guessed & ~included).sum()), int((~guessed & included).sum())
     positives = int(included.sum())
+    if positives in (0, len(included)):
+        return LowerBound(0.0, 0.0, len(included) - false_positives - false_negatives, len(included))
     return many_runs_gaussian(false_positives, len(included) - positives, false_negatives, positives, delta, confidence)

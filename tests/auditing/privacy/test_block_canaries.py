@@ -90,6 +90,13 @@ def test_sound_dp_sgd_keeps_its_promise_at_every_distance(tmp_path, changes):
         assert each["independent"]["epsilon"] <= each["promised"]
 
 
+@pytest.mark.parametrize("kind", ["block", "direction"])
+def test_coins_that_all_came_out_alike_are_refused(tmp_path, kind):
+    done = trained(tmp_path, f"data.canaries={{kind: {kind}, number: 1, coins: 2}}", "topology.nodes=3")
+    with pytest.raises(InputError, match=r"data\.canaries: the coins of all 3 canaries came out alike"):
+        conducted(done)
+
+
 def test_random_directions_show_noise_that_is_missing_where_the_network_is(tmp_path):
     changes = ["data.canaries={kind: direction, number: 40, coins: 9}"]
     found = conducted(trained(tmp_path / "sound", *changes), confidence=1 - 1e-6)
