@@ -17,6 +17,7 @@ from methods.differential_privacy.correlation_in_time import NoiseOverTime, prob
 from methods.differential_privacy.dp_sgd_settings import DPSGDSettings
 from methods.differential_privacy.private_method import PrivateMethod
 from methods.differential_privacy.report import keep
+from methods.differential_privacy.stricter_budgets import StricterBudgets
 from simulator.core.errors import Problem, wrong
 from simulator.core.linear_memory import Memory
 from simulator.core.method import traits_of
@@ -54,6 +55,9 @@ class DPSGD(PrivateMethod):
     a sample so far apart that the account is that of independent noise. No such thing helps where samples are in every
     step, or whole nodes are protected, and none is offered there.
 
+    With ``stricter``, some samples are clipped to less than C, so that they have an epsilon of their own, which is
+    smaller: see `StricterBudgets`. The node's epsilon is that of all others.
+
     An empty batch gives noise alone, and counts. Weight decay, momentum, other methods and mixing come after and cost
     nothing more. With ``clipping: per_layer``, each of the K parameter tensors is clipped to C / sqrt(K) (McMahan et
     al. 2018, arXiv:1710.06963), so that the noise is the same.
@@ -80,7 +84,8 @@ class DPSGD(PrivateMethod):
     @classmethod
     def traits(cls, config: Any) -> Traits:
         """Only the gradient is changed, and nothing remembered."""
-        clip = config.clip if config.clipping == "flat" and not config.adaptive_clip else None
+        alike = config.clipping == "flat" and not (config.adaptive_clip or config.stricter)
+        clip = config.clip if alike else None
         return replace(
             super().traits(config),
             noise="gradients",
@@ -113,6 +118,7 @@ class DPSGD(PrivateMethod):
         self.budget = Budget.of(self.config, node, rate, node.training.local_steps, length)
         moves, factors = self.config.adaptive_clip, self.config.matrix_factorization
         self._over_time = NoiseOverTime.of(node, factors, length) if factors else None
+        self._stricter = StricterBudgets.of(self.config.stricter, self.budget, node) if self.config.stricter else None
         self._moving = AdaptiveClip(moves, self.config.clip, len(samples) * rate / length) if moves else None
         if self._moving and isinf(self._noise_multiplier):
             sigma, least = self.budget.mechanism.noise_multiplier, self._moving.count_noise
@@ -133,7 +139,7 @@ class DPSGD(PrivateMethod):
 
     def combine_gradients(self, node: Node, batch: Batch, gradients: Tensor) -> None:
         """Clip, add up, blur, and divide by the expected number of samples."""
-        total = self.clipped_sum(node, gradients) + self.noise(node)
+        total = self.clipped_sum(node, batch, gradients) + self.noise(node)
         node.gradient.copy_(total).div_(batch_length(node))
         if self._moving and self._count_rng:
             left = int((gradients.norm(dim=1) <= self.clip).sum())
@@ -151,8 +157,10 @@ class DPSGD(PrivateMethod):
         sigma = self.budget.mechanism.noise_multiplier
         return self._moving.noise_multiplier(sigma) if self._moving else sigma
 
-    def clipped_sum(self, node: Node, gradients: Tensor) -> Tensor:
+    def clipped_sum(self, node: Node, batch: Batch, gradients: Tensor) -> Tensor:
         """float [parameters]: the sum over samples (rows), none of which moves it by more than the clip."""
+        if self._stricter:
+            return clipped_sum(gradients, self.clip * self._stricter.of_batch(batch).to(gradients))
         if self.config.clipping == "flat":
             return clipped_sum(gradients, self.clip)
         total = gradients.new_empty(gradients.shape[1])
@@ -178,7 +186,10 @@ class DPSGD(PrivateMethod):
 
     def finalize(self, node: Node) -> None:
         """Keep what the report tells."""
-        keep(node, self.config.name, self.budget, **({"clip": np.array(self.clip)} if self._moving else {}))
+        more = {"clip": np.array(self.clip)} if self._moving else {}
+        if self._stricter:
+            more["stricter"] = np.array(self._stricter.epsilons(self.budget.steps))
+        keep(node, self.config.name, self.budget, **more)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Noisy steps taken, the clip where it moves, and the rounds whose noise still counts."""
@@ -195,7 +206,7 @@ class DPSGD(PrivateMethod):
             self._over_time.restore(state["noise_rounds"])
 
 
-def clipped_sum(rows: Tensor, clip: float) -> Tensor:
-    """float [d]: sum_i r_i min(1, clip / |r_i|) over the rows of float [B, d]."""
+def clipped_sum(rows: Tensor, clip: float | Tensor) -> Tensor:
+    """float [d]: sum_i r_i min(1, clip / |r_i|) over the rows of float [B, d], with one clip or one each."""
     factors: Tensor = (clip / (rows.norm(dim=1) + UNDERFLOW)).clamp(max=1.0)
     return factors @ rows

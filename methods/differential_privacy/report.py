@@ -77,6 +77,13 @@ def section(name: str, unit: str, config: BudgetSettings, record: FinishedRun) -
             f" It does cover the statistics that nodes agreed on before round 1, under noise of {released[0]:g} times "
             "what one sample can change in them: that is the first step of every account below."
         )
+    own = [each.arrays["stricter"] for each in accounts if "stricter" in each.arrays]
+    if own:
+        largest = ", ".join(f"{epsilon:.3g}" for epsilon in np.max(own, axis=0))
+        promise += (
+            f" Some samples have asked for less and are clipped to less: their epsilon is at most {largest}, by "
+            "budget. The table is of all others, and who is who is told to nobody."
+        )
     return Section(
         title=f"Differential privacy: {name}",
         paragraphs=(promise,),

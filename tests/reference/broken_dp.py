@@ -50,7 +50,7 @@ class BatchClipped(DPSGD):
     class Config(DPSGD.Config):
         name: str = "batch_clipped"
 
-    def clipped_sum(self, node, gradients):
+    def clipped_sum(self, node, batch, gradients):
         mean = gradients.sum(dim=0, keepdim=True) / max(1, len(gradients))
         return clipped_sum(mean, self.config.clip) * batch_length(node)
 

@@ -243,7 +243,7 @@ def test_no_sample_moves_the_sum_by_more_than_the_clip(rows, clip):
 def test_where_the_batch_is_clipped_as_a_whole_one_sample_moves_the_sum_by_more():
     (node,) = private(method=BatchClipped, clip=1.0).nodes
     rows = torch.tensor([[0.5, 0.0], [0.0, 1000.0]], dtype=torch.float64)
-    moved = node.methods[0].clipped_sum(node, rows) - node.methods[0].clipped_sum(node, rows[:1])
+    moved = node.methods[0].clipped_sum(node, None, rows) - node.methods[0].clipped_sum(node, None, rows[:1])
 
     assert moved.norm() > 2.0
 
