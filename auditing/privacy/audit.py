@@ -61,7 +61,7 @@ class EmpiricalPrivacyAudit(Audit):
         confidence: float = Field(0.95, gt=0, lt=1)
 
     config: Config
-    needs: ClassVar[frozenset[str]] = frozenset({"classes"})
+    needs: ClassVar[frozenset[str]] = frozenset()  # samples without classes can be canaries whose gradients are marks
     names: ClassVar[Mapping[str, Registry[Any] | Collection[str]]] = {"signals": SIGNALS}
 
     def objections(self, run: Run) -> Iterator[Problem]:
@@ -100,6 +100,7 @@ class EmpiricalPrivacyAudit(Audit):
         attacks = {name: self._bounds(each, canaries, promises, planted) for name, each in scores.items()}
         chosen = next(iter(attacks.values()))
         chosen["sampled"] = self._sampled(promises, len(canaries), chosen["pooled"])
+        headline = run.nodes[0].data.task.headline
         membership = AuditFolder(folder.path.with_name("membership"))
         return {
             "round": run.nodes[0].round,
@@ -114,7 +115,8 @@ class EmpiricalPrivacyAudit(Audit):
             "attacks": attacks,
             "by_distance": observers,
             "noise": noise,
-            "accuracy": _last(run.directory, "test/accuracy"),
+            "headline": headline,
+            "accuracy": _last(run.directory, f"test/{headline}"),
             "membership_auc": _membership(membership, len(promises)),
         }
 

@@ -13,7 +13,7 @@ from simulator.results.formatting import MISSING
 
 Result = Mapping[str, Any]
 UNUSUAL = {"mislabelled": "with wrong labels", "blank": "that are nothing but zeros, at a node each of another class"}
-HEADER = ("node", "claimed epsilon", "empirical lower bound", "perfect attack", "ceiling", "attack AUC", "accuracy")
+HEADER = ("node", "claimed epsilon", "empirical lower bound", "perfect attack", "ceiling", "attack AUC")
 
 
 def section(result: Result) -> Section:
@@ -123,7 +123,7 @@ def _table(result: Result) -> Table:
         (name, "no promise" if claim is None else claim, bound["epsilon"], best, bound["ceiling"], *map(_known, others))
         for name, claim, bound, best, others in zip(*columns, strict=True)
     ]
-    return Table(HEADER, rows)
+    return Table((*HEADER, result["headline"]), rows)
 
 
 def _attacks(result: Result) -> Table:

@@ -18,6 +18,7 @@ from auditing.membership.choice import Choice
 from auditing.memorization import MemorizationAudit
 from auditing.privacy.audit import EmpiricalPrivacyAudit
 from auditing.robustness import RobustnessAudit
+from methods.differential_privacy.dp_sgd import DPSGD
 from simulator import run
 from simulator.core.errors import InputError
 from simulator.core.flat_module import FlatModule
@@ -210,6 +211,17 @@ def test_a_run_without_classes_is_audited_by_what_suits_it(odd, capsys):
     assert "Not asked: left out: modified_entropy" in page
 
 
+def test_canaries_whose_gradients_are_marks_need_no_classes(odd, tmp_path, register):
+    register("methods", "dp_sgd", DPSGD)
+    method = {"name": "dp_sgd", "clip": 0.1, "noise_multiplier": 4.0, "delta": 1e-5}
+    quiet = ("rounds=2", "data.partition=iid", "data.public=[]", "data.canaries={kind: block, number: 20, coins: 1}")
+    done = run(small(*quiet, task={"name": "odd"}, methods=[method]), tmp_path)
+    folder = AuditFolder(audit(done.path, EmpiricalPrivacyAudit.Config(confidence=1 - 1e-6)))
+    (section,) = EmpiricalPrivacyAudit.sections(folder)
+    assert section.verdict.startswith("No node's empirical epsilon exceeds its promise.")
+    assert section.tables[0].header[-1] == "auroc"
+
+
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
@@ -217,7 +229,7 @@ def test_a_run_without_classes_is_audited_by_what_suits_it(odd, capsys):
         (MemorizationAudit.Config(), "--attack: trajectories needs classes"),
         (ClassSharesAudit.Config(), "--audit: class_shares needs classes, and this run has none"),
         (EarlyExitAudit.Config(), "--audit: early_exit needs classes"),
-        (EmpiricalPrivacyAudit.Config(), "--audit: privacy needs classes"),
+        (EmpiricalPrivacyAudit.Config(), "data.canaries: this run has no canaries"),
         (RobustnessAudit.Config(), "--audit: robustness needs classes"),
     ],
 )
