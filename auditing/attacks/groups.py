@@ -43,7 +43,7 @@ class Offline(GroupAttack):
     """A group's summed signal, against the same in references that did not train on the group."""
 
     def statistics(self, evidence: Evidence) -> tuple[Floats, Floats]:
-        """The signals."""
+        """Returns the signals as they are."""
         return evidence.signal, evidence.outside.values
 
 

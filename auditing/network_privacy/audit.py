@@ -16,9 +16,9 @@ from auditing.network_privacy.link_noise import LinkNoise
 from auditing.network_privacy.not_linear import hears_sums, not_linear
 from auditing.network_privacy.report import section
 from simulator.core.errors import Problem
+from simulator.core.message import MASKED
 from simulator.core.registry import PartSettings
 from simulator.core.report import Section
-from simulator.mixers.masked_sums import PART as MASKED
 from simulator.results.audit_folder import AuditFolder
 from simulator.results.run_directory import RunDirectory
 from simulator.runs.audit import Audit

@@ -13,11 +13,11 @@ from pydantic import Field, NonNegativeInt
 from auditing.attacks.signal import SIGNALS, signals_named
 from auditing.candidates import Candidates
 from auditing.fitting import unfit
-from auditing.privacy.block_observers import Claim, by_distance
-from auditing.privacy.block_record import BlockRecord
 from auditing.privacy.canary_scores import NO_CANARIES, canaries_of, has_canaries, one_sided, scores_of
 from auditing.privacy.empirical_epsilon import LowerBound, guessed_right, one_run, one_run_epsilon
 from auditing.privacy.gaussian_bounds import independent_scores, one_run_gaussian, one_run_sampled
+from auditing.privacy.mark_observers import Claim, by_distance
+from auditing.privacy.mark_record import MarkRecord
 from auditing.privacy.measured_noise import correlations, spreads
 from auditing.privacy.perfect_attack import CanaryNoise, reaches
 from auditing.privacy.promise import Promise, flags_of, promises_of
@@ -61,7 +61,6 @@ class EmpiricalPrivacyAudit(Audit):
         confidence: float = Field(0.95, gt=0, lt=1)
 
     config: Config
-    needs: ClassVar[frozenset[str]] = frozenset()  # samples without classes can be canaries whose gradients are marks
     names: ClassVar[Mapping[str, Registry[Any] | Collection[str]]] = {"signals": SIGNALS}
 
     def objections(self, run: Run) -> Iterator[Problem]:
@@ -88,13 +87,13 @@ class EmpiricalPrivacyAudit(Audit):
         recorded = {"rounds": len(record.rounds), "of": record.lasted}
         observers, noise = list[dict[str, Any]](), dict[str, Any]()
         if planted.marked:
-            block = BlockRecord.of(run, promises)
-            scores = {f"canary {planted.kind}": block.ratios(canaries.node)}
+            marks = MarkRecord.of(run, promises)
+            scores = {f"canary {planted.kind}": marks.ratios(canaries.node)}
             recorded["rounds"] = record.lasted
-            noise = {"spreads": [asdict(each) for each in spreads(block, canaries.member)], "correlations": []}
+            noise = {"spreads": [asdict(each) for each in spreads(marks, canaries.member)], "correlations": []}
             if planted.kind == "block":  # where there is nothing but canaries and noise
-                observers = by_distance(block, canaries, run.directory.topology, self._claim(promises))
-                noise["correlations"] = [asdict(each) for each in correlations(block, canaries.member)]
+                observers = by_distance(marks, canaries, run.directory.topology, self._claim(promises))
+                noise["correlations"] = [asdict(each) for each in correlations(marks, canaries.member)]
         else:
             scores = scores_of(run, canaries, signals_named(self.config.signals), self.config.known)
         attacks = {name: self._bounds(each, canaries, promises, planted) for name, each in scores.items()}

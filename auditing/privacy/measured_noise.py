@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from auditing.privacy.block_record import BlockRecord
+from auditing.privacy.mark_record import MarkRecord
 
 Floats = NDArray[np.float64]
 ERROR = 1e-6  # probability with which each figure of sound noise is suspected
@@ -53,7 +53,7 @@ class Correlation:
     by_chance: float
 
 
-def spreads(record: BlockRecord, included: NDArray[np.bool_]) -> Iterator[Spread]:
+def spreads(record: MarkRecord, included: NDArray[np.bool_]) -> Iterator[Spread]:
     """Of the noise in the entries of canaries that were not ``included``, bool [m]: of all, and where it is least.
 
     Of N Gaussian numbers, N ratio^2 is chi-squared with N degrees of freedom.
@@ -68,7 +68,7 @@ def spreads(record: BlockRecord, included: NDArray[np.bool_]) -> Iterator[Spread
     yield _least(each, squares.ravel(), counts.ravel())
 
 
-def correlations(record: BlockRecord, included: NDArray[np.bool_]) -> Iterator[Correlation]:
+def correlations(record: MarkRecord, included: NDArray[np.bool_]) -> Iterator[Correlation]:
     """Of the same noise, from round to round and from node to node; products of independent noise have variance 1."""
     noise, there = _noise(record, included)
     entries, together = noise.shape[2], there.sum(1)
@@ -80,7 +80,7 @@ def correlations(record: BlockRecord, included: NDArray[np.bool_]) -> Iterator[C
     yield _correlation("the noise of two nodes in a round", products, pairs, (together.max() - 1) / 2)
 
 
-def _noise(record: BlockRecord, included: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:
+def _noise(record: MarkRecord, included: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:
     """In standard deviations, float64 [T, n, entries], 0 of who is away; and who is there, bool [T, n]."""
     there = np.array([round.links.active for round in record.rounds])
     return record.injections[:, :, ~included] / (record.sigma * record.clip)[:, None], there

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from math import isnan, nan
 from typing import Any
 
-from auditing.privacy import block_report
+from auditing.privacy import mark_report
 from auditing.views.record import recorded_rounds
 from simulator.core.report import BarChart, Section, Table
 from simulator.results.formatting import MISSING
@@ -22,8 +22,8 @@ def section(result: Result) -> Section:
         "Audit: privacy",
         list(_paragraphs(result)),
         _verdict(result),
-        [_table(result), _attacks(result), *([block_report.distances(result)] if result["by_distance"] else [])],
-        [_chart(result), *([block_report.chart(result)] if result["by_distance"] else [])],
+        [_table(result), _attacks(result), *([mark_report.distances(result)] if result["by_distance"] else [])],
+        [_chart(result), *([mark_report.chart(result)] if result["by_distance"] else [])],
     )
 
 
@@ -35,7 +35,7 @@ def _verdict(result: Result) -> str:
         for name, claim, bound in zip(_names(result), claims, bounds, strict=True)
         if claim is not None and bound > claim
     ]
-    suspicions = block_report.suspicions(result) if result["marked"] else ()
+    suspicions = mark_report.suspicions(result) if result["marked"] else ()
     flags = "".join(f" Flagged: {flag}" for flag in (*result["flags"], *(f"{each}." for each in suspicions)))
     if broken:
         return f"A promise of privacy is broken: {'; '.join(broken)}.{flags}"
@@ -64,8 +64,8 @@ def _paragraphs(result: Result) -> Iterator[str]:
     settings, attack = result["settings"], next(iter(result["attacks"]))
     deltas = sorted({promise["delta"] for promise in result["promises"]})
     if result["marked"]:
-        yield from block_report.about(result)
-        yield from block_report.about_noise(result)
+        yield from mark_report.about(result)
+        yield from mark_report.about_noise(result)
     else:
         yield (
             f"{result['canaries']} training samples {UNUSUAL[result['kind']]}, canaries, were each trained on or not "
@@ -104,7 +104,7 @@ def _paragraphs(result: Result) -> Iterator[str]:
         "that of the audit of membership, the strongest attack on the node's final model, if that audit was made."
     )
     if result["by_distance"]:
-        yield from block_report.about_distances(result)
+        yield from mark_report.about_distances(result)
     yield from result["flags"]
 
 

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from auditing.public_labels import PublicLabels
 from simulator.core.errors import InputError, wrong
+from simulator.core.message import MASKED
 from simulator.core.soft_labels import SoftLabels
 from simulator.mixers.fixed_point import decoded
-from simulator.mixers.masked_sums import PART as MASKED
 from simulator.results.recordings import Recordings
 from simulator.runs.run import Run
 

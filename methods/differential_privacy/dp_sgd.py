@@ -198,7 +198,7 @@ class DPSGD(PrivateMethod):
         return super().state_dict() | moved | correlated
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Restore them."""
+        """Restore what `state_dict` gives."""
         super().load_state_dict(state)
         if self._moving:
             self._moving.value = float(state["clip"])

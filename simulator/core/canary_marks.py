@@ -95,7 +95,7 @@ class BlockMarks(Marks):
         gradients[rows, self._block.start + canaries] = length
 
     def shown(self, parameters: Tensor) -> Tensor:
-        """The block."""
+        """Returns the block itself: a unit vector each is an entry each."""
         return parameters[self._block]
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from simulator.core.tensor_bytes import encoded
 
 ENVELOPE = "__envelope__"
+MASKED = "masked_parameters"  # a part of which its receiver makes out a sum alone: see `MixerTraits.sums`
 ROUNDS = 2**40  # more than a run can have: round and exchange travel as one number
 
 

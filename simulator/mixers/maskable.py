@@ -12,7 +12,7 @@ READS, SENDS = ("incoming", "early_incoming"), ("outgoing", "early_outgoing")
 
 
 def unmaskable(plan: Plan) -> Iterator[Problem]:
-    """All of it."""
+    """All that keeps masks from hiding or from cancelling, with what to do about each."""
     yield from _of_failures(plan)
     yield from _single_senders(plan)
     if plan.apart:

@@ -12,7 +12,7 @@ from torch import Tensor
 from simulator.core.declaration import Declared
 from simulator.core.errors import Problem, RunError
 from simulator.core.linear_memory import Memory
-from simulator.core.message import Message
+from simulator.core.message import MASKED, Message
 from simulator.core.mixer import Mixer
 from simulator.core.node import Node
 from simulator.core.plan import Plan
@@ -21,8 +21,6 @@ from simulator.core.traits import MixerTraits
 from simulator.mixers.fixed_point import decoded, encoded
 from simulator.mixers.maskable import unmaskable
 from simulator.mixers.weighted_sum import drift, needs_rows
-
-PART = "masked_parameters"
 
 
 class MaskedSums(Mixer):
@@ -87,11 +85,11 @@ class MaskedSums(Mixer):
         term = _encoded(node, row[node.id])
         for other in sorted(row.keys() - {to, node.id}):
             term.add_(_mask(node, other, to), alpha=1 if node.id < other else -1)
-        return {PART: term}
+        return {MASKED: term}
 
     def parts(self, node: Node, sender: int, round: int) -> Mapping[str, Declared]:
         """Any whole numbers of 64 bits."""
-        return {PART: Declared(torch.int64, tuple(node.parameters.shape), -(2.0**63), 2.0**63)}
+        return {MASKED: Declared(torch.int64, tuple(node.parameters.shape), -(2.0**63), 2.0**63)}
 
     def mix(self, node: Node, inbox: Sequence[Message]) -> None:
         """Add up what has come, if all of it has."""
@@ -100,7 +98,7 @@ class MaskedSums(Mixer):
             return
         total = _encoded(node, node.weights[node.id])
         for message in inbox:
-            total.add_(message.parts[PART])
+            total.add_(message.parts[MASKED])
         try:
             node.parameters.copy_(decoded(total))
         except OverflowError as error:
@@ -108,7 +106,7 @@ class MaskedSums(Mixer):
             raise RunError(f"{what}\n    Give all nodes the same experiment.") from error
 
     def averages(self, node: Node) -> Mapping[int, float]:
-        """Its row of W."""
+        """The averages are those of gossip: by the node's row of W."""
         return node.weights
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from reference.experiments import Posted, simulate
 
+from simulator.core.message import MASKED
 from simulator.core.method import Method
 from simulator.mixers.fixed_point import decoded
-from simulator.mixers.masked_sums import PART as MASKED
 
 
 class Constant(Method):

@@ -8,12 +8,11 @@ from torch import Tensor
 
 from simulator.core.declaration import misfit
 from simulator.core.errors import Problem
-from simulator.core.message import Message
+from simulator.core.message import MASKED, Message
 from simulator.data.sites.sums import PART
 from simulator.deployment.carried import CarriedNode
 from simulator.deployment.site.asked import AskedStatistics
 from simulator.deployment.site.policy import SitePolicy, among, within
-from simulator.mixers.masked_sums import PART as MASKED
 
 
 def check(

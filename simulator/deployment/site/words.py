@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import isinf
 
+from simulator.core.message import MASKED
 from simulator.deployment.node_folder import NodeFolder
 from simulator.deployment.open_settings import OpenSettings
 from simulator.deployment.site.asked import Asked, AskedStatistics
 from simulator.deployment.site.ledger import Line
-from simulator.mixers.masked_sums import PART as MASKED
 
 COLUMNS = ("time (UTC)", "run", "node", "what", "round", "to", "names", "bytes", "epsilon")
 WHOSE = {"sample": "one training sample", "group": "all samples of one group", "node": "all data of this node"}

@@ -8,7 +8,7 @@ from reference.broken_dp import BROKEN
 from reference.experiments import small
 
 from auditing.privacy.audit import EmpiricalPrivacyAudit
-from auditing.privacy.block_record import BlockRecord
+from auditing.privacy.mark_record import MarkRecord
 from auditing.privacy.promise import Promise
 from methods.differential_privacy.dp_sgd import DPSGD
 from simulator import run
@@ -63,7 +63,7 @@ def test_without_noise_what_is_read_off_is_how_often_each_canary_was_drawn(tmp_p
     done = trained(tmp_path, *changes, noise=0.0)
     steps = done.experiment.training.local_steps
     promise = Promise(1.0, 1e-5, GaussianSteps(1.0, 1.0, 1e-5, "rdp"), 6 * steps)
-    record, kept = BlockRecord.of(done, [promise] * NODES), done.directory.partition()
+    record, kept = MarkRecord.of(done, [promise] * NODES), done.directory.partition()
     there = np.array([round.links.active for round in record.rounds])[:, :, None]
     for node in range(NODES):
         for other in range(NODES):

@@ -11,10 +11,11 @@ from reference.network import quadratics, sgd
 
 from simulator import run
 from simulator.core.errors import InputError, RunError
+from simulator.core.message import MASKED
 from simulator.core.seeding import keystream
 from simulator.mixers.fixed_point import LARGEST, decoded, encoded
 from simulator.mixers.gossip import Gossip
-from simulator.mixers.masked_sums import PART, MaskedSums
+from simulator.mixers.masked_sums import MaskedSums
 from simulator.runs.run import Run
 from topologies import Topology
 
@@ -50,7 +51,7 @@ def test_the_average_is_that_of_plain_gossip_in_fixed_point_to_the_bit(graph):
 def test_messages_are_noise_and_each_receiver_and_round_has_its_own():
     ring = network(Topology.build("ring", 6))
     first, second = ring.round(), ring.round()
-    texts = [message.parts[PART].numpy() for message in (*first, *second)]
+    texts = [message.parts[MASKED].numpy() for message in (*first, *second)]
     for text in texts:  # uniform over all 64-bit numbers, so that nothing of terms of at most 2^45 is left
         assert abs(text / 2.0**63).mean() == pytest.approx(0.5, abs=0.05)
     related = np.corrcoef(np.stack(texts).astype(np.float64))

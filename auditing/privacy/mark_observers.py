@@ -13,9 +13,9 @@ from auditing.candidates import Candidates
 from auditing.network_privacy.contributions import every_round, worst_signs
 from auditing.network_privacy.linear_gossip import Adversary, exposure
 from auditing.network_privacy.matched_filter import learnt, matched
-from auditing.privacy.block_record import BlockRecord
 from auditing.privacy.empirical_epsilon import guessed_right, one_run_epsilon
 from auditing.privacy.gaussian_bounds import independent_scores, one_run_gaussian
+from auditing.privacy.mark_record import MarkRecord
 from simulator.privacy.gaussian_dp import epsilon_of
 from topologies import Topology, distances
 
@@ -39,7 +39,7 @@ class Claim:
     confidence: float
 
 
-def by_distance(record: BlockRecord, canaries: Candidates, topology: Topology, claim: Claim) -> list[dict[str, Any]]:
+def by_distance(record: MarkRecord, canaries: Candidates, topology: Topology, claim: Claim) -> list[dict[str, Any]]:
     """For each distance, and for observers that keep all messages or have those of the last round alone, one entry.
 
     Of each node, one observer at the distance judges its canaries: that of the lowest number, a choice that no score
@@ -83,7 +83,7 @@ class _Judged:
 
 
 def _judged(
-    record: BlockRecord, canaries: Candidates, observer: int, remembers: bool, victims: Sequence[tuple[int, int]]
+    record: MarkRecord, canaries: Candidates, observer: int, remembers: bool, victims: Sequence[tuple[int, int]]
 ) -> Iterator[tuple[int, _Judged]]:
     """The distance, and what the observer makes of the canaries, of each of the ``victims``."""
     who = Adversary(f"node {observer}", Adversary.node(observer).hears, frozenset([observer]), remembers=remembers)

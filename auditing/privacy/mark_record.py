@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class BlockRecord:
+class MarkRecord:
     """T rounds of n nodes, as seen along the marks of m canaries.
 
     A node's injection in a round is (k / sqrt(L) + sigma z) times its `clip`, with k how often a canary was drawn in L
@@ -55,7 +55,7 @@ class BlockRecord:
     signs: Floats
 
     @classmethod
-    def of(cls, run: Run, promises: Sequence[Promise]) -> BlockRecord:
+    def of(cls, run: Run, promises: Sequence[Promise]) -> MarkRecord:
         """What ``run`` has kept, with the noise that it promises.
 
         Raises:
