@@ -22,7 +22,7 @@ from pydantic import TypeAdapter
 from auditing.candidates import not_comparable
 from auditing.cost import cost
 from auditing.public_labels import PublicLabels
-from auditing.views.record import FinalModel, RunRecord
+from auditing.views.record import FinalModel, RunRecord, shows_trained
 from simulator.config.experiment import CheckpointSettings, EvaluateSettings, Experiment
 from simulator.core import atomic
 from simulator.core.damage import read_json
@@ -82,8 +82,8 @@ class Replicas:
         """
         recordings = Recordings(self.path / "recordings")
         rounds, first = recordings.rounds(self.number * self.nodes), replica * self.nodes
-        public = PublicLabels(recordings, self.node)
-        return RunRecord(recordings, self.models(replica), rounds, self.experiment.rounds, first, public)
+        public, trained = PublicLabels(recordings, self.node), shows_trained(self.experiment)
+        return RunRecord(recordings, self.models(replica), rounds, self.experiment.rounds, first, public, trained)
 
     def member_of(self, samples: Samples) -> NDArray[np.bool_]:
         """Whether each replica trained on a sample, at the node whose pool it is from; bool [M, N]."""

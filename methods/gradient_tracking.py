@@ -17,11 +17,13 @@ from simulator.core.declaration import Declared
 from simulator.core.errors import Problem
 from simulator.core.message import Message
 from simulator.core.method import Method
+from simulator.core.mixer import MIXERS
 from simulator.core.node import Node
 from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings
 from simulator.core.samples import Batch
 from simulator.core.traits import Traits
+from simulator.mixers.robust.base import RobustMixer
 from simulator.mixers.weighted_sum import weighted_sum
 
 TRACKER = "gradient_tracking.tracker"
@@ -84,6 +86,9 @@ class GradientTracking(Method):
                 "mixes trackers over all links, and a method keeps parameters from travelling over some.",
                 "Keep one of the two.",
             )
+        if issubclass(MIXERS.load(plan.mixer.name), RobustMixer):
+            what = f"sums trackers as they are, so a node that lies moves them all, whatever {plan.mixer.name} does."
+            yield Problem("", what, "Set mixer: gossip, or run without gradient_tracking.")
         if not plan.network.schedule.laws.doubly_stochastic:
             yield Problem(
                 "",

@@ -161,13 +161,16 @@ def _nothing_kept(record: RunRecord) -> Problem | None:
     if not record.keeps("start"):
         what = "updates are measured from the models that rounds began with, and this run left these out."
         return Problem("record.without", what, "Run it again without start in record.without.")
-    sent = [(round, node) for round in record.rounds for node in range(record.nodes) if record.receivers(round, node)]
-    if not any(record.weights(*each) for each in sent):
-        what = "this run's mixer averages no models that have just been trained, so messages hold no updates."
-        return Problem("mixer", what, "Use gossip, adapt_then_combine.")
-    if any(record.masked_to(round, node) for round in record.rounds for node in range(record.nodes)):
+    there = [(round, node) for round in record.rounds for node in range(record.nodes)]
+    if not any(record.receivers(*each) for each in there):
+        what = "no node sent anything in a recorded round, so nobody's data was attacked."
+        return Problem("record", what, "Record other rounds, and run it again.")
+    if any(record.masked_to(*each) for each in there):
         what = "this run's messages are masked, so nobody makes out the update of one node, and none was attacked."
         return Problem("mixer", what, "Audit a run with mixer: gossip to see what single messages would tell.")
+    if not record.shows_trained:
+        what = "this run's mixer sends no models that have just been trained, so messages hold no updates."
+        return Problem("mixer", what, "Use gossip, adapt_then_combine.")
     return None
 
 

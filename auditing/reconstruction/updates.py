@@ -62,7 +62,7 @@ class Updates:
         return cls(record, float(torch.finfo(dtype).eps), knowledge)
 
     def exact(self, victim: int, round: int) -> ObservedUpdate | None:
-        """The update itself; None where the node sent nothing, or no model that is averaged after training."""
+        """The update itself; None where the node sent nothing, or no model that it has just trained."""
         return self._update(victim, round, "exact", None)
 
     def guessed(self, victim: int, round: int, observer: int) -> ObservedUpdate | None:
@@ -80,7 +80,7 @@ class Updates:
 
     def _update(self, victim: int, round: int, how: How, observer: int | None) -> ObservedUpdate | None:
         receivers = self.record.receivers(round, victim)
-        if not receivers or self.record.weights(round, victim) is None:
+        if not receivers or not self.record.shows_trained:
             return None
         to = receivers[0] if observer is None else observer
         message = self.record.message(round, victim, to) if to in receivers else None

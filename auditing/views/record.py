@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from auditing.public_labels import PublicLabels
+from simulator.config.experiment import Experiment
 from simulator.core.errors import InputError, wrong
 from simulator.core.message import MASKED
+from simulator.core.mixer import MIXERS
 from simulator.core.soft_labels import SoftLabels
 from simulator.mixers.fixed_point import decoded
 from simulator.results.recordings import Recordings
@@ -82,6 +84,11 @@ class Record(Protocol):
         """Weights with which ``node`` summed messages and its own model, by node; None where mixing is no such sum."""
         ...
 
+    @property
+    def shows_trained(self) -> bool:
+        """Whether messages that show a model show the sender's just after training (see `MixerTraits`)."""
+        ...
+
     def masked_to(self, round: int, node: int) -> tuple[int, ...]:
         """Who sent masked messages to ``node``; nobody where they were not masked, or not all of them were kept."""
         ...
@@ -111,6 +118,7 @@ class RunRecord:
         lasted: how many there were.
         first: the node of the run that counts as 0 here.
         public: reads labels of public samples; None where there are none.
+        shows_trained: whether messages that show a model show the sender's just after training.
     """
 
     recordings: Recordings
@@ -119,6 +127,7 @@ class RunRecord:
     lasted: int
     first: int = 0
     public: PublicLabels | None = None
+    shows_trained: bool = False
 
     @classmethod
     def of(cls, run: Run) -> RunRecord:
@@ -126,7 +135,8 @@ class RunRecord:
         recordings, nodes = Recordings(run.path / "recordings"), run.nodes
         rounds = tuple(round for round in recordings.rounds(len(nodes)) if round <= nodes[0].round)
         final = [FinalModel(node.parameters, node.buffers.running if node.buffers else None) for node in nodes]
-        return cls(recordings, final, rounds, nodes[0].round, public=PublicLabels(recordings, nodes[0]))
+        public, trained = PublicLabels(recordings, nodes[0]), shows_trained(run.experiment)
+        return cls(recordings, final, rounds, nodes[0].round, public=public, shows_trained=trained)
 
     @property
     def nodes(self) -> int:
@@ -239,6 +249,11 @@ class RunRecord:
 
     def _damaged(self, round: int, node: int, what: str) -> InputError:
         return wrong("recordings", f"of node {node} in round {round}: {what}.", "Run it again.")
+
+
+def shows_trained(experiment: Experiment) -> bool:
+    """Whether the messages of ``experiment`` show models just after training, as its mixer declares."""
+    return MIXERS.load(experiment.mixer.name).traits(experiment.mixer).shows_trained
 
 
 def recorded_rounds(rounds: int, lasted: int) -> str:

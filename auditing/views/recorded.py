@@ -1,8 +1,8 @@
 """What views of recorded rounds have in common.
 
 In a recorded round node v starts from the model s_v, trains, and shows m_v to its receivers; after mixing it has x_v.
-Where mixing is not a weighted sum of what nodes have just trained, m_v - s_v is no update and x_v holds no message that
-could be taken out, so views of updates are refused.
+Where m_v is not what v has just trained, m_v - s_v is no update, so views of updates are refused. Where mixing is no
+weighted sum of such models, by weights that do not depend on them, x_v holds no message that could be taken out.
 """
 
 from __future__ import annotations
@@ -79,10 +79,8 @@ class RecordedView(View):
             Unseen: it is not, nothing was sent, or messages show no models.
         """
         sent = self.sent(scene, rounds)
-        if not all(scene.record.weights(each.round, each.sender) for each in sent):
-            what = (
-                "this mixer does not average what the nodes have just trained, so messages and models hold no updates."
-            )
+        if not scene.record.shows_trained:
+            what = "this mixer does not send what the nodes have just trained, so messages hold no updates."
             raise self.unseen(what, "Ask for the views message and mixed, or use gossip, adapt_then_combine.")
         return sent
 

@@ -52,6 +52,9 @@ class Marginalized(RecordedView):
             what = "nothing can be taken out of running statistics, which are no weighted sums."
             raise self.unseen(what, "Ask for the views message, mixed and update.")
         sent = self.updates(scene, [round])
+        if any(scene.record.weights(each.round, each.sender) is None for each in sent):
+            what = "nothing can be taken out of models that are no weighted sums, or by weights that nobody else knows."
+            raise self.unseen(what, "Ask for the views message, mixed and update, or use mixer: gossip.")
         shown = {(m.sender, m.receiver): m.model for m in sent}
         pairs = [VictimPair(m.sender, m.receiver, left) for m in sent if (left := _left(scene, m, shown))]
         if not pairs:

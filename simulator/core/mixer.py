@@ -94,7 +94,15 @@ class Mixer(Part, ABC):
     def averages(self, node: Node) -> Mapping[int, float] | None:
         """Weights, by node, with which `mix` sums the models that nodes show after training, its own among them.
 
-        For audits. None where the mixed model is no such sum.
+        For audits. None where the mixed model is no such sum, or its weights are not known before all has arrived.
+        """
+        return None
+
+    def influence(self, node: Node) -> Mapping[int, float] | None:
+        """Weights, by node, that the last `mix` really gave to the models of a round, the node's own among them.
+
+        They sum to 1; a node that was heard, and given no weight, has 0. Where coordinates weigh nodes differently, it
+        is the mean over all of them. None where the mixer keeps none.
         """
         return None
 

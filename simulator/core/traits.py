@@ -104,8 +104,14 @@ class MixerTraits(Remembering):
         sums: whether nodes can make out the weighted sum of all that they hear in a round, and no single message; of an
             incomplete one they make out nothing, and keep the model that they have. What hides the rest follows from
             `Secrets` of each two nodes that share a receiver.
+        sends_models: whether the part "parameters" of every message is its sender's whole model, and no difference,
+            sum or code, so that a receiver can compare it with its own, and a node that lies send another one.
+        shows_trained: whether the model that a message shows (see `Mixer.shown`) is the sender's just after local
+            training, so that its difference from the one that the round began with is an update.
     """
 
     pairwise: bool = False
     sends_early: bool = False
     sums: bool = False
+    sends_models: bool = False
+    shows_trained: bool = False

@@ -11,15 +11,14 @@ from torch import Tensor, zeros_like
 from simulator.core.declaration import Declared
 from simulator.core.errors import Problem
 from simulator.core.message import Message
-from simulator.core.mixer import Mixer
 from simulator.core.node import Node
 from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings
 from simulator.mixers.compression.settings import CompressionSettings, compressor
-from simulator.mixers.weighted_sum import drift, needs_rows, weighted_sum
+from simulator.mixers.weighted_sum import SumOfRow, weighted_sum
 
 
-class Choco(Mixer):
+class Choco(SumOfRow):
     """Nodes send what their neighbours do not know of them yet, compressed, and step towards the average of replicas.
 
     Every node i has a replica r_i, which it and its neighbours keep up to date from the same messages; s_i is the
@@ -58,23 +57,13 @@ class Choco(Mixer):
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
         """The rows of W must sum to 1, and W must stay the same."""
-        yield from needs_rows(plan)
+        yield from super().check(config, plan)
         if plan.varies:
             yield Problem(
                 "",
                 "keeps sums that hold for one mixing matrix, and the links change from round to round.",
                 "Leave out topology.schedule and topology.failures, or set mixer: gossip.",
             )
-
-    @classmethod
-    def notes(cls, config: Any, plan: Plan) -> Iterable[str]:
-        """Whether the mean drifts."""
-        return drift(plan)
-
-    @classmethod
-    def keeps_sum(cls, config: Any, plan: Plan) -> bool:
-        """Where the columns of W sum to 1."""
-        return plan.laws.columns
 
     def after_local_training(self, node: Node) -> None:
         """Compress what the replica lacks."""

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
 from torch import Tensor
 
-from simulator.core.errors import Problem
 from simulator.core.linear_memory import Memory
 from simulator.core.message import Message
-from simulator.core.mixer import Mixer
 from simulator.core.node import Node
-from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings
 from simulator.core.traits import MixerTraits
-from simulator.mixers.weighted_sum import drift, needs_rows, weighted_sum
+from simulator.mixers.weighted_sum import SumOfRow, weighted_sum
 
 
-class Gossip(Mixer):
+class Gossip(SumOfRow):
     """Every node sends its parameters to its neighbours and takes the weighted sum of what it has and hears.
 
     With x_i the parameters before and y_i after local training, W the mixing matrix and r the rate:
@@ -45,28 +42,13 @@ class Gossip(Mixer):
         self._sent: Tensor | None = None
 
     @classmethod
-    def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
-        """The rows of W must sum to 1."""
-        return needs_rows(plan)
-
-    @classmethod
-    def notes(cls, config: Any, plan: Plan) -> Iterable[str]:
-        """Whether the mean drifts."""
-        return drift(plan)
-
-    @classmethod
-    def keeps_sum(cls, config: Any, plan: Plan) -> bool:
-        """Where the columns of W sum to 1."""
-        return plan.laws.columns
-
-    @classmethod
     def traits(cls, config: Any) -> MixerTraits:
         """Linear: x <- y + r (sum_j w_ij s_j - s_i), with s what was sent: y itself, or x, which is known early."""
         sent = {"sent": {"parameters": 1.0}}
         mix = {"parameters": {"parameters": 1.0, "mixed": config.rate, "sent": -config.rate}}
         early = config.order == "combine_then_adapt"
         memory = Memory(before_round=sent, mix=mix) if early else Memory(after_local_training=sent, mix=mix)
-        return MixerTraits(memory=memory, sends_early=early)
+        return MixerTraits(memory=memory, sends_early=early, sends_models=True, shows_trained=not early)
 
     def before_round(self, node: Node) -> None:
         """Combine-then-adapt sends the parameters as they are before training."""
@@ -96,7 +78,9 @@ class Gossip(Mixer):
 
     def averages(self, node: Node) -> Mapping[int, float] | None:
         """Its row of (1 - r) I + r W; none of combine-then-adapt, which mixes models from before training."""
-        if self.config.order == "combine_then_adapt":
-            return None
+        return None if self.config.order == "combine_then_adapt" else self.influence(node)
+
+    def influence(self, node: Node) -> Mapping[int, float]:
+        """Its row of (1 - r) I + r W, of what was sent."""
         rate = self.config.rate
         return {j: rate * weight + (1 - rate) * (j == node.id) for j, weight in node.weights.items()}

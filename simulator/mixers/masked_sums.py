@@ -13,17 +13,16 @@ from simulator.core.declaration import Declared
 from simulator.core.errors import Problem, RunError
 from simulator.core.linear_memory import Memory
 from simulator.core.message import MASKED, Message
-from simulator.core.mixer import Mixer
 from simulator.core.node import Node
 from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings
 from simulator.core.traits import MixerTraits
 from simulator.mixers.fixed_point import decoded, encoded
 from simulator.mixers.maskable import unmaskable
-from simulator.mixers.weighted_sum import drift, needs_rows
+from simulator.mixers.weighted_sum import SumOfRow
 
 
-class MaskedSums(Mixer):
+class MaskedSums(SumOfRow):
     """Gossip of masked messages: what every node adds up is the average, and nothing else can be made of what it hears.
 
     Each two senders of a receiver draw a mask that it cannot draw, which one of them adds and the other takes off, as
@@ -63,17 +62,7 @@ class MaskedSums(Mixer):
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
         """The rows of W must sum to 1, senders be known beforehand and never single, and nothing else travel."""
-        return (*needs_rows(plan), *unmaskable(plan))
-
-    @classmethod
-    def notes(cls, config: Any, plan: Plan) -> Iterable[str]:
-        """Whether the mean drifts."""
-        return drift(plan)
-
-    @classmethod
-    def keeps_sum(cls, config: Any, plan: Plan) -> bool:
-        """Where the columns of W sum to 1."""
-        return plan.laws.columns
+        return (*super().check(config, plan), *unmaskable(plan))
 
     def before_round(self, node: Node) -> None:
         """Remember who will have masked what it sends."""

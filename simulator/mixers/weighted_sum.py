@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from simulator.core.errors import Problem
+from simulator.core.mixer import Mixer
 from simulator.core.node import Node
 from simulator.core.plan import Plan
 
@@ -23,10 +25,15 @@ def weighted_sum(node: Node, terms: Mapping[int, Tensor]) -> Tensor:
         RuntimeError: the terms are not from the nodes that have a weight.
     """
     check_terms(node, terms)
+    return summed(node.weights, terms)
+
+
+def summed(weights: Mapping[int, float], terms: Mapping[int, Tensor]) -> Tensor:
+    """sum_j a_j t_j in order of node id, over all ``terms``; a new tensor."""
     first, *rest = sorted(terms)
-    total = torch.mul(terms[first], node.weights[first])
+    total = torch.mul(terms[first], weights[first])
     for j in rest:
-        total.add_(terms[j], alpha=node.weights[j])
+        total.add_(terms[j], alpha=weights[j])
     return total
 
 
@@ -53,11 +60,25 @@ def needs_rows(plan: Plan) -> Iterable[Problem]:
         )
 
 
-def drift(plan: Plan) -> Iterable[str]:
-    """A note if the columns of W do not sum to 1 in every round: gossip then favours some of the nodes."""
-    if not plan.laws.columns:
-        yield (
-            "columns of the mixing matrix do not sum to 1 in every round (by its weights, or where links are lost one "
-            "way), so the nodes' mean is not kept and some count more than others; mixer: push_sum with "
-            "topology.weights: push keeps it"
-        )
+class SumOfRow(Mixer):
+    """Base of mixers that sum what nodes hold by the rows of W, whatever of it they send."""
+
+    @classmethod
+    def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
+        """The rows of W must sum to 1."""
+        return needs_rows(plan)
+
+    @classmethod
+    def notes(cls, config: Any, plan: Plan) -> Iterable[str]:
+        """If the columns of W do not sum to 1 in every round: some of the nodes are then favoured."""
+        if not plan.laws.columns:
+            yield (
+                "columns of the mixing matrix do not sum to 1 in every round (by its weights, or where links are lost "
+                "one way), so the nodes' mean is not kept and some count more than others; mixer: push_sum with "
+                "topology.weights: push keeps it"
+            )
+
+    @classmethod
+    def keeps_sum(cls, config: Any, plan: Plan) -> bool:
+        """Where the columns of W sum to 1."""
+        return plan.laws.columns

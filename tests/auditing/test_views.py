@@ -34,6 +34,7 @@ class Gossip:
     away: frozenset = frozenset()
     models: dict[Stored, torch.Tensor] = field(default_factory=dict)
     has_state: bool = False
+    shows_trained: bool = True
     rounds_of_labels: tuple[int, ...] = ()
     labelled: frozenset = frozenset()  # by (round, node)
 
@@ -201,15 +202,33 @@ def test_candidates_of_recorded_models_are_those_of_their_victims():
         ("gossip", set()),
         ({"name": "choco", "compression": "sign"}, {"update", "guessed_update", "marginalized", "coalition", "global"}),
         ("relay_sum", {"update", "guessed_update", "marginalized", "coalition", "global"}),
+        (
+            {"name": "gossip", "order": "combine_then_adapt"},
+            {"update", "guessed_update", "marginalized", "coalition", "global"},
+        ),
     ],
-    ids=["gossip", "choco", "relay-sum"],
+    ids=["gossip", "choco", "relay-sum", "early"],
 )
 def test_views_of_updates_are_refused_where_messages_hold_none(tmp_path, mixer, refused):
     done = run(small("rounds=2", mixer=mixer, topology={"graph": "chain", "nodes": 3}, record={"every": 1}), tmp_path)
     found, unseen = observe(RunRecord.of(done), done.directory.topology)
     assert {reason.view for reason in unseen} == refused | OF_LABELS | {"trajectory"}
-    assert all("does not average" in str(reason) for reason in unseen if reason.view in refused)
+    assert all(
+        "does not send what the nodes have just trained" in str(reason) for reason in unseen if reason.view in refused
+    )
     assert all(found.model(row).shape == done.nodes[0].parameters.shape for row in range(len(found.models)))
+
+
+@pytest.mark.parametrize("mixer", ["median", {"name": "clipped_gossip", "tau": 1.0}], ids=["median", "clipped"])
+def test_robust_mixing_shows_updates_and_lets_nobody_take_messages_out(tmp_path, mixer):
+    """A round's update is what the model that was sent has more than the one that the round began with."""
+    topology = {"graph": "complete", "nodes": 4}
+    done = run(small("rounds=2", mixer=mixer, topology=topology, record={"every": 1}), tmp_path)
+    found, unseen = observe(RunRecord.of(done), done.directory.topology)
+    assert {reason.view for reason in unseen} == {"marginalized"} | OF_LABELS | {"trajectory"}
+    (why,) = (str(reason) for reason in unseen if reason.view == "marginalized")
+    assert "no weighted sums, or by weights that nobody else knows" in why
+    assert pairs(found, "update")[2, 0] == [(alone("message", 2, 2), 1.0), (alone("start", 2, 2), -1.0)]
 
 
 def test_a_run_is_read_as_it_was_recorded(tmp_path):
@@ -240,12 +259,15 @@ def test_part_of_a_network_is_seen_as_a_network_of_its_own(tmp_path):
         row = {"receivers": torch.tensor(others), "heard": heard, "weights": torch.ones(len(heard)) / len(heard)}
         views.save(Recording(1, node, models | row))
     final = [FinalModel(torch.from_numpy(rng.normal(size=4))) for _ in range(6)]
-    whole = RunRecord(views, final, views.rounds(6), 3)
+    whole = RunRecord(views, final, views.rounds(6), 3, shows_trained=True)
     second = RunRecord(views, final[3:], views.rounds(6), 3, 3)
     assert second.receivers(1, 1) == (0, 2)
     assert second.weights(1, 1) == pytest.approx(dict.fromkeys([0, 1, 2], 1 / 3))
     chain = Topology.build("chain", 3)
-    first, found = (observe(RunRecord(views, final[start : start + 3], (1,), 3, start), chain)[0] for start in (0, 3))
+    first, found = (
+        observe(RunRecord(views, final[start : start + 3], (1,), 3, start, shows_trained=True), chain)[0]
+        for start in (0, 3)
+    )
     assert first.models == found.models
     assert first.positions == found.positions
     kinds = [Stored("final", 2), Stored("start", 1, 1), Stored("message", 1, 1, 2), Stored("mixed", 0, 1)]

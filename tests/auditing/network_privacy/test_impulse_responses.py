@@ -19,6 +19,7 @@ from simulator.core.method import METHODS, Method
 from simulator.core.mixer import MIXERS
 from simulator.core.traits import Traits
 from simulator.mixers.gossip import Gossip
+from simulator.mixers.robust.base import RobustMixer
 
 ROUNDS, NODES = 5, 5
 SIZE = (
@@ -31,6 +32,7 @@ QGM = {"name": "quasi_global_momentum"}
 CLIP = {"clip": 1e9, "noise_multiplier": 0.0}
 
 SETTINGS = {
+    "clipped_gossip": [{"tau": 1.0}],
     "dp_sgd": [{"noise_multiplier": 0.0}],
     "node_dp": [CLIP],
     "zip_dl": [CLIP],
@@ -44,7 +46,8 @@ SETTINGS = {
     "gossip": [{"order": order, "rate": rate} for order in ORDERS for rate in (1, 0.3)],
     "choco": [{}, {"compression": "none"}],
 }  # fmt: skip
-REFUSED = {  # settings that nobody can follow; True: all
+ROBUST = [name for name in MIXERS.names() if issubclass(MIXERS.load(name), RobustMixer)]
+REFUSED = dict.fromkeys(ROBUST, True) | {  # settings that nobody can follow; True: all
     "gradient_tracking": True,
     "idkd": True,
     "ltc": [{}, {"use": "coreset", "after": 4, "share": 0.5, "share_means": False}],
@@ -105,7 +108,7 @@ def test_every_installed_method_is_followed_or_refused(name, settings, tmp_path)
 @pytest.mark.parametrize(("name", "settings"), cases(MIXERS), ids=str)
 def test_every_installed_mixer_is_followed_or_refused(name, settings, tmp_path):
     timed = ["mode=asynchronous", "clock={step_seconds: 1}"] if name == "pair_average" else []
-    graph = "ring" if name == "masked_sums" else "chain"  # on which some nodes hear one alone
+    graph = {"masked_sums": "ring"}.get(name, "complete" if name in ROBUST else "chain")  # where some hear one alone
     experiment = training(f"topology.graph={graph}", *timed, mixer={"name": name, **settings})
     assert bool(list(undeclared(experiment))) == is_refused(name, settings)
     if not is_refused(name, settings):

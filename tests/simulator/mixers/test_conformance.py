@@ -14,6 +14,13 @@ SETTINGS = {
     ],
     "choco": [{"compression": name, "gamma": 0.5} for name in ("top_k", "sign", "none")],
     "relay_sum": [{"fill": "own"}, {"fill": "initial"}],
+    "clipped_gossip": [
+        {"tau": 0.5},
+        {"tau": None},
+        {"radius": "node", "delta": 0.2},
+        {"radius": "link", "delta": 0.2},
+    ],
+    **{name: [{"byzantine": f} for f in (0, 1)] for name in ("cs_plus", "nna", "trimmed_mean")},
 }
 CASES = [(name, settings) for name in MIXERS.names() for settings in SETTINGS.get(name, [{}])]
 
