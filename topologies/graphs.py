@@ -98,6 +98,30 @@ def complete(nodes: int) -> nx.Graph:
     return graph
 
 
+def two_worlds(nodes: int, links: int = 1) -> nx.Graph:
+    """Two cliques of nodes / 2, in which each node is also linked to `links` nodes of the other clique.
+
+    Node i of the first clique is linked to the nodes i, i + 1, ..., i + links - 1 of the second, modulo their number;
+    those are the nodes from nodes / 2 on. Rules against attackers are measured on it (Gaucher, Dieuleveut and Hendrikx
+    2025, "Unified Breakdown Analysis for Byzantine Robust Gossip").
+
+    Args:
+        nodes: even, at least 2.
+        links: of each node to the other clique, 1 to nodes / 2.
+
+    Raises:
+        TopologyError: `nodes` is odd or below 2, or `links` out of range.
+    """
+    require(nodes >= 2 and nodes % 2 == 0, f"{nodes} nodes are no two worlds.", "Set nodes to an even number.", "nodes")
+    half = nodes // 2
+    wrong = f"A node cannot be linked to {links} of the {half} nodes of the other world."
+    require(1 <= links <= half, wrong, f"Set links to 1 to {half}.", "links")
+    check_room(nodes, nodes**2 / 4 + links * half)
+    graph = nx.disjoint_union(complete(half), complete(half))
+    graph.add_edges_from((i, half + (i + k) % half) for i in range(half) for k in range(links))
+    return graph
+
+
 def hypercube(nodes: int) -> nx.Graph:
     """Nodes whose binary numbers differ in exactly one digit are linked.
 
@@ -205,7 +229,7 @@ def _most_square(nodes: int) -> int:
 GRAPHS: dict[str, Callable[..., nx.Graph]] = {
     graph.__name__: graph
     for graph in (
-        *(ring, torus, chain, star, tree, complete, hypercube, exponential),
+        *(ring, torus, chain, star, tree, complete, two_worlds, hypercube, exponential),
         *(random_regular, erdos_renyi, small_world),
         *(davis, florentine, karate),
         *(from_file, disjoint_union),

@@ -18,7 +18,7 @@ def check_graph(graph: nx.Graph) -> None:
     numbered = len(graph) > 0 and list(graph) == list(range(len(graph)))
     require(numbered, "The nodes of the graph are not 0..n-1 in order.", "Use Topology.from_networkx.")
     loops = sorted(nx.nodes_with_selfloops(graph))
-    require(not loops, f"The graph links nodes to themselves: {_some(loops)}.", "Remove these edges.")
+    require(not loops, f"The graph links nodes to themselves: {some(loops)}.", "Remove these edges.")
     check_connected(graph)
 
 
@@ -36,7 +36,7 @@ def check_connected(graph: nx.Graph, what: str = "The graph", field: str = "grap
     found, wanted = parts(graph), components(graph)
     connected = "strongly connected" if graph.is_directed() else "connected"
     expected = f"not {connected}" if wanted == 1 else f"no union of {wanted} {connected} graphs"
-    wrong = f"{what} is {expected}; its {len(found)} parts are {_some([f'{{{_some(p)}}}' for p in found])}."
+    wrong = f"{what} is {expected}; its {len(found)} parts are {some([f'{{{some(p)}}}' for p in found])}."
     advice = "Add edges between the parts, or train each part on its own." if wanted == 1 else "Change its links."
     require(len(found) == wanted, wrong, advice, field)
 
@@ -79,10 +79,11 @@ def hearable(graph: nx.Graph) -> NDArray[np.bool_]:
     return np.asarray(nx.to_numpy_array(graph, nodelist=range(len(graph)), weight=None).T + np.eye(len(graph)) > 0)
 
 
+def some(items: list[int] | list[str], limit: int = 8) -> str:
+    """The first ones of ``items``, for an error."""
+    return ", ".join([str(item) for item in items[:limit]] + ["..."] * (len(items) > limit))
+
+
 def _require_nowhere(wrong: NDArray[np.bool_], weights: Matrix, advice: str) -> None:
     for i, j in np.argwhere(wrong):
         raise TopologyError(f"W[{i}, {j}] is {weights[i, j]!r}.", advice, "weights")
-
-
-def _some(items: list[int] | list[str], limit: int = 8) -> str:
-    return ", ".join([str(item) for item in items[:limit]] + ["..."] * (len(items) > limit))

@@ -19,6 +19,7 @@ from topologies.graphs import (
     star,
     torus,
     tree,
+    two_worlds,
 )
 
 
@@ -67,6 +68,17 @@ def test_torus_with_short_sides_has_no_loops_and_no_double_edges(sides, degree):
     assert nx.number_of_selfloops(graph) == 0
     assert {d for _, d in graph.degree()} == {degree}
     assert nx.is_connected(graph)
+
+
+def test_two_worlds_are_cliques_with_so_many_links_of_each_node_between_them():
+    assert edges(two_worlds(2)) == {(0, 1)}
+    assert edges(two_worlds(6, links=2)) - edges(complete(6).subgraph([0, 1, 2])) - {(3, 4), (3, 5), (4, 5)} == {
+        *((0, 3), (0, 4), (1, 4), (1, 5), (2, 5), (2, 3))
+    }
+    graph = two_worlds(26, links=8)
+    assert {degree for _, degree in graph.degree()} == {12 + 8}
+    assert graph.subgraph(range(13)).number_of_edges() == graph.subgraph(range(13, 26)).number_of_edges() == 13 * 12 / 2
+    assert edges(two_worlds(8, links=4)) == edges(complete(8))
 
 
 @pytest.mark.parametrize(("nodes", "rows"), [(16, 4), (12, 3), (32, 4), (7, 1)])
@@ -126,6 +138,9 @@ REFUSED = [
     ({"graph": "torus", "nodes": 12, "columns": 0}, "columns", "cannot have 0 columns"),
     ({"graph": "torus", "nodes": 12, "rows": 2, "columns": 3}, "rows", "has 6 nodes, not 12"),
     ({"graph": "tree", "nodes": 12, "branching": 0}, "branching", "cannot have branching 0"),
+    ({"graph": "two_worlds", "nodes": 7}, "nodes", "Set nodes to an even number"),
+    ({"graph": "two_worlds", "nodes": 8, "links": 5}, "links", "Set links to 1 to 4"),
+    ({"graph": "two_worlds", "nodes": 8, "links": 0}, "links", "Set links to 1 to 4"),
     ({"graph": "hypercube", "nodes": 12}, "nodes", "Use 8 or 16 nodes"),
     ({"graph": "random_regular", "nodes": 7, "degree": 3}, "degree", "Make nodes or degree even"),
     ({"graph": "random_regular", "nodes": 4}, "degree", "below nodes"),

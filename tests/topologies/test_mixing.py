@@ -12,6 +12,7 @@ from topologies.weights import exchanges, lazy, metropolis_hastings, push, row_s
 NAMED = [
     *[(name, 16, {}) for name in ("ring", "torus", "chain", "star", "tree", "complete", "hypercube", "exponential")],
     *[("exponential", 11, {}), ("torus", 14, {"rows": 2}), ("tree", 9, {"branching": 3})],
+    ("two_worlds", 14, {"links": 3}),
     *[(name, 16, {"seed": 3}) for name in ("random_regular", "erdos_renyi", "small_world")],
     *[(name, None, {}) for name in ("davis", "florentine", "karate")],
 ]
