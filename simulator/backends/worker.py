@@ -67,12 +67,13 @@ class Worker:
         self._measure(order, programs, replies)
         sent = self._go_on(order, programs, replies)
         for message in sent:
-            replies[message.sender].sent.append(message.envelope)
+            if not message.is_overheard:
+                replies[message.sender].sent.append(message.envelope)
         for node in nodes:
             replies[node.id].metrics, node.metrics = node.metrics, []
             replies[node.id].artifacts, node.artifacts = node.artifacts, []
             replies[node.id].recordings, node.recordings = node.recordings, []
-            replies[node.id].stop, node.stop_reason = node.stop_reason, None
+            replies[node.id].stop, node.stop_reason = None if node.attacker else node.stop_reason, None
         self._deliver(message for message in sent if message.receiver in self.ids)
         return replies, [message for message in sent if message.receiver not in self.ids]
 
@@ -93,7 +94,7 @@ class Worker:
         """What has arrived at a node; it goes on without what will never come."""
         if order.lost:
             program.lose(order.lost.get(program.node.id, ()))
-        return self._mail.pop(program.node.id, ())
+        return [message for message in self._mail.pop(program.node.id, ()) if not message.is_overheard]
 
     def _measure(self, order: Order, programs: Sequence[NodeProgram], replies: Mapping[int, Reply]) -> None:
         if order.evaluate:
@@ -102,8 +103,13 @@ class Worker:
             for program, score in zip(programs, scores, strict=True):
                 node = program.node
                 loss, parameters, running = node.take_loss(), node.parameters.cpu(), _running(node)
-                measured, variants = {**self._own_scores(node), **program.measure()}, self._variants(program)
-                replies[node.id].evaluation = Evaluation(score, loss, parameters, measured, variants, running)
+                with node.using(self._trainer.module):
+                    measured = {**self._own_scores(node), **program.measure()}
+                variants = self._variants(program)
+                moved = node.under_attack.moved if node.under_attack else None
+                replies[node.id].evaluation = Evaluation(
+                    score, loss, parameters, measured, variants, running, None if moved is None else moved.cpu()
+                )
         if order.snapshot:
             for program in programs:
                 replies[program.node.id].state = program.node.state_dict()
@@ -148,7 +154,15 @@ class Worker:
                     program.finish()
                 if order.send is not None:
                     sent += program.send(order.send, None if order.begin else places.get(program.node.id))
+                if order.lie:
+                    sent += program.lie(self._overheard(program.node.id))
         return sent
+
+    def _overheard(self, id: int) -> list[Message]:
+        """What the node ``id`` knows though nobody has sent it; its mail stays where it is."""
+        mail = self._mail[id]
+        self._mail[id] = [message for message in mail if not message.is_overheard]
+        return [message for message in mail if message.is_overheard]
 
 
 def _running(node: Node) -> Tensor | None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from simulator.config.agreed_statistics import not_to_be_agreed
+from simulator.config.attackers import disagreements
 from simulator.config.experiment import Experiment
 from simulator.config.marked_canaries import unsuited
 from simulator.config.method_pairs import at_odds
 from simulator.config.part_blocks import placed
-from simulator.config.planning import plan_of
+from simulator.config.planning import needing, plan_of
 from simulator.config.yaml_file import Location
 from simulator.core.errors import InputError, Problem
-from simulator.core.method import METHODS, traits_of
+from simulator.core.method import METHODS
 from simulator.core.mixer import MIXERS
 from simulator.core.model_registry import MODELS
 from simulator.core.task import TASKS, Task
@@ -48,6 +49,7 @@ def inconsistencies(experiment: Experiment) -> Found:
     yield from _unmet_needs(experiment)
     yield from at_odds(experiment)
     yield from unsuited(experiment)
+    yield from disagreements(experiment, network)
     yield from _unknown_nodes(experiment, network.base.num_nodes)
     yield from _modalities_in_vain(experiment, network.base.num_nodes)
     yield from _sites_in_vain(experiment, network.base.num_nodes)
@@ -81,11 +83,11 @@ def _unmet_needs(experiment: Experiment) -> Found:
         "classes": TASKS.load(experiment.task.name).has_classes,
         "margins": TASKS.load(experiment.task.name).margins is not Task.margins,
     }
-    for number, settings in enumerate(experiment.methods):
-        for need in sorted(traits_of(settings).needs - OF_SAMPLES):
+    for place, name, needs in needing(experiment):
+        for need in sorted(needs - OF_SAMPLES):
             if not offered[need]:
-                what = f"{settings.name} needs {need.replace('_', ' ')}, and there is none."
-                yield ("methods", number), Problem("", what, NEEDS[need])
+                what = f"{name} needs {need.replace('_', ' ')}, and there is none."
+                yield place, Problem("", what, NEEDS[need])
 
 
 def _unknown_nodes(experiment: Experiment, nodes: int) -> Found:

@@ -7,14 +7,16 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import yaml
-from pydantic import ConfigDict, Field, PositiveInt, SerializeAsAny, model_validator
+from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt, SerializeAsAny, model_validator
 
 from simulator.config.part_blocks import fill, placed
 from simulator.config.slots import SLOTS, parts_of, places
 from simulator.config.user_parts import UserParts
+from simulator.core.acting import GIVEN, Acts, If
+from simulator.core.adversary import Knowledge
 from simulator.core.backend import BACKENDS
 from simulator.core.buffers.settings import BufferSettings
 from simulator.core.errors import InputError
@@ -150,6 +152,37 @@ class RecordSettings(Settings):
         return frozenset({*every, *self.rounds})
 
 
+class AdversarySettings(Settings):
+    """Nodes that lie, all in the same way; attackers of all blocks know each other, and all links.
+
+    Attributes:
+        nodes: their numbers; none where ``count`` says how many there are.
+        count: so many nodes, chosen by ``place`` with the experiment's seed, before the run begins.
+        place: anywhere (random), anywhere with no two linked (apart), where most links meet (degree), or where most
+            shortest paths cross (betweenness).
+        from_round: the round in which the attack begins; before, they are honest.
+        knowledge: heard: what neighbours sent them the round before; omniscient: what every node sends in this round.
+        attack: what they do.
+    """
+
+    nodes: tuple[NonNegativeInt, ...] = ()
+    count: PositiveInt | None = None
+    place: Literal["random", "apart", "degree", "betweenness"] = "random"
+    from_round: PositiveInt = 1
+    knowledge: Knowledge = "heard"
+    attack: SerializeAsAny[PartSettings]
+
+    acts: ClassVar[Acts] = {"place": If(count=GIVEN)}
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> AdversarySettings:
+        if bool(self.nodes) == bool(self.count):
+            raise ValueError("give either the nodes, or how many there shall be: count")
+        if len(set(self.nodes)) < len(self.nodes):
+            raise ValueError("a node is named twice")
+        return self
+
+
 class Experiment(Settings):
     """One experiment; `simulator.load_experiment` makes one from a file and reports every problem at once.
 
@@ -159,6 +192,7 @@ class Experiment(Settings):
     Attributes:
         buffers: what becomes of running statistics that the network keeps beside its parameters. No setting of the
             model, whose block is what its constructor takes; None: the network must keep none.
+        adversaries: nodes that lie; by default, all are honest.
         clock: how fast nodes and links are; None: no simulated time.
         mode: "synchronous", or "asynchronous" for pairwise gossip on the simulated clock, without rounds in step.
     """
@@ -177,6 +211,7 @@ class Experiment(Settings):
     training: TrainingSettings = TrainingSettings()
     mixer: SerializeAsAny[PartSettings] = Field(default_factory=lambda: MIXERS.load("gossip").Config(name="gossip"))
     methods: tuple[SerializeAsAny[PartSettings], ...] = ()
+    adversaries: tuple[AdversarySettings, ...] = ()
     mode: Literal["synchronous", "asynchronous"] = "synchronous"
     clock: ClockSettings | None = None
     backend: SerializeAsAny[PartSettings] = Field(default_factory=lambda: BACKENDS.load("local").Config(name="local"))
@@ -233,6 +268,8 @@ class Experiment(Settings):
         """
         without = ("backend", "description", "checkpoint", "record")
         content = {key: value for key, value in self.to_dict().items() if key not in without}
+        if not self.adversaries:
+            del content["adversaries"]
         if added := self.user_parts.hashes_of_added():
             content["added"] = added
         return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from simulator.config.experiment import Experiment
+from simulator.config.yaml_file import Location
+from simulator.core.adversary import ADVERSARIES
 from simulator.core.method import traits_of
 from simulator.core.mixer import MIXERS
 from simulator.core.plan import Plan
@@ -23,6 +25,14 @@ def plan_of(experiment: Experiment, network: Network) -> Plan:
         methods=experiment.methods,
         apart=bool(experiment.data.modality_by_node) or any(each.keeps_apart for each in traits),
     )
+
+
+def needing(experiment: Experiment) -> Iterator[tuple[Location, str, frozenset[str]]]:
+    """What methods and attacks of ``experiment`` need, with their places and names."""
+    for number, settings in enumerate(experiment.methods):
+        yield ("methods", number), settings.name, traits_of(settings).needs
+    for number, block in enumerate(experiment.adversaries):
+        yield ("adversaries", number, "attack"), block.attack.name, ADVERSARIES.load(block.attack.name).needs
 
 
 def exchanges(experiment: Experiment) -> int:

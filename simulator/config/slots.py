@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from simulator.config.yaml_file import Location
+from simulator.core.adversary import ADVERSARIES
 from simulator.core.backend import BACKENDS
 from simulator.core.method import METHODS
 from simulator.core.mixer import MIXERS
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 SLOTS: Mapping[Location, Registry[Any]] = {  # "*" stands for each of a list
     ("methods", "*"): METHODS,
+    ("adversaries", "*", "attack"): ADVERSARIES,
     ("mixer",): MIXERS,
     ("model",): MODELS,
     ("task",): TASKS,

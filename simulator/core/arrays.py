@@ -22,6 +22,17 @@ def leaves(arrays: Arrays) -> list[Tensor]:
     return [arrays] if isinstance(arrays, Tensor) else list(arrays.values())
 
 
+def single(arrays: Arrays) -> Tensor:
+    """The only array.
+
+    Raises:
+        ValueError: there are several.
+    """
+    if not isinstance(arrays, Tensor):
+        raise ValueError(f"these samples are several arrays: {', '.join(arrays)}")
+    return arrays
+
+
 def count(arrays: Arrays) -> int:
     """How many samples they hold."""
     return len(leaves(arrays)[0])

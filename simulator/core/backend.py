@@ -34,6 +34,7 @@ class Order:
         hear: take in the messages of this exchange, after which the round goes on.
         train: take the local steps.
         send: send the messages of this exchange.
+        lie: let omniscient attackers, who know now what the others send, send theirs.
         nodes: who takes part; None: everyone.
         places: where each node stands from now on, in a round that begins or in one exchange; None: where it stood.
         lost: by node, whose messages of this exchange will never come.
@@ -47,6 +48,7 @@ class Order:
     hear: int | None = None
     train: bool = False
     send: int | None = None
+    lie: bool = False
     nodes: Collection[int] | None = None
     places: Mapping[int, Place] | None = None
     lost: Mapping[int, Collection[int]] | None = None
@@ -63,6 +65,7 @@ class Evaluation:
         by_methods: what its methods measured, by name.
         variants: changed copies of the model, by the name of the method that made them.
         buffers: float [running], the model's running statistics, on the CPU; None where it has none.
+        moved: float [parameters], by how much the last mixing moved an honest node among attackers, on the CPU.
     """
 
     scores: Mapping[str, float]
@@ -71,6 +74,7 @@ class Evaluation:
     by_methods: Mapping[str, float] = field(default_factory=dict)
     variants: Mapping[str, Evaluation] = field(default_factory=dict)
     buffers: Tensor | None = None
+    moved: Tensor | None = None
 
 
 @dataclass
@@ -118,6 +122,11 @@ class Blueprint(Protocol):
         """All nodes, and all links that there can be."""
         ...
 
+    @property
+    def overhearing(self) -> Collection[int]:
+        """The nodes that come to know what all others send, and of which messages may go to any of them."""
+        ...
+
     def with_secrets(self, secrets: Secrets) -> Blueprint:
         """The blueprint of one node whose random numbers are keyed by ``secrets`` of its own."""
         ...
@@ -153,10 +162,12 @@ class Backend(Part, ABC):
         window: supersteps that may be under way before the first of them is collected.
         autotuned: what was measured at the start to decide what the settings leave open, by what was decided.
         in_one_process: whether all nodes are in the memory of this process.
+        simulates: whether nodes do as they are told; those of a deployment belong to others.
     """
 
     window: int = 1
     in_one_process: ClassVar[bool] = False
+    simulates: ClassVar[bool] = True
     autotuned: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod

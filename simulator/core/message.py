@@ -14,6 +14,7 @@ from torch import Tensor
 from simulator.core.tensor_bytes import encoded
 
 ENVELOPE = "__envelope__"
+OVERHEARD = "overheard"  # a model that an attacker knows although nobody sent it: a part of no real message
 MASKED = "masked_parameters"  # a part of which its receiver makes out a sum alone: see `MixerTraits.sums`
 ROUNDS = 2**40  # more than a run can have: round and exchange travel as one number
 
@@ -54,6 +55,11 @@ class Message:
     parts: Mapping[str, Tensor]
     exchange: int = 1
     last: bool = False
+
+    @property
+    def is_overheard(self) -> bool:
+        """Whether nobody sent it: it is how a simulation lets omniscient attackers know the models of others."""
+        return OVERHEARD in self.parts
 
     @property
     def envelope(self) -> Envelope:

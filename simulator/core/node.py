@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from simulator.core.arrays import called
+from simulator.core.attackers import Attacker, Attackers
 from simulator.core.buffers.layout import Buffers
 from simulator.core.canary_marks import Marks
 from simulator.core.errors import RunError
@@ -28,6 +28,7 @@ from simulator.core.secrets import Secrets
 from simulator.core.seeding import generator, keystream
 from simulator.core.training import TrainingSettings
 from simulator.core.training_set import Augment, TrainingSet
+from simulator.core.under_attack import UnderAttack
 from topologies import Links, Topology
 
 
@@ -67,6 +68,7 @@ class SharedSettings:
         first: the first node's number: not 0 where several networks are run as one.
         secrets: of the only node that these settings are for; None in a simulation, where the seed stands for them.
         spectrum: see `Node`.
+        attackers: who lies; None in a network of honest nodes.
     """
 
     seed: int
@@ -79,6 +81,7 @@ class SharedSettings:
     first: int = 0
     secrets: Secrets | None = None
     spectrum: tuple[float, ...] = ()
+    attackers: Attackers | None = None
 
 
 class Node:
@@ -97,6 +100,9 @@ class Node:
         buffers: the state that its network keeps beside them, such as running statistics; None where it keeps none.
         marks: of canaries whose gradients are such; None where there are none.
         spectrum: eigenvalues of the network's W, descending, where a method asks for them; else none.
+        attackers: who lies in its network; None where all are honest.
+        attacker: what it does if it lies itself; ``under_attack``: what it counts if it does not. One of both is None,
+            and both are where all are honest.
         finished: how many rounds are.
         under_way: whether one more has begun.
         learning_rate: of the current round.
@@ -115,10 +121,13 @@ class Node:
         methods: Sequence[Method],
         buffers: Buffers | None = None,
         marks: Marks | None = None,
+        attacker: Attacker | None = None,
     ) -> None:
         self.id = place.id
         self.seed, self.num_nodes, self.rounds = shared.seed, shared.nodes, shared.rounds
         self._first, self._secrets, self.spectrum = shared.first, shared.secrets, shared.spectrum
+        self.attackers, self.attacker = shared.attackers, attacker
+        self.under_attack = UnderAttack() if shared.attackers and attacker is None else None
         self.training = shared.training
         self.mixer, self.methods = mixer, list(methods)
         self.traits = [method.traits(method.config) for method in self.methods]
@@ -357,9 +366,14 @@ class Node:
             data = replace(data, preparation=replace(data.normalizer, transform=transform))
         return data
 
-    def _owners(self) -> Iterator[tuple[str, Stateful]]:
+    def _owners(self) -> list[tuple[str, Stateful]]:
         methods = ((f"methods.{place}/", method) for place, method in enumerate(self.methods))
-        return chain([("training_set/", self.training_set), ("mixer/", self.mixer)], methods)
+        owners: list[tuple[str, Stateful]] = [("training_set/", self.training_set), ("mixer/", self.mixer), *methods]
+        if self.attacker:
+            owners.append(("attacker/", self.attacker))
+        if self.under_attack:
+            owners.append(("under_attack/", self.under_attack))
+        return owners
 
 
 def undeclared(what: str, trait: str) -> RunError:

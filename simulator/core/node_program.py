@@ -36,7 +36,9 @@ class NodeProgram:
         self._pairwise = traits.pairwise
         self._mixing = 1 if traits.sends_early else self.exchanges
         self._heard: Sequence[Message] = ()
+        self._held: Sequence[Message] = ()
         self._draft: Draft | None = None
+        self._start: Tensor | None = None
         self._statistics = StatisticsExchange(node) if node.buffers and node.buffers.settings.ever_travel else None
 
     def begin(self, place: Place | None = None) -> None:
@@ -51,6 +53,10 @@ class NodeProgram:
         self._heard = ()
         if not node.active:
             return
+        if node.attacker:
+            node.attacker.begin(node)
+        elif node.attackers and node.attackers.starts:
+            self._start = node.parameters.clone()
         optimizer, schedule = node.training.optimizer, node.training.schedule
         node.learning_rate = optimizer.lr * schedule.factor(node.finished, node.rounds)
         node.local_steps = node.training.local_steps
@@ -77,6 +83,26 @@ class NodeProgram:
             self._statistics.prepare()
         messages = [self._message(to, exchange) for to in self.node.receivers]
         sent = [message for message in messages if message.parts]  # between nodes kept apart there may be none
+        attackers, attacker = self.node.attackers, self.node.attacker
+        if attackers is None or exchange != self._mixing:
+            return self._leaving(sent)
+        if attacker is None:
+            return [*self._leaving(sent), *attackers.told(sent, self._start)]
+        if attacker.waits(self.node):
+            self._held = sent
+            return []
+        return self._leaving(attacker.lie(self.node, sent))
+
+    def lie(self, overheard: Sequence[Message]) -> list[Message]:
+        """The messages of an omniscient attacker, once it knows what honest nodes send."""
+        node, held, self._held = self.node, self._held, ()
+        if node.attacker is None or not node.attacker.waits(node):
+            return []
+        node.attacker.overhear(overheard)
+        return self._leaving(node.attacker.lie(node, held))
+
+    def _leaving(self, sent: list[Message]) -> list[Message]:
+        """``sent``, kept where it is recorded."""
         if self._draft is not None:
             self._draft.sent(self.node, sent)
         if self.node.marks and (recording := marks_sent(self.node, self.node.marks, sent)):
@@ -85,7 +111,7 @@ class NodeProgram:
 
     def hear(self, exchange: int, inbox: Sequence[Message]) -> None:
         """Take in the messages of an ``exchange`` after which the round goes on."""
-        node, messages = self.node, sorted(inbox, key=lambda message: message.sender)
+        node, messages = self.node, self._accepted(inbox, exchange)
         if exchange == self._mixing:
             self._heard = messages
         node.mixer.early_incoming(node, exchange, messages)
@@ -144,16 +170,43 @@ class NodeProgram:
         return {method.config.name: parameters for method, parameters in made if parameters is not None}
 
     def measure(self) -> dict[str, float]:
-        """What the methods have to say where the node is evaluated, by name."""
-        return {name: value for method in self.node.methods for name, value in method.measure(self.node).items()}
+        """What the methods have to say where the node is evaluated, by name, and what attacks have achieved there."""
+        node = self.node
+        found = {name: value for method in node.methods for name, value in method.measure(node).items()}
+        if node.attackers and node.under_attack:
+            found |= node.under_attack.measure()
+            for adversary in node.attackers.measures:
+                found |= {f"attack/{name}": value for name, value in adversary.success(node).items()}
+        return found
+
+    def _accepted(self, inbox: Sequence[Message], exchange: int) -> list[Message]:
+        """What the node takes in, in order of the sender; where others lie, only what is sound.
+
+        What it refuses, or what an attacker has not sent, the node itself weighs.
+        """
+        node, messages = self.node, sorted(inbox, key=lambda message: message.sender)
+        if node.attackers is None:
+            return messages
+        if node.under_attack:
+            messages = node.under_attack.accepted(
+                messages, lambda message: self.declared(message.sender, node.id, message.round, message.exchange)
+            )
+        if exchange == self._mixing:
+            self.lose(node.weights.keys() - {message.sender for message in messages} - {node.id})
+        return messages
 
     def _mix(self, inbox: Sequence[Message]) -> None:
-        node, messages = self.node, sorted(inbox, key=lambda message: message.sender)
+        node, messages = self.node, self._accepted(inbox, self.exchanges)
         for method in reversed(node.methods):
             messages = [method.incoming(node, message) for message in messages]
         carrying = messages if self._mixing == self.exchanges else self._heard
         mixing = [message for message in carrying if message.sender not in node.apart]
+        before = node.parameters.clone() if node.under_attack else None
         node.mixer.mix(node, mixing)
+        if node.attackers and node.under_attack and before is not None:
+            node.under_attack.mixed(node, before, node.attackers.nodes)
+        if node.attacker:
+            node.attacker.hear(node, mixing)
         if self._statistics:
             self._statistics.mix(mixing)
         for method in reversed(node.methods):

@@ -98,7 +98,8 @@ class Registry(Generic[P]):
     def base(self) -> type[Part]:
         """What its parts are derived from: of the classes directly below `Part`, the one that is called like it."""
         own = {each.__name__.lower(): each for each in Part.__subclasses__() if objects.is_ours(each.__module__)}
-        return own.get(self.kind.replace("_", "").removesuffix("s"), Part)
+        kind = self.kind.replace("_", "")
+        return own.get(f"{kind[:-3]}y" if kind.endswith("ies") else kind.removesuffix("s"), Part)
 
     def names(self) -> list[str]:
         """All known names, sorted; without those of files, packages' classes and objects."""

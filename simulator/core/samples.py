@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from simulator.core.arrays import Arrays, count, leaves, taken
+from simulator.core.arrays import Arrays, count, leaves, single, taken
 from simulator.core.canary_marks import MarkedCanaries
 from simulator.core.channel import Channel
 from simulator.core.normalizer import Normalizer
@@ -52,10 +52,7 @@ class Samples:
 
     def images_at(self, positions: Tensor) -> Tensor:
         """`inputs_at`, of what is one array: uint8 [B, height, width, channels] of images."""
-        found = self.inputs_at(positions)
-        if not isinstance(found, Tensor):
-            raise ValueError(f"these samples are several arrays: {', '.join(found)}")
-        return found
+        return single(self.inputs_at(positions))
 
     def targets_at(self, positions: Tensor) -> Tensor:
         """[B, ...], the targets of the samples at ``positions``."""

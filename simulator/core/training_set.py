@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from simulator.core.arrays import Arrays, together
+from simulator.core.arrays import Arrays, single, together
 from simulator.core.samples import Batch, NodeData
 from simulator.core.traits import Sampling
 
 Augment = Callable[[Tensor, np.random.Generator], Tensor]
+Poison = Callable[[Tensor, Arrays, Tensor], tuple[Arrays, Tensor]]
 
 
 class TrainingSet:
@@ -24,7 +25,13 @@ class TrainingSet:
     images are augmented.
 
     After `sample`, batches are drawn in a way that accountants of privacy know, keyed by the number of the batch.
+
+    Attributes:
+        poison: what an attacker makes of private samples before it trains on them, given their int64 [B] places, their
+            inputs as they are stored, and their targets; None: nothing.
     """
+
+    poison: Poison | None = None
 
     def __init__(self, data: NodeData, augment: Augment | None, dtype: torch.dtype) -> None:
         self._data, self._augment, self._dtype = data, augment, dtype
@@ -139,8 +146,9 @@ class TrainingSet:
 
     @property
     def is_plain(self) -> bool:
-        """Whether batches are as long as each other, of private samples alone, and not augmented."""
-        return self._augment is None and len(self._public_positions) == 0 and self._sampling is None
+        """Whether batches are as long as each other, of private samples alone, and these as they are stored."""
+        altered = self._augment is not None or self.poison is not None
+        return not altered and len(self._public_positions) == 0 and self._sampling is None
 
     def next_positions(self, size: int, rng: Callable[[str, int], np.random.Generator]) -> Tensor:
         """int64 [size], the places of the next samples: those that `next_batch` would take, however cut in batches."""
@@ -173,8 +181,10 @@ class TrainingSet:
 
     def _private(self, positions: Tensor, augment_rng: np.random.Generator) -> tuple[Arrays, Tensor]:
         train = self._data.train
-        inputs = self._augment(train.images_at(positions), augment_rng) if self._augment else train.inputs_at(positions)
-        return inputs, train.targets_at(positions)
+        inputs, targets = train.inputs_at(positions), train.targets_at(positions)
+        if self.poison:
+            inputs, targets = self.poison(positions, inputs, targets)
+        return (self._augment(single(inputs), augment_rng) if self._augment else inputs), targets
 
     def state_dict(self) -> dict[str, Tensor]:
         """Where the stream stands, as named tensors."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -51,6 +52,7 @@ class Flower(Backend):
 
     Config = FlowerSettings
     config: FlowerSettings
+    simulates: ClassVar[bool] = False
 
     def start(self, blueprint: Blueprint) -> None:
         """Start the SuperLink and the SuperNodes.

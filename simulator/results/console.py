@@ -24,11 +24,12 @@ from simulator.results.headline import Headline
 from simulator.results.terminal import Terminal
 
 ROWS = 10  # evaluations on the screen
+OF_ATTACKS = {"attack/weight": "attackers' weight", "attack/backdoor_success": "backdoor success"}
 REFRESHES_PER_SECOND = 4
 
 
 class ConsoleRow(NamedTuple):
-    """One evaluation, as text; ``largest`` over nodes is what methods measured, by its name."""
+    """One evaluation, as text; ``largest`` over nodes is what methods measured, by its name, after that of attacks."""
 
     round: str
     score: str
@@ -185,7 +186,8 @@ def _row(round: int, network: Mapping[str, float], headline: Headline, speed: Sp
         speed=significant(speed.node_steps / speed.seconds if speed.node_steps else nan, 3),
         pace=significant(speed.rounds / speed.seconds if speed.rounds else nan, 3),
         workers=f"{speed.alive}/{speed.workers}",
-        largest={
+        largest={words: significant(network[name], 3) for name, words in OF_ATTACKS.items() if name in network}
+        | {
             f"{name.split('/')[-2]} (max)": significant(value, 3)
             for name, value in network.items()
             if name.endswith("/max")

@@ -112,6 +112,11 @@ class RunDirectory:
             raise wrong(str(path), what, "Read it with that version, or run it again.")
         return directory
 
+    @property
+    def attackers(self) -> frozenset[int]:
+        """The nodes that lied; mostly none."""
+        return frozenset(node for block in self.experiment.get("adversaries", ()) for node in block["nodes"])
+
     @cached_property
     def headline(self) -> Headline:
         """The score of the run's task."""

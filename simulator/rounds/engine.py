@@ -24,6 +24,7 @@ from simulator.core.observer import Observer, Speed
 from simulator.core.report import Metric
 from simulator.core.run_schedule import RunSchedule
 from simulator.results.checkpoint import Checkpoint, Checkpoints
+from simulator.rounds.attack_metrics import OF_ATTACKS, attack_metrics
 from simulator.rounds.mode import Mode, Work
 from simulator.training.evaluation import ConsensusGroup, Scores, consensus_distance, evaluate, majority_share
 from simulator.training.recompute import Recompute
@@ -84,7 +85,11 @@ class WorkerDeaths:
 
 
 class Engine:
-    """Runs one experiment in one mode, from its first round or from a checkpoint."""
+    """Runs one experiment in one mode, from its first round or from a checkpoint.
+
+    Where nodes lie, ``distances`` has the honest ones, with how many links each is away from the nearest attacker. What
+    is said of the network is said of them.
+    """
 
     def __init__(
         self,
@@ -95,7 +100,9 @@ class Engine:
         module: FlatModule,
         groups: Sequence[ConsensusGroup],
         recompute: Recompute | None = None,
+        distances: Mapping[int, int] | None = None,
     ) -> None:
+        self._distances = distances
         self._mode, self._run_schedule = mode, run_schedule
         self._observers, self._checkpoints = list(observers), checkpoints
         self._module, self._groups, self._recompute = module, groups, recompute
@@ -231,8 +238,12 @@ class Engine:
         metrics = [
             Metric(round, node, name, value) for node, e in found.items() for name, value in self._of_node(node, e)
         ]
-        metrics += [Metric(round, None, name, value) for name, value in self._of_network(found)]
-        metrics += [Metric(round, None, name, value) for name, value in _largest(found.values())]
+        honest = found if self._distances is None else {node: found[node] for node in found if node in self._distances}
+        metrics += [Metric(round, None, name, value) for name, value in self._of_network(honest)]
+        metrics += [Metric(round, None, name, value) for name, value in _largest(honest.values())]
+        if self._distances is not None:
+            of_attack = attack_metrics(honest, self._distances, self._task.headline)
+            metrics += [Metric(round, None, name, value) for name, value in of_attack]
         metrics += [Metric(round, None, name, value) for name, value in self._mode.take_metrics()]
         workers = self._mode.backend.workers()
         speed = Speed(round, self._work_seconds, self._rounds_done, self._steps_done, *workers)
@@ -370,6 +381,8 @@ class Engine:
 
 def _largest(found: Collection[Evaluation]) -> Iterator[tuple[str, float]]:
     """Of what methods measured, the largest value over nodes."""
-    names = dict.fromkeys(name for evaluation in found for name in evaluation.by_methods)
+    names = dict.fromkeys(
+        name for evaluation in found for name in evaluation.by_methods if not name.startswith(OF_ATTACKS)
+    )
     for name in names:
         yield f"{name}/max", max(each.by_methods[name] for each in found if name in each.by_methods)

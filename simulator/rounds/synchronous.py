@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,11 +24,22 @@ class Synchronous(Mode):
         network: the links of every round.
         exchanges: how many a round has before local training; one more follows it.
         clock: counts simulated seconds, if they are asked for.
+        overhearing: the omniscient attackers: they send in a superstep of their own, after the others.
+        mixing: the exchange in which models travel, counted from 1; None: the last one.
     """
 
-    def __init__(self, backend: Backend, network: Network, exchanges: int = 0, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        network: Network,
+        exchanges: int = 0,
+        clock: Clock | None = None,
+        overhearing: Collection[int] = (),
+        mixing: int | None = None,
+    ) -> None:
         super().__init__(backend)
         self._network, self._exchanges, self._clock = network, exchanges, clock
+        self._overhearing, self._mixing = overhearing, mixing or exchanges + 1
         self._unmixed = False
         self._seconds = 0.0
 
@@ -37,13 +48,19 @@ class Synchronous(Mode):
         first = Order(absorb=self._unmixed, begin=True, places=self._places(round))
         orders = [first, *(Order(hear=exchange) for exchange in range(1, self._exchanges + 1))]
         orders[-1] = replace(orders[-1], train=True)
-        collects = [self.backend.superstep(replace(order, send=k)) for k, order in enumerate(orders, start=1)]
+        orders = [replace(order, send=exchange) for exchange, order in enumerate(orders, start=1)]
+        if self._overhearing:
+            orders.insert(self._mixing, Order(lie=True, nodes=self._overhearing))
+        collects = [self.backend.superstep(order) for order in orders]
         self._unmixed = True
         return lambda: self._done(round, [collect() for collect in collects])
 
     def _done(self, round: int, done: Sequence[Replies]) -> Work:
-        messages = [[envelope for reply in replies.values() for envelope in reply.sent] for replies in done]
-        steps = {node: done[-1][node].steps for node in self._active(round)}
+        sent = [envelope for replies in done for reply in replies.values() for envelope in reply.sent]
+        messages = [[each for each in sent if each.exchange == k] for k in range(1, self._exchanges + 2)]
+        if self._overhearing:  # they have sent last, and stand in their places all the same
+            messages = [sorted(each, key=lambda envelope: envelope.sender) for each in messages]
+        steps = {node: sum(replies[node].steps for replies in done if node in replies) for node in self._active(round)}
         if self._clock:
             self._seconds += self._clock.round_seconds(round, steps, messages[-1], messages[:-1])
         replies = [reply for each in done for reply in each.values()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -13,9 +13,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from simulator.config.experiment import Experiment
-from simulator.config.planning import exchanges, network_notes
+from simulator.config.attackers import attack_notes, attackers_of, liars, with_attackers_named
+from simulator.config.experiment import AdversarySettings, Experiment
+from simulator.config.part_blocks import placed
+from simulator.config.planning import exchanges, needing, network_notes
+from simulator.core.adversary import ADVERSARIES
 from simulator.core.aligned_rows import aligned_rows
+from simulator.core.attackers import Attacker, Attackers
 from simulator.core.backend import BACKENDS, Backend
 from simulator.core.buffers.discovery import check_declared, findings, set_training_modes, state_notes
 from simulator.core.buffers.layout import Layout
@@ -69,6 +73,7 @@ class ExperimentNodes:
         data: of all their nodes.
         seeds: one a network, for initial parameters and the order of batches.
         secrets: of the only node that is made here, in a deployment; see `Secrets`.
+        attackers: who lies in each of the networks; empty where nobody does.
     """
 
     experiment: Experiment
@@ -76,6 +81,7 @@ class ExperimentNodes:
     data: NetworkData
     seeds: Sequence[int]
     secrets: Secrets | None = None
+    attackers: Sequence[Attackers] = ()
 
     def nodes(self, ids: Sequence[int]) -> list[Node]:
         """The nodes ``ids``; those of a network have the same initial parameters, and all are rows of one matrix.
@@ -92,6 +98,7 @@ class ExperimentNodes:
             if canaries
             else {}
         )
+        lying = liars(self.experiment)
         matrix = aligned_rows([modules[id // n].initial for id in ids])
         held, nodes = moved([self.data.nodes[id] for id in ids], matrix.device), []
         for id, parameters, data in zip(ids, matrix, held, strict=True):
@@ -100,7 +107,9 @@ class ExperimentNodes:
             try:
                 mixer = MIXERS.build(self.experiment.mixer)
                 shared, buffers = self._shared(network=id // n, node=id % n), modules[id // n].initial_buffers
-                nodes.append(Node(place, shared, data, parameters, mixer, methods, buffers, marks.get(id // n)))
+                attacker = _attacker(lying[id % n]) if id % n in lying else None
+                mark = marks.get(id // n)
+                nodes.append(Node(place, shared, data, parameters, mixer, methods, buffers, mark, attacker))
             except InputError as error:
                 raise error.under(f"node {id}") from error
         _in_one_matrix(nodes)
@@ -161,7 +170,13 @@ class ExperimentNodes:
             first=network * n,
             secrets=self.secrets,
             spectrum=self._spectrum(slice(network * n, (network + 1) * n)),
+            attackers=self.attackers[network] if self.attackers else None,
         )
+
+    @property
+    def overhearing(self) -> Collection[int]:
+        """The omniscient attackers of all networks."""
+        return sorted(node for each in self.attackers for node in each.overhearing)
 
     def _spectrum(self, network: slice) -> tuple[float, ...]:
         """Eigenvalues of the W of a network, if a method asks for them."""
@@ -256,18 +271,16 @@ def _check_same_constants(modules: Iterable[FlatModule]) -> None:
 
 
 def _check_needs_of_samples(experiment: Experiment, data: NodeData) -> None:
-    """Refuse methods that cannot work with such samples.
+    """Refuse methods and attacks that cannot work with such samples.
 
     Raises:
         InputError: naming each.
     """
     offers = data.offers
     problems = [
-        Problem(
-            f"methods[{number}]", f"{settings.name} needs {need.replace('_', ' ')}, and there is none.", NEEDS[need]
-        )
-        for number, settings in enumerate(experiment.methods)
-        for need in sorted(traits_of(settings).needs & OF_SAMPLES)
+        placed(place, Problem("", f"{name} needs {need.replace('_', ' ')}, and there is none.", NEEDS[need]))
+        for place, name, needs in needing(experiment)
+        for need in sorted(needs & OF_SAMPLES)
         if need not in offers
     ]
     if problems:
@@ -290,6 +303,11 @@ def _seen(data: NodeData) -> InputSpec:
     return replace(data.inputs, channels=tuple(replace(channel, group="own") for channel in data.channels))
 
 
+def _attacker(block: AdversarySettings) -> Attacker:
+    """What one of the nodes of ``block`` does."""
+    return Attacker(ADVERSARIES.build(block.attack), block.from_round, block.knowledge == "omniscient")
+
+
 def _in_one_matrix(nodes: Sequence[Node]) -> None:
     """Let the nodes' momenta be rows of one matrix, as their parameters are."""
     momenta = [node.momentum for node in nodes if node.momentum is not None]
@@ -305,6 +323,7 @@ class Simulation:
         experiment: with what was left open decided.
         seeds: one for each network of it that is run.
         autotuned: what was measured to decide it, by what was decided.
+        attackers: of each network, if nodes lie; one for each of ``seeds``.
     """
 
     experiment: Experiment
@@ -314,6 +333,7 @@ class Simulation:
     blueprint: ExperimentNodes
     backend: Backend
     autotuned: Mapping[str, Figures]
+    attackers: Sequence[Attackers] = ()
 
     @classmethod
     def of(
@@ -341,6 +361,8 @@ class Simulation:
         """
         experiment = with_device(experiment)
         network = experiment.topology.build(experiment.seed)
+        experiment = with_attackers_named(experiment, network.base)
+        lying = attackers_of(experiment, network.base)
         task, seeds = TASKS.build(experiment.task), [experiment.seed]
         data = prepare(experiment.data, network.base.num_nodes, experiment.seed, task, opened)
         if experiment.data.sites and experiment.data.sites.statistics:
@@ -351,8 +373,10 @@ class Simulation:
             split = (data.resplit(seed).nodes for seed in replicas)
             data, seeds = replace(data, nodes=tuple(chain.from_iterable(split))), list(replicas)
             network = network.copies(len(seeds))
+        size = network.base.num_nodes // len(seeds)
+        attackers = [lying.shifted(k * size) for k in range(len(seeds))] if lying else []
         _check_needs_of_samples(experiment, data.example)
-        blueprint = ExperimentNodes(experiment, network.base, data, seeds)
+        blueprint = ExperimentNodes(experiment, network.base, data, seeds, attackers=attackers)
         blueprint.check_room()
         check_outputs(blueprint.module(), data.example)
         if _by_sample(experiment):
@@ -363,7 +387,8 @@ class Simulation:
             experiment, figures = with_trainer(node_by_node(experiment), blueprint.all_on(data.example))
         blueprint = replace(blueprint, experiment=experiment)
         autotuned = {"trainer": figures} if figures else {}
-        return cls(experiment, seeds, network, data, blueprint, BACKENDS.build(experiment.backend), autotuned)
+        backend = BACKENDS.build(experiment.backend)
+        return cls(experiment, seeds, network, data, blueprint, backend, autotuned, attackers)
 
     @contextmanager
     def started(self) -> Iterator[None]:
@@ -383,7 +408,8 @@ class Simulation:
         groups = self._consensus_groups(self._module.device)
         module = self._module
         schedule, recompute = run_schedule(self.experiment), self._recompute()
-        return Engine(self._mode(), schedule, observers, checkpoints, module, groups, recompute)
+        distances = {node: links for each in self.attackers for node, links in each.distances.items()}
+        return Engine(self._mode(), schedule, observers, checkpoints, module, groups, recompute, distances or None)
 
     def _recompute(self) -> Recompute | None:
         """What makes the consensus model's statistics anew, if that is asked for of a network that keeps any."""
@@ -415,7 +441,10 @@ class Simulation:
         nodes = self.network.base.num_nodes
         clock = Clock(experiment.clock, experiment.seed, nodes) if experiment.clock else None
         if experiment.mode == "synchronous":
-            return Synchronous(self.backend, self.network, exchanges(experiment) - 1, clock)
+            early = MIXERS.load(experiment.mixer.name).traits(experiment.mixer).sends_early
+            overhearing = sorted(node for each in self.attackers for node in each.overhearing)
+            mixing = 1 if early else None
+            return Synchronous(self.backend, self.network, exchanges(experiment) - 1, clock, overhearing, mixing)
         assert clock is not None  # the experiment was checked when it was read
         steps = [training.of(node).local_steps for node in range(nodes)]
         return Asynchronous(self.backend, self.network.base, steps, clock, experiment.seed)
@@ -435,6 +464,7 @@ class Simulation:
             notes=(
                 *self.network.base.notes,
                 *network_notes(experiment, self.network),
+                *attack_notes(experiment),
                 *self.data.notes,
                 *MODELS.build(experiment.model).notes(self._module.module),
                 *state_notes(self._module.layout, experiment.buffers),
@@ -449,7 +479,8 @@ class Simulation:
         """How much disk it will take."""
         experiment = self.experiment
         held = next((data for data in self.data.nodes if len(data.train)), self.data.example)
-        (node,) = ExperimentNodes(experiment, self.network.base, self.data, self.seeds).all_on(held).nodes([0])
+        made = ExperimentNodes(experiment, self.network.base, self.data, self.seeds, attackers=self.attackers)
+        (node,) = made.all_on(held).nodes([0])
         keep, rounds = experiment.checkpoint, range(1, experiment.rounds + 1)
         saved = [round for round in rounds if run_schedule(experiment).checkpoints(round)]
         kept = saved if keep.keep == "all" else {*saved[-keep.keep :], *(set(saved) & set(keep.rounds))}

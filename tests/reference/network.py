@@ -23,6 +23,7 @@ class Existing:
 
     def __init__(self, topology: Topology, module: Callable[[], FlatModule], nodes: Sequence[Node]) -> None:
         self.topology, self.module, self._nodes = topology, module, nodes
+        self.overhearing = ()
 
     def nodes(self, ids: Sequence[int]) -> list[Node]:
         return [self._nodes[id] for id in ids]

@@ -46,7 +46,7 @@ class ActorPool:
         worker_of = {node: worker for worker, part in enumerate(parts) for node in part}
         self._worker_of = [worker_of[node] for node in sorted(worker_of)]
         # Both ends of a link: answers go back to those who sent.
-        around = (blueprint.topology.neighbours(node) for node in sorted(worker_of))
+        around = ({*blueprint.topology.neighbours(node), *blueprint.overhearing} for node in sorted(worker_of))
         self._around = [frozenset(worker_of[other] for other in others) for others in around]
         with local_modules_by_value():
             self._blueprint = ray.put(SharedTensors(blueprint))
@@ -164,7 +164,7 @@ class ActorPool:
 
     def _send(self, worker: int, order: Order, mail: Sequence[Any]) -> Any:
         """Have ``order`` carried out and keep the references to the outboxes; returns that to the replies."""
-        sends = order.send is not None
+        sends = order.send is not None or order.lie
         around = frozenset[int]().union(*(self._around[node] for node in order.nodes or ())) if sends else frozenset()
         receivers = sorted(around - {worker})
         superstep = self._actors[worker].superstep.options(num_returns=1 + len(receivers))

@@ -31,6 +31,7 @@ MAIN_SETTINGS = (
     *("training.optimizer", "training.schedule", "training.batch_size", "training.local_steps"),
     "mixer",
     "methods",
+    "adversaries",
     "backend",
 )
 
@@ -195,7 +196,7 @@ def nodes(run: RunDirectory, scores: Sequence[float], ledger: TrafficCount) -> C
     others = {name: final(run, f"test/{name}") for name in _other_scores(run)}
     rows: list[tuple[str | int | float, ...]] = [
         (
-            _named(node, label),
+            f"{_named(node, label)}{' (attacker)' if node in run.attackers else ''}",
             int(samples[node]) if samples.any() else UNKNOWN,
             headline.scale * scores[node],
             *(values[node] for values in others.values()),

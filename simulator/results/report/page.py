@@ -12,7 +12,7 @@ from simulator.core import atomic
 from simulator.core.report import Section
 from simulator.results.formatting import cells
 from simulator.results.records import PROVENANCE
-from simulator.results.report import agreement, chapters
+from simulator.results.report import agreement, attackers, chapters
 from simulator.results.report.chapters import Chapter
 from simulator.results.report.ledger import TrafficCount
 from simulator.results.report.participation import Participation
@@ -37,6 +37,7 @@ def write_report(run: RunDirectory, sections: Sequence[Section]) -> Path:
     summary = Summary.of(run, ledger, provenance)
     verdict = [
         *Participation.of(run).sentences(),
+        *attackers.sentences(run),
         *summary.sentences(),
         *(section.verdict for section in sections if section.verdict),
     ]
@@ -69,6 +70,7 @@ def _chapters(
         *chapters.failures(run, ledger),
         *Participation.of(run).chapters(),
         *chapters.refusals(run),
+        *attackers.chapters(run),
         chapters.training(run),
         chapters.data(run),
         *agreement.statistics(run),

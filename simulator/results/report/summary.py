@@ -19,6 +19,7 @@ class Summary:
 
     Attributes:
         nodes: that are known, which leaves out those that were not collected.
+        honest: how many of them the scores are of.
         rounds: rounds it was to have.
         round: finished rounds at the last evaluation.
         headline: the score of the task.
@@ -31,6 +32,7 @@ class Summary:
 
     status: str
     nodes: int
+    honest: int
     rounds: int
     round: int
     headline: Headline
@@ -50,6 +52,7 @@ class Summary:
         return cls(
             status=provenance["status"],
             nodes=nodes,
+            honest=nodes - len(run.attackers),
             rounds=run.experiment["rounds"],
             round=last,
             headline=run.headline,
@@ -73,10 +76,11 @@ class Summary:
         mean, worst, best, consensus = self._scores()
         text, words = self.headline.text, self.headline.words
         if isfinite(mean):
+            who = f"{self.nodes} nodes" if self.honest == self.nodes else f"{self.honest} honest nodes"
             yield (
-                f"After {self.round} rounds the {self.nodes} nodes have a test {words} of {text(mean)} on average "
+                f"After {self.round} rounds the {who} have a test {words} of {text(mean)} on average "
                 f"[worst {text(worst)}, best {text(best)}]."
-                if self.nodes > 1
+                if self.honest > 1
                 else f"After {self.round} rounds the only node has a test {words} of {text(mean)}."
             )
         if isfinite(majority := self.value(MAJORITY)):

@@ -52,6 +52,18 @@ CASES = {
         "methods": [{"name": "dp_sgd", "noise_multiplier": 1.0, "max_epsilon": 3.2}],
         "evaluate": {"every": 10},
     },
+    "omniscient attackers": {
+        "topology": {"graph": "complete", "nodes": 6},
+        "adversaries": [
+            {"nodes": [1], "knowledge": "omniscient", "attack": "ipm"},
+            {"nodes": [4], "knowledge": "omniscient", "from_round": 3, "attack": {"name": "dissensus", "strength": 0}},
+        ],
+        "record": {"rounds": [2]},
+    },
+    "attackers that have heard": {
+        "topology": {"graph": "ring", "nodes": 6, "failures": {"links": 0.2}},
+        "adversaries": [{"nodes": [1], "attack": "mimic"}, {"nodes": [2], "attack": "non_finite"}],
+    },
     "quantized": {"mixer": {"name": "choco", "compression": {"name": "qsgd", "bits": 4}}},
     "d2": {"topology": {"graph": "ring", "nodes": 4, "weights": "lazy"}, "methods": [{"name": "d2"}]},
     "verified": {

@@ -231,6 +231,7 @@ def test_every_slot_of_a_part_is_reached():
     content = {**SMALL, "methods": ["quasi_global_momentum"]}
     content["data"] = {**SMALL["data"], "public": {"dataset": "photo_patches", "samples": 5}}
     content["data"]["corruption"] = {"labels": {"name": "pair", "rate": 0.1}}
+    content["adversaries"] = [{"nodes": [0], "attack": "silent"}]
     resolved = load_experiment(content).to_dict()
     for pattern in SLOTS:
         value = resolved

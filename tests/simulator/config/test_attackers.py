@@ -1,0 +1,65 @@
+"""Adversaries that an experiment cannot have: refused with the place, the reason and what to do."""
+
+import pytest
+from reference.experiments import small
+
+from simulator.config.attackers import with_attackers_named
+from simulator.core.errors import InputError
+
+COMPLETE = {"topology": {"graph": "complete", "nodes": 6}}
+RING = {"topology": {"graph": "ring", "nodes": 6}}
+
+
+def refused(*blocks, **changes):
+    with pytest.raises(InputError) as error:
+        small(**{**COMPLETE, "adversaries": list(blocks), **changes})
+    return [(problem.where, problem.what, problem.advice) for problem in error.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "changes", "where", "what"),
+    [
+        ([{"nodes": [9], "attack": "silent"}], {}, "adversaries[0].nodes[0]", "there is no node 9"),
+        ([{"nodes": [1, 1], "attack": "silent"}], {}, "adversaries[0]", "named twice"),
+        ([{"attack": "silent"}], {}, "adversaries[0]", "either the nodes, or how many"),
+        ([{"nodes": [1], "count": 2, "attack": "silent"}], {}, "adversaries[0]", "either the nodes, or how many"),
+        ([{"nodes": [1], "place": "apart", "attack": "silent"}], {}, "adversaries[0].place", "has no effect"),
+        (
+            [{"nodes": [1], "attack": "silent"}, {"nodes": [1], "attack": "sign_flip"}],
+            {},
+            "adversaries[1].nodes[0]",
+            "attacker of adversaries[0] already",
+        ),
+        ([{"nodes": [1], "attack": "sing_flip"}], {}, "adversaries[0].attack.name", "unknown name 'sing_flip'"),
+        ([{"nodes": [1], "attack": "spectral"}], {}, "adversaries[0].attack", "only an omniscient attacker knows"),
+        ([{"nodes": [1], "attack": "ipm"}], {}, "adversaries[0].attack", "only an omniscient attacker knows"),
+        ([{"nodes": [1], "attack": "silent"}], {"mixer": "choco"}, "mixer", "is no model"),
+        ([{"nodes": [1], "attack": "silent"}], {"backend": {"name": "flower"}}, "adversaries", "simulations alone"),
+        ([{"nodes": [0, 3], "attack": "silent"}], RING, "adversaries", ""),
+        ([{"nodes": [0, 1, 2, 3, 4, 5], "attack": "silent"}], {}, "adversaries", ""),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_goes_with_nothing_is_refused(blocks, changes, where, what):
+    found = refused(*blocks, **changes)
+    assert any(place == where and what in text for place, text, _ in found), found
+    assert all(advice for _, _, advice in found)
+
+
+def test_a_task_without_classes_has_no_labels_to_flip():
+    table = {"task": "regression", "data": {"dataset": "digits", "partition": "iid"}}
+    found = refused({"nodes": [1], "attack": "label_flip"}, **table)
+    assert ("adversaries[0].attack", "label_flip needs classes, and there is none.") in [each[:2] for each in found]
+
+
+def test_attackers_that_are_counted_are_chosen_by_the_seed_and_named():
+    def named(seed):
+        block = {"count": 2, "attack": "silent"}
+        experiment = small(f"seed={seed}", topology={"graph": "complete", "nodes": 30}, adversaries=[block, block])
+        return with_attackers_named(experiment, experiment.topology.build(seed).base).adversaries
+
+    first, second = named(0)
+    assert len(first.nodes) == len(second.nodes) == 2
+    assert not set(first.nodes) & set(second.nodes)
+    assert named(0) == (first, second)
+    assert named(1) != (first, second)
