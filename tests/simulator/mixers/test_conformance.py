@@ -1,11 +1,13 @@
 """Every installed mixer holds the laws of mixers."""
 
+import numpy as np
 import pytest
 from reference.conformance import names_its_paper
 
 from simulator.core.mixer import MIXERS
 from simulator.mixers.gossip import Gossip
 from simulator.testing import check_mixer
+from simulator.testing.laws import ring
 
 # Settings to test; a mixer not named here runs with its defaults.
 SETTINGS = {
@@ -40,6 +42,27 @@ def test_a_mixer_names_its_paper(name):
 @pytest.mark.parametrize("name", MIXERS.names())
 def test_the_name_in_the_config_is_the_registered_one(name):
     assert MIXERS.load(name).Config.model_fields["name"].default == name
+
+
+@pytest.mark.parametrize(("name", "settings"), CASES, ids=str)
+def test_a_message_shows_what_the_mixer_declares(name, settings):
+    """In the second round, in which sums and replicas are no models that were just trained."""
+    mixer = MIXERS.load(name)
+    config = mixer.Config.model_validate({"name": name, **settings})
+    traits = mixer.traits(config)
+    if traits.pairwise or name == "push_sum":  # whose weights are 1 on a ring, so that numerators are models there
+        return
+    network = ring(mixer=lambda: mixer(config))
+    network.round()
+    start, messages = network.parameters, network.work()
+    sent = start if traits.sends_early else network.parameters
+    whole = [np.array_equal(m.parts["parameters"], sent[m.sender]) for m in messages if "parameters" in m.parts]
+    shown = [network.nodes[message.sender].mixer.shown(network.nodes[message.sender], message) for message in messages]
+    trained = [
+        s is not None and np.array_equal(s, network.parameters[m.sender]) for s, m in zip(shown, messages, strict=True)
+    ]
+    assert traits.sends_models == (len(whole) == len(messages) and all(whole))
+    assert traits.shows_trained == all(trained)
 
 
 class SendsItself(Gossip):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from reference.experiments import results, small
+from reference.mixing import about_to_mix, inbox
 from reference.network import quadratics, sgd
 
 from simulator import run
@@ -130,6 +131,13 @@ def test_influence_by_coordinates_is_the_share_in_which_a_value_was_used():
     network.round()
     assert network.nodes[0].mixer.influence(network.nodes[0]) == {0: 0.5, 1: 0.5, 2: 0.0}
     assert network.parameters[0].tolist() == [1.0, 0.0]
+
+
+def test_of_equal_values_that_of_the_smaller_id_counts_as_the_smaller_one():
+    x = np.array([[0.0], [1.0], [1.0], [2.0], [3.0]])
+    node = about_to_mix(lambda: MIXERS.load("trimmed_mean")(MIXERS.load("trimmed_mean").Config(byzantine=1)), x)
+    node.mixer.mix(node, inbox(node, x))
+    assert node.mixer.influence(node) == pytest.approx({0: 1 / 3, 1: 0, 2: 1 / 3, 3: 1 / 3, 4: 0})
 
 
 def test_before_a_round_no_rule_has_given_any_weight():
