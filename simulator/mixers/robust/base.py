@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite, sqrt
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -15,6 +16,7 @@ from simulator.core.node import Node
 from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings
 from simulator.core.traits import MixerTraits
+from simulator.mixers.robust.distances import squares
 from simulator.mixers.weighted_sum import check_terms, needs_rows, summed
 
 
@@ -33,10 +35,12 @@ class Mixed(NamedTuple):
 class RobustMixer(Mixer):
     """Base of rules that look at all models of a round before they say what each is worth.
 
-    Nodes train, then send their models, then mix. What is not finite, or has another shape, is rejected before any rule
-    sees it, as if it had been lost: its weight goes to the node's own model. It is counted in the metric
-    ``<name>/rejected``. A rule may make no promise about the sum over the nodes, whatever it does to honest models: of
-    attackers, what they send is not what they hold.
+    Nodes train, then send their models, then mix. What is not finite, has another shape, or is so far away that the
+    square of its distance is not finite in double precision, is rejected before any rule sees it, as if it had been
+    lost: its weight goes to the node's own model. It is counted in the metric ``<name>/rejected``.
+
+    No rule promises to keep the sum over the nodes, whatever it does to honest models: what attackers send is not what
+    they hold.
     """
 
     def __init__(self, config: PartSettings) -> None:
@@ -71,22 +75,26 @@ class RobustMixer(Mixer):
         assert self._sent is not None  # set earlier in the round
         heard = {message.sender: message.parts["parameters"] for message in inbox}
         check_terms(node, [*heard, node.id])
-        rejected = {j for j, model in heard.items() if not _could_be(model, self._sent)}
+        away = {j: sqrt(square) for j, square in _measured(heard, self._sent).items()}
+        rejected = heard.keys() - away.keys()
         if rejected:
             node.log(f"{self.config.name}/rejected", len(rejected))
-        models = {j: model for j, model in heard.items() if j not in rejected} | {node.id: self._sent}
-        mixed = self.combined(node, node.without(node.weights, rejected), models)
+        models = {j: heard[j] for j in away} | {node.id: self._sent}
+        mixed = self.combined(node, node.without(node.weights, rejected), models, away)
         node.parameters.copy_(mixed.model)
         self._influence = {**dict.fromkeys(sorted(rejected), 0.0), **mixed.influence}
 
     @abstractmethod
-    def combined(self, node: Node, row: Mapping[int, float], models: Mapping[int, Tensor]) -> Mixed:
+    def combined(
+        self, node: Node, row: Mapping[int, float], models: Mapping[int, Tensor], away: Mapping[int, float]
+    ) -> Mixed:
         """What the rule makes of ``models``, by node, the node's own among them; all are finite.
 
         Args:
             node: who mixes.
             row: its row of W, over the nodes that have sent ``models``.
             models: float [parameters] each, not to be written to.
+            away: distances of all other models from the node's own.
         """
 
     def influence(self, node: Node) -> Mapping[int, float] | None:
@@ -97,15 +105,21 @@ class RobustMixer(Mixer):
 class ReweighingMixer(RobustMixer):
     """Base of rules that are a sum over the models by weights of their own; it runs in order of node id."""
 
-    def combined(self, node: Node, row: Mapping[int, float], models: Mapping[int, Tensor]) -> Mixed:
+    def combined(
+        self, node: Node, row: Mapping[int, float], models: Mapping[int, Tensor], away: Mapping[int, float]
+    ) -> Mixed:
         """The sum by `reweighed`."""
-        weights = self.reweighed(node, row, models)
+        weights = self.reweighed(node, row, models, away)
         return Mixed(summed(weights, models), weights)
 
     @abstractmethod
-    def reweighed(self, node: Node, row: Mapping[int, float], models: Mapping[int, Tensor]) -> Mapping[int, float]:
+    def reweighed(
+        self, node: Node, row: Mapping[int, float], models: Mapping[int, Tensor], away: Mapping[int, float]
+    ) -> Mapping[int, float]:
         """Weights of all ``models``, by node, which sum to 1; arguments are those of `combined`."""
 
 
-def _could_be(model: Tensor, own: Tensor) -> bool:
-    return model.shape == own.shape and bool(model.isfinite().all())
+def _measured(heard: Mapping[int, Tensor], own: Tensor) -> dict[int, float]:
+    """Squared distances of all that can be models from the node's ``own``."""
+    found = squares({j: heard[j] for j in sorted(heard) if heard[j].shape == own.shape}, own)
+    return {j: square for j, square in found.items() if isfinite(square)}

@@ -17,7 +17,7 @@ from simulator.core.node import Node
 from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings
 from simulator.mixers.robust.base import ReweighingMixer
-from simulator.mixers.robust.distances import ROUNDING, clipped, others, within
+from simulator.mixers.robust.distances import ROUNDING, clipped, within
 
 PART = "clip_radius"
 
@@ -112,9 +112,10 @@ class ClippedGossip(ReweighingMixer):
         self._told = {message.sender: message.parts[PART].item() for message in inbox if PART in message.parts}
         super().mix(node, inbox)
 
-    def reweighed(self, node: Node, row: Mapping[int, float], models: Mapping[int, Tensor]) -> Mapping[int, float]:
+    def reweighed(
+        self, node: Node, row: Mapping[int, float], models: Mapping[int, Tensor], away: Mapping[int, float]
+    ) -> Mapping[int, float]:
         """w_ij min(1, tau_ij / ||y_j - y_i||) of neighbours, and the rest of the node itself."""
-        away = others(models, node.id)
         if self.config.radius == "constant":
             tau = inf if self.config.tau is None else self.config.tau
             return clipped(row, node.id, away, dict.fromkeys(away, tau))
@@ -129,7 +130,7 @@ class ClippedGossip(ReweighingMixer):
         """tau_i by the paper's practical rule."""
         assert self.config.delta is not None  # checked by the settings
         room = 1 - self.config.delta + ROUNDING
-        counted = (row[j] * away[j] ** 2 for total, j in within(row, own, away) if j != own and total <= room)
+        counted = (row[j] * away[j] * away[j] for total, j in within(row, own, away) if j != own and total <= room)
         return sqrt(sum(counted) / self.config.delta)
 
     def state_dict(self) -> dict[str, Tensor]:

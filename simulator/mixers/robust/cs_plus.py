@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from torch import Tensor
-
-from simulator.mixers.robust.distances import ROUNDING, clipped, others, within
+from simulator.mixers.robust.distances import ROUNDING, clipped, within
 from simulator.mixers.robust.shares import ShareMixer, ShareSettings
 
 
@@ -38,10 +36,9 @@ class CSPlus(ShareMixer):
         return 2 * byzantine
 
     def guarded(
-        self, own: int, row: Mapping[int, float], models: Mapping[int, Tensor], byzantine: float
+        self, own: int, row: Mapping[int, float], away: Mapping[int, float], byzantine: float
     ) -> Mapping[int, float]:
         """w_ij min(1, tau_i / ||y_j - y_i||) of neighbours, and the rest of the node itself."""
-        away = others(models, own)
         room = sum(row[j] for j in sorted(row)) - self.silenced(byzantine) + ROUNDING
         tau = max((away[j] for total, j in within(row, own, away) if j != own and total <= room), default=0.0)
         return clipped(row, own, away, dict.fromkeys(away, tau))

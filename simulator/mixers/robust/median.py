@@ -28,7 +28,9 @@ class Median(RobustMixer):
 
         name: str = "median"
 
-    def combined(self, node: Node, row: Mapping[int, float], models: Mapping[int, Tensor]) -> Mixed:
+    def combined(
+        self, node: Node, row: Mapping[int, float], models: Mapping[int, Tensor], away: Mapping[int, float]
+    ) -> Mixed:
         """The value or the mean of the two in the middle, and by node the share of it that is its."""
         total, shares = middle(models, (len(models) - 1) // 2)
         count = 2 - len(models) % 2

@@ -10,7 +10,7 @@ from torch import Tensor
 from simulator.core.node import Node
 from simulator.mixers.robust.base import ReweighingMixer
 from simulator.mixers.robust.counts import CountingMixer, CountSettings
-from simulator.mixers.robust.distances import nearest, others
+from simulator.mixers.robust.distances import nearest
 
 
 class NNA(CountingMixer, ReweighingMixer):
@@ -38,8 +38,10 @@ class NNA(CountingMixer, ReweighingMixer):
         """Less than half of all models."""
         return neighbours // 2
 
-    def reweighed(self, node: Node, row: Mapping[int, float], models: Mapping[int, Tensor]) -> Mapping[int, float]:
+    def reweighed(
+        self, node: Node, row: Mapping[int, float], models: Mapping[int, Tensor], away: Mapping[int, float]
+    ) -> Mapping[int, float]:
         """The same weight for all that are kept."""
-        order = [node.id, *nearest(others(models, node.id))]
+        order = [node.id, *nearest(away)]
         kept = set(order[: len(order) - self.tolerated(node, models)])
         return {j: (j in kept) / len(kept) for j in sorted(models)}

@@ -51,16 +51,18 @@ class ShareMixer(ReweighingMixer):
                 yield Problem("byzantine", what, "Lower it, or choose a graph in which every node has more neighbours.")
                 return
 
-    def reweighed(self, node: Node, row: Mapping[int, float], models: Mapping[int, Tensor]) -> Mapping[int, float]:
+    def reweighed(
+        self, node: Node, row: Mapping[int, float], models: Mapping[int, Tensor], away: Mapping[int, float]
+    ) -> Mapping[int, float]:
         """The row as it is, where nobody lies."""
         b = _held(self.config.byzantine, row, node.id)
-        return self.guarded(node.id, row, models, b) if b else row
+        return self.guarded(node.id, row, away, b) if b else row
 
     @abstractmethod
     def guarded(
-        self, own: int, row: Mapping[int, float], models: Mapping[int, Tensor], byzantine: float
+        self, own: int, row: Mapping[int, float], away: Mapping[int, float], byzantine: float
     ) -> Mapping[int, float]:
-        """Weights of the models, where those that lie may hold the weight ``byzantine``, above 0, of the row."""
+        """Weights of all models, where those that lie may hold the weight ``byzantine``, above 0, of the row."""
 
 
 def _held(byzantine: float, row: Mapping[int, float], own: int) -> float:

@@ -37,7 +37,9 @@ class TrimmedMean(CountingMixer):
         """So that one value or more is left."""
         return (neighbours - 1) // 2
 
-    def combined(self, node: Node, row: Mapping[int, float], models: Mapping[int, Tensor]) -> Mixed:
+    def combined(
+        self, node: Node, row: Mapping[int, float], models: Mapping[int, Tensor], away: Mapping[int, float]
+    ) -> Mixed:
         """The mean of what is left, and by node the share of it that is its."""
         f, own = self.tolerated(node, models), models[node.id]
         if f < 0:

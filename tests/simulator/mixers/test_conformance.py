@@ -22,7 +22,7 @@ SETTINGS = {
         {"radius": "node", "delta": 0.2},
         {"radius": "link", "delta": 0.2},
     ],
-    **{name: [{"byzantine": f} for f in (0, 1)] for name in ("cs_plus", "nna", "trimmed_mean")},
+    **{name: [{"byzantine": f} for f in (0, 1)] for name in ("cs_plus", "gts", "nna", "trimmed_mean", "ios", "krum")},
 }
 CASES = [(name, settings) for name in MIXERS.names() for settings in SETTINGS.get(name, [{}])]
 

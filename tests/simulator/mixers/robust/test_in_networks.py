@@ -19,6 +19,8 @@ NEUTRAL = [
     {"name": "clipped_gossip", "tau": None},
     {"name": "clipped_gossip", "tau": 1e9},
     {"name": "cs_plus", "byzantine": 0},
+    {"name": "gts", "byzantine": 0},
+    {"name": "ios", "byzantine": 0},
 ]
 FAILING = {"graph": "ring", "nodes": 5, "failures": {"links": 0.3, "nodes": 0.1}}
 
@@ -59,7 +61,18 @@ def test_the_mean_is_kept_by_radii_that_both_ends_of_a_link_share(settings, kept
     assert drift < 1e-14 if kept else drift > 1e-3
 
 
-@pytest.mark.parametrize("mixer", [{"name": "median"}, {"name": "nna", "byzantine": 1}])
+@pytest.mark.parametrize(
+    "mixer",
+    [
+        {"name": "median"},
+        {"name": "nna", "byzantine": 1},
+        {"name": "ios", "byzantine": 1},
+        {"name": "gts", "byzantine": 0.2},
+        {"name": "geometric_median"},
+        {"name": "krum", "byzantine": 0},
+    ],
+    ids=str,
+)
 def test_selecting_rules_do_not_keep_the_mean(mixer):
     part = MIXERS.load(mixer["name"])
     path = ring(lambda: part(part.Config.model_validate(mixer))).run(1)
@@ -100,6 +113,11 @@ def test_influence_sums_to_1_and_is_what_mixing_did():
         ("nna", {"byzantine": 1}),
         ("trimmed_mean", {"byzantine": 0}),
         ("median", {}),
+        ("gts", {"byzantine": 0.1}),
+        ("ios", {"byzantine": 1}),
+        ("balance", {"gamma": 2.0, "alpha": 0.2}),
+        ("geometric_median", {}),
+        ("krum", {"byzantine": 0}),
     ):
         part = MIXERS.load(name)
         network = ring(lambda part=part, settings=settings: part(part.Config(**settings)), d=1)

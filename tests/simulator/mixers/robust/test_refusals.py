@@ -63,6 +63,10 @@ def test_methods_that_need_the_sums_of_gossip_are_refused(name, method, what):
         ("nna", "ring", 2, "at least 2f neighbours for f that may lie; node 0 has 2, and 2 may lie", "byzantine: 1"),
         ("trimmed_mean", "ring", 1, r"2f \+ 1 neighbours for f that may lie; node 0 has 2, and 1", "byzantine: 0"),
         ("trimmed_mean", "star", 1, "node 1 has 1, and 1 may lie", "byzantine: 0"),
+        ("ios", "ring", 2, "at least 2f neighbours for f that may lie; node 0 has 2, and 2 may lie", "byzantine: 1"),
+        ("krum", "ring", 1, r"2f \+ 2 neighbours for f that may lie; node 0 has 2, and 1 may lie", "byzantine: 0"),
+        ("krum", "chain", 0, r"2f \+ 2 neighbours for f that may lie; node 0 has 1, and 0 may lie", "Choose a graph"),
+        ("gts", "ring", 2, "its neighbours weigh 0.667 together, .* hold 0.667, .* 0.667 aside", "Lower"),
         ("cs_plus", "ring", 1, "its neighbours weigh 0.667 together, of which .* hold 0.333, .* 0.667 aside", "Lower"),
     ],
 )
@@ -71,6 +75,14 @@ def test_too_few_neighbours_are_refused_by_the_node_and_the_numbers(name, graph,
     assert where == "mixer.byzantine"
     assert advice in how
     assert re.search(what, told)
+
+
+def test_krum_keeps_no_more_models_than_a_score_is_made_of():
+    assert small(mixer={"name": "krum", "byzantine": 1, "keep": 4}, topology=COMPLETE)
+    ((where, what, advice),) = refused({"name": "krum", "byzantine": 1, "keep": 5})
+    assert where == "mixer.keep"
+    assert "n - f - 2 models, and a node has 7 with its own, of which 1 may lie" in what
+    assert "keep: 4" in advice
 
 
 def test_where_links_change_counts_are_taken_as_they_come_and_that_is_said_first():
