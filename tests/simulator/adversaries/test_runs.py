@@ -9,6 +9,7 @@ from reference.experiments import At, results, small
 from safetensors.torch import load_file
 
 from simulator import resume, run
+from simulator.core.adversary import ADVERSARIES
 from simulator.core.training_set import TrainingSet
 
 HONEST = {0, 1, 2, 4, 5}
@@ -175,3 +176,37 @@ def test_flipped_labels_are_k_minus_1_minus_y_from_the_round_on(tmp_path, monkey
     assert sum(poisoned for poisoned, _, _ in seen) == 2  # of rounds 3 and 4, one step each
     for poisoned, targets, stored in seen:
         assert targets.tolist() == (9 - stored if poisoned else stored).tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "knowledge"),
+    [(name, "omniscient") for name in ADVERSARIES.names()]
+    + [(name, "heard") for name in ADVERSARIES.names() if name not in ("ipm", "spectral")],  # which refuse that
+)
+def test_every_attack_there_is_changes_honest_nodes(honest, tmp_path, name, knowledge):
+    path = run(small(**NETWORK, adversaries=lie(name, knowledge=knowledge)), tmp_path).path
+    own, expected = metrics(path), metrics(honest)
+    assert own[4, 0, "test/loss"] != expected[4, 0, "test/loss"]
+    assert np.isfinite(own[4, 0, "test/loss"])
+
+
+def test_an_attack_of_ones_own_is_named_by_its_file(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        """
+from simulator.core.adversary import Adversary
+from simulator.core.registry import PartSettings
+
+
+class Louder(Adversary):
+    class Config(PartSettings):
+        name: str
+        strength: float = 2.0
+
+    def craft(self, node, to, own, seen):
+        return own * self.config.strength
+"""
+    )
+    block = lie({"name": "mine.py:Louder", "strength": 3.0})
+    path = run(small(**NETWORK, adversaries=block, folder=tmp_path), tmp_path / "run").path
+    assert metrics(path)[4, None, "attack/weight"] == pytest.approx(1 / 6)
+    assert (path / "code" / "mine.py").exists()
