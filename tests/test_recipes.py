@@ -79,8 +79,14 @@ def test_every_recipe_runs_when_shrunk(name, tmp_path):
     assert run(shrunk(name, tmp_path), tmp_path).status == "finished"
 
 
+LARGE = {"byzantine-digits", "byzantine-digits-torus"}  # of many runs; byzantine-fashion is made alike
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("sweep", SWEEPS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "sweep",
+    [pytest.param(path, id=path.stem, marks=[pytest.mark.exhaustive] * (path.stem in LARGE)) for path in SWEEPS],
+)
 def test_every_sweep_is_valid(sweep):
     assert load_sweep(sweep).runs
 
