@@ -85,7 +85,7 @@ LARGE = {"byzantine-digits", "byzantine-digits-torus"}  # of many runs; byzantin
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "sweep",
-    [pytest.param(path, id=path.stem, marks=[pytest.mark.exhaustive] * (path.stem in LARGE)) for path in SWEEPS],
+    [pytest.param(path, id=path.stem, marks=[pytest.mark.exhaustive] if path.stem in LARGE else ()) for path in SWEEPS],
 )
 def test_every_sweep_is_valid(sweep):
     assert load_sweep(sweep).runs
