@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from simulator.config.parsing import load_experiment, load_part
-from simulator.config.yaml_file import read_value, recipes
+from simulator.config.yaml_file import recipes
 from simulator.core.blame import blaming_parts
 from simulator.core.errors import RumormillError, did_you_mean, wrong
 from simulator.core.observer import Observer
@@ -38,10 +38,7 @@ from simulator.runs.report import write_run_report
 from simulator.runs.run import Run
 from simulator.runs.trained_elsewhere import trained_elsewhere
 from simulator.sweep import load_sweep, run_sweep
-from topologies import Topology, TopologyError
-from topologies.drawing import draw as draw_topology
-from topologies.graphs import is_random
-from topologies.spectral import diameter, expected_rounds_to_halve, lambda_min, spectral_gap
+from simulator.topology_command import topology_command
 
 HELP = "Simulate decentralized federated learning and measure what it leaks."
 
@@ -56,6 +53,7 @@ deploy.command(name="sign")(sign_command)
 deploy.command(name="revoke")(revoke_command)
 app.add_typer(deploy, name="deploy")
 app.add_typer(site, name="site")
+app.command(name="topology")(topology_command)
 stderr = Terminal(stderr=True)
 
 
@@ -103,7 +101,6 @@ class Elsewhere:
 
 
 INTERRUPTED = 130
-RESNET20 = 272_474  # parameters, for 10 classes
 
 
 @app.command(name="run")
@@ -342,40 +339,6 @@ def list_command(
         terminal.print(table)
 
 
-@app.command(name="topology")
-def topology_command(
-    graph: Annotated[str, typer.Argument(metavar="GRAPH", help="See `rumormill list graphs`.")],
-    nodes: Annotated[int | None, typer.Option("--nodes", help="Number of nodes.")] = None,
-    weights: Annotated[str, typer.Option("--weights", help="See `rumormill list weights`.")] = "metropolis_hastings",
-    seed: Annotated[int | None, typer.Option("--seed", help="For random graphs.")] = None,
-    options: Annotated[
-        list[str] | None, typer.Argument(metavar="[OPTION=VALUE]...", help="For example rows=4.")
-    ] = None,
-    parameters: Annotated[int, typer.Option("--parameters", help="Of the model, to count bytes for.")] = RESNET20,
-    draw: Annotated[
-        Path | None, typer.Option("--draw", help="Draw the graph into this SVG file.", callback=_located)
-    ] = None,
-) -> None:
-    """Show what a graph means for mixing and traffic: links, degrees, diameter, spectral gap, bytes."""
-    pairs = [option.partition("=") for option in options or []]
-    given = {key: read_value(text, key) for key, _, text in pairs}
-    try:
-        if seed is not None and not is_random(graph, given):
-            raise wrong("--seed", f"the {graph} graph is not random: a seed changes nothing.", "Leave --seed out.")
-        topology = Topology.build(graph, nodes, weights, seed or 0, **given)
-    except TopologyError as error:
-        raise wrong(f"topology.{error.field}", error.message, error.advice) from error
-    table = Table(show_header=False, box=None)
-    for name, value in (_facts(topology) | _traffic(topology, parameters)).items():
-        table.add_row(Text(name), Text(value))
-    Terminal().print(table)
-    for note in topology.notes:
-        stderr.print(f"note: {note}", soft_wrap=True)
-    if draw:
-        draw_topology(topology, draw)
-        print(draw)
-
-
 @app.command(name="doctor")
 def doctor_command() -> None:
     """Check that everything Rumormill needs is installed and works here."""
@@ -423,26 +386,3 @@ def _tracker(name: str) -> Tracker:
     tracker = TRACKERS.build(load_part(TRACKERS, {"name": name}))
     tracker.require()
     return tracker
-
-
-def _facts(topology: Topology) -> dict[str, str]:
-    degrees, gap = topology.degrees, spectral_gap(topology.weights)
-    return {
-        "graph": f"{topology.graph_name}, weights {topology.weights_name}",
-        "nodes": str(topology.num_nodes),
-        "links": f"{len(topology.edges())} directed",
-        "degree": f"{degrees.min()} to {degrees.max()}, mean {degrees.mean():.2f}",
-        **({"components": str(topology.components)} if topology.components > 1 else {}),
-        "diameter": str(diameter(topology.graph)),
-        "spectral gap": f"{gap:.4f}",
-        "smallest eigenvalue": f"{lambda_min(topology.weights):.4f}" if topology.is_symmetric else "(not symmetric)",
-        "rounds to halve the consensus distance": f"{expected_rounds_to_halve(gap):.1f}",
-        "keeps the mean": "yes" if topology.is_doubly_stochastic else "no: the mixing matrix is not doubly stochastic",
-    }
-
-
-def _traffic(topology: Topology, parameters: int) -> dict[str, str]:
-    busiest, total = int(topology.degrees.max()), int(topology.degrees.sum())
-    size = 4 * parameters / 1e6
-    text = f"{total * size:.4g} MB in all, {busiest * size:.4g} MB by the busiest node"
-    return {"bytes a round": f"{text} ({parameters:,} float32 parameters, gossip)"}

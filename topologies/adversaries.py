@@ -18,6 +18,11 @@ FIELD = "adversaries"  # the setting at fault
 TRIES = 200  # random orders of the nodes, for one in which enough of them are not linked
 EQUAL = 1e-9  # eigenvalues of a Laplacian that differ by less than this part of the largest are one
 
+
+class CutApart(TopologyError):
+    """The honest nodes are not connected: attackers decide what one part hears of another."""
+
+
 Place = Callable[[Topology, Sequence[int], int, np.random.Generator], Sequence[int]]
 
 
@@ -67,7 +72,7 @@ def apart(topology: Topology, free: Sequence[int], count: int, rng: np.random.Ge
             if len(found) == count:
                 return found
     what = f"{count} attackers of which no two are linked were not found in the {topology.graph_name} graph"
-    raise TopologyError(f"{what}, but {len(found)}.", "Take fewer, or place: random.", FIELD)
+    raise TopologyError(f"{what}, but {len(found)}.", "Take fewer, or another place, such as random.", FIELD)
 
 
 def degree(topology: Topology, free: Sequence[int], count: int, rng: np.random.Generator) -> list[int]:
@@ -96,8 +101,8 @@ def honest_graph(topology: Topology, attackers: Collection[int]) -> nx.Graph:
         The subgraph of the honest nodes, which keep their numbers, ascending.
 
     Raises:
-        TopologyError: there is no such node, fewer than two are honest, or the honest ones are not (strongly)
-            connected: then attackers decide what one part hears of another, and no rule can make them agree.
+        TopologyError: there is no such node, or fewer than two are honest.
+        CutApart: the honest ones are not (strongly) connected, so that no rule can make them agree.
     """
     nodes = topology.num_nodes
     if unknown := sorted(node for node in attackers if not 0 <= node < nodes):
@@ -105,7 +110,7 @@ def honest_graph(topology: Topology, attackers: Collection[int]) -> nx.Graph:
     _require_honest(topology, nodes - len({*attackers}))
     honest = topology.graph.subgraph(sorted(set(range(nodes)) - set(attackers)))
     if len(found := parts(honest)) > 1:
-        raise TopologyError(_pieces(topology, attackers, found), "Choose other attackers, or another graph.", FIELD)
+        raise CutApart(_pieces(topology, attackers, found), "Choose other attackers, or another graph.", FIELD)
     return honest
 
 

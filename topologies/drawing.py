@@ -1,6 +1,6 @@
 """Drawings of topologies as SVG."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,13 +19,17 @@ if TYPE_CHECKING:
 
 _SIDE = 6.0  # inches
 _POINTS_PER_UNIT = 72 * _SIDE / 2.3
-_PLAIN, _EDGE, _DARK = "#33658a", "#9aa5b1", "#1f2933"
+_PLAIN, _EDGE, _DARK, _ATTACKER = "#33658a", "#9aa5b1", "#1f2933", "#b3261e"
 
 Points = NDArray[np.float64]
 
 
 def draw(
-    topology: Topology, path: str | Path | None = None, values: Sequence[float] | None = None, label: str = ""
+    topology: Topology,
+    path: str | Path | None = None,
+    values: Sequence[float] | None = None,
+    label: str = "",
+    attackers: Collection[int] = (),
 ) -> str:
     """Draw a topology; the same arguments give the same text.
 
@@ -34,19 +38,20 @@ def draw(
         path: file to write the SVG to as well, if given.
         values: one finite number a node, shown as its colour with a colour bar beside.
         label: what the values are, written along the colour bar.
+        attackers: nodes drawn as squares with a red rim, and red where there are no values, as a legend says.
 
     Returns:
         The drawing, as the text of an SVG file.
 
     Raises:
-        TopologyError: `values` has the wrong length or holds a number that is not finite.
+        TopologyError: `values` has the wrong length or holds a number that is not finite, or an attacker is no node.
     """
     # Imported here, for matplotlib is slow to load and most users of this package never draw.
     import matplotlib as mpl
 
     text = StringIO()
     with mpl.rc_context({"svg.hashsalt": "rumormill", "svg.fonttype": "none"}):
-        figure = _figure(topology, values, label)
+        figure = _figure(topology, values, label, attackers)
         figure.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})
     if path is not None:
         _write(Path(path).expanduser(), text.getvalue())
@@ -68,16 +73,23 @@ def _write(path: Path, text: str) -> None:
         raise
 
 
-def _figure(topology: Topology, values: Sequence[float] | None, label: str) -> "Figure":
+def _figure(topology: Topology, values: Sequence[float] | None, label: str, attackers: Collection[int]) -> "Figure":
+    from matplotlib.colors import to_rgba
     from matplotlib.figure import Figure
 
+    nodes, lying = topology.num_nodes, np.isin(np.arange(topology.num_nodes), list(attackers))
+    wrong = f"There are {nodes} nodes, and an attacker is none of them."
+    require(lying.sum() == len({*attackers}), wrong, f"Count from 0 to {nodes - 1}.", "attackers")
     figure = Figure(figsize=(_SIDE, _SIDE))
     axes = figure.add_axes((0, 0, 1, 1), aspect="equal", xlim=(-1.15, 1.15), ylim=(-1.15, 1.15))
     axes.set_axis_off()
     points = positions(topology)
     size = _node_size(points)
     _draw_edges(axes, topology, points, size)
-    _draw_nodes(axes, points, size, _colours(axes, topology.num_nodes, values, label))
+    colours = _colours(axes, nodes, values, label)
+    if values is None:
+        colours[lying] = to_rgba(_ATTACKER)
+    _draw_nodes(axes, points, size, colours, lying)
     return figure
 
 
@@ -103,8 +115,17 @@ def _colours(axes: "Axes", nodes: int, values: Sequence[float] | None, label: st
     return np.asarray(scale.to_rgba(np.asarray(values, dtype=np.float64)))
 
 
-def _draw_nodes(axes: "Axes", points: Points, size: float, colours: NDArray[np.float64]) -> None:
-    axes.scatter(points[:, 0], points[:, 1], s=size**2, c=colours, edgecolors="white", linewidths=1.2, zorder=2)
+def _draw_nodes(
+    axes: "Axes", points: Points, size: float, colours: NDArray[np.float64], lying: NDArray[np.bool_]
+) -> None:
+    kinds = ("honest", ~lying, "o", "white", 1.2), ("attacker", lying, "s", _ATTACKER, 2.5)
+    for label, these, marker, rim, width in kinds:
+        if these.any():
+            x, y = points[these].T
+            drawn = axes.scatter(x, y, s=size**2, c=colours[these], marker=marker, label=label, zorder=2)
+            drawn.set(edgecolors=rim, linewidths=width)
+    if lying.any():
+        axes.legend(loc="upper left", bbox_to_anchor=(0, 0), ncols=2, frameon=False, markerscale=0.6)
     for node, ((x, y), color) in enumerate(zip(points, colours, strict=True)):
         ink = "white" if color[:3] @ (0.299, 0.587, 0.114) < 0.55 else _DARK
         axes.text(x, y, str(node), color=ink, size=0.42 * size, ha="center", va="center_baseline", zorder=3)

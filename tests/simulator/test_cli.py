@@ -13,23 +13,7 @@ import pytest
 import yaml
 from reference.experiments import SMALL
 
-from simulator import cli
-
 METHODS = [{"name": "quasi_global_momentum"}, {"name": "idkd", "first_round": 3, "every": 2}]
-
-
-@pytest.fixture
-def rumormill(monkeypatch, capsys):
-    """``rumormill("run", ...)``: exit code, standard output and standard error."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["rumormill", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return ended.value.code or 0, printed.out, printed.err
-
-    return call
 
 
 @pytest.fixture
@@ -202,30 +186,6 @@ def test_list_suggests_the_nearest_kind(rumormill):
     code, _, err = rumormill("list", "method")
     assert code == 2
     assert "Did you mean 'methods'?" in err
-
-
-def test_topology_tells_the_spectral_gap_and_draws(rumormill, tmp_path):
-    code, out, _ = rumormill("topology", "ring", "--nodes", 16, "--draw", tmp_path / "ring.svg")
-    assert code == 0
-    assert "0.0507" in out
-    assert "34.88 MB in all, 2.18 MB by the busiest node" in " ".join(out.split())  # 2 links x 1.0899 MB
-    assert (tmp_path / "ring.svg").read_text().lstrip().startswith("<?xml")
-
-
-def test_topology_takes_a_graphs_own_options(rumormill):
-    assert "4 to 4" in rumormill("topology", "torus", "rows=4", "--nodes", 16)[1]
-    code, _, err = rumormill("topology", "torus", "rows=3", "--nodes", 16)
-    assert code == 2
-    assert "topology.rows" in err
-
-
-def test_topology_refuses_a_seed_that_would_change_nothing(rumormill):
-    code, _, err = rumormill("topology", "ring", "--nodes", 16, "--seed", 3)
-    assert code == 2
-    assert "--seed: the ring graph is not random" in err
-    assert rumormill("topology", "disjoint_union", "of=ring", "--nodes", 8, "--seed", 3)[0] == 2
-    for random in (("erdos_renyi", "probability=0.6"), ("disjoint_union", "of=random_regular")):
-        assert rumormill("topology", *random, "--nodes", 12, "--seed", 3)[0] == 0
 
 
 def test_doctor_finds_everything_in_place(rumormill):

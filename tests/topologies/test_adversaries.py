@@ -125,6 +125,12 @@ def test_distances_are_to_the_nearest():
     assert distances_to_nearest(Topology.build("ring", 8), ()) == {}
 
 
+def test_every_link_counts_one_whatever_its_weight_or_direction():
+    expected = [[2, -1, -1], [-1, 1, 0], [-1, 0, 1]]
+    assert laplacian(nx.Graph([(0, 1, {"weight": 5}), (2, 0, {"weight": 0.1})])).tolist() == expected
+    assert laplacian(nx.DiGraph([(1, 0), (0, 1), (0, 2)])).tolist() == expected
+
+
 def test_the_fiedler_vector_of_a_chain_is_a_cosine():
     found = fiedler_vector(honest_graph(Topology.build("ring", 9), [8]))  # a chain of 8, of which 0 and 7 are the ends
     cosine = np.cos(np.pi * (np.arange(8) + 0.5) / 8)

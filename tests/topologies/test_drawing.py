@@ -47,6 +47,31 @@ def test_one_line_a_link():
     assert lines[1] - lines[0] == 4
 
 
+def test_attackers_are_red_squares_and_a_legend_says_so():
+    topology = Topology.build("ring", 6)
+    plain, marked = draw(topology), draw(topology, attackers=[1, 4])
+    assert not {"attacker", "honest"} & set(texts(plain))
+    assert {"attacker", "honest"} <= set(texts(marked))
+    assert "#b3261e" not in plain
+    groups = ElementTree.fromstring(marked).findall(f".//{SVG}g")
+    honest, lying = (next(group for group in groups if group.get("id") == f"PathCollection_{k}") for k in (1, 2))
+    drawn = [[each for each in group.iter() if "fill" in each.get("style", "")] for group in (honest, lying)]
+    assert [len(nodes) for nodes in drawn] == [4, 2]
+    assert ["C" in next(group.iter(f"{SVG}path")).get("d") for group in (honest, lying)] == [True, False]  # curves
+    assert all("fill: #b3261e; stroke: #b3261e" in node.get("style") for node in drawn[1])
+
+
+def test_attackers_keep_the_colour_of_their_value():
+    marked = draw(Topology.build("ring", 4), values=[0.0, 0.5, 0.5, 1.0], attackers=[3])
+    assert "fill: #fde725; stroke: #b3261e" in marked
+
+
+@pytest.mark.parametrize("attackers", [[6], [0, -1]])
+def test_attackers_that_are_no_nodes_are_refused(attackers):
+    with pytest.raises(TopologyError, match="Count from 0 to 5"):
+        draw(Topology.build("ring", 6), attackers=attackers)
+
+
 def test_path_receives_the_same_text(tmp_path):
     svg = draw(Topology.build("star", 5), tmp_path / "star.svg")
     assert (tmp_path / "star.svg").read_text(encoding="utf-8") == svg
