@@ -20,7 +20,15 @@ LIKE: Mapping[str, Callable[..., Any]] = {
 }
 
 
-class DrawnFrom(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's, which has no types
+class _Watching(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's, which has no types
+    """Base of modes that nobody compiles: torch would import its compiler for that, which takes seconds."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+
+class DrawnFrom(_Watching):
     """Whatever draws random numbers within the block draws them from ``generator``.
 
     Raises:
@@ -52,7 +60,7 @@ class DrawnFrom(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's,
         )
 
 
-class WatchedDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's, which has no types
+class WatchedDraws(_Watching):
     """Notes whether anything draws random numbers within the block.
 
     Attributes:

@@ -68,7 +68,7 @@ def network(run: RunDirectory, scores: Sequence[float]) -> Chapter:
     known = all(map(isfinite, scores))
     caption = f"Nodes by final test {headline.words}" if known else "The network"
     values = [headline.scale * score for score in scores] if known else None
-    svg = draw(topology, values=values, label=f"test {headline.label}")
+    svg = draw(topology, values=values, label=f"test {headline.label}", attackers=run.attackers)
     facts = {
         "graph": topology.graph_name,
         "mixing matrix": topology.weights_name,
