@@ -61,7 +61,7 @@ def suspicions(result: Result) -> Iterator[str]:
             )
     for each in result["noise"]["correlations"]:
         if abs(each["found"]) > each["by_chance"]:
-            yield f"{each['between']} have a correlation of {each['found']:.3g}, and should have none"
+            yield f"{each['between']} has a correlation of {each['found']:.3g}, and should have none"
     for bound, seen, claim in shown:
         if bound > claim:
             yield f"{seen} show an epsilon of at least {bound:.3g} if trade-off curves are Gaussian, above {claim:.3g}"
@@ -74,10 +74,11 @@ def about_noise(result: Result) -> Iterator[str]:
         for each in result["noise"]["spreads"]
     )
     chance = ", ".join(
-        f"{each['found']:.1g} between {each['between']} (within {each['by_chance']:.1g} by chance)"
+        f"{each['found']:.2g} between {each['between']} (within {each['by_chance']:.1g} by chance)"
         for each in result["noise"]["correlations"]
     )
-    correlated = f"Its correlation is {chance}. " if chance else "Others' gradients add to it. "
+    farthest = "on average, and where it is farthest from 0"
+    correlated = f"Its correlation, {farthest}, is {chance}. " if chance else "Others' gradients add to it. "
     yield (
         f"Noise, measured where the marks of canaries that were out would be, over what is accounted for: {shown}: of "
         f"the nodes, rounds and single messages the one with the least. {correlated}Each of these figures is outside "

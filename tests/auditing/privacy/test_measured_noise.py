@@ -38,8 +38,10 @@ def test_sound_noise_is_within_its_limits_with_absences_too():
         assert found.low < 1 < found.high
     (whole, *_) = spreads(sound, INCLUDED)
     assert whole.ratio == pytest.approx(1, abs=0.02)
-    for found in correlations(sound, INCLUDED):
-        assert 0 < abs(found.found) < found.by_chance < 0.1
+    (rounds, nodes, *pairs) = correlations(sound, INCLUDED)
+    assert len(pairs) == 2
+    for found, most in ((rounds, 0.1), (nodes, 0.1), *((pair, 0.6) for pair in pairs)):
+        assert 0 < abs(found.found) < found.by_chance < most
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,7 @@ def test_few_products_of_sound_noise_are_not_taken_for_correlated(monkeypatch, s
         sound = SimpleNamespace(rounds=rounds, injections=injections, sigma=sigma, clip=sigma)
         found = correlations(sound, np.zeros(size[2], dtype=bool))
         suspected += sum(abs(each.found) > each.by_chance for each in found)
-    assert suspected <= 6  # of 3000 times two
+    assert suspected <= 12  # of 3000 times four
 
 
 def test_noise_that_is_used_twice_is_correlated():
@@ -78,10 +80,38 @@ def test_noise_that_is_used_twice_is_correlated():
     def same_at_two_nodes(noise):
         noise[:, 1] = -noise[:, 0]
 
-    (rounds, nodes) = correlations(record(same_each_round), INCLUDED)
+    (rounds, nodes, *_) = correlations(record(same_each_round), INCLUDED)
     assert rounds.found > 0.8 > rounds.by_chance
     assert abs(nodes.found) < 0.3
-    (rounds, nodes) = correlations(record(same_at_two_nodes), INCLUDED)
+    (rounds, nodes, *_) = correlations(record(same_at_two_nodes), INCLUDED)
     assert nodes.found == pytest.approx(-1 / 6, abs=0.02)  # one pair of six
     assert abs(nodes.found) > nodes.by_chance
     assert abs(rounds.found) < rounds.by_chance
+
+
+def again(noise, one, other, share=1.0):
+    """The noise of ``other``, (round, node), is that of ``one`` but for what that leaves of its variance."""
+    noise[other] = share * noise[one] + np.sqrt(1 - share**2) * noise[other]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "where", "place"),
+    [
+        ((2, 2), (6, 2), "the noise of node 2 in rounds 3 and 7", 2),
+        ((28, 0), (29, 0), "the noise of node 0 in rounds 29 and 30", 2),
+        ((4, 1), (4, 3), "the noise of nodes 1 and 3 in round 5", 3),
+    ],
+)
+@pytest.mark.parametrize("share", [1.0, -0.8])
+def test_noise_that_two_messages_share_is_found_there_alone(one, other, where, place, share):
+    sound = list(correlations(record(), INCLUDED))
+    found = list(correlations(record(lambda noise: again(noise, one, other, share), away=[(0, 1)]), INCLUDED))
+    assert [abs(each.found) > each.by_chance for each in found] == [number == place for number in range(4)]
+    assert found[place].between == where != sound[place].between
+    assert found[place].found == pytest.approx(share, abs=0.2)
+
+
+def test_a_single_round_has_pairs_of_nodes_and_none_of_rounds():
+    one = record()
+    one.rounds, one.injections = one.rounds[:1], one.injections[:1]
+    assert [each.between[-7:] for each in list(correlations(one, INCLUDED))[2:]] == ["round 1"]
