@@ -5,13 +5,8 @@ import sys
 
 import hypothesis
 import pytest
-import torch
-from reference.experiments import small
-from reference.golden import Golden
-from reference.pictures import BlankFigure
 
-from simulator.part_kinds import REGISTRIES
-from simulator.results.report import figures
+# What is tested is imported where it is used: the process that hands tests out to others does without.
 
 # The same examples at every run, however slow the machine is.
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=50)
@@ -25,6 +20,8 @@ def pytest_addoption(parser):
 @pytest.fixture(autouse=True, scope="session")
 def _one_torch_thread():
     """Tensors here are tiny, and more threads would only wait for each other."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -39,11 +36,21 @@ def _disks_that_answer_at_once():
         yield
 
 
+@pytest.fixture
+def blank_pictures(monkeypatch):
+    """Reports have blank pictures: drawing takes most of a small run's time."""
+    from reference.pictures import BlankFigure
+
+    from simulator.results.report import figures
+
+    monkeypatch.setattr(figures, "Figure", BlankFigure)
+
+
 @pytest.fixture(autouse=True)
-def _blank_pictures(request, monkeypatch):
-    """Drawing takes most of a small run's time, and only tests of results and those with ``pictures`` look at any."""
+def _blank_where_nobody_looks(request):
+    """Only tests of results and those with ``pictures`` look at any."""
     if "results" not in request.path.parts and "pictures" not in request.fixturenames:
-        monkeypatch.setattr(figures, "Figure", BlankFigure)
+        request.getfixturevalue("blank_pictures")
 
 
 @pytest.fixture
@@ -54,18 +61,24 @@ def pictures():
 @pytest.fixture
 def golden(request):
     """Compare numbers with ``tests/golden/<name>.json``, or write that file under ``--update-golden``."""
+    from reference.golden import Golden
+
     return Golden(update=request.config.getoption("--update-golden"))
 
 
 @pytest.fixture
 def experiment():
     """``experiment(**changes)``: four nodes, digits, a few rounds, with some settings changed."""
+    from reference.experiments import small
+
     return small
 
 
 @pytest.fixture
 def register():
     """``register("methods", name, part_class)``: a part that this process knows until the test is over."""
+    from simulator.part_kinds import REGISTRIES
+
     brought = []
 
     def bring(kind, name, part):

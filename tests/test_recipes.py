@@ -24,8 +24,12 @@ VARIANTS = (  # of recipes that are run: another graph, or another data set that
     *("idkd-cifar10-small-florentine", "idkd-cifar10-small-torus", "ltc-cifar10-small-central"),
     *("ltc-cifar10-small-torus", "ring-idkd-cifar10", "ring-idkd-fashion", "verifix-cifar10-small-torus"),
 )
+SEVERAL_SECONDS = (
+    *("dp-ring", "idkd-cifar10-small", "lora-text", "pkd-ring", "resnet18-folder", "table-sites"),
+    "verifix-cifar10-small",
+)
 MARKS = {
-    **dict.fromkeys(("lora-text", "resnet18-folder", "verifix-cifar10-small"), pytest.mark.slow),
+    **dict.fromkeys(SEVERAL_SECONDS, pytest.mark.slow),
     **dict.fromkeys(VARIANTS, MANY),
 }
 SWEEPS = sorted((Path(simulator.__file__).parent / "recipes" / "sweeps").glob("*.yaml"))

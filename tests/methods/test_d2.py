@@ -98,7 +98,7 @@ def test_a_change_of_rate_leaves_the_mean_of_the_models_on_the_path_of_the_mean_
     np.testing.assert_allclose(path[-1], np.tile(minimum, (5, 1)), **close)
 
 
-@pytest.mark.parametrize("strength", [0.4, 0.9])
+@pytest.mark.parametrize("strength", first([0.4, 0.9]))
 def test_strength_scales_the_rate_that_decides_how_far_apart_nodes_settle(strength):
     topology = Topology.build("ring", 5, "lazy")
     network = build(topology, sgd(0.5), methods=correcting(strength=strength))

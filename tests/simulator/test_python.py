@@ -11,6 +11,7 @@ import pandas
 import pytest
 import torch
 from matplotlib.figure import Figure
+from reference.experiments import small
 from torch import nn
 
 from simulator import Experiment, Run, audit, run
@@ -55,26 +56,25 @@ if __name__ == "__main__":
 '''
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """The run of a script, by its path."""
-    folder = tmp_path_factory.mktemp("script")
-    (folder / "script.py").write_text(SCRIPT)
+@pytest.mark.slow
+def test_a_script_runs_its_own_data_and_network_and_the_run_is_read_back(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
     command = [sys.executable, "script.py"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     size, path = done.stdout.split()
     assert int(size) == 5 * 8 + 8 + 8 * 2 + 2
-    return Run.open(folder / path)
-
-
-@pytest.mark.slow
-def test_a_script_runs_its_own_data_and_network_and_the_run_is_read_back(finished):
-    frame = finished.metrics().to_dataframe()
+    frame = Run.open(tmp_path / path).metrics().to_dataframe()
     last = frame[(frame["name"] == "test/accuracy") & (frame["round"] == 6)]
     assert last["node"].tolist() == [0, 1, 2, 3]
     assert last["value"].mean() > 0.9
     assert frame[frame["name"] == "test/accuracy/mean"]["node"].isna().all()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run, read back from its path."""
+    return Run.open(run(small(), tmp_path_factory.mktemp("finished")).path)
 
 
 def test_metrics_are_plotted_by_name(finished):

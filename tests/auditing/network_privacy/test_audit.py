@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from reference.experiments import small
+from reference.marks import MANY
 
 from auditing.network_privacy.audit import NetworkPrivacyAudit
 from auditing.network_privacy.network_dp import network_epsilon
@@ -174,7 +175,10 @@ EARLY = {"name": "gossip", "order": "combine_then_adapt"}
     [
         ({}, [3.21, 1.38, 0.67, 0.41], []),
         ({"methods": [QGM]}, [3.19, 1.50, 0.83, 0.57], ["quasi_global_momentum"]),
-        ({"methods": [{"name": "quasi_global_momentum"}]}, [3.19, 1.49, 0.82, 0.55], ["quasi_global_momentum"]),
+        pytest.param(
+            {"methods": [{"name": "quasi_global_momentum"}]}, [3.19, 1.49, 0.82, 0.55], ["quasi_global_momentum"],
+            marks=MANY,
+        ),
         ({"training": HEAVY}, [3.30, 0.52, 0.09, 0.02], ["weight decay"]),
         ({"mixer": EARLY}, [3.03, 1.28, 0.59, 0.34], ["the order of gossip"]),
     ],

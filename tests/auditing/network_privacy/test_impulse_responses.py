@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from reference.experiments import small
 from reference.impulses import learnt, responses
+from reference.marks import first
 from threadpoolctl import threadpool_limits
 
 from auditing.network_privacy.linear_gossip import Adversary, Noise, exposure
@@ -133,13 +134,13 @@ MORE = {
 }
 
 
-@pytest.mark.parametrize("more", MORE)
+@pytest.mark.parametrize("more", first(["early_and_failing", "plain"]))
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_what_steps_remember_is_followed(optimizer, more, tmp_path):
     is_followed(training(*OPTIMIZERS[optimizer], "training.local_steps=3", **MORE[more]), tmp_path)
 
 
-@pytest.mark.parametrize("more", MORE)
+@pytest.mark.parametrize("more", first(["early_and_failing", "plain"]))
 @pytest.mark.parametrize("optimizer", ["weight_decay", "decay_and_schedule"])
 def test_quasi_global_momentum_is_followed_under_all_of_them(optimizer, more, tmp_path):
     changes = [*OPTIMIZERS[optimizer], "training.local_steps=2"]

@@ -188,7 +188,7 @@ def test_settings_that_see_nothing_are_refused():
         assert problem.where == where
 
 
-@pytest.fixture(scope="module", params=["byproduct", "eval_pass"])
+@pytest.fixture(scope="module", params=first(["byproduct", "eval_pass"]))
 def noisy(request, tmp_path_factory):
     """The recipe, with duplicates beside its 10 % flipped labels."""
     from simulator import load_experiment

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from reference.marks import MANY
 from reference.network import random_data, seeded
 from torch import nn
 
@@ -58,7 +59,7 @@ def test_rows_are_kept_until_they_are_more_than_their_length_and_summed_then(d, 
     [
         (CNN(CNN.Config(width=2)).build, {True}),
         (CNN(CNN.Config(width=5)).build, {True, False}),
-        (ResNet20(ResNet20.Config(norm="group")).build, {True}),
+        pytest.param(ResNet20(ResNet20.Config(norm="group")).build, {True}, marks=MANY),
     ],
 )
 def test_all_samples_count_in_whatever_batches(build, forms):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from reference.marks import MANY
 
 from simulator.core.errors import InputError
 from simulator.data.partition import Dirichlet, Iid, Partition, QuantitySkew, Shards, _draw_cuts
@@ -89,7 +90,7 @@ def test_more_nodes_than_samples_are_refused(part: Partition) -> None:
     ("alpha", "seeds", "low", "high"),
     [(10, 10, 0.12, 0.14), (1, 6, 0.35, 0.43), (0.1, 6, 0.62, 0.69), (0.05, 4, 0.68, 0.75), (0.01, 3, 0.77, 0.85)],
 )
-@pytest.mark.parametrize("nodes", [16, 32])
+@pytest.mark.parametrize("nodes", [16, pytest.param(32, marks=MANY)])
 def test_dirichlet_skews_labels_as_much_as_the_reference(
     nodes: int, alpha: float, seeds: int, low: float, high: float
 ) -> None:

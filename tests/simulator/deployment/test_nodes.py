@@ -47,7 +47,7 @@ def expected(experiment, path):
     return results(run(experiment.model_copy(update={"backend": small().backend}), path / "local").path)
 
 
-BY_DEFAULT = ("d-psgd", "idkd", "ngc")
+BY_DEFAULT = ("idkd", "ngc")
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,7 @@ def test_verdict_comes_first_with_numbers_worked_out_by_hand(html: str) -> None:
     assert html.index('class="verdict"') < html.index("<section>")
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_an_unfinished_run_says_so(write_run: WriteRun) -> None:
     html = html_of(write_run(status="interrupted", measured=10))
     start = "This run is not complete (interrupted): last measured after 10 of 20 rounds. After 10 rounds the 4 nodes"
@@ -142,6 +143,7 @@ def test_setting_and_provenance(html: str) -> None:
     assert dict(rows(chapter(html, "Provenance")))["command"] == "rumormill run 'a b'"
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_heat_map_gets_the_counts_of_every_class_and_node(write_run: WriteRun, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[Any, ...]] = []
     original = chapters.heat_map
@@ -266,12 +268,14 @@ def test_unusual_runs_have_a_report_too(write_run: WriteRun, settings: dict[str,
     assert not re.search(r"\bnan\b", html)
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_what_others_carried_is_told_beside_the_messages(write_run: WriteRun) -> None:
     run = write_run()
     run.write_json("provenance.json", run.read_json("provenance.json") | {"carried": {"a router": 1234567}})
     assert "1,234,567 bytes in all went through a router." in chapter(html_of(run), "Messages")
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_one_node_sends_nothing_and_has_no_neighbours_to_agree_with(write_run: WriteRun) -> None:
     html = html_of(write_run(nodes=1, classes=("only",)))
     assert verdict(html) == (
@@ -281,6 +285,7 @@ def test_one_node_sends_nothing_and_has_no_neighbours_to_agree_with(write_run: W
     assert not rows(chapter(html, "Messages"))
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_a_run_that_was_never_measured_shows_dashes(write_run: WriteRun) -> None:
     run = write_run(status="failed", measured=0)
     for name in ("metrics.jsonl", "timing.jsonl", "messages.jsonl"):
@@ -293,6 +298,7 @@ def test_a_run_that_was_never_measured_shows_dashes(write_run: WriteRun) -> None
     assert "<figure>" not in chapter(html, "Training")
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_nodes_go_by_their_names_where_they_have_any(write_run: WriteRun) -> None:
     run = write_run(nodes=2)
     content = json.loads((run.path / "topology.json").read_text())
@@ -300,6 +306,7 @@ def test_nodes_go_by_their_names_where_they_have_any(write_run: WriteRun) -> Non
     assert [row[0] for row in rows(chapter(html_of(run), "Nodes"))[1:]] == ["0 Acciaiuoli", "1"]
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_failures_are_told_where_there_were_any(tmp_path):
     failing = experiments.small(topology={"graph": "ring", "nodes": 4, "failures": {"absences": [[1, 3, 5]]}})
     done = simulator.run(failing, tmp_path / "failing")

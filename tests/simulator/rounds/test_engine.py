@@ -2,17 +2,17 @@
 
 import errno
 import json
+import resource
 import signal
-import subprocess
-import sys
+from contextlib import contextmanager
 from math import cos, pi
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 from reference.experiments import METHODS, At, Messages, results, small
+from reference.marks import first
 from reference.network import Existing, Point, quadratics, random_data, sgd
 
 from simulator import resume, run
@@ -34,8 +34,6 @@ from simulator.rounds.synchronous import Synchronous
 from simulator.runs.build import Simulation
 from simulator.training.evaluation import ConsensusGroup, consensus_distance, evaluate
 from topologies import Failures, Network, Topology, build_schedule
-
-TESTS = Path(__file__).parents[2]
 
 
 class Evaluations(Observer):
@@ -212,7 +210,7 @@ class TestDeterminism:
 
         assert results(again.path) == results(finished.path)
 
-    @pytest.mark.parametrize("every", [1, 2])
+    @pytest.mark.parametrize("every", first([2, 1]))
     def test_how_often_checkpoints_are_saved_does_not_show(self, tmp_path, every):
         """Not even in the order of lines, when a method reports both before and after mixing."""
         idkd = [{"name": "idkd", "first_round": 2, "every": every, "threshold": 0.4}]
@@ -290,54 +288,36 @@ class TestFullDisk:
         assert calls
         assert directory.network_series("test/accuracy/mean")[0].tolist()[:2] == [0, 1]
 
-    @pytest.mark.parametrize("place", ["metrics", "checkpoint"])
+    @pytest.mark.parametrize(
+        ("size", "changes"),
+        [
+            (20_000, {"rounds": 40, "evaluate": {"every": 1}}),
+            (30_000, {"model": {"name": "mlp", "hidden": [96]}, "checkpoint": {"every": 2}}),
+        ],
+        ids=["metrics", "checkpoint"],
+    )
     @pytest.mark.slow
-    def test_is_told_as_such_by_the_real_thing(self, small_files, place):
+    def test_is_told_as_such_by_the_real_thing(self, tmp_path, size, changes):
         """The kernel refuses to let files grow: the metrics, or with a larger model the checkpoints."""
-        path, told = small_files
-        kind, text = told[place]
-        directory = only_run(path / place)
+        with files_up_to(size), pytest.raises(RunError, match=r"^writing the run directory failed in roun"):
+            run(small(**changes), tmp_path)
 
-        assert (kind, text[:40]) == ("RunError", "writing the run directory failed in roun")
-        assert directory.network_series("test/accuracy/mean")[0].tolist()[0] == 0
+        assert only_run(tmp_path).network_series("test/accuracy/mean")[0].tolist()[0] == 0
 
-    def test_before_the_first_round_is_wrong_input(self, small_files):
-        _, told = small_files
-        kind, text = told["start"]
-
-        assert kind in ("InputError", "RunError"), text
+    def test_before_the_first_round_is_wrong_input(self, tmp_path):
+        with files_up_to(4_000), pytest.raises((InputError, RunError)):
+            run(small(), tmp_path)
 
 
-FULL_DISKS = f"""
-import json, resource, sys
-sys.path.insert(0, {str(TESTS)!r})
-from reference.experiments import small
-from simulator import resume, run
-
-_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-for name, size, changes in (
-    ("start", 4_000, {{}}),
-    ("metrics", 20_000, {{"rounds": 40, "evaluate": {{"every": 1}}}}),
-    ("checkpoint", 30_000, {{"model": {{"name": "mlp", "hidden": [96]}}, "checkpoint": {{"every": 2}}}}),
-):
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+@contextmanager
+def files_up_to(size):
+    """The kernel lets no file of this process grow beyond so many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
-        run(small(**changes), sys.argv[1] + "/" + name)
-        told = ("nothing", "")
-    except Exception as error:
-        told = (type(error).__name__, str(error))
-    print(json.dumps([name, told]))
-"""
-
-
-@pytest.fixture(scope="module")
-def small_files(tmp_path_factory):
-    """Runs in a process whose files may not exceed some size: where they are, and for each how it ended."""
-    path = tmp_path_factory.mktemp("full")
-    command = [sys.executable, "-c", FULL_DISKS, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr
-    return path, dict(json.loads(line) for line in done.stdout.splitlines())
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 class TestBeforeTheRun:
@@ -449,7 +429,7 @@ class TestAnEarlyEnd:
         assert [(a.round, int(a.arrays["rounds"])) for a in done.directory.artifacts("stopping")] == [(last, last)] * 4
 
     @pytest.mark.parametrize("hook", ["after_local_training", "after_mixing"])
-    @pytest.mark.parametrize("last", [1, 2, 3])
+    @pytest.mark.parametrize("last", first([3, 1, 2]))
     def test_is_the_same_after_a_stop_on_the_way(self, register, tmp_path, hook, last):
         whole = self.stopped(register, tmp_path / "whole", hook=hook)
         stopped = self.stopped(register, tmp_path, [At(last, lambda: signal.raise_signal(signal.SIGINT))], hook=hook)

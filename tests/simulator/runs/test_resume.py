@@ -13,6 +13,7 @@ import pytest
 import torch
 import yaml
 from reference.experiments import METHODS, At, results, small
+from reference.marks import first
 from safetensors.torch import load_file, save_file
 
 from simulator import load_experiment, resume, run
@@ -58,7 +59,7 @@ def stopped(kept, tmp_path):
     return Path(shutil.copytree(kept, tmp_path / "stopped"))
 
 
-@pytest.mark.parametrize("last", [0, 1, 2, 3, 6])
+@pytest.mark.parametrize("last", first([2, 6, 0, 1, 3], by_default=2))
 def test_stopped_after_any_round_and_resumed(straight, tmp_path, last):
     """Round 2 is an exchange of labels, round 3 trains on them, round 6 is past the last checkpoint."""
     first = run(small(**CHANGES), tmp_path, [interrupt(last)])
@@ -69,7 +70,7 @@ def test_stopped_after_any_round_and_resumed(straight, tmp_path, last):
     assert results(first.path) == results(straight)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+@pytest.mark.parametrize("number", first([signal.SIGUSR1, signal.SIGHUP, signal.SIGTERM]))
 def test_other_signals_leave_a_checkpoint_too(straight, tmp_path, number):
     """A closed terminal sends SIGHUP, a scheduler whose time runs out SIGUSR1."""
     before = signal.signal(number, signal.SIG_DFL)  # whoever started the tests may have it ignored

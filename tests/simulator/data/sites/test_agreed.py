@@ -160,7 +160,7 @@ def test_under_noise_they_stay_within_what_the_ranges_allow(tmp_path):
     np.testing.assert_allclose(few.data.statistics.std, exact.std, atol=0.3)
 
 
-@pytest.mark.parametrize("accountant", ["pld", "rdp", "prv"])
+@pytest.mark.parametrize("accountant", ["pld", "rdp", pytest.param("prv", marks=pytest.mark.slow)])
 def test_epsilon_of_the_release_and_of_steps_after_it(accountant):
     """Where every step looks at all samples, the whole is one Gaussian mechanism: mu^2 = 1/z^2 + T/sigma^2."""
     for steps in (0, 9):

@@ -69,7 +69,7 @@ def change_policy(deployment, node, **blocks):
     ("plane", "graph"),
     [
         ("p2p", "ring"),
-        ("relay", "chain"),
+        pytest.param("relay", "chain", marks=pytest.mark.slow),
         *(pytest.param(*each, marks=MANY) for each in (("p2p", "chain"), ("p2p", "star"), ("relay", "ring"))),
     ],
 )

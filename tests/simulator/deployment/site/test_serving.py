@@ -117,6 +117,7 @@ def test_it_gives_the_bytes_of_local_and_a_killed_program_changes_nothing(servin
     assert results(deployment.collected(tmp_path / "deployed")) == expected(experiment, tmp_path)
 
 
+@pytest.mark.slow
 def test_code_of_the_experiment_reads_no_secret_reaches_nobody_leaves_nothing_and_sends_what_was_declared(
     serving, tmp_path, monkeypatch, everybodys, capfd
 ):
