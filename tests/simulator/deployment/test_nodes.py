@@ -48,10 +48,15 @@ def expected(experiment, path):
 
 
 BY_DEFAULT = ("idkd", "ngc")
+BY_HAND = ("d-psgd", "qgm", "failures")  # idkd brings momentum and more, ngc the failures
 
 
 @pytest.mark.parametrize(
-    "case", [pytest.param(case, marks=() if case in BY_DEFAULT else pytest.mark.slow) for case in CASES]
+    "case",
+    [
+        pytest.param(case, marks=() if case in BY_DEFAULT else MANY if case in BY_HAND else pytest.mark.slow)
+        for case in CASES
+    ],
 )
 def test_p2p_gives_the_bytes_of_local(case, tmp_path):
     """In phases of different lengths, so that nodes go on from their disks."""
@@ -201,10 +206,7 @@ def test_without_a_node_the_others_go_on(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("case", "plane"),
-    [
-        ("d-psgd", "p2p"),
-        *(pytest.param(*each, marks=pytest.mark.slow) for each in (("idkd", "p2p"), ("d-psgd", "relay"))),
-    ],
+    first([("idkd", "p2p"), ("d-psgd", "relay"), ("d-psgd", "p2p")], by_default=2),
 )
 @pytest.mark.slow
 def test_absences_give_the_models_of_a_simulation_of_the_same_absences(case, plane, tmp_path):

@@ -174,7 +174,7 @@ def test_without_a_gradient_every_round_contracts_by_the_spectral_gap(topology, 
     assert (spread[1:] <= (1 - spectral_gap(topology.weights)) * spread[:-1] + 1e-12).all()
 
 
-@both_orders
+@pytest.mark.parametrize("order", first(ORDERS))
 def test_a_ring_of_16_forgets_disagreement_at_its_second_eigenvalue(order):
     # (1 + 2 cos(2 pi / 16)) / 3 = 0.94925
     topology = Topology.build("ring", 16)
