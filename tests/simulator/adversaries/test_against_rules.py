@@ -11,11 +11,11 @@ from simulator import run
 from topologies import Topology
 
 DIGITS = {
-    "rounds": 40,
+    "rounds": 25,
     "topology": {"graph": "complete", "nodes": 10},
     "data": {"dataset": "digits", "partition": "iid"},
     "model": {"name": "mlp", "hidden": [32]},
-    "training": {"batch_size": 32, "local_steps": 2, "optimizer": {"lr": 0.2}},
+    "training": {"batch_size": 32, "local_steps": 2, "optimizer": {"lr": 0.2}, "trainer": "stacked"},
     "evaluate": {},
 }
 FLIPPING = [{"nodes": [3, 7], "attack": {"name": "sign_flip", "strength": 4}}]  # 8 x - 2 * 4 x = 0
@@ -35,6 +35,12 @@ def test_two_sign_flippers_of_ten_ruin_gossip_and_not_robust_rules(tmp_path):
         assert accuracy(tmp_path / rule, adversaries=FLIPPING, mixer=mixer) > without - 0.03, rule
 
 
+def test_where_nodes_hold_different_digits_and_nobody_lies_krum_costs_much_of_what_gossip_has(tmp_path):
+    skewed = {"data": {"dataset": "digits", "partition": {"name": "dirichlet", "alpha": 0.1}}}
+    krum = accuracy(tmp_path / "krum", **skewed, mixer={"name": "krum", "byzantine": 2})
+    assert krum < accuracy(tmp_path / "gossip", **skewed) - 0.1
+
+
 CS_PLUS = {"name": "cs_plus"}
 
 
@@ -51,7 +57,7 @@ def test_along_the_weakest_cut_cs_plus_agrees_below_a_quarter_of_mu_2_and_not_ab
     file = tmp_path / "worlds.edges"
     file.write_text("\n".join(f"{i},{j}" for i, j in sorted(links)))
     experiment = small(
-        rounds=25,
+        rounds=15,
         topology={"graph": "from_file", "path": str(file)},
         data={"dataset": "digits", "partition": "iid", "train_samples": 400, "test_samples": 20},
         model={"name": "mlp", "hidden": [1]},
@@ -70,7 +76,7 @@ def test_along_the_weakest_cut_cs_plus_agrees_below_a_quarter_of_mu_2_and_not_ab
     honest = simulate(experiment, tmp_path / "run", part)[:26]
     before = _variance([starts[node.id] for node in honest])
     after = _variance([node.parameters for node in honest])
-    assert after < 1e-9 * before if agree else after > 0.9 * before
+    assert after < 1e-6 * before if agree else after > 0.9 * before
 
 
 def _variance(models):
