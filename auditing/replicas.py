@@ -1,10 +1,10 @@
 """Replicas: whole networks trained as the audited one was, each on its own random half of every node's pool.
 
 They are the reference models of an audit: what models look like that were, and that were not, trained on a sample. A
-replica has the links, pools, settings and number of rounds of the run. Its own are, node by node, which samples of the
-pool are trained on and which are held out (as many as in the run), the initial parameters, and the order of batches.
-All replicas train as one simulation over copies of the network, on the run's backend: node i of replica r is node
-r n + i of n a network. Samples for validation stay what they are.
+replica has the links, pools, settings, attackers and number of rounds of the run. Its own are, node by node, which
+samples of the pool are trained on and which are held out (as many as in the run), the initial parameters, and the order
+of batches. All replicas train as one simulation over copies of the network, on the run's backend: node i of replica r
+is node r n + i of n a network. Samples for validation stay what they are.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from auditing.candidates import not_comparable
 from auditing.cost import cost
 from auditing.public_labels import PublicLabels
 from auditing.views.record import FinalModel, RunRecord, shows_trained
+from simulator.config.attackers import liars
 from simulator.config.experiment import CheckpointSettings, EvaluateSettings, Experiment
 from simulator.core import atomic
 from simulator.core.damage import read_json
@@ -83,7 +84,8 @@ class Replicas:
         recordings = Recordings(self.path / "recordings")
         rounds, first = recordings.rounds(self.number * self.nodes), replica * self.nodes
         public, trained = PublicLabels(recordings, self.node), shows_trained(self.experiment)
-        return RunRecord(recordings, self.models(replica), rounds, self.experiment.rounds, first, public, trained)
+        models, lying = self.models(replica), frozenset(liars(self.experiment))
+        return RunRecord(recordings, models, rounds, self.experiment.rounds, first, public, trained, lying)
 
     def member_of(self, samples: Samples) -> NDArray[np.bool_]:
         """Whether each replica trained on a sample, at the node whose pool it is from; bool [M, N]."""

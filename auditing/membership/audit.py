@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import NonNegativeInt, PositiveInt
 
+from auditing.attackers import attackers_in, honest_nodes
 from auditing.attacks.attack import ATTACKS, attacks_named, lacking
 from auditing.attacks.features import public_features
 from auditing.attacks.rmia import RmiaSettings
@@ -103,10 +104,8 @@ class MembershipAudit(Audit):
             terminal.print(f"note: {note}", soft_wrap=True)
         signals, partition = signals_named(choice.signals), run.directory.partition()
         observed, unseen = observe(RunRecord.of(run), run.directory.topology, self.config.views)
-        first = run.nodes[0]
-        asked = Candidates.of(
-            run.nodes, self.config.samples, planted_in(partition), groups_in(partition), self.config.samples_of_group
-        )
+        first, victims, of_group = run.nodes[0], honest_nodes(run), self.config.samples_of_group
+        asked = Candidates.of(victims, self.config.samples, planted_in(partition), groups_in(partition), of_group)
         alone = asked.questions.alone.tolist()
         if alone:
             terminal.print(f"note: {too_narrow(alone)}", soft_wrap=True)
@@ -132,6 +131,7 @@ class MembershipAudit(Audit):
         return {
             "round": first.round,
             "nodes": len(run.nodes),
+            **attackers_in(run),
             **findings(judged, able, resamples),
             "gaps": overfitting_gaps(run, asked),
             "gap": gap_of(task),
@@ -183,7 +183,7 @@ def _why(unseen: Sequence[Unseen]) -> list[str]:
 
 def _left(run: Run) -> int:
     """How many training samples, of all nodes, a method took out of training on the way."""
-    return sum(len(node.data.train) - len(node.training_set.private_positions) for node in run.nodes)
+    return sum(len(node.data.train) - len(node.training_set.private_positions) for node in honest_nodes(run))
 
 
 def _told_beforehand(run: Run) -> Iterator[str]:

@@ -23,11 +23,14 @@ def gap_of(task: Task) -> str:
 def overfitting_gaps(run: Run, candidates: Candidates) -> list[float | None]:
     """By node, how much better its final model scores on its member candidates than on its non-members.
 
-    The score is the task's headline, such as accuracy; None where it is undefined for either. Progress is told.
+    The score is the task's headline, such as accuracy; None where it is undefined for either, and of attackers.
+    Progress is told.
     """
     network = network_of(run, "fp64", with_state=True)
 
     def score(node: Node, member: bool) -> float | None:
+        if node.id in run.directory.attackers:
+            return None
         own = np.flatnonzero((candidates.node == node.id) & (candidates.member == member))
         samples = candidates.samples.subset(torch.from_numpy(own))
         buffers = network.buffers_of(node.buffers.running if node.buffers else None)

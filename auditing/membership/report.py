@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 
+from auditing.attackers import told as told_of_attackers
 from auditing.membership.figures import Result, figures, hops
 from auditing.membership.self_check import told
 from simulator.core.report import Section, Table
@@ -39,6 +40,7 @@ def _verdict(result: Result) -> str:
 
 def _paragraphs(result: Result) -> Iterator[str]:
     members, non_members = result["members"], result["non_members"]
+    victims = result["nodes"] - len(result.get("attackers", ()))
     yield (
         f"A run of {result['round']} rounds; {members:,} members and {non_members:,} non-members, each from the pool "
         "of the node that is attacked. From each view, all candidates are judged by one threshold. In brackets: 95 % "
@@ -51,9 +53,10 @@ def _paragraphs(result: Result) -> Iterator[str]:
     yield (
         f"The figures show {result['strongest']}: of the attacks asked for, the one with the highest AUC from the "
         "first view. It was chosen in hindsight, which flatters it a little. What is shown of one node or of a pair "
-        f"rests on the {(members + non_members) / result['nodes']:.0f} candidates of one node, and is the less certain "
+        f"rests on the {(members + non_members) / victims:.0f} candidates of one node, and is the less certain "
         "for it."
     )
+    yield from told_of_attackers(result)
     yield told(result["check"]) if "check" in result else "This audit was made before audits checked themselves."
     if result.get("left"):
         yield (

@@ -16,7 +16,7 @@ class FinalModel(View):
 
     def positions(self, scene: AttackScene) -> Iterator[Position]:
         """One position, judged by everybody's own final model."""
-        pairs = (VictimPair(v, v, scene.held(Stored("final", v))) for v in range(scene.record.nodes))
+        pairs = (VictimPair(v, v, scene.held(Stored("final", v))) for v in scene.victims)
         yield Position("final model", "whoever is given a node's final model", tuple(pairs), 0)
 
 
@@ -28,12 +28,13 @@ class Distance(View):
 
         Between components of a union there are no links, so nobody in another one can learn anything.
         """
-        hops, nodes = distances(scene.topology.graph).T, range(scene.record.nodes)
+        hops, victims, nodes = distances(scene.topology.graph).T, scene.victims, range(scene.record.nodes)
         for d in range(1, diameter(scene.topology.graph) + 1):
-            pairs = (VictimPair(v, u, scene.held(Stored("final", u))) for v in nodes for u in nodes if hops[v, u] == d)
+            near = ((v, u) for v in victims for u in nodes if hops[v, u] == d)
+            pairs = (VictimPair(v, u, scene.held(Stored("final", u))) for v, u in near)
             yield Position(f"distance {d}", f"a node at distance {d}, with its own final model", tuple(pairs), d)
         if scene.topology.components > 1:
-            apart = ((v, u) for v in nodes for u in nodes if isinf(hops[v, u]))
+            apart = ((v, u) for v in victims for u in nodes if isinf(hops[v, u]))
             pairs = (VictimPair(v, u, scene.held(Stored("final", u))) for v, u in apart)
             holder = "a node that no message of the victim reaches, with its own"
             yield Position("another component", holder, tuple(pairs))
@@ -43,8 +44,8 @@ class Consensus(View):
     """Whoever is given the mean of all final models."""
 
     def positions(self, scene: AttackScene) -> Iterator[Position]:
-        """One position, judged by the same mean for all victims."""
-        nodes = range(scene.record.nodes)
-        mean = SignalSum(((scene.row(*((Stored("final", v), 1.0) for v in nodes)), 1.0),))
-        pairs = (VictimPair(v, None, mean) for v in nodes)
-        yield Position("consensus", "whoever is given the mean of all final models", tuple(pairs))
+        """One position, judged by the same mean, which is that of the honest nodes, for all victims."""
+        mean = SignalSum(((scene.row(*((Stored("final", v), 1.0) for v in scene.victims)), 1.0),))
+        pairs = (VictimPair(v, None, mean) for v in scene.victims)
+        whose = "all final models" if not scene.record.attackers else "the final models of all honest nodes"
+        yield Position("consensus", f"whoever is given the mean of {whose}", tuple(pairs))

@@ -28,7 +28,7 @@ class LabelView(View):
             Unseen: there is none.
         """
         record = scene.record
-        found = [round for round in record.rounds if any(record.labels(round, v) for v in range(record.nodes))]
+        found = [round for round in record.rounds if any(record.labels(round, v) for v in scene.victims)]
         if found:
             return found
         if not record.rounds_of_labels:
@@ -46,7 +46,7 @@ class LabelView(View):
             Unseen: nobody did.
         """
         record = scene.record
-        told = {v: [round for round in rounds if record.labels(round, v)] for v in range(record.nodes)}
+        told = {v: [round for round in rounds if record.labels(round, v)] for v in scene.victims}
         pairs = tuple(
             VictimPair(v, None, SignalSum.mean([scene.held(Stored("student", v, round)).terms for round in own]))
             for v, own in told.items()

@@ -49,7 +49,7 @@ class Mixed(RecordedView):
 
     def in_round(self, scene: AttackScene, round: int) -> Position:
         """The position of somebody who is given models after ``round``."""
-        pairs = (VictimPair(v, None, scene.held(Stored("mixed", v, round))) for v in range(scene.record.nodes))
+        pairs = (VictimPair(v, None, scene.held(Stored("mixed", v, round))) for v in scene.victims)
         return Position("mixed", f"whoever is given a node's model after mixing in round {round}", tuple(pairs))
 
 

@@ -24,8 +24,8 @@ class Observed:
     Attributes:
         record: what the network has kept.
         models: the model of each row.
-        positions: where the attackers stand.
-        by_round: positions of views that can be told apart by round, by name of the view and round.
+        positions: where the attackers stand, those who only look apart from those who also lied in the run.
+        by_round: positions of views that can be told apart by round, by name and round.
         students: those among the models that were trained, by what they learnt from.
     """
 
@@ -93,14 +93,15 @@ def observe(record: Record, topology: Topology, names: Sequence[str] = ()) -> tu
     for name in _in_order(names):
         view = VIEWS.build(PartSettings(name=name))
         try:
-            positions += view.positions(scene)
+            positions += [each for found in view.positions(scene) for each in found.told_apart(record.attackers)]
         except Unseen as reason:
             if names:
                 raise
             unseen.append(reason)
         else:
-            if curve := dict(_curve(scene, view)):
-                by_round[name] = curve
+            for round, found in _curve(scene, view):
+                for position in found.told_apart(record.attackers):
+                    by_round.setdefault(f"{name}{position.name.removeprefix(found.name)}", {})[round] = position
     return Observed(record, tuple(scene.rows), tuple(positions), by_round), unseen
 
 

@@ -7,8 +7,8 @@ So the same position can be taken in any network that kept the same models, such
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import NamedTuple
 
@@ -85,13 +85,26 @@ class Position:
         name: of what they hold, in results and reports.
         holder: who they are and what they know, for the report.
         pairs: whom they attack, and by what.
-        distance: of observers who hold nothing but their own final model, the hops from the victim to them.
+        distance: of honest observers who hold nothing but their own final model, the hops from the victim to them.
     """
 
     name: str
     holder: str
     pairs: tuple[VictimPair, ...]
     distance: int | None = None
+
+    def told_apart(self, attackers: Set[int]) -> Iterator[Position]:
+        """The position of honest observers, who are curious, and that of ``attackers`` among them, who are active."""
+        active = tuple(pair for pair in self.pairs if pair.observer in attackers)
+        if passive := tuple(pair for pair in self.pairs if pair.observer not in attackers):
+            yield replace(self, pairs=passive)
+        if active:
+            yield replace(self, pairs=active).of_attackers()
+
+    def of_attackers(self) -> Position:
+        """The same position where all who hold it lie: with what they send they steer what they see."""
+        holder = f"{self.holder} (of attackers, who steer what they see by the models that they send)"
+        return Position(f"{self.name}, held by attackers", holder, self.pairs)
 
 
 @dataclass
@@ -101,6 +114,11 @@ class AttackScene:
     record: Record
     topology: Topology
     rows: dict[Model, int] = field(default_factory=dict)
+
+    @property
+    def victims(self) -> list[int]:
+        """The nodes about whose samples it may be asked: all but those that lied."""
+        return [node for node in range(self.record.nodes) if node not in self.record.attackers]
 
     def row(self, *model: tuple[Stored, float]) -> int:
         """The row of a weighted mean of kept models."""

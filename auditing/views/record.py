@@ -50,6 +50,11 @@ class Record(Protocol):
         ...
 
     @property
+    def attackers(self) -> frozenset[int]:
+        """The nodes that lied, which are nobody's victims: what they sent is not what they had."""
+        ...
+
+    @property
     def rounds(self) -> tuple[int, ...]:
         """The recorded rounds, ascending."""
         ...
@@ -119,6 +124,7 @@ class RunRecord:
         first: the node of the run that counts as 0 here.
         public: reads labels of public samples; None where there are none.
         shows_trained: whether messages that show a model show the sender's just after training.
+        attackers: the nodes that lied, numbered from 0 within the network.
     """
 
     recordings: Recordings
@@ -128,6 +134,7 @@ class RunRecord:
     first: int = 0
     public: PublicLabels | None = None
     shows_trained: bool = False
+    attackers: frozenset[int] = frozenset()
 
     @classmethod
     def of(cls, run: Run) -> RunRecord:
@@ -136,7 +143,8 @@ class RunRecord:
         rounds = tuple(round for round in recordings.rounds(len(nodes)) if round <= nodes[0].round)
         final = [FinalModel(node.parameters, node.buffers.running if node.buffers else None) for node in nodes]
         public, trained = PublicLabels(recordings, nodes[0]), shows_trained(run.experiment)
-        return cls(recordings, final, rounds, nodes[0].round, public=public, shows_trained=trained)
+        attackers = run.directory.attackers
+        return cls(recordings, final, rounds, nodes[0].round, 0, public, trained, attackers)
 
     @property
     def nodes(self) -> int:

@@ -51,13 +51,13 @@ class RecordedView(View):
         return scene.record.rounds[-1]
 
     def sent(self, scene: AttackScene, rounds: Sequence[int]) -> list[Sent]:
-        """All that was sent in ``rounds``.
+        """All that victims sent in ``rounds``.
 
         Raises:
             Unseen: nothing was sent, or messages show no models.
         """
         record = scene.record
-        links = [(round, v, u) for round in rounds for v in range(record.nodes) for u in record.receivers(round, v)]
+        links = [(round, v, u) for round in rounds for v in scene.victims for u in record.receivers(round, v)]
         if not links:
             raise self.unseen(f"no node sent anything in {_named(rounds)}.", OTHERWISE)
         found = [Sent(*link, model) for link in links if (model := record.message(*link))]

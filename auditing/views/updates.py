@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Literal
 
 from auditing.views.position import AttackScene, Position, SignalSum, VictimPair
@@ -52,6 +52,9 @@ class Marginalized(RecordedView):
             what = "nothing can be taken out of running statistics, which are no weighted sums."
             raise self.unseen(what, "Ask for the views message, mixed and update.")
         sent = self.updates(scene, [round])
+        if scene.record.attackers:
+            what = "attackers may send a node another model than the observer, which could take out only its own."
+            raise self.unseen(what, "Ask for the views message, mixed and update, or run it without adversaries.")
         if any(scene.record.weights(each.round, each.sender) is None for each in sent):
             what = "nothing can be taken out of models that are no weighted sums, or by weights that nobody else knows."
             raise self.unseen(what, "Ask for the views message, mixed and update, or use mixer: gossip.")
@@ -72,12 +75,19 @@ class Coalition(RecordedView):
         """One position, judged by the mean of signal(m_v) - signal(s_u) over neighbours u and recorded rounds.
 
         They pool what they have and solve for nothing. Did they also keep books on all that v hears, they would know
-        s_v, and with it as much as `Global`.
+        s_v, and with it as much as `Global`. Where nodes lie, the honest neighbours pool, and the attackers.
         """
         self.last_round(scene)
-        sent = self.updates(scene, scene.record.rounds)
-        holder = f"all neighbours of a node together, by the mean of their guessed updates over {all_recorded(scene)}"
-        yield position_of("coalition", holder, sent, lambda m: change(scene, m, m.receiver), together=True)
+        sent, lying = self.updates(scene, scene.record.rounds), scene.record.attackers
+        who = "all honest neighbours" if lying else "all neighbours"
+        if honest := [each for each in sent if each.receiver not in lying]:
+            yield self._together(scene, who, honest)
+        if active := [each for each in sent if each.receiver in lying]:
+            yield self._together(scene, "all attackers among the neighbours", active).of_attackers()
+
+    def _together(self, scene: AttackScene, who: str, sent: Sequence[Sent]) -> Position:
+        holder = f"{who} of a node together, by the mean of their guessed updates over {all_recorded(scene)}"
+        return position_of("coalition", holder, sent, lambda m: change(scene, m, m.receiver), together=True)
 
 
 class Global(RecordedView):

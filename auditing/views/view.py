@@ -39,7 +39,9 @@ class View(Part, ABC):
 
     @abstractmethod
     def positions(self, scene: AttackScene) -> Iterable[Position]:
-        """Where such attackers stand in the network of ``scene``; most views have one position.
+        """Where such attackers stand in the network of ``scene``, about the samples of its victims alone.
+
+        Most views have one position. In it, observers that lied in the run are told apart from the others afterwards.
 
         Raises:
             Unseen: they have nothing to see there; raise what `unseen` gives.

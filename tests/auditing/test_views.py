@@ -37,6 +37,7 @@ class Gossip:
     shows_trained: bool = True
     rounds_of_labels: tuple[int, ...] = ()
     labelled: frozenset = frozenset()  # by (round, node)
+    attackers: frozenset = frozenset()
 
     @property
     def nodes(self):
@@ -80,6 +81,29 @@ def pairs(found, name):
 
 def alone(*stored):
     return ((Stored(*stored), 1.0),)
+
+
+def test_attackers_are_nobodys_victims_and_what_they_see_stands_apart():
+    """A ring of five in which node 2 lies: 1 and 3 send to it and to an honest node each."""
+    topology = Topology.build("ring", 5)
+    found, unseen = observe(Gossip(topology, attackers=frozenset({2})), topology)
+    everywhere = [*found.positions, *(each for rounds in found.by_round.values() for each in rounds.values())]
+    assert 2 not in {pair.victim for position in everywhere for pair in position.pairs}
+    for position in everywhere:
+        assert ({pair.observer for pair in position.pairs} & {2} == {2}) is (
+            "held by attackers" in position.name and "coalition" not in position.name
+        )
+    assert set(pairs(found, "message")) == {(0, 1), (1, 0), (0, 4), (4, 0), (3, 4), (4, 3)}
+    assert set(pairs(found, "message, held by attackers")) == {(1, 2), (3, 2)}
+    assert set(pairs(found, "distance 2, held by attackers")) == {(0, 2), (4, 2)}
+    assert list(found.by_round) == ["message", "message, held by attackers", "mixed"]
+    assert len(pairs(found, "coalition")[1, None]) == len(pairs(found, "coalition, held by attackers")[1, None])
+    assert set(pairs(found, "coalition, held by attackers")) == {(1, None), (3, None)}
+    (mean, _), *_ = pairs(found, "consensus")[0, None]
+    assert [stored.node for stored, _ in mean] == [0, 1, 3, 4]
+    read = {stored for model in found.models for stored, _ in model}
+    assert not {stored for stored in read if stored.node == 2 and stored.kind in ("message", "mixed")}
+    assert [each.view for each in unseen if "another model" in str(each)] == ["marginalized"]
 
 
 def test_final_models_are_seen_by_distance_along_the_links_that_messages_take():

@@ -1,0 +1,30 @@
+"""Runs in which nodes lied: who may be a victim there, and what results and reports say of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from simulator.core.node import Node
+from simulator.results.formatting import nodes_named
+from simulator.runs.run import Run
+
+
+def honest_nodes(run: Run) -> list[Node]:
+    """The nodes of ``run`` that may be victims: attackers are none, as what they sent is not what they had."""
+    return [node for node in run.nodes if node.id not in run.directory.attackers]
+
+
+def attackers_in(run: Run) -> dict[str, list[int]]:
+    """For ``result.json``: the ``attackers``, ascending; nothing where nobody lied."""
+    lying = sorted(run.directory.attackers)
+    return {"attackers": lying} if lying else {}
+
+
+def told(result: Mapping[str, Any]) -> Iterator[str]:
+    """One sentence on the attackers in ``result.json``, for people, where there are any."""
+    if lying := result.get("attackers"):
+        yield (
+            f"In this run {nodes_named(lying)} lied. Nobody asks about the samples of an attacker, and means are over "
+            "honest nodes. What attackers see stands apart: they are active, and steer it by what they send."
+        )
