@@ -16,14 +16,20 @@ def honest_nodes(run: Run) -> list[Node]:
 
 
 def attackers_in(run: Run) -> dict[str, list[int]]:
-    """For ``result.json``: the ``attackers``, ascending; nothing where nobody lied."""
+    """For ``result.json``: who was ``lying``, ascending; nothing where nobody lied."""
     lying = sorted(run.directory.attackers)
-    return {"attackers": lying} if lying else {}
+    return {"lying": lying} if lying else {}
+
+
+def honest_numbers(result: Mapping[str, Any], count: int) -> list[int]:
+    """The numbers of the nodes, ``count``, that figures in ``result.json`` are of: all that did not lie."""
+    lying = result.get("lying", ())
+    return [node for node in range(count + len(lying)) if node not in lying]
 
 
 def told(result: Mapping[str, Any]) -> Iterator[str]:
     """One sentence on the attackers in ``result.json``, for people, where there are any."""
-    if lying := result.get("attackers"):
+    if lying := result.get("lying"):
         yield (
             f"In this run {nodes_named(lying)} lied. Nobody asks about the samples of an attacker, and means are over "
             "honest nodes. What attackers see stands apart: they are active, and steer it by what they send."

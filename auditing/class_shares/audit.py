@@ -10,6 +10,7 @@ import torch
 from pydantic import PositiveInt
 from scipy.stats import spearmanr
 
+from auditing.attackers import attackers_in, honest_nodes
 from auditing.class_shares.attackers import ATTACKERS, RecordedRound, Shares
 from auditing.class_shares.report import section
 from auditing.networks import network_of
@@ -61,14 +62,15 @@ class ClassSharesAudit(Audit):
             yield Problem("record.without", what, "Run it again without start in record.without.")
 
     def conduct(self, run: Run, folder: AuditFolder) -> dict[str, Any]:
-        """Read the messages of recorded rounds, each for itself and all together."""
-        record, network = RunRecord.of(run), network_of(run, "fp32")
-        rounds, truth = sorted(set(self.config.rounds)) or record.rounds, _true_shares(run.nodes)
-        countdown = Countdown(f"class shares: {len(rounds)} rounds of {len(run.nodes)} models to try")
-        found = (RecordedRound(record, each, run.nodes, network, _told(run, each)).estimates() for each in rounds)
+        """Read the messages of honest nodes in recorded rounds, each for itself and all together."""
+        record, network, victims = RunRecord.of(run), network_of(run, "fp32"), honest_nodes(run)
+        rounds, truth = sorted(set(self.config.rounds)) or record.rounds, _true_shares(victims)
+        countdown = Countdown(f"class shares: {len(rounds)} rounds of {len(victims)} models to try")
+        found = (RecordedRound(record, each, victims, network, _told(run, each)).estimates() for each in rounds)
         estimates = list(countdown.over(found, [1.0] * len(rounds)))
         return {
             "rounds": list(rounds),
+            **attackers_in(run),
             "truth": truth.tolist(),
             "attackers": {
                 name: {
@@ -98,7 +100,7 @@ class ClassSharesAudit(Audit):
 def _told(run: Run, round: int) -> dict[int, SoftLabels]:
     """The labels in the message that a node's first receiver got, by node."""
     labels = PublicLabels(Recordings(run.path / "recordings"), run.nodes[0])
-    return {node.id: told for node in run.nodes if (told := labels.told(round, node.id)) is not None}
+    return {node.id: told for node in honest_nodes(run) if (told := labels.told(round, node.id)) is not None}
 
 
 def _true_shares(nodes: Sequence[Node]) -> Shares:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from auditing.attackers import honest_numbers, told
 from auditing.class_shares.attackers import ATTACKERS
 from simulator.core.report import BarChart, LineChart, Section, Table
 from simulator.results.formatting import MISSING, fixed, percent
@@ -25,10 +26,10 @@ def section(result: Result) -> Section:
     rows = [_row(name, found["all"]) for name, found in attackers.items()]
     return Section(
         "Class shares: which classes a node holds",
-        list(_paragraphs(result["rounds"], attackers)),
+        [*_paragraphs(result["rounds"], attackers), *told(result)],
         _verdict(attackers),
         [Table(HEADER, rows)],
-        [_by_round(result["rounds"], attackers), _by_node(attackers)],
+        [_by_round(result["rounds"], attackers), _by_node(attackers, honest_numbers(result, len(result["truth"])))],
     )
 
 
@@ -81,11 +82,11 @@ def _by_round(rounds: Sequence[int], attackers: Mapping[str, Result]) -> LineCha
     return LineChart(title, "round", "TV distance", series, points=len(rounds) == 1)
 
 
-def _by_node(attackers: Mapping[str, Result]) -> BarChart:
+def _by_node(attackers: Mapping[str, Result], victims: Sequence[int]) -> BarChart:
     series = {
         name: [nan if value is None else value for value in found["all"]["tv"]]
         for name, found in attackers.items()
         if name != "mean model"
     }
-    nodes = [str(node) for node in range(len(next(iter(series.values()))))]
-    return BarChart("How far estimates from all rounds are from the truth", nodes, series, "TV distance")
+    title = "How far estimates from all rounds are from the truth"
+    return BarChart(title, list(map(str, victims)), series, "TV distance")

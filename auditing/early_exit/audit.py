@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
+from auditing.attackers import attackers_in, honest_nodes
 from auditing.candidates import labels_of
 from auditing.early_exit.findings import BUDGETS, EQUAL, SINGLE, WISE, Measured, of_node, over_nodes
 from auditing.early_exit.flatness import Flatness, flatness
@@ -71,24 +72,25 @@ class EarlyExitAudit(Audit):
             yield Problem("data.validation", what, advice)
 
     def conduct(self, run: Run, folder: AuditFolder) -> dict[str, Any]:
-        """Fit weights on each node's validation samples, and try them on the test set."""
+        """Fit weights on each honest node's validation samples, and try them on the test set."""
         modalities = self._chosen(multi_exit(run.blueprint.module()))
         model = network_of(run, "fp64")
-        network, first = multi_exit(model), run.nodes[0]
+        network, first, nodes = multi_exit(model), run.nodes[0], honest_nodes(run)
         image = first.data.normalizer(first.data.test.images_at(torch.zeros(1, dtype=torch.int64)), model.dtype)
         priced = costs(network.eval(), image, modalities)
         found, flat = [], list[dict[str, Flatness]]()
-        for node in run.nodes:
+        for node in nodes:
             model.bind(node.parameters.double())
             found.append(of_node(_measured(model, node, modalities), priced, self.config.l1))
             flat.append({each: self._flatness(model, node, each) for each in modalities})
         return {
             "round": first.round,
-            "nodes": len(run.nodes),
+            "nodes": len(nodes),
+            **attackers_in(run),
             "exits": [[each, stage] for each in modalities for stage in range(1, network.stages + 1)],
             "macs": {"passed": priced.passed.tolist(), "alone": priced.alone.tolist()},
             "budgets": BUDGETS,
-            "validation": [len(node.data.validation) for node in run.nodes],
+            "validation": [len(node.data.validation) for node in nodes],
             "found": over_nodes(found),
             "flatness": {each: np.mean([by[each] for by in flat], axis=0).tolist() for each in modalities},
         }

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from auditing.attackers import told
 from auditing.early_exit.findings import EQUAL, SINGLE, WISE
 from simulator.core.report import BarChart, LineChart, Section, Table
 from simulator.results.formatting import MISSING, percent, significant
@@ -46,6 +47,7 @@ def _paragraphs(result: Result) -> Iterator[str]:
         f"{count} validation samples with an L1 price of {result['settings']['l1']:g}; which single exit is best was "
         "decided on them too. Accuracies are on the test set."
     )
+    yield from told(result)
     yield from _weightless(result)
     yield (
         "A sample passes the exits in the order of the table and leaves at the first one that is sure enough. What it "

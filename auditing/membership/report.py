@@ -40,7 +40,7 @@ def _verdict(result: Result) -> str:
 
 def _paragraphs(result: Result) -> Iterator[str]:
     members, non_members = result["members"], result["non_members"]
-    victims = result["nodes"] - len(result.get("attackers", ()))
+    victims = result["nodes"] - len(result.get("lying", ()))
     yield (
         f"A run of {result['round']} rounds; {members:,} members and {non_members:,} non-members, each from the pool "
         "of the node that is attacked. From each view, all candidates are judged by one threshold. In brackets: 95 % "

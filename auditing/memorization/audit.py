@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import NonNegativeInt, PositiveInt
 from scipy.stats import trim_mean
 
+from auditing.attackers import attackers_in, honest_nodes
 from auditing.attacks.signal import SIGNALS
 from auditing.fitting import unfit
 from auditing.memorization.agreement import agreement
@@ -73,13 +74,14 @@ class MemorizationAudit(Audit):
             yield from score.lacking(run, self.config)
 
     def conduct(self, run: Run, folder: AuditFolder) -> dict[str, Any]:
-        """Score every training sample."""
+        """Score every training sample of honest nodes."""
         everything: dict[str, Floats] = {}
         for score in scores_named(self.config.attacks):
             everything |= score.scores(run, self.config)
         unknown = np.isnan(np.stack(list(everything.values())))  # infinity there is none: scores see to that
-        known = np.asarray(~unknown.any(axis=0))
-        samples = TrainingSamples.of(run.directory.partition()).at(known)
+        everyone = TrainingSamples.of(run.directory.partition())
+        known = np.asarray(~unknown.any(axis=0)) & ~np.isin(everyone.node, sorted(run.directory.attackers))
+        samples = everyone.at(known)
         scores = {name: score[known] for name, score in everything.items()}
         shown = self._shown(run, samples, next(iter(scores.values())))
         folder.save_arrays({**_arrays(samples), **scores, **(shown.arrays() if shown else {})})
@@ -111,8 +113,9 @@ class MemorizationAudit(Audit):
         return {
             "round": run.nodes[0].round,
             "nodes": len(run.nodes),
+            **attackers_in(run),
             "samples": len(samples),
-            "unknown": sum(len(node.data.train) for node in run.nodes) - len(samples),
+            "unknown": sum(len(node.data.train) for node in honest_nodes(run)) - len(samples),
             "scores": list(scores),
             "levels": _plain({name: _levels(score) for name, score in scores.items()}),
             "agreement": _plain(agreement(scores)),

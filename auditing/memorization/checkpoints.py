@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 
 def at_checkpoints(run: Run, signal: str, rounds: Sequence[int]) -> Floats:
-    """The ``signal`` of every training sample by its own node's model, float64 [rounds, N].
+    """The ``signal`` of every training sample by its own node's model, float64 [rounds, N]; NaN of attackers'.
 
     It is low for what is fitted well, and computed in double precision. Estimators draw new directions at each node and
     checkpoint, so that their errors average out.
@@ -33,6 +33,8 @@ def at_checkpoints(run: Run, signal: str, rounds: Sequence[int]) -> Floats:
     models = {round: (run.models(round).double(), run.running(round)) for round in rounds}
 
     def measure(node: Node, network: FlatModule) -> Floats:
+        if node.id in run.directory.attackers:
+            return np.full((len(rounds), len(node.data.train)), np.nan)
         rows, model = [], ProbedModel(network, node.data.preparation, node.data.task)
         for round, (parameters, running) in models.items():
             network.bind(parameters[node.id], network.buffers_of(running[node.id]))

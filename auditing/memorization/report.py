@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from auditing.attackers import told
 from auditing.memorization.shown import EVERYONE, Shown
 from simulator.core.report import Chart, HeatMap, ImageGrid, LineChart, Section, Table
 from simulator.results.formatting import percent, significant
@@ -47,6 +48,7 @@ def _paragraphs(result: Result) -> Iterator[str]:
         "not at all. "
         f"Figures show the {result['scores'][0]}."
     )
+    yield from told(result)
     if result["unknown"]:
         yield (
             f"{result['unknown']:,} training samples have no score, since they were never seen in training, or all "
@@ -110,7 +112,7 @@ def _histogram(result: Result, arrays: Arrays) -> LineChart:
 def _by_node(kind: str, result: Result) -> HeatMap:
     scores = result["detection"][kind]["scores"].values()
     values = np.array([list(map(_number, found["nodes"])) for found in scores])
-    nodes = list(map(str, range(result["nodes"])))
+    nodes = list(map(str, range(values.shape[1])))  # the last ones may have no samples
     return HeatMap(f"Finding {kind}, by node", "node", "score", values, result["scores"], nodes, "AUROC", lowest=0.5)
 
 

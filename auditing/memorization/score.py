@@ -53,6 +53,8 @@ class MemorizationScore(Part, ABC):
     def scores(self, run: Run, settings: ScoreSettings) -> Mapping[str, Floats]:
         """Scores by name, float64 [N] of all nodes' training samples, node by node; NaN where one is not known.
 
+        Those of attackers are left out afterwards, whatever they are.
+
         Raises:
             InputError: a score is not finite.
         """

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from auditing.attackers import honest_nodes
 from auditing.attacks.signal import SIGNALS
 from auditing.finite import check_finite
 from auditing.fitting import unfit
@@ -38,7 +39,7 @@ class TrajectoryScores(MemorizationScore):
     def scores(self, run: Run, settings: ScoreSettings) -> dict[str, Floats]:
         """What the method recorded; a sample that was never observed has NaN."""
         recorded = _recorded(run)
-        for node in run.nodes:
+        for node in honest_nodes(run):
             _check_recorded(recorded[node.id], node)
         found = [suspicion(recorded[node.id]) for node in run.nodes]
         return {name: np.concatenate([each[name] for each in found]) for name in found[0]}

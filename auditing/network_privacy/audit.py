@@ -13,7 +13,7 @@ from auditing.network_privacy.account import Account, Summary, summary
 from auditing.network_privacy.declared_noise import noise_of
 from auditing.network_privacy.linear_training import remembering
 from auditing.network_privacy.link_noise import LinkNoise
-from auditing.network_privacy.not_linear import hears_sums, not_linear
+from auditing.network_privacy.not_linear import data_dependent, hears_sums, not_linear
 from auditing.network_privacy.report import section
 from simulator.core.errors import Problem
 from simulator.core.message import MASKED
@@ -57,7 +57,9 @@ class NetworkPrivacyAudit(Audit):
 
     def objections(self, run: Run) -> Iterable[Problem]:
         """Messages that are no linear functions of noisy updates, or carry more than parameters."""
-        return [*not_linear(run.experiment), *_unaccounted_parts(run.directory)]
+        left = "Only each node's own account, of its steps, remains: it holds against everybody (see privacy/epsilon)."
+        linear = *data_dependent(run.experiment, left), *not_linear(run.experiment)
+        return [*linear, *_unaccounted_parts(run.directory)]
 
     def conduct(self, run: Run, folder: AuditFolder) -> dict[str, Any]:
         """Account for the noise that the experiment declares; null is a node against itself."""

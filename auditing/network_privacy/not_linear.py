@@ -9,6 +9,7 @@ from simulator.config.experiment import Experiment
 from simulator.core.errors import Problem
 from simulator.core.method import traits_of
 from simulator.core.mixer import MIXERS
+from simulator.mixers.robust.base import RobustMixer
 
 
 def hears_sums(experiment: Experiment) -> bool:
@@ -16,12 +17,33 @@ def hears_sums(experiment: Experiment) -> bool:
     return MIXERS.load(experiment.mixer.name).traits(experiment.mixer).sums
 
 
+def _weighs_by_models(experiment: Experiment) -> bool:
+    return issubclass(MIXERS.load(experiment.mixer.name), RobustMixer)
+
+
+def data_dependent(experiment: Experiment, remaining: str) -> Iterator[Problem]:
+    """Weights that depend on models, and messages that attackers choose by what they hear.
+
+    Args:
+        experiment: what is followed.
+        remaining: what can be said all the same, as a sentence.
+    """
+    so = f"so messages are no linear functions of updates. {remaining}"
+    if _weighs_by_models(experiment):
+        what = f"{experiment.mixer.name} weighs what a node hears by what the models are, {so}"
+        yield Problem("mixer", what, "Run with mixer: gossip.")
+    if experiment.adversaries:
+        what = f"attackers choose what they send by what they hear, {so}"
+        yield Problem("adversaries", what, "Run without them.")
+
+
 def not_linear(experiment: Experiment) -> Iterator[Problem]:
     """All of it, for audits that take messages for those of `auditing.network_privacy.linear_gossip`."""
     if experiment.mode != "synchronous":
         yield Problem("mode", "only synchronous rounds can be accounted.", "Run with mode: synchronous.")
         return
-    yield from undeclared(experiment)
+    known = _weighs_by_models(experiment)  # which `data_dependent` says better
+    yield from (each for each in undeclared(experiment) if not (known and each.where == "mixer"))
     if experiment.data.modality_by_node:
         what = "nodes of different modalities exchange no parameters, and all links are accounted."
         yield Problem("data.modality_by_node", what, "Leave it out.")

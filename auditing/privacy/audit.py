@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt
 
+from auditing.attackers import attackers_in
 from auditing.attacks.signal import SIGNALS, signals_named
 from auditing.candidates import Candidates
 from auditing.fitting import unfit
@@ -87,7 +88,7 @@ class EmpiricalPrivacyAudit(Audit):
         recorded = {"rounds": len(record.rounds), "of": record.lasted}
         observers, noise = list[dict[str, Any]](), dict[str, Any]()
         if planted.marked:
-            marks = MarkRecord.of(run, promises)
+            marks = MarkRecord.of(run, list(promises.values()))
             scores = {f"canary {planted.kind}": marks.ratios(canaries.node)}
             recorded["rounds"] = record.lasted
             noise = {"spreads": [asdict(each) for each in spreads(marks, canaries.member)], "correlations": []}
@@ -103,20 +104,21 @@ class EmpiricalPrivacyAudit(Audit):
         membership = AuditFolder(folder.path.with_name("membership"))
         return {
             "round": run.nodes[0].round,
+            **attackers_in(run),
             "canaries": len(canaries),
             "included": int(canaries.member.sum()),
             "kind": planted.kind,
             "marked": planted.marked,
             "recorded": recorded,
-            "promises": [{"epsilon": promise.epsilon, "delta": promise.delta} for promise in promises],
+            "promises": [{"epsilon": promise.epsilon, "delta": promise.delta} for promise in promises.values()],
             "perfect_attack": self._perfect(canaries, promises, recorded, planted, run.nodes[0].seed),
             "flags": list(flags_of(run)),
             "attacks": attacks,
             "by_distance": observers,
             "noise": noise,
             "headline": headline,
-            "accuracy": _last(run.directory, f"test/{headline}"),
-            "membership_auc": _membership(membership, len(promises)),
+            "accuracy": _last(run.directory, f"test/{headline}", promises),
+            "membership_auc": _membership(membership, len(run.nodes), promises),
         }
 
     @classmethod
@@ -139,7 +141,7 @@ class EmpiricalPrivacyAudit(Audit):
     def _perfect(
         self,
         canaries: Candidates,
-        promises: Sequence[Promise],
+        promises: Mapping[int, Promise],
         recorded: Mapping[str, int],
         planted: CanarySettings,
         seed: int,
@@ -147,32 +149,36 @@ class EmpiricalPrivacyAudit(Audit):
         """What the best attack on recorded updates would show if the noise is as promised; None where none is."""
         noises = [
             CanaryNoise(promise.mechanism, -(-promise.steps * recorded["rounds"] // recorded["of"]))
-            for promise in promises
+            for promise in promises.values()
             if promise.mechanism
         ]
         if len(noises) < len(promises):
             return None
-        coins = [canaries.member[canaries.node == node] for node in range(len(promises))]
+        coins = [canaries.member[canaries.node == node] for node in promises]
         guesses = [self._guesses(len(own)) for own in coins]
         nodes, pooled = reaches(noises, coins, guesses, self.config.confidence, seed, comparable=planted.marked)
         return {"nodes": [asdict(each) for each in nodes], "pooled": asdict(pooled)}
 
     def _bounds(
-        self, scores: NDArray[np.float64], canaries: Candidates, promises: Sequence[Promise], planted: CanarySettings
+        self,
+        scores: NDArray[np.float64],
+        canaries: Candidates,
+        promises: Mapping[int, Promise],
+        planted: CanarySettings,
     ) -> dict[str, Any]:
         """The lower bound of each node, and those of all: the guesses about each node's canaries taken together.
 
         Of those whose gradients are marks, scores mean the same at all nodes, so the surest of all are guessed.
         """
-        whose = [canaries.node == node for node in range(len(promises))]
+        whose = {node: canaries.node == node for node in promises}
         nodes = [
-            self._node(scores[mine], canaries.member[mine], promise.delta)
-            for mine, promise in zip(whose, promises, strict=True)
+            self._node(scores[whose[node]], canaries.member[whose[node]], promise.delta)
+            for node, promise in promises.items()
         ]
         correct, guesses = (sum(getattr(each, what) for each in nodes) for what in ("correct", "guesses"))
         if planted.marked:
             correct = guessed_right(scores, canaries.member, guesses)
-        delta = max(promise.delta for promise in promises)
+        delta = max(promise.delta for promise in promises.values())
         found, ceiling = (
             one_run_epsilon(len(scores), guesses, right, delta, self.config.confidence) for right in (correct, guesses)
         )
@@ -186,21 +192,21 @@ class EmpiricalPrivacyAudit(Audit):
             else None,
         }
 
-    def _sampled(self, promises: Sequence[Promise], canaries: int, pooled: Mapping[str, Any]) -> float | None:
+    def _sampled(self, promises: Mapping[int, Promise], canaries: int, pooled: Mapping[str, Any]) -> float | None:
         """What the first attack shows if the mechanism is the promised one but for its noise; None where none is.
 
         Of the node whose canaries are drawn most often, as the bound is on the least protected one.
         """
-        known = [(promise.mechanism, promise.steps) for promise in promises if promise.mechanism]
+        known = [(promise.mechanism, promise.steps) for promise in promises.values() if promise.mechanism]
         if len(known) < len(promises):
             return None
         mechanism, steps = max(known, key=lambda each: (each[0].sample_rate, each[1]))
         guesses, correct = pooled["guesses"], pooled["correct"]
         return one_run_sampled(canaries, guesses, correct, mechanism, steps, self.config.confidence)
 
-    def _claim(self, promises: Sequence[Promise]) -> Claim:
-        local = [promise.epsilon for promise in promises]
-        delta = max(promise.delta for promise in promises)
+    def _claim(self, promises: Mapping[int, Promise]) -> Claim:
+        local = [promise.epsilon for promise in promises.values()]
+        delta = max(promise.delta for promise in promises.values())
         return Claim(local, delta, self.config.guessed, self.config.confidence)
 
     def _node(self, scores: NDArray[np.float64], included: NDArray[np.bool_], delta: float) -> LowerBound:
@@ -210,20 +216,20 @@ class EmpiricalPrivacyAudit(Audit):
         return max(1, round(self.config.guessed * canaries))
 
 
-def _last(run: RunDirectory, metric: str) -> list[float]:
-    """The last value of ``metric`` at each node."""
+def _last(run: RunDirectory, metric: str, asked: Iterable[int]) -> list[float]:
+    """The last value of ``metric`` at each of the nodes ``asked`` about."""
     values: list[float] = run.series(metric)[1][-1].tolist()
-    return values
+    return [values[node] for node in asked]
 
 
-def _membership(folder: AuditFolder, nodes: int) -> list[float | None]:
+def _membership(folder: AuditFolder, nodes: int, asked: Collection[int]) -> list[float | None]:
     """By node, the AUC of the strongest attack of the audit of membership from its first view; None where unknown."""
     file = folder.path / RESULT
     if not file.exists():
-        return [None] * nodes
+        return [None] * len(asked)
     with reading(file):
         victims: Mapping[str, list[float | None]] = folder.result()["victims"]
         first = next(iter(victims.values()))
         if len(first) != nodes or not all(auc is None or isinstance(auc, float) for auc in first):
             raise ValueError("victims are no numbers, one a node")
-        return first
+        return [first[node] for node in asked]

@@ -44,10 +44,11 @@ def one_sided(run: Run) -> Iterator[Problem]:
 
 
 def canaries_of(run: Run) -> Candidates:
-    """The canaries of all nodes, with the labels that they were given; members are those trained on."""
+    """The canaries of honest nodes, with the labels that they were given; members are those trained on."""
     kept, train = run.directory.partition(), run.nodes[0].data.train
-    samples = Samples(train.inputs, train.targets, torch.from_numpy(kept["canary_index"]))
-    return Candidates(samples, kept["canary_node"], kept["canary_included"])
+    asked = ~np.isin(kept["canary_node"], sorted(run.directory.attackers))
+    samples = Samples(train.inputs, train.targets, torch.from_numpy(kept["canary_index"][asked]))
+    return Candidates(samples, kept["canary_node"][asked], kept["canary_included"][asked])
 
 
 def scores_of(run: Run, canaries: Candidates, signals: Mapping[str, Signal], known: int) -> dict[str, Floats]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Any
 
+from auditing.attackers import honest_nodes
 from simulator.core.errors import wrong
 from simulator.core.method import traits_of
 from simulator.core.node import Node
@@ -31,18 +32,21 @@ class Promise:
     steps: int = 0
 
 
-def promises_of(run: RunDirectory, without: float) -> list[Promise]:
-    """Of each node the least epsilon that a method with a budget leaves it with; delta is ``without`` where none does.
+def promises_of(run: RunDirectory, without: float) -> dict[int, Promise]:
+    """By honest node, the least epsilon that a method with a budget leaves it with.
+
+    It holds whatever attackers send and however models are mixed, since that works on what has been made private. The
+    delta is ``without`` where no method has a budget.
 
     Raises:
         InputError: such a method has not told what it has spent: the run has not ended.
     """
-    nodes = range(run.topology.num_nodes)
-    claims: dict[int, list[Promise]] = {node: [] for node in nodes}
+    claims: dict[int, list[Promise]] = {node: [] for node in range(run.topology.num_nodes)}
     for settings in _budgets(run):
         for node, arrays in _accounts(run, settings).items():
             claims[node].append(_promise(settings, arrays))
-    return [min(claims[node], key=_size, default=Promise(None, without)) for node in nodes]
+    honest = sorted(claims.keys() - run.attackers)
+    return {node: min(claims[node], key=_size, default=Promise(None, without)) for node in honest}
 
 
 def _size(promise: Promise) -> float:
@@ -65,7 +69,7 @@ def flags_of(run: Run) -> Iterator[str]:
     """Accounts that are not of what the nodes do, whatever attacks achieve."""
     for settings in _budgets(run.directory):
         accounts = _accounts(run.directory, settings)
-        shuffled = [str(node.id) for node in run.nodes if not _is_accounted(node, accounts[node.id])]
+        shuffled = [str(node.id) for node in honest_nodes(run) if not _is_accounted(node, accounts[node.id])]
         if shuffled and any("pass_length" in account for account in accounts.values()):
             yield (
                 f"{settings.name} accounts for one step of each pass, and the batches of nodes {', '.join(shuffled)} "

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from math import isnan, nan
 from typing import Any
 
+from auditing.attackers import honest_numbers, told
 from auditing.privacy import mark_report
 from auditing.views.record import recorded_rounds
 from simulator.core.report import BarChart, Section, Table
@@ -86,6 +87,7 @@ def _paragraphs(result: Result) -> Iterator[str]:
         "was promised is unknown, and steps and batches are as they are said to be. Promises are held against the "
         "first bound, which assumes nothing but independent coins."
     )
+    yield from told(result)
     recorded = result["recorded"]
     yield (
         f"{recorded['rounds']} of {recorded['of']} rounds were recorded. The perfect attack knows everything but coins "
@@ -182,7 +184,7 @@ def _claims(result: Result) -> list[float | None]:
 
 
 def _names(result: Result) -> list[str]:
-    return [*(f"node {node}" for node in range(len(result["promises"]))), "all nodes"]
+    return [*(f"node {node}" for node in honest_numbers(result, len(result["promises"]))), "all nodes"]
 
 
 def _known(value: float | None) -> float | str:

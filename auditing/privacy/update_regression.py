@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.func import grad, vmap
 from torch.nn.functional import normalize
 
+from auditing.attackers import honest_nodes
 from auditing.attacks.probed_model import ProbedModel
 from auditing.candidates import Candidates
 from auditing.networks import network_of
@@ -44,7 +45,8 @@ def coefficients(run: Run, record: RunRecord, canaries: Candidates, known: int) 
         canaries: whose coins are asked.
         known: at most this many other training samples of a node, drawn by the run's seed, are explained away.
     """  # noqa: D415
-    networks = [network_of(run, "fp64") for _ in run.nodes]  # made here, not in each thread
+    victims = honest_nodes(run)
+    networks = [network_of(run, "fp64") for _ in victims]  # made here, not in each thread
 
     def of(node: Node, network: FlatModule) -> NDArray[np.float64]:
         mine = canaries.samples.subset(torch.from_numpy(np.flatnonzero(canaries.node == node.id)))
@@ -61,7 +63,7 @@ def coefficients(run: Run, record: RunRecord, canaries: Candidates, known: int) 
 
     scores = np.empty(len(canaries))
     with one_a_core() as pool:
-        for node, found in zip(run.nodes, pool.map(of, run.nodes, networks), strict=True):
+        for node, found in zip(victims, pool.map(of, victims, networks), strict=True):
             scores[canaries.node == node.id] = found
     return scores
 

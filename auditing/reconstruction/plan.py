@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from auditing.network_privacy.linear_gossip import Adversary
 from auditing.network_privacy.linear_rounds import Maps, Round, rounds_of
 from auditing.network_privacy.linear_training import NoisePlace, maps_of
-from auditing.network_privacy.not_linear import not_linear
+from auditing.network_privacy.not_linear import data_dependent, not_linear
 from auditing.progress import Countdown
 from auditing.reconstruction.amplification import amplification
 from auditing.reconstruction.elimination import averaged
@@ -133,7 +133,8 @@ def mixing_of(experiment: Experiment) -> Experiment:
 
 def not_followed(experiment: Experiment) -> Iterator[Problem]:
     """What keeps messages from being the mixed models and updates of nodes."""
-    yield from not_linear(mixing_of(experiment))
+    left = "Who hears all that a node hears knows its updates still: that is the view update of the audit membership."
+    yield from (*data_dependent(experiment, left), *not_linear(mixing_of(experiment)))
     for settings in experiment.methods:
         if traits_of(settings).noise == "messages":
             what = f"{settings.name} sends each receiver another model, and messages are followed that show one to all."

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
+from auditing.attackers import attackers_in
 from auditing.candidates import population_of
 from auditing.finite import check_finite
 from auditing.networks import network_of
@@ -41,21 +42,25 @@ class RobustnessAudit(Audit):
         if not set(CARRIED) & set(self.config.attacks):
             what = "no attack is asked for that can be carried from one model to another."
             yield Problem("--attack", what, f"Add one of {', '.join(CARRIED)}.")
-        models, topology = models_of(run), run.directory.topology
+        models, topology, lying = models_of(run), run.directory.topology, run.directory.attackers
         for host in self.config.hosts:
             if host >= len(run.nodes):
                 yield Problem("hosts", f"there is no node {host}.", f"Count from 0 to {len(run.nodes) - 1}.")
                 continue
+            if host in lying:
+                what = f"node {host} lied in this run, and is nobody's victim."
+                yield Problem("hosts", what, "Choose honest nodes.")
+                continue
             if len(run.nodes[host].data.validation) == 0:
                 what = f"node {host} has no validation images to choose its ensemble by."
                 yield Problem("data.validation", what, "Run it again with, for example, data.validation=0.1.")
-            yield from Neighbourhood.of(host, topology, self.config.hops, models).lacking(self.config.size)
+            yield from Neighbourhood.of(host, topology, self.config.hops, models, lying).lacking(self.config.size)
 
     def conduct(self, run: Run, folder: AuditFolder) -> dict[str, Any]:
         """Measure transferability on validation images, choose, and attack on test images."""
         nodes, limit, models = run.nodes, self.config.samples, models_of(run)
-        seed, topology = nodes[0].seed, run.directory.topology
-        places = [Neighbourhood.of(host, topology, self.config.hops, models) for host in self.config.hosts]
+        seed, topology, lying = nodes[0].seed, run.directory.topology, run.directory.attackers
+        places = [Neighbourhood.of(host, topology, self.config.hops, models, lying) for host in self.config.hosts]
         comparison, test = EnsembleComparison(models, self.config, seed), population_of(nodes[0].data.test, limit, seed)
         own = {place.host: population_of(nodes[place.host].data.validation, limit, seed) for place in places}
         for samples in (test, *own.values()):
@@ -63,6 +68,7 @@ class RobustnessAudit(Audit):
         return {
             "round": nodes[0].round,
             "images": len(test),
+            **attackers_in(run),
             "quantizers": [str(model.normalizer.transform or "none") for model in models],
             "hosts": [comparison.around(place, own[place.host], test) for place in places],
             "transfers": _plain(comparison.measured(test), self.config.eps),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import networkx as nx
@@ -23,10 +23,10 @@ class Neighbourhood:
 
     Attributes:
         host: the node.
-        candidates: the nodes within some hops of it, itself included: whom it can ask.
+        candidates: the honest nodes within some hops of it, itself included: whom it can ask.
         insiders: its neighbours.
         outsiders: all others, the farthest first.
-        unquantized: the nodes without quantizer, the nearest first.
+        unquantized: the honest nodes without quantizer, the nearest first.
     """
 
     host: int
@@ -36,16 +36,26 @@ class Neighbourhood:
     unquantized: Sequence[int]
 
     @classmethod
-    def of(cls, host: int, topology: Topology, hops: int, models: Sequence[AttackedModel]) -> Neighbourhood:
-        """The neighbourhood of ``host``; a node that cannot be reached is farther than any other."""
+    def of(
+        cls,
+        host: int,
+        topology: Topology,
+        hops: int,
+        models: Sequence[AttackedModel],
+        lying: Set[int] = frozenset(),
+    ) -> Neighbourhood:
+        """The neighbourhood of ``host``; a node that cannot be reached is farther than any other.
+
+        Nodes that are ``lying`` may be insiders or outsiders, and are in no ensemble.
+        """
         distance = nx.single_source_shortest_path_length(topology.graph, host)
         nearest = sorted(range(len(models)), key=lambda node: (distance.get(node, len(models)), node))
         return cls(
             host,
-            sorted(node for node in nearest if distance.get(node, len(models)) <= hops),
+            sorted(node for node in nearest if distance.get(node, len(models)) <= hops and node not in lying),
             [node for node in nearest if distance.get(node) == 1],
             [node for node in reversed(nearest) if distance.get(node, len(models)) > hops],
-            [node for node in nearest if not models[node].is_quantized],
+            [node for node in nearest if not models[node].is_quantized and node not in lying],
         )
 
     def lacking(self, size: int) -> Iterator[Problem]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from auditing.attackers import told
 from auditing.robustness.neighbourhood import CHOSEN
 from auditing.robustness.transfer import Fit
 from simulator.core.report import HeatMap, LineChart, Section, Table
@@ -70,6 +71,7 @@ def _paragraphs(result: Result, found: Mapping[str, Mapping[str, float]]) -> Ite
         "at s, from fits of a (1 - exp(b eps)) to a few strengths; for an ensemble, the mean over pairs. The fits of "
         f"the figure miss what was counted by {_misfit(result):.1f} images (root mean square over all pairs)."
     )
+    yield from told(result)
     if "unquantized" not in found:
         yield "There are too few nodes without a quantizer for an unquantized ensemble."
     stronger = [rule for rule, a in found.items() if _by_square(a) < _by_gradients(a)]

@@ -12,6 +12,7 @@ from simulator.core.attackers import Attackers
 from simulator.core.backend import BACKENDS
 from simulator.core.errors import Problem
 from simulator.core.mixer import MIXERS
+from simulator.mixers.robust.base import RobustMixer
 from topologies import Network, Topology, TopologyError
 from topologies.adversaries import choose, distances_to_nearest, fiedler_vector, honest_graph
 
@@ -82,6 +83,17 @@ def disagreements(experiment: Experiment, network: Network) -> Found:
         for problem in adversary.check(block.attack, plan, block.knowledge):
             keys = tuple(problem.where.split(".")) if problem.where else ()
             yield ("adversaries", number, "attack", *keys), Problem("", problem.what, problem.advice)
+
+
+def unguarded(experiment: Experiment) -> Found:
+    """Running statistics that attackers can move: they are averaged by W, whatever a rule makes of models."""
+    if experiment.buffers is None or not experiment.buffers.ever_travel:
+        return
+    robust = issubclass(MIXERS.load(experiment.mixer.name), RobustMixer)
+    if robust or experiment.adversaries:
+        beside = f"{experiment.mixer.name} guards models alone" if robust else "some nodes lie"
+        what = f"running statistics that travel are averaged whatever they are, and {beside}."
+        yield ("buffers",), Problem("", what, "Set buffers: local, or {policy: frozen} with freeze_after: 0.")
 
 
 def attack_notes(experiment: Experiment) -> Iterator[str]:

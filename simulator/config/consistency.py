@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from simulator.config.agreed_statistics import not_to_be_agreed
-from simulator.config.attackers import disagreements
+from simulator.config.attackers import disagreements, unguarded
 from simulator.config.experiment import Experiment
 from simulator.config.marked_canaries import unsuited
 from simulator.config.method_pairs import at_odds
@@ -50,6 +50,7 @@ def inconsistencies(experiment: Experiment) -> Found:
     yield from at_odds(experiment)
     yield from unsuited(experiment)
     yield from disagreements(experiment, network)
+    yield from unguarded(experiment)
     yield from _unknown_nodes(experiment, network.base.num_nodes)
     yield from _modalities_in_vain(experiment, network.base.num_nodes)
     yield from _sites_in_vain(experiment, network.base.num_nodes)

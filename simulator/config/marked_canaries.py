@@ -53,6 +53,8 @@ def _of_the_messages(experiment: Experiment) -> Iterator[tuple[str, str]]:
     unknown = [each.name for each in experiment.methods if traits_of(each).memory_at(pace) is None]
     for name in ([mixer.name] if traits.memory_at(pace) is None else []) + unknown:
         yield f"need linear messages, and {name} declares no linear memory", f"Leave {name} out"
+    if experiment.adversaries:
+        yield "need linear messages, and attackers choose theirs by what they hear", "Leave adversaries out"
     if traits.sums:
         yield f"need what each node sends, and {mixer.name} shows sums alone", "Set mixer: gossip"
     if traits.sends_early:

@@ -8,6 +8,10 @@ from simulator.core.errors import InputError
 
 COMPLETE = {"topology": {"graph": "complete", "nodes": 6}}
 RING = {"topology": {"graph": "ring", "nodes": 6}}
+MARKED = {
+    "data": {"dataset": "digits", "partition": "iid", "canaries": {"number": 12, "kind": "block"}},
+    "methods": [{"name": "dp_sgd", "noise_multiplier": 1.0, "clip": 1.0, "delta": 1e-5}],
+}
 
 
 def refused(*blocks, **changes):
@@ -35,6 +39,10 @@ def refused(*blocks, **changes):
         ([{"nodes": [1], "attack": "ipm"}], {}, "adversaries[0].attack", "only an omniscient attacker knows"),
         ([{"nodes": [1], "attack": "silent"}], {"mixer": "choco"}, "mixer", "is no model"),
         ([{"nodes": [1], "attack": "silent"}], {"backend": {"name": "flower"}}, "adversaries", "simulations alone"),
+        ([{"nodes": [1], "attack": "silent"}], {"buffers": "mixed"}, "buffers", "and some nodes lie"),
+        ([], {"buffers": "mixed", "mixer": "trimmed_mean"}, "buffers", "trimmed_mean guards models alone"),
+        ([], {"buffers": {"policy": "frozen", "freeze_after": 2}, "mixer": "nna"}, "buffers", "whatever they are"),
+        ([{"nodes": [1], "attack": "silent"}], MARKED, "data.canaries", "choose theirs by what they hear"),
         ([{"nodes": [0, 3], "attack": "silent"}], RING, "adversaries", ""),
         ([{"nodes": [0, 1, 2, 3, 4, 5], "attack": "silent"}], {}, "adversaries", ""),
     ],
@@ -44,6 +52,11 @@ def test_what_goes_with_nothing_is_refused(blocks, changes, where, what):
     found = refused(*blocks, **changes)
     assert any(place == where and what in text for place, text, _ in found), found
     assert all(advice for _, _, advice in found)
+
+
+@pytest.mark.parametrize("buffers", ["local", "frozen"])
+def test_running_statistics_that_stay_where_they_are_go_with_attackers(buffers):
+    small(**COMPLETE, adversaries=[{"nodes": [1], "attack": "silent"}], mixer="trimmed_mean", buffers=buffers)
 
 
 def test_a_task_without_classes_has_no_labels_to_flip():
