@@ -28,7 +28,8 @@ from simulator.core.observer import Observer
 from simulator.results.checkpoint import Checkpoints
 from simulator.results.run_directory import RunDirectory
 from simulator.runs.audit import audit
-from simulator.runs.build import ExperimentNodes, Simulation
+from simulator.runs.blueprint import ExperimentNodes
+from simulator.runs.build import Simulation
 from simulator.runs.launch import carry_on
 from simulator.runs.report import write_run_report
 from simulator.runs.run import Run
