@@ -15,6 +15,7 @@ from simulator.core.method import Method
 from simulator.core.mixer import Mixer
 from simulator.core.node import Node, Place, undeclared
 from simulator.core.recording import Draft, marks_sent
+from simulator.core.under_attack import is_sound
 
 
 class NodeProgram:
@@ -187,13 +188,12 @@ class NodeProgram:
         node, messages = self.node, sorted(inbox, key=lambda message: message.sender)
         if node.attackers is None:
             return messages
+        sound = [each for each in messages if is_sound(each, self.declared(each.sender, node.id, each.round, exchange))]
         if node.under_attack:
-            messages = node.under_attack.accepted(
-                messages, lambda message: self.declared(message.sender, node.id, message.round, message.exchange)
-            )
+            node.under_attack.refused(len(messages) - len(sound))
         if exchange == self._mixing:
-            self.lose(node.weights.keys() - {message.sender for message in messages} - {node.id})
-        return messages
+            self.lose(node.weights.keys() - {message.sender for message in sound} - {node.id})
+        return sound
 
     def _mix(self, inbox: Sequence[Message]) -> None:
         node, messages = self.node, self._accepted(inbox, self.exchanges)

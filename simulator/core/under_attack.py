@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
@@ -60,16 +60,9 @@ class UnderAttack:
         self._rounds, self._refused = 0.0, 0.0
         self._attackers, self._honest = Tally(), Tally()
 
-    def accepted(
-        self, inbox: Sequence[Message], declared: Callable[[Message], Mapping[str, Declared]]
-    ) -> list[Message]:
-        """Those messages of ``inbox`` that are as declared and hold finite values, as a deployment would have them.
-
-        The others are refused and counted.
-        """
-        sound = [message for message in inbox if _is_sound(message, declared(message))]
-        self._refused += len(inbox) - len(sound)
-        return sound
+    def refused(self, messages: int) -> None:
+        """Count messages that it has refused."""
+        self._refused += messages
 
     def mixed(self, node: Node, before: Tensor, attackers: Collection[int]) -> None:
         """Count a round of ``node``, which has just mixed; ``before`` it held float [parameters]."""
@@ -105,5 +98,6 @@ class UnderAttack:
         self._attackers, self._honest = Tally(*counts[:half]), Tally(*counts[half:])
 
 
-def _is_sound(message: Message, declared: Mapping[str, Declared]) -> bool:
+def is_sound(message: Message, declared: Mapping[str, Declared]) -> bool:
+    """Whether ``message`` is as declared and holds finite values, so that a deployment would let it in."""
     return misfit(message.parts, declared) is None and excess(message.parts, declared) is None

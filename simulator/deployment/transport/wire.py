@@ -29,7 +29,7 @@ NODE = ""  # among evaluations: the node's own; the others are its variants
 
 
 def encode(reply: Reply) -> bytes:
-    """``reply`` as safetensors."""
+    """``reply`` as safetensors, but for what is there among attackers alone: a deployment has none."""
     tensors: dict[str, Tensor] = {f"state/{name}": tensor for name, tensor in (reply.state or {}).items()}
     tensors |= {f"evaluation/{name}": each.parameters for name, each in _models(reply).items()}
     tensors |= {f"running/{name}": each.buffers for name, each in _models(reply).items() if each.buffers is not None}

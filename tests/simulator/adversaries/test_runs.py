@@ -119,6 +119,12 @@ def test_what_is_no_model_is_refused_and_counted_and_the_run_goes_on(tmp_path, a
     assert (4, 3, "attack/refused") not in found
 
 
+def test_attackers_refuse_what_is_no_model_as_others_do(tmp_path):
+    """One beside another: it would take over what is no number."""
+    lies = [{"nodes": [3], "attack": "non_finite"}, {"nodes": [4], "attack": "mimic"}]
+    assert run(small(**NETWORK, adversaries=lies), tmp_path).status == "finished"
+
+
 def test_weight_that_attackers_get_under_gossip_is_theirs_in_w(tmp_path):
     path = run(small(**NETWORK, adversaries=lie("sign_flip", 3, 5)), tmp_path).path
     found = metrics(path)

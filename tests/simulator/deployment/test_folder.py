@@ -124,6 +124,7 @@ def test_settings_of_a_mailbox_that_are_none_are_refused(tmp_path):
     ("changes", "problem"),
     [
         ({"mode": "asynchronous", "clock": CLOCK}, r"mode: asynchronous mode runs on a simulated clock"),
+        ({"adversaries": [{"nodes": [0], "attack": "silent"}]}, r"adversaries: attackers exist in simulations alone"),
         ({"methods": [BUDGET], **PUSH}, r"methods: a method may let single nodes leave(.|\n)*max_epsilon"),
     ],
 )
