@@ -7,7 +7,7 @@ from statistics import NormalDist
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
-from simulator.adversaries.neighbourhood import Strength, neighbourhood
+from simulator.adversaries.neighbourhood import AT_NO_STRENGTH, Strength, neighbourhood
 from simulator.core.adversary import Adversary, Seen
 from simulator.core.node import Node
 
@@ -18,6 +18,8 @@ class Alie(Adversary):
     sigma has the divisor n - 1. The paper's z, `published_z`, is below 0 or next to it in neighbourhoods of a few
     nodes, so that there would be no attack: here ``strength`` is z.
     """
+
+    neutral = AT_NO_STRENGTH
 
     class Config(Strength):
         """How many standard deviations from the mean."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
-from simulator.adversaries.neighbourhood import Neighbourhood, Strength, neighbourhood
+from simulator.adversaries.neighbourhood import AT_NO_STRENGTH, Neighbourhood, Strength, neighbourhood
 from simulator.core.adversary import Adversary, Seen
 from simulator.core.node import Node
 from simulator.core.registry import PartSettings
@@ -17,6 +17,8 @@ class Dissensus(Adversary):
     Under gossip, node i then moves by 1 - eps of what its honest neighbours would have moved it by: at 1 it stays where
     it is, above that it moves away from them.
     """
+
+    neutral = AT_NO_STRENGTH
 
     class Config(Strength):
         """By how much the honest neighbours are outvoted."""
@@ -33,8 +35,6 @@ class Dissensus(Adversary):
 
 class Isolation(Adversary):
     """Send what leaves the receiver's weighted mean where the receiver is: dissensus with eps = 1."""
-
-    neutral = None
 
     class Config(PartSettings):
         """There is nothing to choose."""

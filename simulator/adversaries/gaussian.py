@@ -6,13 +6,15 @@ import torch
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
-from simulator.adversaries.neighbourhood import Strength
+from simulator.adversaries.neighbourhood import AT_NO_STRENGTH, Strength
 from simulator.core.adversary import Adversary, Seen
 from simulator.core.node import Node
 
 
 class Gaussian(Adversary):
     """Send x_a + s N(0, I), the same to every neighbour, drawn anew in each round; ``strength`` is s."""
+
+    neutral = AT_NO_STRENGTH
 
     class Config(Strength):
         """The standard deviation of each entry."""

@@ -9,7 +9,7 @@ import torch
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
-from simulator.adversaries.neighbourhood import Strength, neighbourhood, omniscient
+from simulator.adversaries.neighbourhood import AT_NO_STRENGTH, Strength, neighbourhood, omniscient
 from simulator.core.adversary import Adversary, Knowledge, Seen
 from simulator.core.errors import Problem
 from simulator.core.node import Node
@@ -26,6 +26,7 @@ class InnerProductManipulation(Adversary):
     """
 
     asks_starts = True
+    neutral = AT_NO_STRENGTH
 
     class Config(Strength):
         """How far the lie goes, and of what."""

@@ -22,8 +22,6 @@ class Mimic(Adversary):
     model's difference on.
     """
 
-    neutral = None
-
     class Config(PartSettings):
         """Whom to mimic."""
 

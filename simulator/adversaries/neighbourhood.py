@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from pydantic import NonNegativeFloat
@@ -13,6 +13,8 @@ from simulator.core.adversary import Seen
 from simulator.core.errors import Problem
 from simulator.core.node import Node
 from simulator.core.registry import PartSettings
+
+AT_NO_STRENGTH: Mapping[str, Any] = {"strength": 0.0}
 
 
 class Strength(PartSettings):

@@ -15,8 +15,6 @@ from simulator.core.registry import PartSettings
 class Silent(Adversary):
     """Send nothing: neighbours weigh themselves in its place, as where a link is lost."""
 
-    neutral = None
-
     class Config(PartSettings):
         """There is nothing to choose."""
 
@@ -30,8 +28,6 @@ class Silent(Adversary):
 
 class NonFinite(Adversary):
     """Send numbers that are none; neighbours refuse them, and go on as if nothing had come."""
-
-    neutral = None
 
     class Config(PartSettings):
         """What stands for every number."""

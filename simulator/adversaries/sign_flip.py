@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from simulator.adversaries.neighbourhood import Strength
+from simulator.adversaries.neighbourhood import AT_NO_STRENGTH, Strength
 from simulator.core.adversary import Adversary, Seen
 from simulator.core.node import Node
 
 
 class SignFlip(Adversary):
     """Send -s x_a: its own trained model, turned round and made ``strength`` s times as long."""
+
+    neutral = AT_NO_STRENGTH
 
     class Config(Strength):
         """How long the lie is, as a multiple of the model."""

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
-from simulator.adversaries.neighbourhood import Strength, omniscient
+from simulator.adversaries.neighbourhood import AT_NO_STRENGTH, Strength, omniscient
 from simulator.core.adversary import Adversary, Knowledge, Seen
 from simulator.core.errors import Problem
 from simulator.core.node import Node
@@ -21,6 +21,8 @@ class Spectral(Adversary):
     It feeds the difference between the two sides of the graph that gossip takes longest to even out. ``strength`` is a;
     the paper finds the worst one by a line search.
     """
+
+    neutral = AT_NO_STRENGTH
 
     class Config(Strength):
         """By how much the difference is fed."""

@@ -52,7 +52,7 @@ class Adversary(Part, ABC):
         asks_starts: whether it reads `Seen.starts`, which only omniscient attackers know.
     """
 
-    neutral: ClassVar[Mapping[str, Any] | None] = {"strength": 0.0}
+    neutral: ClassVar[Mapping[str, Any] | None] = None
     needs: ClassVar[frozenset[str]] = frozenset()
     asks_starts: ClassVar[bool] = False
 

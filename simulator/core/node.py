@@ -91,7 +91,8 @@ class Node:
 
     Attributes:
         id: the node's number among all that are run; `number` counts within its own network.
-        weights: its row of the mixing matrix: weight by node id, itself included.
+        weights: its row of the mixing matrix: weight by node id, itself included. What is lost in a round, it weighs
+            itself for the rest of that round; `row` has it all.
         receivers: ids of the neighbours that it sends to, ascending.
         rows: by receiver, its row of the mixing matrix.
         active: whether it takes part in the round.
@@ -336,9 +337,8 @@ class Node:
         """Take a place in the network: parameters travel between this node and those that it may mix with."""
         self.receivers, self.active, self.rows = place.receivers, place.active, place.rows
         self.apart = {j for j in {*place.weights, *place.receivers} - {self.id} if not self.mixes_with(j)}
-        self.weights = (
-            place.weights if self.apart.isdisjoint(place.weights) else self.without(place.weights, self.apart)
-        )
+        mixes = self.apart.isdisjoint(place.weights)
+        self.row = self.weights = place.weights if mixes else self.without(place.weights, self.apart)
 
     def mixes_with(self, other: int) -> bool:
         """Whether parameters travel between the node and the one with the id ``other``."""

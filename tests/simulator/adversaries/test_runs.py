@@ -9,7 +9,8 @@ from reference.experiments import At, results, small
 from safetensors.torch import load_file
 
 from simulator import resume, run
-from simulator.core.adversary import ADVERSARIES
+from simulator.core.adversary import ADVERSARIES, Adversary
+from simulator.core.registry import PartSettings
 from simulator.core.training_set import TrainingSet
 
 HONEST = {0, 1, 2, 4, 5}
@@ -117,6 +118,24 @@ def test_what_is_no_model_is_refused_and_counted_and_the_run_goes_on(tmp_path, a
     assert {found[4, node, "attack/refused"] for node in HONEST} == {refused}
     assert {found[4, node, "attack/weight"] for node in HONEST} == {0}
     assert (4, 3, "attack/refused") not in found
+
+
+class Moody(Adversary):
+    """Sends what is no number in every other round."""
+
+    class Config(PartSettings):
+        name: str
+
+    def craft(self, node, to, own, seen):
+        return own * float("nan") if node.round % 2 else own
+
+
+def test_what_is_lost_in_one_round_is_heard_again_in_the_next(tmp_path, register):
+    register("adversaries", "moody", Moody)
+    found = metrics(run(small(**NETWORK, adversaries=lie("moody")), tmp_path).path)
+    assert found[4, 0, "attack/refused"] == 1  # in round 3, of the two since the last evaluation
+    assert found[4, 0, "attack/weight"] == pytest.approx(1 / 6 / 2)
+    assert found[4, 0, "attack/largest_weight"] == pytest.approx(1 / 6)
 
 
 def test_attackers_refuse_what_is_no_model_as_others_do(tmp_path):
