@@ -4,8 +4,8 @@
 
 16 nodes on a random regular graph of degree 6 learn skewed digits by heart; half of each pool is held out. Two of them,
 not linked, lie or do not. Each run is audited: who can tell members of an honest node's training set by the message
-that it sends, by its model after mixing, and by its final model. Runs and audits that are in OUT already are read.
-Prints a Markdown table of means and standard deviations over seeds, and writes OUT/robust_leakage.svg.
+that it sends in the last round, and by its final model. Runs and audits that are in OUT already are read. Prints a
+Markdown table of means and standard deviations over seeds, and writes OUT/robust_leakage.svg.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ RULES = {
     "krum": {"name": "krum", "byzantine": 2},
 }
 ATTACKS = {"nobody lies": {"name": "sign_flip", "strength": 0}, "dissensus": {"name": "dissensus"}}
-VIEWS = ("message", "mixed", "final_model")
+VIEWS = ("message", "final_model")
 ATTACKED_BY = "rmia"
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
