@@ -92,7 +92,8 @@ class Node:
     Attributes:
         id: the node's number among all that are run; `number` counts within its own network.
         weights: its row of the mixing matrix: weight by node id, itself included. What is lost in a round, it weighs
-            itself for the rest of that round; `row` has it all.
+            itself for the rest of that round.
+        row: the same with nothing lost.
         receivers: ids of the neighbours that it sends to, ascending.
         rows: by receiver, its row of the mixing matrix.
         active: whether it takes part in the round.

@@ -47,7 +47,9 @@ class NodeProgram:
         node = self.node
         if place is not None:
             node.stand(place)
-        node.weights, node.under_way = node.row, True
+        elif node.attackers:
+            node.weights = node.row  # what they withheld was lost for that round alone
+        node.under_way = True
         if node.buffers is not None:
             node.buffers.fixed = node.buffers.settings.fixed_in(node.round)
         self._draft = Draft(node, node.unrecorded) if node.round in node.recorded else None
