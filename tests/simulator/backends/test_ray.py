@@ -261,7 +261,7 @@ def test_a_node_that_cannot_be_made_is_an_input_error_at_its_place(actors):
     blueprint = Simulation.of(small()).blueprint
 
     class Refusing:
-        topology, module = blueprint.topology, blueprint.module
+        topology, module, overhearing = blueprint.topology, blueprint.module, ()
 
         def nodes(self, ids):
             raise wrong("methods[0]", "cannot work here.", "Leave it out.").under(f"node {ids[0]}")

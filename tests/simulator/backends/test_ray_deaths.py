@@ -112,6 +112,8 @@ def test_a_run_whose_actors_keep_dying_is_given_up(actors, tmp_path):
 class Fragile:
     """A blueprint: the process that makes its nodes dies of it, as long as there are crosses in ``folder``."""
 
+    overhearing = ()
+
     def __init__(self, blueprint, folder, crosses):
         self.blueprint, self.topology, self.module, self.folder = (
             blueprint,
