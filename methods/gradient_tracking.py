@@ -23,7 +23,6 @@ from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings
 from simulator.core.samples import Batch
 from simulator.core.traits import Traits
-from simulator.mixers.robust.base import RobustMixer
 from simulator.mixers.weighted_sum import weighted_sum
 
 TRACKER = "gradient_tracking.tracker"
@@ -86,7 +85,7 @@ class GradientTracking(Method):
                 "mixes trackers over all links, and a method keeps parameters from travelling over some.",
                 "Keep one of the two.",
             )
-        if issubclass(MIXERS.load(plan.mixer.name), RobustMixer):
+        if MIXERS.load(plan.mixer.name).traits(plan.mixer).weighs_models:
             what = f"sums trackers as they are, so a node that lies moves them all, whatever {plan.mixer.name} does."
             yield Problem("", what, "Set mixer: gossip, or run without gradient_tracking.")
         if not plan.network.schedule.laws.doubly_stochastic:

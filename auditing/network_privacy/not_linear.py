@@ -9,7 +9,6 @@ from simulator.config.experiment import Experiment
 from simulator.core.errors import Problem
 from simulator.core.method import traits_of
 from simulator.core.mixer import MIXERS
-from simulator.mixers.robust.base import RobustMixer
 
 
 def hears_sums(experiment: Experiment) -> bool:
@@ -18,7 +17,7 @@ def hears_sums(experiment: Experiment) -> bool:
 
 
 def _weighs_by_models(experiment: Experiment) -> bool:
-    return issubclass(MIXERS.load(experiment.mixer.name), RobustMixer)
+    return MIXERS.load(experiment.mixer.name).traits(experiment.mixer).weighs_models
 
 
 def data_dependent(experiment: Experiment, remaining: str) -> Iterator[Problem]:

@@ -23,6 +23,7 @@ class Spectral(Adversary):
     """
 
     neutral = AT_NO_STRENGTH
+    asks_fiedler = True
 
     class Config(Strength):
         """By how much the difference is fed."""

@@ -12,7 +12,6 @@ from simulator.core.attackers import Attackers
 from simulator.core.backend import BACKENDS
 from simulator.core.errors import Problem
 from simulator.core.mixer import MIXERS
-from simulator.mixers.robust.base import RobustMixer
 from topologies import Network, Topology, TopologyError
 from topologies.adversaries import choose, distances_to_nearest, fiedler_vector, honest_graph
 
@@ -45,13 +44,15 @@ def attackers_of(experiment: Experiment, topology: Topology) -> Attackers | None
     found = liars(experiment)
     if not found:
         return None
+    attacks = [ADVERSARIES.build(block.attack) for block in experiment.adversaries]
+    asked = any(each.asks_fiedler for each in attacks)
     return Attackers(
         nodes=frozenset(found),
         overhearing=frozenset(node for node, block in found.items() if block.knowledge == "omniscient"),
-        starts=any(ADVERSARIES.load(block.attack.name).asks_starts for block in found.values()),
-        fiedler=fiedler_vector(honest_graph(topology, found)),
+        starts=any(each.asks_starts for each in attacks),
+        fiedler=fiedler_vector(honest_graph(topology, found)) if asked else {},
         distances=distances_to_nearest(topology, found),
-        measures=[ADVERSARIES.build(block.attack) for block in experiment.adversaries],
+        measures=attacks,
     )
 
 
@@ -89,7 +90,7 @@ def unguarded(experiment: Experiment) -> Found:
     """Running statistics that attackers can move: they are averaged by W, whatever a rule makes of models."""
     if experiment.buffers is None or not experiment.buffers.ever_travel:
         return
-    robust = issubclass(MIXERS.load(experiment.mixer.name), RobustMixer)
+    robust = MIXERS.load(experiment.mixer.name).traits(experiment.mixer).weighs_models
     if robust or experiment.adversaries:
         beside = f"{experiment.mixer.name} guards models alone" if robust else "some nodes lie"
         what = f"running statistics that travel are averaged whatever they are, and {beside}."

@@ -50,11 +50,13 @@ class Adversary(Part, ABC):
         neutral: settings under which the node does not lie; None where there are none.
         needs: what the experiment must offer, by names in `simulator.core.traits.NEEDS`.
         asks_starts: whether it reads `Seen.starts`, which only omniscient attackers know.
+        asks_fiedler: whether it reads `Attackers.fiedler`, which takes long in large networks.
     """
 
     neutral: ClassVar[Mapping[str, Any] | None] = None
     needs: ClassVar[frozenset[str]] = frozenset()
     asks_starts: ClassVar[bool] = False
+    asks_fiedler: ClassVar[bool] = False
 
     @classmethod
     def check(cls, config: Any, plan: Plan, knowledge: Knowledge) -> Iterable[Problem]:

@@ -28,7 +28,7 @@ class Attackers:
         overhearing: of these, the omniscient ones.
         starts: whether any of them asks for the models that honest nodes began a round with.
         fiedler: by id of each honest node, its entry in the unit eigenvector of the second smallest eigenvalue of the
-            honest subgraph's Laplacian.
+            honest subgraph's Laplacian; empty where no attack asks for it.
         distances: by id of each honest node, how many links it is away from the nearest attacker.
         measures: one adversary of each attack, to measure at honest nodes what it has achieved.
     """

@@ -108,6 +108,8 @@ class MixerTraits(Remembering):
             sum or code, so that a receiver can compare it with its own, and a node that lies send another one.
         shows_trained: whether the model that a message shows (see `Mixer.shown`) is the sender's just after local
             training, so that its difference from the one that the round began with is an update.
+        weighs_models: whether what a model weighs depends on what the models are. Mixing is then not linear, and
+            does not guard what is averaged beside models, such as running statistics or trackers.
     """
 
     pairwise: bool = False
@@ -115,3 +117,4 @@ class MixerTraits(Remembering):
     sums: bool = False
     sends_models: bool = False
     shows_trained: bool = False
+    weighs_models: bool = False

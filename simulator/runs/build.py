@@ -213,8 +213,7 @@ class Simulation:
         clock = Clock(experiment.clock, experiment.seed, nodes) if experiment.clock else None
         if experiment.mode == "synchronous":
             early = MIXERS.load(experiment.mixer.name).traits(experiment.mixer).sends_early
-            overhearing = sorted(node for each in self.attackers for node in each.overhearing)
-            mixing = 1 if early else None
+            overhearing, mixing = self.blueprint.overhearing, 1 if early else None
             return Synchronous(self.backend, self.network, exchanges(experiment) - 1, clock, overhearing, mixing)
         assert clock is not None  # the experiment was checked when it was read
         steps = [training.of(node).local_steps for node in range(nodes)]

@@ -95,7 +95,8 @@ def simulate(
     for node in nodes:
         touch(node)
         node.traits = [method.traits(method.config) for method in node.methods]
-    simulation.blueprint = Existing(simulation.blueprint.topology, simulation.blueprint.module, nodes)
+    made = simulation.blueprint
+    simulation.blueprint = Existing(made.topology, made.module, nodes, made.overhearing)
     path.mkdir(parents=True, exist_ok=True)
     recorder = Recorder(path)
     with simulation.started():

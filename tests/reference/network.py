@@ -1,6 +1,6 @@
 """Networks of nodes with losses whose answer is known, and what `simulator.testing` steps nodes by hand with."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,14 @@ __all__ = ["Existing", "Network", "Point", "Quadratic", "quadratics", "random_da
 class Existing:
     """A blueprint whose nodes are there already, so that a test can hold them."""
 
-    def __init__(self, topology: Topology, module: Callable[[], FlatModule], nodes: Sequence[Node]) -> None:
-        self.topology, self.module, self._nodes = topology, module, nodes
-        self.overhearing = ()
+    def __init__(
+        self,
+        topology: Topology,
+        module: Callable[[], FlatModule],
+        nodes: Sequence[Node],
+        overhearing: Collection[int] = (),
+    ) -> None:
+        self.topology, self.module, self._nodes, self.overhearing = topology, module, nodes, overhearing
 
     def nodes(self, ids: Sequence[int]) -> list[Node]:
         return [self._nodes[id] for id in ids]
