@@ -201,9 +201,10 @@ class Simulation:
         for id, node in enumerate(self.data.nodes):
             network, number = divmod(id, size)
             members.setdefault((network, node.modalities[number] if node.modalities else ""), []).append(id)
+        lying = {node for each in self.attackers for node in each.nodes}
         firsts = moved([_tested_together([self.data.nodes[id] for id in ids]) for ids in members.values()], device)
         return [
-            ConsensusGroup(frozenset(ids), data, [(id, self.data.nodes[id]) for id in ids])
+            ConsensusGroup(frozenset(ids), data, [(id, self.data.nodes[id]) for id in ids if id not in lying])
             for ids, data in zip(members.values(), firsts, strict=True)
         ]
 

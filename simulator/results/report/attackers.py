@@ -26,7 +26,7 @@ def sentences(run: RunDirectory) -> Iterator[str]:
         largest = _last(run, "attack/largest_weight")
         yield (
             f"Attackers had a weight of {percent(weight)} in an honest node's mixing, over the rounds since the last "
-            f"evaluation but one; in the round in which it was most, {percent(largest)} on average."
+            f"evaluation but one; at the node and in the round in which it was most, {percent(largest)}."
         )
 
 
