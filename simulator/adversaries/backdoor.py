@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -13,8 +13,9 @@ from simulator.adversaries.neighbourhood import neighbourhood
 from simulator.adversaries.poisoned import Share, poisoned
 from simulator.core.adversary import Adversary, Seen
 from simulator.core.arrays import Arrays, single
+from simulator.core.errors import Problem
 from simulator.core.node import Node
-from simulator.core.samples import Samples
+from simulator.core.samples import NodeData, Samples
 from simulator.core.training_set import Poison
 
 
@@ -42,6 +43,17 @@ class Backdoor(Adversary):
         replace: bool = False
 
     config: Config
+
+    @classmethod
+    def check_samples(cls, config: Any, data: NodeData) -> Iterable[Problem]:
+        """There must be such a class, and more of a picture than the mark."""
+        if config.target >= data.classes:
+            what = f"there is no class {config.target}."
+            yield Problem("target", what, f"Count from 0 to {data.classes - 1}.")
+        height, width = data.train.images_at(torch.zeros(1, dtype=torch.int64)).shape[1:3]
+        if config.size >= min(height, width):
+            what = f"a mark of {config.size} pixels leaves nothing of a picture of {height} x {width}."
+            yield Problem("size", what, f"Set {min(height, width) - 1} at most; 2 or 3 are usual.")
 
     def poison(self, node: Node) -> Poison:
         chosen = poisoned(node, self.config.share)

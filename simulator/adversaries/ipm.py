@@ -10,7 +10,7 @@ from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from simulator.adversaries.neighbourhood import AT_NO_STRENGTH, Strength, neighbourhood, omniscient
-from simulator.core.adversary import Adversary, Knowledge, Seen
+from simulator.core.adversary import Adversary, Conspiracy, Seen
 from simulator.core.errors import Problem
 from simulator.core.node import Node
 from simulator.core.plan import Plan
@@ -38,9 +38,9 @@ class InnerProductManipulation(Adversary):
     config: Config
 
     @classmethod
-    def check(cls, config: Any, plan: Plan, knowledge: Knowledge) -> Iterable[Problem]:
+    def check(cls, config: Any, plan: Plan, conspiracy: Conspiracy) -> Iterable[Problem]:
         if config.on == "update":
-            yield from omniscient(knowledge, "it goes by the updates of honest nodes")
+            yield from omniscient(conspiracy.knowledge, "it goes by the updates of honest nodes")
 
     def craft(self, node: Node, to: int, own: Tensor, seen: Seen) -> Tensor:
         found = neighbourhood(node, to, seen)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from pydantic import NonNegativeInt
 from torch import Tensor
 
-from simulator.core.adversary import Adversary, Seen
+from simulator.core.adversary import Adversary, Conspiracy, Seen
+from simulator.core.errors import Problem
 from simulator.core.node import Node
+from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings
 
 
@@ -29,6 +32,21 @@ class Mimic(Adversary):
         node: NonNegativeInt | None = None
 
     config: Config
+
+    @classmethod
+    def check(cls, config: Any, plan: Plan, conspiracy: Conspiracy) -> Iterable[Problem]:
+        """Whom it names must be there, be honest, and be known to all who mimic it."""
+        nodes = plan.topology.num_nodes
+        if config.node is None:
+            return
+        deaf = [k for k in conspiracy.members if config.node not in plan.topology.in_neighbours(k)]
+        if config.node >= nodes:
+            yield Problem("node", f"there is no node {config.node}.", f"Count from 0 to {nodes - 1}.")
+        elif config.node in conspiracy.attackers:
+            yield Problem("node", f"node {config.node} lies itself, and an honest one is mimicked.", "Name another.")
+        elif conspiracy.knowledge == "heard" and deaf:
+            what = f"attacker {deaf[0]} hears nothing from node {config.node}, and would send its own model."
+            yield Problem("node", what, "Name a neighbour of all of them, or set knowledge: omniscient.")
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)

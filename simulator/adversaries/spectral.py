@@ -9,7 +9,7 @@ from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from simulator.adversaries.neighbourhood import AT_NO_STRENGTH, Strength, omniscient
-from simulator.core.adversary import Adversary, Knowledge, Seen
+from simulator.core.adversary import Adversary, Conspiracy, Seen
 from simulator.core.errors import Problem
 from simulator.core.node import Node
 from simulator.core.plan import Plan
@@ -34,8 +34,8 @@ class Spectral(Adversary):
     config: Config
 
     @classmethod
-    def check(cls, config: Any, plan: Plan, knowledge: Knowledge) -> Iterable[Problem]:
-        yield from omniscient(knowledge, "it goes by the models of all honest nodes")
+    def check(cls, config: Any, plan: Plan, conspiracy: Conspiracy) -> Iterable[Problem]:
+        yield from omniscient(conspiracy.knowledge, "it goes by the models of all honest nodes")
 
     def watch(self, node: Node, seen: Seen) -> None:
         assert node.attackers is not None  # it is one of them

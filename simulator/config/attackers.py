@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from simulator.config.experiment import AdversarySettings, Experiment
 from simulator.config.planning import plan_of
 from simulator.config.yaml_file import Location
-from simulator.core.adversary import ADVERSARIES
+from simulator.core.adversary import ADVERSARIES, Conspiracy
 from simulator.core.attackers import Attackers
 from simulator.core.backend import BACKENDS
 from simulator.core.errors import Problem
@@ -26,10 +26,10 @@ def with_attackers_named(experiment: Experiment, topology: Topology) -> Experime
     """
     blocks, taken = list[AdversarySettings](), {node for block in experiment.adversaries for node in block.nodes}
     for block in experiment.adversaries:
-        if block.count:
+        if block.count and not block.nodes:
             chosen = choose(topology, block.count, block.place, experiment.seed, beside=taken)
             taken |= set(chosen)
-            block = block.model_copy(update={"nodes": tuple(chosen), "count": None, "place": "random"})
+            block = block.model_copy(update={"nodes": tuple(chosen)})
         blocks.append(block)
     return experiment.model_copy(update={"adversaries": tuple(blocks)})
 
@@ -73,15 +73,16 @@ def disagreements(experiment: Experiment, network: Network) -> Found:
     if any(node >= nodes for node in seen):
         return
     try:
-        honest_graph(network.base, liars(with_attackers_named(experiment, network.base)))
+        named = with_attackers_named(experiment, network.base)
+        honest_graph(network.base, liars(named))
     except TopologyError as error:
         yield ("adversaries",), Problem("", error.message, error.advice)
         return
     yield from _not_simulated(experiment)
     plan = plan_of(experiment, network)
-    for number, block in enumerate(experiment.adversaries):
-        adversary = ADVERSARIES.load(block.attack.name)
-        for problem in adversary.check(block.attack, plan, block.knowledge):
+    for number, block in enumerate(named.adversaries):
+        conspiracy = Conspiracy(block.knowledge, block.nodes, liars(named))
+        for problem in ADVERSARIES.load(block.attack.name).check(block.attack, plan, conspiracy):
             keys = tuple(problem.where.split(".")) if problem.where else ()
             yield ("adversaries", number, "attack", *keys), Problem("", problem.what, problem.advice)
 

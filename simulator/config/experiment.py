@@ -156,7 +156,7 @@ class AdversarySettings(Settings):
     """Nodes that lie, all in the same way; attackers of all blocks know each other, and all links.
 
     Attributes:
-        nodes: their numbers; none where ``count`` says how many there are.
+        nodes: their numbers; where ``count`` says how many there are, a run fills in who was chosen.
         count: so many nodes, chosen by ``place`` with the experiment's seed, before the run begins.
         place: anywhere (random), anywhere with no two linked (apart), where most links meet (degree), or where most
             shortest paths cross (betweenness).
@@ -176,8 +176,8 @@ class AdversarySettings(Settings):
 
     @model_validator(mode="after")
     def _one_of_both(self) -> AdversarySettings:
-        if bool(self.nodes) == bool(self.count):
-            raise ValueError("give either the nodes, or how many there shall be: count")
+        if (not self.nodes and self.count is None) or self.count not in (None, len(self.nodes) or self.count):
+            raise ValueError("give either the nodes, or how many there shall be: count (null takes a recipe's away)")
         if len(set(self.nodes)) < len(self.nodes):
             raise ValueError("a node is named twice")
         return self

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from torch import Tensor
 
 from simulator.core.errors import Problem
 from simulator.core.plan import Plan
 from simulator.core.registry import Part, Registry
+from simulator.core.samples import NodeData
 from simulator.core.training_set import Poison
 
 if TYPE_CHECKING:
     from simulator.core.node import Node
 
 Knowledge = Literal["heard", "omniscient"]
+
+
+class Conspiracy(NamedTuple):
+    """Those who carry out an attack, as it is planned.
+
+    Attributes:
+        knowledge: what they know.
+        members: their numbers.
+        attackers: the numbers of all nodes that lie, in this way or another.
+    """
+
+    knowledge: Knowledge
+    members: Collection[int]
+    attackers: Collection[int]
 
 
 @dataclass(frozen=True)
@@ -59,8 +74,13 @@ class Adversary(Part, ABC):
     asks_fiedler: ClassVar[bool] = False
 
     @classmethod
-    def check(cls, config: Any, plan: Plan, knowledge: Knowledge) -> Iterable[Problem]:
+    def check(cls, config: Any, plan: Plan, conspiracy: Conspiracy) -> Iterable[Problem]:
         """Problems of ``config`` within ``plan``; ``where`` is counted from the attack's own block."""
+        return ()
+
+    @classmethod
+    def check_samples(cls, config: Any, data: NodeData) -> Iterable[Problem]:
+        """Problems of ``config`` with samples such as ``data``; counted as in `check`."""
         return ()
 
     @property

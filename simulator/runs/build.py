@@ -16,6 +16,7 @@ from simulator.config.attackers import attack_notes, attackers_of, with_attacker
 from simulator.config.experiment import Experiment
 from simulator.config.part_blocks import placed
 from simulator.config.planning import exchanges, needing, network_notes
+from simulator.core.adversary import ADVERSARIES
 from simulator.core.attackers import Attackers
 from simulator.core.backend import BACKENDS, Backend
 from simulator.core.buffers.discovery import state_notes
@@ -73,6 +74,12 @@ def _check_needs_of_samples(experiment: Experiment, data: NodeData) -> None:
         for need in sorted(needs & OF_SAMPLES)
         if need not in offers
     ]
+    if not problems:
+        problems = [
+            placed(("adversaries", number, "attack", *filter(None, [problem.where])), problem)
+            for number, block in enumerate(experiment.adversaries)
+            for problem in ADVERSARIES.load(block.attack.name).check_samples(block.attack, data)
+        ]
     if problems:
         raise InputError(*problems)
 

@@ -126,7 +126,10 @@ def _inside(folder: Path) -> list[Path]:
 
 
 def _setting(run: RunDirectory) -> dict[str, Any]:
-    return {key: value for key, value in run.experiment.items() if key not in APART}
+    blocks = run.experiment.get("adversaries", ())
+    as_asked = [{**block, "nodes": []} if block.get("count") else block for block in blocks]  # the seed chose the nodes
+    setting = {key: value for key, value in run.experiment.items() if key not in APART}
+    return setting | ({"adversaries": as_asked} if blocks else {})
 
 
 def _one_a_seed(runs: Sequence[RunDirectory]) -> Iterator[RunDirectory]:

@@ -25,8 +25,8 @@ def sentences(run: RunDirectory) -> Iterator[str]:
     if isfinite(weight):
         largest = _last(run, "attack/largest_weight")
         yield (
-            f"Attackers had a weight of {percent(weight)} in an honest node's mixing, over the rounds since the last "
-            f"evaluation but one; at the node and in the round in which it was most, {percent(largest)}."
+            f"Attackers had a weight of {percent(weight)} in an honest node's mixing, over the rounds since the "
+            f"evaluation before; at the node and in the round in which it was most, {percent(largest)}."
         )
 
 
@@ -44,8 +44,9 @@ def chapters(run: RunDirectory) -> Iterator[Chapter]:
     refused = _last(run, "attack/refused")
     text = (
         "A message is dropped where mixing gave it no weight, and reduced where it gave it less than the mixing matrix "
-        f"does. An honest node refused {significant(refused, 3)} messages, in the mean over nodes, since they were no "
-        "models; it weighed itself in their place. Mixing moved the mean of the honest nodes by "
+        f"does. Since the evaluation before, an honest node refused {significant(refused, 3)} messages, in the mean "
+        "over nodes, since they were no models; it weighed itself in their place. Mixing moved the mean of the honest "
+        "nodes by "
         f"{significant(_last(run, 'honest/drift'), 3)} in the last round."
     )
     series = {f"{links} links away" if links > 1 else "next to one": curve for links, curve in far.items()}

@@ -5,6 +5,7 @@ from reference.experiments import small
 
 from simulator.config.attackers import with_attackers_named
 from simulator.core.errors import InputError
+from simulator.runs.build import Simulation
 
 COMPLETE = {"topology": {"graph": "complete", "nodes": 6}}
 RING = {"topology": {"graph": "ring", "nodes": 6}}
@@ -36,6 +37,19 @@ def refused(*blocks, **changes):
         ),
         ([{"nodes": [1], "attack": "sing_flip"}], {}, "adversaries[0].attack.name", "unknown name 'sing_flip'"),
         ([{"nodes": [1], "attack": "spectral"}], {}, "adversaries[0].attack", "only an omniscient attacker knows"),
+        ([{"nodes": [1], "attack": {"name": "mimic", "node": 6}}], {}, "adversaries[0].attack.node", "no node 6"),
+        (
+            [{"nodes": [1], "attack": "silent"}, {"nodes": [2], "attack": {"name": "mimic", "node": 1}}],
+            {},
+            "adversaries[1].attack.node",
+            "node 1 lies itself",
+        ),
+        (
+            [{"nodes": [1], "attack": {"name": "mimic", "node": 4}}],
+            RING,
+            "adversaries[0].attack.node",
+            "hears nothing from node 4",
+        ),
         ([{"nodes": [1], "attack": "ipm"}], {}, "adversaries[0].attack", "only an omniscient attacker knows"),
         ([{"nodes": [1], "attack": "silent"}], {"mixer": "choco"}, "mixer", "is no model"),
         ([{"nodes": [1], "attack": "silent"}], {"backend": {"name": "flower"}}, "adversaries", "simulations alone"),
@@ -65,6 +79,18 @@ def test_a_task_without_classes_has_no_labels_to_flip():
     assert ("adversaries[0].attack", "label_flip needs classes, and there is none.") in [each[:2] for each in found]
 
 
+@pytest.mark.parametrize(
+    ("setting", "value", "what"), [("target", 10, "there is no class 10"), ("size", 8, "leaves nothing of a picture")]
+)
+def test_a_backdoor_that_no_picture_can_have_is_refused_before_the_run(setting, value, what):
+    experiment = small(**COMPLETE, adversaries=[{"nodes": [1], "attack": {"name": "backdoor", setting: value}}])
+    with pytest.raises(InputError) as error:
+        Simulation.of(experiment)
+    (problem,) = error.value.problems
+    assert problem.where == f"adversaries[0].attack.{setting}"
+    assert what in problem.what
+
+
 def test_attackers_that_are_counted_are_chosen_by_the_seed_and_named():
     def named(seed):
         block = {"count": 2, "attack": "silent"}
@@ -76,3 +102,4 @@ def test_attackers_that_are_counted_are_chosen_by_the_seed_and_named():
     assert not set(first.nodes) & set(second.nodes)
     assert named(0) == (first, second)
     assert named(1) != (first, second)
+    assert (first.count, first.place) == (2, "random")

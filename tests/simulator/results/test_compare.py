@@ -161,6 +161,16 @@ def test_where_a_run_is_computed_and_what_it_is_called_makes_no_difference(write
     assert row["accuracy, %"] == "60.0 ± 14.1"
 
 
+def test_attackers_that_the_seed_chose_make_no_difference_and_those_that_were_named_do(write, folder):
+    block = {"count": 2, "place": "apart", "from_round": 1, "knowledge": "heard", "attack": {"name": "silent"}}
+    write("a", 0, [0.1, 0.5], adversaries=[{**block, "nodes": [1, 2]}])
+    write("b", 1, [0.1, 0.7], adversaries=[{**block, "nodes": [0, 3]}])
+    (row,) = rows(folder)
+    assert row["seeds"] == "0, 1"
+    write("c", 0, [0.1, 0.5], adversaries=[{**block, "count": None, "nodes": [1, 2]}])
+    assert len(rows(folder)) == 2
+
+
 def test_of_a_seed_only_one_run_counts_and_that_is_a_finished_one(write, folder):
     write("a", 0, [0.1, 0.5])
     write("b", 0, [0.1, 0.9], status="interrupted")
