@@ -7,11 +7,12 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import PositiveInt
 
+from auditing.attackers import attackers_in
 from auditing.network_privacy.not_linear import hears_sums
 from auditing.reconstruction.attacks import ATTACKS, INVERSIONS, NEEDS, fits
 from auditing.reconstruction.conduct import Conduct
 from auditing.reconstruction.gradient_matching import MatchingSettings
-from auditing.reconstruction.plan import Seen, not_followed
+from auditing.reconstruction.plan import Seen, is_linear, not_followed
 from auditing.reconstruction.report import section
 from auditing.reconstruction.victims import Victims
 from auditing.views.record import RunRecord
@@ -66,10 +67,11 @@ class ReconstructionAudit(Audit):
     node_by_node: ClassVar[bool] = True
 
     def objections(self, run: Run) -> Iterable[Problem]:
-        """Messages that are no linear functions of updates; attacks and rounds asked for that there are not."""
+        """Messages that are not followed; attacks and rounds asked for that there are not."""
         return [*not_followed(run.experiment), *self._unseen(run.experiment), *self._unattackable(run)]
 
     def _unseen(self, experiment: Experiment) -> Iterator[Problem]:
+        yield from self._sums_asked(experiment)
         nodes = experiment.topology.build(experiment.seed).base.num_nodes
         if self.config.observers == "pairs" and nodes <= 2:
             what = f"there are {nodes} nodes, and a pair of observers would have none but itself to learn of."
@@ -80,6 +82,13 @@ class ReconstructionAudit(Audit):
         if self._of_sums(experiment) and self.config.observers not in ("nodes", "pairs"):
             what = "sums are known to the nodes that they are made for, and these observers are none."
             yield Problem("observers", what, "Choose observers=nodes or observers=pairs.")
+
+    def _sums_asked(self, experiment: Experiment) -> Iterator[Problem]:
+        """What is asked of weighted sums where there are none."""
+        asked = {"messages": self.config.messages == "sums", "averaging": self.config.averaging is not None}
+        for setting in (name for name, there in asked.items() if there and not is_linear(experiment)):
+            what = "it asks what weighted sums tell, and here a rule or an attacker goes by what the models are."
+            yield Problem(setting, what, "Leave it out, or audit one with mixer: gossip in which nobody lies.")
 
     def _of_sums(self, experiment: Experiment) -> bool:
         """Whether nodes hear sums, as asked or since the mixer masks what they send."""
@@ -108,7 +117,8 @@ class ReconstructionAudit(Audit):
     def conduct(self, run: Run, folder: AuditFolder) -> dict[str, Any]:
         """Work out who sees what, and attack what was recorded."""
         seen, problem = self._seen(run.experiment), _nothing_kept(RunRecord.of(run))
-        result = {"plan": seen.result(), "attacked": None, "unattacked": problem.what if problem else ""}
+        why = problem.what if problem else ""
+        result = {"plan": seen.result(), "attacked": None, "unattacked": why, **attackers_in(run)}
         if problem is None:
             result["attacked"] = Conduct(run, folder, self.config).result(seen)
         return result
@@ -117,7 +127,7 @@ class ReconstructionAudit(Audit):
         """Who could compute whose updates, of an experiment that has not been run.
 
         Raises:
-            InputError: its messages are no linear functions of updates.
+            InputError: its messages are not followed.
         """
         seen = self._seen(experiment)
         return {"plan": seen.result(), "attacked": None, "unattacked": PLANNED}

@@ -47,18 +47,20 @@ def _captions(about: Result) -> Iterator[str]:
 
 def _curve(plan: Result) -> Iterator[LineChart]:
     """R^2 over the rounds of the nearest distances; where there is one round alone, over distances."""
-    title = "How much of an update is explained by what an observer hears"
+    title, of = "How much of an update is explained by what an observer hears", "R², mean over pairs"
+    if plan.get("sure"):
+        title, of = "How many updates are computed for sure", "share of the pairs"
     found = {at["distance"]: np.array(at["by_round"], dtype=np.float64) for at in plan["by_distance"]}
     seen = {far: values for far, values in found.items() if (np.nan_to_num(values) > HIDDEN).any()}
     if plan["followed"] == 1 and seen:
         curve = np.array(list(found), dtype=np.float64), np.concatenate(list(found.values()))
-        yield LineChart(title, "distance", "R², mean over pairs", {"": curve}, points=True)
+        yield LineChart(title, "distance", of, {"": curve}, points=True)
     elif seen:
         series = {}
         for far, values in list(seen.items())[:NEAREST]:
             there = np.isfinite(values)
             series[f"distance {far}"] = (np.flatnonzero(there) + 1).astype(np.float64), values[there]
-        yield LineChart(title, "round of the update", "R², mean over pairs", series)
+        yield LineChart(title, "round of the update", of, series)
 
 
 def _matrix(result: Result) -> HeatMap:
@@ -73,7 +75,8 @@ def _matrix(result: Result) -> HeatMap:
                 values[row, node] = NOTHING if share <= HIDDEN else SUMS if share < HALF else BLURRED
     nodes = [str(node) for node in range(values.shape[1])]
     title = "What is learned of a node, from its update that is seen best; crossed out: the observer's own nodes"
-    return HeatMap(title, "node", "observer", values, plan["observers"], nodes, "", levels=LEARNED)
+    levels = ("not for sure", *LEARNED[1:]) if plan.get("sure") else LEARNED
+    return HeatMap(title, "node", "observer", values, plan["observers"], nodes, "", levels=levels)
 
 
 def _attacked(attacked: Result | None) -> dict[tuple[str, int], int]:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from auditing.attackers import honest_nodes
 from auditing.progress import Countdown
 from auditing.reconstruction.attacks import ATTACKS, INVERSIONS, fits
 from auditing.reconstruction.constant_updates import ConstantUpdates
@@ -95,10 +96,10 @@ class Conduct:
 
     @cached_property
     def _drawn(self) -> list[int]:
-        """The nodes that are attacked."""
-        nodes = len(self._run.nodes)
+        """The nodes that are attacked, none of which lies."""
+        honest = [node.id for node in honest_nodes(self._run)]
         rng = generator(self._run.experiment.seed, "audit.reconstruction.victims")
-        return sorted(rng.permutation(nodes)[: self._config.victims].tolist())
+        return sorted(rng.permutation(honest)[: self._config.victims].tolist())
 
     def _about(self, victim: Victim, seen: Seen) -> dict[str, Any]:
         """Which update it is, and which observers can compute it."""

@@ -15,9 +15,11 @@ from auditing.network_privacy.linear_training import NoisePlace, maps_of
 from auditing.network_privacy.not_linear import data_dependent, not_linear
 from auditing.progress import Countdown
 from auditing.reconstruction.amplification import amplification
+from auditing.reconstruction.certainty import certain
 from auditing.reconstruction.elimination import averaged
 from auditing.reconstruction.observers import OBSERVERS, hops
 from auditing.reconstruction.solvability import Solvability, explained_to
+from simulator.config.attackers import liars, with_attackers_named
 from simulator.config.experiment import Experiment
 from simulator.core.errors import Problem
 from simulator.core.method import traits_of
@@ -39,6 +41,7 @@ class Seen:
         amplified: by how much rounding is amplified in each that is computed, float64 [observers, nodes, updates]; see
             `auditing.reconstruction.amplification`.
         rounds: of the experiment; ``of`` may hold only the first of them.
+        sure: whether ``of`` holds only what is sure whatever rule mixes, 1 or 0, since messages are not linear.
     """
 
     observers: Sequence[Adversary]
@@ -46,6 +49,7 @@ class Seen:
     of: Solvability
     amplified: Floats
     rounds: int
+    sure: bool = False
 
     @classmethod
     def in_network(cls, experiment: Experiment, who: str, averaging: int | None = None, sums: bool = False) -> Seen:
@@ -58,11 +62,17 @@ class Seen:
             sums: whether nodes see the weighted sum of what they are sent, and no single message.
 
         Raises:
-            InputError: messages are no linear functions of updates, or float64 cannot decide what is solvable.
+            InputError: messages are not followed, or float64 cannot decide what is solvable.
         """
         network = experiment.topology.build(experiment.seed)
         observers = [replace(observer, sums=sums) for observer in OBSERVERS[who](network.base)]
         followed = min(experiment.rounds, max(1, EXACT // network.base.num_nodes**2))
+        if not is_linear(experiment):
+            lying = liars(with_attackers_named(experiment, network.base))
+            links = [network.at(round) for round in range(followed)]
+            known = np.stack(list(certain(links, observers, lying)))
+            apart, as_sent = hops(network.base, observers), np.where(known == 1, 1.0, np.nan)
+            return cls(observers, apart, Solvability(known), as_sent, experiment.rounds, sure=True)
         maps = maps_of(mixing_of(experiment), NoisePlace())[:followed]
         rounds = averaging_rounds(network, averaging) if averaging else rounds_of(network, followed, maps=maps)
         countdown = Countdown(f"reconstruction: what {len(observers)} observer(s) can compute", unit="observers")
@@ -81,6 +91,7 @@ class Seen:
         return {
             "observers": [observer.name for observer in self.observers],
             "sums": any(observer.sums for observer in self.observers),
+            "sure": self.sure,
             "rounds": self.rounds,
             "followed": made.shape[2],
             "updates": _known(made.sum(2), there),
@@ -131,10 +142,14 @@ def mixing_of(experiment: Experiment) -> Experiment:
     return experiment.model_copy(update={"methods": (), "training": training})
 
 
+def is_linear(experiment: Experiment) -> bool:
+    """Whether messages are linear functions of updates, as far as mixing goes."""
+    return not any(data_dependent(experiment, ""))
+
+
 def not_followed(experiment: Experiment) -> Iterator[Problem]:
     """What keeps messages from being the mixed models and updates of nodes."""
-    left = "Who hears all that a node hears knows its updates still: that is the view update of the audit membership."
-    yield from (*data_dependent(experiment, left), *not_linear(mixing_of(experiment)))
+    yield from not_linear(mixing_of(experiment))
     for settings in experiment.methods:
         if traits_of(settings).noise == "messages":
             what = f"{settings.name} sends each receiver another model, and messages are followed that show one to all."

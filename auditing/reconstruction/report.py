@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from auditing.attackers import told
 from auditing.reconstruction.attacks import INVERSIONS, NEEDS
 from auditing.reconstruction.charts import charts, decibels
 from simulator.core.report import Section, Table
@@ -15,6 +16,30 @@ Result = Mapping[str, Any]
 LOST = 0.1  # relative error, from which on a value that is computed is of no use
 READABLE = 64  # rows of a table
 FLOAT32 = 2.0**-24  # by which it is off
+LINEAR = (
+    (
+        "An update is what a node adds, by local training and its methods, to the model that it has mixed. Messages "
+        "are sums of updates, so whether one can be computed from those that an observer keeps is linear algebra: "
+        "R² is the share of an update that the best linear estimate explains, where updates are independent of each "
+        "other; 1 means exactly. What is computed exactly is not yet data: that is what the attacks try to make of it."
+    ),
+    (
+        "Messages are rounded when they are sent, and what is computed from several of them is off by more: by how "
+        "many times at most is told of the first updates. An update is small beside the models that carry it, which "
+        "adds to it; the relative error is known of averaged values in float32, and of updates in a run. Where it "
+        "comes near to 1, algebra solves what messages do not hold."
+    ),
+)
+SURE = (
+    (
+        "An update is what a node adds, by local training and its methods, to the model that it has mixed. Here mixing "
+        "goes by what the models are, or nodes lie, so that messages are no sums of updates. This is sure all the "
+        "same: who knows the model that a node began a round with, as all do in the first, and hears what it sends, "
+        "knows its update; and who knows all that a node mixed knows the model that it begins the next round with. "
+        "What is not sure may be estimated. What is computed exactly is not yet data: that is what the attacks try to "
+        "make of it."
+    ),
+)
 
 
 def section(folder: AuditFolder) -> Section:
@@ -35,10 +60,12 @@ def _verdict(result: Result) -> str:
     solved, updates = (sum(at[name] for at in plan["by_distance"]) for name in ("solved", "updates"))
     noun = "averaged values" if result["settings"]["averaging"] else "updates"
     text = f"Of {updates:,} {noun}, as {len(plan['observers'])} observers see them, {solved:,} can be computed exactly"
+    if plan.get("sure"):
+        text += " for sure, whatever rule mixes"
     if beyond := _beyond_float32(result):
         text += f", {beyond:,} of them only by messages that are more exact than float32"
-    told = _told_of_samples(result["attacked"])
-    return f"{text}; {told}." if told else f"{text}."
+    samples = _told_of_samples(result["attacked"])
+    return f"{text}; {samples}." if samples else f"{text}."
 
 
 def _beyond_float32(result: Result) -> int:
@@ -78,18 +105,8 @@ def _told_of_samples(attacked: Result | None) -> str:
 
 def _paragraphs(result: Result) -> Iterator[str]:
     plan = result["plan"]
-    yield (
-        "An update is what a node adds, by local training and its methods, to the model that it has mixed. Messages "
-        "are sums of updates, so whether one can be computed from those that an observer keeps is linear algebra: "
-        "R² is the share of an update that the best linear estimate explains, where updates are independent of each "
-        "other; 1 means exactly. What is computed exactly is not yet data: that is what the attacks try to make of it."
-    )
-    yield (
-        "Messages are rounded when they are sent, and what is computed from several of them is off by more: by how "
-        "many times at most is told of the first updates. An update is small beside the models that carry it, which "
-        "adds to it; the relative error is known of averaged values in float32, and of updates in a run. Where it "
-        "comes near to 1, algebra solves what messages do not hold."
-    )
+    yield from SURE if plan.get("sure") else LINEAR
+    yield from told(result)
     if result["plan"].get("sums", result["settings"]["messages"] == "sums"):
         yield "Nodes see the weighted sums of what they are sent, as by secure aggregation, and no single message."
     if plan["followed"] < plan["rounds"]:
@@ -168,9 +185,10 @@ def _stated(assumed: Result) -> str:
 
 
 def _tables(result: Result) -> Iterator[Table]:
+    of = "share" if result["plan"].get("sure") else "R²"
     yield Table(
-        ("distance", "pairs", "updates", "solved exactly", "pairs with one solved", "R², first round", "R², later",
-         "rounding grows up to"),
+        ("distance", "pairs", "updates", "solved exactly", "pairs with one solved", f"{of}, first round",
+         f"{of}, later", "rounding grows up to"),
         [
             (at["distance"], at["pairs"], at["updates"], at["solved"], at["ever_solved"], _shown(at["first"]),
              _shown(at["later"]), _times(at["amplified"]))

@@ -18,6 +18,7 @@ from auditing.reconstruction.batches import Batches
 from auditing.reconstruction.gradients import ObservedGradient, observed_gradient
 from auditing.reconstruction.knowledge import Knowledge
 from auditing.reconstruction.measurement import Truth
+from auditing.reconstruction.plan import is_linear
 from auditing.reconstruction.samples import Compared, inputs_of
 from auditing.reconstruction.scene import Scene
 from auditing.reconstruction.table_form import TableForm
@@ -75,8 +76,15 @@ class Victims:
 
     @cached_property
     def knowledge(self) -> Knowledge | None:
-        """Of the first rounds, if they are all recorded."""
+        """Of the first rounds, if they are all recorded, and messages are linear in what is not known."""
+        if not self.linear:
+            return None
         return Knowledge.of(self.run.experiment.topology.build(self.run.experiment.seed), self.record)
+
+    @cached_property
+    def linear(self) -> bool:
+        """Whether messages are weighted sums, and neither a rule nor an attacker looks at models first."""
+        return is_linear(self.run.experiment)
 
     @cached_property
     def network(self) -> FlatModule:
@@ -140,9 +148,12 @@ class Victims:
     def mixed_as_told(self) -> bool:
         """Whether models after mixing are the weighted sums of what was sent, where recordings hold both.
 
-        Where models after mixing were left out, those that the next round began with stand for them.
+        Where models after mixing were left out, those that the next round began with stand for them. Where mixing is
+        not linear, whether a method has a hand in it.
         """
         record = self.record
+        if not self.linear:
+            return not any(overrides(type(method), "after_mixing") for method in self.run.nodes[0].methods)
         for round, number in product(record.rounds, range(record.nodes)):
             weights, mixed = record.weights(round, number), self._mixed(round, number)
             sent = {node: self._sent(round, node, number) for node in weights or {}}

@@ -105,16 +105,28 @@ def test_promises_of_honest_nodes_are_put_beside_their_own_canaries(lying, membe
     assert [row[0] for row in section.tables[0].rows] == [*(f"node {node}" for node in HONEST), "all nodes"]
 
 
-@pytest.mark.parametrize("settings", [NetworkPrivacyAudit.Config(), ReconstructionAudit.Config()], ids=lambda s: s.name)
-def test_what_follows_messages_by_the_weights_of_the_network_is_refused(lying, settings):
+def test_accounts_of_sums_are_refused_where_mixing_goes_by_models(lying):
     with pytest.raises(InputError) as refused:
-        audit(lying.path, settings)
+        audit(lying.path, NetworkPrivacyAudit.Config())
     found = {problem.where: problem for problem in refused.value.problems}
     assert list(found) == ["mixer", "adversaries"]
     assert "clipped_gossip weighs what a node hears by what the models are" in found["mixer"].what
     assert "attackers choose what they send by what they hear" in found["adversaries"].what
-    left = "each node's own account" if settings.name == "network_privacy" else "the view update"
-    assert all(left in problem.what and problem.advice for problem in found.values())
+    assert all("each node's own account" in problem.what and problem.advice for problem in found.values())
+    with pytest.raises(InputError, match="a rule or an attacker goes by what the models are"):
+        audit(lying.path, ReconstructionAudit.Config(messages="sums"))
+
+
+def test_updates_of_honest_nodes_are_computed_by_those_who_hear_them_first(lying):
+    folder = AuditFolder(audit(lying.path, ReconstructionAudit.Config()))
+    result = folder.result()
+    solved = [[0 if value is None else value for value in row] for row in result["plan"]["solved"]]
+    ring = [[int(abs(a - b) in (1, 5) and b != LIAR) for b in range(6)] for a in range(6)]
+    assert (result["lying"], solved) == ([LIAR], ring)
+    assert set(result["attacked"]["victims"]) == set(HONEST)
+    (section,) = ReconstructionAudit.sections(folder)
+    assert "10 can be computed exactly for sure, whatever rule mixes" in section.verdict
+    assert any("node 3 lied" in each for each in section.paragraphs)
 
 
 def test_no_attacker_asks_others_or_is_asked(lying):
