@@ -116,7 +116,7 @@ def _spectrum(strength: float, rate: float, links: Links) -> Iterable[Problem]:
     if not links.is_symmetric:
         yield Problem("", "needs a symmetric mixing matrix.", lazy)
         return
-    smallest, bound = 1 - rate * (1 - lambda_min(links.weights)), -1 / (1 + 2 * strength)
+    smallest, bound = 1 - rate * (1 - lambda_min(links.matrix)), -1 / (1 + 2 * strength)
     if smallest <= bound + 1e-9:
         yield Problem(
             "",

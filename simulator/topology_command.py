@@ -19,7 +19,7 @@ from topologies.adversaries import PLACES, CutApart, choose
 from topologies.breakdown import Breakdown
 from topologies.drawing import draw as draw_topology
 from topologies.graphs import is_random
-from topologies.spectral import diameter, expected_rounds_to_halve, lambda_min, spectral_gap
+from topologies.spectral import diameter_in_words, expected_rounds_to_halve, lambda_min, spectral_gap
 
 RESNET20 = 272_474  # parameters, for 10 classes
 ATTACKERS = "--adversaries"
@@ -100,16 +100,16 @@ def _placed(error: TopologyError) -> InputError:
 
 
 def _facts(topology: Topology) -> dict[str, str]:
-    degrees, gap = topology.degrees, spectral_gap(topology.weights)
+    degrees, gap = topology.degrees, spectral_gap(topology.matrix)
     return {
         "graph": f"{topology.graph_name}, weights {topology.weights_name}",
         "nodes": str(topology.num_nodes),
         "links": f"{len(topology.edges())} directed",
         "degree": f"{degrees.min()} to {degrees.max()}, mean {degrees.mean():.2f}",
         **({"components": str(topology.components)} if topology.components > 1 else {}),
-        "diameter": str(diameter(topology.graph)),
+        "diameter": diameter_in_words(topology.graph),
         "spectral gap": f"{gap:.4f}",
-        "smallest eigenvalue": f"{lambda_min(topology.weights):.4f}" if topology.is_symmetric else "(not symmetric)",
+        "smallest eigenvalue": f"{lambda_min(topology.matrix):.4f}" if topology.is_symmetric else "(not symmetric)",
         "rounds to halve the consensus distance": f"{expected_rounds_to_halve(gap):.1f}",
         "keeps the mean": "yes" if topology.is_doubly_stochastic else "no: the mixing matrix is not doubly stochastic",
     }

@@ -12,6 +12,7 @@ from topologies.schedule import Schedule
 from topologies.schedules import ALONG_LINKS, SCHEDULES, build_schedule
 from topologies.spectral import (
     diameter,
+    diameter_in_words,
     distances,
     eigenvalues,
     expected_rounds_to_halve,
@@ -40,6 +41,7 @@ __all__ = [
     "blocks",
     "build_schedule",
     "diameter",
+    "diameter_in_words",
     "distances",
     "draw",
     "eigenvalues",

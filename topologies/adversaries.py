@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from topologies.errors import TopologyError, require
 from topologies.lookup import find
 from topologies.seeding import generator
-from topologies.spectral import Vector, distances
+from topologies.spectral import Vector, distances_from
 from topologies.topology import Topology
 from topologies.unions import parts
 from topologies.validation import some
@@ -146,7 +146,7 @@ def distances_to_nearest(topology: Topology, attackers: Collection[int]) -> dict
 
     Without attackers, and where there is none in a component of a union, nothing is said.
     """
-    hops = distances(topology.graph)[:, sorted(attackers)].min(axis=1, initial=np.inf)
+    hops = distances_from(topology.graph, attackers)
     return {node: int(hop) for node, hop in enumerate(hops) if node not in attackers and np.isfinite(hop)}
 
 

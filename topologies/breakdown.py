@@ -8,12 +8,12 @@ from typing import Self
 
 import networkx as nx
 import numpy as np
+from scipy.sparse import csr_array, diags_array
 
 from topologies.adversaries import EQUAL, distances_to_nearest, honest_graph, laplacian
 from topologies.errors import require
 from topologies.spectral import spectral_gap
 from topologies.topology import Topology
-from topologies.weights import Matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,7 @@ class Breakdown:
     @property
     def byzantine_weights(self) -> dict[int, float]:
         """delta_i: the weight of attackers in the row of each honest node, ascending."""
-        rows = self.topology.weights[np.ix_(list(self.honest), self.attackers)]
+        rows = self.topology.matrix[list(self.honest)][:, list(self.attackers)]
         return dict(zip(self.honest, rows.sum(axis=1).tolist(), strict=True))
 
     @property
@@ -64,10 +64,10 @@ class Breakdown:
         return distances_to_nearest(self.topology, self.attackers)
 
     @property
-    def honest_weights(self) -> Matrix:
+    def honest_weights(self) -> csr_array:
         """W~, float64 [honest, honest]: W between honest nodes, with the weight of attackers moved to the diagonal."""
         nodes = list(self.honest)
-        return self.topology.weights[np.ix_(nodes, nodes)] + np.diag(list(self.byzantine_weights.values()))
+        return self.topology.matrix[nodes][:, nodes] + diags_array(list(self.byzantine_weights.values()))
 
     @property
     def honest_gap(self) -> float:

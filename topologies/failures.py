@@ -1,16 +1,20 @@
 """Failures: links that drop what they carry, and nodes that are away for a while."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array, csr_array
 
 from topologies.errors import require
 from topologies.laws import Laws
 from topologies.links import Links
 from topologies.seeding import generator
+from topologies.weights import ROWS, row_sums
 
 Mask = NDArray[np.bool_]
+Places = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -105,19 +109,36 @@ class Failures:
         """
         self.check(links.num_nodes)
         absent = self._absent(links.num_nodes, round) | self._listed(links.num_nodes, round)
-        cut = self._lost(links.num_nodes, round) | absent | absent[:, None]
-        np.fill_diagonal(cut, False)
-        returned = np.where(cut, links.weights, 0.0)
-        weights = links.weights - returned + np.diag(returned.sum(axis=0 if links.push else 1))
-        weights[absent, absent] = 1.0
-        return Links(weights, links.active & ~absent, links.push)
+        receivers, senders = links.matrix.nonzero()
+        cut = self._lost(links.num_nodes, receivers, senders, round) | absent[receivers] | absent[senders]
+        cut &= receivers != senders
+        places, shape = (receivers[cut], senders[cut]), links.matrix.shape
+        returned = csr_array((links.matrix.data[cut], places), shape=shape)
+        own = row_sums(returned) if not links.push else np.bincount(places[1], returned.data, shape[0])
+        own = own + links.matrix.diagonal()
+        own[absent] = 1.0
+        kept, everyone = ~cut & (receivers != senders), np.arange(len(own))
+        places = np.concatenate([receivers[kept], everyone]), np.concatenate([senders[kept], everyone])
+        weights = coo_array((np.concatenate([links.matrix.data[kept], own]), places), shape=shape)
+        return Links(csr_array(weights), links.active & ~absent, links.push)
 
-    def _lost(self, nodes: int, round: int) -> Mask:
-        """Where W loses its entry, bool [n, n]."""
+    def _lost(self, nodes: int, receivers: Places, senders: Places, round: int) -> Mask:
+        """Which entries W loses, bool [entries], of those in these rows, ascending, and columns.
+
+        A number is drawn for every pair of nodes, linked or not, so that a link's fate does not depend on others.
+        """
+        lost = np.zeros(len(receivers), dtype=np.bool_)
         if self.links == 0:
-            return np.zeros((nodes, nodes), dtype=np.bool_)
-        lost = generator(self.seed, "lost links", round).random((nodes, nodes)) < self.links
-        return np.triu(lost) | np.triu(lost).T if self.symmetric else lost
+            return lost
+        rows, columns = receivers, senders
+        if self.symmetric:
+            rows, columns = np.minimum(receivers, senders), np.maximum(receivers, senders)
+        drawing = generator(self.seed, "lost links", round)
+        for first in range(0, nodes, ROWS):
+            drawn = drawing.random((min(ROWS, nodes - first), nodes)) < self.links
+            here = (rows >= first) & (rows < first + ROWS)
+            lost[here] = drawn[rows[here] - first, columns[here]]
+        return lost
 
     def _listed(self, nodes: int, round: int) -> Mask:
         listed = [node for node, first, last in self.absences if first <= round + 1 <= last]

@@ -187,7 +187,7 @@ def named(graph: str, options: Mapping[str, Any], seed: int) -> nx.Graph:
     """
     function = find(graph, GRAPHS, "graph")
     if isinstance(nodes := options.get("nodes"), int):
-        check_room(nodes)
+        check_room(nodes, nodes)
     seeded = {"seed": seed} if "seed" in function.__annotations__ else {}
     return checked_call(function, {**options, **seeded})
 

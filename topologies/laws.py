@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Self
 
+import numpy as np
+
 from topologies.mixing import Mixing
 from topologies.weights import is_row_stochastic
 
@@ -28,8 +30,8 @@ class Laws:
     @classmethod
     def of(cls, mixing: Mixing) -> Self:
         """What holds for one W."""
-        rows, linked = is_row_stochastic(mixing.weights), mixing.weights != 0
-        return cls(rows, mixing.is_column_stochastic, mixing.is_symmetric, bool((linked == linked.T).all()))
+        rows, linked = is_row_stochastic(mixing.matrix), mixing.matrix.astype(np.bool_).astype(np.int8)
+        return cls(rows, mixing.is_column_stochastic, mixing.is_symmetric, not (linked - linked.T).count_nonzero())
 
     @classmethod
     def bound(cls, push: bool) -> Self:

@@ -4,7 +4,7 @@ import os
 
 from topologies.errors import require
 
-BYTES_A_LINK = 300  # in a networkx graph: two entries in dictionaries, and the link's own
+BYTES_A_LINK = 300  # in a networkx graph: two entries in dictionaries, and the link's own; W adds a tenth
 
 
 def physical_memory() -> int:
@@ -17,8 +17,8 @@ def gigabytes(size: float) -> str:
     return f"{size / 2**30:,.1f} GiB"
 
 
-def check_room(nodes: int, links: float = 0) -> None:
-    """Check that a graph, and its dense mixing matrix twice, fit into memory.
+def check_room(nodes: int, links: float) -> None:
+    """Check that a graph and its mixing matrix fit into memory.
 
     Args:
         nodes: how many.
@@ -27,7 +27,19 @@ def check_room(nodes: int, links: float = 0) -> None:
     Raises:
         TopologyError: they do not.
     """
-    matrix, graph, memory = 8 * nodes**2, BYTES_A_LINK * links, physical_memory()
-    needed = f"its mixing matrix takes {gigabytes(matrix)}, its links {gigabytes(graph)}"
-    wrong = f"A network of {nodes:,} nodes is too large here: {needed}, and this machine has {gigabytes(memory)}."
-    require(2 * matrix + graph <= memory, wrong, "Take fewer nodes.", "nodes")
+    _check(nodes, BYTES_A_LINK * links, "its links take", "Take fewer nodes or links.")
+
+
+def check_room_for_square(nodes: int) -> None:
+    """Check that a matrix of all nodes by all nodes, twice, fits into memory.
+
+    Raises:
+        TopologyError: it does not.
+    """
+    _check(nodes, 2 * 8 * nodes**2, "what looks at every pair of nodes takes", "Take fewer nodes.")
+
+
+def _check(nodes: int, needed: float, what: str, advice: str) -> None:
+    memory = physical_memory()
+    has = f"{what} {gigabytes(needed)}, and this machine has {gigabytes(memory)}."
+    require(needed <= memory, f"A network of {nodes:,} nodes is too large here: {has}", advice, "nodes")

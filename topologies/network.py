@@ -68,4 +68,4 @@ def _copied(network: Network, copies: int, round: int) -> Links:
 
 
 def _count(links: Links) -> int:
-    return int(np.count_nonzero(links.weights)) - int(np.count_nonzero(np.diag(links.weights)))
+    return int(links.matrix.nnz) - int(np.count_nonzero(links.matrix.diagonal()))

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, reduce
+from operator import add
 from typing import Self
 
 import networkx as nx
 import numpy as np
-from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from topologies.errors import TopologyError, require
 from topologies.laws import Laws
@@ -59,8 +60,9 @@ class Schedule:
         Raises:
             TopologyError: the union of the graphs is not strongly connected.
         """
-        mean = np.mean([draw(index).weights for index in range(period)], axis=0)
-        union = _graph(mean > 0, nodes)
+        total = reduce(add, (draw(index).matrix for index in range(period)))
+        mean = csr_array((total.data / period, total.indices, total.indptr), shape=total.shape)
+        union = _graph(mean, nodes)
         check_connected(union, "The union of all rounds", "schedule")
         weights_name = "push" if draw(0).push else name
         return cls(name, Topology(graph or name, union, mean, weights_name), draw, period)
@@ -101,15 +103,12 @@ class Schedule:
         """
         for field, value in (("period", self.period), ("every", self.every)):
             require(value is None or value >= 1, f"{field} is {value}.", f"Set {field} to 1 or more.", field)
-        used = np.any([self._heard(index) for index in range(self.period or 1)], axis=0)
-        for i, j in np.argwhere(used & ~hearable(self.base.graph)):
+        used = reduce(add, (_checked(self, index).matrix.astype(np.bool_) for index in range(self.period or 1)))
+        for i, j in zip(*(used.astype(np.int8) - used * hearable(self.base.graph)).nonzero(), strict=True):
             what = f"Node {j} sends to node {i}, but the base has no such edge."
             raise TopologyError(what, "Add it to the base.", "schedule")
         if self.period is not None:
             check_connected(_graph(used, self.base.graph), "The union of all rounds", "schedule")
-
-    def _heard(self, index: int) -> NDArray[np.bool_]:
-        return np.asarray(_checked(self, index).weights > 0)
 
 
 @lru_cache(maxsize=8)
@@ -129,9 +128,11 @@ def _checked(schedule: Schedule, index: int) -> Links:
     return links
 
 
-def _graph(heard: NDArray[np.bool_], nodes: nx.Graph) -> nx.Graph:
-    """Graph with an edge j -> i where heard[i, j]; undirected if all edges go both ways."""
-    graph = nx.Graph() if (heard == heard.T).all() else nx.DiGraph()
+def _graph(heard: csr_array, nodes: nx.Graph) -> nx.Graph:
+    """Graph with an edge j -> i where heard[i, j] is not 0; undirected if all edges go both ways."""
+    links = heard.astype(np.bool_).astype(np.int8)
+    graph = nx.DiGraph() if (links - links.T).count_nonzero() else nx.Graph()
     graph.add_nodes_from(nodes.nodes(data=True))
-    graph.add_edges_from((j, i) for i, j in np.argwhere(heard).tolist() if i != j)
+    receivers, senders = (places.tolist() for places in heard.nonzero())
+    graph.add_edges_from((j, i) for i, j in zip(receivers, senders, strict=True) if i != j)
     return declared(graph, components(nodes))

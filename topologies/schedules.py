@@ -11,6 +11,7 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
+from scipy.sparse import coo_array, csr_array
 
 from topologies.errors import TopologyError, require
 from topologies.files import from_file
@@ -134,8 +135,10 @@ def _listed(links: tuple[Links, ...], index: int) -> Links:
 
 
 def _shifted(nodes: int, push: bool, index: int) -> Links:
-    own = np.eye(nodes)
-    return Links.everyone((own + np.roll(own, 2**index, axis=0)) / 2, push)
+    receivers = np.arange(nodes)
+    senders = np.concatenate([receivers, (receivers - 2**index) % nodes])
+    halves = np.full(2 * nodes, 0.5), (np.tile(receivers, 2), senders)
+    return Links.everyone(csr_array(coo_array(halves, shape=(nodes, nodes))), push)
 
 
 def _exchanged(nodes: int, push: bool, rounds: list[Round], index: int) -> Links:

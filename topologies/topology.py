@@ -8,6 +8,7 @@ from typing import Any, Self
 import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from topologies.errors import TopologyError, require
 from topologies.files import NOTES, graph_from_json
@@ -15,11 +16,10 @@ from topologies.graphs import named
 from topologies.labels import labels, relabelled
 from topologies.links import Links
 from topologies.lookup import find
-from topologies.memory import check_room
-from topologies.mixing import Mixing
+from topologies.mixing import Mixing, sealed
 from topologies.unions import components, declared, parts, side_by_side
 from topologies.validation import check_graph, check_weights
-from topologies.weights import WEIGHTS, Matrix, block_diagonal
+from topologies.weights import WEIGHTS, block_diagonal
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Topology(Mixing):
     Attributes:
         graph_name: name of the graph, such as "ring".
         graph: frozen copy of the graph; an edge u -> v of a directed graph means that u sends to v.
-        weights: W, float64 [n, n], read-only; row i holds the weights that node i uses.
+        matrix: W, float64 [n, n], sparse, read-only; row i holds the weights that node i uses.
         weights_name: name of the mixing matrix, such as "metropolis_hastings".
 
     Raises:
@@ -38,13 +38,11 @@ class Topology(Mixing):
 
     graph_name: str
     graph: nx.Graph
-    weights: Matrix
+    matrix: csr_array
     weights_name: str
 
     def __post_init__(self) -> None:
-        weights = np.array(self.weights, dtype=np.float64)
-        weights.setflags(write=False)
-        object.__setattr__(self, "weights", weights)
+        object.__setattr__(self, "matrix", sealed(self.matrix))
         object.__setattr__(self, "graph", nx.freeze(self.graph.copy()))
         self.validate()
 
@@ -92,10 +90,9 @@ class Topology(Mixing):
         try:
             graph = graph_from_json(data)
             number = int(data.get("components", 1))
-            check_room(len(graph))
-            weights = np.zeros((graph.number_of_nodes(),) * 2)
-            for i, j, weight in data["weights"]:
-                weights[i, j] = weight
+            entries = [(float(weight), int(i), int(j)) for i, j, weight in data["weights"]]
+            values, rows, columns = zip(*entries, strict=True)
+            weights = csr_array((values, (rows, columns)), shape=(graph.number_of_nodes(),) * 2)
             names = str(data["name"]), str(data["weights_name"])
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise TopologyError(f"This is no saved topology ({error!r}).", "Write it with Topology.to_json.") from error
@@ -104,12 +101,12 @@ class Topology(Mixing):
     def copies(self, number: int) -> Self:
         """That many copies side by side, between which nothing travels: node r n + i is node i of copy r.
 
-        W is block-diagonal; a union of 64 networks of 16 nodes holds 8 MB of it.
+        W is block-diagonal.
 
         Raises:
             TopologyError: `number` is below 1.
         """
-        graph, weights = side_by_side(self.graph, number), block_diagonal(self.weights, number)
+        graph, weights = side_by_side(self.graph, number), block_diagonal(self.matrix, number)
         return type(self)(f"{number} x {self.graph_name}", graph, weights, self.weights_name)
 
     def spanning_tree(self) -> Self:
@@ -131,7 +128,6 @@ class Topology(Mixing):
     @classmethod
     def _weighted(cls, name: str, graph: nx.Graph, weights: str) -> Self:
         check_graph(graph)
-        check_room(len(graph))
         return cls(name, graph, find(weights, WEIGHTS, "weights")(graph), weights)
 
     @property
@@ -162,7 +158,7 @@ class Topology(Mixing):
     @property
     def links(self) -> Links:
         """What happens in a round in which every link works and no node is away."""
-        return Links.everyone(self.weights, self.push)
+        return Links.everyone(self.matrix, self.push)
 
     def in_neighbours(self, node: int) -> tuple[int, ...]:
         """Nodes that `node` hears from, ascending, without itself."""
@@ -187,7 +183,7 @@ class Topology(Mixing):
             TopologyError: a promise is broken.
         """
         check_graph(self.graph)
-        check_weights(self.graph, self.weights, self.push)
+        check_weights(self.graph, self.matrix, self.push)
 
     def permuted(self, permutation: Sequence[int]) -> Self:
         """The same topology with node i renamed to permutation[i]; labels move along.
@@ -204,7 +200,7 @@ class Topology(Mixing):
         former = np.argsort(permutation)
         graph = relabelled(nx.relabel_nodes(self.graph, dict(enumerate(permutation))))
         graph = declared(graph, self.components)
-        return type(self)(self.graph_name, graph, self.weights[np.ix_(former, former)], self.weights_name)
+        return type(self)(self.graph_name, graph, self.matrix[former][:, former], self.weights_name)
 
     def named(self, names: Sequence[str]) -> Self:
         """The same topology with other names of nodes: one a node, in their order; without ``names``, as it is.
@@ -218,11 +214,11 @@ class Topology(Mixing):
         require(len(names) == self.num_nodes, f"{len(names)} names for {self.num_nodes} nodes.", advice, "names")
         graph = self.graph.copy()
         nx.set_node_attributes(graph, dict(enumerate(names)), "label")
-        return type(self)(self.graph_name, graph, self.weights, self.weights_name)
+        return type(self)(self.graph_name, graph, self.matrix, self.weights_name)
 
     def to_json(self) -> dict[str, Any]:
         """Everything about the topology in JSON's own types; W as (row, column, weight), every bit of it kept."""
-        rows, columns = self.weights.nonzero()
+        rows, columns = self.matrix.nonzero()
         return {
             "name": self.graph_name,
             "directed": self.graph.is_directed(),
@@ -231,7 +227,7 @@ class Topology(Mixing):
             "labels": list(self.labels),
             "edges": [[u, v] for u, v in self.edges() if self.graph.is_directed() or u < v],
             "weights_name": self.weights_name,
-            "weights": list(zip(rows.tolist(), columns.tolist(), self.weights[rows, columns].tolist(), strict=True)),
+            "weights": list(zip(rows.tolist(), columns.tolist(), self.matrix.data.tolist(), strict=True)),
         }
 
     def to_graphml(self, path: str | Path) -> None:

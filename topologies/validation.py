@@ -2,11 +2,10 @@
 
 import networkx as nx
 import numpy as np
-from numpy.typing import NDArray
+from scipy.sparse import csr_array, eye_array
 
 from topologies.errors import TopologyError, require
 from topologies.unions import components, parts
-from topologies.weights import Matrix
 
 
 def check_graph(graph: nx.Graph) -> None:
@@ -41,7 +40,7 @@ def check_connected(graph: nx.Graph, what: str = "The graph", field: str = "grap
     require(len(found) == wanted, wrong, advice, field)
 
 
-def check_weights(graph: nx.Graph, weights: Matrix, push: bool = False) -> None:
+def check_weights(graph: nx.Graph, weights: csr_array, push: bool = False) -> None:
     """Check that W is stochastic, as `check_matrix` has it, and zero where there is no link.
 
     Raises:
@@ -49,10 +48,10 @@ def check_weights(graph: nx.Graph, weights: Matrix, push: bool = False) -> None:
     """
     check_matrix(weights, len(graph), push)
     advice = "Only a node itself and those it hears from can have weight."
-    _require_nowhere((weights != 0) & ~hearable(graph), weights, advice)
+    _require_nowhere(weights - weights * hearable(graph), advice)
 
 
-def check_matrix(weights: Matrix, nodes: int, push: bool = False) -> None:
+def check_matrix(weights: csr_array, nodes: int, push: bool = False) -> None:
     """Check that W is [nodes, nodes], finite, >= 0, and that its rows sum to 1 within 1e-12.
 
     Args:
@@ -66,17 +65,19 @@ def check_matrix(weights: Matrix, nodes: int, push: bool = False) -> None:
     shape = (nodes, nodes)
     require(weights.shape == shape, f"W has shape {weights.shape}, not {shape}.", "Give a square matrix.", "weights")
     # Not the same as weights < 0, for this catches nan too; inf is left to the sums.
-    _require_nowhere(~(weights >= 0), weights, "Weights must be numbers and not negative.")
+    wrong = csr_array((np.where(weights.data >= 0, 0, weights.data), weights.indices, weights.indptr), shape=shape)
+    _require_nowhere(wrong, "Weights must be numbers and not negative.")
     axis, line = (0, "column") if push else (1, "row")
     sums = weights.sum(axis=axis)
     worst = int(np.abs(sums - 1).argmax())
-    wrong = f"{line.capitalize()} {worst} of W sums to {sums[worst]!r}, not 1."
-    require(abs(sums[worst] - 1) <= 1e-12, wrong, f"Divide each {line} by its sum.", "weights")
+    what = f"{line.capitalize()} {worst} of W sums to {sums[worst]!r}, not 1."
+    require(abs(sums[worst] - 1) <= 1e-12, what, f"Divide each {line} by its sum.", "weights")
 
 
-def hearable(graph: nx.Graph) -> NDArray[np.bool_]:
-    """Where W may have weight, bool [n, n]: on the diagonal and at [i, j] where j sends to i."""
-    return np.asarray(nx.to_numpy_array(graph, nodelist=range(len(graph)), weight=None).T + np.eye(len(graph)) > 0)
+def hearable(graph: nx.Graph) -> csr_array:
+    """Where W may have weight, bool [n, n], sparse: on the diagonal and at [i, j] where j sends to i."""
+    links = nx.to_scipy_sparse_array(graph, nodelist=range(len(graph)), weight=None)
+    return csr_array(links.T + eye_array(len(graph)), dtype=np.bool_)
 
 
 def some(items: list[int] | list[str], limit: int = 8) -> str:
@@ -84,6 +85,6 @@ def some(items: list[int] | list[str], limit: int = 8) -> str:
     return ", ".join([str(item) for item in items[:limit]] + ["..."] * (len(items) > limit))
 
 
-def _require_nowhere(wrong: NDArray[np.bool_], weights: Matrix, advice: str) -> None:
-    for i, j in np.argwhere(wrong):
-        raise TopologyError(f"W[{i}, {j}] is {weights[i, j]!r}.", advice, "weights")
+def _require_nowhere(wrong: csr_array, advice: str) -> None:
+    for i, j in zip(*wrong.nonzero(), strict=True):
+        raise TopologyError(f"W[{i}, {j}] is {wrong[i, j]!r}.", advice, "weights")

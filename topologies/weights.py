@@ -2,6 +2,7 @@
 
 A mixing matrix W is float64 of shape [nodes, nodes]. Row i holds the weights that node i uses: its model becomes
 sum_j W[i, j] x_j. So W[i, j] > 0 for j != i means that j sends to i, which in a directed graph is the edge j -> i.
+Few nodes hear of many, so W is sparse, by rows: 10,000 nodes would fill 800 MB of zeros.
 """
 
 from collections.abc import Callable, Iterable
@@ -9,13 +10,15 @@ from collections.abc import Callable, Iterable
 import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import block_diag, coo_array, csr_array, eye_array
 
 from topologies.errors import require
 
 Matrix = NDArray[np.float64]
+ROWS = 256  # that are written out at a time
 
 
-def metropolis_hastings(graph: nx.Graph) -> Matrix:
+def metropolis_hastings(graph: nx.Graph) -> csr_array:
     """Symmetric, doubly stochastic: w_ij = 1 / (1 + max(deg_i, deg_j)), and w_ii takes the rest of the row.
 
     Source: Xiao, Boyd and Lall 2006, "Distributed Average Consensus with Time-Varying Metropolis Weights".
@@ -36,10 +39,11 @@ def metropolis_hastings(graph: nx.Graph) -> Matrix:
     even = not graph.is_directed() or bool((links.sum(axis=0) == degrees[0]).all() and (degrees == degrees[0]).all())
     wrong = "metropolis_hastings needs an undirected graph, or a directed one of equal degrees."
     require(even, wrong, "Set weights to row_stochastic.", "weights")
-    return _with_self_weights(links / (1 + np.maximum.outer(degrees, degrees)))
+    receivers, senders = links.nonzero()
+    return _with_self_weights(_holding(links, 1 / (1 + np.maximum(degrees[receivers], degrees[senders]))))
 
 
-def uniform(graph: nx.Graph) -> Matrix:
+def uniform(graph: nx.Graph) -> csr_array:
     """Max-degree weights: 1 / (deg_max + 1) for every link, and w_ii takes the rest of the row.
 
     deg_max is the largest number of nodes that a node hears from. On a regular graph this equals
@@ -53,10 +57,10 @@ def uniform(graph: nx.Graph) -> Matrix:
         W, float64 [n, n].
     """
     links = _links(graph)
-    return _with_self_weights(links / (1 + links.sum(axis=1).max()))
+    return _with_self_weights(_holding(links, links.data / (1 + links.sum(axis=1).max())))
 
 
-def lazy(graph: nx.Graph) -> Matrix:
+def lazy(graph: nx.Graph) -> csr_array:
     """(W + I) / 2 with W of `metropolis_hastings`: half of each step stays put, so no eigenvalue is negative.
 
     Args:
@@ -68,11 +72,11 @@ def lazy(graph: nx.Graph) -> Matrix:
     Raises:
         TopologyError: as `metropolis_hastings`.
     """
-    weights: Matrix = (metropolis_hastings(graph) + np.eye(len(graph))) / 2
-    return weights
+    both = csr_array(metropolis_hastings(graph) + eye_array(len(graph)))
+    return _holding(both, both.data / 2)
 
 
-def row_stochastic(graph: nx.Graph) -> Matrix:
+def row_stochastic(graph: nx.Graph) -> csr_array:
     """Plain mean over a node and those it hears from: w_ij = 1 / (1 + deg_i).
 
     Works for every directed graph, but does not preserve the average of the nodes: an undirected graph agrees on the
@@ -84,12 +88,11 @@ def row_stochastic(graph: nx.Graph) -> Matrix:
     Returns:
         W, float64 [n, n].
     """
-    heard: Matrix = _links(graph) + np.eye(len(graph))
-    weights: Matrix = heard / heard.sum(axis=1, keepdims=True)
-    return weights
+    heard = csr_array(_links(graph) + eye_array(len(graph)))
+    return _holding(heard, heard.data / heard.sum(axis=1)[heard.nonzero()[0]])
 
 
-def push(graph: nx.Graph) -> Matrix:
+def push(graph: nx.Graph) -> csr_array:
     """Column-stochastic, for push-sum: node j splits its mass evenly, w_ij = 1 / (1 + number of nodes j sends to).
 
     Works for every directed graph and preserves the sum over the nodes. The rows need not sum to 1, so a node must
@@ -102,12 +105,11 @@ def push(graph: nx.Graph) -> Matrix:
     Returns:
         W, float64 [n, n].
     """
-    sent: Matrix = _links(graph) + np.eye(len(graph))
-    weights: Matrix = sent / sent.sum(axis=0)
-    return weights
+    sent = csr_array(_links(graph) + eye_array(len(graph)))
+    return _holding(sent, sent.data / sent.sum(axis=0)[sent.nonzero()[1]])
 
 
-def exchanges(nodes: int, pairs: Iterable[tuple[int, int, float]]) -> Matrix:
+def exchanges(nodes: int, pairs: Iterable[tuple[int, int, float]]) -> csr_array:
     """Symmetric, doubly stochastic: of each pair (u, v, w), u takes weight w from v, and v from u.
 
     Args:
@@ -117,49 +119,64 @@ def exchanges(nodes: int, pairs: Iterable[tuple[int, int, float]]) -> Matrix:
     Returns:
         W, float64 [n, n]; what a node does not take, it keeps.
     """
-    links = np.zeros((nodes, nodes))
-    for u, v, weight in pairs:
-        links[u, v] = links[v, u] = weight
-    return _with_self_weights(links)
+    listed = [*pairs]
+    one, other, weights = (np.array([pair[k] for pair in listed]) for k in range(3))
+    places = np.concatenate([one, other]).astype(np.int64), np.concatenate([other, one]).astype(np.int64)
+    both = np.concatenate([weights, weights]).astype(np.float64)
+    return _with_self_weights(csr_array(coo_array((both, places), shape=(nodes, nodes))))
 
 
-def block_diagonal(weights: Matrix, copies: int) -> Matrix:
+def block_diagonal(weights: csr_array, copies: int) -> csr_array:
     """Block-diagonal: copies of W side by side, and zero between them; float64 [copies * n, copies * n]."""
-    return np.asarray(np.kron(np.eye(copies), weights), dtype=np.float64)
+    return csr_array(block_diag([weights] * copies, format="csr"))
 
 
-def is_symmetric(weights: Matrix, tolerance: float = 1e-12) -> bool:
+def row_sums(matrix: csr_array) -> Matrix:
+    """What the rows sum to, float64 [n]: to the last bit what numpy has for a matrix with all its zeros."""
+    blocks = [matrix[first : first + ROWS].toarray().sum(axis=1) for first in range(0, matrix.shape[0], ROWS)]
+    return np.concatenate(blocks)
+
+
+def is_symmetric(weights: Matrix | csr_array, tolerance: float = 1e-12) -> bool:
     """Whether W equals its transpose, entry by entry within `tolerance`."""
-    return bool(np.abs(weights - weights.T).max() <= tolerance)
+    return bool(abs(weights - weights.T).max() <= tolerance)
 
 
-def is_doubly_stochastic(weights: Matrix, tolerance: float = 1e-12) -> bool:
+def is_doubly_stochastic(weights: Matrix | csr_array, tolerance: float = 1e-12) -> bool:
     """Whether rows and columns of W all sum to 1 within `tolerance`: then mixing preserves the average."""
-    sums = np.concatenate([weights.sum(axis=0), weights.sum(axis=1)])
-    return bool(np.abs(sums - 1).max() <= tolerance)
+    return is_row_stochastic(weights, tolerance) and is_column_stochastic(weights, tolerance)
 
 
-def is_row_stochastic(weights: Matrix, tolerance: float = 1e-12) -> bool:
+def is_row_stochastic(weights: Matrix | csr_array, tolerance: float = 1e-12) -> bool:
     """Whether the rows of W all sum to 1 within `tolerance`: then nodes that agree stay where they are."""
     return bool(np.abs(weights.sum(axis=1) - 1).max() <= tolerance)
 
 
-def is_column_stochastic(weights: Matrix, tolerance: float = 1e-12) -> bool:
+def is_column_stochastic(weights: Matrix | csr_array, tolerance: float = 1e-12) -> bool:
     """Whether the columns of W all sum to 1 within `tolerance`: then mixing preserves the sum over the nodes."""
     return bool(np.abs(weights.sum(axis=0) - 1).max() <= tolerance)
 
 
-def _links(graph: nx.Graph) -> Matrix:
+def _links(graph: nx.Graph) -> csr_array:
+    """1 where the column's node sends to the row's, float64 [n, n]."""
     # networkx has 1 at [sender, receiver]; and edges of social networks carry a "weight" that must not count.
-    adjacency: Matrix = nx.to_numpy_array(graph, nodelist=range(len(graph)), weight=None)
-    return np.ascontiguousarray(adjacency.T)
+    adjacency = nx.to_scipy_sparse_array(graph, nodelist=range(len(graph)), weight=None, dtype=np.float64)
+    links = csr_array(adjacency.T)
+    links.sort_indices()
+    return links
 
 
-def _with_self_weights(links: Matrix) -> Matrix:
-    return links + np.diag(1 - links.sum(axis=1))
+def _holding(links: csr_array, values: Matrix) -> csr_array:
+    """A matrix with ``values`` in the places of ``links``, row by row."""
+    return csr_array((values, links.indices, links.indptr), shape=links.shape)
 
 
-WEIGHTS: dict[str, Callable[[nx.Graph], Matrix]] = {
+def _with_self_weights(links: csr_array) -> csr_array:
+    own = 1 - row_sums(links)
+    return csr_array(links + coo_array((own, (np.arange(len(own)),) * 2), shape=links.shape))
+
+
+WEIGHTS: dict[str, Callable[[nx.Graph], csr_array]] = {
     weights.__name__: weights for weights in (metropolis_hastings, uniform, lazy, row_stochastic, push)
 }
 """Every named mixing matrix."""

@@ -149,7 +149,7 @@ def _sent(run: Run, rounds: int) -> Floats:
     for round in range(rounds):
         links = network.at(round)
         for node in np.flatnonzero(links.active).tolist():
-            if np.count_nonzero(links.weights[:, node]) == 1:
+            if len(links.out_neighbours(node)) + bool(links.matrix[node, node]) == 1:
                 what = f"node {node} reached nobody in round {round + 1}, and what it would have sent is not known."
                 raise wrong("topology.failures", what, "Audit a run in which each node has a neighbour in every round.")
             found[round, node] = kept.load(round + 1, node, "sent")

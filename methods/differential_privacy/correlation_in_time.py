@@ -34,7 +34,7 @@ class MatrixFactorizationSettings(Settings):
 
 def problems(plan: Plan, settings: MatrixFactorizationSettings) -> Iterable[Problem]:
     """Networks without eigenvalues to optimise for, and runs that are too long."""
-    if settings.workload == "gossip" and (plan.varies or not is_symmetric(plan.topology.weights)):
+    if settings.workload == "gossip" and (plan.varies or not is_symmetric(plan.topology.matrix)):
         what = "noise is optimised for the eigenvalues of one symmetric W, and this network's is not, or changes."
         yield Problem("matrix_factorization.workload", what, "Set workload: prefix.")
     if (steps := plan.rounds * plan.training.local_steps) > MOST_STEPS:

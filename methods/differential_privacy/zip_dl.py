@@ -118,7 +118,7 @@ class ZipDL(Method):
 def _without_own_share(plan: Plan) -> Iterator[Problem]:
     """The first node, if there is such, that mixes nothing of its own: its neighbours' noise cancels by itself."""
     for round in range(plan.rounds if plan.varies else 1):
-        own = plan.network.at(round).weights.diagonal()
+        own = plan.network.at(round).matrix.diagonal()
         if (own == 0).any():
             what = f"node {int(own.argmin())} gives its own model no weight, so its neighbours together see it plain."
             yield Problem("", what, "Choose topology.weights: metropolis_hastings or lazy.")

@@ -10,7 +10,6 @@ from topologies.unions import side_by_side
 @pytest.mark.parametrize(
     ("graph", "options"),
     [
-        ("ring", {"nodes": 100_000}),
         ("ring", {"nodes": 10**15}),
         ("complete", {"nodes": 20_000}),
         ("random_regular", {"nodes": 20_000, "degree": 19_998}),
@@ -26,10 +25,18 @@ def test_a_network_too_large_is_refused_by_its_estimate(monkeypatch, graph, opti
     assert caught.value.field == "nodes"
 
 
-def test_the_estimate_of_100_000_nodes(monkeypatch):
+def test_the_estimate_of_all_links_between_20_000_nodes(monkeypatch):
     monkeypatch.setattr(memory, "physical_memory", lambda: 24 * 2**30)
-    with pytest.raises(TopologyError, match=r"its mixing matrix takes 74\.5 GiB"):
-        Topology.build("ring", 100_000)
+    with pytest.raises(TopologyError, match=r"its links take 55\.9 GiB"):
+        Topology.build("complete", 20_000)
+
+
+def test_only_who_asks_for_all_zeros_of_w_needs_room_for_them(monkeypatch):
+    monkeypatch.setattr(memory, "physical_memory", lambda: 2**20)
+    topology = Topology.build("ring", 2000)
+    assert topology.matrix.nnz == 6000
+    with pytest.raises(TopologyError, match="what looks at every pair of nodes takes"):
+        _ = topology.weights
 
 
 def test_yes_is_no_number():
@@ -39,6 +46,6 @@ def test_yes_is_no_number():
 
 def test_as_many_copies_of_a_graph_as_do_not_fit_are_refused(monkeypatch):
     """A hundred times a hundred nodes, and not a hundred and a hundred more."""
-    monkeypatch.setattr(memory, "physical_memory", lambda: 2**30)
-    with pytest.raises(TopologyError, match=r"this machine has 1\.0 GiB"):
+    monkeypatch.setattr(memory, "physical_memory", lambda: 2**21)
+    with pytest.raises(TopologyError, match=r"this machine has 0\.0 GiB"):
         side_by_side(nx.cycle_graph(100), 100)

@@ -17,9 +17,11 @@ from topologies import (
     lambda_min,
     ring_eigenvalues,
     singular_values,
+    spectral,
     spectral_gap,
     torus_eigenvalues,
 )
+from topologies.spectral import diameter_within
 
 # graph, nodes, options, edges (directed links for a directed graph), gap, smallest eigenvalue, diameter
 TABLE = [
@@ -134,3 +136,24 @@ def test_distances_run_from_sender_to_receiver():
 
 def test_news_never_reaches_another_component():
     np.testing.assert_array_equal(distances(nx.empty_graph(2)), [[0, inf], [inf, 0]])
+
+
+@pytest.mark.parametrize("graph", ["ring", "torus", "random_regular", "exponential", "erdos_renyi"])
+@pytest.mark.parametrize("weights", ["metropolis_hastings", "row_stochastic", "lazy"])
+def test_of_large_networks_the_ends_of_the_spectrum_are_those_of_all_of_it(graph, weights, monkeypatch):
+    weights = "push" if (graph, weights) == ("erdos_renyi", "lazy") else weights
+    topology = Topology.build(graph, 120, weights)
+    whole = spectral_gap(topology.matrix), topology.is_symmetric and lambda_min(topology.matrix)
+    hops = diameter(topology.graph)
+    monkeypatch.setattr(spectral, "_WHOLE", 1)
+    ends = spectral_gap(topology.matrix), topology.is_symmetric and lambda_min(topology.matrix)
+    assert ends == pytest.approx(whole, abs=1e-9)
+    least, most = diameter_within(topology.graph)
+    assert least <= hops <= most
+
+
+def test_slow_mixing_of_a_large_ring_is_told_apart_from_none():
+    ring = Topology.build("ring", 5000)
+    assert spectral_gap(ring.matrix) == pytest.approx(1 - ring_eigenvalues(5000)[1], rel=1e-3)
+    assert lambda_min(ring.matrix) == pytest.approx(-1 / 3, abs=1e-9)
+    assert diameter_within(ring.graph) == (2500, 5000)

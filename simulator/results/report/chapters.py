@@ -20,7 +20,7 @@ from simulator.results.report.curves import curves
 from simulator.results.report.figures import Picture
 from simulator.results.report.ledger import TrafficCount
 from simulator.results.run_directory import RunDirectory
-from topologies import Failures, diameter, draw, expected_rounds_to_halve, spectral_gap
+from topologies import Failures, diameter_in_words, draw, expected_rounds_to_halve, spectral_gap
 
 UNKNOWN = "unknown"  # in a table, of what a run does not tell
 MAIN_SETTINGS = (
@@ -76,7 +76,7 @@ def network(run: RunDirectory, scores: Sequence[float]) -> Chapter:
         "directed links": str(len(topology.edges())),
         "degree": _degree(topology.degrees),
         **({"components": str(topology.components)} if topology.components > 1 else {}),
-        "diameter": str(diameter(topology.graph)),
+        "diameter": diameter_in_words(topology.graph),
         **_mixing(run),
     }
     return Chapter("Network", pictures=[Picture("topology", caption, svg)], tables=[_facts(facts)])
@@ -89,7 +89,7 @@ def _mixing(run: RunDirectory) -> dict[str, str]:
     fixed &= not Failures(**settings.get("failures", {})).any
     if not fixed or run.experiment.get("mode") == "asynchronous":
         return {"spectral gap": "none: the mixing matrix is not the same in every round"}
-    gap = spectral_gap(run.topology.weights)
+    gap = spectral_gap(run.topology.matrix)
     halve = f"{significant(expected_rounds_to_halve(gap), 3)} by mixing alone"
     return {"spectral gap": significant(gap), "rounds to halve disagreement": halve}
 
