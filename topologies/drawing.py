@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _SIDE = 6.0  # inches
 _POINTS_PER_UNIT = 72 * _SIDE / 2.3
+_MANY = 400  # nodes, above which there is no room for their numbers, and the drawing is a picture within the SVG
+_DOTS = 120  # of such a picture, an inch
 _PLAIN, _EDGE, _DARK, _ATTACKER = "#33658a", "#9aa5b1", "#1f2933", "#b3261e"
 
 Points = NDArray[np.float64]
@@ -34,7 +36,8 @@ def draw(
     """Draw a topology; the same arguments give the same text.
 
     Args:
-        topology: what to draw; a directed graph gets arrows.
+        topology: what to draw; a directed graph gets arrows. Of more than 400 nodes only the picture is left, without
+            numbers and arrows.
         path: file to write the SVG to as well, if given.
         values: one finite number a node, shown as its colour with a colour bar beside.
         label: what the values are, written along the colour bar.
@@ -52,7 +55,7 @@ def draw(
     text = StringIO()
     with mpl.rc_context({"svg.hashsalt": "rumormill", "svg.fonttype": "none"}):
         figure = _figure(topology, values, label, attackers)
-        figure.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})
+        figure.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None}, dpi=_DOTS)
     if path is not None:
         _write(Path(path).expanduser(), text.getvalue())
     return text.getvalue()
@@ -95,10 +98,11 @@ def _figure(topology: Topology, values: Sequence[float] | None, label: str, atta
 
 def _node_size(points: Points) -> float:
     """Diameter of a node in points, so that hardly any two overlap, within what looks good."""
-    between = np.linalg.norm(points[:, None] - points[None], axis=2)
-    np.fill_diagonal(between, np.inf)
-    nearest = np.sort(between.min(axis=1))
-    return float(np.clip(0.75 * nearest[len(nearest) // 5] * _POINTS_PER_UNIT, 6, 30))
+    from scipy.spatial import KDTree
+
+    nearest = np.sort(KDTree(points).query(points, k=min(2, len(points)))[0].reshape(len(points), -1)[:, -1])
+    smallest = 6 if len(points) <= _MANY else 1
+    return float(np.clip(0.75 * nearest[len(nearest) // 5] * _POINTS_PER_UNIT, smallest, 30))
 
 
 def _colours(axes: "Axes", nodes: int, values: Sequence[float] | None, label: str) -> NDArray[np.float64]:
@@ -118,22 +122,30 @@ def _colours(axes: "Axes", nodes: int, values: Sequence[float] | None, label: st
 def _draw_nodes(
     axes: "Axes", points: Points, size: float, colours: NDArray[np.float64], lying: NDArray[np.bool_]
 ) -> None:
-    kinds = ("honest", ~lying, "o", "white", 1.2), ("attacker", lying, "s", _ATTACKER, 2.5)
+    many = len(points) > _MANY
+    kinds = ("honest", ~lying, "o", "white", 0 if many else 1.2), ("attacker", lying, "s", _ATTACKER, 2.5)
     for label, these, marker, rim, width in kinds:
         if these.any():
             x, y = points[these].T
-            drawn = axes.scatter(x, y, s=size**2, c=colours[these], marker=marker, label=label, zorder=2)
+            drawn = axes.scatter(
+                x, y, s=size**2, c=colours[these], marker=marker, label=label, zorder=2, rasterized=many
+            )
             drawn.set(edgecolors=rim, linewidths=width)
     if lying.any():
         axes.legend(loc="upper left", bbox_to_anchor=(0, 0), ncols=2, frameon=False, markerscale=0.6)
-    for node, ((x, y), color) in enumerate(zip(points, colours, strict=True)):
+    for node, ((x, y), color) in enumerate(zip(points, colours, strict=True) if not many else ()):
         ink = "white" if color[:3] @ (0.299, 0.587, 0.114) < 0.55 else _DARK
         axes.text(x, y, str(node), color=ink, size=0.42 * size, ha="center", va="center_baseline", zorder=3)
 
 
 def _draw_edges(axes: "Axes", topology: Topology, points: Points, size: float) -> None:
+    from matplotlib.collections import LineCollection
     from matplotlib.patches import FancyArrowPatch
 
+    if topology.num_nodes > _MANY:
+        ends = points[np.array(topology.graph.edges(), dtype=np.int64)]
+        axes.add_collection(LineCollection([*ends], colors=_EDGE, linewidths=0.3, zorder=1, rasterized=True))
+        return
     directed = topology.graph.is_directed()
     style, shrink = ("-|>", size / 2 + 1) if directed else ("-", 0.0)
     for u, v in sorted(topology.graph.edges()):

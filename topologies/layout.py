@@ -5,11 +5,15 @@ from math import isqrt
 import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import diags_array
+from scipy.sparse.linalg import eigsh
 
 from topologies.graphs import torus
 from topologies.topology import Topology
 from topologies.unions import parts
 
+_SPRINGS = 400  # nodes; the time they take grows with the third power
+_ROUGH = 1e-3  # how far eigenvectors may be off: they are for looking at
 _ON_A_CIRCLE = {"ring", "chain", "complete", "exponential", "small_world"}
 
 
@@ -41,8 +45,21 @@ def _raw_positions(topology: Topology) -> NDArray[np.float64]:
 
 
 def _by_forces(graph: nx.Graph) -> NDArray[np.float64]:
+    """Springs between all pairs; too many of them are replaced by the slowest vibrations of the links alone."""
+    if len(graph) > _SPRINGS:
+        return _slowest_vibrations(graph)
     placed = nx.kamada_kawai_layout(graph, weight=None)
     return np.array([placed[node] for node in sorted(graph)], dtype=np.float64)
+
+
+def _slowest_vibrations(graph: nx.Graph) -> NDArray[np.float64]:
+    """The eigenvectors of the two smallest eigenvalues above 0 of the normalised Laplacian, float64 [n, 2]."""
+    links = nx.to_scipy_sparse_array(graph.to_undirected(), nodelist=sorted(graph), weight=None, dtype=np.float64)
+    roots = diags_array(1 / np.sqrt(links.sum(axis=1)))
+    start = np.random.default_rng(0).standard_normal(len(graph))
+    _, vectors = eigsh(roots @ links @ roots, 3, which="LA", v0=start, tol=_ROUGH)
+    points: NDArray[np.float64] = roots @ vectors[:, 1::-1]
+    return points
 
 
 def _apart(graph: nx.Graph) -> NDArray[np.float64]:
@@ -63,5 +80,5 @@ def _circle(nodes: int) -> NDArray[np.float64]:
 def _grid_columns(topology: Topology) -> int | None:
     # A topology keeps no record of its sides, so look for the sides that give just these links.
     n = topology.num_nodes
-    sides = (columns for columns in range(1, n + 1) if n % columns == 0)
+    sides = (columns for columns in topology.neighbours(0) if n % columns == 0)  # one of them is below the first node
     return next((c for c in sides if nx.utils.edges_equal(torus(n, columns=c).edges, topology.graph.edges)), None)

@@ -122,3 +122,14 @@ def test_a_picture_goes_through_a_pipe_that_is_there(tmp_path):
     reader.join(timeout=60)
     assert read == [drawn]
     assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize("graph", ["ring", "torus", "random_regular", "exponential"])
+def test_of_many_nodes_a_small_picture_is_left(graph):
+    topology = Topology.build(graph, 1024)
+    text = draw(topology, values=np.arange(1024), attackers=[3])
+    assert text.count("<image") >= 1
+    assert "attacker" in text
+    assert len(text) < 600_000
+    assert text == draw(topology, values=np.arange(1024), attackers=[3])
+    assert np.isfinite(positions(topology)).all()

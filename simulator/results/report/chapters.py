@@ -22,6 +22,10 @@ from simulator.results.report.ledger import TrafficCount
 from simulator.results.run_directory import RunDirectory
 from topologies import Failures, diameter_in_words, draw, expected_rounds_to_halve, spectral_gap
 
+NODES = 400  # at most, that are told of one by one
+LINKS = 2000  # likewise
+SHOWN = 100  # nodes, where there are more
+QUANTILES = 201
 UNKNOWN = "unknown"  # in a table, of what a run does not tell
 MAIN_SETTINGS = (
     "rounds",
@@ -153,10 +157,26 @@ def data(run: RunDirectory) -> Chapter:
     names = [str(name) for name in partition["class_names"]]
     flat = partition["train_label"] * nodes + partition["train_node"]
     counts = np.bincount(flat, minlength=len(names) * nodes).reshape(len(names), nodes)
+    texts = (f"{counts.sum():,} training samples; {_sizes(counts.sum(axis=0))}.", *_corruption(partition))
+    if nodes > NODES:
+        return Chapter("Data", texts, [_commonest(counts)])
     columns = list(map(str, range(nodes)))
     chart = HeatMap("Training samples by class and node", "node", "class", counts, names, columns, "samples")
-    texts = (f"{counts.sum():,} training samples; {_sizes(counts.sum(axis=0))}.", *_corruption(partition))
     return Chapter("Data", texts, [heat_map("classes", chart)])
+
+
+def _commonest(counts: NDArray[np.int64]) -> Picture:
+    """How uneven the classes of many nodes are, from ``counts`` [classes, nodes]."""
+    sizes = counts.sum(axis=0)
+    shares = np.sort(counts.max(axis=0)[sizes > 0] / sizes[sizes > 0])
+    of_nodes = np.linspace(0, 100, QUANTILES)
+    chart = LineChart(
+        "The commonest class of each node",
+        "% of the nodes, those with the most even classes first",
+        "% of its samples",
+        {"": (of_nodes, 100 * np.quantile(shares, of_nodes / 100))},
+    )
+    return chart_picture("classes", chart)
 
 
 def _sizes(sizes: NDArray[np.int64]) -> str:
@@ -185,12 +205,15 @@ def traffic(ledger: TrafficCount, carried: Mapping[str, int], before: str = "") 
     if not ledger.messages:
         return Chapter("Messages", ("No messages were sent.", *others))
     text = "Bytes are those of the tensors, part by part; names, types and shapes add the encoding on the wire."
+    if len(ledger.messages) > LINKS:
+        others = (*others, f"What each of {len(ledger.messages):,} links carried is in messages.jsonl.")
+        return Chapter("Messages", (text, *others), tables=[ledger.part_table()])
     edges = Details("What each node handed to each neighbour", ledger.edge_table())
     return Chapter("Messages", (text, *others), tables=[ledger.part_table()], details=[edges])
 
 
 def nodes(run: RunDirectory, scores: Sequence[float], ledger: TrafficCount) -> Chapter:
-    """One row for each node."""
+    """One row for each node; of many nodes, for those that score worst."""
     topology, headline, sent = run.topology, run.headline, ledger.by_sender()
     samples = np.bincount(run.partition()["train_node"], minlength=topology.num_nodes)
     others = {name: final(run, f"test/{name}") for name in _other_scores(run)}
@@ -204,8 +227,16 @@ def nodes(run: RunDirectory, scores: Sequence[float], ledger: TrafficCount) -> C
         )
         for node, label in enumerate(topology.labels)
     ]
+    told: tuple[str, ...] = ()
+    if topology.num_nodes > NODES:
+        ends = [run.network_series(name)[1][-1:] for name in (headline.worst, headline.best)]
+        sign = -1 if (ends[0] > ends[1]).any() else 1  # of an error, the largest is worst
+        rows = [rows[node] for node in np.argsort(sign * np.array(scores), kind="stable")[:SHOWN]]
+        told = (f"The {SHOWN} worst of {topology.num_nodes:,} nodes; all are in metrics.jsonl.",)
     further = (f"test {Headline(name).words}" for name in others)
-    return Chapter("Nodes", tables=[Table(("node", "samples", f"test {headline.label}", *further, "bytes sent"), rows)])
+    return Chapter(
+        "Nodes", told, tables=[Table(("node", "samples", f"test {headline.label}", *further, "bytes sent"), rows)]
+    )
 
 
 def _other_scores(run: RunDirectory) -> Sequence[str]:
