@@ -8,10 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from torch import nn
-
 from simulator.core.errors import RumormillError, RunError
-from simulator.core.registry import Part
 from simulator.hidden import PACKAGES
 
 LIBRARIES = ("torch", "torchvision")  # whose modules are a network's layers, and not the network
@@ -65,6 +62,10 @@ def _module(kind: type) -> str:
 
 def _is_hook(frame: FrameType) -> bool:
     """Whether it runs what the project calls: a network's forward pass, or what some kind of part declares."""
+    from torch import nn  # here, for the command line takes no part in its seconds until there is something to blame
+
+    from simulator.core.registry import Part
+
     kind, name = _kind(_owner(frame)), frame.f_code.co_name
     if issubclass(kind, nn.Module):
         return name == "forward" and _module(kind) not in LIBRARIES
@@ -72,6 +73,10 @@ def _is_hook(frame: FrameType) -> bool:
 
 
 def _described(owner: Any) -> str:
+    from torch import nn
+
+    from simulator.core.registry import Part
+
     kind = _kind(owner)
     if issubclass(kind, nn.Module):
         return f"the network {kind.__module__}:{kind.__qualname__}"

@@ -8,18 +8,15 @@ a stranger's alike.
 from __future__ import annotations
 
 import re
-import sys
 from abc import ABCMeta
-from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from inspect import signature
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
+from simulator.core import part_names
 from simulator.core.errors import did_you_mean, wrong
 from simulator.core.literal_values import check_literally
 from simulator.core.signatures import check_signatures
@@ -70,7 +67,6 @@ class Part(metaclass=PartType):
 P = TypeVar("P", bound=Part)
 RENAMED = {("audits", "wise"): "early_exit"}
 NAME = re.compile(r"[A-Za-z]\w*")
-_ADDED: defaultdict[str, dict[str, Any]] = defaultdict(dict)  # by kind
 
 
 @dataclass(frozen=True)
@@ -87,12 +83,12 @@ class Registry(Generic[P]):
     @property
     def added(self) -> dict[str, type[P]]:
         """Classes that are known in this process alone, by name."""
-        return _ADDED[self.kind]
+        return cast(dict[str, type[P]], part_names.ADDED[self.kind])
 
     @property
     def group(self) -> str:
         """The entry-point group a package declares its parts in."""
-        return f"rumormill.{self.kind}"
+        return part_names.group_of(self.kind)
 
     @property
     def base(self) -> type[Part]:
@@ -103,7 +99,7 @@ class Registry(Generic[P]):
 
     def names(self) -> list[str]:
         """All known names, sorted; without those of files, packages' classes and objects."""
-        return sorted({*_entry_points(self.group, tuple(sys.path)), *(name for name in self.added if ":" not in name)})
+        return part_names.names(self.kind)
 
     def load(self, name: str) -> type[P]:
         """The class called ``name``: a known name, ``my_file.py:Class`` or ``package.module:Class``.
@@ -112,7 +108,7 @@ class Registry(Generic[P]):
             InputError: no such name (with the nearest one), two packages claim it, it cannot be imported, or it is no
                 part of this kind whose hooks can be called.
         """
-        known = _entry_points(self.group, tuple(sys.path))
+        known = part_names.declared(self.kind)
         if name in self.added:
             return self.added[name]
         if ":" in name:
@@ -123,10 +119,8 @@ class Registry(Generic[P]):
         if name not in known:
             advice = did_you_mean(name, self.names(), self.kind)
             raise wrong("", f"unknown name '{name}'.", f"{advice} A class of your own: my_file.py:Class.")
-        if len(claims := sorted({point.value for point in known[name]})) > 1:
-            what = f"'{name}' is declared by several packages: as {' and as '.join(claims)}."
-            raise wrong("", what, "Rename one, or uninstall its package.")
-        return self.checked(_loaded(known[name][0]), name, f"is declared as {known[name][0].value}, which ")
+        point = part_names.claimed(name, known[name])
+        return self.checked(_loaded(point), name, f"is declared as {point.value}, which ")
 
     def build(self, config: PartSettings) -> P:
         """The part that ``config`` describes."""
@@ -143,7 +137,7 @@ class Registry(Generic[P]):
         if not NAME.fullmatch(name):
             raise wrong("", f"'{name}' is no name.", "Write letters, digits and _, and begin with a letter.")
         checked = self.checked(part, name)
-        if name in _entry_points(self.group, tuple(sys.path)):
+        if name in part_names.declared(self.kind):
             if self.load(name) is checked:
                 return
             raise wrong("", f"'{name}' is the name of an installed part.", "Choose another name.")
@@ -201,15 +195,6 @@ class Registry(Generic[P]):
     def as_part(self, thing: Any) -> Any:
         """``thing``, or the part that it stands for."""
         return thing
-
-
-@cache
-def _entry_points(group: str, path: tuple[str, ...]) -> Mapping[str, list[EntryPoint]]:
-    """The declarations of installed packages, by name; ``path`` is where packages are looked for, `sys.path`."""
-    found: dict[str, list[EntryPoint]] = {}
-    for point in entry_points(group=group):
-        found.setdefault(point.name, []).append(point)
-    return found
 
 
 def _loaded(point: EntryPoint) -> Any:

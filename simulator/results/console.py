@@ -1,4 +1,4 @@
-"""What a person sees of a run: a live table on a terminal, plain lines elsewhere, and errors without a traceback."""
+"""What a person sees of a run: a live table on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from typing import NamedTuple
 from rich.console import Console as RichConsole
 from rich.console import Group
 from rich.live import Live
-from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from simulator.core.errors import InputError, Problem, RumormillError
 from simulator.core.message import Envelope
 from simulator.core.observer import Observer, RunInfo, Speed
 from simulator.core.report import Metric
@@ -148,23 +146,6 @@ class Console(Observer):
 
     def _print(self, line: str) -> None:
         self._terminal.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def show_error(error: RumormillError, terminal: RichConsole | None = None) -> None:
-    """Print ``error`` without a traceback: where, what, and what to do about it; framed on a terminal."""
-    terminal = terminal or Terminal(stderr=True)
-    if not terminal.is_interactive:
-        terminal.print(str(error), markup=False, highlight=False, soft_wrap=True)
-        return
-    problems = error.problems if isinstance(error, InputError) else (Problem("", str(error)),)
-    title = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    terminal.print(Panel(Group(*map(_shown, problems)), title=title, title_align="left", border_style="red"))
-
-
-def _shown(problem: Problem) -> Text:
-    text = Text(f"{problem.where}: " if problem.where else "", "bold")
-    text.append(problem.what, "not bold")
-    return text.append(f"\n    {problem.advice}" if problem.advice else "", "not bold dim")
 
 
 def _majority(row: ConsoleRow) -> str:

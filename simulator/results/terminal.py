@@ -1,4 +1,4 @@
-"""Standard output and standard error, as they are: text without markup, closed pipes, full disks."""
+"""Standard output and standard error, as they are: text without markup, errors without a traceback, full disks."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import sys
 from collections.abc import Callable
 from typing import Any, TextIO, cast
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.text import Text
 
-from simulator.core.errors import RumormillError
+from simulator.core.errors import InputError, Problem, RumormillError
 
 
 class OutputLost(RumormillError):
@@ -29,6 +31,23 @@ class Terminal(Console):
 
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False)
+
+
+def show_error(error: RumormillError, terminal: Console | None = None) -> None:
+    """Print ``error`` without a traceback: where, what, and what to do about it; framed on a terminal."""
+    terminal = terminal or Terminal(stderr=True)
+    if not terminal.is_interactive:
+        terminal.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        return
+    problems = error.problems if isinstance(error, InputError) else (Problem("", str(error)),)
+    title = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    terminal.print(Panel(Group(*map(_shown, problems)), title=title, title_align="left", border_style="red"))
+
+
+def _shown(problem: Problem) -> Text:
+    text = Text(f"{problem.where}: " if problem.where else "", "bold")
+    text.append(problem.what, "not bold")
+    return text.append(f"\n    {problem.advice}" if problem.advice else "", "not bold dim")
 
 
 def guard_streams() -> None:

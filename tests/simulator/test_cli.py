@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -191,6 +192,10 @@ def test_list_suggests_the_nearest_kind(rumormill):
     code, _, err = rumormill("list", "method")
     assert code == 2
     assert "Did you mean 'methods'?" in err
+
+
+def test_the_version_is_that_of_the_package(rumormill):
+    assert rumormill("--version")[:2] == (0, f"rumormill {version('rumormill')}\n")
 
 
 def test_doctor_finds_everything_in_place(rumormill):

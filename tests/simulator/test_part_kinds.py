@@ -1,9 +1,9 @@
-"""One list of what is chosen by name: the same kinds in it, in pyproject.toml and on the command line."""
+"""One list of what is chosen by name: the same kinds in it and in pyproject.toml."""
 
 import tomllib
 from pathlib import Path
 
-from simulator.part_kinds import REGISTRIES, descriptions
+from simulator.part_kinds import REGISTRIES
 
 ROOT = Path(__file__).parents[2]
 
@@ -17,10 +17,3 @@ def test_every_kind_has_its_entry_points_and_no_other_has_any():
         registry.load(registry.names()[0])  # then the package that has the kind is there, too
         kind = registry.kind.replace("_", "")
         assert registry.base.__name__.lower() in (kind.removesuffix("s"), kind.removesuffix("ies") + "y")
-
-
-def test_every_name_has_a_line_that_describes_it():
-    for kind, names in descriptions().items():
-        lines = names()
-        assert lines, kind
-        assert all(lines.values()), kind

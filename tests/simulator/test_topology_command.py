@@ -2,6 +2,9 @@
 
 import pytest
 
+from simulator.commands.topology import PLACES_HELP
+from topologies.adversaries import PLACES
+
 
 def told(out):
     """What is printed, without the breaks of lines."""
@@ -21,6 +24,10 @@ def test_topology_takes_a_graphs_own_options(rumormill):
     code, _, err = rumormill("topology", "torus", "rows=3", "--nodes", 16)
     assert code == 2
     assert "topology.rows" in err
+
+
+def test_topology_names_every_way_to_place_attackers():
+    assert ", ".join(PLACES) in PLACES_HELP
 
 
 def test_topology_refuses_a_seed_that_would_change_nothing(rumormill):

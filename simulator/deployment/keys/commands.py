@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from simulator.core.paths import located
-from simulator.deployment.keys import on_the_host, signing
-from simulator.deployment.keys.authority import authority_fingerprint
-from simulator.deployment.keys.request import FILE, Request
+
+if TYPE_CHECKING:
+    from simulator.deployment.keys.request import Request
 
 Keys = Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the node's keys are: from `rumormill site init`.")]
 Deployment = Annotated[
@@ -27,6 +27,9 @@ def init_command(
     ] = None,
 ) -> None:
     """Make a node's private keys on this host, and the request that its organiser signs, which holds no secret."""
+    from simulator.deployment.keys import on_the_host
+    from simulator.deployment.keys.request import FILE
+
     folder = located(folder, where="FOLDER")
     _tell_request(folder / FILE, on_the_host.init(folder, node))
 
@@ -38,6 +41,9 @@ def renew_command(
     ] = False,
 ) -> None:
     """Make a new key for the node's certificate, and a request; the old one counts until the new one is joined."""
+    from simulator.deployment.keys import on_the_host
+    from simulator.deployment.keys.request import FILE
+
     folder = located(folder, where="FOLDER")
     request = on_the_host.renew(folder, everything)
     _tell_request(folder / on_the_host.RENEWED / FILE, request)
@@ -48,6 +54,9 @@ def join_command(
     signed: Annotated[Path, typer.Argument(metavar="SIGNED", help="The node's folder, as the organiser sent it.")],
 ) -> None:
     """Take what the organiser has signed into the folder of the keys, which is the node's from then on."""
+    from simulator.deployment.keys import on_the_host
+    from simulator.deployment.keys.authority import authority_fingerprint
+
     folder, signed = located(folder, where="FOLDER"), located(signed, where="SIGNED")
     certificate, changed = on_the_host.join(folder, signed)
     print(f"{folder} is the folder of {certificate.name}; its certificate ends on {certificate.ends:%Y-%m-%d}.")
@@ -63,6 +72,8 @@ def sign_command(
     renew: Annotated[bool, typer.Option("--renew", help="The node has a certificate, and has made a new key.")] = False,
 ) -> None:
     """Certify the keys that a node's host has made, and say which files go where."""
+    from simulator.deployment.keys import signing
+
     folder, request = located(folder, where="DEPLOYMENT"), located(request, where="REQUEST")
     signed = signing.sign(folder, node, request, renew)
     print(f"Signed: {signed.certificate.name}, until {signed.certificate.ends:%Y-%m-%d}.")
@@ -75,6 +86,8 @@ def sign_command(
 
 def revoke_command(folder: Deployment, node: Node) -> None:
     """End all certificates of a node: its neighbours turn it away from their next phase on, once they have the list."""
+    from simulator.deployment.keys import signing
+
     folder = located(folder, where="DEPLOYMENT")
     ended, parcels = signing.revoke(folder, node)
     print(f"Revoked: the certificates of {ended[0].name}, {len(ended)} in number. What has left for it has left.")

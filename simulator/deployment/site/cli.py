@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from simulator.core.paths import located
 from simulator.deployment.keys.commands import init_command, join_command, renew_command
-from simulator.deployment.site.check import Findings, examined
-from simulator.deployment.site.example import schema_file
 from simulator.deployment.site.policy_commands import approve_command, ledger_command, policy_command
 from simulator.deployment.site.serve_command import serve_command
 from simulator.results.terminal import Terminal
+
+if TYPE_CHECKING:
+    from simulator.deployment.site.check import Findings
 
 site = typer.Typer(
     no_args_is_help=True,
@@ -46,6 +46,8 @@ def schema_command(
     Settings are those of the data set that reads them, such as target=outcome group=patient missing=impute of tables.
     Save it beside the experiment, edit it, and name it there: data.sites.data_schema.
     """
+    from simulator.deployment.site.example import schema_file
+
     print(schema_file(examples, agreed), end="")
 
 
@@ -57,6 +59,8 @@ def check_command(
 
     Exits with 1 where the site cannot take part.
     """
+    from simulator.deployment.site.check import examined
+
     found = examined(located(folder, where="FOLDER"))
     _show(found, Terminal())
     if found.problems:
@@ -64,6 +68,8 @@ def check_command(
 
 
 def _show(found: Findings, terminal: Terminal) -> None:
+    from rich.table import Table
+
     terminal.print(f"site {found.site}: {found.path or 'no data named'}", soft_wrap=True)
     if found.counts:
         table = Table(show_header=False, box=None)

@@ -5,25 +5,19 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-import yaml
 from rich.text import Text
 
 from simulator.core.errors import wrong
 from simulator.core.paths import located
-from simulator.deployment.node_folder import NodeFolder
-from simulator.deployment.site.admission import of_the_peers, of_the_plan
-from simulator.deployment.site.approval import experiment_hash
-from simulator.deployment.site.approve import approve
-from simulator.deployment.site.asked import Asked
-from simulator.deployment.site.history import History, Sender
-from simulator.deployment.site.ledger import verified
-from simulator.deployment.site.policy import Approval, SitePolicy
-from simulator.deployment.site.policy_file import policy_path, read_policy
-from simulator.deployment.site.words import plan_in_words, table
 from simulator.results.terminal import Terminal
+
+if TYPE_CHECKING:
+    from simulator.deployment.node_folder import NodeFolder
+    from simulator.deployment.site.asked import Asked
+    from simulator.deployment.site.policy import SitePolicy
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The node's, from `rumormill deploy init`.")]
 Policy = Annotated[
@@ -39,6 +33,10 @@ def policy_command(
     policy: Policy = None,
 ) -> None:
     """Print what the site's policy allows, with what it forbids because it does not mention it."""
+    import yaml
+
+    from simulator.deployment.site.policy_file import policy_path, read_policy
+
     found = read_policy(policy or policy_path(), folder)
     print(yaml.safe_dump(found.model_dump(mode="json"), sort_keys=False), end="")
 
@@ -53,6 +51,13 @@ def approve_command(
     policy: Policy = None,
 ) -> None:
     """Print what an experiment would send from this host; with --by and --until, approve it in the site's policy."""
+    from simulator.deployment.node_folder import NodeFolder
+    from simulator.deployment.site.approval import experiment_hash
+    from simulator.deployment.site.approve import approve
+    from simulator.deployment.site.policy import Approval
+    from simulator.deployment.site.policy_file import policy_path, read_policy
+    from simulator.deployment.site.words import plan_in_words
+
     node_folder, path = NodeFolder.read(located(folder, where="FOLDER")), policy or policy_path()
     allowed, hash = read_policy(path, node_folder.folder), experiment_hash(node_folder.folder)
     day = until and _day(until)
@@ -85,6 +90,10 @@ def ledger_command(
     policy: Policy = None,
 ) -> None:
     """Print all that has left the site, or was declined; refuses a ledger whose chain is broken."""
+    from simulator.deployment.site.ledger import verified
+    from simulator.deployment.site.policy_file import policy_path, read_policy
+    from simulator.deployment.site.words import table
+
     path = Path(read_policy(policy or policy_path()).ledger)
     lines = verified(path)
     if not verify:
@@ -95,6 +104,10 @@ def ledger_command(
 
 def _declined(policy: SitePolicy, folder: NodeFolder, asked: Asked) -> list[str]:
     """What the policy does not allow of all that is asked, whenever it is approved."""
+    from simulator.deployment.site.admission import of_the_peers, of_the_plan
+    from simulator.deployment.site.history import History, Sender
+    from simulator.deployment.site.ledger import verified
+
     ledger, nobody = Path(policy.ledger), Sender("", folder.node)
     history = History(verified(ledger) if ledger.exists() else [])
     found = of_the_plan(policy, asked, history, nobody, datetime.now().astimezone())

@@ -31,8 +31,8 @@ def problem_of(**settings):
 
 
 @pytest.mark.slow
-def test_the_command_line_does_not_import_ray():
-    code = "import sys, simulator.cli; from simulator.core.backend import BACKENDS; BACKENDS.load('ray')"
+def test_a_run_on_other_backends_does_not_import_ray():
+    code = "import sys, simulator.runs.launch; from simulator.core.backend import BACKENDS; BACKENDS.load('ray')"
     subprocess.run([sys.executable, "-c", f"{code}; assert 'ray' not in sys.modules"], check=True)
 
 

@@ -7,7 +7,8 @@ from rich.console import Console as Terminal
 from simulator.core.errors import InputError, Problem, RunError
 from simulator.core.observer import RunInfo, Speed
 from simulator.core.report import Metric
-from simulator.results.console import ROWS, Console, show_error
+from simulator.results.console import ROWS, Console
+from simulator.results.terminal import show_error
 
 
 class Clock:

@@ -1,51 +1,48 @@
-"""The command ``rumormill topology``: what a graph means for mixing and traffic, and against attackers."""
+"""What ``rumormill topology`` says of a graph: what it means for mixing and traffic, and against attackers."""
 
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
-from typing import Annotated
-
-import typer
-from rich.table import Table
-from rich.text import Text
+from collections.abc import Sequence
 
 from simulator.config.yaml_file import read_value
 from simulator.core.errors import InputError, wrong
-from simulator.core.paths import located
-from simulator.results.terminal import Terminal
 from topologies import Topology, TopologyError
-from topologies.adversaries import PLACES, CutApart, choose
+from topologies.adversaries import CutApart, choose
 from topologies.breakdown import Breakdown
-from topologies.drawing import draw as draw_topology
 from topologies.graphs import is_random
 from topologies.spectral import diameter_in_words, expected_rounds_to_halve, lambda_min, spectral_gap
 
-RESNET20 = 272_474  # parameters, for 10 classes
 ATTACKERS = "--adversaries"
-ATTACKERS_HELP = "Who attacks: nodes, as 3,7; with --place, how many, as 2 or 20%. Shows what theory promises then."
 ADVICE = "Give nodes, as 3,7; or how many, as 2 or 20%, with --place."
 
 
-def topology_command(
-    graph: Annotated[str, typer.Argument(metavar="GRAPH", help="See `rumormill list graphs`.")],
-    nodes: Annotated[int | None, typer.Option("--nodes", help="Number of nodes.")] = None,
-    weights: Annotated[str, typer.Option("--weights", help="See `rumormill list weights`.")] = "metropolis_hastings",
-    seed: Annotated[int | None, typer.Option("--seed", help="For random graphs, and for --place.")] = None,
-    options: Annotated[
-        list[str] | None, typer.Argument(metavar="[OPTION=VALUE]...", help="For example rows=4.")
-    ] = None,
-    parameters: Annotated[int, typer.Option("--parameters", help="Of the model, to count bytes for.")] = RESNET20,
-    adversaries: Annotated[str | None, typer.Option(ATTACKERS, help=ATTACKERS_HELP)] = None,
-    place: Annotated[
-        str | None,
-        typer.Option("--place", help=f"How attackers are chosen: {', '.join(PLACES)}; apart: no two linked."),
-    ] = None,
-    draw: Annotated[Path | None, typer.Option("--draw", help="Draw the graph into this SVG file.")] = None,
-) -> None:
-    """Show what a graph means for mixing, traffic and attacks: links, degrees, spectral gap, bytes, what is proved."""
-    draw = draw and located(draw, where="--draw")
-    pairs = [option.partition("=") for option in options or []]
+def facts_of(
+    graph: str,
+    nodes: int | None,
+    weights: str,
+    seed: int | None,
+    options: Sequence[str],
+    parameters: int,
+    adversaries: str | None,
+    place: str | None,
+) -> tuple[Topology, tuple[int, ...], dict[str, str]]:
+    """The topology that the command line asks for, its attackers, and what there is to say, by name.
+
+    Args:
+        graph: its name.
+        nodes: how many; None where the graph decides.
+        weights: the name of its mixing matrix.
+        seed: None unless given.
+        options: of the graph, each as name=value.
+        parameters: of a model, whose bytes are counted.
+        adversaries: nodes, as 3,7, or with ``place`` how many; None without attackers.
+        place: the name of the way in which they are chosen.
+
+    Raises:
+        InputError: there is no such topology, or there are no such attackers.
+    """
+    pairs = [option.partition("=") for option in options]
     given = {key: read_value(text, key) for key, _, text in pairs}
     try:
         if seed is not None and place is None and not is_random(graph, given):
@@ -55,16 +52,7 @@ def topology_command(
         facts = _facts(topology) | _traffic(topology, parameters) | _under_attack(topology, attackers)
     except TopologyError as error:
         raise _placed(error) from error
-    table = Table(show_header=False, box=None)
-    for name, value in facts.items():
-        table.add_row(Text(name), Text(value))
-    terminal, stderr = Terminal(), Terminal(stderr=True)
-    terminal.print(table)
-    for note in topology.notes:
-        stderr.print(f"note: {note}", soft_wrap=True)
-    if draw:
-        draw_topology(topology, draw, attackers=attackers)
-        print(draw)
+    return topology, attackers, facts
 
 
 def _attackers(topology: Topology, text: str | None, place: str | None, seed: int) -> tuple[int, ...]:

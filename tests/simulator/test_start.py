@@ -1,0 +1,68 @@
+"""The command line answers at once: what takes long to import waits until a command needs it."""
+
+import subprocess
+import sys
+
+import pytest
+
+LATE = [
+    *("torch", "flwr", "ray", "opacus", "numpy", "scipy", "pandas", "matplotlib", "networkx", "sklearn", "pydantic"),
+    *("topologies", "methods", "auditing"),
+]
+
+CALL = """
+import sys
+from simulator.__main__ import main
+
+def call(*words):
+    sys.argv = ["rumormill", *words]
+    try:
+        main()
+    except SystemExit as ended:
+        loaded = sorted(set(sys.modules) & set({late}))
+        assert not loaded, f"{{sys.argv}} imports {{loaded}}"
+        return ended.code or 0
+"""
+
+HELP = """
+from typer.main import get_command
+from simulator.cli import app
+
+def all_of(command, *words):
+    yield words
+    for name, below in getattr(command, "commands", {}).items():
+        yield from all_of(below, *words, name)
+
+for words in all_of(get_command(app)):
+    assert call(*words, "--help") == 0
+    print("helped", *words)
+"""
+
+
+def started(code):
+    """What ``code``, in which ``call("list", ...)`` is the command line, prints in a process of its own."""
+    program = CALL.format(late=LATE) + code
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_help_of_every_command_imports_nothing_that_takes_long():
+    helped = {line.strip() for line in started(HELP).splitlines() if line.startswith("helped")}
+    assert {"helped", "helped run", "helped topology", "helped deploy init", "helped site serve"} <= helped
+    assert len(helped) > 25
+
+
+@pytest.mark.parametrize(
+    "words", [["--version"], ["list"], ["list", "methods"], ["list", "graphs"], ["list", "recipes"]], ids=" ".join
+)
+def test_version_and_lists_import_nothing_that_takes_long(words):
+    assert started(f"assert call(*{words}) == 0")
+
+
+def test_what_is_mistyped_is_told_as_soon():
+    assert started("assert call('list', 'method') == 2; assert call('rnu') == 2; print('told')") == "told\n"
+
+
+def test_the_package_itself_imports_nothing_that_takes_long():
+    started(f"import simulator; assert not set(sys.modules) & set({LATE})")
