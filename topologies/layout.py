@@ -6,7 +6,6 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import diags_array
-from scipy.sparse.linalg import eigsh
 
 from topologies.graphs import torus
 from topologies.topology import Topology
@@ -54,6 +53,8 @@ def _by_forces(graph: nx.Graph) -> NDArray[np.float64]:
 
 def _slowest_vibrations(graph: nx.Graph) -> NDArray[np.float64]:
     """The eigenvectors of the two smallest eigenvalues above 0 of the normalised Laplacian, float64 [n, 2]."""
+    from scipy.sparse.linalg import eigsh
+
     links = nx.to_scipy_sparse_array(graph.to_undirected(), nodelist=sorted(graph), weight=None, dtype=np.float64)
     roots = diags_array(1 / np.sqrt(links.sum(axis=1)))
     start = np.random.default_rng(0).standard_normal(len(graph))

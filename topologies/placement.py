@@ -8,7 +8,6 @@ import numpy as np
 from networkx.algorithms.community import kernighan_lin_bisection
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from topologies.errors import require
 from topologies.topology import Topology
@@ -42,6 +41,8 @@ def blocks(topology: Topology, parts: int) -> Blocks:
     contiguous = _pieces(np.arange(nodes), parts)
     if topology.degrees.sum() > DENSE * nodes:
         return contiguous
+    from scipy.sparse.csgraph import reverse_cuthill_mckee  # slow to load, and most runs do without
+
     links = _links(topology)
     pieces = contiguous, _pieces(reverse_cuthill_mckee(links), parts)
     return _exchanged(links, min(pieces, key=lambda found: _cut(links, found)))

@@ -7,8 +7,6 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from scipy.sparse.csgraph import dijkstra, shortest_path
-from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs, eigsh
 
 from topologies.errors import require
 from topologies.memory import check_room_for_square
@@ -68,6 +66,8 @@ def lambda_min(weights: Matrix | csr_array) -> float:
     """
     if weights.shape[0] <= _WHOLE:
         return float(eigenvalues(weights)[-1])
+    from scipy.sparse.linalg import ArpackNoConvergence, eigsh
+
     _require_symmetric(weights)
     outside = 2 * weights.diagonal().min() - weights.sum(axis=1).max() - _BESIDE  # by Gershgorin's circles
     try:
@@ -103,6 +103,8 @@ def _contraction(weights: csr_array) -> float:
 
 def _largest(weights: csr_array) -> float:
     """The second largest eigenvalue of a symmetric, doubly stochastic matrix whose eigenvalues are 0 or more."""
+    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+
     nodes = weights.shape[0]
 
     def without_mean(vector: Vector) -> Vector:
@@ -119,6 +121,8 @@ def _largest(weights: csr_array) -> float:
 
 def _second(weights: csr_array) -> float:
     """The second largest absolute value of the eigenvalues of W."""
+    from scipy.sparse.linalg import ArpackNoConvergence, eigs
+
     try:
         found = eigs(weights, 2, which="LM", v0=_start(weights), maxiter=_STEPS, return_eigenvectors=False)
     except ArpackNoConvergence:
@@ -142,6 +146,8 @@ def distances(graph: nx.Graph) -> NDArray[np.float64]:
 
     Only in a union (see `topologies.unions`) is there anything that news cannot reach.
     """
+    from scipy.sparse.csgraph import shortest_path  # slow to load, and most runs do without
+
     hops = shortest_path(nx.to_scipy_sparse_array(graph, nodelist=range(len(graph)), weight=None), unweighted=True)
     result: NDArray[np.float64] = hops.T
     return result
@@ -151,6 +157,8 @@ def distances_from(graph: nx.Graph, sources: Collection[int]) -> Vector:
     """How many rounds news from the nearest of ``sources`` needs to reach each node, float64 [n]; inf if it cannot."""
     if not sources:
         return np.full(len(graph), inf)
+    from scipy.sparse.csgraph import dijkstra
+
     links = nx.to_scipy_sparse_array(graph, nodelist=range(len(graph)), weight=None)
     found: Vector = dijkstra(links, indices=sorted(sources), unweighted=True, min_only=True)
     return found

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score, roc_curve
 
 from methods.idkd.settings import IDKDSettings
 
@@ -55,6 +54,8 @@ def youden_threshold(inside: Scores, outside: Scores) -> float:
         inside: float [N], scores of samples known to be in distribution.
         outside: float [M], scores of samples taken to be out of distribution.
     """
+    from sklearn.metrics import roc_curve  # takes a second to import, and the first exchange is late in a run
+
     truth = np.repeat([1, 0], [len(inside), len(outside)])
     false_rate, true_rate, thresholds = roc_curve(truth, np.concatenate([inside, outside]), drop_intermediate=False)
     best = thresholds[np.argmax(true_rate - false_rate)]
@@ -69,6 +70,8 @@ def tpr_threshold(inside: Scores, rate: float) -> float:
 
 def roc(calibration: Calibration) -> tuple[float, Scores, Scores]:
     """Area under the curve, and the curve itself: false and true positive rates, float [R], R <= `ROC_POINTS`."""
+    from sklearn.metrics import roc_auc_score, roc_curve
+
     truth = np.repeat([1, 0], [len(calibration.inside), len(calibration.outside)])
     scores = np.concatenate([calibration.inside, calibration.outside])
     false_rate, true_rate, _ = roc_curve(truth, scores)

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 
 from methods.ltc.class_means import JudgedBy
 from methods.ltc.correlation import noise_floor
@@ -91,6 +90,8 @@ def _paragraphs(settings: LTCSettings, nodes: Sequence[Artifact]) -> Iterator[st
 
 def _flipped(score: Floats, partition: Arrays) -> Iterator[str]:
     """Whether negative scores are those of wrong labels, which the report knows and no node does."""
+    from sklearn.metrics import roc_auc_score  # takes a second to import, and a run starts without it
+
     known = ~np.isnan(score)
     flipped = partition.get("train_flipped", np.zeros(len(score), dtype=bool))[known]
     if 0 < flipped.sum() < len(flipped):

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 
 from simulator.core.report import Artifact, FinishedRun, HeatMap, LineChart, Section, Table
 from simulator.training.trajectories import NEVER, suspicion
@@ -81,6 +80,8 @@ def areas(scores: Mapping[str, Floats], target: Target, node: NDArray[np.int64])
 
 def area(scores: Floats, wanted: Mask, others: Mask) -> float:
     """Probability that a wanted sample scores above another; NaN where there is none of either. NaN scores are out."""
+    from sklearn.metrics import roc_auc_score  # takes a second to import, and a run starts without it
+
     known = (wanted | others) & ~np.isnan(scores)
     truth = wanted[known]
     return float(roc_auc_score(truth, scores[known])) if truth.any() and not truth.all() else nan

@@ -8,7 +8,6 @@ from functools import lru_cache
 from math import exp, log
 
 import numpy as np
-from scipy.optimize import brentq
 
 from simulator.privacy.accounting import GaussianSteps, without_sampling
 from simulator.privacy.loss_distributions import epsilon_of_losses
@@ -89,6 +88,7 @@ def _noise(cost: Callable[[float], float], epsilon: float, guess: float, factor:
     Raises:
         ValueError: nowhere.
     """
+    from scipy.optimize import brentq  # slow to load, and most runs promise nothing
 
     @lru_cache
     def excess(exponent: float) -> float:

@@ -11,14 +11,14 @@ from math import exp, inf
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.special import log_ndtr
 
 Floats = NDArray[np.float64]
 
 
 def delta_of(mu: float, epsilon: float) -> float:
     """The smallest delta at ``epsilon`` >= 0: Phi(-e/mu + mu/2) - exp(e) Phi(-e/mu - mu/2) (there, corollary 2.13)."""
+    from scipy.special import log_ndtr  # here and below, for SciPy is slow to load, and most runs promise nothing
+
     if mu == 0:
         return 0.0
     near, far = (float(log_ndtr(-epsilon / mu + side * mu / 2)) for side in (1, -1))
@@ -29,6 +29,8 @@ def epsilon_of(mu: float, delta: float) -> float:
     """The smallest epsilon at ``delta`` in (0, 1); 0 where delta alone covers it, infinite for an infinite mu."""
     if not np.isfinite(mu) or delta_of(mu, 0.0) <= delta:
         return inf if not np.isfinite(mu) else 0.0
+    from scipy.optimize import brentq
+
     high = 1.0
     while delta_of(mu, high) > delta:
         high *= 2

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
 from simulator.core.errors import did_you_mean, wrong
 from simulator.core.report import Metric
-from simulator.results.report.figures import HEIGHT, STYLE, WIDTH
 from simulator.results.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 class Metrics(list[Metric]):
@@ -44,6 +41,11 @@ def plot(run: RunDirectory, name: str | None = None) -> Figure:
     Raises:
         InputError: the run has no such metric.
     """
+    import matplotlib as mpl  # takes half a second, and a run starts without it
+    from matplotlib.figure import Figure
+
+    from simulator.results.report.figures import HEIGHT, STYLE, WIDTH
+
     headline = run.headline
     name = name or headline.of_node
     label, scale = (f"test {headline.label}", headline.scale) if name == headline.of_node else (name, 1)

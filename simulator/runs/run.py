@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from simulator.config.experiment import Experiment
@@ -24,6 +24,9 @@ from simulator.results.frames import Metrics, plot
 from simulator.results.run_directory import RunDirectory
 from simulator.runs.autotune import on_cpu
 from simulator.runs.build import Simulation
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)

@@ -66,3 +66,16 @@ def test_what_is_mistyped_is_told_as_soon():
 
 def test_the_package_itself_imports_nothing_that_takes_long():
     started(f"import simulator; assert not set(sys.modules) & set({LATE})")
+
+
+@pytest.mark.slow
+def test_a_local_run_starts_without_what_only_others_need():
+    """Neither a report, a deployment, a promise of privacy nor IDKD's first exchange has begun."""
+    late = ["flwr", "ray", "opacus", "pandas", "matplotlib", "sklearn", "scipy.optimize", "scipy.sparse.linalg", "scipy.stats"]
+    code = f"""
+from simulator import load_experiment, run
+from simulator.runs.build import Simulation
+Simulation.of(load_experiment("quickstart"))
+assert run and not (loaded := set(sys.modules) & set({late})), loaded
+"""
+    started(code)

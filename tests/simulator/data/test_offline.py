@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 from sklearn.datasets import load_digits, load_sample_images
+from sklearn.model_selection import train_test_split
 
 from simulator.data.offline import Digits, PhotoPatches
 
@@ -21,9 +22,12 @@ def test_digits_are_split_once_and_for_all_by_class() -> None:
     assert data.y_test is not None
     assert data.x_test.shape == (360, 8, 8, 1)
     assert data.x_train.max() == 255
-    together = np.concatenate([data.x_train, data.x_test]).reshape(1797, 64)
-    original = np.round(load_digits().data * (255 / 16)).astype(np.uint8)
-    assert sorted(map(bytes, together)) == sorted(map(bytes, original))
+    digits = load_digits()
+    original = np.round(digits.images[..., None] * (255 / 16)).astype(np.uint8)
+    split = train_test_split(original, digits.target, test_size=0.2, stratify=digits.target, random_state=0)
+    for drawn, theirs in zip((data.x_train, data.x_test, data.y_train, data.y_test), split, strict=True):
+        assert np.array_equal(drawn, theirs)
+    assert data.class_names == tuple(map(str, digits.target_names))
     shares = np.bincount(data.y_test) / np.bincount(np.concatenate([data.y_train, data.y_test]))
     assert np.abs(shares - 0.2).max() < 0.01
     again = Digits(Digits.Config()).load(NOWHERE)
