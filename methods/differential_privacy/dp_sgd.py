@@ -24,12 +24,14 @@ from simulator.core.method import traits_of
 from simulator.core.node import Node
 from simulator.core.plan import Plan
 from simulator.core.promise import Unit
+from simulator.core.sample_gradients import SampleGradients
 from simulator.core.samples import Batch
 from simulator.core.traits import Traits
 from simulator.training.feed import batch_length
 
 CLIP = "privacy/clip"
 NOISE = "dp_sgd.noise"  # the purpose of its random numbers
+CACHED = 2**14  # numbers drawn at a time: those of a large model would push what is trained out of the cache
 UNDERFLOW = 1e-6  # added to norms, as in Opacus
 
 
@@ -137,12 +139,12 @@ class DPSGD(PrivateMethod):
         self._rng = node.rng(NOISE)
         self._count_rng = node.rng("dp_sgd.count_noise") if self._moving else None
 
-    def combine_gradients(self, node: Node, batch: Batch, gradients: Tensor) -> None:
+    def weigh_gradients(self, node: Node, batch: Batch, gradients: SampleGradients) -> None:
         """Clip, add up, blur, and divide by the expected number of samples."""
-        total = self.clipped_sum(node, batch, gradients) + self.noise(node)
-        node.gradient.copy_(total).div_(batch_length(node))
+        total = self.clipped_sum(node, batch, gradients)
+        torch.add(total, self.noise(node), out=node.gradient).div_(batch_length(node))
         if self._moving and self._count_rng:
-            left = int((gradients.norm(dim=1) <= self.clip).sum())
+            left = int((gradients.norms() <= self.clip).sum())
             self._moving.move(left, len(gradients), self._count_rng)
         self.budget.steps += 1
 
@@ -157,24 +159,22 @@ class DPSGD(PrivateMethod):
         sigma = self.budget.mechanism.noise_multiplier
         return self._moving.noise_multiplier(sigma) if self._moving else sigma
 
-    def clipped_sum(self, node: Node, batch: Batch, gradients: Tensor) -> Tensor:
-        """float [parameters]: the sum over samples (rows), none of which moves it by more than the clip."""
+    def clipped_sum(self, node: Node, batch: Batch, gradients: SampleGradients) -> Tensor:
+        """float [parameters]: the sum over samples, none of which moves it by more than the clip."""
         if self._stricter:
-            return clipped_sum(gradients, self.clip * self._stricter.of_batch(batch).to(gradients))
+            return clipped_sum(gradients, self.clip * self._stricter.of_batch(batch).to(node.parameters))
         if self.config.clipping == "flat":
             return clipped_sum(gradients, self.clip)
-        total = gradients.new_empty(gradients.shape[1])
-        layers, sums = node.model.views(gradients), node.model.views(total)
-        for layer, summed in zip(layers, sums, strict=True):
-            summed.copy_(clipped_sum(layer.flatten(1), self.config.clip / sqrt(len(layers))).view(summed.shape))
-        return total
+        norms = gradients.norms_by_tensor()
+        return gradients.sum(clip_factors(norms, self.clip / sqrt(norms.shape[1])))
 
     def noise(self, node: Node) -> Tensor:
         """float [parameters], with standard deviation sigma C."""
-        drawn = torch.from_numpy(self._rng.standard_normal(len(node.parameters))).to(node.parameters)
-        if self._over_time:
-            drawn = self._over_time.next(drawn, self.budget.steps)
-        return drawn * (self._noise_multiplier * self.clip)
+        drawn = torch.empty_like(node.parameters)
+        for piece in torch.split(drawn, CACHED):
+            piece.copy_(torch.from_numpy(self._rng.standard_normal(len(piece))))
+        scale = self._noise_multiplier * self.clip
+        return self._over_time.next(drawn, self.budget.steps) * scale if self._over_time else drawn.mul_(scale)
 
     def after_local_training(self, node: Node) -> None:
         """The run ends if another round cannot be afforded."""
@@ -206,7 +206,12 @@ class DPSGD(PrivateMethod):
             self._over_time.restore(state["noise_rounds"])
 
 
-def clipped_sum(rows: Tensor, clip: float | Tensor) -> Tensor:
-    """float [d]: sum_i r_i min(1, clip / |r_i|) over the rows of float [B, d], with one clip or one each."""
-    factors: Tensor = (clip / (rows.norm(dim=1) + UNDERFLOW)).clamp(max=1.0)
-    return factors @ rows
+def clipped_sum(gradients: SampleGradients, clip: float | Tensor) -> Tensor:
+    """float [parameters]: sum_i g_i min(1, clip / |g_i|), with one clip or one each."""
+    return gradients.sum(clip_factors(gradients.norms(), clip))
+
+
+def clip_factors(norms: Tensor, clip: float | Tensor) -> Tensor:
+    """min(1, clip / norm) of ``norms`` of any shape, with one clip or one each."""
+    factors: Tensor = (clip / (norms + UNDERFLOW)).clamp(max=1.0)
+    return factors

@@ -9,7 +9,7 @@ from simulator.config.yaml_file import Location
 from simulator.core.errors import Problem
 from simulator.core.method import METHODS, Method
 from simulator.core.registry import PartSettings
-from simulator.training.hooks import overrides
+from simulator.training.hooks import combines, overrides
 
 Found = Iterator[tuple[Location, Problem]]
 Listed = tuple[PartSettings, type[Method]]
@@ -18,7 +18,7 @@ ONE_ONLY: Mapping[str, Callable[[PartSettings, type[Method]], bool]] = {
     "decides how many local steps nodes take": lambda settings, method: method.traits(settings).changes_steps,
     "changes what nodes see of their samples": lambda settings, method: overrides(method, "input_transform"),
     "exchanges messages before the local steps": lambda settings, method: method.traits(settings).exchanges > 0,
-    "combines the gradients of single samples": lambda settings, method: overrides(method, "combine_gradients"),
+    "combines the gradients of single samples": lambda settings, method: combines(method),
 }
 """What a second method would do once more to what the first has done, or instead of it."""
 
@@ -53,7 +53,7 @@ def _loss_use(settings: PartSettings, method: type[Method]) -> str:
 def _without_gradients_by_sample(
     methods: list[Listed], settings: PartSettings, method: type[Method]
 ) -> Iterator[Problem]:
-    combining = next((other.name for other, cls in methods if overrides(cls, "combine_gradients")), None)
+    combining = next((other.name for other, cls in methods if combines(cls)), None)
     if (
         combining
         and overrides(method, "per_sample_loss")

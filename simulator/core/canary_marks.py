@@ -62,6 +62,10 @@ class Marks(ABC):
     def __init__(self, canaries: MarkedCanaries) -> None:
         self._canaries = canaries
 
+    def among(self, index: Tensor) -> Tensor:
+        """int64: the places in ``index``, int64 [B] as of `plant`, of samples that are canaries."""
+        return torch.from_numpy(np.flatnonzero(self._canaries.entry[index.numpy()] >= 0))
+
     def plant(self, gradients: Tensor, index: Tensor, round: int) -> None:
         """Replace the gradients of canaries, in place.
 

@@ -13,8 +13,8 @@ Change = Mapping[str, Mapping[str, float]]
 PARAMETERS, GRADIENT, SENT, MIXED = "parameters", "gradient", "sent", "mixed"
 SHARED = frozenset({PARAMETERS, GRADIENT, SENT, MIXED})
 HOOKS = (
-    "before_round", "early_outgoing", "early_incoming", "combine_gradients", "before_step", "after_local_training",
-    "outgoing", "incoming", "mix", "after_mixing", "mixes_with",
+    "before_round", "early_outgoing", "early_incoming", "combine_gradients", "weigh_gradients", "before_step",
+    "after_local_training", "outgoing", "incoming", "mix", "after_mixing", "mixes_with",
 )  # fmt: skip
 
 

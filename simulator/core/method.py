@@ -15,6 +15,7 @@ from simulator.core.plan import Plan
 from simulator.core.promise import Promise
 from simulator.core.registry import Part, PartSettings, Registry
 from simulator.core.report import FinishedRun, Section
+from simulator.core.sample_gradients import SampleGradients
 from simulator.core.samples import Batch
 from simulator.core.soft_labels import SoftLabels
 from simulator.core.traits import Traits
@@ -38,7 +39,7 @@ class Method(Part):
             for each local step:
                 losses = cross_entropy(model(images), targets), one a sample
                 losses = per_sample_loss(losses)          # losses[i] of sample i alone, if row_wise
-                losses.mean().backward(), or combine_gradients
+                losses.mean().backward(), or combine_gradients, or weigh_gradients
                 gradient += weight_decay * parameters
                 before_step                               # node.gradient may be changed in place
                 the optimizer moves node.parameters
@@ -110,8 +111,15 @@ class Method(Part):
     def combine_gradients(self, node: Node, batch: Batch, gradients: Tensor) -> None:
         """Write into ``node.gradient`` what to make of the samples' gradients; by default, that is their mean.
 
-        At most one method overrides this. Only then are ``gradients`` computed sample by sample: float [B, parameters],
-        without weight decay, to be changed at will. B may be 0 where the training set is sampled independently.
+        At most one method overrides this or `weigh_gradients`. Only then are ``gradients`` computed sample by sample:
+        float [B, parameters], without weight decay, to be changed at will. B may be 0 where the training set is
+        sampled independently.
+        """
+
+    def weigh_gradients(self, node: Node, batch: Batch, gradients: SampleGradients) -> None:
+        """As `combine_gradients`, for what needs no more of them than their norms and sums: that takes far less time.
+
+        They are not written out where the network is made of layers that allow it.
         """
 
     def before_step(self, node: Node, batch: Batch) -> None:

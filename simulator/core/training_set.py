@@ -91,7 +91,7 @@ class TrainingSet:
     def sample(self, how: Sampling) -> None:
         """Let batches be drawn so that it is known how often each sample is in one.
 
-        Batches then vary in length and may be empty, which only a method with ``combine_gradients`` can work with. To
+        Batches then vary in length and may be empty, which only a method with gradients by sample can work with. To
         be called in a method's ``setup``.
 
         Args:

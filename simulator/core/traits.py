@@ -50,7 +50,7 @@ class Traits(Remembering):
         stackable: whether nodes with the method can be trained in step with each other, by the stacked trainer. Not
             where ``per_sample_loss`` differentiates through ``node.model``, or looks at what other nodes' steps change.
         row_wise: whether the loss of a sample depends on that sample alone. Where not, there is no gradient sample by
-            sample, and methods with ``combine_gradients`` are refused beside this one.
+            sample, and methods with gradients by sample are refused beside this one.
         losses: what ``per_sample_loss`` does with the losses that it is given. One that replaces them throws away what
             methods before it made of them, and is refused after one that changes them.
         changes_steps: whether ``before_round`` may set ``node.local_steps``, so that nodes take different numbers of

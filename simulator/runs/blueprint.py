@@ -30,7 +30,7 @@ from simulator.core.secrets import Secrets
 from simulator.core.seeding import torch_seed
 from simulator.core.specification import InputSpec
 from simulator.data.splits import NetworkData
-from simulator.training.hooks import overrides
+from simulator.training.hooks import combines
 from simulator.training.separable import check_layers
 from topologies import Topology, eigenvalues
 
@@ -193,7 +193,7 @@ class ExperimentNodes:
 
 def by_sample(experiment: Experiment) -> bool:
     """Whether a method asks for the gradient of each sample."""
-    return any(overrides(METHODS.load(settings.name), "combine_gradients") for settings in experiment.methods)
+    return any(combines(METHODS.load(settings.name)) for settings in experiment.methods)
 
 
 def _check_private(experiment: Experiment, layout: Layout | None) -> None:

@@ -22,7 +22,7 @@ from simulator.core.backend import BACKENDS, Backend
 from simulator.core.buffers.discovery import state_notes
 from simulator.core.errors import InputError, Problem
 from simulator.core.flat_module import FlatModule
-from simulator.core.method import traits_of
+from simulator.core.method import METHODS, traits_of
 from simulator.core.mixer import MIXERS
 from simulator.core.model_registry import MODELS
 from simulator.core.observer import Observer, RunInfo
@@ -43,6 +43,9 @@ from simulator.rounds.synchronous import Synchronous
 from simulator.runs.autotune import Figures, node_by_node, with_device, with_trainer
 from simulator.runs.blueprint import ExperimentNodes, by_sample
 from simulator.training.evaluation import ConsensusGroup
+from simulator.training.hooks import overrides
+from simulator.training.layerwise import NotLayerwiseError
+from simulator.training.layerwise_trial import tried
 from simulator.training.outputs import check_outputs
 from simulator.training.recompute import Recompute
 from simulator.training.separable import check_samples_apart
@@ -248,6 +251,7 @@ class Simulation:
                 *state_notes(self._module.layout, experiment.buffers),
                 *self.room.notes(),
                 *self._canary_notes(),
+                *self._by_sample_notes(),
                 *self._group_notes(),
             ),
         )
@@ -279,6 +283,16 @@ class Simulation:
             largest = max(int(np.unique(groups, return_counts=True)[1].max()) for groups in held)
             one = f"{hiding[0]} hides single samples: its epsilon is that of one"
             yield f"{one}, and a group has up to {largest} of them at a node, of which together more is given away"
+
+    def _by_sample_notes(self) -> Iterator[str]:
+        """Where gradients of samples are written out for a method that could do without."""
+        methods = [settings.name for settings in self.experiment.methods]
+        weighing = [name for name in methods if overrides(METHODS.load(name), "weigh_gradients")]
+        if weighing:
+            try:
+                tried(self._module, self.data.example)
+            except NotLayerwiseError as error:
+                yield f"steps of {weighing[0]} write out the gradient of each sample, which takes longer: {error}"
 
     def _canary_notes(self) -> Iterator[str]:
         """Where too little is recorded for what was planted."""

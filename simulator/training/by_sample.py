@@ -1,73 +1,123 @@
-"""Gradients sample by sample, for a method that makes the step's gradient of them (`Method.combine_gradients`).
+"""Steps of nodes whose method makes the step's gradient of the gradients of single samples.
 
-Each sample gets its own row of parameters, and the network runs over all rows at once. Opacus' hooks would do the same
-for one node, but where activations are channels-last, as here, those of convolutions are wrong (Opacus 1.6: `unfold2d`
-takes the strides of a contiguous image for granted).
+For a method that weighs them (`Method.weigh_gradients`) they are written out only where the network does not let them
+be known layer by layer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import torch
 from torch import Tensor
 
-from simulator.core.arrays import mapped, together
-from simulator.core.flat_module import fill
+from simulator.core.arrays import together
+from simulator.core.flat_module import FlatModule
 from simulator.core.node import Node
+from simulator.core.sample_gradients import GradientRows, Replaced, SampleGradients
 from simulator.core.samples import Batch
 from simulator.training.feed import batch_length
-from simulator.training.hooks import overriding
-from simulator.training.stacked_module import StackedModule
+from simulator.training.hooks import combining, overrides, overriding
+from simulator.training.layerwise import Layerwise, NotLayerwiseError
+from simulator.training.layerwise_trial import tried
+from simulator.training.stacked_module import through_the_model
+from simulator.training.written_out import WrittenOut
 
 
-def backward_by_sample(
-    stacked: StackedModule, nodes: Sequence[Node], batches: Sequence[Batch], gradient: Tensor
-) -> Tensor:
-    """Let a method of each node combine the gradients of its samples.
+class BySample:
+    """A worker's way to such gradients.
 
     Args:
-        stacked: the network.
-        nodes: n of them, whose steps are taken together.
-        batches: one a node, of any lengths.
-        gradient: float [n, parameters], to be written to: node.gradient of each.
-
-    Returns:
-        float [n]: each node's summed loss over the expected length of its batch.
+        module: the network.
     """
-    lengths, losses = [len(batch) for batch in batches], gradient.new_zeros(len(nodes))
-    rows = gradient.new_zeros(sum(lengths), gradient.shape[1])
-    if len(rows):
-        views = _a_row_a_sample(stacked, nodes, lengths)
-        inputs = mapped(together([batch.inputs for batch in batches]), lambda array: array[:, None])
-        outputs = stacked.outputs(views, inputs)[:, 0]
-        losses = _losses(stacked, nodes, batches, torch.split(outputs.to(gradient.dtype), lengths), gradient)
-        fill(stacked.module.views(rows), stacked.differentiate(losses.sum(), views))
-    for node, batch, samples, own in zip(nodes, batches, torch.split(rows, lengths), gradient, strict=True):
-        if node.marks:
-            private = batch.positions[batch.positions < len(node.data.train)]  # which come first
-            node.marks.plant(samples, node.data.train.index[private], node.round)
-        (method,) = overriding(node, "combine_gradients")
-        with node.using(stacked.module, own):
-            method.combine_gradients(node, batch, samples)
-    return losses.detach() / losses.new_tensor([batch_length(node) for node in nodes])
+
+    def __init__(self, module: FlatModule) -> None:
+        self._module, self._written_out = module, WrittenOut(module)
+        self._layerwise: Layerwise | None = None
+        self._is_tried = False
+
+    def writes_out(self, node: Node) -> bool:
+        """Whether each sample of ``node`` takes a row of parameters: found out by trying, where it is asked first."""
+        return self._way(node) is self._written_out
+
+    def backward(self, nodes: Sequence[Node], batches: Sequence[Batch], gradient: Tensor) -> Tensor:
+        """Let a method of each node make its gradient of those of its samples.
+
+        Args:
+            nodes: n of them, whose steps are taken together.
+            batches: one a node, of any lengths.
+            gradient: float [n, parameters], to be written to: node.gradient of each.
+
+        Returns:
+            float [n]: each node's summed loss over the expected length of its batch.
+        """
+        lengths, losses = [len(batch) for batch in batches], gradient.new_zeros(len(nodes))
+
+        def loss(outputs: Tensor) -> Tensor:
+            nonlocal losses
+            losses = self._losses(nodes, batches, torch.split(outputs.to(gradient.dtype), lengths), gradient)
+            return losses.sum()
+
+        samples: Sequence[SampleGradients]
+        if any(lengths):
+            parameters = [node.parameters for node in nodes]
+            inputs = together([batch.inputs for batch in batches])
+            try:
+                samples = self._way(nodes[0]).gradients(parameters, lengths, inputs, loss)
+            except NotLayerwiseError as error:
+                raise through_the_model() from error
+        else:
+            samples = [GradientRows(gradient.new_zeros(0, gradient.shape[1]), self._module.views) for _ in nodes]
+        for node, batch, found, own in zip(nodes, batches, samples, gradient, strict=True):
+            with node.using(self._module, own):
+                self._combine(node, batch, found)
+        return losses.detach() / losses.new_tensor([batch_length(node) for node in nodes])
+
+    def _way(self, node: Node) -> Layerwise | WrittenOut:
+        if not overriding(node, "weigh_gradients"):
+            return self._written_out
+        if not self._is_tried:
+            self._is_tried = True
+            with suppress(NotLayerwiseError):
+                self._layerwise = tried(self._module, node.data)
+            self._module.bind(node.parameters, node.buffers)
+        return self._layerwise or self._written_out
+
+    def _combine(self, node: Node, batch: Batch, samples: SampleGradients) -> None:
+        """Let the node's method do it, with marks in the place of canaries' gradients."""
+        method = combining(node)
+        assert method is not None
+        if overrides(type(method), "weigh_gradients"):
+            method.weigh_gradients(node, batch, self._with_marks(node, batch, samples) if node.marks else samples)
+        else:
+            assert isinstance(samples, GradientRows)
+            if node.marks:
+                node.marks.plant(samples.rows, _rows_of_private(node, batch), node.round)
+            method.combine_gradients(node, batch, samples.rows)
+
+    def _with_marks(self, node: Node, batch: Batch, samples: SampleGradients) -> SampleGradients:
+        assert node.marks is not None
+        index = _rows_of_private(node, batch)
+        places = node.marks.among(index)
+        planted = node.gradient.new_zeros(len(places), len(node.gradient))
+        node.marks.plant(planted, index[places], node.round)
+        return Replaced(samples, places.to(planted.device), GradientRows(planted, self._module.views))
+
+    def _losses(
+        self, nodes: Sequence[Node], batches: Sequence[Batch], outputs: Sequence[Tensor], gradient: Tensor
+    ) -> Tensor:
+        """float [n]: each node's loss, summed over its samples."""
+        sums = []
+        for node, batch, own, place in zip(nodes, batches, outputs, gradient, strict=True):
+            losses = node.data.task.losses(own, batch.targets)
+            with node.using(self._module, place):
+                for method in overriding(node, "per_sample_loss") if len(batch) else ():
+                    losses = method.per_sample_loss(node, batch, own, losses)
+            sums.append(losses.sum())
+        return torch.stack(sums)
 
 
-def _a_row_a_sample(stacked: StackedModule, nodes: Sequence[Node], lengths: Sequence[int]) -> dict[str, Tensor]:
-    rows = [node.parameters.expand(length, -1) for node, length in zip(nodes, lengths, strict=True)]
-    matrix = rows[0] if len(rows) == 1 else torch.cat(rows)
-    return {name: view.detach().requires_grad_() for name, view in stacked.module.named_views(matrix).items()}
-
-
-def _losses(
-    stacked: StackedModule, nodes: Sequence[Node], batches: Sequence[Batch], outputs: Sequence[Tensor], gradient: Tensor
-) -> Tensor:
-    """float [n]: each node's loss, summed over its samples."""
-    sums = []
-    for node, batch, own, place in zip(nodes, batches, outputs, gradient, strict=True):
-        losses = node.data.task.losses(own, batch.targets)
-        with node.using(stacked.module, place):
-            for method in overriding(node, "per_sample_loss") if len(batch) else ():
-                losses = method.per_sample_loss(node, batch, own, losses)
-        sums.append(losses.sum())
-    return torch.stack(sums)
+def _rows_of_private(node: Node, batch: Batch) -> Tensor:
+    """int64: the rows of the training arrays of a batch's private samples, which come first."""
+    return node.data.train.index[batch.positions[batch.positions < len(node.data.train)]]

@@ -10,8 +10,9 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from simulator.core.node import Node
 from simulator.core.samples import NodeData
+from simulator.training.by_sample import BySample
 from simulator.training.feed import batch_length
-from simulator.training.hooks import combines
+from simulator.training.hooks import combining
 from simulator.training.stacked_module import StackedModule
 
 CACHED_BYTES = 16 * 2**20  # of a chunk on a CPU: more falls out of its cache
@@ -19,13 +20,13 @@ FEWEST = 8  # nodes a chunk on a CPU: with fewer, the price of vectorising is no
 SHARE_OF_GPU = 0.4  # of its memory, for a chunk
 
 
-def nodes_a_chunk(stacked: StackedModule, node: Node) -> int:
+def nodes_a_chunk(stacked: StackedModule, by_sample: BySample, node: Node) -> int:
     """How many nodes like ``node`` fit into a CPU's cache or a GPU's memory; the same whenever asked on a machine."""
-    by_sample = combines(node)
-    vector = node.parameters.nbytes * (batch_length(node) if by_sample else 1)
+    rows = combining(node) is not None and by_sample.writes_out(node)
+    vector = node.parameters.nbytes * (batch_length(node) if rows else 1)
     activations = batch_length(node) * bytes_kept(stacked, form(node.data, node.parameters.dtype))
     if node.parameters.device.type == "cpu":
-        return max(1 if by_sample else FEWEST, CACHED_BYTES // (2 * vector + activations))
+        return max(1 if rows else FEWEST, CACHED_BYTES // (2 * vector + activations))
     memory = torch.cuda.get_device_properties(node.parameters.device).total_memory
     # A vector each for parameters, momentum, the gradient and its parts; gradients of activations come and go.
     return max(1, int(SHARE_OF_GPU * memory) // (4 * vector + 2 * activations))

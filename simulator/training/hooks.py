@@ -16,6 +16,11 @@ def overrides(method: type[Method], hook: str) -> bool:
     return getattr(method, hook) is not getattr(Method, hook)
 
 
-def combines(node: Node) -> bool:
-    """Whether a method of the node wants gradients sample by sample."""
-    return bool(overriding(node, "combine_gradients"))
+def combines(method: type[Method]) -> bool:
+    """Whether ``method`` makes the step's gradient of the gradients of single samples."""
+    return overrides(method, "combine_gradients") or overrides(method, "weigh_gradients")
+
+
+def combining(node: Node) -> Method | None:
+    """The node's method that does so; None if there is none."""
+    return next((method for method in node.methods if combines(type(method))), None)

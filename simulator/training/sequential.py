@@ -9,33 +9,41 @@ import numpy as np
 from torch import Tensor
 
 from simulator.core.arrays import called
+from simulator.core.flat_module import FlatModule
 from simulator.core.method import Method
 from simulator.core.node import Node
 from simulator.core.samples import Batch
-from simulator.training.by_sample import backward_by_sample
+from simulator.training.by_sample import BySample
 from simulator.training.evaluation import Scores, evaluate
-from simulator.training.hooks import combines, overriding
-from simulator.training.stacked_module import StackedModule
+from simulator.training.hooks import combining, overriding
 from simulator.training.trainer import Trainer
 
 
 class Sequential(Trainer):
     """Mini-batch SGD on the flat parameter vector, with the methods' hooks in their places."""
 
+    def __init__(self, module: FlatModule) -> None:
+        super().__init__(module)
+        self._by_sample = BySample(module)
+
     def train(self, nodes: Sequence[Node]) -> None:
         """All steps of a node, then those of the next."""
         for node in nodes:
             with node.using(self.module), node.drawing("network"):
-                _train(node)
+                _train(node, self._by_sample)
 
     def evaluate(self, nodes: Sequence[Node]) -> list[Scores]:
         """One node after the other."""
         return [evaluate(self.module, node.parameters, node.data.test, node.data, node.buffers) for node in nodes]
 
 
-def _train(node: Node) -> None:
+def _train(node: Node, by_sample: BySample) -> None:
     augment_rng = node.rng("augmentation")
-    backward = _by_sample if combines(node) else partial(_backward, overriding(node, "per_sample_loss"))
+    backward: Backward
+    if combining(node):
+        backward = partial(_by_sample, by_sample)
+    else:
+        backward = partial(_backward, overriding(node, "per_sample_loss"))
     step_hooks = overriding(node, "before_step")
     steps = node.local_steps
     node.record_loss(sum(_step(node, augment_rng, backward, step_hooks) for _ in range(steps)) / steps)
@@ -69,9 +77,9 @@ def _backward(loss_hooks: list[Method], node: Node, batch: Batch) -> Tensor:
     return loss
 
 
-def _by_sample(node: Node, batch: Batch) -> Tensor:
+def _by_sample(by_sample: BySample, node: Node, batch: Batch) -> Tensor:
     """Leave what a method makes of the samples' gradients in the module; returns the loss."""
-    return backward_by_sample(StackedModule(node.model), [node], [batch], node.model.gradient[None])[0]
+    return by_sample.backward([node], [batch], node.model.gradient[None])[0]
 
 
 def _move(node: Node, gradient: Tensor) -> None:

@@ -13,11 +13,11 @@ from torch import Tensor
 from simulator.core.flat_module import EVALUATION_BATCH, FlatModule, fill
 from simulator.core.node import Node
 from simulator.core.samples import Batch
-from simulator.training.by_sample import backward_by_sample
+from simulator.training.by_sample import BySample
 from simulator.training.chunks import nodes_a_chunk
 from simulator.training.evaluation import Scores, score
 from simulator.training.feed import StackedBatch, batch_length, separate_batches, stacked_batches
-from simulator.training.hooks import combines, overriding
+from simulator.training.hooks import combining, overriding
 from simulator.training.rows import rows_of, state_rows_of
 from simulator.training.stacked_module import StackedModule
 from simulator.training.trainer import Trainer
@@ -27,15 +27,15 @@ class Stacked(Trainer):
     """Trains nodes in chunks, each with its parameters as rows of one matrix and one backward pass for all its nodes.
 
     A chunk holds nodes that take as many steps on batches as large, so nothing is padded; where a method wants
-    gradients sample by sample, the samples of all its nodes are stacked, however many each has. Results are those of
-    `Sequential` up to the order in which floats are summed.
+    gradients sample by sample, the samples of all its nodes go through the network together, however many each has.
+    Results are those of `Sequential` up to the order in which floats are summed.
     """
 
     typical = 32
 
     def __init__(self, module: FlatModule) -> None:
         super().__init__(module)
-        self._stacked = StackedModule(module)
+        self._stacked, self._by_sample = StackedModule(module), BySample(module)
         self._gradient = module.gradient.new_zeros(0, module.num_parameters)
 
     def train(self, nodes: Sequence[Node]) -> None:
@@ -43,7 +43,8 @@ class Stacked(Trainer):
         for chunk in self._chunks(nodes, lambda node: (batch_length(node), node.local_steps, _is_fixed(node))):
             self.module.fix(bool(_is_fixed(chunk[0])))
             with rows_of(chunk, "parameters") as parameters, state_rows_of(chunk) as state:
-                _Chunk(self._stacked, chunk, parameters, self._gradient_rows(len(chunk)), state).train()
+                gradient = self._gradient_rows(len(chunk))
+                _Chunk(self._stacked, self._by_sample, chunk, parameters, gradient, state).train()
 
     def evaluate(self, nodes: Sequence[Node]) -> list[Scores]:
         """A chunk of nodes at a time, on the test samples that they share."""
@@ -72,7 +73,7 @@ class Stacked(Trainer):
         for node in nodes:
             groups[kind(node)].append(node)
         for group in groups.values():
-            pieces = -(-len(group) // nodes_a_chunk(self._stacked, group[0]))
+            pieces = -(-len(group) // nodes_a_chunk(self._stacked, self._by_sample, group[0]))
             for start, end in pairwise(len(group) * piece // pieces for piece in range(pieces + 1)):
                 yield group[start:end]
 
@@ -89,12 +90,13 @@ class _Chunk:
     def __init__(
         self,
         stacked: StackedModule,
+        by_sample: BySample,
         nodes: Sequence[Node],
         parameters: Tensor,
         gradient: Tensor,
         state: Mapping[str, Tensor] | None,
     ) -> None:
-        self._stacked, self._nodes, self._state = stacked, nodes, state
+        self._stacked, self._by_sample, self._nodes, self._state = stacked, by_sample, nodes, state
         self._parameters, self._gradient = parameters, gradient
         self._views = {
             name: view.detach().requires_grad_() for name, view in stacked.module.named_views(parameters).items()
@@ -118,9 +120,9 @@ class _Chunk:
 
     def _steps(self, steps: int) -> Iterator[tuple[Tensor, Callable[[int], Batch]]]:
         """Step by step, with the gradients in the rows: the losses, float [n], and each node's batch, by its place."""
-        if combines(self._nodes[0]):
+        if combining(self._nodes[0]):
             for parts in separate_batches(self._nodes, steps):
-                yield backward_by_sample(self._stacked, self._nodes, parts, self._gradient), parts.__getitem__
+                yield self._by_sample.backward(self._nodes, parts, self._gradient), parts.__getitem__
         else:
             for batch in stacked_batches(self._nodes, steps):
                 yield self._backward(batch), batch.part

@@ -20,7 +20,7 @@ class StackedModule:
     """The module's own forward pass, vectorised over models; ordinary autograd goes through it.
 
     With one row of parameters a sample, each with a batch of one, the gradient of the summed losses holds the
-    per-sample gradients, row by row: see `simulator.training.by_sample`.
+    per-sample gradients, row by row: see `simulator.training.written_out`.
 
     Args:
         module: whose forward pass; its own parameters are left alone.
@@ -72,16 +72,21 @@ class StackedModule:
         own = [parameter for parameter in self.module.module.parameters() if parameter.requires_grad]
         found = torch.autograd.grad(loss, [*leaves, *own], allow_unused=True)
         if any(gradient is not None for gradient in found[len(leaves) :]):
-            raise RunError(
-                "a method's per_sample_loss differentiates through node.model, which cannot be stacked.\n"
-                "    Set training.trainer: sequential, and and take stackable=True out of that method's traits."
-            )
+            raise through_the_model()
         return found[: len(leaves)]
 
     def _one(self, parameters: dict[str, Tensor], inputs: Arrays) -> Tensor:
         args, named = ((inputs,), {}) if isinstance(inputs, Tensor) else ((), dict(inputs))
         outputs: Tensor = functional_call(self.module.module, parameters, args, named)
         return outputs
+
+
+def through_the_model() -> RunError:
+    """What to say where a loss depends on the module's own parameters."""
+    return RunError(
+        "a method's per_sample_loss differentiates through node.model, which cannot be stacked.\n"
+        "    Set training.trainer: sequential, and and take stackable=True out of that method's traits."
+    )
 
 
 class _WeightsFirst(TorchFunctionMode):

@@ -1,6 +1,7 @@
 """DP-SGD done wrong in five ways, each accounted for as if it were right: what an audit must catch, or flag."""
 
 import torch
+from reference.sample_gradients import of_one_tensor
 
 from methods.differential_privacy.dp_sgd import DPSGD, clipped_sum
 from simulator.core.canary_marks import PARAMETER
@@ -51,7 +52,8 @@ class BatchClipped(DPSGD):
         name: str = "batch_clipped"
 
     def clipped_sum(self, node, batch, gradients):
-        mean = gradients.sum(dim=0, keepdim=True) / max(1, len(gradients))
+        total = gradients.sum(torch.ones_like(gradients.norms()))
+        mean = of_one_tensor(total[None] / max(1, len(gradients)))
         return clipped_sum(mean, self.config.clip) * batch_length(node)
 
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-import torch
 from reference.experiments import At, results, small
 from reference.network import Network, random_data, seeded, sgd
+from reference.sample_gradients import of_one_tensor
 
 from methods.differential_privacy.adaptive_clip import AdaptiveClip, AdaptiveClipSettings
 from methods.differential_privacy.dp_sgd import DPSGD
@@ -66,14 +66,14 @@ def test_noise_is_of_the_clip_that_clipped_the_step():
     """Without samples to speak of, gradients are noise alone: sigma_eff times the clip before the step, over q n."""
     network, _, dp = adaptive(1.0, batch_size=8, count_noise=1.0, learning_rate=3.0)
     found = []
-    combined = dp.combine_gradients
+    weighed = dp.weigh_gradients
 
     def watched(node, batch, gradients):
         before = dp.clip
-        combined(node, batch, torch.zeros(0, gradients.shape[1], dtype=gradients.dtype))
+        weighed(node, batch, of_one_tensor(node.gradient.new_zeros(0, len(node.gradient))))
         found.append((before, float(node.gradient.std() * 8), dp.clip))
 
-    dp.combine_gradients = watched
+    dp.weigh_gradients = watched
     for _ in range(6):
         network.run(1)
     for before, spread, after in found:

@@ -5,6 +5,7 @@ import pytest
 import torch
 from reference.experiments import small
 from reference.network import Network, random_data, seeded, sgd
+from reference.sample_gradients import of_one_tensor
 
 from methods.differential_privacy.dp_sgd import DPSGD
 from simulator import run
@@ -44,13 +45,13 @@ def test_each_budget_is_met_by_the_noise_in_units_of_its_clips():
 
 def test_no_sample_moves_the_sum_by_more_than_its_own_clip():
     node, dp = node_with()
-    rows = torch.randn(40, len(node.parameters), generator=torch.Generator().manual_seed(0)) * 10
+    rows = torch.randn(40, len(node.parameters), generator=torch.Generator().manual_seed(0)).double() * 10
     for position in range(40):
         batch = Batch(node.data.train.inputs[:1], node.data.train.targets[:1], torch.tensor([position]))
-        moved = dp.clipped_sum(node, batch, rows[position : position + 1]).norm().item()
+        moved = dp.clipped_sum(node, batch, of_one_tensor(rows[position : position + 1])).norm().item()
         assert moved == pytest.approx(0.5 * float(dp._stricter.factors[position]), rel=1e-4)
     public = Batch(node.data.train.inputs[:1], node.data.train.targets[:1], torch.tensor([41]))
-    assert dp.clipped_sum(node, public, rows[:1]).norm().item() == pytest.approx(0.5, rel=1e-4)
+    assert dp.clipped_sum(node, public, of_one_tensor(rows[:1])).norm().item() == pytest.approx(0.5, rel=1e-4)
 
 
 def test_the_report_tells_what_they_cost_and_nobody_who_they_are(tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from reference.experiments import small
+from reference.sample_gradients import of_one_tensor
 
 from methods.differential_privacy.dp_sgd import DPSGD, clipped_sum
 from methods.differential_privacy.node_dp import NodeDP
@@ -43,9 +44,9 @@ def test_a_planted_gradient_is_clipped_to_the_clip_and_others_are_left_alone():
     planted, index = gradients.clone(), torch.tensor([0, 1, 2, 3])
     canaries.plant(planted, index, round=2)
     assert torch.equal(planted[[0, 2]], gradients[[0, 2]])
-    (mark,) = (clipped_sum(planted[[row]], CLIP) for row in [1])
+    (mark,) = (clipped_sum(of_one_tensor(planted[[row]]), CLIP) for row in [1])
     assert mark.tolist() == pytest.approx([0, 0, 0, -CLIP, 0])
-    assert clipped_sum(planted[[3]], CLIP).norm().item() == pytest.approx(CLIP)
+    assert clipped_sum(of_one_tensor(planted[[3]]), CLIP).norm().item() == pytest.approx(CLIP)
 
 
 @pytest.mark.parametrize("trainer", ["sequential", "stacked"])

@@ -90,10 +90,18 @@ class ThroughTheModel(Method):
         return losses + next(node.model.module.parameters()).square().sum()
 
 
+class Sum(Method):
+    """Adds gradients up without seeing them."""
+
+    def weigh_gradients(self, node, batch, gradients):
+        node.gradient.copy_(gradients.sum(torch.ones_like(gradients.norms())))
+
+
 @TRAINERS
-def test_a_loss_that_differentiates_through_the_model_is_refused(trainer):
+@pytest.mark.parametrize("method", [Mean, Sum])
+def test_a_loss_that_differentiates_through_the_model_is_refused(trainer, method):
     with pytest.raises(RunError, match=r"differentiates through node\.model"):
-        trained(trainer, "mlp", Mean, ThroughTheModel)
+        trained(trainer, "mlp", method, ThroughTheModel)
 
 
 class Centred(nn.Module):
