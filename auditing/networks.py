@@ -6,7 +6,10 @@ from torch import nn
 
 from simulator.core.errors import wrong
 from simulator.core.flat_module import FlatModule, Precision
+from simulator.core.samples import NodeData
 from simulator.runs.run import Run
+from simulator.training.chunks import CACHED_BYTES, FEWEST
+from simulator.training.stackable import obstacle
 
 
 def network_of(run: Run, precision: Precision, *, with_state: bool = False) -> FlatModule:
@@ -26,6 +29,17 @@ def network_of(run: Run, precision: Precision, *, with_state: bool = False) -> F
         advice = "Audit membership or memorization, or a run whose network normalises without state, by nn.GroupNorm."
         raise wrong("buffers", what, advice)
     return network.in_precision(precision)
+
+
+def runs_stacked(network: FlatModule, data: NodeData) -> bool:
+    """Whether many models of ``network`` are run as one program: if that can be, and pays.
+
+    It does where the work on one is so little that calls take longer than it. Convolutions of many models at once are
+    slower on a CPU than one after the other, and models of which a few do not fit into its cache are no faster.
+    """
+    convolves = any(isinstance(layer, nn.modules.conv._ConvNd) for layer in network.module.modules())
+    small = FEWEST * network.initial.nbytes <= CACHED_BYTES
+    return small and not convolves and obstacle(network, data) is None
 
 
 def last_bias(network: FlatModule, classes: int) -> str | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
@@ -38,20 +40,45 @@ class Countdown:
 
     def over(self, results: Iterable[T], costs: Sequence[float]) -> Iterator[T]:
         """``results``, as they come; each takes a time in proportion to its cost."""
+        with self._showing(sum(costs)) as show:
+            done = 0.0
+            for number, (result, cost) in enumerate(zip(results, costs, strict=True), 1):
+                done += cost
+                show(done, f"{number}/{len(costs)}")
+                yield result
+
+    @contextmanager
+    def counting(self, total: int) -> Iterator[Callable[[int], None]]:
+        """A function to be told, from any thread, how many more of ``total`` are done, all of which take as long."""
+        lock, done = threading.Lock(), 0
+
+        def add(number: int) -> None:
+            nonlocal done
+            with lock:
+                done += number
+                show(done, f"{done:,}/{total:,}")
+
+        with self._showing(total) as show:
+            yield add
+
+    @contextmanager
+    def _showing(self, total: float) -> Iterator[Callable[[float, str], None]]:
+        """A function that shows how much is done, as a number and in words, and how much time is left."""
         columns = TextColumn("{task.description}"), BarColumn(30), TextColumn("{task.fields[left]}")
-        began, told, done, total = self._clock(), None, 0.0, sum(costs)
+        began, told = self._clock(), None
         with Progress(*columns, console=self._terminal, transient=True, disable=not self._live) as bar:
             task = bar.add_task("scoring", total=total, left="")
-            for number, (result, cost) in enumerate(zip(results, costs, strict=True), 1):
-                done, now = done + cost, self._clock()
-                left = (
-                    f"{number}/{len(costs)} {self._unit}  time left {duration((now - began) / done * (total - done))}"
-                )
+
+            def show(done: float, number: str) -> None:
+                nonlocal told
+                now = self._clock()
+                left = f"{number} {self._unit}  time left {duration((now - began) / done * (total - done))}"
                 bar.update(task, completed=done, left=left)
                 if not self._live and (told is None or now - told >= SILENCE):
                     told = now
                     self._print(left)
-                yield result
+
+            yield show
 
     @property
     def _live(self) -> bool:

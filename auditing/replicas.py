@@ -3,8 +3,8 @@
 They are the reference models of an audit: what models look like that were, and that were not, trained on a sample. A
 replica has the links, pools, settings, attackers and number of rounds of the run. Its own are, node by node, which
 samples of the pool are trained on and which are held out (as many as in the run), the initial parameters, and the order
-of batches. All replicas train as one simulation over copies of the network, on the run's backend: node i of replica r
-is node r n + i of n a network. Samples for validation stay what they are.
+of batches. All replicas train as one simulation over copies of the network, on the run's backend, stacked where that
+pays: node i of replica r is node r n + i of n a network. Samples for validation stay what they are.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pydantic import TypeAdapter
 
 from auditing.candidates import not_comparable
 from auditing.cost import cost
+from auditing.networks import runs_stacked
 from auditing.public_labels import PublicLabels
 from auditing.views.record import FinalModel, RunRecord, shows_trained
 from simulator.config.attackers import liars
@@ -28,6 +29,7 @@ from simulator.config.experiment import CheckpointSettings, EvaluateSettings, Ex
 from simulator.core import atomic
 from simulator.core.damage import read_json
 from simulator.core.errors import InputError, Interrupted, Problem, wrong
+from simulator.core.method import traits_of
 from simulator.core.node import Node
 from simulator.core.observer import Observer
 from simulator.core.recording import Recording
@@ -130,7 +132,8 @@ def train(run: Run, number: int, observers: Sequence[Observer] = ()) -> Replicas
     saved = _checkpoints(path, ours)
     if ours.rounds not in saved.rounds():
         watching, note = [RecordingsKeeper(path), *observers], f"{cost(run, number)}"
-        if run_networks(ours, seeds(experiment.seed, number), path, saved, watching, [note]) == "interrupted":
+        trained = _stacked(ours, run)
+        if run_networks(trained, seeds(experiment.seed, number), path, saved, watching, [note]) == "interrupted":
             done = f"the replicas were stopped after round {max(saved.rounds(), default=0)} of {ours.rounds}."
             raise Interrupted(f"{done}\n    The same command goes on from there.")
     return Replicas(path, number, run.directory.topology.num_nodes, ours, run.nodes[0])
@@ -165,6 +168,16 @@ def _experiment(experiment: Experiment, number: int) -> Experiment:
         "checkpoint": CheckpointSettings(every=every),
     }
     return experiment.model_copy(update=changes)
+
+
+def _stacked(experiment: Experiment, run: Run) -> Experiment:
+    """The same, with nodes trained as one program where that can be and pays; no clock decides, so it can go on."""
+    stackable = all(traits_of(settings).stackable for settings in experiment.methods)
+    if experiment.training.trainer == "auto" or not stackable:
+        return experiment
+    if not runs_stacked(run.blueprint.module(), run.nodes[0].data):
+        return experiment
+    return experiment.model_copy(update={"training": experiment.training.model_copy(update={"trainer": "stacked"})})
 
 
 def _claim(path: Path, content: Mapping[str, Any]) -> None:

@@ -13,12 +13,14 @@ pooling, 232 times the true one, where the median was right). Take medians or tr
 
 A point is the input of B samples, one array or several, each float [B, ...]; several count as one long vector. What
 depends on it is given as a function of it: ``losses`` gives float [B], ``logits`` float [B, classes]. All functions
-here return float [B].
+here return float [B]. The samples may be those of several ``models``, each with all of them, one model after the other:
+then all models are probed in the same directions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -30,6 +32,23 @@ PROBES = 10  # random directions, as in the released code
 STEP = 1e-3  # likewise
 Point = tuple[Tensor, ...]
 Function = Callable[[Point], Tensor]
+
+
+@dataclass(frozen=True)
+class Losses:
+    """A function of the point: the losses, by way of what the network puts out there.
+
+    Attributes:
+        outputs: float [B, ...] at a point.
+        of_outputs: float [B], the losses of such outputs.
+    """
+
+    outputs: Function
+    of_outputs: Callable[[Tensor], Tensor]
+
+    def __call__(self, at: Point) -> Tensor:
+        """float [B]."""
+        return self.of_outputs(self.outputs(at))
 
 
 def trace(logits: Function, at: Point) -> Tensor:
@@ -54,16 +73,45 @@ def frobenius(logits: Function, at: Point) -> Tensor:
     return (product * product.mT).sum((1, 2)).clamp(min=0).sqrt()
 
 
-def hvp(losses: Function, at: Point, rng: np.random.Generator) -> Tensor:
+def hvp(losses: Losses, at: Point, rng: np.random.Generator, models: int = 1) -> Tensor:
     """tr(H) = E[v'Hv] over random signs v (Hutchinson), with exact products Hv: for any activation."""
-    x = _leaf(at)
-    gradient, total = _gradient(losses(x), x, create_graph=True), _zeros(at)
-    for v in _signs(at, rng):
-        total += _dot(v, _derivative([g * each for g, each in zip(gradient, v, strict=True)], x))
+    product, total = _through_outputs(losses, at) or _through_inputs(losses, at), _zeros(at)
+    for v in _signs(at, rng, models):
+        total += product(v)
     return total / PROBES
 
 
-def fd(losses: Function, at: Point, rng: np.random.Generator) -> Tensor:
+def _through_inputs(losses: Function, at: Point) -> Function:
+    """v'Hv as a function of v, by the derivative of the gradient along v."""
+    x = _leaf(at)
+    gradient = _gradient(losses(x), x, create_graph=True)
+    return lambda v: _dot(v, _derivative(gradient, x, v))
+
+
+def _through_outputs(losses: Losses, at: Point) -> Function | None:
+    """v'Hv as a function of v, in half the passes; None where outputs bend at one of the samples.
+
+    Where they do not, v'Hv = (Jv)'S(Jv) with J their Jacobian and S the Hessian of the losses in them (Schraudolph
+    2002). J'u is linear in u, so its derivative along u, at any u, is J.
+    """
+    x = _leaf(at)
+    outputs = losses.outputs(x)
+    u = torch.linspace(1, 2, outputs[0].numel(), dtype=outputs.dtype).view(outputs[0].shape)
+    u = u.expand_as(outputs).clone().requires_grad_()
+    pulled = _gradient(outputs * u, x, create_graph=True)
+    if _bend(pulled, x):
+        return None
+    z = outputs.detach().requires_grad_()
+    (slope,) = _gradient(losses.of_outputs(z), (z,), create_graph=True)
+
+    def product(v: Point) -> Tensor:
+        pushed = _derivative(pulled, (u,), v)
+        return _dot(pushed, _derivative((slope,), (z,), pushed))
+
+    return product
+
+
+def fd(losses: Function, at: Point, rng: np.random.Generator, models: int = 1) -> Tensor:
     """tr(H^2) = ||H||_F^2 = E|Hv|^2 over random signs v, with Hv from finite differences of the gradient: white box.
 
     A kink between the two gradients counts a million times; see above.
@@ -74,14 +122,14 @@ def fd(losses: Function, at: Point, rng: np.random.Generator) -> Tensor:
         return _gradient(losses(x), x)
 
     start, total = gradient(at), _zeros(at)
-    for v in _signs(at, rng):
+    for v in _signs(at, rng, models):
         there = gradient(_moved(at, STEP, v))
         total += _squares(tuple((g - g0) / STEP for g, g0 in zip(there, start, strict=True)))
     return total / PROBES
 
 
 @torch.no_grad()
-def zo(losses: Function, at: Point, rng: np.random.Generator) -> Tensor:
+def zo(losses: Function, at: Point, rng: np.random.Generator, models: int = 1) -> Tensor:
     """The released black-box score, from four losses a probe.
 
     It is the mean of |L(x+v+u) - L(x-v+u) - L(x+v-u) + L(x-v-u)| / 4h with u and v independent signs times h: about
@@ -89,7 +137,7 @@ def zo(losses: Function, at: Point, rng: np.random.Generator) -> Tensor:
     """
     total = _zeros(at)
     for _ in range(PROBES):
-        u, v = _signs(at, rng, 2)
+        u, v = _signs(at, rng, models, 2)
 
         def loss(of_v: float, of_u: float, u: Point = u, v: Point = v) -> Tensor:
             return losses(_moved(_moved(at, of_v * STEP, v), of_u * STEP, u))
@@ -99,10 +147,10 @@ def zo(losses: Function, at: Point, rng: np.random.Generator) -> Tensor:
 
 
 @torch.no_grad()
-def zo_trace(losses: Function, at: Point, rng: np.random.Generator) -> Tensor:
+def zo_trace(losses: Function, at: Point, rng: np.random.Generator, models: int = 1) -> Tensor:
     """tr(H) = E[(L(x+hv) - 2 L(x) + L(x-hv)) / h^2] over random signs v: black box, and a trace."""
     start, total = losses(at), _zeros(at)
-    for v in _signs(at, rng):
+    for v in _signs(at, rng, models):
         there, back = (losses(_moved(at, step, v)) for step in (STEP, -STEP))
         total += (there - 2 * start + back) / STEP**2
     return total / PROBES
@@ -126,8 +174,11 @@ def _moved(at: Point, step: float, v: Point) -> Point:
     return tuple(x + step * each for x, each in zip(at, v, strict=True))
 
 
-def _signs(like: Point, rng: np.random.Generator, probes: int = PROBES) -> list[Point]:
-    of_each = [torch.from_numpy(rng.choice([-1.0, 1.0], size=(probes, *x.shape))).to(x.dtype) for x in like]
+def _signs(like: Point, rng: np.random.Generator, models: int, probes: int = PROBES) -> list[Point]:
+    """Directions of each sample, the same ones for all models."""
+    shapes = [(probes, len(x) // models, *x.shape[1:]) for x in like]
+    drawn = [torch.from_numpy(rng.choice([-1.0, 1.0], size=shape)) for shape in shapes]
+    of_each = [torch.cat([signs] * models, 1).to(x.dtype) for signs, x in zip(drawn, like, strict=True)]
     return list(zip(*of_each, strict=True))
 
 
@@ -144,14 +195,18 @@ def _check_piecewise_linear(logits: Function, at: Point) -> None:
     x = _leaf(at)
     found = logits(x)
     mixed = found @ torch.linspace(1, 2, found.shape[1], dtype=found.dtype)
-    # Squared, so that second derivatives cannot cancel by adding up to zero.
-    bends = _derivative([each.square() for each in _gradient(mixed, x, create_graph=True)], x)
-    if any(each.any() for each in bends):
+    if _bend(_gradient(mixed, x, create_graph=True), x):
         raise wrong(
             "--signal",
             "curvature in closed form needs logits that are piecewise linear in the input, and these are not.",
             "Use curvature_hvp, which suits any network.",
         )
+
+
+def _bend(gradient: Point, x: Point) -> bool:
+    """Whether a ``gradient`` of mixed outputs changes with ``x``."""
+    # Along itself, so that second derivatives cannot cancel by adding up to zero.
+    return any(bool(each.any()) for each in _derivative(gradient, x, tuple(each.detach() for each in gradient)))
 
 
 def _gradient(values: Tensor, x: Point, create_graph: bool = False) -> Point:
@@ -166,13 +221,14 @@ def _gradient(values: Tensor, x: Point, create_graph: bool = False) -> Point:
     return tuple(torch.zeros_like(each) if of is None else of for of, each in zip(found, x, strict=True))
 
 
-def _derivative(values: list[Tensor], x: Point) -> Point:
-    """The gradient of the sum of ``values`` in ``x``, 0 where they do not depend on it."""
-    total = torch.stack([each.sum() for each in values]).sum()
-    if not total.requires_grad:
+def _derivative(values: Point, x: Point, along: Point) -> Point:
+    """The gradient in ``x`` of the inner product of ``values`` and ``along``; 0 where they do not depend on it."""
+    moving = [(value, way) for value, way in zip(values, along, strict=True) if value.requires_grad]
+    if not moving:
         return tuple(map(torch.zeros_like, x))
+    depending, ways = zip(*moving, strict=True)
     try:
-        return torch.autograd.grad(total, x, retain_graph=True, materialize_grads=True)
+        return torch.autograd.grad(depending, x, ways, retain_graph=True, materialize_grads=True)
     except RuntimeError as error:  # of torch's fused attention, for one
         if "is not implemented" not in str(error):
             raise

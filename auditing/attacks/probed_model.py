@@ -36,6 +36,11 @@ class ProbedModel:
         """float [B], the task's loss of each sample, to be differentiated."""
         return self.task.losses(self.outputs(inputs), targets)
 
+    @staticmethod
+    def named(like: Arrays, at: tuple[Tensor, ...]) -> Arrays:
+        """The arrays ``at`` under the names that ``like`` has."""
+        return at[0] if isinstance(like, Tensor) else dict(zip(like, at, strict=True))
+
     def loss_at(self, parameters: Mapping[str, Tensor], one: Arrays, target: Tensor) -> Tensor:
         """The loss of one sample, without a dimension of samples, with ``parameters`` by name in place of its own."""
         batch = mapped(one, lambda array: array[None])

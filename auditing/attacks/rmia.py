@@ -17,7 +17,7 @@ from pydantic import Field
 from auditing.attacks.attack import Attack
 from auditing.attacks.evidence import Bools, Evidence, Floats
 from auditing.attacks.probability_ratio import both_sides, log_mean
-from auditing.metrics import Ranking
+from auditing.metrics import aucs
 from simulator.core.errors import wrong
 from simulator.core.registry import PartSettings, Settings
 
@@ -76,8 +76,8 @@ def tuned(evidence: Evidence) -> float:
         if member.any() and not member.all():
             rest = np.arange(len(evidence.references)) != target
             outside = log_mean(evidence.references[rest], ~evidence.member_of[rest])
-            ratios = (evidence.references[target] - _raised(outside, a) for a in GRID)
-            found.append([Ranking(ratio, member).roc().auc for ratio in ratios])
+            ratios = np.stack([evidence.references[target] - _raised(outside, a) for a in GRID])
+            found.append(aucs(ratios, member))
     return GRID[int(np.argmax(np.mean(found, axis=0)))] if found else USUAL_A
 
 

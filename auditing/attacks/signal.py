@@ -5,8 +5,9 @@ A signal does not know how it is judged; see `auditing.attacks.attack`.
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -14,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from auditing.attacks.probed_batch import ProbedBatch, Stack
 from auditing.attacks.probed_model import ProbedModel
-from simulator.core.arrays import Arrays
+from simulator.core.arrays import Arrays, mapped
 from simulator.core.errors import wrong
 from simulator.core.flat_module import EVALUATION_BATCH
 from simulator.core.registry import Part, PartSettings, Registry
@@ -59,12 +61,31 @@ class Signal(Part, ABC):
             rng: for estimators.
         """
 
+    def on_models(self, batch: ProbedBatch, rng: np.random.Generator) -> Tensor:
+        """The signal of each sample in each of n models, float [n, B]; as here, by `on_batch` one after the other.
+
+        To be overridden where a signal can be had of all models in one pass, or of outputs that all signals share.
+
+        Args:
+            batch: the samples and the models.
+            rng: for estimators; all models are probed alike.
+        """
+        rngs = [*(copy.deepcopy(rng) for _ in range(batch.models - 1)), rng]
+        found = [
+            self.on_batch(model, mapped(batch.inputs, torch.clone), batch.targets, own).detach()
+            for model, own in zip(batch.each(), rngs, strict=True)
+        ]
+        return torch.stack(found)
+
     def measure(self, model: ProbedModel, samples: Samples, rng: np.random.Generator) -> NDArray[np.float64]:
         """The signal of each of N samples in ``model``, high for members. float64 [N].
 
         Arguments and errors are those of `values`.
         """
-        values = self.values(model, samples, rng)
+        return self.for_attacks(self.values(model, samples, rng))
+
+    def for_attacks(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What `values` gave (float64 [...]), high for members."""
         values = np.log(values.clip(min=0) + SMALLEST) if self.logarithm else values  # estimates may lie below 0
         return values if self.members == "high" else -values
 
@@ -79,17 +100,47 @@ class Signal(Part, ABC):
         Raises:
             InputError: curvature cannot be had in this precision, or of this network.
         """
-        network = model.network
-        if self.second_order and network.precision == "bf16":
-            what = "curvature cannot be measured in bf16: outputs rounded to 8 bits are steps, which do not bend."
-            raise wrong("precision", what, "Measure it in fp64, as audits do whatever the run was trained in.")
-        network.module.eval()
-        rows = []
-        for chunk in torch.split(torch.arange(len(samples)), EVALUATION_BATCH):
-            inputs = model.preparation(samples.inputs_at(chunk), network.dtype)
-            rows.append(self.on_batch(model, inputs, samples.targets_at(chunk), rng).detach())
-        values: NDArray[np.float64] = torch.cat(rows).to(torch.float64).numpy()
+        values: NDArray[np.float64] = values_of({"": self}, model, samples, {"": rng})[""][0]
         return values
+
+
+def values_of(
+    signals: Mapping[str, Signal],
+    model: ProbedModel,
+    samples: Samples,
+    rngs: Mapping[str, np.random.Generator],
+    stack: Stack | None = None,
+    done: Callable[[int], None] = lambda number: None,
+) -> dict[str, NDArray[np.float64]]:
+    """Several signals of N samples in n models, as `Signal.values` has them; what signals share is computed once.
+
+    Args:
+        signals: by name.
+        model: the network; without a ``stack``, with the only model's parameters bound.
+        samples: labelled; never augmented.
+        rngs: for estimators, by signal.
+        stack: the models.
+        done: is told, batch by batch, how many more values there are.
+
+    Returns:
+        float64 [n, N] by signal.
+
+    Raises:
+        InputError: as `Signal.values`.
+    """
+    network = model.network
+    if network.precision == "bf16" and any(signal.second_order for signal in signals.values()):
+        what = "curvature cannot be measured in bf16: outputs rounded to 8 bits are steps, which do not bend."
+        raise wrong("precision", what, "Measure it in fp64, as audits do whatever the run was trained in.")
+    network.module.eval()
+    found: dict[str, list[Tensor]] = {name: [] for name in signals}
+    for chunk in torch.split(torch.arange(len(samples)), EVALUATION_BATCH):
+        inputs = model.preparation(samples.inputs_at(chunk), network.dtype)
+        batch = ProbedBatch(model, inputs, samples.targets_at(chunk), stack)
+        for name, signal in signals.items():
+            found[name].append(signal.on_models(batch, rngs[name]).detach())
+        done(len(signals) * len(chunk) * batch.models)
+    return {name: torch.cat(parts, 1).to(torch.float64).numpy() for name, parts in found.items()}
 
 
 SIGNALS: Registry[Signal] = Registry("signals")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -9,37 +10,56 @@ import torch
 from torch import Tensor
 from torch.func import grad, vmap
 
+from auditing.attacks.probed_batch import ProbedBatch
 from auditing.attacks.probed_model import ProbedModel
 from auditing.attacks.signal import Signal
 from simulator.core.arrays import Arrays, taken
+from simulator.core.task import Task
+from simulator.training.ghost_norms import squared_gradient_norms
 
 GRADIENT_BYTES = 2**28  # that single samples' gradients may take at once: of large networks they would fill the memory
 
 
-class Loss(Signal):
+class OfOutputs(Signal):
+    """Base of the signals of what a network puts out, which is computed once for all of them; override `of_outputs`."""
+
+    @abstractmethod
+    def of_outputs(self, task: Task, outputs: Tensor, targets: Tensor) -> Tensor:
+        """float [B], of the outputs for B samples and their targets, both as ``task`` has them."""
+
+    @torch.no_grad()
+    def on_batch(self, model: ProbedModel, inputs: Arrays, targets: Tensor, rng: np.random.Generator) -> Tensor:
+        """`of_outputs` of one model."""
+        return self.of_outputs(model.task, model.outputs(inputs), targets)
+
+    @torch.no_grad()
+    def on_models(self, batch: ProbedBatch, rng: np.random.Generator) -> Tensor:
+        """`of_outputs` of all models at once."""
+        found = self.of_outputs(batch.model.task, batch.outputs.flatten(0, 1), batch.repeated_targets)
+        return found.view(batch.models, -1)
+
+
+class Loss(OfOutputs):
     """The task's loss; of classes cross-entropy (Yeom et al. 2018)."""
 
     needs: ClassVar[frozenset[str]] = frozenset()
     log_probability: ClassVar[bool] = True
 
-    @torch.no_grad()
-    def on_batch(self, model: ProbedModel, inputs: Arrays, targets: Tensor, rng: np.random.Generator) -> Tensor:
+    def of_outputs(self, task: Task, outputs: Tensor, targets: Tensor) -> Tensor:
         """Of classes -log p_y, with y the true label."""
-        return model.losses(inputs, targets)
+        return task.losses(outputs, targets)
 
 
-class LogitMargin(Signal):
+class LogitMargin(OfOutputs):
     """Log-odds of the true label against all others (Carlini et al. 2022, LiRA, eq. 6); else the task's margin."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"margins"})
     members: ClassVar[Literal["low", "high"]] = "high"
 
-    @torch.no_grad()
-    def on_batch(self, model: ProbedModel, inputs: Arrays, targets: Tensor, rng: np.random.Generator) -> Tensor:
+    def of_outputs(self, task: Task, outputs: Tensor, targets: Tensor) -> Tensor:
         """Of classes log p_y - log sum_{k != y} p_k with y the true label; of others `Task.margins`."""
-        outputs = model.outputs(inputs)
-        if not model.task.has_classes:
-            margins = model.task.margins(outputs, targets)
+        if not task.has_classes:
+            margins = task.margins(outputs, targets)
             assert margins is not None  # where there are none the signal is refused
             return margins
         others = outputs.scatter(1, targets[:, None], -torch.inf).logsumexp(1)
@@ -47,18 +67,16 @@ class LogitMargin(Signal):
         return margin
 
 
-class ModifiedEntropy(Signal):
+class ModifiedEntropy(OfOutputs):
     """Entropy of the prediction, counted for or against the true label (Song and Mittal 2021, eq. 8)."""
 
-    @torch.no_grad()
-    def on_batch(self, model: ProbedModel, inputs: Arrays, targets: Tensor, rng: np.random.Generator) -> Tensor:
+    def of_outputs(self, task: Task, outputs: Tensor, targets: Tensor) -> Tensor:
         """-(1 - p_y) log p_y - sum_{k != y} p_k log(1 - p_k) with y the true label."""
-        logits = model.outputs(inputs)
-        log_p = logits.log_softmax(1)
+        log_p = outputs.log_softmax(1)
         # log(1 - p_k) from the other logits: exact where p_k rounds to 1.
-        off = torch.eye(logits.shape[1], dtype=torch.bool)
-        log_rest = logits[:, None, :].masked_fill(off, -torch.inf).logsumexp(2) - logits.logsumexp(1, keepdim=True)
-        true = torch.nn.functional.one_hot(targets, logits.shape[1]).bool()
+        off = torch.eye(outputs.shape[1], dtype=torch.bool)
+        log_rest = outputs[:, None, :].masked_fill(off, -torch.inf).logsumexp(2) - outputs.logsumexp(1, keepdim=True)
+        true = torch.nn.functional.one_hot(targets, outputs.shape[1]).bool()
         return -torch.where(true, log_rest.exp() * log_p, log_p.exp() * log_rest).sum(1)
 
 
@@ -68,7 +86,11 @@ class GradientNorm(Signal):
     needs: ClassVar[frozenset[str]] = frozenset()
 
     def on_batch(self, model: ProbedModel, inputs: Arrays, targets: Tensor, rng: np.random.Generator) -> Tensor:
-        """The Euclidean norm of each sample's own gradient."""
+        """The Euclidean norm of each sample's own gradient, by `ghost_norms` where layers allow."""
+        squares = squared_gradient_norms(model.network.module, lambda: model.losses(inputs, targets))
+        return self._of_gradients(model, inputs, targets) if squares is None else squares.sqrt()
+
+    def _of_gradients(self, model: ProbedModel, inputs: Arrays, targets: Tensor) -> Tensor:
         named = model.network.module.named_parameters()
         parameters = {name: parameter.detach() for name, parameter in named if parameter.requires_grad}
         gradients_of = vmap(grad(model.loss_at), in_dims=(None, 0, 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from auditing.membership.leakage import Leakage, Scores, leakage, leakage_matrix
 from auditing.membership.measurement import MeasuredSignals
 from auditing.membership.references import ReferenceSignals
 from auditing.metrics import Resamples
+from auditing.threads import one_a_core
 from auditing.views.observe import Observed
 from auditing.views.position import Position, SignalSum
 
@@ -102,8 +104,10 @@ def findings(judged: Judged, attacks: Sequence[SignalAttack], resamples: Resampl
     The strongest is the one with the highest AUC from the first position.
     """
     positions = judged.observed.positions
-    leaks = {by: _leaks(judged, by, positions, resamples) for by in attacks}
-    strongest = max(leaks, key=lambda by: leaks[by][0].estimates["auc"].value)
+    with one_a_core() as pool:  # resamples take most of the time, and most of that is spent outside the interpreter
+        leaks = {by: _leaks(judged, by, positions, resamples, pool) for by in attacks}
+        strongest = max(leaks, key=lambda by: leaks[by][0].estimates["auc"].value)
+        details = _details(judged, strongest, resamples, pool)
     member = judged.candidates.questions.member
     grid = np.geomspace(1 / (~member).sum(), 1, CURVE_POINTS)
     return {
@@ -113,17 +117,17 @@ def findings(judged: Judged, attacks: Sequence[SignalAttack], resamples: Resampl
         "views": {position.name: position.holder for position in positions},
         "fpr": grid.tolist(),
         "attacks": {str(by): {leak.position.name: _plain(leak, grid) for leak in found} for by, found in leaks.items()},
-        **_details(judged, strongest, resamples),
+        **details,
     }
 
 
-def _details(judged: Judged, by: SignalAttack, resamples: Resamples) -> dict[str, Any]:
+def _details(judged: Judged, by: SignalAttack, resamples: Resamples, pool: Executor) -> dict[str, Any]:
     """From node to node by final models, by victim from each position, and by round."""
     asked, positions, nodes = judged.candidates.questions, judged.observed.positions, judged.observed.record.nodes
     scores = judged.scores(by, positions)
     final = [position for position in positions if position.distance is not None]
     by_round = {
-        view: [{"round": round, **asdict(_leaks(judged, by, [each], resamples)[0].estimates["auc"])}
+        view: [{"round": round, **asdict(_leaks(judged, by, [each], resamples, pool)[0].estimates["auc"])}
                for round, each in rounds.items()]
         for view, rounds in judged.observed.by_round.items()
     }  # fmt: skip
@@ -134,16 +138,19 @@ def _details(judged: Judged, by: SignalAttack, resamples: Resamples) -> dict[str
     }
 
 
-def _leaks(judged: Judged, by: SignalAttack, positions: Sequence[Position], resamples: Resamples) -> list[Leakage]:
+def _leaks(
+    judged: Judged, by: SignalAttack, positions: Sequence[Position], resamples: Resamples, pool: Executor
+) -> list[Leakage]:
     scores = judged.scores(by, positions)
-    return [leakage(scores, judged.candidates.questions, position, resamples) for position in positions]
+    asked = judged.candidates.questions
+    return list(pool.map(lambda position: leakage(scores, asked, position, resamples), positions))
 
 
 def _plain(leak: Leakage, grid: Floats) -> dict[str, Any]:
     """For JSON, in which there is no NaN: what is not known is null. ``tpr`` is the ROC curve at the FPRs ``grid``."""
     values = {name: asdict(estimate) for name, estimate in leak.estimates.items()}
     known = {name: value if isfinite(value["value"]) else None for name, value in values.items()}
-    return {"distance": leak.position.distance, **known, "tpr": [leak.roc.tpr_at(fpr) for fpr in grid]}
+    return {"distance": leak.position.distance, **known, "tpr": [float(leak.roc.tpr_at(fpr)) for fpr in grid]}
 
 
 def _known(values: Floats) -> list[Any]:

@@ -9,7 +9,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from auditing.metrics import UNKNOWN, Estimate, Ranking, Resamples, Roc, estimates, resolvable
+from auditing.metrics import UNKNOWN, Estimate, Ranking, Resamples, Roc, Value, estimates, resolvable
 from auditing.questions import Questions
 from auditing.views.position import Observation, Position
 
@@ -49,7 +49,7 @@ def leakage(scores: Scores, asked: Questions, position: Position, resamples: Res
     return Leakage(position, ranking.roc(), {**found, **unknown})
 
 
-def _statistics(roc: Roc) -> dict[str, float]:
+def _statistics(roc: Roc) -> dict[str, Value]:
     low = {f"tpr_at_{rate}": roc.tpr_at(rate) for rate in LOW_RATES}
     return {"auc": roc.auc, "balanced_accuracy": roc.balanced_accuracy, **low}
 

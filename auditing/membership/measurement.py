@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from auditing.attacks.probed_batch import Stack
 from auditing.attacks.probed_model import ProbedModel
-from auditing.attacks.signal import Signal
+from auditing.attacks.signal import Signal, values_of
 from auditing.candidates import Candidates
 from auditing.finite import check_finite
 from auditing.membership.students import students_of
-from auditing.networks import network_of
+from auditing.networks import network_of, runs_stacked
 from auditing.progress import Countdown
 from auditing.views.observe import Observed
 from simulator.core.cores import cores
@@ -28,6 +31,8 @@ from simulator.core.seeding import generator
 from simulator.runs.run import Run
 
 Floats = NDArray[np.float64]
+STACK = 8  # models that are run as one program
+HELD_BYTES = 2**28  # of models in memory at once
 
 
 @dataclass(frozen=True)
@@ -65,52 +70,128 @@ class Measurement:
 
         Computed in double precision, whatever the run's: curvature is lost to rounding in less. Training in bf16 rounds
         activations but keeps float32 parameters, so they are what attackers hold, and here nothing more is rounded.
-        Each model has a thread and torch one thread in it, so the number of cores does not change results. Progress is
-        told, with ``whose`` models these are in front.
+        Models that are asked about the same samples are asked together, where their network can be run like that. What
+        is asked at once has a thread and torch one thread in it, so the number of cores does not change results.
+        Progress is told, with ``whose`` models these are in front.
 
         Raises:
             InputError: a signal is not finite.
         """
         observed = replace(observed, students=students_of(observed, self.run, whose))
-        models = observed.names
-        groups = [_groups(self.candidates, victims) for victims in observed.victims()]
+        victims, names = observed.victims(), observed.names
+        asked = {name: np.full((len(victims), len(self.candidates)), np.nan) for name in self.signals}
+        usual = {name: np.empty((len(victims), len(self.population[name]))) for name in self.signals}
+        sets = [*self._populations(usual), *self._groups(victims, asked)]
+        total = sum(each.values for each in sets)
         tested = max(map(len, self.population.values()), default=0)
-        costs = [float(tested + sum(map(len, rows))) for rows in groups]
-        asked = {name: np.full((len(groups), len(self.candidates)), np.nan) for name in self.signals}
-        usual = {name: np.empty((len(groups), len(self.population[name]))) for name in self.signals}
-
-        def measure(row: int, network: FlatModule) -> dict[str, list[Floats]]:
-            network.bind(observed.model(row), network.merged(observed.running(row)))
-            sets = [self.candidates.samples.subset(torch.from_numpy(rows)) for rows in groups[row]]
-            return {
-                name: [self._one(name, network, each, whose + models[row]) for each in (self.population[name], *sets)]
-                for name in self.signals
-            }
-
-        samples = f"{len(self.candidates):,} candidates and {tested:,} test samples"
-        work = f"{len(costs)} models: {sum(costs):,.0f} x {len(self.signals)} signals"
-        countdown = Countdown(f"{whose}scoring {samples} in {work}")
-        with _threads(self.run) as each:
-            for row, found in enumerate(countdown.over(each(measure, range(len(groups))), costs)):
-                for name, (of_population, *of_groups) in found.items():
-                    usual[name][row] = of_population
-                    asked[name][row, np.concatenate(groups[row])] = np.concatenate(of_groups)
+        countdown = Countdown(
+            f"{whose}scoring {len(self.candidates):,} candidates and {tested:,} test samples in {len(victims)} models: "
+            f"{total:,} values of {len(self.signals)} signals",
+            unit="values",
+        )
+        with _threads(self.run) as each, countdown.counting(total) as done:
+            for rows in _blocks(len(victims), self.run.nodes[0].parameters.numel()):
+                models = dict(zip(rows, each(lambda row, _: _Model.of(observed, row), rows), strict=True))
+                jobs = [
+                    _Job(part, chosen, [models[row] for row in chosen], [whose + names[row] for row in chosen])
+                    for part in sets
+                    for chosen in part.among(rows, self._at_once)
+                ]
+                list(each(lambda job, network: self._fill(job, network, done), jobs))
         return MeasuredSignals(asked, usual)
 
-    def _one(self, name: str, network: FlatModule, samples: Samples, model: str) -> Floats:
-        first = self.run.nodes[0]
-        rng = generator(first.seed, f"audit.signals.{name}")  # all models are probed alike
-        probed = ProbedModel(network, first.data.preparation, first.data.task)
-        found = self.signals[name].measure(probed, samples, rng)
-        check_finite(found, name, samples, model)
-        return found
+    @cached_property
+    def _at_once(self) -> int:
+        """How many models are run as one program."""
+        return STACK if runs_stacked(network_of(self.run, "fp64", with_state=True), self.run.nodes[0].data) else 1
+
+    def _populations(self, found: Mapping[str, Floats]) -> Iterator[_Set]:
+        """What all models are asked about: signals that are compared with the same samples are asked for together."""
+        alike = dict[tuple[int, ...], list[str]]()
+        for name, samples in self.population.items():
+            alike.setdefault(tuple(samples.index.tolist()), []).append(name)
+        for names in alike.values():
+            samples, rows = self.population[names[0]], range(len(found[names[0]]))
+            yield _Set(samples, rows, slice(None), {name: found[name] for name in names})
+
+    def _groups(self, victims: Sequence[Collection[int] | None], found: Mapping[str, Floats]) -> Iterator[_Set]:
+        """Candidates to measure together, so that a node's do not depend on whose else are asked about."""
+        asking = dict[int | None, list[int]]()
+        for row, asked in enumerate(victims):
+            for victim in [None] if asked is None else sorted(asked):
+                asking.setdefault(victim, []).append(row)
+        for victim, rows in asking.items():
+            own = np.flatnonzero((self.candidates.node == victim) | (victim is None))
+            yield _Set(self.candidates.samples.subset(torch.from_numpy(own)), rows, own, found)
+
+    def _fill(self, job: _Job, network: FlatModule, done: Callable[[int], None]) -> None:
+        """Measure the signals of a set of samples in some of the models."""
+        first, part = self.run.nodes[0], job.part
+        signals = {name: self.signals[name] for name in part.found}
+        rngs = {name: generator(first.seed, f"audit.signals.{name}") for name in signals}  # all models are probed alike
+        parameters = torch.stack([model.parameters for model in job.models])
+        buffers = [merged for model in job.models if (merged := network.merged(model.running))]
+        network.bind(parameters[0], buffers[0] if buffers else None)
+        model = ProbedModel(network, first.data.preparation, first.data.task)
+        stack = Stack(parameters, buffers) if len(parameters) > 1 else None
+        for name, values in values_of(signals, model, part.samples, rngs, stack, done).items():
+            found = signals[name].for_attacks(values)
+            for row, of_model, called in zip(job.rows, found, job.names, strict=True):
+                check_finite(of_model, name, part.samples, called)
+                part.found[name][row, part.columns] = of_model
 
 
-def _groups(candidates: Candidates, victims: Collection[int] | None) -> list[NDArray[np.int64]]:
-    """Candidates to measure together, so that a node's do not depend on whose else are asked about."""
-    if victims is None:
-        return [np.arange(len(candidates))]
-    return [np.flatnonzero(candidates.node == victim) for victim in sorted(victims)]
+class _Model(NamedTuple):
+    """A model that attackers hold: float64 [parameters], and the terms of its running statistics."""
+
+    parameters: Tensor
+    running: Sequence[tuple[float, Tensor]]
+
+    @classmethod
+    def of(cls, observed: Observed, row: int) -> _Model:
+        return cls(observed.model(row), observed.running(row))
+
+
+class _Job(NamedTuple):
+    """Some models, by their rows, and what they are asked about."""
+
+    part: _Set
+    rows: Sequence[int]
+    models: Sequence[_Model]
+    names: Sequence[str]
+
+
+@dataclass(frozen=True)
+class _Set:
+    """Samples that models are asked about.
+
+    Attributes:
+        samples: n of them.
+        rows: of the models, ascending.
+        columns: where the samples stand in the arrays ``found``.
+        found: float64 [models, ...] by signal, to be filled.
+    """
+
+    samples: Samples
+    rows: Sequence[int]
+    columns: NDArray[np.int64] | slice
+    found: Mapping[str, Floats]
+
+    @property
+    def values(self) -> int:
+        """How many there are to be."""
+        return len(self.samples) * len(self.rows) * len(self.found)
+
+    def among(self, rows: range, number: int) -> Iterator[list[int]]:
+        """Those of its models that are among ``rows``, so many at a time."""
+        ours = [row for row in self.rows if row in rows]
+        yield from (ours[start : start + number] for start in range(0, len(ours), number))
+
+
+def _blocks(models: int, parameters: int) -> Iterator[range]:
+    """The models, those together that are held in memory at once."""
+    size = max(1, HELD_BYTES // (8 * parameters))
+    yield from (range(start, min(start + size, models)) for start in range(0, models, size))
 
 
 @contextmanager

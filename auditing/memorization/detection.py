@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from auditing.metrics import Estimate, Ranking, Resamples, Roc, estimates
+from auditing.metrics import Estimate, Ranking, Resamples, Roc, Value, estimates
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -45,8 +45,8 @@ def _by_node(score: Floats, wrong: Bools, node: NDArray[np.int64]) -> Iterator[f
     for each in range(int(node.max()) + 1):
         own = node == each
         both = 0 < wrong[own].sum() < own.sum()
-        yield Ranking(score[own], wrong[own]).roc().auc if both else np.nan
+        yield float(Ranking(score[own], wrong[own]).roc().auc) if both else np.nan
 
 
-def _statistics(roc: Roc) -> dict[str, float]:
+def _statistics(roc: Roc) -> dict[str, Value]:
     return {"auroc": roc.auc}

@@ -17,20 +17,22 @@ from simulator.core.cores import cores
 from simulator.core.message import Message
 from simulator.core.registry import PartSettings
 from simulator.training.probe import milliseconds_a_node_step
+from simulator.training.trainers import TRAINERS
 
-WORTH_A_THREAD = 2.0  # ms a node-step: below that, threads wait for the interpreter lock more than they help
+WORTH_A_THREAD = 2.0  # ms a step: below that, threads wait for the interpreter lock more than they help
 
 
 class Local(Backend):
     """Nodes are rows of one matrix a worker; ``workers`` threads carry them, each with a module of its own.
 
     Torch releases the interpreter lock inside its kernels, so two threads nearly halve the time of a step that takes
-    over about 2 ms; for smaller steps one worker is faster, and a GPU is kept busy by one. The number of workers never
-    changes results (of stacked nodes: beyond the order in which floats are summed).
+    over about 2 ms; for smaller steps one worker is faster, and a GPU is kept busy by one. Stacked nodes take their
+    steps together. The number of workers never changes results (of stacked nodes: beyond the order in which floats are
+    summed).
     """
 
     class Config(PartSettings):
-        """How many threads carry nodes; "auto" is one a core where a measured node-step is long enough, else one."""
+        """How many threads carry nodes; "auto" is one a core where a measured step is long enough, else one."""
 
         name: str = "local"
         workers: PositiveInt | Literal["auto"] = "auto"
@@ -61,8 +63,10 @@ class Local(Backend):
         (node,) = blueprint.nodes([0])
         if node.parameters.device.type != "cpu" or cores() == 1 or blueprint.topology.num_nodes == 1:
             return 1
-        taken = milliseconds_a_node_step(node.training.trainer, blueprint)
-        workers = cores() if taken > WORTH_A_THREAD else 1
+        trainer = node.training.trainer
+        taken = milliseconds_a_node_step(trainer, blueprint)
+        together = min(TRAINERS[trainer].typical, -(-blueprint.topology.num_nodes // cores()))
+        workers = cores() if taken * together > WORTH_A_THREAD else 1
         self.autotuned = {"workers": {"chosen": workers, "cores": cores(), "milliseconds_a_node_step": round(taken, 4)}}
         return workers
 

@@ -136,6 +136,8 @@ class TrainingSet:
 
     def _members(self) -> Tensor:
         """int64 [N], the places of all that is trained on."""
+        if len(self._public_positions) == 0:
+            return self._private_positions
         public = len(self._data.train) + torch.arange(len(self._public_positions))
         return torch.cat([self._private_positions, public])
 

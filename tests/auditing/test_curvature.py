@@ -89,6 +89,29 @@ def test_estimators_agree_with_the_exact_hessian(activation):
         torch.testing.assert_close(many(curvature.fd, net, images, labels), squares, rtol=0.15, atol=0)
 
 
+class BendsFarOut(nn.Module):
+    """As a rectifier, but for large values."""
+
+    def forward(self, x):
+        return torch.where(x > 4, x**2 / 4, x.relu())
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.Tanh, BendsFarOut])
+def test_exact_products_are_the_same_through_outputs_and_through_inputs(activation):
+    """Of a network that bends at the last of the samples alone, too."""
+    net, (images, labels) = network(activation), batch()
+    images[-1] *= 20
+    asked = losses(ProbedModel(net, AsStored(), Classification()), images, labels)
+    found = curvature.hvp(asked, point(images), np.random.default_rng(0))
+    product, expected = curvature._through_inputs(asked, point(images)), 0.0
+    for v in curvature._signs(point(images), np.random.default_rng(0), 1):
+        expected += product(v) / curvature.PROBES
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
+    assert (curvature._through_outputs(asked, point(images)) is None) == (activation is not nn.ReLU)
+    others = losses(ProbedModel(net, AsStored(), Classification()), images[:-1], labels[:-1])
+    assert (curvature._through_outputs(others, point(images[:-1])) is None) == (activation is nn.Tanh)
+
+
 @pytest.mark.slow
 def test_the_released_estimator_gives_three_quarters_of_h_times_the_frobenius_norm():
     net, (images, labels) = network(nn.Tanh, inputs=40), batch(inputs=40)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from auditing.metrics import Ranking, Resamples, estimates, resolvable
+from auditing import metrics
+from auditing.metrics import Ranking, Resamples, aucs, estimates, resolvable
 
 
 def statistics(roc):
@@ -66,3 +67,24 @@ def test_an_fpr_needs_as_many_non_members():
     assert resolvable(0.01, 100)
     assert not resolvable(0.01, 99)
     assert not resolvable(0.001, 100)
+
+
+@pytest.mark.parametrize("at_once", [1, 150, 2**15])
+def test_curves_that_are_made_together_are_those_of_each_resample(at_once, monkeypatch):
+    monkeypatch.setattr(metrics, "AT_ONCE", at_once)
+    rng, strata = np.random.default_rng(0), np.tile([0, 1], 30)
+    candidates = np.concatenate([np.arange(60), rng.integers(0, 60, 20)])
+    for decimals in (1, 8):
+        ranking = Ranking(rng.normal(size=80).round(decimals), strata[candidates] == 1)
+        resamples = Resamples(strata, 7, np.random.default_rng(1))
+        alone = [ranking.roc(counts[candidates]) for counts in resamples.counts]
+        blocks = list(resamples.rocs(ranking, candidates))
+        for read in (lambda roc: roc.auc, lambda roc: roc.balanced_accuracy, lambda roc: roc.tpr_at(0.1)):
+            found = np.concatenate([read(block) for block in blocks])
+            assert found.tolist() == [read(each) for each in alone]
+
+
+def test_aucs_without_curves_are_those_of_the_curves():
+    rng, member = np.random.default_rng(0), np.arange(50) % 3 == 0
+    scores = np.stack([rng.normal(size=50).round(decimals) + member for decimals in (0, 1, 8)])
+    np.testing.assert_allclose(aucs(scores, member), [Ranking(each, member).roc().auc for each in scores], rtol=1e-12)

@@ -17,3 +17,16 @@ def test_time_left_follows_the_costs():
         "1/3 models  time left 0:00:20",
         "3/3 models  time left 0:00:00",
     ]
+
+
+def test_what_threads_have_done_is_counted():
+    times, out = iter([0.0, 5.0, 10.0, 20.0]), StringIO()
+    countdown = Countdown("scoring", Console(file=out), lambda: next(times), unit="values")
+    with countdown.counting(2000) as done:
+        for number in (500, 500, 1000):
+            done(number)
+    assert out.getvalue().splitlines() == [
+        "scoring",
+        "500/2,000 values  time left 0:00:15",
+        "2,000/2,000 values  time left 0:00:00",
+    ]

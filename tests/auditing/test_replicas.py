@@ -11,6 +11,7 @@ import torch
 from reference.experiments import METHODS, At, small
 from sklearn.datasets import load_digits
 
+from auditing import replicas
 from auditing.attacks.attack import attacks_named
 from auditing.attacks.evidence import Evidence
 from auditing.candidates import Candidates, labels_of
@@ -30,7 +31,7 @@ from simulator.results.run_directory import RunDirectory
 from simulator.runs.audit import audit
 from simulator.runs.blueprint import ExperimentNodes
 from simulator.runs.build import Simulation
-from simulator.runs.launch import carry_on
+from simulator.runs.launch import carry_on, run_networks
 from simulator.runs.report import write_run_report
 from simulator.runs.run import Run
 
@@ -108,7 +109,22 @@ def test_a_replica_is_what_its_network_would_be_alone(tmp_path):
         assert carry_on(alone, tmp_path / f"{replica}", saved, []) == "finished"
         states = saved.load(4).nodes
         for node, found in enumerate(model.parameters for model in together.models(replica)):
-            assert torch.equal(found, states[node]["parameters"])
+            torch.testing.assert_close(found, states[node]["parameters"], rtol=1e-9, atol=1e-12)  # they are stacked
+
+
+@pytest.mark.parametrize(("changes", "trainer"), [((), "stacked"), (("model={name: cnn, width: 4}",), "sequential")])
+def test_replicas_are_stacked_where_that_pays(changes, trainer, tmp_path, monkeypatch):
+    experiment, used = small(*HELD_OUT, "rounds=1", "data.public=[]", "training.local_steps=1", *changes), []
+
+    def noting(experiment, *rest):
+        used.append(experiment.training.trainer)
+        return run_networks(experiment, *rest)
+
+    monkeypatch.setattr(replicas, "run_networks", noting)
+    together = train(run(experiment, tmp_path), 2)
+    assert used == [trainer]
+    assert together.experiment.training.trainer == "sequential"  # as of those that were trained before
+    assert len(together.models(1)) == 4
 
 
 class Evaluated(Observer):

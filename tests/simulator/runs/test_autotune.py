@@ -110,6 +110,16 @@ def test_local_takes_a_worker_a_core_for_long_steps(taken, workers, measured, mo
     assert simulation.backend.autotuned == {"workers": expected}
 
 
+@pytest.mark.parametrize(("taken", "workers"), [(0.9, 1), (1.1, 3)])
+def test_of_stacked_nodes_all_that_a_worker_trains_at_once_count(taken, workers, measured, monkeypatch):
+    """Of four nodes and three cores two."""
+    measured(stacked=taken)
+    monkeypatch.setattr(local, "cores", lambda: 3)
+    simulation = Simulation.of(small("training.trainer=stacked", backend={"name": "local", "workers": "auto"}))
+    with simulation.started():
+        assert simulation.backend.workers() == (workers, workers)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there():
     with pytest.raises(InputError, match=r"training\.device: no CUDA device"):

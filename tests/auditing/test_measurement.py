@@ -1,0 +1,64 @@
+"""Signals of many models: the same whether models are asked together or one by one, and however many are in memory."""
+
+import numpy as np
+import pytest
+import torch
+from reference.experiments import small
+
+from auditing.attacks.signal import signals_named
+from auditing.candidates import Candidates
+from auditing.membership import measurement
+from auditing.membership.measurement import Measurement
+from auditing.networks import network_of, runs_stacked
+from auditing.views.observe import observe
+from auditing.views.record import RunRecord
+from simulator import run
+
+NAMES = ("loss", "logit_margin", "gradient_norm", "curvature_hvp")
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    changes = ["data.held_out=0.4", "data.train_samples=240", "data.public=[]", "rounds=2", "record.every=1"]
+    return run(small(*changes), tmp_path_factory.mktemp("runs"))
+
+
+def measured(done):
+    """Of all models that attackers hold, some of which are asked about one victim and others about all."""
+    asked, test = Candidates.of(done.nodes, 20), done.nodes[0].data.test
+    population = {name: test if name == "loss" else test.subset(torch.arange(10)) for name in NAMES}
+    observed = observe(RunRecord.of(done), done.directory.topology, ())[0]
+    return Measurement(done, signals_named(NAMES), asked, population).of(observed)
+
+
+def alone(done, monkeypatch):
+    monkeypatch.setattr(measurement, "STACK", 1)
+    return measured(done)
+
+
+@pytest.mark.parametrize("changes", [{"STACK": 3}, {"HELD_BYTES": 1}, {"HELD_BYTES": 5 * 8 * 1210}])
+def test_models_do_not_see_each_other(changes, done, monkeypatch):
+    expected = alone(done, monkeypatch)
+    for name, value in {"STACK": 8, **changes}.items():
+        monkeypatch.setattr(measurement, name, value)
+    found = measured(done)
+    for name in NAMES:
+        np.testing.assert_allclose(found.candidates[name], expected.candidates[name], rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(found.population[name], expected.population[name], rtol=1e-9, atol=1e-12)
+        asked = ~np.isnan(found.candidates[name])
+        assert 0 < asked.mean() < 1
+        assert asked.any(axis=1).all()
+
+
+@pytest.mark.parametrize(("model", "expected"), [("{name: mlp, hidden: [16]}", True), ("{name: cnn, width: 4}", False)])
+def test_convolutions_of_several_models_are_not_run_as_one(model, expected, tmp_path):
+    changes = ["data.held_out=0.4", "data.train_samples=240", "data.public=[]", "rounds=1", f"model={model}"]
+    made = run(small(*changes), tmp_path)
+    assert runs_stacked(network_of(made, "fp64", with_state=True), made.nodes[0].data) is expected
+
+
+def test_large_models_are_not_run_as_one(done, monkeypatch):
+    network = network_of(done, "fp64", with_state=True)
+    assert runs_stacked(network, done.nodes[0].data)
+    monkeypatch.setattr("auditing.networks.CACHED_BYTES", 7 * network.initial.nbytes)
+    assert not runs_stacked(network, done.nodes[0].data)
