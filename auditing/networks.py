@@ -5,11 +5,15 @@ from __future__ import annotations
 from torch import nn
 
 from simulator.core.errors import wrong
-from simulator.core.flat_module import FlatModule, Precision
+from simulator.core.flat_module import EVALUATION_BATCH, FlatModule, Precision
 from simulator.core.samples import NodeData
 from simulator.runs.run import Run
-from simulator.training.chunks import CACHED_BYTES, FEWEST
+from simulator.training.chunks import CACHED_BYTES, FEWEST, bytes_kept, form
 from simulator.training.stackable import obstacle
+from simulator.training.stacked_module import StackedModule
+
+STACK = 16  # models that are asked as one program: with more, hardly anything is gained
+ACTIVATION_BYTES = 2**26  # of these, in one batch
 
 
 def network_of(run: Run, precision: Precision, *, with_state: bool = False) -> FlatModule:
@@ -40,6 +44,17 @@ def runs_stacked(network: FlatModule, data: NodeData) -> bool:
     convolves = any(isinstance(layer, nn.modules.conv._ConvNd) for layer in network.module.modules())
     small = FEWEST * network.initial.nbytes <= CACHED_BYTES
     return small and not convolves and obstacle(network, data) is None
+
+
+def models_at_once(network: FlatModule, data: NodeData) -> int:
+    """How many models of ``network`` are asked about a batch of samples as one program; 1 where none are stacked.
+
+    At most `STACK`, and no more than those whose activations take `ACTIVATION_BYTES`.
+    """
+    if not runs_stacked(network, data):
+        return 1
+    activations = EVALUATION_BATCH * bytes_kept(StackedModule(network), form(data, network.dtype))
+    return max(1, min(STACK, ACTIVATION_BYTES // activations))
 
 
 def last_bias(network: FlatModule, classes: int) -> str | None:

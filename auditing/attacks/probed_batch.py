@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -29,7 +28,7 @@ class Stack:
     parameters: Tensor
     buffers: Sequence[Buffers] = ()
 
-    @cached_property
+    @property
     def state(self) -> Mapping[str, Tensor] | None:
         """The buffers by name, with n in front; None where there are none."""
         return stacked_state(self.buffers) if self.buffers else None
@@ -50,6 +49,9 @@ class ProbedBatch:
     inputs: Arrays
     targets: Tensor
     stack: Stack | None = None
+    _known: dict[str, Tensor] = field(
+        default_factory=dict, init=False
+    )  # Python 3.11's cached_property locks threads out
 
     @property
     def models(self) -> int:
@@ -65,13 +67,15 @@ class ProbedBatch:
             self.model.network.bind(parameters, self.stack.buffers[place] if self.stack.buffers else None)
             yield self.model
 
-    @cached_property
+    @property
     def outputs(self) -> Tensor:
         """float [n, B, ...], computed once for all signals; not to be differentiated."""
-        with torch.no_grad():
-            return self._outputs(self.inputs, shared=True)
+        if "outputs" not in self._known:
+            with torch.no_grad():
+                self._known["outputs"] = self._outputs(self.inputs, shared=True)
+        return self._known["outputs"]
 
-    @cached_property
+    @property
     def repeated_targets(self) -> Tensor:
         """[n * B, ...], the targets once for each model."""
         return torch.cat([self.targets] * self.models)

@@ -21,7 +21,7 @@ from auditing.attacks.signal import Signal, values_of
 from auditing.candidates import Candidates
 from auditing.finite import check_finite
 from auditing.membership.students import students_of
-from auditing.networks import network_of, runs_stacked
+from auditing.networks import models_at_once, network_of
 from auditing.progress import Countdown
 from auditing.views.observe import Observed
 from simulator.core.cores import cores
@@ -31,7 +31,6 @@ from simulator.core.seeding import generator
 from simulator.runs.run import Run
 
 Floats = NDArray[np.float64]
-STACK = 8  # models that are run as one program
 HELD_BYTES = 2**28  # of models in memory at once
 
 
@@ -103,7 +102,7 @@ class Measurement:
     @cached_property
     def _at_once(self) -> int:
         """How many models are run as one program."""
-        return STACK if runs_stacked(network_of(self.run, "fp64", with_state=True), self.run.nodes[0].data) else 1
+        return models_at_once(network_of(self.run, "fp64", with_state=True), self.run.nodes[0].data)
 
     def _populations(self, found: Mapping[str, Floats]) -> Iterator[_Set]:
         """What all models are asked about: signals that are compared with the same samples are asked for together."""

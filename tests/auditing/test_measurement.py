@@ -5,11 +5,12 @@ import pytest
 import torch
 from reference.experiments import small
 
+from auditing import networks
 from auditing.attacks.signal import signals_named
 from auditing.candidates import Candidates
 from auditing.membership import measurement
 from auditing.membership.measurement import Measurement
-from auditing.networks import network_of, runs_stacked
+from auditing.networks import models_at_once, network_of, runs_stacked
 from auditing.views.observe import observe
 from auditing.views.record import RunRecord
 from simulator import run
@@ -32,15 +33,17 @@ def measured(done):
 
 
 def alone(done, monkeypatch):
-    monkeypatch.setattr(measurement, "STACK", 1)
+    monkeypatch.setattr(networks, "STACK", 1)
     return measured(done)
 
 
-@pytest.mark.parametrize("changes", [{"STACK": 3}, {"HELD_BYTES": 1}, {"HELD_BYTES": 5 * 8 * 1210}])
-def test_models_do_not_see_each_other(changes, done, monkeypatch):
+@pytest.mark.parametrize(
+    "change", [(networks, "STACK", 3), (measurement, "HELD_BYTES", 1), (measurement, "HELD_BYTES", 5 * 8 * 1210)]
+)
+def test_models_do_not_see_each_other(change, done, monkeypatch):
     expected = alone(done, monkeypatch)
-    for name, value in {"STACK": 8, **changes}.items():
-        monkeypatch.setattr(measurement, name, value)
+    for module, name, value in ((networks, "STACK", 16), change):
+        monkeypatch.setattr(module, name, value)
     found = measured(done)
     for name in NAMES:
         np.testing.assert_allclose(found.candidates[name], expected.candidates[name], rtol=1e-9, atol=1e-12)
@@ -62,3 +65,12 @@ def test_large_models_are_not_run_as_one(done, monkeypatch):
     assert runs_stacked(network, done.nodes[0].data)
     monkeypatch.setattr("auditing.networks.CACHED_BYTES", 7 * network.initial.nbytes)
     assert not runs_stacked(network, done.nodes[0].data)
+
+
+def test_as_many_models_are_asked_at_once_as_their_activations_allow(done, monkeypatch):
+    network, data = network_of(done, "fp64", with_state=True), done.nodes[0].data
+    assert models_at_once(network, data) == networks.STACK
+    taken = 64 * networks.bytes_kept(networks.StackedModule(network), networks.form(data, network.dtype))
+    for number in (3, 1):
+        monkeypatch.setattr(networks, "ACTIVATION_BYTES", int(number * taken))
+        assert models_at_once(network, data) == number
