@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from auditing.attacks import curvature
-from auditing.attacks.curvature import Function, Point
+from auditing.attacks.curvature import Losses, Point
 from auditing.attacks.probed_model import ProbedModel
 from auditing.attacks.signal import Signal
 from simulator.core.arrays import Arrays
@@ -44,7 +44,7 @@ class EmbeddingCurvature(Signal):
         return curvature.fd(*of_embeddings(model, inputs, targets), rng)
 
 
-def of_embeddings(model: ProbedModel, inputs: Arrays, targets: Tensor) -> tuple[Function, Point]:
+def of_embeddings(model: ProbedModel, inputs: Arrays, targets: Tensor) -> tuple[Losses, Point]:
     """The task's losses as a function of the tokens' embeddings, and these.
 
     Embeddings are what each `torch.nn.Embedding` puts out that is given the tokens themselves; embeddings of positions
@@ -67,12 +67,12 @@ def of_embeddings(model: ProbedModel, inputs: Arrays, targets: Tensor) -> tuple[
         what = f"none of the network's {len(embeddings)} torch.nn.Embedding is given the tokens as they are."
         raise wrong("--signal", what, "Ask for signals that need no embeddings: loss, logit_margin or gradient_norm.")
 
-    def losses(at: Point) -> Tensor:
+    def outputs(at: Point) -> Tensor:
         ours = dict(zip(found, at, strict=True))
         with _hooked(ours, lambda embedding, given, _: ours[embedding] if _same(given[0], ids) else None):
-            return model.losses(inputs, targets)
+            return model.outputs(inputs)
 
-    return losses, tuple(found.values())
+    return Losses(outputs, lambda outputs: model.task.losses(outputs, targets)), tuple(found.values())
 
 
 @contextmanager
