@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from contextlib import suppress
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -15,8 +16,10 @@ from auditing.attacks.probed_model import ProbedModel
 from auditing.attacks.signal import Signal
 from simulator.core.arrays import Arrays, taken
 from simulator.core.task import Task
-from simulator.training.ghost_norms import squared_gradient_norms
+from simulator.training.layerwise import Layerwise, NotLayerwiseError
+from simulator.training.layerwise_trial import layers_aside
 
+CHECKED = 3  # samples of a batch, whose gradients are written out to see that layers tell the same
 GRADIENT_BYTES = 2**28  # that single samples' gradients may take at once: of large networks they would fill the memory
 
 
@@ -86,9 +89,22 @@ class GradientNorm(Signal):
     needs: ClassVar[frozenset[str]] = frozenset()
 
     def on_batch(self, model: ProbedModel, inputs: Arrays, targets: Tensor, rng: np.random.Generator) -> Tensor:
-        """The Euclidean norm of each sample's own gradient, by `ghost_norms` where layers allow."""
-        squares = squared_gradient_norms(model.network.module, lambda: model.losses(inputs, targets))
-        return self._of_gradients(model, inputs, targets) if squares is None else squares.sqrt()
+        """The Euclidean norm of each sample's own gradient, layer by layer where the network allows it."""
+        if len(targets) > CHECKED:
+            with suppress(NotLayerwiseError):
+                norms, first = self._of_layers(model, inputs, targets), torch.arange(CHECKED)
+                if torch.allclose(norms[first], self._of_gradients(model, taken(inputs, first), targets[first])):
+                    return norms
+        return self._of_gradients(model, inputs, targets)
+
+    @staticmethod
+    def _of_layers(model: ProbedModel, inputs: Arrays, targets: Tensor) -> Tensor:
+        def loss(outputs: Tensor) -> Tensor:
+            return model.task.losses(outputs, targets).sum()
+
+        layers = Layerwise(model.network, layers_aside(model.network.module, inputs))
+        (samples,) = layers.gradients([model.network.bound], [len(targets)], inputs, loss)
+        return samples.norms()
 
     def _of_gradients(self, model: ProbedModel, inputs: Arrays, targets: Tensor) -> Tensor:
         named = model.network.module.named_parameters()

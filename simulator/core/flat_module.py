@@ -94,6 +94,12 @@ class FlatModule:
         return len(self.initial)
 
     @property
+    def bound(self) -> Tensor:
+        """float [num_parameters], those that it is bound to."""
+        assert self._bound is not None  # since it was made
+        return self._bound
+
+    @property
     def initial_buffers(self) -> Buffers | None:
         """The state that the network was made with; None where it has none."""
         return self._state.initial.clone() if self._state else None

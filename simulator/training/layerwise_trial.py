@@ -37,7 +37,7 @@ def tried(module: FlatModule, data: NodeData) -> Layerwise:
     rows = torch.arange(sum(LENGTHS)) % len(data.train)
     inputs = data.preparation(data.train.inputs_at(rows), module.dtype)
     module.bind(module.initial, module.initial_buffers)
-    found = Layerwise(module, _aside(module.module, inputs))
+    found = Layerwise(module, layers_aside(module.module, inputs))
     noise = torch.randn(2, module.num_parameters, dtype=module.dtype, generator=torch.Generator().manual_seed(0))
     parameters = list(module.initial + ELSEWHERE * module.initial.std() * noise.to(module.initial))
     try:
@@ -54,8 +54,8 @@ def tried(module: FlatModule, data: NodeData) -> Layerwise:
 
 
 @torch.no_grad()
-def _aside(network: nn.Module, inputs: Arrays) -> set[str]:
-    """The layers that are given as much whatever the number of samples."""
+def layers_aside(network: nn.Module, inputs: Arrays) -> set[str]:
+    """The layers that are given as much whatever the number of samples; of ``inputs`` of three or more."""
     seen = defaultdict[str, set[int]](set)
     with ExitStack() as stack:
         for name, layer in network.named_modules():

@@ -101,7 +101,8 @@ def test_gradients_of_large_networks_are_taken_a_few_samples_at_a_time(monkeypat
     """Where layers do not tell their norms."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        layers = nn.Linear(9, 8), nn.LayerNorm(8), nn.ReLU(), nn.Linear(8, CLASSES)
+        twice = nn.Linear(8, 8)
+        layers = nn.Linear(9, 8), twice, nn.ReLU(), twice, nn.Linear(8, CLASSES)
     net = FlatModule(nn.Sequential(nn.Flatten(), *layers), "fp64")
     together, taken_at_once = measure("gradient_norm", net), []
 
@@ -135,3 +136,26 @@ def test_curvature_in_bf16_is_refused(name):
     net = FlatModule(nn.Sequential(nn.Flatten(), nn.Linear(9, CLASSES)), "bf16")
     with pytest.raises(InputError, match=r"precision: curvature cannot be measured in bf16[\s\S]*fp64"):
         signals_named([name])[name].measure(model(net), None, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    "inner", [nn.LayerNorm(8), nn.GroupNorm(2, 8), nn.Identity()], ids=lambda each: type(each).__name__
+)
+def test_norms_that_layers_tell_are_those_of_gradients_that_are_written_out(inner, monkeypatch):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = FlatModule(nn.Sequential(nn.Flatten(), nn.Linear(9, 8), inner, nn.ReLU(), nn.Linear(8, CLASSES)), "fp64")
+    written, lengths = signals.GradientNorm._of_gradients, []
+    noting = lambda own, *asked: (lengths.append(len(asked[-1])), written(own, *asked))[1]  # noqa: E731
+    monkeypatch.setattr(signals.GradientNorm, "_of_gradients", noting)
+    by_layers = measure("gradient_norm", net)
+    assert set(lengths) == {signals.CHECKED}
+    monkeypatch.setattr(signals, "CHECKED", 10**6)
+    np.testing.assert_allclose(by_layers, measure("gradient_norm", net), rtol=1e-12)
+
+
+def test_what_layers_tell_is_checked_on_the_first_samples_of_a_batch(monkeypatch):
+    net = network()
+    expected = measure("gradient_norm", net)
+    monkeypatch.setattr(signals.GradientNorm, "_of_layers", staticmethod(lambda *_: torch.zeros(10**4).double()))
+    np.testing.assert_allclose(measure("gradient_norm", net), expected, rtol=1e-12)
