@@ -122,7 +122,7 @@ def test_averaged_values_that_are_not_solved_are_explained_by_as_much_as_in_floa
 def test_weights_that_are_no_short_fractions_are_refused_where_floats_cannot_decide():
     families = Topology.build("florentine", 15)
     weights = families.links.weights * (1 + 0.01 * np.random.default_rng(0).random((15, 15)))
-    odd = replace(families.links, weights=weights / weights.sum(1, keepdims=True))
+    odd = replace(families.links, matrix=weights / weights.sum(1, keepdims=True))
     rounds = [replace(each, links=odd) for each in rounds_of(families, 1, 14)]
     with pytest.raises(InputError) as refused:
         list(averaged(rounds, [Adversary.node(0)]))

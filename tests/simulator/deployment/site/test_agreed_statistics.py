@@ -220,7 +220,7 @@ def test_what_are_no_sums_is_refused_by_name(said, tmp_path, hosts, monkeypatch)
     deployment = hosts(agreeing(tmp_path / "all"), tmp_path / "all")
     monkeypatch.setattr(agreement, "told", lambda sums, settings, secret, node: said if node == 2 else sums)
     monkeypatch.setattr(Gate, "_objections_to_statistics", lambda *given: iter(()))  # it is a host of somebody else's
-    found = deployment.agree(seconds=3)
+    found = deployment.agree(seconds=6)
     assert "node-2 tells node 1 what are no sums" in str(found[1])
     assert found[0] is found[3] is False
 
