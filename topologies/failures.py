@@ -11,7 +11,7 @@ from topologies.errors import require
 from topologies.laws import Laws
 from topologies.links import Links
 from topologies.seeding import generator
-from topologies.weights import ROWS, row_sums
+from topologies.weights import ROWS, entries, row_sums
 
 Mask = NDArray[np.bool_]
 Places = NDArray[np.integer[Any]]
@@ -109,7 +109,7 @@ class Failures:
         """
         self.check(links.num_nodes)
         absent = self._absent(links.num_nodes, round) | self._listed(links.num_nodes, round)
-        receivers, senders = links.matrix.nonzero()
+        receivers, senders = entries(links.matrix)
         cut = self._lost(links.num_nodes, receivers, senders, round) | absent[receivers] | absent[senders]
         cut &= receivers != senders
         places, shape = (receivers[cut], senders[cut]), links.matrix.shape

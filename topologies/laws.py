@@ -6,6 +6,7 @@ from functools import reduce
 from typing import Self
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from topologies.mixing import Mixing
 from topologies.weights import is_row_stochastic
@@ -30,8 +31,9 @@ class Laws:
     @classmethod
     def of(cls, mixing: Mixing) -> Self:
         """What holds for one W."""
-        rows, linked = is_row_stochastic(mixing.matrix), mixing.matrix.astype(np.bool_).astype(np.int8)
-        return cls(rows, mixing.is_column_stochastic, mixing.is_symmetric, not (linked - linked.T).count_nonzero())
+        matrix, other = mixing.matrix, csr_array(mixing.matrix.T)
+        two_way = np.array_equal(matrix.indptr, other.indptr) and np.array_equal(matrix.indices, other.indices)
+        return cls(is_row_stochastic(matrix), mixing.is_column_stochastic, mixing.is_symmetric, two_way)
 
     @classmethod
     def bound(cls, push: bool) -> Self:

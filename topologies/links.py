@@ -72,6 +72,8 @@ class Links(Mixing):
             TopologyError: a promise is broken.
         """
         check_matrix(self.matrix, len(self.active), self.push)
+        if self.active.all():
+            return
         changed = (self.matrix - eye_array(self.num_nodes)).astype(np.bool_)
         linked = ~self.active & ((changed.sum(axis=0) > 0) | (changed.sum(axis=1) > 0))
         wrong = f"Nodes {np.flatnonzero(linked).tolist()} are away, but W links them to others."

@@ -81,7 +81,9 @@ class Mixing(ABC):
 
 
 def sealed(matrix: csr_array | Matrix) -> csr_array:
-    """A copy of W as `Mixing` keeps it."""
+    """W as `Mixing` keeps it: itself, if it is one that is kept already, or a copy."""
+    if isinstance(matrix, csr_array) and not matrix.data.flags.writeable:
+        return matrix
     kept = csr_array(matrix, dtype=np.float64, copy=True)
     kept.eliminate_zeros()
     kept.sort_indices()

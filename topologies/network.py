@@ -1,7 +1,7 @@
 """Network: the links that each round really has, once failures have taken their share of the schedule."""
 
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Self
 
 import numpy as np
@@ -55,12 +55,16 @@ class Network:
 
     def at(self, round: int) -> Links:
         """The links of a round."""
-        links = self.schedule.at(round)
-        return self.failures.apply(links, round) if self.fails else links
+        return _left(self, round) if self.fails else self.schedule.at(round)
 
     def lost(self, round: int) -> int:
         """How many directed links of the schedule carry nothing in a round."""
         return _count(self.schedule.at(round)) - _count(self.at(round))
+
+
+@lru_cache(maxsize=8)
+def _left(network: Network, round: int) -> Links:
+    return network.failures.apply(network.schedule.at(round), round)
 
 
 def _copied(network: Network, copies: int, round: int) -> Links:

@@ -6,6 +6,7 @@ from scipy.sparse import csr_array, eye_array
 
 from topologies.errors import TopologyError, require
 from topologies.unions import components, parts
+from topologies.weights import entries
 
 
 def check_graph(graph: nx.Graph) -> None:
@@ -65,10 +66,11 @@ def check_matrix(weights: csr_array, nodes: int, push: bool = False) -> None:
     shape = (nodes, nodes)
     require(weights.shape == shape, f"W has shape {weights.shape}, not {shape}.", "Give a square matrix.", "weights")
     # Not the same as weights < 0, for this catches nan too; inf is left to the sums.
-    wrong = csr_array((np.where(weights.data >= 0, 0, weights.data), weights.indices, weights.indptr), shape=shape)
-    _require_nowhere(wrong, "Weights must be numbers and not negative.")
+    if not (weights.data >= 0).all():
+        wrong = csr_array((np.where(weights.data >= 0, 0, weights.data), weights.indices, weights.indptr), shape=shape)
+        _require_nowhere(wrong, "Weights must be numbers and not negative.")
     axis, line = (0, "column") if push else (1, "row")
-    sums = weights.sum(axis=axis)
+    sums = np.bincount(entries(weights)[1 - axis], weights.data, nodes)
     worst = int(np.abs(sums - 1).argmax())
     what = f"{line.capitalize()} {worst} of W sums to {sums[worst]!r}, not 1."
     require(abs(sums[worst] - 1) <= 1e-12, what, f"Divide each {line} by its sum.", "weights")

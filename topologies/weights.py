@@ -6,6 +6,7 @@ Few nodes hear of many, so W is sparse, by rows: 10,000 nodes would fill 800 MB 
 """
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -119,16 +120,20 @@ def exchanges(nodes: int, pairs: Iterable[tuple[int, int, float]]) -> csr_array:
     Returns:
         W, float64 [n, n]; what a node does not take, it keeps.
     """
-    listed = [*pairs]
-    one, other, weights = (np.array([pair[k] for pair in listed]) for k in range(3))
-    places = np.concatenate([one, other]).astype(np.int64), np.concatenate([other, one]).astype(np.int64)
-    both = np.concatenate([weights, weights]).astype(np.float64)
-    return _with_self_weights(csr_array(coo_array((both, places), shape=(nodes, nodes))))
+    listed = [(u, v, weight) for one, other, weight in pairs for u, v in ((one, other), (other, one))]
+    receivers, senders, weights = (np.array([each[k] for each in listed]) for k in range(3))
+    places = receivers.astype(np.int64), senders.astype(np.int64)
+    return _with_self_weights(csr_array(coo_array((weights.astype(np.float64), places), shape=(nodes, nodes))))
 
 
 def block_diagonal(weights: csr_array, copies: int) -> csr_array:
     """Block-diagonal: copies of W side by side, and zero between them; float64 [copies * n, copies * n]."""
     return csr_array(block_diag([weights] * copies, format="csr"))
+
+
+def entries(matrix: csr_array) -> tuple[NDArray[np.int64], NDArray[np.integer[Any]]]:
+    """The row and the column of each entry, as they are stored."""
+    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)), matrix.indices
 
 
 def row_sums(matrix: csr_array) -> Matrix:
@@ -139,6 +144,10 @@ def row_sums(matrix: csr_array) -> Matrix:
 
 def is_symmetric(weights: Matrix | csr_array, tolerance: float = 1e-12) -> bool:
     """Whether W equals its transpose, entry by entry within `tolerance`."""
+    if isinstance(weights, csr_array):
+        other = csr_array(weights.T)
+        if np.array_equal(other.indptr, weights.indptr) and np.array_equal(other.indices, weights.indices):
+            return bool(np.abs(weights.data - other.data).max(initial=0) <= tolerance)
     return bool(abs(weights - weights.T).max() <= tolerance)
 
 
