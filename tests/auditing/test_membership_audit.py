@@ -160,7 +160,7 @@ def test_the_command_adds_a_section_to_the_report(overfitted, monkeypatch, capsy
     printed = capsys.readouterr()
     assert printed.out.strip() == str(overfitted.path / "audit" / "membership")
     assert "scoring 360 candidates and 60 test samples in " in printed.err
-    assert "models  time left 0:0" in printed.err
+    assert "values  time left 0:0" in printed.err
     html = write_run_report(RunDirectory.open(overfitted.path)).read_text()
     for shown in ("Audit: membership", "loss, threshold", "TPR at 1 % FPR", "Leakage from node to node", "ROC"):
         assert shown in html
