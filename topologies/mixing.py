@@ -82,7 +82,7 @@ class Mixing(ABC):
 
 def sealed(matrix: csr_array | Matrix) -> csr_array:
     """W as `Mixing` keeps it: itself, if it is one that is kept already, or a copy."""
-    if isinstance(matrix, csr_array) and not matrix.data.flags.writeable:
+    if isinstance(matrix, csr_array) and _is_sealed(matrix):
         return matrix
     kept = csr_array(matrix, dtype=np.float64, copy=True)
     kept.eliminate_zeros()
@@ -90,3 +90,8 @@ def sealed(matrix: csr_array | Matrix) -> csr_array:
     for part in (kept.data, kept.indices, kept.indptr):
         part.setflags(write=False)
     return kept
+
+
+def _is_sealed(matrix: csr_array) -> bool:
+    protected = not any(part.flags.writeable for part in (matrix.data, matrix.indices, matrix.indptr))
+    return protected and matrix.dtype == np.float64 and bool(matrix.has_canonical_format and matrix.data.all())

@@ -49,9 +49,8 @@ class ProbedBatch:
     inputs: Arrays
     targets: Tensor
     stack: Stack | None = None
-    _known: dict[str, Tensor] = field(
-        default_factory=dict, init=False
-    )  # Python 3.11's cached_property locks threads out
+    # In Python 3.11 one lock of cached_property, for all batches, would let threads wait for each other.
+    _known: dict[str, Tensor] = field(default_factory=dict, init=False)
 
     @property
     def models(self) -> int:

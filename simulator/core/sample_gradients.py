@@ -52,12 +52,12 @@ class GradientRows(SampleGradients):
         return len(self.rows)
 
     def norms(self) -> Tensor:
-        """Of the rows."""
+        """They are those of the rows."""
         norms: Tensor = self.rows.norm(dim=1)
         return norms
 
     def norms_by_tensor(self) -> Tensor:
-        """Of the rows' parts."""
+        """They are those of the rows' parts, as `views` cuts them."""
         parts = self._views(self.rows)
         found = self.rows.new_empty(len(self), len(parts))
         for column, part in zip(found.T, parts, strict=True):

@@ -117,16 +117,16 @@ class _Weighable(SampleGradients):
         return len(self._norms)
 
     def norms(self) -> Tensor:
-        """Of the parts' norms."""
+        """Each is the norm of a sample's norms by tensor."""
         found: Tensor = vector_norm(self._norms, dim=1)
         return found
 
     def norms_by_tensor(self) -> Tensor:
-        """As they are."""
+        """They are known from the start."""
         return self._norms
 
     def sum(self, weights: Tensor) -> Tensor:
-        """Tensor by tensor."""
+        """Each tensor writes its own part."""
         total = self._module.initial.new_empty(self._module.num_parameters)
         columns = weights.unbind(dim=1) if weights.dim() == 2 else [weights] * len(self._tensors)
         for tensor, own, view in zip(self._tensors, columns, self._module.views(total), strict=True):

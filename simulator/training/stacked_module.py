@@ -85,7 +85,7 @@ def through_the_model() -> RunError:
     """What to say where a loss depends on the module's own parameters."""
     return RunError(
         "a method's per_sample_loss differentiates through node.model, which cannot be stacked.\n"
-        "    Set training.trainer: sequential, and and take stackable=True out of that method's traits."
+        "    Set training.trainer: sequential, and take stackable=True out of that method's traits."
     )
 
 

@@ -18,7 +18,7 @@ class TensorGradients(ABC):
 
     @abstractmethod
     def norms(self) -> Tensor:
-        """float [S]."""
+        """The norm of each sample's gradient, float [S]."""
 
     @abstractmethod
     def sum(self, at: slice, weights: Tensor, out: Tensor) -> None:
@@ -36,12 +36,12 @@ class Written(TensorGradients):
         self._rows = rows
 
     def norms(self) -> Tensor:
-        """Of the rows."""
+        """They are those of the rows."""
         found: Tensor = vector_norm(self._rows.flatten(1), dim=1)
         return found
 
     def sum(self, at: slice, weights: Tensor, out: Tensor) -> None:
-        """Of the rows."""
+        """The weights are multiplied with the rows."""
         out.copy_((weights @ self._rows[at].flatten(1)).view(out.shape))
 
 
@@ -59,12 +59,12 @@ class OneProduct(TensorGradients):
         self._inputs, self._outputs = inputs, outputs
 
     def norms(self) -> Tensor:
-        """Of outer products: products of norms."""
+        """The norm of an outer product is the product of norms."""
         found: Tensor = vector_norm(self._inputs, dim=1) * vector_norm(self._outputs, dim=1)
         return found
 
     def sum(self, at: slice, weights: Tensor, out: Tensor) -> None:
-        """One product."""
+        """One product of matrices sums over samples."""
         torch.mm((self._outputs[at] * weights[:, None]).mT, self._inputs[at], out=out)
 
 
@@ -83,11 +83,11 @@ class ManyProducts(TensorGradients):
         self._inputs, self._outputs = inputs, outputs
 
     def norms(self) -> Tensor:
-        """By two matrices of inner products, [T, T] a sample."""
+        """They follow from two matrices of inner products, [T, T] a sample."""
         return _root_of_sum(_inner_products(self._inputs) * _inner_products(self._outputs)).to(self._outputs.dtype)
 
     def sum(self, at: slice, weights: Tensor, out: Tensor) -> None:
-        """One product."""
+        """One product of matrices sums over samples and their T places."""
         weighted = self._outputs[at] * weights[:, None, None]
         torch.mm(weighted.flatten(0, 1).mT, self._inputs[at].flatten(0, 1), out=out)
 
@@ -109,7 +109,7 @@ class ManyRows(TensorGradients):
         return _root_of_sum(_inner_products(self._outputs) * equal).to(self._outputs.dtype)
 
     def sum(self, at: slice, weights: Tensor, out: Tensor) -> None:
-        """Row by row."""
+        """Each row of the table gets what was taken from it."""
         weighted = self._outputs[at] * weights[:, None, None]
         out.zero_().index_add_(0, self._ids[at].flatten(), weighted.flatten(0, 1))
 
@@ -158,11 +158,11 @@ class Arranged(TensorGradients):
         self._of, self._shape, self._arrange = of, shape, arrange
 
     def norms(self) -> Tensor:
-        """Of the others."""
+        """They are those of the others: order is no matter."""
         return self._of.norms()
 
     def sum(self, at: slice, weights: Tensor, out: Tensor) -> None:
-        """Of the others, arranged."""
+        """It is that of the others, arranged."""
         total = out.new_empty(self._shape)
         self._of.sum(at, weights, total)
         out.copy_(self._arrange(total))

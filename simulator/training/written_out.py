@@ -30,13 +30,7 @@ class WrittenOut:
     def gradients(
         self, parameters: Sequence[Tensor], lengths: Sequence[int], inputs: Arrays, loss: Callable[[Tensor], Tensor]
     ) -> list[GradientRows]:
-        """Those of each node's samples.
-
-        Args:
-            parameters: float [parameters] of each node.
-            lengths: how many samples each has; at least one has any.
-            inputs: [S, ...] as the network takes them, one node's after the other's.
-            loss: makes of the outputs, [S, ...], the sum of the samples' losses.
+        """Those of each node's samples; arguments are those of `simulator.training.layerwise.Layerwise.gradients`.
 
         Raises:
             RunError: ``loss`` depends on the parameters of the module itself.

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from topologies import Links, Topology, TopologyError
 
@@ -77,3 +78,13 @@ def test_bad_links_are_refused(weights, active, push, text):
         Links(np.array(weights), np.array(active), push)
     assert text in str(caught.value)
     assert caught.value.field == ("active" if "away" in text else "weights")
+
+
+def test_a_matrix_that_nobody_may_write_to_is_no_links_as_it_is():
+    """Explicit zeros are no links, and weights are floats."""
+    given = csr_array((np.array([1, 0, 1]), np.array([0, 1, 1]), np.array([0, 2, 3])), shape=(2, 2))
+    for part in (given.data, given.indices, given.indptr):
+        part.setflags(write=False)
+    links = Links.everyone(given)
+    assert links.in_neighbours(0) == ()
+    assert (links.matrix.nnz, links.matrix.dtype, given.nnz) == (2, np.float64, 3)

@@ -168,7 +168,7 @@ def data(run: RunDirectory) -> Chapter:
 def _commonest(counts: NDArray[np.int64]) -> Picture:
     """How uneven the classes of many nodes are, from ``counts`` [classes, nodes]."""
     sizes = counts.sum(axis=0)
-    shares = np.sort(counts.max(axis=0)[sizes > 0] / sizes[sizes > 0])
+    shares = counts.max(axis=0)[sizes > 0] / sizes[sizes > 0]
     of_nodes = np.linspace(0, 100, QUANTILES)
     chart = LineChart(
         "The commonest class of each node",

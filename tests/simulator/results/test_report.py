@@ -135,6 +135,31 @@ def test_tables_of_messages_nodes_and_network(html: str) -> None:
     assert network["spectral gap"] == "0.6667"  # ring of 4: eigenvalues 1, 1/3, 1/3, -1/3
 
 
+@pytest.mark.parametrize("of_an_error", [False, True])
+def test_of_many_nodes_the_worst_are_told_and_how_uneven_they_are(
+    write_run: WriteRun, monkeypatch: pytest.MonkeyPatch, of_an_error: bool
+) -> None:
+    drawn: list[LineChart] = []
+    original = chapters.chart_picture
+    monkeypatch.setattr(chapters, "chart_picture", lambda name, chart: (drawn.append(chart), original(name, chart))[1])
+    for name, number in {"NODES": 3, "SHOWN": 2, "LINKS": 7, "QUANTILES": 4}.items():
+        monkeypatch.setattr(chapters, name, number)
+    many = write_run()
+    if of_an_error:  # whose worst node has the largest
+        metrics = many.path / "metrics.jsonl"
+        ends = {"test/accuracy/worst": "test/accuracy/best", "test/accuracy/best": "test/accuracy/worst"}
+        metrics.write_text(re.sub("|".join(ends), lambda found: ends[found[0]], metrics.read_text()))
+    html = html_of(many)
+    worst = ["3", "2"] if of_an_error else ["0", "1"]
+    assert [row[0] for row in rows(chapter(html, "Nodes"))[1:]] == worst
+    assert "The 2 worst of 4 nodes" in chapter(html, "Nodes")
+    assert len(rows(chapter(html, "Messages"))) == 6
+    assert "What each of 8 links carried is in messages.jsonl." in chapter(html, "Messages")
+    (x, shares) = next(chart for chart in drawn if chart.title == "The commonest class of each node").series[""]
+    np.testing.assert_allclose(x, [0, 100 / 3, 200 / 3, 100])
+    np.testing.assert_allclose(shares, [100 / 3, 50, 50, 100])  # nodes hold 1, 1 + 1, 1 + 1 + 1 and 2 + 1 + 1 samples
+
+
 def test_setting_and_provenance(html: str) -> None:
     setting = chapter(html, "Setting")
     assert ["data · partition", "dirichlet (alpha 0.1)"] in rows(setting)
