@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from contextlib import suppress
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -14,12 +14,13 @@ from torch.func import grad, vmap
 from auditing.attacks.probed_batch import ProbedBatch
 from auditing.attacks.probed_model import ProbedModel
 from auditing.attacks.signal import Signal
-from simulator.core.arrays import Arrays, taken
+from simulator.core.arrays import Arrays, mapped, taken
+from simulator.core.flat_module import FlatModule
 from simulator.core.task import Task
 from simulator.training.layerwise import Layerwise, NotLayerwiseError
 from simulator.training.layerwise_trial import layers_aside
 
-CHECKED = 3  # samples of a batch, whose gradients are written out to see that layers tell the same
+CHECKED = 3  # samples, whose gradients are written out to see that layers tell the same
 GRADIENT_BYTES = 2**28  # that single samples' gradients may take at once: of large networks they would fill the memory
 
 
@@ -88,21 +89,33 @@ class GradientNorm(Signal):
 
     needs: ClassVar[frozenset[str]] = frozenset()
 
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self._ways: WeakKeyDictionary[FlatModule, Layerwise | None] = WeakKeyDictionary()  # found by trying, once
+
     def on_batch(self, model: ProbedModel, inputs: Arrays, targets: Tensor, rng: np.random.Generator) -> Tensor:
         """The Euclidean norm of each sample's own gradient, layer by layer where the network allows it."""
-        if len(targets) > CHECKED:
-            with suppress(NotLayerwiseError):
-                norms, first = self._of_layers(model, inputs, targets), torch.arange(CHECKED)
-                if torch.allclose(norms[first], self._of_gradients(model, taken(inputs, first), targets[first])):
-                    return norms
+        if len(targets) > CHECKED and model.network not in self._ways:
+            few = mapped(inputs, lambda array: array[:CHECKED])
+            self._ways[model.network] = self._tried(model, few, targets[:CHECKED])
+        if layers := self._ways.get(model.network):
+            return self._of_layers(layers, model, inputs, targets)
         return self._of_gradients(model, inputs, targets)
 
+    def _tried(self, model: ProbedModel, inputs: Arrays, targets: Tensor) -> Layerwise | None:
+        """The network, looked at layer by layer; None where that does not tell what writing out a few samples does."""
+        try:
+            layers = Layerwise(model.network, layers_aside(model.network.module, inputs))
+            found = self._of_layers(layers, model, inputs, targets)
+        except NotLayerwiseError:
+            return None
+        return layers if torch.allclose(found, self._of_gradients(model, inputs, targets)) else None
+
     @staticmethod
-    def _of_layers(model: ProbedModel, inputs: Arrays, targets: Tensor) -> Tensor:
+    def _of_layers(layers: Layerwise, model: ProbedModel, inputs: Arrays, targets: Tensor) -> Tensor:
         def loss(outputs: Tensor) -> Tensor:
             return model.task.losses(outputs, targets).sum()
 
-        layers = Layerwise(model.network, layers_aside(model.network.module, inputs))
         (samples,) = layers.gradients([model.network.bound], [len(targets)], inputs, loss)
         return samples.norms()
 
