@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from torch import Tensor
 
+from simulator.backends.rows import Rows
 from simulator.core.backend import Blueprint, Evaluation, Order, Reply
 from simulator.core.blame import blaming_parts
 from simulator.core.message import Message
@@ -36,11 +37,14 @@ class Worker:
         """Put the nodes back to their beginning."""
         self._programs = {node.id: NodeProgram(node) for node in self._blueprint.nodes(sorted(self.ids))}
         self._mail: defaultdict[int, list[Message]] = defaultdict(list)
+        self._rows = Rows.of(list(self._programs.values()), self._blueprint.topology)
 
     @blaming_parts()
     def load(self, states: Mapping[int, Mapping[str, Tensor]]) -> None:
         """Restore the nodes' states and forget their mail."""
         self._mail.clear()
+        if self._rows:
+            self._rows.forget()
         for id, program in self._programs.items():
             program.node.load_state_dict(states[id])
 
@@ -65,10 +69,13 @@ class Worker:
         replies = {node.id: Reply() for node in nodes}
         self._end(order, programs)
         self._measure(order, programs, replies)
-        sent = self._go_on(order, programs, replies)
-        for message in sent:
-            if not message.is_overheard:
-                replies[message.sender].sent.append(message.envelope)
+        if self._rows and self._rows.suit(order):
+            sent = self._by_rows(self._rows, order, nodes, replies)
+        else:
+            sent = self._go_on(order, programs, replies)
+            for message in sent:
+                if not message.is_overheard:
+                    replies[message.sender].sent.append(message.envelope)
         for node in nodes:
             replies[node.id].metrics, node.metrics = node.metrics, []
             replies[node.id].artifacts, node.artifacts = node.artifacts, []
@@ -83,9 +90,13 @@ class Worker:
 
     def _end(self, order: Order, programs: Sequence[NodeProgram]) -> None:
         """Everything up to the end of the round."""
+        by_rows = self._rows is not None and self._rows.are_under_way
+        if self._rows and by_rows and order.absorb:
+            self._rows.absorb((message for mail in self._mail.values() for message in mail), self._trainer.module)
+            self._mail.clear()
         for program in programs:
             with program.node.using(self._trainer.module):
-                if order.absorb:
+                if order.absorb and not by_rows:
                     program.absorb(self._arrived(order, program))
                 if order.finalize:
                     program.finalize()
@@ -157,6 +168,17 @@ class Worker:
                 if order.lie:
                     sent += program.lie(self._overheard(program.node.id))
         return sent
+
+    def _by_rows(self, rows: Rows, order: Order, nodes: Sequence[Node], replies: Mapping[int, Reply]) -> list[Message]:
+        """A round of all nodes at once, up to its messages; those to nodes of other workers."""
+        rows.begin(order, self._trainer.module)
+        active = [node for node in nodes if node.active]
+        self._trainer.train(active)
+        rows.finish(self._trainer.module)
+        envelopes, leaving = rows.send()
+        for node in active:
+            replies[node.id].steps, replies[node.id].sent = node.local_steps, envelopes[node.id]
+        return leaving
 
     def _overheard(self, id: int) -> list[Message]:
         """What the node ``id`` knows though nobody has sent it; its mail stays where it is."""

@@ -13,6 +13,7 @@ from simulator.core.errors import Problem
 from simulator.core.message import Message
 from simulator.core.plan import Plan
 from simulator.core.registry import Part, Registry
+from simulator.core.row_mixing import RowMixing
 from simulator.core.traits import MixerTraits
 
 if TYPE_CHECKING:
@@ -46,6 +47,14 @@ class Mixer(Part, ABC):
     def keeps_sum(cls, config: Any, plan: Plan) -> bool:
         """Whether `mix` keeps, in every round, the sum over the nodes of what they hold after training."""
         return False
+
+    @classmethod
+    def by_rows(cls, config: Any) -> RowMixing | None:
+        """The same mixing for all nodes of a worker at once; None where there is no such.
+
+        For speed: backends carry nodes one by one where it is None, or where something else asks for messages.
+        """
+        return None
 
     def before_round(self, node: Node) -> None:
         """Before local training."""

@@ -58,6 +58,25 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Places(Mapping[int, Place]):
+    """Where all nodes stand in a round that has these links; each place is worked out when it is asked for."""
+
+    links: Links
+
+    def __getitem__(self, id: int) -> Place:
+        return Place.among(self.links, id, bool(self.links.active[id]))
+
+    def __contains__(self, id: object) -> bool:
+        return id in range(len(self))
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self)))
+
+    def __len__(self) -> int:
+        return self.links.num_nodes
+
+
+@dataclass(frozen=True)
 class SharedSettings:
     """What all nodes of a network share.
 

@@ -42,8 +42,18 @@ class NodeProgram:
         self._start: Tensor | None = None
         self._statistics = StatisticsExchange(node) if node.buffers and node.buffers.settings.ever_travel else None
 
-    def begin(self, place: Place | None = None) -> None:
-        """Begin a round; ``place`` holds from now on. Exchanges and training follow at nodes that are active."""
+    @property
+    def is_observed(self) -> bool:
+        """Whether more than parameters travels, or is looked at on its way, in every round."""
+        return self._statistics is not None or self.node.marks is not None
+
+    def begin(self, place: Place | None = None, *, by_rows: bool = False) -> None:
+        """Begin a round; ``place`` holds from now on. Exchanges and training follow at nodes that are active.
+
+        Args:
+            place: where the node stands; None: where it stood.
+            by_rows: whether its worker does what the mixer would do: see `RowMixing`.
+        """
         node = self.node
         if place is not None:
             node.stand(place)
@@ -63,20 +73,22 @@ class NodeProgram:
         optimizer, schedule = node.training.optimizer, node.training.schedule
         node.learning_rate = optimizer.lr * schedule.factor(node.finished, node.rounds)
         node.local_steps = node.training.local_steps
-        node.mixer.before_round(node)
+        if not by_rows:
+            node.mixer.before_round(node)
         for method in node.methods:
             method.before_round(node)
         if node.local_steps != node.training.local_steps and not any(each.changes_steps for each in node.traits):
             raise undeclared("changed node.local_steps", "changes_steps")
 
-    def finish(self) -> None:
-        """Between local training and what is sent after it."""
+    def finish(self, *, by_rows: bool = False) -> None:
+        """Between local training and what is sent after it; where it goes ``by_rows``, the worker has done its part."""
         node = self.node
-        if not isfinite(node.parameters.sum().item()):
+        if not by_rows and not isfinite(node.parameters.sum().item()):
             raise diverged(node.id, node.round, "parameters")
         for method in node.methods:
             method.after_local_training(node)
-        node.mixer.after_local_training(node)
+        if not by_rows:
+            node.mixer.after_local_training(node)
 
     def send(self, exchange: int, place: Place | None = None) -> list[Message]:
         """The messages of ``exchange``, one a neighbour; ``place`` holds from now on."""
@@ -139,6 +151,14 @@ class NodeProgram:
         if self._draft is not None:
             self.node.recordings.append(self._draft.finished(self.node))
             self._draft = None
+
+    def end_by_rows(self) -> None:
+        """End a round in which the worker has mixed."""
+        node = self.node
+        if node.active:
+            for method in reversed(node.methods):
+                method.after_mixing(node)
+        node.finished, node.under_way = node.finished + 1, False
 
     def declared(self, sender: int, receiver: int, round: int, exchange: int) -> dict[str, Declared]:
         """What a message between this node and a neighbour holds in an ``exchange`` of ``round``, by part."""

@@ -38,12 +38,13 @@ class TrainingSet:
         self._private_positions = torch.arange(len(data.train))
         self._public_positions = torch.empty(0, dtype=torch.int64)
         self._public_targets = torch.empty(0, data.classes, dtype=dtype, device=data.train.device)
+        self._length = len(data.train)
         self._epoch, self._cursor = 0, 0
         self._order: Tensor | None = None
         self._sampling: Sampling | None = None
 
     def __len__(self) -> int:
-        return len(self._private_positions) + len(self._public_positions)
+        return self._length
 
     @property
     def private_positions(self) -> Tensor:
@@ -71,7 +72,7 @@ class TrainingSet:
         """
         if not torch.equal(positions, self._private_positions):
             self._private_positions = positions.cpu()
-            self._epoch, self._cursor, self._order = self._epoch + 1, 0, None
+            self._begin_anew()
 
     def set_public(self, positions: Tensor, targets: Tensor) -> None:
         """Train also on public samples, with soft labels.
@@ -86,6 +87,10 @@ class TrainingSet:
         if len(positions) == 0 and len(self._public_positions) == 0:
             return
         self._public_positions, self._public_targets = positions.cpu(), targets.to(self._public_targets)
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._length = len(self._private_positions) + len(self._public_positions)
         self._epoch, self._cursor, self._order = self._epoch + 1, 0, None
 
     def sample(self, how: Sampling) -> None:
@@ -159,11 +164,11 @@ class TrainingSet:
             if self._order is None:
                 order = torch.from_numpy(rng("batches", self._epoch).permutation(len(self)))
                 self._order = self._members()[order]
-            piece = self._order[self._cursor : self._cursor + size]
-            taken.append(piece)
-            size -= len(piece)
-            self._cursor += len(piece)
-            if self._cursor == len(self):
+            count = min(size, self._length - self._cursor)
+            taken.append(self._order[self._cursor : self._cursor + count])
+            size -= count
+            self._cursor += count
+            if self._cursor == self._length:
                 self._epoch, self._cursor, self._order = self._epoch + 1, 0, None
         return taken[0] if len(taken) == 1 else torch.cat(taken)
 
@@ -203,4 +208,4 @@ class TrainingSet:
         self._epoch, self._cursor = (int(value) for value in state["stream"])
         self._public_positions, self._public_targets = state["public_positions"].cpu(), state["public_targets"]
         self._private_positions = state.get("private_positions", torch.arange(len(self._data.train))).cpu()
-        self._order = None
+        self._length, self._order = len(self._private_positions) + len(self._public_positions), None

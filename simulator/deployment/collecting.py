@@ -12,12 +12,11 @@ from simulator.config.planning import exchanges
 from simulator.core.backend import Blueprint, Order, Replies, Reply
 from simulator.core.errors import wrong
 from simulator.core.message import Envelope
-from simulator.core.node import Place
+from simulator.core.node import Place, Places
 from simulator.core.report import AWAY, LOST, REFUSED, Metric
 from simulator.deployment.testimony import Testimony
 from simulator.deployment.transport.saved_rounds import SavedRounds, Step, sending
 from simulator.deployment.transport.wire import joined
-from simulator.rounds.synchronous import place
 from simulator.runs.build import run_schedule
 
 
@@ -77,7 +76,7 @@ class Collection:
         testimony = Testimony(module.initial, names, exchanges(experiment), running)
         due = run_schedule(experiment).due
         nodes = network.base.num_nodes
-        return cls(memories, nodes, due, wait, lambda round, node: place(network.at(round), node), testimony)
+        return cls(memories, nodes, due, wait, lambda round, node: Places(network.at(round))[node], testimony)
 
     def load(self, states: Mapping[int, Mapping[str, Tensor]]) -> None:
         """Have the nodes begin with these states, after which all that was due has been done."""

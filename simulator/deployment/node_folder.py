@@ -191,9 +191,9 @@ class NodeFolder:
             InputError: the data or the node's key is not there, the data are others than the run is of or was begun
                 with, or the node cannot be made.
         """
+        from simulator.core.node import Places
         from simulator.deployment.transport.departures import Departures
         from simulator.deployment.transport.peer import Peer
-        from simulator.rounds.synchronous import place
 
         carried = self._carried(manifest, self._agreed(manifest))
         if not self._has_own_data(carried, manifest.run):
@@ -203,7 +203,7 @@ class NodeFolder:
         network, departures = settings.network, Departures(memory.departures)
 
         def stands(round: int) -> Place:
-            return place(departures.applied(network.at(round), round), self.node)
+            return Places(departures.applied(network.at(round), round))[self.node]
 
         return Peer(self.node, carried, memory, gate, settings.due, stands, departures)
 

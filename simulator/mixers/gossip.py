@@ -12,6 +12,7 @@ from simulator.core.linear_memory import Memory
 from simulator.core.message import Message
 from simulator.core.node import Node
 from simulator.core.registry import PartSettings
+from simulator.core.row_mixing import MixedRows, RowMixing
 from simulator.core.traits import MixerTraits
 from simulator.mixers.weighted_sum import SumOfRow, weighted_sum
 
@@ -49,6 +50,17 @@ class Gossip(SumOfRow):
         early = config.order == "combine_then_adapt"
         memory = Memory(before_round=sent, mix=mix) if early else Memory(after_local_training=sent, mix=mix)
         return MixerTraits(memory=memory, sends_early=early, sends_models=True, shows_trained=not early)
+
+    @classmethod
+    def by_rows(cls, config: Any) -> RowMixing:
+        """The same sums, of all rows."""
+
+        def mixed(rows: MixedRows) -> Tensor:
+            total = rows.sent.lerp(rows.total, config.rate) if config.rate < 1 else rows.total
+            return total.add_(rows.parameters).sub_(rows.sent) if early else total
+
+        early = config.order == "combine_then_adapt"
+        return RowMixing(early, mixed)
 
     def before_round(self, node: Node) -> None:
         """Combine-then-adapt sends the parameters as they are before training."""

@@ -9,11 +9,11 @@ from typing import Any
 from torch import Tensor
 
 from simulator.core.backend import Backend, Order, Replies
-from simulator.core.node import Place
+from simulator.core.node import Places
 from simulator.core.report import Metric
 from simulator.rounds.clock import Clock
 from simulator.rounds.mode import Mode, Work
-from topologies import Links, Network
+from topologies import Network
 
 
 class Synchronous(Mode):
@@ -91,19 +91,11 @@ class Synchronous(Mode):
     def _active(self, round: int) -> Sequence[int]:
         return [node for node, active in enumerate(self._network.at(round).active.tolist()) if active]
 
-    def _places(self, round: int) -> dict[int, Place] | None:
+    def _places(self, round: int) -> Places | None:
         """Where the nodes stand in a round, if that ever changes."""
-        if not self._network.varies:
-            return None
-        links = self._network.at(round)
-        return {node: place(links, node) for node in range(links.num_nodes)}
+        return Places(self._network.at(round)) if self._network.varies else None
 
     def _failures(self, round: int, active: int) -> Iterator[Metric]:
         if self._network.fails:
             yield Metric(round + 1, None, "network/away", self._network.base.num_nodes - active)
             yield Metric(round + 1, None, "network/links_lost", self._network.lost(round))
-
-
-def place(links: Links, node: int) -> Place:
-    """Where ``node`` stands in a round that has these links."""
-    return Place.among(links, node, bool(links.active[node]))

@@ -36,12 +36,17 @@ def rows_of(nodes: Sequence[Node], name: Literal["parameters", "momentum"]) -> I
 
 
 def _end_to_end(vectors: Sequence[Tensor]) -> bool:
-    first = vectors[0]
-    return all(
-        vector.untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
-        and vector.storage_offset() == first.storage_offset() + place * _pitch(first)
-        for place, vector in enumerate(vectors)
-    )
+    """Whether they are rows of one matrix; of addresses alone, for this is asked of all nodes in every round."""
+    first, step = vectors[0], _pitch(vectors[0]) * vectors[0].element_size()
+    begin, whole = first.data_ptr(), first.untyped_storage()
+    if begin + len(vectors) * step - _padding(first) > whole.data_ptr() + whole.nbytes():
+        return False
+    return all(vector.data_ptr() == begin + place * step for place, vector in enumerate(vectors))
+
+
+def _padding(vector: Tensor) -> int:
+    """Bytes between a row and the next."""
+    return (_pitch(vector) - len(vector)) * vector.element_size()
 
 
 def _pitch(vector: Tensor) -> int:

@@ -98,11 +98,13 @@ class _Chunk:
     ) -> None:
         self._stacked, self._by_sample, self._nodes, self._state = stacked, by_sample, nodes, state
         self._parameters, self._gradient = parameters, gradient
-        self._views = {
-            name: view.detach().requires_grad_() for name, view in stacked.module.named_views(parameters).items()
-        }
+        self._views = stacked.module.named_views(parameters)
+        self._leaves = {name: view.detach().requires_grad_() for name, view in self._views.items()}
         self._loss_hooks = [overriding(node, "per_sample_loss") for node in nodes]
         self._step_hooks = [overriding(node, "before_step") for node in nodes]
+        # No method looks at the whole gradient: that of each layer is used where it is, and not copied into the rows.
+        self._by_layer = stacked.is_dense and not any(self._step_hooks) and not combining(nodes[0])
+        self._found: Sequence[Tensor | None] = ()
 
     def train(self) -> None:
         """All steps of the round; losses are read once, at its end, so that a GPU need not be waited for."""
@@ -111,10 +113,13 @@ class _Chunk:
         with rows_of(self._nodes, "momentum") if settings.optimizer.momentum else nullcontext() as momentum:
             for found, batch_of in self._steps(steps):
                 losses += found
+                if self._by_layer:
+                    self._move_layers(momentum)
+                    continue
                 if settings.optimizer.weight_decay:
                     self._gradient.add_(self._parameters, alpha=settings.optimizer.weight_decay)
                 self._before_step(batch_of)
-                self._move(momentum)
+                self._move(self._parameters, self._gradient, momentum)
         for node, loss in zip(self._nodes, (losses / steps).tolist(), strict=True):
             node.record_loss(loss)
 
@@ -129,13 +134,14 @@ class _Chunk:
 
     def _backward(self, batch: StackedBatch) -> Tensor:
         """Leave the nodes' gradients in the rows; returns their losses, float [n]."""
-        outputs = self._stacked.outputs(self._views, batch.inputs, buffers=self._state)
+        outputs = self._stacked.outputs(self._leaves, batch.inputs, buffers=self._state)
         task = self._nodes[0].data.task
         wide = outputs.to(self._parameters.dtype).flatten(0, 1)
         losses = task.losses(wide, batch.targets.flatten(0, 1)).view(outputs.shape[:2])
         means = self._through_methods(batch, outputs, losses).mean(dim=1)
-        found = self._stacked.differentiate(means.sum(), self._views)
-        fill(self._stacked.module.views(self._gradient), found)
+        self._found = self._stacked.differentiate(means.sum(), self._leaves)
+        if not self._by_layer:
+            fill(self._stacked.module.views(self._gradient), self._found)
         return means.detach()
 
     def _through_methods(self, batch: StackedBatch, outputs: Tensor, losses: Tensor) -> Tensor:
@@ -156,16 +162,25 @@ class _Chunk:
                     for method in methods:
                         method.before_step(node, batch_of(place))
 
-    def _move(self, momentum: Tensor | None) -> None:
-        optimizer, direction = self._nodes[0].training.optimizer, self._gradient
+    def _move_layers(self, momentum: Tensor | None) -> None:
+        decay = self._nodes[0].training.optimizer.weight_decay
+        views = list(self._views.values())
+        momenta = [None] * len(views) if momentum is None else self._stacked.module.views(momentum)
+        for view, found, own in zip(views, self._found, momenta, strict=True):
+            gradient = torch.zeros_like(view) if found is None else found
+            self._move(view, gradient.add(view, alpha=decay) if decay else gradient, own)
+
+    def _move(self, parameters: Tensor, gradient: Tensor, momentum: Tensor | None) -> None:
+        """Move all of the parameters, or those of a layer ([n, ...]); ``gradient`` is left alone."""
+        optimizer, direction = self._nodes[0].training.optimizer, gradient
         if momentum is not None:
-            momentum.mul_(optimizer.momentum).add_(self._gradient)
-            direction = direction.add_(momentum, alpha=optimizer.momentum) if optimizer.nesterov else momentum
+            momentum.mul_(optimizer.momentum).add_(gradient)
+            direction = gradient.add(momentum, alpha=optimizer.momentum) if optimizer.nesterov else momentum
         rates = [node.learning_rate for node in self._nodes]
         if len(set(rates)) == 1:
-            self._parameters.add_(direction, alpha=-rates[0])
+            parameters.add_(direction, alpha=-rates[0])
         else:
-            self._parameters.sub_(direction * direction.new_tensor(rates)[:, None])
+            parameters.sub_(direction * direction.new_tensor(rates).view(-1, *[1] * (direction.dim() - 1)))
 
 
 def _is_fixed(node: Node) -> bool | None:

@@ -14,10 +14,13 @@ from torch.overrides import TorchFunctionMode
 from simulator.core.arrays import Arrays, mapped
 from simulator.core.errors import RunError
 from simulator.core.flat_module import FlatModule
+from simulator.training.dense_layers import DenseLayers
 
 
 class StackedModule:
     """The module's own forward pass, vectorised over models; ordinary autograd goes through it.
+
+    By vmap, or for networks that are a row of dense layers by what vmap would call, without its price.
 
     With one row of parameters a sample, each with a batch of one, the gradient of the summed losses holds the
     per-sample gradients, row by row: see `simulator.training.written_out`.
@@ -28,6 +31,12 @@ class StackedModule:
 
     def __init__(self, module: FlatModule) -> None:
         self.module = module
+        self._dense = DenseLayers.of(module)
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether the network is a row of dense layers, so that gradients come in the layout of the parameters."""
+        return self._dense is not None
 
     def outputs(
         self,
@@ -54,8 +63,11 @@ class StackedModule:
         """
         views = dict(self.module.named_views(parameters) if isinstance(parameters, Tensor) else parameters)
         views |= buffers or {}
+        alone = len(next(iter(views.values()))) == 1
+        if self._dense and isinstance(inputs, Tensor) and not (alone or shared) and self._dense.take(inputs):
+            return self._dense.outputs(views, inputs)
         with self.module.autocast():
-            if len(next(iter(views.values()))) == 1:  # vmap over one model trips over its channels-last activations
+            if alone:  # vmap over one model trips over its channels-last activations
                 one = {name: view[0] for name, view in views.items()}
                 return self._one(one, inputs if shared else mapped(inputs, lambda array: array[0]))[None]
             with _WeightsFirst():

@@ -1,0 +1,96 @@
+"""Rows of W times a matrix: each sum in order of node id, as a node takes it by itself, and many sums at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from torch import Tensor
+
+AT_ONCE = 2**20  # bytes of sums that are taken together, so that they stay in a cache
+Places = NDArray[np.int64]
+
+
+class Sums(NamedTuple):
+    """Those of rows ``begin`` to ``end`` (exclusive) of W; ``total`` is float [end - begin, length]."""
+
+    begin: int
+    end: int
+    total: Tensor
+
+
+class _Term(NamedTuple):
+    """The same term of several sums, the first or a later one, in which it has the same weight."""
+
+    is_first: bool
+    weight: float
+    totals: list[Tensor]
+    terms: list[Tensor]
+
+    def add(self) -> None:
+        if self.is_first:
+            torch._foreach_copy_(self.totals, self.terms)
+            torch._foreach_mul_(self.totals, self.weight)
+        else:
+            torch._foreach_add_(self.totals, self.terms, alpha=self.weight)
+
+
+class RowSums:
+    """sum_j w_ij t_j for some i, always over the same tensors.
+
+    What adjacent nodes add that is adjacent too, as on a ring or a torus, is added as one block.
+
+    Args:
+        matrix: rows of W, one a sum; sparse, float64 [n, m], with ascending columns in each.
+        places: int64 [m], which row of ``terms`` stands for each column.
+        wanted: bool [n], which sums are taken; their rows of W have an entry each.
+        terms: float [k, length], to be filled in before sums are taken.
+    """
+
+    def __init__(self, matrix: csr_array, places: Places, wanted: NDArray[np.bool_], terms: Tensor) -> None:
+        self._matrix, self._places, self._terms = matrix, places, terms
+        most = max(1, AT_ONCE // (terms.shape[1] * terms.element_size()))
+        self._scratch = terms.new_empty(most, terms.shape[1])
+        self._blocks = [
+            (begin, end, list(self._added(begin, end))) for begin, end in _blocks(np.flatnonzero(wanted), most)
+        ]
+
+    def taken(self) -> Iterator[Sums]:
+        """Some of the sums after the other, in order; each holds until the next is asked for."""
+        for begin, end, added in self._blocks:
+            for term in added:
+                term.add()
+            yield Sums(begin, end, self._scratch[: end - begin])
+
+    def _added(self, begin: int, end: int) -> Iterator[_Term]:
+        """What is added up in a block: the first terms of all its sums, then the second ones, and so on."""
+        starts, stops = self._matrix.indptr[begin:end], self._matrix.indptr[begin + 1 : end + 1]
+        for number in range(int((stops - starts).max())):
+            rows = np.flatnonzero(starts + number < stops)
+            entries = starts[rows] + number
+            sources, weights = self._places[self._matrix.indices[entries]], self._matrix.data[entries]
+            for weight in dict.fromkeys(weights.tolist()):
+                alike = weights == weight
+                runs = list(_runs(rows[alike], sources[alike]))
+                totals = [self._scratch[row : row + length] for row, _, length in runs]
+                terms = [self._terms[source : source + length] for _, source, length in runs]
+                yield _Term(number == 0, weight, totals, terms)
+
+
+def _blocks(rows: Places, most: int) -> Iterator[tuple[int, int]]:
+    """Ranges of adjacent rows, ``most`` at once."""
+    for first, _, length in _runs(rows, rows):
+        yield from ((begin, min(begin + most, first + length)) for begin in range(first, first + length, most))
+
+
+def _runs(rows: Places, sources: Places) -> Iterator[tuple[int, int, int]]:
+    """Where rows and sources both go up one by one: first row, first source, length."""
+    if not len(rows):
+        return
+    breaks = np.flatnonzero((np.diff(rows) != 1) | (np.diff(sources) != 1)) + 1
+    for piece in np.split(np.arange(len(rows)), breaks):
+        yield int(rows[piece[0]]), int(sources[piece[0]]), len(piece)

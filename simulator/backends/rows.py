@@ -1,0 +1,197 @@
+"""All nodes of a worker as rows of one matrix: rounds in which nothing asks for messages go through it at once.
+
+They are the rounds that `simulator.core.node_program` goes through node by node, bit by bit; any other round goes that
+way, and each may follow the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from simulator.backends.row_sums import RowSums
+from simulator.core.aligned_rows import aligned_rows
+from simulator.core.backend import Order
+from simulator.core.errors import diverged
+from simulator.core.flat_module import FlatModule
+from simulator.core.message import Envelope, Message
+from simulator.core.mixer import Mixer
+from simulator.core.node import Places
+from simulator.core.node_program import NodeProgram
+from simulator.core.row_mixing import MixedRows, RowMixing
+from simulator.training.hooks import overrides
+from simulator.training.rows import rows_of
+from topologies import Links, Topology
+
+OF_MESSAGES = (
+    "outgoing", "incoming", "parts", "objection", "early_outgoing", "early_incoming", "early_parts", "mixes_with",
+)  # fmt: skip
+
+
+OF_MIXING = ("by_rows", "before_round", "after_local_training", "outgoing", "mix", "parts", "early_incoming", "traits")
+
+
+class _Linked(NamedTuple):
+    """Whom each of the nodes sends to in a round, and what each takes in."""
+
+    receivers: Sequence[Sequence[int]]
+    active: NDArray[np.bool_]
+    sums: RowSums
+
+
+class Rows:
+    """Carries such rounds: `begin`, training, `finish`, `send`, and `absorb` before the next one.
+
+    Args:
+        programs: of all nodes of a worker, in order of their ids.
+        mixing: what their mixer does.
+        topology: all nodes of all workers, and how they are linked where a round does not say otherwise.
+    """
+
+    def __init__(self, programs: Sequence[NodeProgram], mixing: RowMixing, topology: Topology) -> None:
+        self._programs, self._mixing = programs, mixing
+        self._nodes = [program.node for program in programs]
+        self._ids = [node.id for node in self._nodes]
+        self._known, self._have_methods = frozenset(self._ids), any(node.methods for node in self._nodes)
+        self._always = topology.links if _sends_all_it_links(topology) else None
+        heard = {other for id in self._ids for other in topology.in_neighbours(id)}
+        self._elsewhere = sorted(heard - self._known)  # of other workers: what they send stands in rows of its own
+        self._place = np.full(topology.num_nodes, -1)
+        self._place[[*self._ids, *self._elsewhere]] = np.arange(len(self._ids) + len(self._elsewhere))
+        first = self._nodes[0].parameters
+        self._sent = aligned_rows([first] * (len(self._ids) + len(self._elsewhere)))
+        self._envelope = Message(0, 0, 0, {"parameters": first}).envelope
+        self._linked = lru_cache(maxsize=1)(self._link)
+        self._now: _Linked | None = None
+
+    @classmethod
+    def of(cls, programs: Sequence[NodeProgram], topology: Topology) -> Self | None:
+        """For these nodes; None where their mixer, their methods or they themselves ask for messages."""
+        mixer = programs[0].node.mixer
+        mixing = mixer.by_rows(mixer.config) if _is_last_word(type(mixer)) else None
+        if mixing is None or len(programs) == 1 or any(map(_asks_for_messages, programs)):
+            return None
+        return cls(programs, mixing, topology)
+
+    @property
+    def are_under_way(self) -> bool:
+        """Whether a round is that they have begun."""
+        return self._now is not None
+
+    def forget(self) -> None:
+        """Nothing is under way any more."""
+        self._now = None
+
+    def suit(self, order: Order) -> bool:
+        """Whether what ``order`` begins is a round that they can carry: all nodes together, and none is recorded."""
+        whole = order.begin and order.train and order.send == 1 and order.hear is None and not order.lie
+        together = order.nodes is None or self._known.issubset(order.nodes)
+        if not (whole and together) or self._nodes[0].finished + 1 in self._nodes[0].recorded:
+            return False
+        links = self._links(order)
+        return links is not None and bool(links.matrix.diagonal()[self._ids].all())  # else a sum has no term of its own
+
+    def begin(self, order: Order, module: FlatModule) -> None:
+        """Begin a round at all nodes; their methods are lent ``module`` in their hooks."""
+        links = self._links(order)
+        assert links is not None  # `suit` has looked
+        self._now = self._linked(links)
+        if self._mixing.early:
+            self._keep_sent()
+        stand = order.places if self._have_methods else None  # nobody else asks a node where it stands
+        for program, active in zip(self._lending(module), self._now.active.tolist(), strict=True):
+            program.node.active = active
+            program.begin(stand[program.node.id] if stand else None, by_rows=True)
+
+    def finish(self, module: FlatModule) -> None:
+        """Between local training and what is sent after it.
+
+        Raises:
+            RunError: training has diverged at a node.
+        """
+        with rows_of(self._nodes, "parameters") as parameters:
+            finite = parameters.sum(dim=1).isfinite().tolist()
+        for program, is_finite in zip(self._lending(module), finite, strict=True):
+            if program.node.active:
+                if not is_finite:
+                    raise diverged(program.node.id, program.node.round, "parameters")
+                program.finish(by_rows=True)
+        if not self._mixing.early:
+            self._keep_sent()
+
+    def send(self) -> tuple[dict[int, list[Envelope]], list[Message]]:
+        """The envelopes of what each node sends, and the messages to nodes of other workers."""
+        assert self._now is not None  # begun
+        sizes, wire, round = self._envelope.bytes_by_part, self._envelope.wire_bytes, self._nodes[0].round
+        envelopes = {
+            id: [Envelope(id, receiver, round, sizes, wire) for receiver in receivers]
+            for id, receivers in zip(self._ids, self._now.receivers, strict=True)
+        }
+        leaving = list[Message]()
+        if self._elsewhere:
+            for id, receivers, row in zip(self._ids, self._now.receivers, self._sent, strict=False):
+                if others := [receiver for receiver in receivers if receiver not in self._known]:
+                    parts = {"parameters": row.clone()}  # the row is written to again while others still read
+                    leaving += [Message(id, receiver, round, parts) for receiver in others]
+        return envelopes, leaving
+
+    def absorb(self, arrived: Iterable[Message], module: FlatModule) -> None:
+        """End the round: mix, with what has arrived from nodes of other workers."""
+        assert self._now is not None  # begun
+        for message in {message.sender: message for message in arrived}.values():
+            self._sent[self._place[message.sender]].copy_(message.parts["parameters"])
+        with rows_of(self._nodes, "parameters") as parameters:
+            for begin, end, total in self._now.sums.taken():
+                own, sent = parameters[begin:end], self._sent[begin:end]
+                own.copy_(self._mixing.mixed(MixedRows(total, own, sent)))
+        self._now = None
+        for program in self._lending(module):
+            program.end_by_rows()
+
+    def _lending(self, module: FlatModule) -> Iterator[NodeProgram]:
+        """The programs, one after the other, each lent ``module`` meanwhile."""
+        if not self._have_methods:
+            yield from self._programs
+            return
+        for program in self._programs:
+            with program.node.using(module):
+                yield program
+
+    def _keep_sent(self) -> None:
+        with rows_of(self._nodes, "parameters") as parameters:
+            self._sent[: len(self._ids)].copy_(parameters)
+
+    def _links(self, order: Order) -> Links | None:
+        return order.places.links if isinstance(order.places, Places) else None if order.places else self._always
+
+    def _link(self, links: Links) -> _Linked:
+        active = links.active[self._ids]
+        rows = csr_array(links.matrix)[self._ids]
+        sums = RowSums(rows, self._place, active, self._sent)
+        return _Linked([links.out_neighbours(id) for id in self._ids], active, sums)
+
+
+def _sends_all_it_links(topology: Topology) -> bool:
+    """Whether every link of the graph has a weight: a node is sent, and adds, even what weighs nothing."""
+    weighty = topology.matrix.nnz - np.count_nonzero(topology.matrix.diagonal())
+    directed = topology.graph.number_of_edges() * (1 if topology.graph.is_directed() else 2)
+    return bool(weighty == directed)
+
+
+def _is_last_word(mixer: type[Mixer]) -> bool:
+    """Whether ``by_rows`` speaks of all hooks of a mixer: not where a class derived from its own has others."""
+    ancestry = mixer.__mro__
+    made = {name: next(place for place, each in enumerate(ancestry) if name in vars(each)) for name in OF_MIXING}
+    return min(made.values()) == made["by_rows"]
+
+
+def _asks_for_messages(program: NodeProgram) -> bool:
+    node = program.node
+    methods = any(overrides(type(method), hook) for method in node.methods for hook in OF_MESSAGES)
+    lies = node.attackers is not None or node.attacker is not None
+    return methods or lies or program.exchanges > 1 or program.is_observed or bool(node.data.modalities)
