@@ -58,7 +58,7 @@ def _next(node: Node) -> Tensor:
     stream, size = node.training_set, node.training.batch_size
     if stream.sampling is not None:
         return stream.next_batch(size, node.rng, NEVER).positions
-    return stream.next_positions(min(size, len(stream)), node.rng)
+    return torch.from_numpy(stream.next_places(min(size, len(stream)), node.rng))
 
 
 def _stands(node: Node) -> dict[str, list[float]]:

@@ -76,11 +76,13 @@ class Worker:
             for message in sent:
                 if not message.is_overheard:
                     replies[message.sender].sent.append(message.envelope)
-        for node in nodes:
-            replies[node.id].metrics, node.metrics = node.metrics, []
-            replies[node.id].artifacts, node.artifacts = node.artifacts, []
-            replies[node.id].recordings, node.recordings = node.recordings, []
-            replies[node.id].stop, node.stop_reason = None if node.attacker else node.stop_reason, None
+        for node, reply in zip(nodes, replies.values(), strict=True):
+            if node.metrics or node.artifacts or node.recordings:
+                reply.metrics, node.metrics = node.metrics, []
+                reply.artifacts, node.artifacts = node.artifacts, []
+                reply.recordings, node.recordings = node.recordings, []
+            if node.stop_reason is not None:
+                reply.stop, node.stop_reason = None if node.attacker else node.stop_reason, None
         self._deliver(message for message in sent if message.receiver in self.ids)
         return replies, [message for message in sent if message.receiver not in self.ids]
 
@@ -94,9 +96,10 @@ class Worker:
         if self._rows and by_rows and order.absorb:
             self._rows.absorb((message for mail in self._mail.values() for message in mail), self._trainer.module)
             self._mail.clear()
-        for program in programs:
+        absorb = order.absorb and not by_rows
+        for program in programs if absorb or order.finalize else ():
             with program.node.using(self._trainer.module):
-                if order.absorb and not by_rows:
+                if absorb:
                     program.absorb(self._arrived(order, program))
                 if order.finalize:
                     program.finalize()
@@ -110,16 +113,23 @@ class Worker:
     def _measure(self, order: Order, programs: Sequence[NodeProgram], replies: Mapping[int, Reply]) -> None:
         if order.evaluate:
             self._trainer.module.check_constants()
-            scores = self._trainer.evaluate([program.node for program in programs])
-            for program, score in zip(programs, scores, strict=True):
+            tested = [p.node for p in programs if order.tested is None or p.node.id in order.tested]
+            scores = dict(zip((node.id for node in tested), self._trainer.evaluate(tested), strict=True))
+            for program in programs:
                 node = program.node
                 loss, parameters, running = node.take_loss(), node.parameters.cpu(), _running(node)
                 with node.using(self._trainer.module):
-                    measured = {**self._own_scores(node), **program.measure()}
-                variants = self._variants(program)
+                    measured = {**(self._own_scores(node) if node.id in scores else {}), **program.measure()}
+                variants = self._variants(program) if node.id in scores else {}
                 moved = node.under_attack.moved if node.under_attack else None
                 replies[node.id].evaluation = Evaluation(
-                    score, loss, parameters, measured, variants, running, None if moved is None else moved.cpu()
+                    scores.get(node.id, {}),
+                    loss,
+                    parameters,
+                    measured,
+                    variants,
+                    running,
+                    None if moved is None else moved.cpu(),
                 )
         if order.snapshot:
             for program in programs:

@@ -52,6 +52,7 @@ def inconsistencies(experiment: Experiment) -> Found:
     yield from disagreements(experiment, network)
     yield from unguarded(experiment)
     yield from _unknown_nodes(experiment, network.base.num_nodes)
+    yield from _not_to_be_sampled(experiment, network.base.num_nodes)
     yield from _modalities_in_vain(experiment, network.base.num_nodes)
     yield from _sites_in_vain(experiment, network.base.num_nodes)
     yield from not_to_be_agreed(experiment, network.base)
@@ -101,6 +102,21 @@ def _unknown_nodes(experiment: Experiment, nodes: int) -> Found:
         for number in numbers:
             if number >= nodes:
                 yield (*place, str(number)), Problem("", f"there is no node {number}.", f"Count from 0 to {nodes - 1}.")
+
+
+def _not_to_be_sampled(experiment: Experiment, nodes: int) -> Found:
+    """Some of the nodes cannot stand for all where there are no more, or where the worst honest one is asked for."""
+    tested = experiment.evaluate.nodes
+    if tested is None:
+        return
+    if tested >= nodes:
+        yield (
+            ("evaluate", "nodes"),
+            Problem("", f"{tested} of {nodes} nodes are to be tested.", "Leave it out for all."),
+        )
+    if experiment.adversaries:
+        what = "what attacks do is told of each honest node, and some alone would be tested."
+        yield ("evaluate", "nodes"), Problem("", what, "Leave it out, to test all.")
 
 
 def _modalities_in_vain(experiment: Experiment, nodes: int) -> Found:

@@ -105,9 +105,16 @@ class TopologySettings(Settings):
 
 
 class EvaluateSettings(Settings):
-    """How often every node is measured on the test set, in rounds; always before the first and after the last."""
+    """When nodes are measured on the test set, always before the first round and after the last, and how many are.
+
+    Attributes:
+        every: each round that it divides.
+        nodes: so many, drawn once for the whole run; the others are not tested, but count in the consensus model and
+            its distance as ever. None: all.
+    """
 
     every: PositiveInt | None = None
+    nodes: int | None = Field(None, ge=2)
 
 
 class CheckpointSettings(Settings):
@@ -270,6 +277,8 @@ class Experiment(Settings):
         content = {key: value for key, value in self.to_dict().items() if key not in without}
         if not self.adversaries:
             del content["adversaries"]
+        if self.evaluate.nodes is None:
+            del content["evaluate"]["nodes"]
         if added := self.user_parts.hashes_of_added():
             content["added"] = added
         return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+MANY = 64  # files that take longer one by one than all of the machine at once
 SYSTEM = ("dev", "proc")  # where nothing can take the place of what is there
 
 
@@ -55,3 +56,12 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_all(paths: Sequence[Path]) -> None:
+    """Flush files to the disk: one by one, or where they are many everything that the machine has written, at once."""
+    if len(paths) > MANY:
+        os.sync()
+        return
+    for path in paths:
+        sync(path)

@@ -28,7 +28,8 @@ class Order:
     Attributes:
         absorb: mix the messages that have arrived, which ends a round.
         finalize: the run is over: let the methods finish.
-        evaluate: measure the node on the test set.
+        evaluate: measure the nodes.
+        tested: of these, the ones that are measured on the test set as well; None: all.
         snapshot: copy the node's state.
         begin: begin the next round.
         hear: take in the messages of this exchange, after which the round goes on.
@@ -43,6 +44,7 @@ class Order:
     absorb: bool = False
     finalize: bool = False
     evaluate: bool = False
+    tested: Collection[int] | None = None
     snapshot: bool = False
     begin: bool = False
     hear: int | None = None
@@ -59,7 +61,7 @@ class Evaluation:
     """One node, measured.
 
     Attributes:
-        scores: on the test set, by name; see `simulator.core.task.Task.metrics`.
+        scores: on the test set, by name; see `simulator.core.task.Task.metrics`. Empty where it is not tested.
         training_loss: the mean since the last evaluation; None before the first step, and of variants.
         parameters: float [parameters], on the CPU.
         by_methods: what its methods measured, by name.

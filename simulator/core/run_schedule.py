@@ -11,14 +11,19 @@ from simulator.core.backend import Order
 class RunSchedule:
     """How many rounds, and how often something is done between them (None: only at the end).
 
-    With ``in_step``, a round is over at all nodes before the next one begins, as it must be where nodes may ask for the
-    end of the run.
+    Attributes:
+        in_step: whether a round is over at all nodes before the next one begins, as it must be where nodes may ask for
+            the end of the run.
+        nodes: how many there are.
+        tested: the nodes that are measured on the test set; None: all.
     """
 
     rounds: int
     evaluate_every: int | None
     checkpoint_every: int | None
     in_step: bool = False
+    nodes: int = 0
+    tested: frozenset[int] | None = None
 
     def evaluates(self, round: int) -> bool:
         """Whether the network is measured when ``round`` rounds are finished."""

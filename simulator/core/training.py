@@ -50,6 +50,8 @@ class ScheduleSettings(Settings):
 
     def factor(self, round: int, rounds: int) -> float:
         """What the base rate is multiplied with in ``round`` (counted from 0) of ``rounds``; never 0."""
+        if not (self.warmup or self.milestones):
+            return 1.0
         warm = min(1.0, (round + 1) / self.warmup) if self.warmup else 1.0
         passed = sum(round >= milestone * rounds - 1e-9 for milestone in self.milestones)  # 0.07 * 100 > 7 in floats
         return float(warm * self.gamma**passed)
@@ -82,6 +84,8 @@ class TrainingSettings(Settings):
 
     def of(self, node: int) -> TrainingSettings:
         """The settings that hold at ``node``, exceptions resolved."""
-        changes = self.nodes.get(node, NodeTrainingSettings()).model_dump(exclude_none=True)
+        if node not in self.nodes:
+            return self.model_copy(update={"nodes": {}}) if self.nodes else self
+        changes = self.nodes[node].model_dump(exclude_none=True)
         optimizer = self.optimizer.model_copy(update={"lr": changes.pop("lr", self.optimizer.lr)})
         return self.model_copy(update={**changes, "optimizer": optimizer, "nodes": {}})

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import one_hot
 
@@ -14,6 +15,7 @@ from simulator.core.samples import Batch, NodeData
 from simulator.core.traits import Sampling
 
 Augment = Callable[[Tensor, np.random.Generator], Tensor]
+Places = NDArray[np.int64]
 Poison = Callable[[Tensor, Arrays, Tensor], tuple[Arrays, Tensor]]
 
 
@@ -38,9 +40,9 @@ class TrainingSet:
         self._private_positions = torch.arange(len(data.train))
         self._public_positions = torch.empty(0, dtype=torch.int64)
         self._public_targets = torch.empty(0, data.classes, dtype=dtype, device=data.train.device)
-        self._length = len(data.train)
+        self._length, self._rows = len(data.train), data.train.index.numpy()
         self._epoch, self._cursor = 0, 0
-        self._order: Tensor | None = None
+        self._order: Places | None = None
         self._sampling: Sampling | None = None
 
     def __len__(self) -> int:
@@ -126,7 +128,7 @@ class TrainingSet:
         if self._sampling is not None:
             draw = self._poisson_sample if self._sampling == "poisson" else self._group
             return self._gather(draw(size, rng), augment_rng)
-        return self._gather(self.next_positions(min(size, len(self)), rng), augment_rng)
+        return self._gather(torch.from_numpy(self.next_places(min(size, len(self)), rng)), augment_rng)
 
     def _poisson_sample(self, size: int, rng: Callable[[str, int], np.random.Generator]) -> Tensor:
         drawn = rng("batches.poisson", self._epoch).random(len(self)) < self.rate(size)
@@ -157,20 +159,24 @@ class TrainingSet:
         altered = self._augment is not None or self.poison is not None
         return not altered and len(self._public_positions) == 0 and self._sampling is None
 
-    def next_positions(self, size: int, rng: Callable[[str, int], np.random.Generator]) -> Tensor:
+    def next_rows(self, size: int, rng: Callable[[str, int], np.random.Generator]) -> tuple[Places, Places]:
+        """`next_places` of a set that `is_plain`, and int64 [size], their rows in the arrays that nodes share."""
+        places = self.next_places(size, rng)
+        return places, self._rows[places]
+
+    def next_places(self, size: int, rng: Callable[[str, int], np.random.Generator]) -> Places:
         """int64 [size], the places of the next samples: those that `next_batch` would take, however cut in batches."""
-        taken: list[Tensor] = []
+        taken: list[Places] = []
         while size > 0:
             if self._order is None:
-                order = torch.from_numpy(rng("batches", self._epoch).permutation(len(self)))
-                self._order = self._members()[order]
+                self._order = self._members().numpy()[rng("batches", self._epoch).permutation(self._length)]
             count = min(size, self._length - self._cursor)
             taken.append(self._order[self._cursor : self._cursor + count])
             size -= count
             self._cursor += count
             if self._cursor == self._length:
                 self._epoch, self._cursor, self._order = self._epoch + 1, 0, None
-        return taken[0] if len(taken) == 1 else torch.cat(taken)
+        return taken[0] if len(taken) == 1 else np.concatenate(taken)
 
     def _gather(self, positions: Tensor, augment_rng: np.random.Generator) -> Batch:
         num_private = len(self._data.train)

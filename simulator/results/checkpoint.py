@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from simulator.core.atomic import sync
+from simulator.core.atomic import sync, sync_all
 from simulator.core.damage import reading
 from simulator.core.errors import wrong
 from simulator.core.strict_json import dumps, loads
@@ -64,7 +64,10 @@ class Checkpoints:
         }
         sums = {HEADER: _write(draft / HEADER, dumps(header | {"engine": checkpoint.engine}).encode())}
         for node, state in checkpoint.nodes.items():
-            sums[_name(node)] = _write(draft / _name(node), save(dict(state)))
+            content = save(dict(state))
+            (draft / _name(node)).write_bytes(content)
+            sums[_name(node)] = sha256(content).hexdigest()
+        sync_all([draft / _name(node) for node in checkpoint.nodes])
         _write(draft / CHECKSUMS, "".join(f"{digest}  {name}\n" for name, digest in sums.items()).encode())
         sync(draft)
         shutil.rmtree(final, ignore_errors=True)

@@ -35,14 +35,18 @@ class Recorder(Observer):
 
     def sent(self, round: int, messages: Sequence[Envelope]) -> None:
         """One line a message."""
-        write = self._files["messages.jsonl"].write
+        lines, parts = list[str](), ""
+        told: Mapping[str, int] | None = None
         for message in messages:
-            parts = ", ".join(f'"{name}": {size}' for name, size in message.bytes_by_part.items())
+            sizes = message.bytes_by_part
+            if sizes is not told:  # many messages hold the same, and share what says so
+                told, parts = sizes, ", ".join(f'"{name}": {size}' for name, size in sizes.items())
             exchange = f', "exchange": {message.exchange}' if message.exchange > 1 else ""
-            write(
+            lines.append(
                 f'{{"round": {message.round}{exchange}, "sender": {message.sender}, "receiver": {message.receiver}, '
                 f'"wire": {message.wire_bytes}, "parts": {{{parts}}}}}\n'
             )
+        self._files["messages.jsonl"].write("".join(lines))
 
     def evaluated(self, round: int, metrics: Sequence[Metric], speed: Speed) -> None:
         """One line a metric, and the work since the last evaluation."""

@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from statistics import fmean, pstdev
+from math import nan, sqrt
+from statistics import fmean, pstdev, stdev
 from types import FrameType
 from typing import Any, Literal, NamedTuple
 
@@ -26,7 +27,7 @@ from simulator.core.run_schedule import RunSchedule
 from simulator.results.checkpoint import Checkpoint, Checkpoints
 from simulator.rounds.attack_metrics import OF_ATTACKS, attack_metrics
 from simulator.rounds.mode import Mode, Work
-from simulator.training.evaluation import ConsensusGroup, Scores, consensus_distance, evaluate, majority_share
+from simulator.training.evaluation import ConsensusGroup, Scores, consensus, evaluate, majority_share
 from simulator.training.recompute import Recompute
 
 Status = Literal["finished", "interrupted"]
@@ -56,9 +57,10 @@ class Progress:
 
     def count(self, messages: Sequence[Envelope]) -> None:
         """Add a round's messages."""
-        for message in messages:
-            self.sent[message.sender] = self.sent.get(message.sender, 0) + sum(message.bytes_by_part.values())
-            self.wire[message.sender] = self.wire.get(message.sender, 0) + message.wire_bytes
+        sent, wire = self.sent, self.wire
+        for sender, _, _, bytes_by_part, wire_bytes, _ in messages:
+            sent[sender] = sent.get(sender, 0) + sum(bytes_by_part.values())
+            wire[sender] = wire.get(sender, 0) + wire_bytes
 
 
 @dataclass
@@ -173,7 +175,8 @@ class Engine:
         if round == self._start and round > 0:
             return Order()
         due, last = self._run_schedule.due(round), self._is_last(round)
-        return Order(finalize=last, evaluate=last or due.evaluate, snapshot=last or due.snapshot or self._stopping)
+        evaluate, snapshot = last or due.evaluate, last or due.snapshot or self._stopping
+        return Order(finalize=last, evaluate=evaluate, tested=self._run_schedule.tested, snapshot=snapshot)
 
     def _close(self, round: int, order: Order) -> None:
         began = time.perf_counter()
@@ -217,10 +220,11 @@ class Engine:
     def _record(self, replies: Collection[Reply]) -> None:
         # In this order, whether or not an evaluation or a checkpoint came between mixing and training.
         metrics = sorted((m for r in replies for m in r.metrics), key=lambda metric: metric.round)
+        keeping = [reply for reply in replies if reply.artifacts or reply.recordings]
         for observer in self._observers:
             if metrics:
                 observer.logged(metrics)
-            for reply in replies:
+            for reply in keeping:
                 for name, artifact in reply.artifacts:
                     observer.saved(name, artifact)
                 for recording in reply.recordings:
@@ -291,12 +295,11 @@ class Engine:
         scores, distances = list[Scores](), list[float]()
         for group in self._groups:
             if members := [node for node in found if node in group.nodes]:
-                parameters = torch.stack([found[node].parameters for node in members])
+                mean, distance = consensus([found[node].parameters for node in members])
                 buffers = self._module.averaged([found[node].buffers for node in members])
                 if len(group.data.test):
-                    mean = parameters.mean(dim=0)
                     scores.append(evaluate(self._module, mean, group.data.test, group.data, buffers))
-                distances.append(consensus_distance(parameters))
+                distances.append(distance)
         headline = self._task.headline
         tested = [each.scores[headline] for each in found.values() if headline in each.scores]
         yield from self._over_nodes(f"test/{headline}", tested, spread=self._groups[0].data.own_test is not None)
@@ -317,6 +320,9 @@ class Engine:
             yield f"{name}/best", best(values)
             if spread:
                 yield f"{name}/std", pstdev(values)
+            if self._run_schedule.tested is not None:  # of the mean, as that of a sample of a finite population
+                left_out = 1 - len(values) / self._run_schedule.nodes
+                yield f"{name}/standard_error", stdev(values) * sqrt(left_out / len(values)) if values[1:] else nan
 
     def _save(self, round: int, replies: Replies) -> None:
         states = {node: reply.state for node, reply in replies.items() if reply.state is not None}

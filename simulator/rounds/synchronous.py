@@ -57,10 +57,16 @@ class Synchronous(Mode):
 
     def _done(self, round: int, done: Sequence[Replies]) -> Work:
         sent = [envelope for replies in done for reply in replies.values() for envelope in reply.sent]
-        messages = [[each for each in sent if each.exchange == k] for k in range(1, self._exchanges + 2)]
+        messages = [sent]
+        if self._exchanges:
+            messages = [[each for each in sent if each.exchange == k] for k in range(1, self._exchanges + 2)]
         if self._overhearing:  # they have sent last, and stand in their places all the same
             messages = [sorted(each, key=lambda envelope: envelope.sender) for each in messages]
-        steps = {node: sum(replies[node].steps for replies in done if node in replies) for node in self._active(round)}
+        steps = dict.fromkeys(self._active(round), 0)
+        for each in done:
+            for node, reply in each.items():
+                if reply.steps:
+                    steps[node] += reply.steps
         if self._clock:
             self._seconds += self._clock.round_seconds(round, steps, messages[-1], messages[:-1])
         replies = [reply for each in done for reply in each.values()]

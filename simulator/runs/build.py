@@ -28,6 +28,7 @@ from simulator.core.model_registry import MODELS
 from simulator.core.observer import Observer, RunInfo
 from simulator.core.run_schedule import RunSchedule
 from simulator.core.samples import NodeData, moved
+from simulator.core.seeding import generator
 from simulator.core.task import TASKS
 from simulator.core.traits import NEEDS, OF_SAMPLES
 from simulator.data.sites.agreement import agreed
@@ -52,10 +53,14 @@ from simulator.training.separable import check_samples_apart
 from topologies import Network
 
 
-def run_schedule(experiment: Experiment) -> RunSchedule:
-    """How many rounds it has, and what is done between them."""
+def run_schedule(experiment: Experiment, nodes: int = 0) -> RunSchedule:
+    """How many rounds it has, and what is done between them; of how many ``nodes`` some are tested, if not all are."""
     may_stop = any(traits_of(settings).may_stop for settings in experiment.methods)
-    return RunSchedule(experiment.rounds, experiment.evaluate.every, experiment.checkpoint.every, in_step=may_stop)
+    tested, evaluate = None, experiment.evaluate
+    if evaluate.nodes is not None and nodes:
+        drawn = generator(experiment.seed, "evaluation.nodes").choice(nodes, evaluate.nodes, replace=False)
+        tested = frozenset(drawn.tolist())
+    return RunSchedule(experiment.rounds, evaluate.every, experiment.checkpoint.every, may_stop, nodes, tested)
 
 
 def protects(experiment: Experiment) -> bool:
@@ -188,7 +193,8 @@ class Simulation:
         """The rounds of this simulation."""
         groups = self._consensus_groups(self._module.device)
         module = self._module
-        schedule, recompute = run_schedule(self.experiment), self._recompute()
+        schedule = run_schedule(self.experiment, self.network.base.num_nodes)
+        recompute = self._recompute()
         distances = {node: links for each in self.attackers for node, links in each.distances.items()}
         return Engine(self._mode(), schedule, observers, checkpoints, module, groups, recompute, distances or None)
 
@@ -252,6 +258,7 @@ class Simulation:
                 *self.room.notes(),
                 *self._canary_notes(),
                 *self._by_sample_notes(),
+                *self._tested_notes(),
                 *self._group_notes(),
             ),
         )
@@ -283,6 +290,12 @@ class Simulation:
             largest = max(int(np.unique(groups, return_counts=True)[1].max()) for groups in held)
             one = f"{hiding[0]} hides single samples: its epsilon is that of one"
             yield f"{one}, and a group has up to {largest} of them at a node, of which together more is given away"
+
+    def _tested_notes(self) -> Iterator[str]:
+        """Where figures over nodes are those of a sample."""
+        if tested := self.experiment.evaluate.nodes:
+            nodes = f"{tested:,} of {self.network.base.num_nodes:,} nodes"
+            yield f"{nodes} are tested: means have a standard error, and the worst node is the worst of these"
 
     def _by_sample_notes(self) -> Iterator[str]:
         """Where gradients of samples are written out for a method that could do without."""

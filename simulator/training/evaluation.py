@@ -13,6 +13,9 @@ from simulator.core.flat_module import FlatModule
 from simulator.core.samples import NodeData, Samples
 from simulator.core.task import Task
 
+AT_ONCE = 2**27  # bytes that are averaged at once
+COLUMNS = 64  # in pieces of a multiple of that, means are to the last bit what they are in one
+
 Scores = Mapping[str, float]  # of one model on one labelled set: see `Task.metrics`
 
 
@@ -52,7 +55,20 @@ def majority_share(labels: Tensor) -> float:
     return labels.bincount().max().item() / len(labels)
 
 
-def consensus_distance(parameters: Tensor) -> float:
-    """Root mean square over nodes of ||x_i - mean x||, for float [nodes, parameters]."""
-    rows = parameters.double()
-    return (rows - rows.mean(dim=0)).square().sum(dim=1).mean().sqrt().item()
+def consensus(parameters: Sequence[Tensor]) -> tuple[Tensor, float]:
+    """Where nodes agree, and by how far they do not.
+
+    Args:
+        parameters: float [parameters] of each node, on the CPU.
+
+    Returns:
+        Their mean, float [parameters], and the root mean square over nodes of ||x_i - mean x||.
+    """
+    length, most = len(parameters[0]), max(1, AT_ONCE // (8 * COLUMNS * len(parameters))) * COLUMNS
+    means, squares = list[Tensor](), torch.zeros(len(parameters), dtype=torch.float64)
+    for begin in range(0, length, most):  # of a large network, all in double precision would not fit into memory
+        columns = torch.stack([each[begin : begin + most] for each in parameters])
+        means.append(columns.mean(dim=0))
+        rows = columns.double()
+        squares += (rows - rows.mean(dim=0)).square().sum(dim=1)
+    return torch.cat(means), squares.mean().sqrt().item()

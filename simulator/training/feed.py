@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
@@ -54,11 +55,11 @@ def stacked_batches(nodes: Sequence[Node], steps: int) -> Iterator[StackedBatch]
 def _plain(nodes: Sequence[Node], steps: int) -> Iterator[StackedBatch]:
     """All nodes' samples are rows of one array: the indices of a round move to the device at once."""
     size, first = batch_length(nodes[0]), nodes[0].data
-    drawn = torch.stack([node.training_set.next_positions(steps * size, node.rng) for node in nodes])
-    index = torch.stack([node.data.train.index[row] for node, row in zip(nodes, drawn, strict=True)])
+    drawn = [node.training_set.next_rows(steps * size, node.rng) for node in nodes]
+    positions, index = (torch.from_numpy(np.stack(each)) for each in zip(*drawn, strict=True))
     rows = index.to(first.train.device)
     assert first.train.targets is not None  # what a node trains on is labelled
-    for places, here in zip(torch.split(drawn, size, dim=1), torch.split(rows, size, dim=1), strict=True):
+    for places, here in zip(torch.split(positions, size, dim=1), torch.split(rows, size, dim=1), strict=True):
         flat = first.preparation(taken(first.train.inputs, here.flatten()), nodes[0].parameters.dtype)
         inputs = mapped(flat, lambda array, shape=here.shape: array.view(*shape, *array.shape[1:]))  # type: ignore[misc]
         yield StackedBatch(inputs, first.train.targets[here], places)

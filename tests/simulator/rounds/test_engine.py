@@ -32,7 +32,9 @@ from simulator.results.run_directory import RunDirectory
 from simulator.rounds.engine import Engine
 from simulator.rounds.synchronous import Synchronous
 from simulator.runs.build import Simulation
-from simulator.training.evaluation import ConsensusGroup, consensus_distance, evaluate
+from simulator.runs.report import write_run_report
+from simulator.training.evaluation import ConsensusGroup, evaluate
+from simulator.training.evaluation import consensus as distance_of
 from topologies import Failures, Network, Topology, build_schedule
 
 
@@ -115,7 +117,7 @@ class TestMeasurements:
         assert values(finished, 7, "test/loss") == pytest.approx([score["loss"] for score in found], rel=1e-14)
         assert network_value(finished, 7, "consensus/test/accuracy") == consensus["accuracy"]
         assert network_value(finished, 7, "consensus/test/loss") == pytest.approx(consensus["loss"], rel=1e-14)
-        assert network_value(finished, 7, "consensus/distance") == pytest.approx(consensus_distance(rows), rel=1e-14)
+        assert network_value(finished, 7, "consensus/distance") == pytest.approx(distance_of(rows)[1], rel=1e-14)
 
     def test_before_the_first_round_all_nodes_agree(self, finished):
         assert network_value(finished, 0, "consensus/distance") == 0
@@ -457,3 +459,58 @@ def test_observers_and_the_live_table_count_rounds_from_1(tmp_path):
 
     run(small(rounds=3), tmp_path, [Watching()])
     assert Watching.told == [(1, 1), (2, 2), (3, 3)]
+
+
+@pytest.fixture(scope="module")
+def partly_tested(tmp_path_factory):
+    """A run of which all nodes are tested, and the same one of which four are."""
+    ring, folder = {"graph": "ring", "nodes": 9}, tmp_path_factory.mktemp("some")
+    experiments = small(topology=ring), small("evaluate.nodes=4", topology=ring)
+    return [run(each, folder / str(number)).path for number, each in enumerate(experiments)]
+
+
+class TestSomeOfTheNodes:
+    """Where only some nodes are tested, everything else is as ever."""
+
+    @staticmethod
+    def read(path):
+        lines = map(json.loads, (path / "metrics.jsonl").read_text().splitlines())
+        return {(line["round"], line["node"], line["name"]): line["value"] for line in lines}
+
+    def test_the_same_are_tested_in_every_round(self, partly_tested):
+        everyone, some = map(self.read, partly_tested)
+        tested = {
+            round: {node for at, node, name in some if (at, name) == (round, "test/accuracy") and node is not None}
+            for round in (0, 2, 4, 6)
+        }
+
+        assert all(each == tested[0] for each in tested.values())
+        assert len(tested[0]) == 4
+        assert all(everyone[key] == value for key, value in some.items() if key[1] is not None)
+
+    def test_the_mean_has_a_standard_error(self, partly_tested):
+        _, some = map(self.read, partly_tested)
+        values = [value for (round, node, name), value in some.items() if (round, name) == (6, "test/accuracy")]
+        expected = np.std(values, ddof=1) * np.sqrt((1 - 4 / 9) / 4)
+
+        assert some[6, None, "test/accuracy/mean"] == pytest.approx(np.mean(values))
+        assert some[6, None, "test/accuracy/standard_error"] == pytest.approx(expected)
+
+    def test_the_consensus_is_that_of_all(self, partly_tested):
+        everyone, some = map(self.read, partly_tested)
+        names = [name for round, node, name in everyone if (round, node) == (6, None) and name.startswith("consensus/")]
+
+        assert len(names) == 3
+        assert all(everyone[6, None, name] == some[6, None, name] for name in names)
+
+    def test_a_report_is_written_of_them(self, partly_tested):
+        write_run_report(RunDirectory.open(partly_tested[1]))
+
+        assert "4 of 9 nodes are tested" in (partly_tested[1] / "report.html").read_text()
+
+    @pytest.mark.parametrize(
+        ("nodes", "message"), [(4, "4 of 4 nodes are to be tested"), (1, "greater than or equal to 2")]
+    )
+    def test_what_makes_no_sense_is_refused(self, nodes, message):
+        with pytest.raises(InputError, match=message):
+            small(f"evaluate.nodes={nodes}")

@@ -1,5 +1,7 @@
 """Stacked training against sequential training: the same numbers, whatever nodes, models and methods do."""
 
+from typing import ClassVar
+
 import pytest
 import torch
 from reference.experiments import nodes_of, small
@@ -272,3 +274,59 @@ def test_what_cannot_be_stacked_is_refused_before_the_run_or_left_alone(what, re
     done = trained(tmp_path, "auto", rounds=1, **changes)
     assert done.directory.experiment["training"]["trainer"] == "sequential"
     assert reason in done.directory.read_json("provenance.json")["autotuned"]["trainer"]["because"]
+
+
+class TestDenseLayers:
+    """Rows of dense layers are run without vmap, and come out as with it."""
+
+    NETWORKS: ClassVar = {
+        "mlp": lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 9), nn.ReLU(), nn.Linear(9, 3)),
+        "nested": lambda: nn.Sequential(
+            nn.Flatten(), nn.Sequential(nn.Linear(64, 9, bias=False), nn.Tanh()), nn.Linear(9, 3)
+        ),
+        "one layer in two places": lambda: nn.Sequential(
+            nn.Flatten(), nn.Linear(64, 9), act := nn.GELU(), nn.Linear(9, 9), act, nn.Linear(9, 3)
+        ),
+    }
+
+    @pytest.mark.parametrize("name", NETWORKS)
+    @pytest.mark.parametrize("precision", ["fp32", "fp64"])
+    def test_they_come_out_as_by_vmap(self, name, precision, monkeypatch):
+        torch.manual_seed(0)
+        module = FlatModule(self.NETWORKS[name](), precision)
+        stacked = StackedModule(module)
+        matrix, images = (
+            torch.randn(5, module.num_parameters).to(module.dtype),
+            torch.randn(5, 4, 1, 8, 8).to(module.dtype),
+        )
+        assert stacked.is_dense
+
+        def found():
+            views = {key: view.detach().requires_grad_() for key, view in module.named_views(matrix).items()}
+            outputs = stacked.outputs(views, images)
+            return [outputs, *stacked.differentiate(outputs.square().sum(), views)]
+
+        directly = found()
+        monkeypatch.setattr(stacked, "_dense", None)
+        for one, other in zip(directly, found(), strict=True):
+            assert torch.equal(one, other)
+
+    @pytest.mark.parametrize(
+        "network",
+        [
+            lambda: nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 3)),
+            lambda: nn.Sequential(nn.Flatten(), (shared := nn.Linear(64, 64)), nn.ReLU(), shared),
+            lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 9).requires_grad_(False), nn.Linear(9, 3)),
+            lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 9), nn.Dropout(0.0), nn.Linear(9, 3)),
+        ],
+    )
+    def test_others_are_vectorised(self, network):
+        assert not StackedModule(FlatModule(network())).is_dense
+
+    def test_who_listens_to_a_layer_hears_it(self):
+        module = FlatModule(self.NETWORKS["mlp"]())
+        stacked, heard = StackedModule(module), []
+        module.module[1].register_forward_hook(lambda *_: heard.append(1))
+        stacked.outputs(torch.randn(2, module.num_parameters), torch.randn(2, 4, 1, 8, 8))
+
+        assert heard
