@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
-AT_ONCE = 2**20  # bytes of sums that are taken together, so that they stay in a cache
+AT_ONCE = 2**22  # bytes of sums that are taken together, so that they stay in a cache
 Places = NDArray[np.int64]
 
 

@@ -11,7 +11,6 @@ from functools import lru_cache
 from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from simulator.backends.row_sums import RowSums
@@ -40,8 +39,9 @@ class _Linked(NamedTuple):
     """Whom each of the nodes sends to in a round, and what each takes in."""
 
     receivers: Sequence[Sequence[int]]
-    active: NDArray[np.bool_]
+    active: Sequence[bool]
     sums: RowSums
+    is_whole: bool  # whether each sum has a term of the node's own: one that weighs nothing is not in W
 
 
 class Rows:
@@ -94,7 +94,7 @@ class Rows:
         if not (whole and together) or self._nodes[0].finished + 1 in self._nodes[0].recorded:
             return False
         links = self._links(order)
-        return links is not None and bool(links.matrix.diagonal()[self._ids].all())  # else a sum has no term of its own
+        return links is not None and self._linked(links).is_whole
 
     def begin(self, order: Order, module: FlatModule) -> None:
         """Begin a round at all nodes; their methods are lent ``module`` in their hooks."""
@@ -104,7 +104,7 @@ class Rows:
         if self._mixing.early:
             self._keep_sent()
         stand = order.places if self._have_methods else None  # nobody else asks a node where it stands
-        for program, active in zip(self._lending(module), self._now.active.tolist(), strict=True):
+        for program, active in zip(self._lending(module), self._now.active, strict=True):
             program.node.active = active
             program.begin(stand[program.node.id] if stand else None, by_rows=True)
 
@@ -116,10 +116,12 @@ class Rows:
         """
         with rows_of(self._nodes, "parameters") as parameters:
             finite = parameters.sum(dim=1).isfinite().tolist()
-        for program, is_finite in zip(self._lending(module), finite, strict=True):
+        if not all(finite):
+            for node, is_finite in zip(self._nodes, finite, strict=True):
+                if node.active and not is_finite:
+                    raise diverged(node.id, node.round, "parameters")
+        for program in self._lending(module) if self._have_methods else ():
             if program.node.active:
-                if not is_finite:
-                    raise diverged(program.node.id, program.node.round, "parameters")
                 program.finish(by_rows=True)
         if not self._mixing.early:
             self._keep_sent()
@@ -172,8 +174,8 @@ class Rows:
     def _link(self, links: Links) -> _Linked:
         active = links.active[self._ids]
         rows = csr_array(links.matrix)[self._ids]
-        sums = RowSums(rows, self._place, active, self._sent)
-        return _Linked([links.out_neighbours(id) for id in self._ids], active, sums)
+        sums, is_whole = RowSums(rows, self._place, active, self._sent), bool(links.matrix.diagonal()[self._ids].all())
+        return _Linked([links.out_neighbours(id) for id in self._ids], active.tolist(), sums, is_whole)
 
 
 def _sends_all_it_links(topology: Topology) -> bool:

@@ -23,4 +23,4 @@ def combines(method: type[Method]) -> bool:
 
 def combining(node: Node) -> Method | None:
     """The node's method that does so; None if there is none."""
-    return next((method for method in node.methods if combines(type(method))), None)
+    return next((method for method in node.methods if combines(type(method))), None) if node.methods else None

@@ -37,6 +37,7 @@ class Stacked(Trainer):
         super().__init__(module)
         self._stacked, self._by_sample = StackedModule(module), BySample(module)
         self._gradient = module.gradient.new_zeros(0, module.num_parameters)
+        self._most: dict[Hashable, int] = {}  # nodes of a kind in a chunk
 
     def train(self, nodes: Sequence[Node]) -> None:
         """One chunk after the other."""
@@ -72,8 +73,10 @@ class Stacked(Trainer):
         groups: defaultdict[Hashable, list[Node]] = defaultdict(list)
         for node in nodes:
             groups[kind(node)].append(node)
-        for group in groups.values():
-            pieces = -(-len(group) // nodes_a_chunk(self._stacked, self._by_sample, group[0]))
+        for alike, group in groups.items():
+            if alike not in self._most:
+                self._most[alike] = nodes_a_chunk(self._stacked, self._by_sample, group[0])
+            pieces = -(-len(group) // self._most[alike])
             for start, end in pairwise(len(group) * piece // pieces for piece in range(pieces + 1)):
                 yield group[start:end]
 
@@ -100,8 +103,8 @@ class _Chunk:
         self._parameters, self._gradient = parameters, gradient
         self._views = stacked.module.named_views(parameters)
         self._leaves = {name: view.detach().requires_grad_() for name, view in self._views.items()}
-        self._loss_hooks = [overriding(node, "per_sample_loss") for node in nodes]
-        self._step_hooks = [overriding(node, "before_step") for node in nodes]
+        self._loss_hooks = [overriding(node, "per_sample_loss") if node.methods else [] for node in nodes]
+        self._step_hooks = [overriding(node, "before_step") if node.methods else [] for node in nodes]
         # No method looks at the whole gradient: that of each layer is used where it is, and not copied into the rows.
         self._by_layer = stacked.is_dense and not any(self._step_hooks) and not combining(nodes[0])
         self._found: Sequence[Tensor | None] = ()
