@@ -121,8 +121,8 @@ def main() -> None:
             grown = (row["peak_mib"] - first["peak_mib"]) * 1024 / max(1, nodes - first["nodes"])
             row["kib_per_node"] = grown
             results[f"{graph}-{nodes}"] = row
-            told = (row["peak_mib"], grown, grown * 1024 / 4 / PARAMETERS, row["round_s"] * 1e3)
-            told += (row["round_s"] / nodes * 1e6, row["total_s"], row["report_mib"])
+            told = [row["peak_mib"], grown, grown * 1024 / 4 / PARAMETERS, row["round_s"] * 1e3]
+            told += [row["round_s"] / nodes * 1e6, row["total_s"], row["report_mib"]]
             print(f"{graph:>14}{nodes:>14}" + "".join(f"{value:>14.4g}" for value in told), flush=True)
     print(json.dumps(results))
 
