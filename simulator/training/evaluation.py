@@ -70,5 +70,5 @@ def consensus(parameters: Sequence[Tensor]) -> tuple[Tensor, float]:
         columns = torch.stack([each[begin : begin + most] for each in parameters])
         means.append(columns.mean(dim=0))
         rows = columns.double()
-        squares += (rows - rows.mean(dim=0)).square().sum(dim=1)
+        squares += rows.sub_(rows.mean(dim=0)).square_().sum(dim=1)
     return torch.cat(means), squares.mean().sqrt().item()
