@@ -30,8 +30,6 @@ from topologies import Links, Topology
 OF_MESSAGES = (
     "outgoing", "incoming", "parts", "objection", "early_outgoing", "early_incoming", "early_parts", "mixes_with",
 )  # fmt: skip
-
-
 OF_MIXING = ("by_rows", "before_round", "after_local_training", "outgoing", "mix", "parts", "early_incoming", "traits")
 
 
