@@ -19,6 +19,7 @@ from simulator.core.user_code.names import pinned
 PLACEHOLDER = PartSettings(name="invalid")
 # How pydantic names one of several kinds; "lax-or-strict" is a path.
 KIND = re.compile(r"(constrained-)?(int|float|str|bool)|(literal|lax-or-strict|tuple)\[.*\]")
+LISTS = ("tuple_type", "list_type", "set_type", "frozen_set_type")  # what pydantic calls a value that is no list
 
 
 def fill(
@@ -99,6 +100,8 @@ def _problem(detail: Mapping[str, Any], settings: type[BaseModel], owner: str) -
         return Problem("", "is missing.", "Add it to the experiment.")
     message = detail["msg"].removeprefix("Value error, ")
     given = detail["input"]
+    if kind in LISTS and isinstance(given, str | int | float):
+        return Problem("", f"is to be a list, and {given!r} is none.", f"Write [{given}].")
     shown = f" (got {given!r})" if isinstance(given, str | int | float | bool | None) else ""
     return Problem("", f"{message[0].lower()}{message[1:]}{shown}.", "Correct the value.")
 

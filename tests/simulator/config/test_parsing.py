@@ -311,3 +311,16 @@ def test_settings_that_counted_rounds_from_0_are_read_as_what_they_are_now_and_t
     assert read == small(**newer)
     assert [str(each.message).split()[0] for each in told] == ["methods[0].start_round", "topology.failures.away"]
     assert "2 was read as first_round: 3" in str(told[0].message)
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        ({"adversaries": [{"nodes": 3, "attack": "sign_flip"}]}, r"adversaries\[0\].nodes"),
+        ({"record": {"rounds": 3}}, "record.rounds"),
+        ({"model": {"name": "mlp", "hidden": 3}}, "model.hidden"),
+    ],
+)
+def test_one_value_where_a_list_belongs_is_told_how_to_be_one(changes, where):
+    with pytest.raises(InputError, match=rf"{where}: is to be a list, and 3 is none.\n    Write \[3\]."):
+        small(**changes)
