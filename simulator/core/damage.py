@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,7 @@ def read_arrays(file: Path) -> Arrays:
 
 
 def read_lines(file: Path, of: TypeAdapter[Any]) -> Iterator[dict[str, Any]]:
-    """The records of a JSON-lines file, each as ``of`` says; a last line cut short by a crash is left out.
+    """The records of a JSON-lines file, each a dictionary as ``of`` says; a last line cut short is left out.
 
     Raises:
         InputError: a line is damaged.
@@ -104,6 +104,9 @@ def read_lines(file: Path, of: TypeAdapter[Any]) -> Iterator[dict[str, Any]]:
 
 
 def _record(file: Path, number: int, line: str, of: TypeAdapter[Any]) -> dict[str, Any]:
+    with suppress(ValidationError):  # as of numbers that have names, which are no JSON
+        found: dict[str, Any] = of.validate_json(line, strict=True)
+        return found
     try:
         record: dict[str, Any] = loads(line)
         of.validate_python(record, strict=True)

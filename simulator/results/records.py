@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from typing_extensions import TypedDict
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 
@@ -15,26 +16,31 @@ class _Record(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
-class _Metric(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class _Line(TypedDict):
+    """Of files with many: each is read and checked in one step."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
 
     round: Count
+
+
+class _Metric(_Line):
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
+
     node: Count | None
     name: str
-    value: float
+    value: int | float
 
 
-class _Timing(_Record):
-    round: Count
-    seconds: float
+class _Timing(_Line):
+    seconds: int | float
     node_steps: Count
 
 
-class _Message(_Record):
-    round: Count
+class _Message(_Line):
     sender: Count
     receiver: Count
-    exchange: Count = 1
+    exchange: NotRequired[Count]
     wire: Count
     parts: dict[str, Count]
 
