@@ -164,9 +164,11 @@ class Simulation:
         _check_needs_of_samples(experiment, data.example)
         blueprint = ExperimentNodes(experiment, network.base, data, seeds, attackers=attackers)
         blueprint.check_room()
-        check_outputs(blueprint.module(), data.example)
+        module = blueprint.module()
+        (example,) = moved([data.example], module.device)
+        check_outputs(module, example)
         if by_sample(experiment):
-            check_samples_apart(blueprint.module(), data.example)
+            check_samples_apart(blueprint.module(), example)
         if opened is None:
             experiment, figures = with_trainer(experiment, blueprint)
         else:
@@ -303,7 +305,7 @@ class Simulation:
         weighing = [name for name in methods if overrides(METHODS.load(name), "weigh_gradients")]
         if weighing:
             try:
-                tried(self._module, self.data.example)
+                tried(self._module, *moved([self.data.example], self._module.device))
             except NotLayerwiseError as error:
                 yield f"steps of {weighing[0]} write out the gradient of each sample, which takes longer: {error}"
 

@@ -26,10 +26,10 @@ DATA = [random_data(public=16, seed=node) for node in range(4)]
 Build = Callable[[], SteppedNetwork]
 
 
-def ring(nodes: int = 4, **options: Any) -> SteppedNetwork:
+def ring(nodes: int = 4, device: str = "cpu", **options: Any) -> SteppedNetwork:
     """Nodes on a ring (two: a pair), with random images, labels and public images; see `SteppedNetwork`."""
     options = {"mixer": lambda: Gossip(Gossip.Config()), **options}
-    training = sgd(0.3, batch_size=8, local_steps=2)
+    training = sgd(0.3, batch_size=8, local_steps=2).model_copy(update={"device": device})
     topology = Topology.build("ring" if nodes > 2 else "complete", nodes)
     return SteppedNetwork(topology, MODEL, DATA[:nodes], training, rounds=ROUNDS, **options)
 

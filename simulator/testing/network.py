@@ -17,7 +17,7 @@ from simulator.core.method import Method
 from simulator.core.node import Node, Place, SharedSettings
 from simulator.core.node_program import NodeProgram
 from simulator.core.normalizer import Normalizer
-from simulator.core.samples import NodeData, Samples, VerifiedData
+from simulator.core.samples import NodeData, Samples, VerifiedData, moved
 from simulator.core.specification import InputSpec, OutputSpec
 from simulator.core.training import TrainingSettings
 from simulator.mixers.gossip import Gossip
@@ -54,13 +54,13 @@ class SteppedNetwork:
         rounds: int = 1000,
     ) -> None:
         self.topology = topology
-        self.module = FlatModule(model(), training.precision)
+        self.module = FlatModule(model(), training.precision, training.device)
         self.trainer = Sequential(self.module)
         n = topology.num_nodes
-        held = [data] * n if isinstance(data, NodeData) else list(data)
+        held = moved([data] * n if isinstance(data, NodeData) else data, self.module.device)
         rows = self.module.initial.repeat(n, 1)
         if start is not None:
-            rows = torch.tensor(start, dtype=rows.dtype)
+            rows = rows.new_tensor(start)
         schedule = SharedSettings(seed, topology.num_nodes, rounds, training)
         nodes = [
             Node(
@@ -84,7 +84,7 @@ class SteppedNetwork:
     @property
     def parameters(self) -> NDArray[Any]:
         """float [nodes, parameters], a copy."""
-        return np.stack([node.parameters.numpy().copy() for node in self.nodes])
+        return np.stack([node.parameters.cpu().numpy().copy() for node in self.nodes])
 
     def work(self) -> list[Message]:
         """Every node goes through the early exchanges and trains; all messages of the last one, by sender."""

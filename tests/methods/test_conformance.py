@@ -4,6 +4,7 @@ import pytest
 import torch
 from reference.conformance import names_its_paper
 from reference.marks import first
+from reference.pretended_gpu import is_the_same_on_it
 
 from simulator.config.parsing import load_experiment
 from simulator.config.yaml_file import recipes
@@ -11,6 +12,7 @@ from simulator.core.method import METHODS, Method
 from simulator.core.registry import PartSettings
 from simulator.core.traits import Traits
 from simulator.testing import check_method
+from simulator.testing.laws import ring
 
 # Settings under which the method changes training within six rounds; a method not named here runs with its defaults.
 ACTIVE = {
@@ -49,6 +51,14 @@ def test_method_conforms(name, settings):
     method = METHODS.load(name)
 
     check_method(method, method.Config.model_validate({"name": name, **settings}))
+
+
+@pytest.mark.parametrize(("name", "settings"), CASES, ids=str)
+def test_a_method_is_the_same_on_a_gpu(name, settings):
+    method = METHODS.load(name)
+    config = method.Config.model_validate({"name": name, **settings})
+
+    is_the_same_on_it(lambda device: ring(device=device, methods=lambda node: [method(config)]))
 
 
 @pytest.mark.parametrize("name", METHODS.names())
