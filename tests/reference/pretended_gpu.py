@@ -67,6 +67,12 @@ def is_the_same_on_it(build: Callable[[str], SteppedNetwork], rounds: int = 4) -
     np.testing.assert_array_equal(found, [expected[-1]] * 2)
 
 
+def is_close_on_a_real_one(build: Callable[[str], SteppedNetwork], rounds: int = 4) -> None:
+    """A network in double precision computes on a GPU what it does on the CPU, but for rounding."""
+    on_cpu, on_gpu = (build(device).run(rounds) for device in ("cpu", "cuda"))
+    np.testing.assert_allclose(on_gpu, on_cpu, rtol=1e-8, atol=1e-9)
+
+
 class _Generator(torch.Generator):
     """One of the CPU, whatever it is asked for."""
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from reference.conformance import names_its_paper
 from reference.marks import first
-from reference.pretended_gpu import is_the_same_on_it
+from reference.pretended_gpu import is_close_on_a_real_one, is_the_same_on_it
 
 from simulator.core.mixer import MIXERS
 from simulator.mixers.gossip import Gossip
@@ -43,13 +43,20 @@ def test_mixer_conforms(name, settings):
     check_mixer(mixer, mixer.Config.model_validate({"name": name, **settings}))
 
 
+@pytest.mark.parametrize(
+    "check",
+    [
+        pytest.param(is_the_same_on_it, id="pretended"),
+        pytest.param(is_close_on_a_real_one, id="real", marks=pytest.mark.gpu),
+    ],
+)
 @pytest.mark.parametrize(("name", "settings"), CASES, ids=str)
-def test_a_mixer_is_the_same_on_a_gpu(name, settings):
+def test_a_mixer_is_the_same_on_a_gpu(name, settings, check):
     mixer = MIXERS.load(name)
     config = mixer.Config.model_validate({"name": name, **settings})
     nodes = 2 if mixer.traits(config).pairwise else 4
 
-    is_the_same_on_it(lambda device: ring(nodes, device, mixer=lambda: mixer(config)))
+    check(lambda device: ring(nodes, device, mixer=lambda: mixer(config)))
 
 
 @pytest.mark.parametrize("name", MIXERS.names())
