@@ -158,8 +158,9 @@ class _Calls(TorchFunctionMode):
         wanted = None if device is None else torch.device(device).type == "cuda"
         if wanted is not None:
             kwargs["device"] = CPU
+        given = _tensors(args[:1] if func is Tensor.__deepcopy__ else (args, kwargs))  # whose memo holds many others
         before = self._kernels.makes_on_gpu
-        self._kernels.makes_on_gpu = any(map(is_on_gpu, _tensors((args, kwargs)))) if wanted is None else wanted
+        self._kernels.makes_on_gpu = any(map(is_on_gpu, given)) if wanted is None else wanted
         try:
             found = func(*args, **kwargs)
         finally:

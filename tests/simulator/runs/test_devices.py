@@ -52,6 +52,15 @@ def test_a_run_is_the_same(trainer, tmp_path):
     assert_alike(tmp_path, {**MOMENTUM, "trainer": trainer})
 
 
+def test_what_is_left_open_is_found_out_there(tmp_path):
+    experiment = small(training={**MOMENTUM, "device": "auto", "trainer": "auto"}, backend={"name": "local"})
+    with pretended_gpu():
+        done = run(experiment, tmp_path)
+    figures = done.directory.read_json("provenance.json")["autotuned"]["trainer"]
+    assert figures["device"] == "cuda"
+    assert figures["milliseconds_a_node_step"].keys() == {"sequential", "stacked"}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("trainer", ["sequential", "stacked"])
 @pytest.mark.parametrize("changes", CHANGES.values(), ids=list(CHANGES))
