@@ -51,13 +51,17 @@ def resume_command(
 def sweep_command(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="An experiment, and the seeds, grid or arms to vary.")],
     out: Out = Path("runs"),
+    jobs: Annotated[
+        str, typer.Option("--jobs", metavar="N", help="Runs at once; auto: as many as cores and memory are enough for.")
+    ] = "1",
 ) -> None:
     """Run an experiment under many settings and seeds; what is finished in the folder already is not run again."""
     from simulator.results.console import Console
     from simulator.sweep import load_sweep, run_sweep
+    from simulator.sweep.jobs import read_jobs
 
-    stderr = Terminal(stderr=True)
-    outcome = run_sweep(load_sweep(path), out, lambda: [Console(stderr)], stderr)
+    stderr, at_once = Terminal(stderr=True), read_jobs(jobs)
+    outcome = run_sweep(load_sweep(path), out, lambda: [Console(stderr)], stderr, at_once)
     for finished in outcome.paths:
         print(finished)
     if outcome.interrupted:

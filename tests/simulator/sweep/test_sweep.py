@@ -148,7 +148,7 @@ def test_ctrl_c_while_a_run_is_prepared_stops_the_sweep(tmp_path, monkeypatch):
     def pressed(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("simulator.sweep.runner.run", pressed)
+    monkeypatch.setattr("simulator.sweep.task.run", pressed)
     outcome, _, said = sweep(SWEEP, tmp_path)
     assert outcome.interrupted
     assert said.count("run ") == 1
