@@ -53,6 +53,7 @@ def inconsistencies(experiment: Experiment) -> Found:
     yield from unguarded(experiment)
     yield from _unknown_nodes(experiment, network.base.num_nodes)
     yield from _not_to_be_sampled(experiment, network.base.num_nodes)
+    yield from _unknown_links(experiment, network)
     yield from _modalities_in_vain(experiment, network.base.num_nodes)
     yield from _sites_in_vain(experiment, network.base.num_nodes)
     yield from not_to_be_agreed(experiment, network.base)
@@ -117,6 +118,14 @@ def _not_to_be_sampled(experiment: Experiment, nodes: int) -> Found:
     if experiment.adversaries:
         what = "what attacks do is told of each honest node, and some alone would be tested."
         yield ("evaluate", "nodes"), Problem("", what, "Leave it out, to test all.")
+
+
+def _unknown_links(experiment: Experiment, network: Network) -> Found:
+    trace, nodes = experiment.clock.links if experiment.clock else None, network.base.num_nodes
+    for sender, receiver in trace.links if trace else ():
+        if sender >= nodes or receiver not in network.base.out_neighbours(sender):
+            what = f"the trace tells of a link {sender} -> {receiver}, and there is none."
+            yield ("clock", "links"), Problem("", what, "Remove its row, or choose a graph that has it.")
 
 
 def _modalities_in_vain(experiment: Experiment, nodes: int) -> Found:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import yaml
-from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt, SerializeAsAny, model_validator
+from pydantic import ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, SerializeAsAny, model_validator
 
 from simulator.config.part_blocks import fill, placed
 from simulator.config.slots import SLOTS, parts_of, places
@@ -26,8 +26,13 @@ from simulator.core.task import TASKS
 from simulator.core.training import TrainingSettings
 from simulator.data.splits import DataSettings
 from simulator.rounds.clock import ClockSettings
+from simulator.rounds.traces import AbsenceTrace
 from topologies import ALONG_LINKS, SCHEDULES, Failures, Network, Topology, build_schedule
 from topologies.errors import TopologyError, require
+
+LATER = frozenset(
+    {"devices", "links", "trace", "round_seconds", "nodes"}
+)  # settings that there were not from the start
 
 
 class LinkScheduleSettings(Settings):
@@ -58,6 +63,8 @@ class FailureSettings(Settings):
         mean_absence: expected number of rounds a node stays away; by default, rounds are independent.
         absences: further ones (node, first round, last round), rounds from 1; who joins late is away from round 1.
         symmetric: whether both directions of a link are lost together.
+        trace: when devices are away, in seconds; nodes are given them at random.
+        round_seconds: how long a round takes, on the axis of that trace.
     """
 
     links: float = 0.0
@@ -65,6 +72,25 @@ class FailureSettings(Settings):
     mean_absence: float | None = None
     absences: tuple[tuple[int, int, int], ...] = ()
     symmetric: bool = True
+    trace: AbsenceTrace | None = None
+    round_seconds: PositiveFloat | None = None
+
+    @model_validator(mode="after")
+    def _trace_has_its_axis(self) -> FailureSettings:
+        if (self.trace is None) != (self.round_seconds is None):
+            raise ValueError("trace and round_seconds go together: give both, or neither")
+        return self
+
+    def build(self, nodes: int, seed: int) -> Failures:
+        """What goes wrong among so many nodes; ``seed`` is the experiment's.
+
+        Raises:
+            TopologyError: a value is out of range, or cannot change anything.
+        """
+        given = self.model_dump(exclude={"trace", "round_seconds"})
+        if self.trace and self.round_seconds:
+            given["absences"] = (*self.absences, *self.trace.absences(nodes, seed, self.round_seconds))
+        return Failures(**given, seed=seed)
 
 
 class TopologySettings(Settings):
@@ -99,7 +125,7 @@ class TopologySettings(Settings):
             topology = topology.spanning_tree()
         schedule = build_schedule(self.schedule.name, topology, seed, **(self.schedule.model_extra or {}))
         try:
-            return Network(schedule, Failures(**self.failures.model_dump(), seed=seed))
+            return Network(schedule, self.failures.build(schedule.num_nodes, seed))
         except TopologyError as error:
             raise TopologyError(error.message, error.advice, f"failures.{error.field}") from error
 
@@ -277,8 +303,11 @@ class Experiment(Settings):
         content = {key: value for key, value in self.to_dict().items() if key not in without}
         if not self.adversaries:
             del content["adversaries"]
-        if self.evaluate.nodes is None:
-            del content["evaluate"]["nodes"]
+        # What was run before there were such settings is still what it was.
+        for block in content["clock"] or {}, content["topology"]["failures"], content["evaluate"]:
+            for name in LATER & block.keys():
+                if block[name] is None:
+                    del block[name]
         if added := self.user_parts.hashes_of_added():
             content["added"] = added
         return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()

@@ -15,6 +15,8 @@ from simulator.config.older import modernised
 from simulator.config.part_blocks import fill, placed, translated, written_out
 from simulator.config.schema_file import PLACE, fill_schema
 from simulator.config.slots import DEFAULTS, OPTIONAL, SLOTS, places
+from simulator.config.trace_files import PLACES as TRACES
+from simulator.config.trace_files import fill_trace
 from simulator.config.yaml_file import Location, Source, read_experiment, read_value
 from simulator.core.acting import idle
 from simulator.core.errors import InputError, Problem
@@ -112,6 +114,9 @@ def _parse(content: Mapping[str, Any], source: Source | None, overrides: Sequenc
                 problems += fill(holder, key, place, registry, source.folder if source and in_file else folder)
     in_file = source is not None and not _is_chosen(PLACE, overrides)
     problems += fill_schema(tree, source.folder if source and in_file else folder)
+    for where in TRACES:
+        in_file = source is not None and not _is_chosen(where, overrides)
+        problems += fill_trace(tree, where, source.folder if source and in_file else folder)
     experiment = None
     try:
         experiment = Experiment.model_validate(tree)

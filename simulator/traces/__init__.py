@@ -1,0 +1,1 @@
+"""Traces that are shipped: of made-up devices, by `simulator.traces.synthetic`; none is anybody's measurement."""
