@@ -54,6 +54,7 @@ def inconsistencies(experiment: Experiment) -> Found:
     yield from _unknown_nodes(experiment, network.base.num_nodes)
     yield from _not_to_be_sampled(experiment, network.base.num_nodes)
     yield from _unknown_links(experiment, network)
+    yield from _unknown_watts(experiment)
     yield from _modalities_in_vain(experiment, network.base.num_nodes)
     yield from _sites_in_vain(experiment, network.base.num_nodes)
     yield from not_to_be_agreed(experiment, network.base)
@@ -126,6 +127,16 @@ def _unknown_links(experiment: Experiment, network: Network) -> Found:
         if sender >= nodes or receiver not in network.base.out_neighbours(sender):
             what = f"the trace tells of a link {sender} -> {receiver}, and there is none."
             yield ("clock", "links"), Problem("", what, "Remove its row, or choose a graph that has it.")
+
+
+def _unknown_watts(experiment: Experiment) -> Found:
+    energy, clock = experiment.energy, experiment.clock
+    if energy and energy.watts is not None and clock is None:
+        what = "power counts for as long as a node computes on the simulated clock, and there is none."
+        yield ("energy", "watts"), Problem("", what, "Add clock: {step_seconds: ...}, or give joules_per_step.")
+    elif energy and clock and energy.watts == "devices" and not (clock.devices and clock.devices.watts):
+        what = "no trace says how many watts devices take."
+        yield ("energy", "watts"), Problem("", what, "Give clock.devices a column watts, or the watts of all nodes.")
 
 
 def _modalities_in_vain(experiment: Experiment, nodes: int) -> Found:

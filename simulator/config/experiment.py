@@ -26,13 +26,13 @@ from simulator.core.task import TASKS
 from simulator.core.training import TrainingSettings
 from simulator.data.splits import DataSettings
 from simulator.rounds.clock import ClockSettings
+from simulator.rounds.energy import EnergySettings
 from simulator.rounds.traces import AbsenceTrace
 from topologies import ALONG_LINKS, SCHEDULES, Failures, Network, Topology, build_schedule
 from topologies.errors import TopologyError, require
 
-LATER = frozenset(
-    {"devices", "links", "trace", "round_seconds", "nodes"}
-)  # settings that there were not from the start
+# Settings that there were not from the start.
+LATER = frozenset({"energy", "devices", "links", "trace", "round_seconds", "nodes"})
 
 
 class LinkScheduleSettings(Settings):
@@ -227,6 +227,7 @@ class Experiment(Settings):
             model, whose block is what its constructor takes; None: the network must keep none.
         adversaries: nodes that lie; by default, all are honest.
         clock: how fast nodes and links are; None: no simulated time.
+        energy: what takes how many joules; None: they are not counted.
         mode: "synchronous", or "asynchronous" for pairwise gossip on the simulated clock, without rounds in step.
     """
 
@@ -247,6 +248,7 @@ class Experiment(Settings):
     adversaries: tuple[AdversarySettings, ...] = ()
     mode: Literal["synchronous", "asynchronous"] = "synchronous"
     clock: ClockSettings | None = None
+    energy: EnergySettings | None = None
     backend: SerializeAsAny[PartSettings] = Field(default_factory=lambda: BACKENDS.load("local").Config(name="local"))
     evaluate: EvaluateSettings = EvaluateSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
@@ -304,7 +306,8 @@ class Experiment(Settings):
         if not self.adversaries:
             del content["adversaries"]
         # What was run before there were such settings is still what it was.
-        for block in content["clock"] or {}, content["topology"]["failures"], content["evaluate"]:
+        blocks = content, content["clock"] or {}, content["topology"]["failures"], content["evaluate"]
+        for block in blocks:
             for name in LATER & block.keys():
                 if block[name] is None:
                     del block[name]

@@ -12,6 +12,7 @@ from simulator.core.message import Envelope
 from simulator.core.node import Place
 from simulator.core.seeding import generator
 from simulator.rounds.clock import Clock
+from simulator.rounds.energy import EnergyMeter
 from simulator.rounds.event_queue import EventQueue
 from simulator.rounds.mode import Mode, Work
 from topologies import Topology
@@ -35,12 +36,19 @@ class Asynchronous(Mode):
         local_steps: of each node, in order.
         clock: how long an activation and a message take.
         seed: decides, with node and activation, which neighbour is drawn.
+        meter: counts joules, if they are asked for.
     """
 
     def __init__(
-        self, backend: Backend, topology: Topology, local_steps: Sequence[int], clock: Clock, seed: int
+        self,
+        backend: Backend,
+        topology: Topology,
+        local_steps: Sequence[int],
+        clock: Clock,
+        seed: int,
+        meter: EnergyMeter | None = None,
     ) -> None:
-        super().__init__(backend)
+        super().__init__(backend, meter)
         self._topology, self._local_steps, self._clock, self._seed = topology, list(local_steps), clock, seed
         self._events = EventQueue.of(topology.num_nodes)
 
@@ -51,8 +59,11 @@ class Asynchronous(Mode):
         for _ in range(self._topology.num_nodes):
             starting = self._events.begin(self._seconds)
             self._train(starting)
+            self._count_computing(starting)
             messages += self._average(self._events.finishing())
             steps += sum(self._local_steps[node] for node in starting)
+        if self.meter:
+            self.meter.count(round, {}, messages)
         # Methods, whose metrics and artifacts replies would bring, are refused in this mode.
         work = Work((), [message._replace(round=round + 1) for message in messages], steps)
         return lambda: work
@@ -63,15 +74,22 @@ class Asynchronous(Mode):
         staleness = self._events.take_staleness()
         if staleness is not None:
             yield "async/staleness", staleness
+        yield from super().take_metrics()
 
     def state_dict(self) -> dict[str, Any]:
         """The events; what nodes have trained and not yet added is in their own states."""
-        return self._events.state_dict()
+        return {**self._events.state_dict(), **super().state_dict()}
 
     def restore(self, nodes: Mapping[int, Mapping[str, Tensor]] | None, state: Mapping[str, Any]) -> None:
         """Continue at that point of the events."""
         super().restore(nodes, state)
         self._events = EventQueue.from_state(state)
+
+    def _count_computing(self, nodes: Sequence[int]) -> None:
+        """Energy of activations that begin, as their steps are counted then."""
+        if self.meter:
+            for node in nodes:
+                self.meter.count(self._events.activations[node], {node: self._local_steps[node]}, ())
 
     def _seconds(self, node: int, activation: int) -> float:
         return self._clock.compute_seconds(node, activation, self._local_steps[node])

@@ -85,11 +85,18 @@ class Clock:
         self._settings, self._seed = settings, seed
         self._speeds = speeds(settings, seed, nodes)
         self._up, self._down, self._latency = (_of_nodes(settings, seed, nodes, name) for name in OF_TRANSFERS)
+        self._watts = _of_nodes(settings, seed, nodes, "watts")
         self._links = _of_links(settings)
 
     def compute_seconds(self, node: int, round: int, steps: int) -> float:
         """c_i(t) = steps * step_seconds / speed_i, times the slowdown if the node straggles in ``round``."""
         return float(steps * self._settings.step_seconds / self._speeds[node]) * self._slowdown(node, round)
+
+    def watts(self, node: int) -> float:
+        """The power of the node's device while it computes."""
+        if self._watts is None:
+            raise TypeError("no trace of devices says their watts")
+        return float(self._watts[node])
 
     def transfer_seconds(self, message: Envelope, loads: Loads | None = None) -> float:
         """Latency + max(wire bytes / bandwidth, what the sender sends / its uplink, what comes / the downlink).

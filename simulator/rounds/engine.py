@@ -263,6 +263,7 @@ class Engine:
         yield from evaluation.by_methods.items()
         for name, variant in evaluation.variants.items():
             yield from ((f"{name}/test/{score}", value) for score, value in variant.scores.items())
+        yield from self._mode.of_node(node)
 
     def _of_network(self, found: Mapping[int, Evaluation]) -> Iterator[tuple[str, float]]:
         yield from self._of_models(found)

@@ -11,6 +11,7 @@ from torch import Tensor
 from simulator.core.backend import Backend, Order, Replies, Reply
 from simulator.core.message import Envelope
 from simulator.core.report import Metric
+from simulator.rounds.energy import EnergyMeter
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,11 @@ class Mode:
 
     Attributes:
         backend: holds the nodes.
+        meter: counts joules, if they are asked for.
     """
 
-    def __init__(self, backend: Backend) -> None:
-        self.backend = backend
+    def __init__(self, backend: Backend, meter: EnergyMeter | None = None) -> None:
+        self.backend, self.meter = backend, meter
 
     def work(self, round: int) -> Callable[[], Work]:
         """Let the nodes train and exchange messages; what is returned waits for what they did."""
@@ -50,13 +52,21 @@ class Mode:
 
     def take_metrics(self) -> Iterator[tuple[str, float]]:
         """Measurements of the network since the last call, by name."""
-        yield from ()
+        if self.meter:
+            yield from self.meter.of_network()
+
+    def of_node(self, node: int) -> Iterator[tuple[str, float]]:
+        """Measurements of ``node`` since the start, by name."""
+        if self.meter:
+            yield from self.meter.of_node(node)
 
     def state_dict(self) -> dict[str, Any]:
         """What must survive a stop and resume after `close`, as JSON; the nodes' own states are not part of it."""
-        return {}
+        return {"energy": self.meter.state_dict()} if self.meter else {}
 
     def restore(self, nodes: Mapping[int, Mapping[str, Tensor]] | None, state: Mapping[str, Any]) -> None:
         """Continue from the nodes' states (None: they are at their beginning) and from what `state_dict` gave."""
         if nodes is not None:
             self.backend.load(nodes)
+        if self.meter:
+            self.meter.load_state_dict(state["energy"])

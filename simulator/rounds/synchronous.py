@@ -12,6 +12,7 @@ from simulator.core.backend import Backend, Order, Replies
 from simulator.core.node import Places
 from simulator.core.report import Metric
 from simulator.rounds.clock import Clock
+from simulator.rounds.energy import EnergyMeter
 from simulator.rounds.mode import Mode, Work
 from topologies import Network
 
@@ -26,6 +27,7 @@ class Synchronous(Mode):
         clock: counts simulated seconds, if they are asked for.
         overhearing: the omniscient attackers: they send in a superstep of their own, after the others.
         mixing: the exchange in which models travel, counted from 1; None: the last one.
+        meter: counts joules, if they are asked for.
     """
 
     def __init__(
@@ -36,8 +38,9 @@ class Synchronous(Mode):
         clock: Clock | None = None,
         overhearing: Collection[int] = (),
         mixing: int | None = None,
+        meter: EnergyMeter | None = None,
     ) -> None:
-        super().__init__(backend)
+        super().__init__(backend, meter)
         self._network, self._exchanges, self._clock = network, exchanges, clock
         self._overhearing, self._mixing = overhearing, mixing or exchanges + 1
         self._unmixed = False
@@ -69,6 +72,8 @@ class Synchronous(Mode):
                     steps[node] += reply.steps
         if self._clock:
             self._seconds += self._clock.round_seconds(round, steps, messages[-1], messages[:-1])
+        if self.meter:
+            self.meter.count(round, steps, sent)
         replies = [reply for each in done for reply in each.values()]
         failures = list(self._failures(round, len(steps)))
         return Work(replies, [envelope for sent in messages for envelope in sent], sum(steps.values()), failures)
@@ -83,10 +88,11 @@ class Synchronous(Mode):
         """Simulated seconds since the start."""
         if self._clock:
             yield "clock/seconds", self._seconds
+        yield from super().take_metrics()
 
     def state_dict(self) -> dict[str, Any]:
         """The time; all messages have been mixed."""
-        return {"seconds": self._seconds}
+        return {"seconds": self._seconds, **super().state_dict()}
 
     def restore(self, nodes: Mapping[int, Mapping[str, Tensor]] | None, state: Mapping[str, Any]) -> None:
         """Continue from the nodes' states at that time."""

@@ -99,12 +99,14 @@ class DeviceTrace(Trace):
         uplink: bytes a second that it sends at most, over all its links together.
         downlink: bytes a second that it receives at most.
         latency: seconds that its end adds to that of a message.
+        watts: its power while it computes.
     """
 
     speed: tuple[PositiveFloat, ...] = ()
     uplink: tuple[PositiveFloat, ...] = ()
     downlink: tuple[PositiveFloat, ...] = ()
     latency: tuple[NonNegativeFloat, ...] = ()
+    watts: tuple[NonNegativeFloat, ...] = ()
 
     @property
     def number(self) -> int:

@@ -38,6 +38,7 @@ from simulator.results.checkpoint import Checkpoints
 from simulator.results.room import Room
 from simulator.rounds.asynchronous import Asynchronous
 from simulator.rounds.clock import Clock
+from simulator.rounds.energy import EnergyMeter
 from simulator.rounds.engine import Engine
 from simulator.rounds.mode import Mode
 from simulator.rounds.synchronous import Synchronous
@@ -230,13 +231,15 @@ class Simulation:
         experiment, training = self.experiment, self.experiment.training
         nodes = self.network.base.num_nodes
         clock = Clock(experiment.clock, experiment.seed, nodes) if experiment.clock else None
+        meter = EnergyMeter(experiment.energy, nodes, clock) if experiment.energy else None
         if experiment.mode == "synchronous":
             early = MIXERS.load(experiment.mixer.name).traits(experiment.mixer).sends_early
             overhearing, mixing = self.blueprint.overhearing, 1 if early else None
-            return Synchronous(self.backend, self.network, exchanges(experiment) - 1, clock, overhearing, mixing)
+            early_exchanges = exchanges(experiment) - 1
+            return Synchronous(self.backend, self.network, early_exchanges, clock, overhearing, mixing, meter)
         assert clock is not None  # the experiment was checked when it was read
         steps = [training.of(node).local_steps for node in range(nodes)]
-        return Asynchronous(self.backend, self.network.base, steps, clock, experiment.seed)
+        return Asynchronous(self.backend, self.network.base, steps, clock, experiment.seed, meter)
 
     def info(self, path: Path, rounds_done: int) -> RunInfo:
         """What observers are told at the start of a run in ``path``."""

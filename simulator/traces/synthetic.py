@@ -1,8 +1,8 @@
 """Makes the traces beside it, of 50 made-up devices: ``python -m simulator.traces.synthetic [FOLDER]``.
 
 All numbers are lognormal or exponential, with medians and spreads chosen by eye to look like phones and laptops at
-home: speeds within a factor of 2, 10 Mbit/s up and 40 down, 20 ms at each end; two thirds of the time there. They are
-for trying things out, and no evidence about real devices.
+home: two thirds of the speeds within a factor of 2, 10 Mbit/s up and 40 down, 20 ms at each end, 15 W; two thirds of
+the time there. They are for trying things out, and no evidence about real devices.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ COLUMNS = {  # median and sigma of the logarithm
     "uplink": (1.25e6, 0.8),
     "downlink": (5e6, 0.8),
     "latency": (0.02, 0.5),
+    "watts": (15.0, 0.5),
 }
 DAY, THERE, AWAY = 86_400, 28_800, 14_400  # seconds: of the trace, and the means of being there and of being away
 MADE_UP = "# made up, by python -m simulator.traces.synthetic: no measurement of anything"
