@@ -13,6 +13,7 @@ from simulator.commands.installed import doctor_command, list_command
 from simulator.commands.results import compare_command, report_command
 from simulator.commands.run import resume_command, run_command, sweep_command
 from simulator.commands.topology import topology_command
+from simulator.commands.trace import trace_command
 from simulator.core.blame import blaming_parts
 from simulator.core.errors import RumormillError
 from simulator.deployment.site.cli import site
@@ -50,6 +51,7 @@ app.command(name="sweep")(sweep_command)
 app.command(name="compare")(compare_command)
 app.command(name="audit")(audit_command)
 app.command(name="report")(report_command)
+app.command(name="trace")(trace_command)
 app.command(name="list")(list_command)
 app.command(name="doctor")(doctor_command)
 app.add_typer(deploy, name="deploy")

@@ -1,1 +1,1 @@
-"""Traces that are shipped: of made-up devices, by `simulator.traces.synthetic`; none is anybody's measurement."""
+"""Traces that are shipped, of devices that `simulator.traces.synthetic` made up; and others' formats, converted."""
