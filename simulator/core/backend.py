@@ -15,7 +15,7 @@ from simulator.core.flat_module import FlatModule
 from simulator.core.message import Envelope
 from simulator.core.node import Node, Place
 from simulator.core.recording import Recording
-from simulator.core.registry import Part, Registry
+from simulator.core.registry import Part, PartSettings, Registry
 from simulator.core.report import Artifact, Metric
 from simulator.core.secrets import Secrets
 from topologies import Topology
@@ -133,6 +133,13 @@ class Blueprint(Protocol):
         """The blueprint of one node whose random numbers are keyed by ``secrets`` of its own."""
         ...
 
+    def for_workers(self, ids: Collection[int] | None) -> Blueprint:
+        """The blueprint for processes elsewhere that make the nodes ``ids`` only, with the samples of no others.
+
+        None: for some on this machine that make all of them.
+        """
+        ...
+
     def nodes(self, ids: Sequence[int]) -> list[Node]:
         """The nodes ``ids``, at their beginning.
 
@@ -171,6 +178,11 @@ class Backend(Part, ABC):
     in_one_process: ClassVar[bool] = False
     simulates: ClassVar[bool] = True
     autotuned: Mapping[str, Any] = MappingProxyType({})
+
+    @classmethod
+    def has_gpus(cls, settings: PartSettings) -> bool:
+        """Whether workers under these ``settings`` get GPUs wherever they run, whatever this machine has."""
+        return False
 
     @abstractmethod
     def start(self, blueprint: Blueprint) -> None:

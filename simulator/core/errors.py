@@ -63,6 +63,11 @@ def diverged(node: int, round: int, what: str) -> RunError:
     )
 
 
+def no_cuda(what: str) -> InputError:
+    """That there is no GPU where one is asked for; ``what`` says where."""
+    return wrong("training.device", what, "Set training.device: cpu, or auto to take a GPU where there is one.")
+
+
 def did_you_mean(name: str, known: Sequence[str], noun: str) -> str:
     """Advice for an unknown name: the nearest known one, and all known ones."""
     close = get_close_matches(name, known, n=1, cutoff=0.5)

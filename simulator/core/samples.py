@@ -32,11 +32,14 @@ class Samples:
             [M, height, width, channels].
         targets: [M, ...] as the task says, classes int64 [M]; None where the set is unlabelled.
         index: int64 [N], the rows that belong to this set; on the CPU wherever the arrays are.
+        kept: where only some of the M rows are here, int32 [M], the place of each in the arrays, past whose end are
+            those that are not; on the CPU. None where all are here.
     """
 
     inputs: Arrays
     targets: Tensor | None
     index: Tensor
+    kept: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -60,8 +63,12 @@ class Samples:
             raise ValueError("these samples have no labels")
         return self.targets[self._rows(positions)]
 
+    def places(self, index: Tensor) -> Tensor:
+        """Where in the arrays the rows ``index`` are (int64 of any shape, on the CPU), as indices on their device."""
+        return (index if self.kept is None else self.kept[index].long()).to(self.device)
+
     def _rows(self, positions: Tensor) -> Tensor:
-        return self.index[positions.to(self.index.device)].to(self.device)
+        return self.places(self.index[positions.to(self.index.device)])
 
     def subset(self, positions: Tensor) -> Samples:
         """The samples at ``positions`` as a set of its own, over the same arrays."""
@@ -159,12 +166,14 @@ def moved(data: Sequence[NodeData], device: torch.device) -> list[NodeData]:
 
 
 def _rebuilt(part: Any, there: Callable[[Any], Any]) -> Any:
-    """``part`` with every tensor, at any depth, from ``there``; only indices stay where they are drawn, on the CPU."""
+    """``part`` with every tensor, at any depth, from ``there``; only rows' numbers stay where they are drawn."""
     if isinstance(part, Mapping):
         return {name: there(value) for name, value in part.items()}
     if not is_dataclass(part) or isinstance(part, type):
         return part
-    changes = {entry.name: there(getattr(part, entry.name)) for entry in fields(part) if entry.name != "index"}
+    changes = {
+        entry.name: there(getattr(part, entry.name)) for entry in fields(part) if entry.name not in ("index", "kept")
+    }
     return replace(part, **changes)
 
 

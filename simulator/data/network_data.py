@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from pathlib import Path
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from simulator.core import atomic
+from simulator.core.own_rows import emptied, with_first, with_own_rows
 from simulator.core.samples import NodeData, Samples
 from simulator.core.seeding import generator
 from simulator.data.canaries import Canaries
@@ -82,6 +83,12 @@ class NetworkData:
         rngs = (generator(seed, "data.split", node=node) for node in range(len(self.nodes)))
         nodes = (resplit(data, self.groups, rng) for data, rng in zip(self.nodes, rngs, strict=True))
         return replace(self, nodes=tuple(nodes))
+
+    def only(self, ids: Collection[int], tried: int) -> NetworkData:
+        """What has to be where the nodes ``ids`` are made: their samples, and ``tried`` ones to try networks on."""
+        nodes = [node if id in ids else emptied(node) for id, node in enumerate(self.nodes)]
+        *kept, example = with_own_rows([*nodes, with_first(self.example, tried)])
+        return replace(self, nodes=tuple(kept), example=example, truth=None, groups=None, sums={})
 
     @property
     def has_labels(self) -> bool:

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from simulator.config.experiment import Experiment
-from simulator.core.backend import Blueprint
-from simulator.core.errors import wrong
+from simulator.core.backend import BACKENDS, Blueprint
+from simulator.core.errors import no_cuda, wrong
 from simulator.core.method import traits_of
 from simulator.training.probe import milliseconds_a_node_step
 from simulator.training.stackable import obstacle
@@ -20,19 +20,23 @@ Figures = Mapping[str, Any]
 
 
 def with_device(experiment: Experiment) -> Experiment:
-    """``experiment`` on a device that is there.
+    """``experiment`` on a device that is there, or that workers elsewhere get.
 
     Raises:
         InputError: it asks for a GPU, and there is none.
     """
-    wanted = experiment.training.device
+    wanted, backend = experiment.training.device, experiment.backend
     if wanted == "cpu":
         return experiment
-    found = "cuda" if torch.cuda.is_available() else "cpu"
+    found = "cuda" if torch.cuda.is_available() or BACKENDS.load(backend.name).has_gpus(backend) else "cpu"
     if wanted == "cuda" and found != "cuda":
-        what = "no CUDA device can be used here."
-        raise wrong("training.device", what, "Set training.device: cpu, or auto to take a GPU where there is one.")
+        raise no_cuda("no CUDA device can be used here.")
     return _with_training(experiment, device=found)
+
+
+def device_here(experiment: Experiment) -> str | None:
+    """Of what leads the run, where this machine lacks the GPUs that the workers have; None: as the experiment says."""
+    return "cpu" if experiment.training.device == "cuda" and not torch.cuda.is_available() else None
 
 
 def on_cpu(experiment: Experiment) -> Experiment:
@@ -55,6 +59,8 @@ def with_trainer(experiment: Experiment, blueprint: Blueprint) -> tuple[Experime
             what = f"these nodes cannot be trained as one program: {reason}"
             raise wrong("training.trainer", what, "Set training.trainer: sequential, or auto.")
         return experiment, {}
+    if not reason and device_here(experiment):
+        reason = "the workers' GPUs cannot be asked from this machine, which has none."
     figures = {"chosen": "sequential", "because": reason} if reason else _faster(experiment, blueprint)
     return _with_training(experiment, trainer=figures["chosen"]), figures
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,7 +19,7 @@ from simulator.core.backend import BACKENDS
 from simulator.core.buffers.discovery import check_declared, findings, set_training_modes
 from simulator.core.buffers.layout import Layout
 from simulator.core.canary_marks import add_block
-from simulator.core.errors import InputError, wrong
+from simulator.core.errors import InputError, no_cuda, wrong
 from simulator.core.flat_module import FlatModule
 from simulator.core.method import METHODS, traits_of
 from simulator.core.mixer import MIXERS
@@ -51,6 +52,8 @@ class ExperimentNodes:
         seeds: one a network, for initial parameters and the order of batches.
         secrets: of the only node that is made here, in a deployment; see `Secrets`.
         attackers: who lies in each of the networks; empty where nobody does.
+        device: of what is made in this process, where it only leads workers that train elsewhere; None: where the
+            experiment trains.
     """
 
     experiment: Experiment
@@ -59,6 +62,7 @@ class ExperimentNodes:
     seeds: Sequence[int]
     secrets: Secrets | None = None
     attackers: Sequence[Attackers] = ()
+    device: str | None = None
 
     def nodes(self, ids: Sequence[int]) -> list[Node]:
         """The nodes ``ids``; those of a network have the same initial parameters, and all are rows of one matrix.
@@ -100,6 +104,10 @@ class ExperimentNodes:
     def with_secrets(self, secrets: Secrets) -> ExperimentNodes:
         """The same, its random numbers keyed by ``secrets``; only the node that they are of can be made."""
         return replace(self, secrets=secrets)
+
+    def for_workers(self, ids: Collection[int] | None) -> ExperimentNodes:
+        """The same where the nodes ``ids`` are made, with no more samples than those of theirs, or else all."""
+        return replace(self, device=None, data=self.data if ids is None else self.data.only(ids, TRIED))
 
     def all_on(self, data: NodeData) -> ExperimentNodes:
         """The same nodes, each with ``data``: for what can be tried where their own are not."""
@@ -175,7 +183,9 @@ class ExperimentNodes:
         _check_private(experiment, found.layout)
         _check_masked(experiment, found.layout)
         self._check_methods(network)
-        precision, device = experiment.training.precision, experiment.training.device
+        precision, device = experiment.training.precision, self.device or experiment.training.device
+        if device == "cuda" and not torch.cuda.is_available():
+            raise no_cuda(f"no CUDA device can be used on {socket.gethostname()}.")
         return FlatModule(network, precision, device, found.layout, experiment.buffers, found.is_random)
 
     @property

@@ -42,7 +42,7 @@ from simulator.rounds.energy import EnergyMeter
 from simulator.rounds.engine import Engine
 from simulator.rounds.mode import Mode
 from simulator.rounds.synchronous import Synchronous
-from simulator.runs.autotune import Figures, node_by_node, with_device, with_trainer
+from simulator.runs.autotune import Figures, device_here, node_by_node, with_device, with_trainer
 from simulator.runs.blueprint import ExperimentNodes, by_sample
 from simulator.training.evaluation import ConsensusGroup
 from simulator.training.hooks import overrides
@@ -163,7 +163,8 @@ class Simulation:
         size = network.base.num_nodes // len(seeds)
         attackers = [lying.shifted(k * size) for k in range(len(seeds))] if lying else []
         _check_needs_of_samples(experiment, data.example)
-        blueprint = ExperimentNodes(experiment, network.base, data, seeds, attackers=attackers)
+        here = device_here(experiment)
+        blueprint = ExperimentNodes(experiment, network.base, data, seeds, attackers=attackers, device=here)
         blueprint.check_room()
         module = blueprint.module()
         (example,) = moved([data.example], module.device)
@@ -273,7 +274,14 @@ class Simulation:
         """How much disk it will take."""
         experiment = self.experiment
         held = next((data for data in self.data.nodes if len(data.train)), self.data.example)
-        made = ExperimentNodes(experiment, self.network.base, self.data, self.seeds, attackers=self.attackers)
+        made = ExperimentNodes(
+            experiment,
+            self.network.base,
+            self.data,
+            self.seeds,
+            attackers=self.attackers,
+            device=device_here(experiment),
+        )
         (node,) = made.all_on(held).nodes([0])
         keep, rounds = experiment.checkpoint, range(1, experiment.rounds + 1)
         saved = [round for round in rounds if run_schedule(experiment).checkpoints(round)]

@@ -57,7 +57,7 @@ def _plain(nodes: Sequence[Node], steps: int) -> Iterator[StackedBatch]:
     size, first = batch_length(nodes[0]), nodes[0].data
     drawn = [node.training_set.next_rows(steps * size, node.rng) for node in nodes]
     positions, index = (torch.from_numpy(np.stack(each)) for each in zip(*drawn, strict=True))
-    rows = index.to(first.train.device)
+    rows = first.train.places(index)
     assert first.train.targets is not None  # what a node trains on is labelled
     for places, here in zip(torch.split(positions, size, dim=1), torch.split(rows, size, dim=1), strict=True):
         flat = first.preparation(taken(first.train.inputs, here.flatten()), nodes[0].parameters.dtype)

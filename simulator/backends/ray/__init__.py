@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveInt
+from pydantic import AfterValidator, NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from simulator.core.backend import Backend, Blueprint, Order, Replies, Workers, too_many_workers
@@ -21,13 +22,23 @@ def _whole_above_one(gpus: float) -> float:
     return gpus
 
 
+def _of_a_cluster(address: str) -> str:
+    if address.startswith("ray://"):
+        raise ValueError(
+            "through Ray Client nobody can say where a worker runs; give the head's own host:port, on a machine of it"
+        )
+    if address != "auto" and not re.fullmatch(r"[^/\s]+:\d{1,5}", address):
+        raise ValueError('an address is "host:port", as `ray start --head` prints it, or "auto"')
+    return address
+
+
 class Ray(Backend):
     """Nodes in actors, each of which is a process with one torch thread.
 
     Messages go from actor to actor through Ray's object store, and rounds flow as data dependencies: nobody waits for
     nodes that it does not hear from. Neither the number of workers nor the placement changes results (of stacked nodes:
-    beyond the order in which floats are summed). If an actor dies, another one takes its place and the run goes back to
-    its last checkpoint.
+    beyond the order in which floats are summed). If an actor or its machine dies, another one takes its place, on a
+    machine that lives, and the run goes back to its last checkpoint.
 
     A Ray to which the process is connected already is used as it is, and left open; otherwise, without an address, a
     new one is started for the run, which other machines cannot reach. Ray itself is imported when the run starts.
@@ -41,7 +52,7 @@ class Ray(Backend):
                 a node. More than there are processors share them.
             gpus_per_worker: how many GPUs each gets, or which fraction of one.
             address: of a cluster, as "host:port", to be given on one of its machines; "auto" finds the one that this
-                machine belongs to; None starts Ray on this machine alone.
+                machine belongs to; None starts Ray on this machine alone. Ray Client ("ray://...") does not serve.
             placement: "fewest_cuts" keeps neighbours together, so that few messages leave an actor.
             window: rounds that may be under way at once.
         """
@@ -49,11 +60,16 @@ class Ray(Backend):
         name: str = "ray"
         workers: PositiveInt | Literal["auto"] = "auto"
         gpus_per_worker: Annotated[NonNegativeFloat, AfterValidator(_whole_above_one)] = 0.0
-        address: Annotated[str, Field(pattern=r"^(auto|[^/\s]+:\d{1,5})$")] | None = None
+        address: Annotated[str, AfterValidator(_of_a_cluster)] | None = None
         placement: Literal["fewest_cuts", "round_robin"] = "fewest_cuts"
         window: PositiveInt = 2
 
     config: Config
+
+    @classmethod
+    def has_gpus(cls, settings: PartSettings) -> bool:
+        """Where each worker gets some."""
+        return isinstance(settings, cls.Config) and settings.gpus_per_worker > 0
 
     def start(self, blueprint: Blueprint) -> None:
         """Connect to Ray, or start it, and have actors make the nodes.
@@ -62,7 +78,6 @@ class Ray(Backend):
             InputError: there are not as many nodes or GPUs, nothing answers at the address, or a node cannot be made.
             RunError: an actor keeps dying of it.
         """
-        from simulator.backends.ray.actor_pool import ActorPool
         from simulator.backends.ray.session import connected
 
         self._check(blueprint)
@@ -70,7 +85,11 @@ class Ray(Backend):
         self.window = config.window
         with ExitStack() as opened:
             check = opened.enter_context(connected(config.address))
-            machines = self._machines(topology.num_nodes)
+            from simulator.backends.ray.actor_pool import ActorPool  # imports Ray, as late as what it reads is set
+            from simulator.backends.ray.placement import places
+
+            workers = None if config.workers == "auto" else config.workers
+            machines = places(workers, config.gpus_per_worker, topology.num_nodes)
             parts = self._parts(topology, len(machines))
             self._actors = ActorPool(blueprint, parts, machines, config.gpus_per_worker, check)
             opened.callback(self._actors.dismiss)
@@ -105,21 +124,6 @@ class Ray(Backend):
         if self.config.gpus_per_worker == 0 and blueprint.module().device.type != "cpu":
             what = "the nodes train on a GPU, and the workers get none."
             raise wrong("backend.gpus_per_worker", what, "Give each one, or a fraction, or set training.device: cpu.")
-
-    def _machines(self, nodes: int) -> list[str]:
-        """Where each worker is to run; neighbouring workers on the same machine, as far as that goes."""
-        from simulator.backends.ray.session import free_gpus, room
-
-        gpus, places = self.config.gpus_per_worker, room(self.config.gpus_per_worker)
-        workers = min(len(places) or 1, nodes) if self.config.workers == "auto" else self.config.workers
-        if gpus and (workers > len(places) or workers * gpus > free_gpus()):
-            what = f"{workers} x {gpus:g} GPUs are not to be had: there is room for {len(places)} such workers"
-            advice = "Ask for fewer workers or a fraction of a GPU for each, or leave it out to use processors."
-            raise wrong("backend.gpus_per_worker", f"{what}, and {free_gpus():g} GPUs are free.", advice)
-        if not places:
-            what = "this cluster has no processors for workers."
-            raise wrong("backend.address", what, "Start Ray on its machines with `ray start --num-cpus`.")
-        return [places[worker * len(places) // workers] for worker in range(workers)]
 
     def _parts(self, topology: Topology, workers: int) -> list[tuple[int, ...]]:
         if self.config.placement == "fewest_cuts":

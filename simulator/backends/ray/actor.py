@@ -20,6 +20,9 @@ States = dict[int, dict[str, Tensor]]
 class Actor:
     """A `Worker` behind Ray's calls, with one torch thread: its results are those of a worker of `Local`."""
 
+    def is_here(self) -> None:
+        """Answer as soon as the process has started."""
+
     def make(self, blueprint: SharedTensors[Blueprint], ids: Sequence[int], worker_of: Sequence[int]) -> None:
         """Make the nodes ``ids``; ``worker_of`` says for each node of the network which worker carries it.
 

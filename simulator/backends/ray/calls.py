@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from textwrap import shorten
 from typing import Any
 
 import ray
 from ray.exceptions import (
+    ActorUnschedulableError,
     NodeDiedError,
     ObjectLostError,
     OutOfMemoryError,
@@ -20,21 +23,37 @@ from ray.exceptions import (
 from simulator.core.backend import WorkerLost
 from simulator.core.errors import RunError
 
-DEATHS = (RayActorError, WorkerCrashedError, NodeDiedError, ObjectLostError, OutOfMemoryError)
+DEATHS = (
+    ActorUnschedulableError,
+    RayActorError,
+    WorkerCrashedError,
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+)
 GLANCE = 2.0  # seconds between two looks at whether Ray itself still lives
 
 
-def result(worker: int, reference: Any, check: Callable[[], None]) -> Any:
+def result(worker: int, reference: Any, check: Callable[[], None], until: float = math.inf) -> Any:
     """What ``worker`` gives back; ``check`` is called before and while it is waited for.
+
+    Args:
+        worker: its number.
+        reference: Ray's, to what is waited for.
+        check: raises what there is to raise once waiting makes no sense.
+        until: the end of patience, by `time.monotonic`; training has none, as long as who trains is alive.
 
     Raises:
         WorkerLost: its process has died, or that of another one which it depends on.
+        TimeoutError: patience is at an end.
         RunError: Ray itself failed.
         Exception: what was raised at the worker, its traceback there as the cause.
     """
     try:
         check()
         while not ray.wait([reference], timeout=GLANCE, fetch_local=False)[0]:
+            if time.monotonic() > until:
+                raise TimeoutError
             check()
         return ray.get(reference)
     except RayError as error:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import os
-import socket
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from simulator.core.errors import RunError, wrong
+from simulator.backends.ray.address import ADVICE, PATIENCE, asks_for_token, is_at
+from simulator.core.errors import InputError, RunError, wrong
 
-PATIENCE = 8.0  # seconds for a cluster's first answer
 STARTS = 4  # Ray gives a start 30 s, too few for a busy machine that reads it from disk for the first time
-GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])  # RFC 9113, 3.4: and no settings
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
+# What goes wrong is told here; Ray would also print it for every message that waits for what has died.
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_IGNORE_UNHANDLED_ERRORS": "1"}
 # For a Ray of our own: workers as urgent as other processes, where Ray would give way to them; by a name that is
 # historical, all on the loopback interface, so that nobody outside can reach it; and time for its first server.
 OWN = QUIET | {
@@ -22,6 +20,7 @@ OWN = QUIET | {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_gcs_server_port_wait_time_s": "120",
 }
+TOKENS = "RAY_AUTH_MODE"
 SERVERS = ("raylet", "gcs_server")  # of a Ray; without one of them, the process that uses it would end without a word
 
 Check = Callable[[], None]  # raises RunError once Ray itself has died
@@ -34,29 +33,98 @@ def connected(address: str | None) -> Iterator[Check]:
     Yields a function to call before anything is asked of Ray: it raises RunError if a Ray of our own has died.
 
     Raises:
-        InputError: nothing answers at ``address``, or no Ray starts here.
+        InputError: nothing answers at ``address``, it is not that which the process is connected to, or no Ray starts.
     """
-    if address and ":" in address:
-        _knock(address)
-    for name, value in (QUIET if address else OWN).items():
-        os.environ.setdefault(name, value)
-    import ray  # not before: it reads the environment when it is imported
+    named = address is not None and address != "auto"
+    settings = dict(QUIET if address else OWN)
+    if address and named and asks_for_token(address):
+        settings[TOKENS] = "token"
+    with _environment(settings):
+        import ray  # not before: it reads the environment when it is imported
 
-    if ray.is_initialized():
-        yield _nothing_to_check
-        return
-    try:
-        if address:
-            _initialize(address)
+        if ray.is_initialized():
+            _check_connection(address if named else None)
             yield _nothing_to_check
-        else:
-            yield _start()
+            return
+        if address and TOKENS in settings:
+            _check_token(address)
+        try:
+            if address:
+                _initialize(address)
+                yield _nothing_to_check
+            else:
+                yield _start()
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _environment(settings: Mapping[str, str]) -> Iterator[None]:
+    """Variables for Ray, where the user has not set them; afterwards all is as it was, tokens above all.
+
+    A Ray of one's own turns them on for its process, which could not use other clusters then.
+    """
+    before = {name: os.environ.get(name) for name in (*settings, TOKENS)}
+    for name, wanted in settings.items():
+        os.environ.setdefault(name, wanted)
+    if TOKENS in settings:
+        _read_again()
+    try:
+        yield
     finally:
-        ray.shutdown()
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        _read_again()
+
+
+def _read_again() -> None:
+    """Have Ray read its variables, whose values it keeps otherwise."""
+    from ray._raylet import Config  # type: ignore[attr-defined]
+
+    Config.initialize("")
+
+
+def _check_token(address: str) -> None:
+    """Refuse a token that the Ray at ``address`` would refuse: itself it would try for long, and say nothing of tokens.
+
+    Raises:
+        InputError: so it is.
+    """
+    from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
+
+    loader = AuthenticationTokenLoader.instance()
+    headers = loader.get_token_for_http_header() if loader.has_token(ignore_auth_mode=True) else {}
+    if asks_for_token(address, headers):
+        what = f"the Ray at {address} asks for a token, and this process has {'another one' if headers else 'none'}."
+        advice = (
+            f"Copy ~/.ray/auth_token of its head, or set RAY_AUTH_TOKEN, and leave {TOKENS} out or set it to token."
+        )
+        raise wrong("backend.address", what, advice)
+
+
+def _check_connection(address: str | None) -> None:
+    """Refuse the Ray that this process is connected to, where it cannot serve or is not the one at ``address``.
+
+    Raises:
+        InputError: so it is.
+    """
+    import ray
+
+    if ray.util.client.ray.is_connected():
+        what = "this process is connected through Ray Client, which cannot say on which machine a worker runs."
+        advice = "Run on a machine of the cluster, and connect there with ray.init(address='auto'), or not at all."
+        raise wrong("backend.address", what, advice)
+    there = ray.get_runtime_context().gcs_address
+    if address is not None and not is_at(address, there):
+        what = f"this process is connected to the Ray at {there} already, and not to that at {address}."
+        raise wrong("backend.address", what, "Call ray.shutdown() first, or leave backend.address out to use that one.")
 
 
 def _nothing_to_check() -> None:
-    """A Ray that others have started tells of its machines' deaths itself, after a minute or two."""
+    """A Ray that others have started tells of its servers' deaths itself."""
 
 
 def _start() -> Check:
@@ -68,7 +136,7 @@ def _start() -> Check:
         try:
             _initialize(None)
             break
-        except Exception as error:  # a start that takes too long raises just that
+        except InputError as error:
             if "timed out" not in str(error).lower() or not left:
                 raise
             _end(_children() - before)
@@ -110,48 +178,6 @@ def _end(processes: Collection[Any]) -> None:
     psutil.wait_procs(processes, timeout=PATIENCE)
 
 
-def _knock(address: str) -> None:
-    """Ray itself would keep trying for minutes; what it expects there is a gRPC server, so HTTP/2."""
-    host, _, port = address.rpartition(":")
-    try:
-        with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
-            connection.settimeout(PATIENCE)
-            connection.sendall(GREETING)
-            if not connection.recv(1):
-                raise ConnectionError("the connection was closed")
-    except (OSError, OverflowError) as error:
-        what = f"no Ray answers at {address}: {error}."
-        raise wrong("backend.address", what, _advice(address)) from error
-
-
 def _advice(address: str | None) -> str:
-    if address is None:
-        return "See the logs in Ray's folder of temporary files, or use backend: local."
-    return "Start Ray there with `ray start --head`, give the address that it prints, or leave backend.address out."
-
-
-def room(gpus_per_worker: float) -> list[str]:
-    """The machines that workers can run on, as Ray's node ids: each as often as it has room for one.
-
-    A worker takes a processor, or ``gpus_per_worker`` where that is not 0.
-    """
-    import ray
-
-    machines = [machine for machine in ray.nodes() if machine["Alive"]]
-    rooms = (_room_at(machine["Resources"], gpus_per_worker) for machine in machines)
-    return [machine["NodeID"] for machine, count in zip(machines, rooms, strict=True) for _ in range(count)]
-
-
-def free_gpus() -> float:
-    """GPUs of the cluster that nobody has reserved."""
-    import ray
-
-    return float(ray.available_resources().get("GPU", 0))
-
-
-def _room_at(resources: dict[str, float], gpus_per_worker: float) -> int:
-    if gpus_per_worker == 0:
-        return int(resources.get("CPU", 0))
-    gpus = int(resources.get("GPU", 0))
-    # A worker's fraction is of one GPU: two halves of different ones do not add up.
-    return gpus * math.floor(1 / gpus_per_worker) if gpus_per_worker < 1 else gpus // math.ceil(gpus_per_worker)
+    own = "See the logs in Ray's folder of temporary files, or use backend: local."
+    return ADVICE if address else own

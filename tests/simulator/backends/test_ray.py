@@ -263,6 +263,9 @@ def test_a_node_that_cannot_be_made_is_an_input_error_at_its_place(actors):
     class Refusing:
         topology, module, overhearing = blueprint.topology, blueprint.module, ()
 
+        def for_workers(self, ids):
+            return self
+
         def nodes(self, ids):
             raise wrong("methods[0]", "cannot work here.", "Leave it out.").under(f"node {ids[0]}")
 

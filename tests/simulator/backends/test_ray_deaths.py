@@ -124,6 +124,9 @@ class Fragile:
         for number in range(crosses):
             (folder / str(number)).touch()
 
+    def for_workers(self, ids):
+        return self
+
     def nodes(self, ids):
         for cross in sorted(self.folder.iterdir()):
             cross.unlink(missing_ok=True)

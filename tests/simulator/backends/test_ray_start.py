@@ -1,5 +1,6 @@
 """Starting the ray backend: what cannot be had is told before any work, and nothing is left running."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -13,7 +14,7 @@ from reference.experiments import results, small
 from reference.network import Existing
 
 from simulator import run
-from simulator.backends.ray import Ray, session
+from simulator.backends.ray import Ray, address, session
 from simulator.core.errors import InputError
 from simulator.runs.build import Simulation
 
@@ -44,6 +45,7 @@ def test_a_run_on_other_backends_does_not_import_ray():
         ("backend.gpus_per_worker=-1", "gpus_per_worker"),
         ("backend.gpus_per_worker=1.5", "gpus_per_worker"),
         ("backend.address=ray://127.0.0.1:10001", "address"),
+        ("backend.address=127.0.0.1", "address"),
         ("backend.placement=random", "placement"),
         ("backend.window=0", "window"),
     ],
@@ -84,7 +86,7 @@ def test_an_address_where_nobody_listens_is_told_at_once(port):
 
 
 def test_an_address_that_takes_calls_and_does_not_answer_is_told_soon(port, monkeypatch):
-    monkeypatch.setattr(session, "PATIENCE", 0.2)
+    monkeypatch.setattr(address, "PATIENCE", 0.2)
     port.listen()
     problem = problem_of(address=f"127.0.0.1:{port.getsockname()[1]}")
 
@@ -97,37 +99,12 @@ def test_a_host_that_does_not_exist_is_told():
 
 
 @pytest.mark.usefixtures("shared_ray")
-def test_machines_are_listed_once_for_each_worker_they_have_room_for(monkeypatch):
-    """A fraction is of one GPU: of two GPUs, 0.4 each leaves room for four, not five."""
-    machines = [
-        {"Alive": True, "NodeID": "a", "Resources": {"CPU": 2.0, "GPU": 2.0}},
-        {"Alive": False, "NodeID": "b", "Resources": {"CPU": 8.0, "GPU": 8.0}},
-        {"Alive": True, "NodeID": "c", "Resources": {"CPU": 1.0}},
-    ]
-    monkeypatch.setattr("ray.nodes", lambda: machines)
-
-    assert session.room(0) == ["a", "a", "c"]
-    assert session.room(0.4) == ["a"] * 4
-    assert session.room(1) == ["a", "a"]
-    assert session.room(2) == ["a"]
-    assert session.room(3) == []
-
-
-@pytest.mark.usefixtures("shared_ray")
 @pytest.mark.parametrize("gpus", [0.5, 64])
 def test_more_gpus_than_there_are_are_refused(gpus, actors):
     problem = problem_of(gpus_per_worker=gpus, workers=4)
 
     assert problem.where == "backend.gpus_per_worker"
     assert not actors()
-
-
-@pytest.mark.usefixtures("shared_ray")
-def test_workers_in_order_share_machines_in_order(monkeypatch):
-    monkeypatch.setattr(session, "room", lambda gpus: ["a", "a", "a", "b"])
-    placed = {workers: Ray(Ray.Config(workers=workers))._machines(16) for workers in ("auto", 2, 8)}
-
-    assert placed == {"auto": ["a", "a", "a", "b"], 2: ["a", "a"], 8: ["a"] * 6 + ["b"] * 2}
 
 
 @pytest.mark.usefixtures("shared_ray")
@@ -146,6 +123,26 @@ def test_a_ray_that_is_there_already_is_used_and_left_open(actors):
     assert used == 1
     assert ray.is_initialized()
     assert not actors()
+
+
+WHERE = """
+import sys
+from simulator import load_experiment
+from simulator.runs.build import Simulation
+with Simulation.of(load_experiment({content!r})).started():
+    import ray
+    print(ray.get_runtime_context().gcs_address)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.exhaustive
+def test_a_ray_of_ones_own_cannot_be_reached_from_other_machines():
+    content = small(backend={"name": "ray", "workers": 1}).to_dict()
+    command = [sys.executable, "-c", WHERE.format(content=content)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+
+    assert done.stdout.startswith("127.0.0.1:"), done.stderr
 
 
 REFUSED = """
@@ -171,15 +168,18 @@ def test_a_start_that_fails_closes_the_ray_that_it_opened(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+OPEN, GUARDED = {"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": 32 * "0"}
+
+
 @pytest.fixture
-def cluster(port):
-    """The address of a Ray that another process has started on this machine."""
+def cluster(port, request):
+    """The address of a Ray that another process has started on this machine; its parameter is how it is guarded."""
     address = f"127.0.0.1:{port.getsockname()[1]}"
     port.close()
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=2"]
     command += [f"--port={address.rpartition(':')[2]}", "--include-dashboard=false", "--disable-usage-stats"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(command, env=os.environ | {"RAY_AUTH_MODE": "disabled"}, **quiet)
+    process = subprocess.Popen(command, env=os.environ | getattr(request, "param", OPEN), **quiet)
     try:
         yield address
     finally:
@@ -190,12 +190,12 @@ def cluster(port):
 JOINED = """
 import os, sys, time
 from simulator import load_experiment, run
-from simulator.backends.ray.session import _knock
+from simulator.backends.ray.address import asks_for_token
 from simulator.core.errors import InputError
 content = {content!r}
 for _ in range(60):
     try:
-        _knock(content["backend"]["address"])
+        asks_for_token(content["backend"]["address"])
         break
     except InputError:
         time.sleep(1)
@@ -208,11 +208,50 @@ print(run(load_experiment(content), sys.argv[1]).path)
 def test_a_cluster_that_runs_already_is_joined(cluster, tmp_path):
     content = small(backend={"name": "ray", "address": cluster, "workers": 2}).to_dict()
     command = [sys.executable, "-c", JOINED.format(content=content), str(tmp_path / "ray")]
-    environment = os.environ | {"RAY_AUTH_MODE": "disabled"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=os.environ | OPEN)
 
     assert done.returncode == 0, done.stderr
     assert results(next((tmp_path / "ray").iterdir())) == results(run(small(), tmp_path / "local").path)
+
+
+TOLD = """
+import sys
+from simulator.backends.ray.session import connected
+from simulator.core.errors import InputError
+try:
+    with connected(sys.argv[1]):
+        print("in")
+except InputError as error:
+    print(error.problems[0].what)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("cluster", [GUARDED], indirect=True)
+def test_a_cluster_that_asks_for_a_token_gets_that_of_the_process(cluster, tmp_path):
+    """Nobody has to turn tokens on; and who has a wrong one, or none, is told so, where Ray would not."""
+    for _ in range(60):
+        with contextlib.suppress(InputError):
+            assert address.asks_for_token(cluster)
+            break
+        time.sleep(1)
+    time.sleep(5)  # as above
+    command = [sys.executable, "-c", TOLD, cluster]
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+    own = {
+        "right": {"RAY_AUTH_TOKEN": 32 * "0"},
+        "wrong": {"RAY_AUTH_TOKEN": 32 * "1"},
+        "none": {"HOME": str(tmp_path)},
+    }
+    said = {
+        name: subprocess.run(command, capture_output=True, text=True, timeout=300, env=plain | mine).stdout
+        for name, mine in own.items()
+    }
+
+    assert said["right"] == "in\n"
+    assert "asks for a token, and this process has another one" in said["wrong"]
+    assert "asks for a token, and this process has none" in said["none"]
 
 
 @pytest.fixture
