@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from reference.namespaces import hosts  # noqa: F401  # a fixture
 
 TESTS = Path(__file__).parents[2]
 
