@@ -4,8 +4,8 @@
 
 The recipe quickstart-deploy without its methods, and with what else is set. Seconds a round are those between two ends
 of a round at node 0, the median; the start of a phase is paid once. Bytes a round and node: what the tensors hold;
-encoded, and sealed in the relay; and what went through the SuperLink in all, the app and heartbeats included. Prints a
-table and one JSON line.
+encoded, and sealed in the relay; and what went through the SuperLink in all, the app and heartbeats included. Processor
+time is that of all processes, from the first start to the last end. Prints a table and one JSON line.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ import argparse
 import json
 import statistics
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from processor_time import processor_seconds
 
 from simulator import load_experiment, run
 from simulator.core.observer import Observer
@@ -81,17 +84,27 @@ def simulated(planned: Any, out: str) -> dict[str, float]:
     return {"seconds": taken["seconds"] / taken["rounds"], "held": held, "wire": wire, "superlink": 0.0}
 
 
+def timed(measure: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """What it finds, and the processor time of the whole of it: all processes, from their start to their end."""
+    before = processor_seconds()
+    found = measure()
+    return found | {"processor": processor_seconds() - before}
+
+
 def main() -> None:
     given = parser().parse_args()
     planned = experiment(given.nodes, given.rounds, given.changes)
     with tempfile.TemporaryDirectory() as out:
-        found = {"simulation": simulated(planned, out)}
+        found = {"simulation": timed(lambda: simulated(planned, out))}
         for plane in ("p2p", "relay"):
-            found[plane] = deployed(plane, planned, out)
-    print(f"{'':>10} {'s a round':>10} {'tensors, kB':>12} {'sent, kB':>10} {'SuperLink, kB':>14}")
+            found[plane] = timed(partial(deployed, plane, planned, out))
+    print(f"{'':>10} {'s a round':>10} {'processor s':>12} {'tensors, kB':>12} {'sent, kB':>10} {'SuperLink, kB':>14}")
     for name, row in found.items():
         kilobytes = (row[key] / 1e3 for key in ("held", "wire", "superlink"))
-        print(f"{name:>10} {row['seconds']:>10.4f} " + "{:>12.1f} {:>10.1f} {:>14.1f}".format(*kilobytes))
+        print(
+            f"{name:>10} {row['seconds']:>10.4f} {row['processor']:>12.1f} "
+            + "{:>12.1f} {:>10.1f} {:>14.1f}".format(*kilobytes)
+        )
     print(json.dumps(found))
 
 

@@ -5,7 +5,8 @@
 Both train 16 nodes on a ring with batches of 32, 19 steps a round, on images of Fashion-MNIST's shape, in one process
 on one thread, channels-last, and take turns round by round, so that a busy machine slows both alike. The plain loop is
 what one would write by hand: a module and a `torch.optim.SGD` a node, normalised float images in memory, no metrics, no
-message records. Peak memory is that of separate processes. Prints a table and one JSON line.
+message records. Peak memory is that of separate processes; processor time that of the loop, and then of the engine.
+Prints a table and one JSON line.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from processor_time import processor_seconds
 from torch import nn
 
 NODES, STEPS, BATCH, SAMPLES = 16, 19, 32, 600
@@ -103,33 +105,44 @@ def experiment(model: str, folder: Path, rounds: int, overrides: Sequence[str] =
     )
 
 
+def clocks() -> np.ndarray:
+    """Seconds by the clock on the wall, and of processor time."""
+    return np.array([time.perf_counter(), processor_seconds()])
+
+
 def take_turns(loop: Any, experiment: Any, folder: Path) -> dict[str, float]:
-    """Median seconds a round of ``experiment`` and of ``loop.round()``, taking turns, and their ratio pair by pair."""
+    """Median seconds a round of ``experiment`` and of ``loop.round()``, taking turns, and their ratio pair by pair.
+
+    Also the median seconds of processor time a round, of all processes together.
+    """
     from simulator import run
     from simulator.core.message import Envelope
     from simulator.core.observer import Observer
 
     class TakingTurns(Observer):
         def __init__(self) -> None:
-            self.engine: list[float] = []
-            self.plain: list[float] = []
-            self.resumed: float | None = None
+            self.engine: list[Any] = []  # wall and processor time
+            self.plain: list[Any] = []
+            self.resumed: Any = None
 
         def sent(self, round: int, messages: Sequence[Envelope]) -> None:
-            now = time.perf_counter()
+            now = clocks()
             if self.resumed is not None:
                 self.engine.append(now - self.resumed)
             loop.round()
-            self.resumed = time.perf_counter()
+            self.resumed = clocks()
             self.plain.append(self.resumed - now)
 
     turns = TakingTurns()
     run(experiment, folder, [turns])
     engine, plain = turns.engine[1:], turns.plain[2:]  # warm-up rounds left out
-    ratios = [a / b for a, b in zip(engine, plain, strict=True)]
+    ratios = [float(a[0] / b[0]) for a, b in zip(engine, plain, strict=True)]
+    (engine_s, engine_processor_s), (plain_s, plain_processor_s) = (np.median(each, axis=0) for each in (engine, plain))
     return {
-        "engine_s": statistics.median(engine),
-        "plain_s": statistics.median(plain),
+        "engine_s": float(engine_s),
+        "plain_s": float(plain_s),
+        "engine_processor_s": float(engine_processor_s),
+        "plain_processor_s": float(plain_processor_s),
         "ratio": statistics.median(ratios),
         "ratio_min": min(ratios),
         "ratio_max": max(ratios),
@@ -174,7 +187,10 @@ def main() -> None:
         return work_alone(arguments.model, arguments.memory_of)
     torch.set_num_threads(1)
     results: dict[str, Any] = {}
-    print(f"{'model':<6}{'plain s/round':>14}{'engine s/round':>16}{'ratio':>8}{'(min max)':>14}{'memory':>9}")
+    print(
+        f"{'model':<6}{'plain s/round':>14}{'engine s/round':>16}{'ratio':>8}{'(min max)':>14}{'memory':>9}"
+        f"{'processor s':>20}"
+    )
     for model in ("cnn", "mlp"):
         rounds = arguments.rounds * (1 if model == "cnn" else 5)
         row = compare(model, rounds) | {name: peak_mib(model, name) for name in ("plain", "engine")}
@@ -183,7 +199,7 @@ def main() -> None:
         spread = f"{row['ratio_min']:.2f} {row['ratio_max']:.2f}"
         print(
             f"{model:<6}{row['plain_s']:>14.3f}{row['engine_s']:>16.3f}{row['ratio']:>8.3f}{spread:>14}"
-            f"{row['memory_ratio']:>9.2f}"
+            f"{row['memory_ratio']:>9.2f}{row['plain_processor_s']:>11.3f}{row['engine_processor_s']:>9.3f}"
         )
     print(json.dumps(results))
 
