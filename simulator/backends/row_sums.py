@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
-AT_ONCE = 2**22  # bytes of sums that are taken together, so that they stay in a cache
+AT_ONCE = 2**19  # bytes of sums that are taken together, so that they stay in a cache
+FEW = 4  # blocks that are added faster one by one than as a list
 Places = NDArray[np.int64]
 
 
@@ -32,7 +33,13 @@ class _Term(NamedTuple):
     terms: list[Tensor]
 
     def add(self) -> None:
-        if self.is_first:
+        if len(self.totals) <= FEW:
+            for total, term in zip(self.totals, self.terms, strict=True):
+                if self.is_first:
+                    torch.mul(term, self.weight, out=total)
+                else:
+                    total.add_(term, alpha=self.weight)
+        elif self.is_first:
             torch._foreach_copy_(self.totals, self.terms)
             torch._foreach_mul_(self.totals, self.weight)
         else:
