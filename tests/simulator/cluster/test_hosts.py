@@ -12,7 +12,7 @@ from reference.namespaces import ip, until
 
 from simulator import run
 
-pytestmark = [pytest.mark.ray, pytest.mark.netns, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.netns, pytest.mark.slow, pytest.mark.exhaustive]  # minutes
 
 TESTS = Path(__file__).parents[2]
 RAY = (sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1", "--disable-usage-stats")

@@ -15,7 +15,7 @@ from reference.namespaces import until
 
 from simulator import load_experiment, run
 
-pytestmark = [pytest.mark.ray, pytest.mark.netns, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.netns, pytest.mark.slow, pytest.mark.exhaustive]  # minutes
 
 README = (Path(__file__).parents[3] / "README.md").read_text()
 SCRIPT = re.search(r"```bash\n(#!/bin/bash\n#SBATCH.*?)```", README, re.DOTALL)

@@ -10,7 +10,7 @@ import torch
 from reference.experiments import results, simulate, small
 from reference.marks import MANY
 from reference.pretended_gpu import MixedDevicesError, is_on_gpu, pretended_gpu
-from reference.recipes import VARIANTS, shrunk
+from reference.recipes import shrunk
 
 from simulator import load_experiment, resume, run
 from simulator.config.yaml_file import recipes
@@ -83,9 +83,7 @@ def test_a_run_goes_on_from_a_checkpoint(tmp_path):
         assert results(resume(straight.path, round=2).path) == before
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=MANY if name in VARIANTS else pytest.mark.slow) for name in recipes()]
-)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=MANY) for name in recipes()])
 def test_every_recipe_runs_on_it(name, tmp_path):
     content = shrunk(name, tmp_path).to_dict()
     content["training"]["device"] = "cuda"
