@@ -68,7 +68,9 @@ def _in_order(network: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
 def _is_known(layer: nn.Module) -> bool:
     if isinstance(layer, nn.Flatten):
         return type(layer) is nn.Flatten and (layer.start_dim, layer.end_dim) == (1, -1)
-    return type(layer) in (nn.Linear, *ELEMENTWISE)
+    if isinstance(layer, nn.Linear):  # of one input, gradients in its weights are summed in another order than by vmap
+        return type(layer) is nn.Linear and layer.in_features > 1
+    return type(layer) in ELEMENTWISE
 
 
 def _step(name: str, layer: nn.Module) -> Callable[[Mapping[str, Tensor], Tensor], Tensor]:

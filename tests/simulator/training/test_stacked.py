@@ -318,6 +318,7 @@ class TestDenseLayers:
             lambda: nn.Sequential(nn.Flatten(), (shared := nn.Linear(64, 64)), nn.ReLU(), shared),
             lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 9).requires_grad_(False), nn.Linear(9, 3)),
             lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 9), nn.Dropout(0.0), nn.Linear(9, 3)),
+            lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 1), nn.ReLU(), nn.Linear(1, 33)),
         ],
     )
     def test_others_are_vectorised(self, network):
