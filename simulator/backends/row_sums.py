@@ -49,7 +49,8 @@ class _Term(NamedTuple):
 class RowSums:
     """sum_j w_ij t_j for some i, always over the same tensors.
 
-    What adjacent nodes add that is adjacent too, as on a ring or a torus, is added as one block.
+    What adjacent nodes add that is adjacent too, as on a ring or a torus, or the same, as where all are linked, is
+    added as one block.
 
     Args:
         matrix: rows of W, one a sum; sparse, float64 [n, m], with ascending columns in each.
@@ -83,21 +84,28 @@ class RowSums:
             for weight in dict.fromkeys(weights.tolist()):
                 alike = weights == weight
                 runs = list(_runs(rows[alike], sources[alike]))
-                totals = [self._scratch[row : row + length] for row, _, length in runs]
-                terms = [self._terms[source : source + length] for _, source, length in runs]
+                totals = [self._scratch[row : row + length] for row, _, length, _ in runs]
+                terms = [self._term(source, length, same) for _, source, length, same in runs]
                 yield _Term(number == 0, weight, totals, terms)
+
+    def _term(self, source: int, length: int, same: bool) -> Tensor:
+        """float [length, length of a term]: that of one column for all rows, or of adjacent ones."""
+        return self._terms[source].expand(length, -1) if same else self._terms[source : source + length]
 
 
 def _blocks(rows: Places, most: int) -> Iterator[tuple[int, int]]:
     """Ranges of adjacent rows, ``most`` at once."""
-    for first, _, length in _runs(rows, rows):
+    for first, _, length, _ in _runs(rows, rows):
         yield from ((begin, min(begin + most, first + length)) for begin in range(first, first + length, most))
 
 
-def _runs(rows: Places, sources: Places) -> Iterator[tuple[int, int, int]]:
-    """Where rows and sources both go up one by one: first row, first source, length."""
+def _runs(rows: Places, sources: Places) -> Iterator[tuple[int, int, int, bool]]:
+    """Where rows go up one by one, and sources too or not at all: first row, first source, length, whether not."""
     if not len(rows):
         return
-    breaks = np.flatnonzero((np.diff(rows) != 1) | (np.diff(sources) != 1)) + 1
-    for piece in np.split(np.arange(len(rows)), breaks):
-        yield int(rows[piece[0]]), int(sources[piece[0]]), len(piece)
+    up, steps = np.diff(rows), np.diff(sources)
+    breaks = (up != 1) | (steps < 0) | (steps > 1)
+    breaks[1:] |= steps[1:] != steps[:-1]
+    for piece in np.split(np.arange(len(rows)), np.flatnonzero(breaks) + 1):
+        first, length = int(piece[0]), len(piece)
+        yield int(rows[first]), int(sources[first]), length, bool(length > 1 and steps[first] == 0)

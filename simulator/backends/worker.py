@@ -120,7 +120,7 @@ class Worker:
                 loss, parameters, running = node.take_loss(), node.parameters.cpu(), _running(node)
                 with node.using(self._trainer.module):
                     measured = {**(self._own_scores(node) if node.id in scores else {}), **program.measure()}
-                variants = self._variants(program) if node.id in scores else {}
+                variants = self._variants(program, tested=node.id in scores)
                 moved = node.under_attack.moved if node.under_attack else None
                 replies[node.id].evaluation = Evaluation(
                     scores.get(node.id, {}),
@@ -143,12 +143,12 @@ class Worker:
         scores = evaluate(module, node.parameters, own, node.data, node.buffers)
         return {f"own_test/{name}": value for name, value in scores.items()}
 
-    def _variants(self, program: NodeProgram) -> dict[str, Evaluation]:
+    def _variants(self, program: NodeProgram, *, tested: bool) -> dict[str, Evaluation]:
         module, node = self._trainer.module, program.node
         with node.using(module):
             made = program.variants()
         scores = {
-            name: evaluate(module, parameters, node.data.test, node.data, node.buffers)
+            name: evaluate(module, parameters, node.data.test, node.data, node.buffers) if tested else {}
             for name, parameters in made.items()
         }
         return {

@@ -108,17 +108,17 @@ def _unknown_nodes(experiment: Experiment, nodes: int) -> Found:
 
 def _not_to_be_sampled(experiment: Experiment, nodes: int) -> Found:
     """Some of the nodes cannot stand for all where there are no more, or where the worst honest one is asked for."""
-    tested = experiment.evaluate.nodes
+    tested = experiment.evaluate.tested_nodes
     if tested is None:
         return
     if tested >= nodes:
         yield (
-            ("evaluate", "nodes"),
+            ("evaluate", "tested_nodes"),
             Problem("", f"{tested} of {nodes} nodes are to be tested.", "Leave it out for all."),
         )
     if experiment.adversaries:
         what = "what attacks do is told of each honest node, and some alone would be tested."
-        yield ("evaluate", "nodes"), Problem("", what, "Leave it out, to test all.")
+        yield ("evaluate", "tested_nodes"), Problem("", what, "Leave it out, to test all.")
 
 
 def _unknown_links(experiment: Experiment, network: Network) -> Found:

@@ -32,7 +32,7 @@ from topologies import ALONG_LINKS, SCHEDULES, Failures, Network, Topology, buil
 from topologies.errors import TopologyError, require
 
 # Settings that there were not from the start.
-LATER = frozenset({"energy", "devices", "links", "trace", "round_seconds", "nodes"})
+LATER = frozenset({"energy", "devices", "links", "trace", "round_seconds", "tested_nodes"})
 
 
 class LinkScheduleSettings(Settings):
@@ -135,12 +135,12 @@ class EvaluateSettings(Settings):
 
     Attributes:
         every: each round that it divides.
-        nodes: so many, drawn once for the whole run; the others are not tested, but count in the consensus model and
-            its distance as ever. None: all.
+        tested_nodes: so many, drawn once for the whole run; the others are not tested, but count in consensus models
+            and their distances as ever. None: all.
     """
 
     every: PositiveInt | None = None
-    nodes: int | None = Field(None, ge=2)
+    tested_nodes: int | None = Field(None, ge=2)
 
 
 class CheckpointSettings(Settings):

@@ -172,9 +172,9 @@ def _check(experiment: Experiment, networks: int) -> None:
     if experiment.data.canaries.marked:
         what = "canaries whose gradients are marks are of one who sees all nodes, and so for simulations alone."
         raise wrong("data.canaries", what, "Set data.canaries.kind: mislabelled, or another backend.")
-    if experiment.evaluate.nodes is not None:
+    if experiment.evaluate.tested_nodes is not None:
         what = "every node of a deployment measures itself."
-        raise wrong("evaluate.nodes", what, "Leave it out, or choose backend: local or ray.")
+        raise wrong("evaluate.tested_nodes", what, "Leave it out, or choose backend: local or ray.")
     if experiment.adversaries:
         what = "attackers exist in simulations alone: nodes of a deployment belong to others."
         raise wrong("adversaries", what, "Remove adversaries, or choose backend: local or ray.")

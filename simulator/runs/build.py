@@ -58,8 +58,8 @@ def run_schedule(experiment: Experiment, nodes: int = 0) -> RunSchedule:
     """How many rounds it has, and what is done between them; of how many ``nodes`` some are tested, if not all are."""
     may_stop = any(traits_of(settings).may_stop for settings in experiment.methods)
     tested, evaluate = None, experiment.evaluate
-    if evaluate.nodes is not None and nodes:
-        drawn = generator(experiment.seed, "evaluation.nodes").choice(nodes, evaluate.nodes, replace=False)
+    if evaluate.tested_nodes is not None and nodes:
+        drawn = generator(experiment.seed, "evaluation.nodes").choice(nodes, evaluate.tested_nodes, replace=False)
         tested = frozenset(drawn.tolist())
     return RunSchedule(experiment.rounds, evaluate.every, experiment.checkpoint.every, may_stop, nodes, tested)
 
@@ -306,7 +306,7 @@ class Simulation:
 
     def _tested_notes(self) -> Iterator[str]:
         """Where figures over nodes are those of a sample."""
-        if tested := self.experiment.evaluate.nodes:
+        if tested := self.experiment.evaluate.tested_nodes:
             nodes = f"{tested:,} of {self.network.base.num_nodes:,} nodes"
             yield f"{nodes} are tested: means have a standard error, and the worst node is the worst of these"
 

@@ -66,7 +66,7 @@ def measure(graph: str, nodes: int, rounds: int, trainer: str) -> dict[str, floa
                 "data": {"dataset": digits(nodes, Path(folder)), "partition": "iid", "validation": 0.0},
                 "model": "mlp",
                 "training": {"batch_size": 1, "optimizer": {"lr": 0.1}, "trainer": trainer},
-                "evaluate": {"nodes": TESTED} if nodes > MOST else {},
+                "evaluate": {"tested_nodes": TESTED} if nodes > MOST else {},
                 "backend": {"name": "local", "workers": 1},
             }
         )

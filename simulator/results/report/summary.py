@@ -19,7 +19,8 @@ class Summary:
 
     Attributes:
         nodes: that are known, which leaves out those that were not collected.
-        honest: how many of them the scores are of.
+        honest: how many of them the scores speak of.
+        tested: how many of these were tested: all, or a sample.
         rounds: rounds it was to have.
         round: finished rounds at the last evaluation.
         headline: the score of the task.
@@ -33,6 +34,7 @@ class Summary:
     status: str
     nodes: int
     honest: int
+    tested: int
     rounds: int
     round: int
     headline: Headline
@@ -49,10 +51,12 @@ class Summary:
         last = max((metric.round for metric in network), default=0)
         timing, nodes = run.timing(), run.topology.num_nodes - len(run.not_collected)
         seconds, steps = (sum(line[key] for line in timing) for key in ("seconds", "node_steps"))
+        honest = nodes - len(run.attackers)
         return cls(
             status=provenance["status"],
             nodes=nodes,
-            honest=nodes - len(run.attackers),
+            honest=honest,
+            tested=(run.experiment.get("evaluate") or {}).get("tested_nodes") or honest,
             rounds=run.experiment["rounds"],
             round=last,
             headline=run.headline,
@@ -77,8 +81,12 @@ class Summary:
         text, words = self.headline.text, self.headline.words
         if isfinite(mean):
             who = f"{self.nodes} nodes" if self.honest == self.nodes else f"{self.honest} honest nodes"
+            if self.tested < self.honest:
+                who = f"{self.tested} tested ones of {self.nodes:,} nodes"
+            error = self.value(f"{self.headline.mean.removesuffix('/mean')}/standard_error")
+            within = f" (standard error of that as the mean of all: {text(error)})" if isfinite(error) else ""
             yield (
-                f"After {self.round} rounds the {who} have a test {words} of {text(mean)} on average "
+                f"After {self.round} rounds the {who} have a test {words} of {text(mean)} on average{within} "
                 f"[worst {text(worst)}, best {text(best)}]."
                 if self.honest > 1
                 else f"After {self.round} rounds the only node has a test {words} of {text(mean)}."
@@ -98,8 +106,9 @@ class Summary:
         """Key figures, by what they are."""
         mean, worst, best, consensus = map(self.headline.text, self._scores())
         yield f"mean {self.headline.words}", mean
-        yield "worst node", worst
-        yield "best node", best
+        among = f" of {self.tested} tested" if self.tested < self.honest else ""
+        yield f"worst node{among}", worst
+        yield f"best node{among}", best
         yield "consensus model", consensus
         if isfinite(self.value(MAJORITY)) or self.headline == Headline():
             yield "majority class", percent(self.value(MAJORITY))

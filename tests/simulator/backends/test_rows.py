@@ -20,6 +20,7 @@ CASES = {
     "ring": {},
     "fp32": {"training": {"batch_size": 8, "optimizer": {"lr": 0.3, "momentum": 0.9}}},
     "torus": {"topology": {"graph": "torus", "nodes": 9}},
+    "complete": {"topology": {"graph": "complete", "nodes": 5}},
     "irregular": {"topology": {"graph": "erdos_renyi", "nodes": 7, "probability": 0.5}},
     "directed": {"topology": {"graph": "exponential", "nodes": 5, "weights": "row_stochastic"}},
     "rate": {"mixer": {"name": "gossip", "rate": 0.4}},

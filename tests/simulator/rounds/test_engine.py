@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-from reference.experiments import METHODS, At, Messages, results, small
+from reference.experiments import METHODS, SMALL, At, Messages, results, small
 from reference.marks import first
 from reference.network import Existing, Point, quadratics, random_data, sgd
 
@@ -465,7 +465,7 @@ def test_observers_and_the_live_table_count_rounds_from_1(tmp_path):
 def partly_tested(tmp_path_factory):
     """A run of which all nodes are tested, and the same one of which four are."""
     ring, folder = {"graph": "ring", "nodes": 9}, tmp_path_factory.mktemp("some")
-    experiments = small(topology=ring), small("evaluate.nodes=4", topology=ring)
+    experiments = small(topology=ring), small("evaluate.tested_nodes=4", topology=ring)
     return [run(each, folder / str(number)).path for number, each in enumerate(experiments)]
 
 
@@ -503,14 +503,28 @@ class TestSomeOfTheNodes:
         assert len(names) == 3
         assert all(everyone[6, None, name] == some[6, None, name] for name in names)
 
+    def test_so_is_that_of_changed_models(self, tmp_path):
+        data = {**SMALL["data"], "verified": {"share": 0.2}}
+        changes = {"topology": {"graph": "ring", "nodes": 5}, "data": data, "methods": ["finetune_verified"]}
+        everyone = self.read(run(small("rounds=2", **changes), tmp_path).path)
+        some = self.read(run(small("rounds=2", "evaluate.tested_nodes=2", **changes), tmp_path).path)
+        names = [name for round, _, name in everyone if round == 2 and name.startswith("finetune_verified/consensus/")]
+
+        assert len(names) == 3
+        assert all(everyone[2, None, name] == some[2, None, name] for name in names)
+
     def test_a_report_is_written_of_them(self, partly_tested):
         write_run_report(RunDirectory.open(partly_tested[1]))
 
-        assert "4 of 9 nodes are tested" in (partly_tested[1] / "report.html").read_text()
+        text = (partly_tested[1] / "report.html").read_text()
+
+        assert "After 6 rounds the 4 tested ones of 9 nodes have a test accuracy of" in text
+        assert "standard error of that as the mean of all" in text
+        assert "worst node of 4 tested" in text
 
     @pytest.mark.parametrize(
         ("nodes", "message"), [(4, "4 of 4 nodes are to be tested"), (1, "greater than or equal to 2")]
     )
     def test_what_makes_no_sense_is_refused(self, nodes, message):
         with pytest.raises(InputError, match=message):
-            small(f"evaluate.nodes={nodes}")
+            small(f"evaluate.tested_nodes={nodes}")
