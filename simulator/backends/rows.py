@@ -194,4 +194,5 @@ def _asks_for_messages(program: NodeProgram) -> bool:
     node = program.node
     methods = any(overrides(type(method), hook) for method in node.methods for hook in OF_MESSAGES)
     lies = node.attackers is not None or node.attacker is not None
-    return methods or lies or program.exchanges > 1 or program.is_observed or bool(node.data.modalities)
+    changed = not vars(node.mixer).keys().isdisjoint(OF_MIXING)  # hooks of this mixer alone
+    return methods or lies or changed or program.exchanges > 1 or program.is_observed or bool(node.data.modalities)
