@@ -16,8 +16,10 @@ def cluster():
         patch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_worker_niceness", "0")
-        from ray.cluster_utils import Cluster  # only now: what it reads from the environment then is set before
+        import ray  # only now: what it reads from the environment then is set before
+        from ray.cluster_utils import Cluster
 
+        ray.shutdown()  # tests of other folders share one until the session ends
         made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
         try:
             for _ in range(2):

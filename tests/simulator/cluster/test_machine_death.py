@@ -30,7 +30,9 @@ def power_off(cluster, machine):
     cluster.remove_node(machine, allow_graceful=False)
 
 
-@pytest.mark.parametrize("gpus", [0, 0.4], ids=["processors", "GPUs"])
+@pytest.mark.parametrize(
+    "gpus", [pytest.param(0, id="processors"), pytest.param(0.4, id="GPUs", marks=pytest.mark.exhaustive)]
+)
 def test_a_machine_that_dies_is_done_without(cluster, tmp_path, gpus):
     """Its workers, of three machines, go to another one."""
     machine = cluster.add_node(num_cpus=4, num_gpus=4 if gpus else 0)
