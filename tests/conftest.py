@@ -33,6 +33,7 @@ def _disks_that_answer_at_once():
     """A power failure in the middle of a test may lose its files."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
+        patch.setattr(os, "sync", lambda: None)
         yield
 
 

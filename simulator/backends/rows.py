@@ -11,7 +11,6 @@ from functools import lru_cache
 from typing import NamedTuple, Self
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from simulator.backends.row_sums import RowSums
 from simulator.core.aligned_rows import aligned_rows
@@ -20,8 +19,8 @@ from simulator.core.errors import diverged
 from simulator.core.flat_module import FlatModule
 from simulator.core.message import Envelope, Message
 from simulator.core.mixer import Mixer
-from simulator.core.node import Places
 from simulator.core.node_program import NodeProgram
+from simulator.core.place import Places
 from simulator.core.row_mixing import MixedRows, RowMixing
 from simulator.training.hooks import overrides
 from simulator.training.rows import rows_of
@@ -171,7 +170,7 @@ class Rows:
 
     def _link(self, links: Links) -> _Linked:
         active = links.active[self._ids]
-        rows = csr_array(links.matrix)[self._ids]
+        rows = links.matrix[self._ids]
         sums, is_whole = RowSums(rows, self._place, active, self._sent), bool(links.matrix.diagonal()[self._ids].all())
         return _Linked([links.out_neighbours(id) for id in self._ids], active.tolist(), sums, is_whole)
 

@@ -13,7 +13,8 @@ from torch import Tensor
 from simulator.core.errors import InputError, wrong
 from simulator.core.flat_module import FlatModule
 from simulator.core.message import Envelope
-from simulator.core.node import Node, Place
+from simulator.core.node import Node
+from simulator.core.place import Place
 from simulator.core.recording import Recording
 from simulator.core.registry import Part, PartSettings, Registry
 from simulator.core.report import Artifact, Metric

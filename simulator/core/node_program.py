@@ -13,7 +13,8 @@ from simulator.core.errors import RunError, diverged
 from simulator.core.message import Message
 from simulator.core.method import Method
 from simulator.core.mixer import Mixer
-from simulator.core.node import Node, Place, undeclared
+from simulator.core.node import Node, undeclared
+from simulator.core.place import Place
 from simulator.core.recording import Draft, marks_sent
 from simulator.core.under_attack import is_sound
 

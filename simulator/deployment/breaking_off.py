@@ -10,12 +10,13 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from simulator.core.errors import RunError
+from simulator.core.signal_handlers import hearing
 from simulator.deployment.node_folder import NodeFolder
 
 ASK = 10.0  # seconds between two questions whether the run goes on
@@ -26,12 +27,8 @@ class BrokenOff(RunError):
     """A phase is to end now; what the node has finished is on its disk."""
 
 
-@contextmanager
-def broken_off_by_signals() -> Iterator[None]:
+def broken_off_by_signals() -> AbstractContextManager[None]:
     """Have a signal raise `BrokenOff`, unless the SuperNode's own process is gone, which nothing can be replied to."""
-    if threading.current_thread() is not threading.main_thread():  # of Flower's simulation
-        yield
-        return
     parent, before = os.getppid(), {number: signal.getsignal(number) for number in SIGNALS}
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -40,13 +37,7 @@ def broken_off_by_signals() -> Iterator[None]:
             handler(number, frame)
         raise BrokenOff(f"the phase is broken off, since its process was told to end ({signal.Signals(number).name}).")
 
-    for number in SIGNALS:
-        signal.signal(number, end)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return hearing(SIGNALS, end)
 
 
 @contextmanager

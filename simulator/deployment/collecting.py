@@ -12,7 +12,7 @@ from simulator.config.planning import exchanges
 from simulator.core.backend import Blueprint, Order, Replies, Reply
 from simulator.core.errors import wrong
 from simulator.core.message import Envelope
-from simulator.core.node import Place, Places
+from simulator.core.place import Place, Places
 from simulator.core.report import AWAY, LOST, REFUSED, Metric
 from simulator.deployment.testimony import Testimony
 from simulator.deployment.transport.saved_rounds import SavedRounds, Step, sending

@@ -19,7 +19,7 @@ from simulator.deployment.versions import own_versions, parsed, refused
 
 if TYPE_CHECKING:
     from simulator.config.experiment import Experiment
-    from simulator.core.node import Place
+    from simulator.core.place import Place
     from simulator.core.secrets import Secrets
     from simulator.data.sites.statistics import Statistics
     from simulator.data.sites.sums import Sums
@@ -191,7 +191,7 @@ class NodeFolder:
             InputError: the data or the node's key is not there, the data are others than the run is of or was begun
                 with, or the node cannot be made.
         """
-        from simulator.core.node import Places
+        from simulator.core.place import Places
         from simulator.deployment.transport.departures import Departures
         from simulator.deployment.transport.peer import Peer
 

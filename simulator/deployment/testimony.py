@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from simulator.core.backend import Evaluation, Order, Reply
-from simulator.core.node import Place
+from simulator.core.place import Place
 from simulator.core.recording import Recording
 from simulator.core.report import LOST, REFUSED, Artifact, Metric
 from simulator.deployment.records import NUMBER

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from simulator.core.backend import Backend, Order
 from simulator.core.message import Envelope
-from simulator.core.node import Place
+from simulator.core.place import Place
 from simulator.core.seeding import generator
 from simulator.rounds.clock import Clock
 from simulator.rounds.energy import EnergyMeter

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from math import nan, sqrt
 from statistics import fmean, pstdev, stdev
@@ -24,6 +23,7 @@ from simulator.core.message import Envelope
 from simulator.core.observer import Observer, Speed
 from simulator.core.report import Metric
 from simulator.core.run_schedule import RunSchedule
+from simulator.core.signal_handlers import hearing
 from simulator.results.checkpoint import Checkpoint, Checkpoints
 from simulator.rounds.attack_metrics import OF_ATTACKS, attack_metrics
 from simulator.rounds.mode import Mode, Work
@@ -57,10 +57,9 @@ class Progress:
 
     def count(self, messages: Sequence[Envelope]) -> None:
         """Add a round's messages."""
-        sent, wire = self.sent, self.wire
-        for sender, _, _, bytes_by_part, wire_bytes, _ in messages:
-            sent[sender] = sent.get(sender, 0) + sum(bytes_by_part.values())
-            wire[sender] = wire.get(sender, 0) + wire_bytes
+        for message in messages:
+            self.sent[message.sender] = self.sent.get(message.sender, 0) + sum(message.bytes_by_part.values())
+            self.wire[message.sender] = self.wire.get(message.sender, 0) + message.wire_bytes
 
 
 @dataclass
@@ -363,27 +362,14 @@ class Engine:
         for observer, saved in zip(self._observers, state["observers"], strict=False):
             observer.load_state_dict(saved)
 
-    @contextmanager
-    def _stop_on_signal(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.getsignal(number) for number in SIGNALS}
-        if before[signal.SIGHUP] == signal.SIG_IGN:  # started by nohup
-            del before[signal.SIGHUP]
-
+    def _stop_on_signal(self) -> AbstractContextManager[None]:
         def stop(number: int, frame: FrameType | None) -> None:
             if self._stopping:
                 raise KeyboardInterrupt
             self._stopping = True
 
-        for number in before:
-            signal.signal(number, stop)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        by_nohup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        return hearing([number for number in SIGNALS if not (by_nohup and number == signal.SIGHUP)], stop)
 
 
 def _largest(found: Collection[Evaluation]) -> Iterator[tuple[str, float]]:

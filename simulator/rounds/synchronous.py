@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from simulator.core.backend import Backend, Order, Replies
-from simulator.core.node import Places
+from simulator.core.place import Places
 from simulator.core.report import Metric
 from simulator.rounds.clock import Clock
 from simulator.rounds.energy import EnergyMeter

@@ -25,7 +25,8 @@ from simulator.core.method import METHODS, traits_of
 from simulator.core.mixer import MIXERS
 from simulator.core.model_registry import MODELS
 from simulator.core.model_size import built, check_room_for_models
-from simulator.core.node import Node, Place, SharedSettings
+from simulator.core.node import Node, SharedSettings
+from simulator.core.place import Place
 from simulator.core.samples import NodeData, moved
 from simulator.core.secrets import Secrets
 from simulator.core.seeding import torch_seed

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from multiprocessing.connection import wait
 from types import FrameType
 
 from rich.console import Console
 
 from simulator.core.cores import core_numbers
+from simulator.core.signal_handlers import hearing
 from simulator.rounds.engine import SIGNALS
 from simulator.sweep.bookkeeping import Bookkeeping
 from simulator.sweep.outcome import Ended
@@ -107,21 +107,9 @@ class Parallel:
         else:
             self._books.say(f"failed: {task.run.label}: {ended.message}")
 
-    @contextmanager
-    def _counting_signals(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.getsignal(number) for number in SIGNALS}
-
+    def _counting_signals(self) -> AbstractContextManager[None]:
         def count(number: int, frame: FrameType | None) -> None:
             self._signals += 1
 
-        for number in before:
-            if before[number] != signal.SIG_IGN:  # as of SIGHUP under nohup
-                signal.signal(number, count)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        # Whoever started this may have had some ignored, as nohup does.
+        return hearing([number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN], count)

@@ -14,9 +14,10 @@ from simulator.core.channel import Channel
 from simulator.core.flat_module import FlatModule
 from simulator.core.message import Message
 from simulator.core.method import Method
-from simulator.core.node import Node, Place, SharedSettings
+from simulator.core.node import Node, SharedSettings
 from simulator.core.node_program import NodeProgram
 from simulator.core.normalizer import Normalizer
+from simulator.core.place import Place
 from simulator.core.samples import NodeData, Samples, VerifiedData, moved
 from simulator.core.specification import InputSpec, OutputSpec
 from simulator.core.training import TrainingSettings

@@ -18,9 +18,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from simulator.core.aligned_rows import aligned_rows
 from simulator.core.arrays import called
 from simulator.core.flat_module import FlatModule, fill
-from simulator.core.node import Node, Place, SharedSettings
+from simulator.core.node import Node, SharedSettings
 from simulator.core.node_program import NodeProgram
 from simulator.core.normalizer import Normalizer
+from simulator.core.place import Place
 from simulator.core.samples import NodeData, Samples, moved
 from simulator.core.seeding import torch_seed
 from simulator.core.specification import InputSpec, OutputSpec

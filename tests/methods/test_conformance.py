@@ -4,7 +4,7 @@ import pytest
 import torch
 from reference.conformance import names_its_paper
 from reference.marks import first
-from reference.pretended_gpu import is_close_on_a_real_one, is_the_same_on_it
+from reference.pretended_gpu import ON_A_GPU
 
 from simulator.config.parsing import load_experiment
 from simulator.config.yaml_file import recipes
@@ -53,13 +53,7 @@ def test_method_conforms(name, settings):
     check_method(method, method.Config.model_validate({"name": name, **settings}))
 
 
-@pytest.mark.parametrize(
-    "check",
-    [
-        pytest.param(is_the_same_on_it, id="pretended"),
-        pytest.param(is_close_on_a_real_one, id="real", marks=pytest.mark.gpu),
-    ],
-)
+@ON_A_GPU
 @pytest.mark.parametrize(("name", "settings"), CASES, ids=str)
 def test_a_method_is_the_same_on_a_gpu(name, settings, check):
     method = METHODS.load(name)

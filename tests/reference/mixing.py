@@ -8,7 +8,8 @@ from reference.network import random_data, sgd
 
 from simulator.core.message import Message
 from simulator.core.mixer import Mixer
-from simulator.core.node import Node, Place, SharedSettings
+from simulator.core.node import Node, SharedSettings
+from simulator.core.place import Place
 
 DATA = random_data(samples=2, shape=(1, 1, 1), classes=2)
 

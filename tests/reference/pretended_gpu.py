@@ -73,6 +73,15 @@ def is_close_on_a_real_one(build: Callable[[str], SteppedNetwork], rounds: int =
     np.testing.assert_allclose(on_gpu, on_cpu, rtol=1e-8, atol=1e-9)
 
 
+ON_A_GPU = pytest.mark.parametrize(
+    "check",
+    [
+        pytest.param(is_the_same_on_it, id="pretended"),
+        pytest.param(is_close_on_a_real_one, id="real", marks=pytest.mark.gpu),
+    ],
+)
+
+
 class _Generator(torch.Generator):
     """One of the CPU, whatever it is asked for."""
 

@@ -17,7 +17,7 @@ from simulator.core.backend import Order, Reply
 from simulator.core.declaration import Declared
 from simulator.core.message import Message
 from simulator.core.mixer import MIXERS, Mixer
-from simulator.core.node import Place
+from simulator.core.place import Place
 from simulator.core.promise import Promise
 from simulator.data.sites.sums import Sums
 from simulator.deployment.carried import Counts

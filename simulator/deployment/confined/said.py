@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from simulator.core.backend import Order, Reply
 from simulator.core.message import Message
-from simulator.core.node import Place
+from simulator.core.place import Place
 from simulator.deployment.testimony import Testimony
 from simulator.deployment.transport.saved_rounds import sending
 

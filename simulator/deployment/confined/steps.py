@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from simulator.core.backend import Order
-from simulator.core.node import Place
+from simulator.core.place import Place
 
 FLAGS = ("absorb", "finalize", "evaluate", "snapshot", "begin", "train")
 NUMBERS = ("hear", "send")

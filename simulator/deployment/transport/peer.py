@@ -11,7 +11,7 @@ from torch import Tensor
 from simulator.core.backend import Order, Reply
 from simulator.core.errors import RunError
 from simulator.core.message import Message
-from simulator.core.node import Place
+from simulator.core.place import Place
 from simulator.core.report import AWAY, LOST, REFUSED, Metric, is_of_the_network
 from simulator.deployment.carried import CarriedNode
 from simulator.deployment.transport.departures import Departures

@@ -10,7 +10,8 @@ from simulator.backends.local import Local
 from simulator.core.backend import Order
 from simulator.core.errors import InputError
 from simulator.core.flat_module import FlatModule
-from simulator.core.node import Node, Place, SharedSettings
+from simulator.core.node import Node, SharedSettings
+from simulator.core.place import Place
 from simulator.mixers.gossip import Gossip
 from simulator.models.small import MLP
 from simulator.testing.network import of_images

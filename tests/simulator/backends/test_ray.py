@@ -18,7 +18,7 @@ from simulator.backends.ray import Ray
 from simulator.config.yaml_file import recipes
 from simulator.core.backend import Order, Workers
 from simulator.core.errors import InputError, RunError, wrong
-from simulator.core.node import Place
+from simulator.core.place import Place
 from simulator.core.samples import Samples
 from simulator.runs.build import Simulation
 

@@ -18,7 +18,7 @@ from simulator.core.backend import Order
 from simulator.core.declaration import Declared
 from simulator.core.errors import RunError
 from simulator.core.message import Message
-from simulator.core.node import Place
+from simulator.core.place import Place
 from simulator.core.report import Metric
 from simulator.deployment import testimony
 from simulator.deployment.confined import channel

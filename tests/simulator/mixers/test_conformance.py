@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from reference.conformance import names_its_paper
 from reference.marks import first
-from reference.pretended_gpu import is_close_on_a_real_one, is_the_same_on_it
+from reference.pretended_gpu import ON_A_GPU
 
 from simulator.core.mixer import MIXERS
 from simulator.mixers.gossip import Gossip
@@ -43,13 +43,7 @@ def test_mixer_conforms(name, settings):
     check_mixer(mixer, mixer.Config.model_validate({"name": name, **settings}))
 
 
-@pytest.mark.parametrize(
-    "check",
-    [
-        pytest.param(is_the_same_on_it, id="pretended"),
-        pytest.param(is_close_on_a_real_one, id="real", marks=pytest.mark.gpu),
-    ],
-)
+@ON_A_GPU
 @pytest.mark.parametrize(("name", "settings"), CASES, ids=str)
 def test_a_mixer_is_the_same_on_a_gpu(name, settings, check):
     mixer = MIXERS.load(name)

@@ -15,8 +15,9 @@ from simulator.core.errors import InputError, RunError
 from simulator.core.flat_module import FlatModule
 from simulator.core.method import Method
 from simulator.core.model import Model
-from simulator.core.node import Node, Place, SharedSettings
+from simulator.core.node import Node, SharedSettings
 from simulator.core.node_program import NodeProgram
+from simulator.core.place import Place
 from simulator.core.registry import PartSettings
 from simulator.mixers.gossip import Gossip
 from simulator.models.resnet import ResNet20
