@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -16,9 +16,11 @@ from simulator.core.observer import Observer, RunInfo, Speed
 from simulator.core.recording import Recording
 from simulator.core.report import Artifact, Metric
 from simulator.core.strict_json import dumps
+from simulator.results import message_log
+from simulator.results.message_log import MESSAGES
 from simulator.results.recordings import Recordings
 
-FILES = ("metrics.jsonl", "timing.jsonl", "messages.jsonl")
+FILES = ("metrics.jsonl", "timing.jsonl", MESSAGES)
 
 
 class Recorder(Observer):
@@ -26,37 +28,28 @@ class Recorder(Observer):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._files: dict[str, TextIO] = {}
+        self._files: dict[str, IO[bytes]] = {}
 
     def started(self, info: RunInfo) -> None:
         """Open the files."""
         (self._path / "artifacts").mkdir(exist_ok=True)
-        self._files = {name: (self._path / name).open("a") for name in FILES}
+        self._files = {name: (self._path / name).open("ab") for name in FILES}
+        if not self._files[MESSAGES].tell():
+            self._files[MESSAGES].write(message_log.BEGINNING)
 
     def sent(self, round: int, messages: Sequence[Envelope]) -> None:
-        """One line a message."""
-        lines, parts = list[str](), ""
-        told: Mapping[str, int] | None = None
-        for message in messages:
-            sizes = message.bytes_by_part
-            if sizes is not told:  # many messages hold the same, and share what says so
-                told, parts = sizes, ", ".join(f'"{name}": {size}' for name, size in sizes.items())
-            exchange = f', "exchange": {message.exchange}' if message.exchange > 1 else ""
-            lines.append(
-                f'{{"round": {message.round}{exchange}, "sender": {message.sender}, "receiver": {message.receiver}, '
-                f'"wire": {message.wire_bytes}, "parts": {{{parts}}}}}\n'
-            )
-        self._files["messages.jsonl"].write("".join(lines))
+        """One batch of columns."""
+        self._files[MESSAGES].write(message_log.as_batch(messages))
 
     def evaluated(self, round: int, metrics: Sequence[Metric], speed: Speed) -> None:
         """One line a metric, and the work since the last evaluation."""
         self.logged(metrics)
-        self._files["timing.jsonl"].write(dumps(speed._asdict()) + "\n")
+        self._write("timing.jsonl", [speed._asdict()])
         self._flush()
 
     def logged(self, metrics: Sequence[Metric]) -> None:
         """One line a metric."""
-        self._files["metrics.jsonl"].writelines(dumps(metric._asdict()) + "\n" for metric in metrics)
+        self._write("metrics.jsonl", [metric._asdict() for metric in metrics])
 
     def saved(self, name: str, artifact: Artifact) -> None:
         """One compressed file an artifact."""
@@ -93,6 +86,9 @@ class Recorder(Observer):
         with ExitStack() as stack:
             for file in self._files.values():
                 stack.callback(file.close)
+
+    def _write(self, name: str, lines: Sequence[Mapping[str, Any]]) -> None:
+        self._files[name].write("".join(dumps(line) + "\n" for line in lines).encode())
 
     def _flush(self) -> None:
         for file in self._files.values():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from typing_extensions import TypedDict
@@ -37,14 +37,6 @@ class _Timing(_Line):
     node_steps: Count
 
 
-class _Message(_Line):
-    sender: Count
-    receiver: Count
-    exchange: NotRequired[Count]
-    wire: Count
-    parts: dict[str, Count]
-
-
 class _Provenance(_Record):
     status: str
     command: list[str] = []
@@ -74,7 +66,6 @@ class _SweepLabel(_Record):
 METRIC: TypeAdapter[Any] = TypeAdapter(_Metric)
 STATISTICS: TypeAdapter[Any] = TypeAdapter(_Statistics)
 TIMING: TypeAdapter[Any] = TypeAdapter(_Timing)
-MESSAGE: TypeAdapter[Any] = TypeAdapter(_Message)
 PROVENANCE: TypeAdapter[Any] = TypeAdapter(_Provenance)
 SWEEP_LABEL: TypeAdapter[Any] = TypeAdapter(_SweepLabel)
 AUDIT_METRICS: TypeAdapter[Any] = TypeAdapter(dict[str, float])

@@ -6,7 +6,7 @@
     metrics.jsonl    {"round": 12, "node": 3, "name": "test/accuracy", "value": 0.81}; node null = whole network;
                      a value may be "NaN", "Infinity" or "-Infinity"
     timing.jsonl     {"round": 12, "seconds": 1.2, "node_steps": 304}; apart, since one seed gives the same metrics
-    messages.jsonl   {"round": 12, "sender": 0, "receiver": 1, "wire": 82104, "parts": {"parameters": 81960}}
+    messages.arrow   a row for each part of each message: see `simulator.results.message_log`
     checkpoints/round-000050/    artifacts/    audit/<name>/    figures/    report.html
     views/round-000050/          what the nodes kept of that round for audits, where `record` asks for it
     code/                        the user's files that the experiment names, as they were executed
@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
@@ -38,7 +39,7 @@ from simulator.core.errors import InputError, wrong
 from simulator.core.plain_yaml import read_yaml
 from simulator.core.report import STATISTICS, Artifact, Metric
 from simulator.core.strict_json import dumps
-from simulator.results import records
+from simulator.results import message_log, records
 from simulator.results.headline import Headline
 from simulator.results.partition import read_partition
 from topologies import Topology
@@ -127,7 +128,7 @@ class RunDirectory:
 
         The lines of later rounds are cut off when the checkpoint of ``round`` is restored.
         """
-        for file in other.path.glob("*.jsonl"):
+        for file in (*other.path.glob("*.jsonl"), *other.path.glob("*.arrow")):
             shutil.copy(file, self.path)
         (self.path / "artifacts").mkdir()
         for file in (other.path / "artifacts").glob("*-round-*-node-*.npz"):
@@ -166,6 +167,10 @@ class RunDirectory:
         """Where the run comes from and how it ended; empty where it has not begun."""
         return self._optional("provenance.json", records.PROVENANCE)
 
+    @property
+    def _finished(self) -> bool:
+        return self.provenance().get("status") == "finished"
+
     @cached_property
     def not_collected(self) -> list[int]:
         """The nodes of a deployment that it was collected without; mostly none."""
@@ -200,7 +205,7 @@ class RunDirectory:
         file = self.path / "metrics.jsonl"
         found = [Metric(**line) for line in read_lines(file, records.METRIC)]
         with reading(file):
-            if not found and self.provenance().get("status") == "finished":
+            if not found and self._finished:
                 raise ValueError("it is empty, and the run has finished")
         return found
 
@@ -231,8 +236,12 @@ class RunDirectory:
         return {f"audit/{audit}/{name}": value for audit in found for name, value in found[audit].items()}
 
     def messages(self) -> Iterator[dict[str, Any]]:
-        """All messages' sizes, in the order sent."""
-        return read_lines(self.path / "messages.jsonl", records.MESSAGE)
+        """All messages' sizes, in the order sent: see `simulator.results.message_log.records`."""
+        return message_log.records(self.path / message_log.MESSAGES, whole=self._finished)
+
+    def traffic(self) -> pa.Table:
+        """What messages add up to, by link and part: see `simulator.results.message_log.added_up`."""
+        return message_log.added_up(self.path / message_log.MESSAGES, whole=self._finished)
 
     def timing(self) -> list[dict[str, Any]]:
         """Seconds and node-steps between evaluations."""

@@ -23,6 +23,8 @@ from simulator.core.backend import Order
 from simulator.core.errors import InputError
 from simulator.deployment.collecting import Collection
 from simulator.deployment.node_folder import finished_rounds
+from simulator.results import message_log
+from simulator.results.message_log import MESSAGES
 from simulator.results.recorder import Recorder
 from simulator.runs.build import Simulation, run_schedule
 
@@ -182,9 +184,10 @@ def collected(blueprint, folders, out):
                         recorder.saved(name, artifact)
                     for recording in reply.recordings:
                         recorder.kept(recording)
-    for file in ("metrics.jsonl", "messages.jsonl"):
-        for line in (out / file).read_text().splitlines():
-            json.loads(line)
+    for line in (out / "metrics.jsonl").read_text().splitlines():
+        json.loads(line)
+    for message in message_log.records(out / MESSAGES):
+        assert message["wire"] >= 0
 
 
 def test_a_hostile_node_is_taken_over_as_itself_or_refused_by_its_file(deployment, blueprint, tmp_path, capsys):

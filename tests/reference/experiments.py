@@ -118,7 +118,7 @@ def nodes_of(experiment: Experiment) -> list[Node]:
 def results(path: Path) -> dict[str, bytes]:
     """The files of a run that one seed determines to the last byte, and its last checkpoint's tensors."""
     last = sorted((path / "checkpoints").glob("round-*"))[-1]
-    files = [path / "metrics.jsonl", path / "messages.jsonl", *sorted(last.glob("*.safetensors"))]
+    files = [path / "metrics.jsonl", path / "messages.arrow", *sorted(last.glob("*.safetensors"))]
     files += sorted((path / "artifacts").glob("*"))
     files += sorted((path / "recordings").glob("*/*"))
     return {str(file.relative_to(path)): file.read_bytes() for file in files}

@@ -230,7 +230,7 @@ def test_ctrl_c_checkpoints_exits_130_and_resume_finishes(rumormill, experiment,
     process = subprocess.Popen(
         [*command, "methods=[]", "--out", str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    _wait_for(lambda: any(file.stat().st_size > 0 for file in tmp_path.glob("*/messages.jsonl")))
+    _wait_for(lambda: any(file.stat().st_size > 440 for file in tmp_path.glob("*/messages.arrow")))
     os.kill(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=300)
     run = Path(out.strip())

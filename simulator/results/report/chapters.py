@@ -206,7 +206,7 @@ def traffic(ledger: TrafficCount, carried: Mapping[str, int], before: str = "") 
         return Chapter("Messages", ("No messages were sent.", *others))
     text = "Bytes are those of the tensors, part by part; names, types and shapes add the encoding on the wire."
     if len(ledger.messages) > LINKS:
-        others = (*others, f"What each of {len(ledger.messages):,} links carried is in messages.jsonl.")
+        others = (*others, f"What each of {len(ledger.messages):,} links carried is in messages.arrow.")
         return Chapter("Messages", (text, *others), tables=[ledger.part_table()])
     edges = Details("What each node handed to each neighbour", ledger.edge_table())
     return Chapter("Messages", (text, *others), tables=[ledger.part_table()], details=[edges])

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import nan
-from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from simulator.core.report import Table
+from simulator.results.message_log import ENCODING
 
 
 @dataclass
 class TrafficCount:
-    """Messages and bytes, counted in one pass over ``messages.jsonl``.
+    """Messages and bytes of a run.
 
     Attributes:
         messages: number of messages of each directed edge (sender, receiver).
@@ -30,22 +32,18 @@ class TrafficCount:
     rounds: int = 0
 
     @classmethod
-    def of(cls, messages: Iterable[Mapping[str, Any]]) -> TrafficCount:
-        """The traffic of ``messages``, counted."""
-        ledger = cls()
-        for message in messages:
-            ledger.add(message)
+    def of(cls, traffic: pa.Table) -> TrafficCount:
+        """What `RunDirectory.traffic` has found, by link and part."""
+        ledger = cls(rounds=pc.max(traffic["round"]).as_py() or 0)
+        columns = ("sender", "receiver", "part", "bytes", "messages")
+        for sender, receiver, part, size, count in zip(*(traffic[name].to_pylist() for name in columns), strict=True):
+            ledger.wire += size
+            if part == ENCODING:
+                ledger.messages[sender, receiver] += count
+            else:
+                ledger.part_messages[part] += count
+                ledger.parts[sender, receiver, part] += size
         return ledger
-
-    def add(self, message: Mapping[str, Any]) -> None:
-        """Count one more message."""
-        sender, receiver = message["sender"], message["receiver"]
-        self.messages[sender, receiver] += 1
-        self.wire += message["wire"]
-        self.rounds = max(self.rounds, message["round"])
-        for part, size in message["parts"].items():
-            self.part_messages[part] += 1
-            self.parts[sender, receiver, part] += size
 
     @property
     def total(self) -> int:

@@ -33,7 +33,7 @@ def write_report(run: RunDirectory, sections: Sequence[Section]) -> Path:
     Raises:
         InputError: the run directory is damaged.
     """
-    ledger, provenance = TrafficCount.of(run.messages()), run.read_json("provenance.json", PROVENANCE)
+    ledger, provenance = TrafficCount.of(run.traffic()), run.read_json("provenance.json", PROVENANCE)
     summary = Summary.of(run, ledger, provenance)
     verdict = [
         *Participation.of(run).sentences(),

@@ -12,6 +12,7 @@ from methods.idkd.wire import HISTOGRAM, LABELS, ORIGINS, POSITIONS, SIZES, spli
 from simulator import run
 from simulator.core.errors import InputError
 from simulator.core.method import Method
+from simulator.results.run_directory import RunDirectory
 
 CLASSES = 10
 
@@ -70,7 +71,7 @@ class TestTraffic:
         in_order = sorted(messages, key=lambda m: (m.round, m.sender, m.receiver))  # nodes may work side by side
         expected = [(m.round, m.sender, m.receiver, m.envelope.bytes_by_part, len(m.encode())) for m in in_order]
 
-        written = lines(path / "messages.jsonl")
+        written = RunDirectory(path).messages()
         assert [(e["round"], e["sender"], e["receiver"], e["parts"], e["wire"]) for e in written] == expected
 
     def test_what_is_sent_is_received_and_counted(self, watched):
@@ -107,7 +108,7 @@ def test_threshold_1_leaves_the_run_as_it_was_to_the_bit(tmp_path):
     with_method = run(small(methods=[{**IDKD_RUN[0], "threshold": 1.0}]), tmp_path / "idkd")
 
     assert metrics_without_idkd(with_method) == base.metrics()
-    assert (with_method.path / "messages.jsonl").read_bytes() == (base.path / "messages.jsonl").read_bytes()
+    assert (with_method.path / "messages.arrow").read_bytes() == (base.path / "messages.arrow").read_bytes()
     for node, other in zip(base.nodes, with_method.nodes, strict=True):
         assert torch.equal(node.parameters, other.parameters)
 

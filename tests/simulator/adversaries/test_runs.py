@@ -68,7 +68,7 @@ def test_nor_does_one_that_never_begins(honest, tmp_path):
 
 def _assert_same_course(path, honest):
     """Each node's metrics and all messages, byte for byte; of the network, only who counts may differ."""
-    assert (path / "messages.jsonl").read_bytes() == (honest / "messages.jsonl").read_bytes()
+    assert (path / "messages.arrow").read_bytes() == (honest / "messages.arrow").read_bytes()
     own, expected = metrics(path), metrics(honest)
     of_nodes = {key: value for key, value in expected.items() if key[1] is not None}
     assert {key: own[key] for key in of_nodes} == of_nodes

@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 import yaml
 
+from simulator.core.message import Envelope
+from simulator.results import message_log
+from simulator.results.message_log import MESSAGES
 from simulator.results.run_directory import RunDirectory
 from topologies import Topology
 
@@ -35,10 +38,10 @@ class Sketch:
         return Topology.build("ring" if self.nodes > 1 else "complete", self.nodes)
 
 
-def message(round: int, sender: int, receiver: int) -> dict[str, object]:
+def message(round: int, sender: int, receiver: int) -> Envelope:
     """Every message weighs 4000 bytes of parameters; node 0 adds labels in every tenth round."""
     parts = {"parameters": 4000} | ({"idkd.labels": 600} if sender == 0 and round % 10 == 0 else {})
-    return {"round": round, "sender": sender, "receiver": receiver, "wire": sum(parts.values()) + 144, "parts": parts}
+    return Envelope(sender, receiver, round, parts, sum(parts.values()) + 144)
 
 
 @pytest.fixture(scope="session")
@@ -71,8 +74,9 @@ def write_sketch(path: Path, sketch: Sketch) -> RunDirectory:
     _write_lines(
         path / "timing.jsonl", [{"round": r, "seconds": 2.0 if r else 0.0, "node_steps": 60 * r} for r in rounds]
     )
-    messages = [message(round, *edge) for round in range(1, sketch.measured + 1) for edge in topology.edges()]
-    _write_lines(path / "messages.jsonl", messages)
+    rounds = range(1, sketch.measured + 1)
+    log = [message_log.as_batch([message(round, *edge) for edge in topology.edges()]) for round in rounds]
+    (path / MESSAGES).write_bytes(b"".join([message_log.BEGINNING, *log]))
     _write_partition(path / "partition.npz", sketch)
     return run
 

@@ -154,7 +154,7 @@ def test_of_many_nodes_the_worst_are_told_and_how_uneven_they_are(
     assert [row[0] for row in rows(chapter(html, "Nodes"))[1:]] == worst
     assert "The 2 worst of 4 nodes" in chapter(html, "Nodes")
     assert len(rows(chapter(html, "Messages"))) == 6
-    assert "What each of 8 links carried is in messages.jsonl." in chapter(html, "Messages")
+    assert "What each of 8 links carried is in messages.arrow." in chapter(html, "Messages")
     (x, shares) = next(chart for chart in drawn if chart.title == "The commonest class of each node").series[""]
     np.testing.assert_allclose(x, [0, 100 / 3, 200 / 3, 100])
     np.testing.assert_allclose(shares, [100 / 3, 50, 50, 100])  # nodes hold 1, 1 + 1, 1 + 1 + 1 and 2 + 1 + 1 samples
@@ -313,7 +313,7 @@ def test_one_node_sends_nothing_and_has_no_neighbours_to_agree_with(write_run: W
 @pytest.mark.usefixtures("blank_pictures")
 def test_a_run_that_was_never_measured_shows_dashes(write_run: WriteRun) -> None:
     run = write_run(status="failed", measured=0)
-    for name in ("metrics.jsonl", "timing.jsonl", "messages.jsonl"):
+    for name in ("metrics.jsonl", "timing.jsonl", "messages.arrow"):
         (run.path / name).write_text("")
     html = html_of(run)
     assert verdict(html) == (

@@ -226,7 +226,7 @@ class TestRuns:
             assert (question.sender - question.receiver) % 4 in (1, 3)
         sent = sum(sum(message.bytes_by_part.values()) for message in seen.all)
         assert network_values(done, "bytes/sent")[6] == sent
-        assert len((done.path / "messages.jsonl").read_text().splitlines()) == 2 * 4 * 6
+        assert len(list(done.directory.messages())) == 2 * 4 * 6
 
     def test_it_learns(self, tmp_path):
         done = run(asynchronous(rounds=150, evaluate={}), tmp_path)

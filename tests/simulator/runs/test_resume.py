@@ -162,7 +162,7 @@ def test_a_finished_run_resumed_has_its_models(straight, tmp_path):
 
 
 def test_what_was_written_after_the_checkpoint_is_cut_off(straight, stopped):
-    for name in ("metrics.jsonl", "messages.jsonl", "timing.jsonl"):
+    for name in ("metrics.jsonl", "messages.arrow", "timing.jsonl"):
         with (stopped / name).open("a") as file:
             file.write('{"round": 99, "node": null, "name": "half a li')
     resume(stopped)

@@ -361,7 +361,7 @@ class TestSharedRounds:
         whole_runs = self.by_arm(whole)
         for key, path in self.by_arm(shared).items():
             other = whole_runs[key]
-            for name in ("metrics.jsonl", "messages.jsonl", "partition.npz"):
+            for name in ("metrics.jsonl", "messages.arrow", "partition.npz"):
                 assert (path / name).read_bytes() == (other / name).read_bytes(), (key, name)
             assert {file.name for file in path.glob("artifacts/*")} == {file.name for file in other.glob("artifacts/*")}
             last = "checkpoints/round-000004/node-0002.safetensors"

@@ -1,0 +1,165 @@
+"""The messages of a run in columns: who sent how many bytes of what to whom.
+
+``messages.arrow`` is an Arrow stream (https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format), which
+pandas, Polars, DuckDB and R read. It has one record batch a superstep, which is a round of most modes, and a row for
+each part of each message; the last row of a message, of the part `ENCODING`, says what encoding added to its parts, so
+that a message's rows add up to what was on the wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from simulator.core.damage import reading
+from simulator.core.message import Envelope
+
+MESSAGES = "messages.arrow"
+ENCODING = "encoding"
+SCHEMA = pa.schema(
+    [
+        ("round", pa.int32()),
+        ("exchange", pa.int32()),
+        ("sender", pa.int32()),
+        ("receiver", pa.int32()),
+        ("part", pa.dictionary(pa.int32(), pa.utf8())),
+        ("bytes", pa.int64()),
+    ]
+)
+BEGINNING: bytes = SCHEMA.serialize().to_pybytes()
+_OPTIONS = pa.ipc.IpcWriteOptions(compression="zstd")
+_CONTINUATION = b"\xff\xff\xff\xff"  # how each part of a stream begins
+_END = len(_CONTINUATION + b"\0\0\0\0")  # of a stream, which a log never has: it may always go on
+_ROWS = 1_000_000  # that are added up at once
+
+
+def as_batch(messages: Sequence[Envelope]) -> bytes:
+    """The bytes that ``messages`` add to a log; none where there are no messages."""
+    if not messages:
+        return b""
+    senders, receivers, rounds, contents, wires, exchanges = zip(*messages, strict=True)
+    names: dict[str, int] = {}
+    kinds: list[int] = []  # of rows: which part
+    sizes: list[int] = []
+    rows: list[int] = []  # of messages: how many
+    told: Mapping[str, int] | None = None
+    for parts, wire in zip(contents, wires, strict=True):
+        if parts is not told:  # many messages hold the same, and share what says so
+            told, total = parts, sum(parts.values())
+            codes = [names.setdefault(name, len(names)) for name in (*parts, ENCODING)]
+        kinds += codes
+        sizes += (*parts.values(), wire - total)
+        rows.append(len(codes))
+    ends = [np.repeat(np.array(each, dtype=np.int32), rows) for each in (rounds, exchanges, senders, receivers)]
+    part = pa.DictionaryArray.from_arrays(np.array(kinds, dtype=np.int32), list(names))
+    columns = [*ends, part, np.array(sizes, dtype=np.int64)]
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, SCHEMA, options=_OPTIONS) as stream:
+        stream.write_batch(pa.record_batch(columns, schema=SCHEMA))
+    return sink.getvalue().to_pybytes()[len(BEGINNING) : -_END]
+
+
+def batches(file: Path, *, whole: bool = False) -> Iterator[pa.RecordBatch]:
+    """The record batches of a log, in the order sent.
+
+    Args:
+        file: the log.
+        whole: whether the run has finished; of a run that was killed, a last batch cut short is left out.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    with reading(file), pa.OSFile(str(file)) as source:
+        if source.size() == 0 and not whole:
+            return
+        stream = pa.ipc.open_stream(source)
+        if stream.schema != SCHEMA:
+            raise ValueError(f"its columns are {', '.join(stream.schema.names)}")
+        while True:
+            place = source.tell()
+            try:
+                batch = stream.read_next_batch()
+            except (StopIteration, pa.ArrowInvalid, OSError) as error:
+                if place != source.size() and (whole or not _is_cut(source, place)):
+                    raise ValueError(f"it breaks off after {place:,} bytes") from error
+                return
+            _check(batch)
+            yield batch
+
+
+def records(file: Path, *, whole: bool = False) -> Iterator[dict[str, Any]]:
+    """Each message of a log: ``round``, ``sender``, ``receiver``, ``wire``, ``parts``; ``exchange`` if not the first.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    for batch in batches(file, whole=whole):
+        parts: dict[str, int] = {}
+        for row in batch.to_pylist():
+            name, size = row.pop("part"), row.pop("bytes")
+            if name != ENCODING:
+                parts[name] = size
+                continue
+            if row["exchange"] == 1:
+                del row["exchange"]
+            yield {**row, "wire": sum(parts.values()) + size, "parts": parts}
+            parts = {}
+
+
+def added_up(file: Path, *, whole: bool = False) -> pa.Table:
+    """One row for each sender, receiver and part, as they first come.
+
+    Returns:
+        A table of ``sender``, ``receiver``, ``part``, ``bytes`` (their sum), ``messages`` (how many had the part) and
+        ``round`` (the last one).
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    sums = _counted([])
+    waiting = list[pa.RecordBatch]()
+    for batch in batches(file, whole=whole):
+        waiting.append(batch)
+        if sum(each.num_rows for each in waiting) >= _ROWS:
+            sums, waiting = _added(sums, _counted(waiting)), []
+    return _added(sums, _counted(waiting))
+
+
+def _counted(batches: Sequence[pa.RecordBatch]) -> pa.Table:
+    rows = pa.Table.from_batches(batches, SCHEMA).drop_columns("exchange")
+    return rows.append_column("messages", pa.repeat(pa.scalar(1, pa.int64()), rows.num_rows))
+
+
+def _added(sums: pa.Table, rows: pa.Table) -> pa.Table:
+    everything = pa.concat_tables([sums.select(rows.column_names), rows]).unify_dictionaries()
+    groups = everything.group_by(["sender", "receiver", "part"], use_threads=False)  # in order
+    found = groups.aggregate([("bytes", "sum"), ("messages", "sum"), ("round", "max")])
+    return found.rename_columns(["sender", "receiver", "part", "bytes", "messages", "round"])
+
+
+def _is_cut(source: pa.NativeFile, place: int) -> bool:
+    """Whether what stands at ``place`` begins as a batch does, and its end is beyond that of the file."""
+    at_end = source.tell() == source.size()
+    source.seek(place)
+    return at_end and _CONTINUATION.startswith(source.read(len(_CONTINUATION)))
+
+
+def _check(batch: pa.RecordBatch) -> None:
+    """What a program that wrote the file itself, or a disk that lost a part of it, may have done.
+
+    Raises:
+        ValueError: no run has such messages.
+    """
+    batch.validate(full=True)
+    if not batch.num_rows or any(column.null_count for column in batch.columns):
+        raise ValueError("a batch has no rows, or rows with holes")
+    for name, lowest in (("round", 1), ("exchange", 1), ("sender", 0), ("receiver", 0), ("bytes", 0)):
+        if (least := pc.min(batch[name]).as_py()) < lowest:
+            raise ValueError(f"{name} is {least} somewhere")
+    if batch["part"][-1].as_py() != ENCODING:
+        raise ValueError("the last message of a batch has no end")
