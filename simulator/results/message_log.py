@@ -61,7 +61,8 @@ def as_batch(messages: Sequence[Envelope]) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, SCHEMA, options=_OPTIONS) as stream:
         stream.write_batch(pa.record_batch(columns, schema=SCHEMA))
-    return sink.getvalue().to_pybytes()[len(BEGINNING) : -_END]
+    written: bytes = sink.getvalue().to_pybytes()
+    return written[len(BEGINNING) : -_END]
 
 
 def batches(file: Path, *, whole: bool = False) -> Iterator[pa.RecordBatch]:
