@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from simulator.core.damage import reading
 from simulator.core.message import Envelope
@@ -55,9 +56,9 @@ def as_batch(messages: Sequence[Envelope]) -> bytes:
         kinds += codes
         sizes += (*parts.values(), wire - total)
         rows.append(len(codes))
-    ends = [np.repeat(np.array(each, dtype=np.int32), rows) for each in (rounds, exchanges, senders, receivers)]
-    part = pa.DictionaryArray.from_arrays(np.array(kinds, dtype=np.int32), list(names))
-    columns = [*ends, part, np.array(sizes, dtype=np.int64)]
+    ends = [_column(np.repeat(np.array(each, np.int32), rows)) for each in (rounds, exchanges, senders, receivers)]
+    part = pa.DictionaryArray.from_arrays(_column(np.array(kinds, np.int32)), _texts(list(names)))
+    columns = [*ends, part, _column(np.array(sizes, np.int64))]
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, SCHEMA, options=_OPTIONS) as stream:
         stream.write_batch(pa.record_batch(columns, schema=SCHEMA))
@@ -133,7 +134,7 @@ def added_up(file: Path, *, whole: bool = False) -> pa.Table:
 
 def _counted(batches: Sequence[pa.RecordBatch]) -> pa.Table:
     rows = pa.Table.from_batches(batches, SCHEMA).drop_columns("exchange")
-    return rows.append_column("messages", pa.repeat(pa.scalar(1, pa.int64()), rows.num_rows))
+    return rows.append_column("messages", _column(np.ones(rows.num_rows, np.int64)))
 
 
 def _added(sums: pa.Table, rows: pa.Table) -> pa.Table:
@@ -141,6 +142,17 @@ def _added(sums: pa.Table, rows: pa.Table) -> pa.Table:
     groups = everything.group_by(["sender", "receiver", "part"], use_threads=False)  # in order
     found = groups.aggregate([("bytes", "sum"), ("messages", "sum"), ("round", "max")])
     return found.rename_columns(["sender", "receiver", "part", "bytes", "messages", "round"])
+
+
+def _column(values: NDArray[Any]) -> pa.Array:
+    """Numbers as they lie in memory; `pyarrow.array` would import pandas, where it is installed."""
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)])
+
+
+def _texts(texts: Sequence[str]) -> pa.Array:
+    encoded = [text.encode() for text in texts]
+    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    return pa.StringArray.from_buffers(len(texts), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
 
 
 def _is_cut(source: pa.NativeFile, place: int) -> bool:
