@@ -54,6 +54,9 @@ def sweep_command(
     jobs: Annotated[
         str, typer.Option("--jobs", metavar="N", help="Runs at once; auto: as many as cores and memory are enough for.")
     ] = "1",
+    minutes: Annotated[
+        float | None, typer.Option("--minutes", metavar="M", help="Stop after so long; the same command goes on.")
+    ] = None,
 ) -> None:
     """Run an experiment under many settings and seeds; what is finished in the folder already is not run again."""
     from simulator.results.console import Console
@@ -61,7 +64,7 @@ def sweep_command(
     from simulator.sweep.jobs import read_jobs
 
     stderr, at_once = Terminal(stderr=True), read_jobs(jobs)
-    outcome = run_sweep(load_sweep(path), out, lambda: [Console(stderr)], stderr, at_once)
+    outcome = run_sweep(load_sweep(path), out, lambda: [Console(stderr)], stderr, at_once, minutes)
     for finished in outcome.paths:
         print(finished)
     if outcome.interrupted:

@@ -82,5 +82,9 @@ class Observer:
     def ended(self, round: int, reason: str) -> None:
         """A node has asked for the end of the run: ``round`` will be its last, before all rounds are done."""
 
+    def asks_to_stop(self) -> bool:
+        """Whether the run is to be checkpointed now and to end as interrupted; asked after each round's messages."""
+        return False
+
     def finished(self, status: str) -> None:
         """At the very end; ``status`` is "finished", "interrupted" or "failed"."""

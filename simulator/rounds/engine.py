@@ -215,6 +215,7 @@ class Engine:
             if work.metrics:
                 observer.logged(work.metrics)
             observer.sent(round + 1, work.messages)
+            self._stopping |= observer.asks_to_stop()
 
     def _record(self, replies: Collection[Reply]) -> None:
         # In this order, whether or not an evaluation or a checkpoint came between mixing and training.

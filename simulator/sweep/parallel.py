@@ -18,6 +18,7 @@ from simulator.sweep.bookkeeping import Bookkeeping
 from simulator.sweep.outcome import Ended
 from simulator.sweep.table import SweepTable
 from simulator.sweep.task import Task
+from simulator.sweep.time_limit import TimeLimit
 from simulator.sweep.worker import Worker
 
 LOOK = 0.5  # seconds between two looks at signals that have arrived
@@ -33,11 +34,12 @@ def shares(jobs: int, cores: Sequence[int]) -> list[list[int]]:
 class Parallel:
     """Carries out what is left of a sweep, ``jobs`` runs at a time.
 
-    Ctrl-C (or another of `SIGNALS`) has all of them checkpoint after the round that they are in, and ends the sweep; a
-    second one ends them at once.
+    Ctrl-C, another of `SIGNALS` or the end of ``limit`` has all of them checkpoint after the round that they are in,
+    and ends the sweep; a second one ends them at once.
     """
 
-    def __init__(self, books: Bookkeeping, jobs: int, terminal: Console) -> None:
+    def __init__(self, books: Bookkeeping, jobs: int, terminal: Console, limit: TimeLimit | None) -> None:
+        self._limit = limit
         self._books, self._waiting = books, deque(books.tasks)
         self._workers = [Worker(cores, books.say) for cores in shares(jobs, core_numbers())]
         self._table = SweepTable(self._workers, books.total, len(books.tasks), terminal)
@@ -67,6 +69,8 @@ class Parallel:
 
     def _busy(self) -> list[Worker]:
         """Those that have a run, after all have been given one that can, or been told to stop."""
+        if self._limit and self._limit.is_over:
+            self._signals = max(self._signals, 1)
         while self._told < self._signals:
             self._told += 1
             for worker in self._workers:

@@ -17,6 +17,7 @@ from simulator.sweep.jobs import Jobs, check_jobs, number_at_once
 from simulator.sweep.outcome import Outcome
 from simulator.sweep.parallel import Parallel
 from simulator.sweep.plan import Sweep
+from simulator.sweep.time_limit import TimeLimit
 
 
 def run_sweep(
@@ -25,6 +26,7 @@ def run_sweep(
     observers: Callable[[], Sequence[Observer]] = tuple,
     terminal: Console | None = None,
     jobs: Jobs = 1,
+    minutes: float | None = None,
 ) -> Outcome:
     """Carry out what ``out`` does not hold yet; a stopped sweep is continued by calling this again.
 
@@ -43,27 +45,36 @@ def run_sweep(
         terminal: where to tell how far it got; standard error unless given.
         jobs: how many runs at once; "auto" is as many as there are cores for their workers and memory for their models.
 
+        minutes: after which runs are checkpointed and the sweep ends as interrupted; None: when all is done.
+
     Raises:
         InputError: ``out`` cannot be used, another sweep works in it, or runs cannot be carried out at once.
         RunError: the disk is full or gone, so that the other runs would fail as well.
     """
     check_jobs(jobs, (run.experiment for run in sweep.runs))
+    limit = None if minutes is None else TimeLimit(minutes)
     folder, terminal = _prepared(Path(out)), terminal or Terminal(stderr=True)
     with locked(folder):
         books = Bookkeeping(sweep, folder, terminal)
         at_once = number_at_once(jobs, [task.run.experiment for task in books.tasks], books.say)
-        all_done = Parallel(books, at_once, terminal).carry_out() if at_once > 1 else _one_by_one(books, observers)
+        if at_once > 1:
+            all_done = Parallel(books, at_once, terminal, limit).carry_out()
+        else:
+            all_done = _one_by_one(books, observers, limit)
         return books.outcome(interrupted=not all_done)
 
 
-def _one_by_one(books: Bookkeeping, observers: Callable[[], Sequence[Observer]]) -> bool:
+def _one_by_one(books: Bookkeeping, observers: Callable[[], Sequence[Observer]], limit: TimeLimit | None) -> bool:
     """Returns whether all was done; False where it was interrupted."""
     seconds = list[float]()
+    limits = [] if limit is None else [limit]
     for left, task in zip(range(len(books.tasks), 0, -1), books.tasks, strict=True):
+        if limit and limit.is_over:
+            return False
         guess = f", about {_rough(left * sum(seconds) / len(seconds))} left" if seconds else ""
         books.say(f"run {task.number} of {books.total}{guess}: {task.run.label}")
         began = time.monotonic()
-        ended = books.with_trunk(task).carry_out(observers(), books.say)
+        ended = books.with_trunk(task).carry_out([*observers(), *limits], books.say)
         if ended.status == "interrupted":
             return False
         books.enter(task, ended)

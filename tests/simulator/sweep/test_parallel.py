@@ -17,6 +17,7 @@ from simulator.core.errors import InputError, RunError
 from simulator.core.observer import RunInfo, Speed
 from simulator.core.report import Metric
 from simulator.results.checkpoint import Checkpoints
+from simulator.results.message_log import BEGINNING
 from simulator.runs.build import Simulation
 from simulator.sweep import jobs, load_sweep, memory, run_sweep
 from simulator.sweep.bookkeeping import Bookkeeping
@@ -24,6 +25,7 @@ from simulator.sweep.jobs import check_jobs, number_at_once, read_jobs
 from simulator.sweep.outcome import Ended
 from simulator.sweep.parallel import Parallel, shares
 from simulator.sweep.reporter import Progress, Reporter
+from simulator.sweep.time_limit import TimeLimit
 from simulator.sweep.worker import Worker
 
 QUICK = {
@@ -70,6 +72,19 @@ def until(done):
 def books(content, out):
     out.mkdir(exist_ok=True)
     return Bookkeeping(load_sweep(content), out, Console(file=io.StringIO()))
+
+
+def test_at_the_end_of_its_time_all_runs_are_checkpointed_and_the_same_command_goes_on(tmp_path):
+    content = {"experiment": ENDLESS, "seeds": [0, 1]}
+
+    def both_at_work():
+        return sum(file.stat().st_size > len(BEGINNING) for file in tmp_path.glob("*/messages.arrow")) == 2
+
+    limit = TimeLimit(1, lambda: 60.0 * both_at_work())
+    assert not Parallel(books(content, tmp_path), 2, Console(file=io.StringIO()), limit).carry_out()
+    stopped = list(tmp_path.glob("*-s*"))
+    assert {status(path) for path in stopped} == {"interrupted"}
+    assert all(last_checkpoint(path) for path in stopped)
 
 
 def test_runs_at_once_have_the_results_of_one_after_the_other_and_a_failed_one_stops_nobody(tmp_path):

@@ -1,6 +1,7 @@
 """Sweeps: every combination is valid before the first one runs, and what was finished is never run again."""
 
 import io
+import itertools
 import json
 import shutil
 import signal
@@ -14,7 +15,8 @@ from simulator import run
 from simulator.core.errors import InputError, RunError
 from simulator.core.observer import Observer
 from simulator.runs.launch import branch
-from simulator.sweep import load_sweep, run_sweep
+from simulator.sweep import load_sweep, run_sweep, runner
+from simulator.sweep.time_limit import TimeLimit
 
 QUICK = {
     **SMALL,
@@ -127,6 +129,25 @@ def test_interrupted_and_started_again_redoes_nothing_that_was_finished(done, tm
     assert len(list(tmp_path.glob("[!.]*"))) == 4
     for mine, straight in zip(second.paths, done[1].paths, strict=True):
         assert (mine / "metrics.jsonl").read_bytes() == (straight / "metrics.jsonl").read_bytes()
+
+
+def test_in_pieces_of_limited_time_it_comes_to_the_same(done, tmp_path, monkeypatch):
+    ticks = itertools.count()
+    monkeypatch.setattr(runner, "TimeLimit", lambda minutes: TimeLimit(minutes, lambda: next(ticks)))
+    pieces = [run_sweep(load_sweep(SWEEP), tmp_path, terminal=Console(file=io.StringIO()), minutes=5 / 60)]
+    while pieces[-1].interrupted:
+        assert len(pieces) < 30
+        pieces.append(run_sweep(load_sweep(SWEEP), tmp_path, terminal=Console(file=io.StringIO()), minutes=5 / 60))
+    assert len(pieces) > 3
+    assert len(list(tmp_path.glob("[!.]*"))) == 4
+    for mine, straight in zip(pieces[-1].paths, done[1].paths, strict=True):
+        assert (mine / "metrics.jsonl").read_bytes() == (straight / "metrics.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("minutes", [0, -1, float("nan")])
+def test_no_time_is_told(minutes, tmp_path):
+    with pytest.raises(InputError, match="--minutes"):
+        run_sweep(load_sweep(SWEEP), tmp_path, minutes=minutes)
 
 
 def test_a_run_without_a_checkpoint_starts_anew_and_what_it_left_stays(tmp_path):
