@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from simulator.config.attackers import liars, with_attackers_named
+from simulator.config.experiment import Experiment
 from simulator.core.node import Node
 from simulator.results.formatting import nodes_named
 from simulator.runs.run import Run
@@ -17,8 +19,17 @@ def honest_nodes(run: Run) -> list[Node]:
 
 def attackers_in(run: Run) -> dict[str, list[int]]:
     """For ``result.json``: who was ``lying``, ascending; nothing where nobody lied."""
-    lying = sorted(run.directory.attackers)
-    return {"lying": lying} if lying else {}
+    return _named(run.directory.attackers)
+
+
+def attackers_planned(experiment: Experiment) -> dict[str, list[int]]:
+    """As `attackers_in`, of an experiment that has not been run."""
+    base = experiment.topology.build(experiment.seed).base
+    return _named(liars(with_attackers_named(experiment, base)))
+
+
+def _named(lying: Collection[int]) -> dict[str, list[int]]:
+    return {"lying": sorted(lying)} if lying else {}
 
 
 def honest_numbers(result: Mapping[str, Any], count: int) -> list[int]:
@@ -31,6 +42,6 @@ def told(result: Mapping[str, Any]) -> Iterator[str]:
     """One sentence on the attackers in ``result.json``, for people, where there are any."""
     if lying := result.get("lying"):
         yield (
-            f"In this run {nodes_named(lying)} lied. Nobody asks about the samples of an attacker, and means are over "
+            f"Attackers: {nodes_named(lying)}. Nobody asks about the samples of an attacker, and means are over "
             "honest nodes. What attackers see stands apart: they are active, and steer it by what they send."
         )

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import PositiveInt
 
-from auditing.attackers import attackers_in
+from auditing.attackers import attackers_in, attackers_planned
 from auditing.network_privacy.not_linear import hears_sums
 from auditing.reconstruction.attacks import ATTACKS, INVERSIONS, NEEDS, fits
 from auditing.reconstruction.conduct import Conduct
@@ -130,7 +130,7 @@ class ReconstructionAudit(Audit):
             InputError: its messages are not followed.
         """
         seen = self._seen(experiment)
-        return {"plan": seen.result(), "attacked": None, "unattacked": PLANNED}
+        return {"plan": seen.result(), "attacked": None, "unattacked": PLANNED, **attackers_planned(experiment)}
 
     def plan_objections(self, experiment: Experiment) -> Iterable[Problem]:
         """As `objections`, before a run; attacks need one."""

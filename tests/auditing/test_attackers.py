@@ -21,7 +21,7 @@ from auditing.robustness.neighbourhood import Neighbourhood
 from simulator import run
 from simulator.core.errors import InputError
 from simulator.results.audit_folder import AuditFolder
-from simulator.runs.audit import audit
+from simulator.runs.audit import audit, audit_plan
 from simulator.runs.report import write_run_report
 
 LIAR, HONEST = 3, [0, 1, 2, 4, 5]
@@ -59,7 +59,7 @@ def test_membership_is_asked_of_honest_nodes_alone(membership):
 def test_the_report_names_who_lied(lying, membership):
     result = membership.result()
     page = write_run_report(lying.directory).read_text()
-    assert "In this run node 3 lied." in page
+    assert "Attackers: node 3." in page
     each = (result["members"] + result["non_members"]) / len(HONEST)
     assert f"rests on the {each:.0f} candidates of one node" in page
 
@@ -145,3 +145,10 @@ def test_exits_are_weighed_at_honest_nodes(tmp_path):
     result = json.loads((audit(done.path, EarlyExitAudit.Config()) / "result.json").read_text())
     nodes = done.directory.topology.num_nodes - 1
     assert (result["nodes"], len(result["validation"]), result["lying"]) == (nodes, nodes, [0])
+
+
+def test_a_plan_names_who_would_lie(tmp_path):
+    planned = small(*CHANGES, **PARTS | {"methods": []})
+    folder = AuditFolder(audit_plan(planned, ReconstructionAudit.Config(), tmp_path / "plan"))
+    assert folder.result()["lying"] == [LIAR]
+    assert "Attackers: node 3." in (folder.path / "report.html").read_text()
