@@ -21,7 +21,7 @@ from simulator.sweep.plan import load_sweep
 
 SEVERAL_SECONDS = (
     *("dp-ring", "idkd-cifar10-small", "lora-text", "pkd-ring", "resnet18-folder", "table-sites"),
-    "verifix-cifar10-small",
+    *("ltc-cifar100", "optimizers-cifar10", "verifix-cifar10", "verifix-cifar10-small"),
 )
 MARKS = {
     **dict.fromkeys(SEVERAL_SECONDS, pytest.mark.slow),

@@ -9,6 +9,7 @@ from torch import nn
 
 from simulator.core.torchvision_import import import_torchvision
 from simulator.models.image_library import ImageLibrary
+from simulator.models.small_images import for_small_images
 
 # Classifiers beside the last one, with losses of their own, which no task knows of
 _AUXILIARY: dict[str, Any] = {"aux_logits": False, "init_weights": True}
@@ -18,9 +19,15 @@ class Torchvision(ImageLibrary):
     """Any classification network of ``torchvision.models``, such as ``resnet18``."""
 
     class Config(ImageLibrary.Config):
-        """Which network, and what it begins with."""
+        """Which network, and what it begins with.
+
+        Attributes:
+            small_images: whether a ResNet or a VGG gets the ends that are usual for images of 32x32 pixels: see
+                `simulator.models.small_images`.
+        """
 
         name: str = "torchvision"
+        small_images: bool = False
 
     config: Config
 
@@ -37,6 +44,8 @@ class Torchvision(ImageLibrary):
         network: nn.Module = import_torchvision().models.get_model(
             self.config.network, weights=None, num_classes=outputs, **given
         )
+        if self.config.small_images:
+            for_small_images(self.config.network, network, outputs)
         return network
 
     def head(self, network: nn.Module) -> nn.Module:

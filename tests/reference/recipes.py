@@ -15,7 +15,7 @@ VARIANTS = (  # of recipes that are run: another graph, or another data set that
     *("idkd-cifar10-small-florentine", "idkd-cifar10-small-torus", "ltc-cifar10-small-central"),
     *("ltc-cifar10-small-torus", "ring-idkd-cifar10", "ring-idkd-fashion", "verifix-cifar10-small-torus"),
 )
-SHAPES = {"digits": (8, 8), "fashion_mnist": (16, 16), "cifar10": (16, 16, 3)}
+SHAPES = {"digits": (8, 8), "fashion_mnist": (16, 16), "cifar10": (16, 16, 3), "cifar100": (16, 16, 3)}
 FEW_CLIPS = {"train": 60, "test": 7, "side": 16, "frames": 4, "cache": None, "views": {"size": 8, "segments": 1}}
 
 
@@ -44,7 +44,9 @@ def shrunk(name: str, folder: Path) -> Experiment:
     content |= {"rounds": 2, "backend": {"name": "local"}}  # where it runs is tested elsewhere
     images, canaries = made_up_data(content, folder), few_canaries(content["data"]["canaries"])
     content["data"] |= {"dataset": images, "partition": divided_as(content), "canaries": canaries}
-    if "network" in content["model"]:
+    if content["model"].get("small_images"):  # these networks are large, and made elsewhere
+        content |= {"model": {"name": "cnn", "width": 4}, "buffers": None}
+    elif "network" in content["model"]:
         content["model"]["network"] = "shufflenet_v2_x0_5"  # small, and with batch normalisation too
     training = content["training"]
     training |= {"local_steps": min(training["local_steps"], 2), "batch_size": min(training["batch_size"], 8)}

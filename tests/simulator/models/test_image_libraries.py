@@ -42,6 +42,27 @@ def test_the_network_is_the_librarys_own_with_a_head_of_the_right_size() -> None
     assert all(torch.equal(found[name], each) for name, each in expected.items())
 
 
+@pytest.mark.parametrize(("network", "parameters"), [("resnet18", 11_173_962), ("vgg11", 9_750_922)])
+def test_for_small_images_networks_have_the_size_that_is_usual_for_cifar(network: str, parameters: int) -> None:
+    model = Torchvision(Torchvision.Config(network=network, small_images=True))
+    with torch.device("meta"):
+        whole = model.build(*of_images((32, 32, 3), 10))
+    assert sum(each.numel() for each in whole.parameters()) == parameters
+
+
+def test_for_small_images_a_resnet_keeps_the_size_until_its_own_layers_halve_it() -> None:
+    network = built(small_images=True).network
+    images = torch.zeros(1, 3, 32, 32)
+    seen = network.layer1(network.maxpool(network.relu(network.bn1(network.conv1(images)))))
+    assert seen.shape == (1, 64, 32, 32)
+    assert network(images).shape == (1, 5)
+
+
+def test_other_networks_have_no_form_for_small_images() -> None:
+    with pytest.raises(InputError, match=r"model.small_images: is for ResNets and VGGs, and squeezenet1_1 is neither"):
+        built(network="squeezenet1_1", small_images=True)
+
+
 @pytest.mark.parametrize("network", ["mobilenet_v3_small", "squeezenet1_1", "googlenet", "shufflenet_v2_x0_5"])
 def test_what_is_trained_of_the_head_alone_is_what_gives_the_outputs(network: str) -> None:
     model = Torchvision(Torchvision.Config(network=network))
