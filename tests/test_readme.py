@@ -1,85 +1,45 @@
-"""What the README shows, runs."""
+"""The front door: short, and true. What the other pages show is tested in `documentation`."""
 
 import re
-import sys
-from pathlib import Path
-from types import ModuleType
 
-import numpy as np
 import pytest
+from reference.pages import ROOT, page
 
-from simulator import load_experiment, run
-from simulator.config.yaml_file import recipes
-from simulator.testing import check_method
-
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+README = page("README.md")
 
 
-def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    (example,) = [block for block in PYTHON if "load_experiment" in block]
-    exec(example, {})
-    assert "quickstart-s1" in capsys.readouterr().out
+def test_it_is_short():
+    assert len(README.text.splitlines()) <= 150
 
 
-@pytest.mark.slow
-def test_the_six_sites_have_a_file_each_and_their_recipe_runs(tmp_path, monkeypatch):
-    for package in ("pandas", "statsmodels"):
-        pytest.importorskip(package)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (example,) = [block for block in PYTHON if "health-sites" in block]
-    exec(example, {})
-    done = run(load_experiment("sites-table", ["rounds=1", "record={}"]), tmp_path)
-    assert np.bincount(done.directory.partition()["train_node"]).sum() > 10_000
+def test_its_two_commands_are_complete():
+    """Each makes an environment, installs this repository into it, and does its job."""
+    commands = [block.text for block in README.of("sh")]
+    assert len(commands) == 2
+    for command, job in zip(commands, ("rumormill run quickstart", "python -m pytest"), strict=True):
+        assert [step.split()[0].rpartition("/")[2] for step in command.split("&&")[:2]] == ["python3", "pip"]
+        assert command.strip().endswith(f".venv/bin/{job}")
 
 
-def test_the_method_in_30_lines_is_one(tmp_path):
-    (example,) = [block for block in PYTHON if "class Proximal" in block]
-    assert len(example.splitlines()) <= 30
-    (tmp_path / "my_method.py").write_text(example)
-    (shown,) = re.findall(r"^methods: (.*my_method.py.*)$", README, re.MULTILINE)
-    changes, mine = ["rounds=3", "evaluate.every=3"], shown.replace("0.01", "1")
-    pulled = run(load_experiment("quickstart", [*changes, f"methods={mine}"], folder=tmp_path), tmp_path / "pulled")
-    plain = run(load_experiment("quickstart", [*changes, "methods=[]"]), tmp_path / "plain")
-    movement = [metric.value for metric in pulled.metrics() if metric.name == "proximal/movement"]
-    assert len(movement) == 3 * 8
-    assert (pulled.nodes[0].parameters != plain.nodes[0].parameters).any()
-
-
-def test_the_method_is_handed_over_in_python_and_holds_the_laws(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    notebook = ModuleType("notebook_of_the_readme")
-    monkeypatch.setitem(sys.modules, notebook.__name__, notebook)
-    for block in (block for block in PYTHON if "Proximal" in block):
-        exec(block, vars(notebook))
-    assert [path.name.rpartition("-mine-")[2] for path in (tmp_path / "runs").glob("*")] == ["s0"]
-    check_method(notebook.Proximal(mu=0.1))
-
-
-def test_the_error_shown_is_the_one_given(tmp_path):
-    shown = re.search(r"^ring.yaml:14: (.*?)```", README, re.DOTALL | re.MULTILINE).group(1)
-    with pytest.raises(Exception, match="temprature") as caught:
-        load_experiment("quickstart", ["methods.1={name: idkd, first_round: 121, temprature: 2}"])
-    assert str(caught.value).partition(": ")[2].partition(": ")[2] == shown.partition(": ")[2].rstrip()
-
-
-def test_the_file_tree_is_that_of_the_repository():
-    (tree,) = re.findall(r"```\n(pyproject.toml.*?)```", README, re.DOTALL)
+@pytest.mark.parametrize("name", ["README.md", "docs/house.md"])
+def test_the_file_tree_is_that_of_the_repository(name):
+    (tree,) = re.findall(r"```\n(pyproject.toml.*?)```", page(name).text, re.DOTALL)
     folder = ROOT
     for line in tree.splitlines():
-        name = line.split()[0]
+        entry = line.split()[0]
         if line.startswith("   " * 3):
             continue
         if not line.startswith(" "):
-            folder = ROOT / name if name.endswith("/") else ROOT
-            assert (ROOT / name).exists(), name
+            folder = ROOT / entry if entry.endswith("/") else ROOT
+            assert (ROOT / entry).exists(), entry
         else:
-            assert (folder / name).exists(), name
+            assert (folder / entry).exists(), entry
 
 
-def test_every_recipe_named_exists():
-    assert {"quickstart", "ring-idkd-fashion", "torus-qgm-fashion", "ring-idkd-cifar10"} <= set(recipes())
-    for name in re.findall(r"rumormill run ([a-z][a-z0-9-]+)", README):
-        assert name in recipes(), name
+def test_the_whole_house_is_told():
+    """Of every folder that git keeps, there is a line."""
+    (tree,) = re.findall(r"```\n(pyproject.toml.*?)```", page("docs/house.md").text, re.DOTALL)
+    for package in ("topologies", "simulator", "methods", "auditing"):
+        for folder in (ROOT / package).iterdir():
+            if (folder / "__init__.py").exists() and package != "methods":  # one paper each, listed elsewhere
+                assert re.search(rf"\b{folder.name}/", tree), folder

@@ -40,10 +40,10 @@ def spectral_gap(weights: Matrix | csr_array) -> float:
     """How much of the disagreement between nodes a round of mixing removes at least: 1 is all, 0 nothing.
 
     For a doubly stochastic W this is 1 - sigma with sigma the largest singular value of W - 11'/n; if W is symmetric,
-    sigma = max(|lambda_2|, |lambda_n|). A W that is only row-stochastic does not contract towards the plain mean,
-    so for it the gap is 1 - |lambda_2|, the rate at which nodes agree in the long run. The same holds for one that is
-    only column-stochastic, where push-sum agrees at that rate. Parts of a network that never hear of each other do not
-    agree at all: the gap of a union is 0.
+    sigma = max(``|lambda_2|, |lambda_n|``). A W that is only row-stochastic does not contract towards the plain mean,
+    so for it the gap is ``1 - |lambda_2|``, the rate at which nodes agree in the long run. The same holds for one that
+    is only column-stochastic, where push-sum agrees at that rate. Parts of a network that never hear of each other do
+    not agree at all: the gap of a union is 0.
 
     Args:
         weights: row- or column-stochastic W, float64 [n, n].

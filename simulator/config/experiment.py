@@ -36,7 +36,11 @@ LATER = frozenset({"energy", "devices", "links", "trace", "round_seconds", "test
 
 
 class LinkScheduleSettings(Settings):
-    """How links change over time; further keys are the schedule's own options, such as ``degree``."""
+    """How links change over time; further keys are the schedule's own options, such as ``degree``.
+
+    Attributes:
+        name: of the schedule; its name alone stands for a block without options.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -97,6 +101,9 @@ class TopologySettings(Settings):
     """The graph and its mixing matrix; further keys are the graph's own options, such as ``rows`` of a torus.
 
     Attributes:
+        graph: its name.
+        nodes: how many there are; None: as many as the graph has, if it says so.
+        weights: the rule that makes the mixing matrix.
         spanning_tree: keep only the links of a breadth-first spanning tree from node 0.
         schedule: how the links change over time.
         failures: what goes wrong.
@@ -223,12 +230,27 @@ class Experiment(Settings):
     data set in the place of the whole block: ``data=MyData``.
 
     Attributes:
+        name: of the experiment, and so of its run directories.
+        description: what it is for, in words.
+        seed: decides every random number of the run.
+        rounds: how many there are.
+        topology: who is whose neighbour, and by which weights they mix.
+        data: what nodes train on and are tested on, and how it is divided among them.
+        task: what is predicted, what it costs and how good it is.
+        model: the network that every node trains.
         buffers: what becomes of running statistics that the network keeps beside its parameters. No setting of the
             model, whose block is what its constructor takes; None: the network must keep none.
+        training: what a node does between two exchanges.
+        mixer: how parameters travel and combine.
+        methods: what nodes do beyond plain SGD, in this order.
         adversaries: nodes that lie; by default, all are honest.
         clock: how fast nodes and links are; None: no simulated time.
         energy: what takes how many joules; None: they are not counted.
         mode: "synchronous", or "asynchronous" for pairwise gossip on the simulated clock, without rounds in step.
+        backend: where nodes run.
+        evaluate: when nodes are tested, and how many.
+        checkpoint: when the state of all nodes is saved, and how much of it is kept.
+        record: what is kept for audits of messages.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=230)

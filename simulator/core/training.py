@@ -16,6 +16,12 @@ class OptimizerSettings(Settings):
     """SGD as in PyTorch.
 
     g <- g + weight_decay x; m <- momentum m + g; x <- x - lr m, or x <- x - lr (g + momentum m) with Nesterov.
+
+    Attributes:
+        lr: the learning rate, before the schedule.
+        momentum: share of the last step's direction that stays; 0: none is kept.
+        nesterov: whether the gradient counts once more beside the momentum.
+        weight_decay: times the parameters, added to the gradient.
     """
 
     lr: float = Field(0.1, gt=0)
@@ -34,6 +40,11 @@ class ScheduleSettings(Settings):
     """Learning rate over rounds: linear warm-up over ``warmup`` rounds, then times ``gamma`` at each milestone.
 
     Milestones are fractions of the run, so a shortened run keeps its shape.
+
+    Attributes:
+        warmup: rounds over which the rate rises.
+        milestones: shares of the run after which the rate is multiplied.
+        gamma: with what.
     """
 
     acts: ClassVar[Acts] = {"gamma": If(milestones=GIVEN)}
@@ -58,7 +69,13 @@ class ScheduleSettings(Settings):
 
 
 class NodeTrainingSettings(Settings):
-    """What one node does otherwise than all others; None: as they do. ``lr`` is that of its optimizer."""
+    """What one node does otherwise than all others; None: as they do.
+
+    Attributes:
+        local_steps: steps a round.
+        batch_size: samples a step.
+        lr: the learning rate of its optimizer.
+    """
 
     local_steps: int | None = Field(None, ge=1)
     batch_size: int | None = Field(None, ge=1)
@@ -66,7 +83,19 @@ class NodeTrainingSettings(Settings):
 
 
 class TrainingSettings(Settings):
-    """What every node does between two exchanges; ``nodes`` holds what single ones do otherwise, by node number."""
+    """What every node does between two exchanges.
+
+    Attributes:
+        local_steps: steps a round.
+        batch_size: samples a step.
+        optimizer: how a step is made of a gradient.
+        schedule: how the learning rate changes over the run.
+        trainer: one node after the other (sequential), many as one program (stacked), or whichever a short probe finds
+            to be faster (auto).
+        precision: fp32, fp64, or bf16 for the products of matrices.
+        device: cpu, cuda, or auto: cuda where there is one.
+        nodes: what single ones do otherwise, by node number.
+    """
 
     local_steps: int = Field(1, ge=1)
     batch_size: int = Field(32, ge=1)

@@ -125,7 +125,7 @@ loopback, and who has a login on that host is trusted. The gateway lets through 
 
 Before that, the owner of the host lets this experiment run: `rumormill site approve node-N` says what it would send,
 and with `--by NAME --until DATE` adds it to the site's policy (`/etc/rumormill/site.yaml`, or where `RUMORMILL_SITE`
-says; the README of Rumormill has an example). Without a policy the script ends.
+says; Rumormill's documentation has an example). Without a policy the script ends.
 
 Each starts its SuperNode again when it ends, and says whether it reaches the gateway; what the node says of its rounds
 goes to `supernode.log` beside it. To have a host come back by itself after it was started anew, have its system start

@@ -16,7 +16,7 @@ from simulator.deployment.site.policy import SitePolicy
 
 VARIABLE, DEFAULT = "RUMORMILL_SITE", Path("/etc/rumormill/site.yaml")
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
-ADVICE = 'Write one as the README says, under "A site\'s policy".'
+ADVICE = 'Write one as the documentation says, under "A site\'s policy".'
 
 
 def policy_path(environment: Mapping[str, str] = os.environ) -> Path:

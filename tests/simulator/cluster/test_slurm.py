@@ -1,4 +1,4 @@
-"""The script for SLURM that the README shows, on two hosts with stubs in place of SLURM's commands; takes root.
+"""The script for SLURM that the documentation shows, on two hosts with stubs in place of SLURM's commands; takes root.
 
 Each host has its own view of processes: at its end `ray symmetric-run` ends every Ray that it sees.
 """
@@ -7,18 +7,18 @@ import os
 import re
 import tempfile
 import time
-from pathlib import Path
 
 import pytest
 from reference.experiments import results
 from reference.namespaces import until
+from reference.pages import page
 
 from simulator import load_experiment, run
 
 pytestmark = [pytest.mark.ray, pytest.mark.netns, pytest.mark.slow, pytest.mark.exhaustive]  # minutes
 
-README = (Path(__file__).parents[3] / "README.md").read_text()
-SCRIPT = re.search(r"```bash\n(#!/bin/bash\n#SBATCH.*?)```", README, re.DOTALL)
+PAGE = page("docs/how-to/run-on-a-cluster.md")
+SCRIPT = re.search(r"```bash\n(#!/bin/bash\n#SBATCH.*?)```", PAGE.text, re.DOTALL)
 # Of one task, the answer is an address; of as many as there are hosts, each is started there and all are waited for.
 SRUN = """#!/bin/bash
 if [[ "$*" == *--nodelist=first* ]]; then echo 10.77.0.10; exit; fi

@@ -1,6 +1,6 @@
 """Sites over network namespaces, each with its data alone, from the schema to the audit: ``-m netns -n 0``, as root.
 
-What a site's owner and the organiser type is what README and the deployment's own instructions say.
+What a site's owner and the organiser type is what the documentation and the deployment's own instructions say.
 """
 
 import json

@@ -1,12 +1,12 @@
 """`rumormill site`: what a run would send, in words; approving it; and the ledger."""
 
 import re
-from pathlib import Path
 
 import pytest
 import yaml
 from reference.deployment import Deployment
 from reference.experiments import small
+from reference.pages import page
 from typer.testing import CliRunner
 
 from simulator.cli import app
@@ -98,9 +98,9 @@ def test_the_ledger_is_shown_and_one_that_was_changed_is_not(deployment, policy,
     assert isinstance(deployment.p2p(2, nodes=[0])[0], InputError)
 
 
-def test_the_policy_of_the_readme_is_one(tmp_path):
-    readme = (Path(__file__).parents[4] / "README.md").read_text()
-    example = readme.partition("**A site's policy.**")[2].partition("```yaml\n")[2].partition("```")[0]
+def test_the_policy_of_the_documentation_is_one(tmp_path):
+    text = page("docs/how-to/real-machines.md").text
+    example = text.partition("## A site's policy")[2].partition("```yaml\n")[2].partition("```")[0]
     (tmp_path / "site.yaml").write_text(example)
     policy = read_policy(tmp_path / "site.yaml")
     assert (policy.limits.hours, policy.privacy.over, policy.peers.pinned) == ("18:00-06:00", "all_runs", "any")
