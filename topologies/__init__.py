@@ -5,6 +5,7 @@ from topologies.errors import TopologyError
 from topologies.failures import Failures
 from topologies.graphs import GRAPHS
 from topologies.laws import Laws
+from topologies.layout import positions
 from topologies.links import Links
 from topologies.network import Network
 from topologies.placement import blocks, links_cut
@@ -49,6 +50,7 @@ __all__ = [
     "exponential_gap",
     "lambda_min",
     "links_cut",
+    "positions",
     "ring_eigenvalues",
     "singular_values",
     "spectral_gap",

@@ -1,5 +1,6 @@
 """Where a drawing puts the nodes."""
 
+from functools import lru_cache
 from math import isqrt
 
 import networkx as nx
@@ -16,13 +17,15 @@ _ROUGH = 1e-3  # how far eigenvectors may be off: they are for looking at
 _ON_A_CIRCLE = {"ring", "chain", "complete", "exponential", "small_world"}
 
 
+@lru_cache(maxsize=2)  # several drawings of one topology follow each other, and springs take seconds
 def positions(topology: Topology) -> NDArray[np.float64]:
     """Coordinates of the nodes, float64 [n, 2], within [-1, 1]: a circle, star or grid where the name suggests one.
 
-    The components of a union stand side by side.
+    The components of a union stand side by side. What is returned cannot be changed.
     """
-    points = _raw_positions(topology) if topology.components == 1 else _apart(topology.graph)
-    return _scaled(points)
+    points = _scaled(_raw_positions(topology) if topology.components == 1 else _apart(topology.graph))
+    points.flags.writeable = False
+    return points
 
 
 def _scaled(points: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -76,9 +76,30 @@ class BarChart:
     y_label: str
 
 
+class Band(NamedTuple):
+    """The area between two lines: ``low`` and ``high`` at ``x``, [N] each.
+
+    It is in the colour of the line ``of``; where that is its ``label`` too, it is that line's interval and needs no
+    place of its own in the legend.
+    """
+
+    label: str
+    x: NDArray[Any]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    of: str
+
+
 @dataclass(frozen=True)
 class LineChart:
-    """Lines over a common axis, or ``points``: name to (x, y); ``log`` names the axes with a logarithmic scale."""
+    """Lines over a common axis, or ``points``.
+
+    Attributes:
+        series: name to (x, y), [N] each.
+        log: the axes with a logarithmic scale.
+        bands: behind the lines.
+        names: what each point of a series is, such as the names of nodes or of runs, to be read beside the pointer.
+    """
 
     title: str
     x_label: str
@@ -86,6 +107,8 @@ class LineChart:
     series: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
     log: Literal["", "y", "xy"] = ""
     points: bool = False
+    bands: Sequence[Band] = ()
+    names: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -127,25 +150,99 @@ class ImageGrid:
     columns: int = 6
 
 
+class Measured(NamedTuple):
+    """What was measured at all nodes, or on all links, round by round.
+
+    Attributes:
+        label: what it is.
+        rounds: when, [T]; empty of what stays as it is, which is then a single row.
+        values: float [T, nodes] or [T, links]; NaN where nothing is known.
+        notes: one a node, to be read beside its value.
+    """
+
+    label: str
+    rounds: Sequence[int]
+    values: NDArray[np.float64]
+    notes: Sequence[str] = ()
+
+
 @dataclass(frozen=True)
 class GraphChart:
-    """A graph, its nodes coloured by ``values``, one finite number each; ``label`` says what they are."""
+    """A graph, its nodes coloured by ``values``.
+
+    Attributes:
+        values: one finite number a node; none where they are not known.
+        label: what they are.
+        attackers: nodes that lied.
+        links: of what ``on_links`` tells, in its order: sender and receiver, or of an undirected graph either.
+        at_nodes: further values to colour nodes by, and over rounds; where there are scripts, they can be chosen.
+        on_links: likewise of links.
+    """
 
     title: str
     topology: Topology
-    values: Sequence[float]
+    values: Sequence[float] | None
     label: str
+    attackers: Collection[int] = ()
+    links: Sequence[tuple[int, int]] = ()
+    at_nodes: Sequence[Measured] = ()
+    on_links: Sequence[Measured] = ()
 
 
 Chart = BarChart | LineChart | HeatMap | ImageGrid | GraphChart
 
 
+class Link(NamedTuple):
+    """An address to read more at."""
+
+    name: str
+    address: str
+
+
+class Source(NamedTuple):
+    """What a part of the run is, and the papers that it is from."""
+
+    text: str
+    papers: Sequence[Link] = ()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the numbers of an audit mean, for readers who do not know them: a few plain sentences each.
+
+    Attributes:
+        told: who can tell what of whom.
+        certainty: how sure that is.
+        unseen: what the test could not have seen.
+        remedies: what would lower it.
+    """
+
+    told: str
+    certainty: str
+    unseen: str
+    remedies: str
+
+    def answers(self) -> tuple[tuple[str, str], ...]:
+        """Question and answer, in the order in which they are asked."""
+        return (
+            ("Who can tell what of whom", self.told),
+            ("How sure that is", self.certainty),
+            ("What this test could not have seen", self.unseen),
+            ("What would lower it", self.remedies),
+        )
+
+
 @dataclass(frozen=True)
 class Section:
-    """One part of the report. ``verdict`` is its one-sentence result, repeated at the report's top."""
+    """One part of the report.
+
+    ``verdict`` is its one-sentence result, repeated at the report's top; ``finding`` says in words what that means.
+    """
 
     title: str
     paragraphs: Sequence[str] = ()
     verdict: str = ""
     tables: Sequence[Table] = field(default=())
     charts: Sequence[Chart] = field(default=())
+    finding: Finding | None = None
+    sources: Sequence[Source] = ()

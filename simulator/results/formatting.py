@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from math import floor, isfinite, isinf, log10
 from typing import Any, NamedTuple
@@ -9,15 +10,21 @@ from typing import Any, NamedTuple
 MISSING = "\N{EN DASH}"
 MEGABYTE = 1e6
 DIGITS = 4
+# A number as a text, alone or with what it is uncertain by: "0.61 ± 0.02" or "0.61 [0.58, 0.64]".
+MEASURED = re.compile(rf"-?[\d.,]+(e[-+]?\d+)?( ?%|\s±\s.*|\s\[.*\])?|{MISSING}")
 
 Value = str | int | float
 
 
 class Cell(NamedTuple):
-    """One cell of a table, ready to show; numbers stand at the right."""
+    """One cell of a table, ready to show; numbers stand at the right.
+
+    ``value`` is the number itself where the text shows it rounded or with separators; else it is empty.
+    """
 
     text: str
     numeric: bool
+    value: str = ""
 
 
 def significant(value: float, digits: int = DIGITS) -> str:
@@ -81,15 +88,19 @@ def cells(rows: Sequence[Sequence[Value]]) -> list[list[Cell]]:
 def _column(values: Sequence[Value]) -> list[Cell]:
     sizes = [abs(value) for value in values if isinstance(value, float) and isfinite(value)]
     decimals = _decimals(max(sizes, default=0.0), DIGITS)
-    return [_cell(value, decimals) for value in values]
+    texts = [value for value in values if isinstance(value, str)]
+    # Whole numbers alone are names: of nodes, of seeds.
+    measured = all(map(MEASURED.fullmatch, texts)) and not all(text.isdecimal() for text in texts)
+    return [_cell(value, decimals, measured) for value in values]
 
 
-def _cell(value: Value, decimals: int) -> Cell:
+def _cell(value: Value, decimals: int, measured: bool) -> Cell:
     if isinstance(value, str):
-        return Cell(value, value == MISSING)
+        return Cell(value, measured or value == MISSING)
     tiny = isinstance(value, float) and 0 < abs(value) < 0.5 * 10.0**-decimals
     text = significant(value) if tiny else fixed(value, decimals) if isinstance(value, float) else f"{value:,}"
-    return Cell(text, True)
+    exact = f"{value:.10g}" if isinstance(value, float) else str(value)
+    return Cell(text, True, exact if isfinite(value) and exact != text else "")
 
 
 def _decimals(value: float, digits: int) -> int:

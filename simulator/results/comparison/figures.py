@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import reduce
 from typing import Any, NamedTuple
 
@@ -11,10 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from simulator.results.comparison.groups import Group, common_headline
+from simulator.core.report import Band, LineChart
+from simulator.results.comparison.groups import Group, common_headline, last, seed
 from simulator.results.comparison.table import estimate
 from simulator.results.formatting import MEGABYTE
 from simulator.results.headline import Headline
+from simulator.results.report.chart_data import chart_data
 from simulator.results.report.figures import COLOURS, DASHES, HEIGHT, Picture, paint
 
 SECONDS = "clock/seconds"
@@ -83,8 +86,14 @@ def _overlay(axis: Axis, curves: Sequence[Curve], headline: Headline) -> Picture
         axes.set(xlabel=axis.label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=axis.name == "rounds"))
 
-    labels, caption = [curve.label for curve in curves], f"Test {headline.words} {axis.caption}"
-    return _with_legend(f"comparison-{axis.name}", caption, headline, draw, labels)
+    caption, bands = f"Test {headline.words} {axis.caption}", []
+    for curve in curves:
+        if curve.spread is not None:
+            low, high = curve.mean - curve.spread, curve.mean + curve.spread
+            bands.append(Band(curve.label, curve.x[axis.name], low, high, curve.label))
+    series = {curve.label: (curve.x[axis.name], curve.mean) for curve in curves}
+    chart = LineChart(caption, axis.label, headline.label, series, bands=bands)
+    return _with_legend(f"comparison-{axis.name}", chart, draw)
 
 
 def _against(number: int, metric: str, groups: Sequence[Group], headline: Headline) -> Picture:
@@ -93,22 +102,28 @@ def _against(number: int, metric: str, groups: Sequence[Group], headline: Headli
             _draw_end(axes, place, group, metric, headline)
         axes.set(xlabel=metric)
 
-    labels = [group.label for group in groups]
+    series, names = {}, {}
+    for group in groups:
+        ends = [(run, last(run, metric), last(run, headline.mean)) for run in group.finished]
+        found = [(run, x[0], headline.scale * y[0]) for run, x, y in ends if x and y]
+        series[group.label] = np.array([x for _, x, _ in found]), np.array([y for _, _, y in found])
+        names[group.label] = [f"{group.label}\nseed {seed(run)}: {run.path.name}" for run, _, _ in found]
     caption = f"Test {headline.words} against {metric}"
-    return _with_legend(f"comparison-against-{number}", caption, headline, draw, labels)
+    chart = LineChart(caption, metric, headline.label, series, points=True, names=names)
+    return _with_legend(f"comparison-against-{number}", chart, draw)
 
 
-def _with_legend(
-    name: str, caption: str, headline: Headline, draw: Callable[[Axes], None], labels: Sequence[str]
-) -> Picture:
-    columns = max(1, min(3, LEGEND_WIDTH // (8 + max(map(len, labels)))))
+def _with_legend(name: str, chart: LineChart, draw: Callable[[Axes], None]) -> Picture:
+    """What ``draw`` makes, under a legend with room for long names; scripts draw ``chart``."""
+    columns = max(1, min(3, LEGEND_WIDTH // (8 + max(map(len, chart.series)))))
 
     def whole(axes: Axes) -> None:
         draw(axes)
-        axes.set(ylabel=headline.label)
+        axes.set(ylabel=chart.y_label)
         axes.figure.legend(loc="outside upper left", ncols=columns)
 
-    return paint(name, caption, whole, height=HEIGHT + LEGEND_ROW * (-(-len(labels) // columns) - 1))
+    height = HEIGHT + LEGEND_ROW * (-(-len(chart.series) // columns) - 1)
+    return replace(paint(name, chart.title, whole, height=height), data=chart_data(chart))
 
 
 def _draw_end(axes: Axes, place: int, group: Group, metric: str, headline: Headline) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from simulator.core.report import Table
-from simulator.results.report.chapters import Chapter
+from simulator.results.report.chapter import Chapter
 from simulator.results.run_directory import RunDirectory
 
 SUMS, FLOAT = 3, 8  # of each quantity: the count, the sum and the sum of squares, in bytes each

@@ -10,7 +10,7 @@ import numpy as np
 
 from simulator.core.report import LineChart, Table
 from simulator.results.formatting import nodes_named, percent, significant
-from simulator.results.report.chapters import Chapter
+from simulator.results.report.chapter import Chapter
 from simulator.results.report.charts import chart_picture
 from simulator.results.run_directory import RunDirectory
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from math import isfinite, nan
 from typing import Any
 
@@ -12,15 +12,17 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from simulator.core.report import REFUSED, HeatMap, LineChart, Section, Table
+from simulator.core.report import REFUSED, GraphChart, HeatMap, LineChart, Section, Table
 from simulator.results.formatting import describe, duration, significant
 from simulator.results.headline import Headline
-from simulator.results.report.charts import chart_picture, heat_map
+from simulator.results.report.chapter import Chapter, Details
+from simulator.results.report.charts import chart_picture
 from simulator.results.report.curves import curves
 from simulator.results.report.figures import Picture
+from simulator.results.report.history import History
 from simulator.results.report.ledger import TrafficCount
 from simulator.results.run_directory import RunDirectory
-from topologies import diameter_in_words, draw, expected_rounds_to_halve, spectral_gap
+from topologies import diameter_in_words, expected_rounds_to_halve, spectral_gap
 
 NODES = 400  # at most, that are told of one by one
 LINKS = 2000  # likewise
@@ -40,25 +42,6 @@ MAIN_SETTINGS = (
 )
 
 
-@dataclass(frozen=True)
-class Details:
-    """What is folded away at first: a table or plain text."""
-
-    summary: str
-    content: Table | str
-
-
-@dataclass(frozen=True)
-class Chapter:
-    """A titled part of the page."""
-
-    title: str
-    paragraphs: Sequence[str] = ()
-    pictures: Sequence[Picture] = ()
-    tables: Sequence[Table] = ()
-    details: Sequence[Details] = ()
-
-
 def setting(run: RunDirectory) -> Chapter:
     """The main settings, and all of them as YAML."""
     main = {path.replace(".", " · "): describe(_look_up(run.experiment, path)) for path in MAIN_SETTINGS}
@@ -66,13 +49,15 @@ def setting(run: RunDirectory) -> Chapter:
     return Chapter("Setting", tables=[_facts(main)], details=[Details("The whole experiment as YAML", everything)])
 
 
-def network(run: RunDirectory, scores: Sequence[float]) -> Chapter:
+def network(run: RunDirectory, scores: Sequence[float], history: History | None) -> Chapter:
     """The graph, its nodes coloured by their headline score, and how fast it mixes."""
     topology, headline = run.topology, run.headline
     known = all(map(isfinite, scores))
     caption = f"Nodes by final test {headline.words}" if known else "The network"
     values = [headline.scale * score for score in scores] if known else None
-    svg = draw(topology, values=values, label=f"test {headline.label}", attackers=run.attackers)
+    chart = GraphChart(caption, topology, values, f"test {headline.label}", run.attackers)
+    if history:
+        chart = replace(chart, links=history.links, at_nodes=history.at_nodes, on_links=history.on_links)
     facts = {
         "graph": topology.graph_name,
         "mixing matrix": topology.weights_name,
@@ -83,7 +68,7 @@ def network(run: RunDirectory, scores: Sequence[float]) -> Chapter:
         "diameter": diameter_in_words(topology.graph),
         **_mixing(run),
     }
-    return Chapter("Network", pictures=[Picture("topology", caption, svg)], tables=[_facts(facts)])
+    return Chapter("Network", pictures=[chart_picture("topology", chart)], tables=[_facts(facts)])
 
 
 def _mixing(run: RunDirectory) -> dict[str, str]:
@@ -160,9 +145,9 @@ def data(run: RunDirectory) -> Chapter:
     texts = (f"{counts.sum():,} training samples; {_sizes(counts.sum(axis=0))}.", *_corruption(partition))
     if nodes > NODES:
         return Chapter("Data", texts, [_commonest(counts)])
-    columns = list(map(str, range(nodes)))
+    columns = [named(node, label) for node, label in enumerate(run.topology.labels)]
     chart = HeatMap("Training samples by class and node", "node", "class", counts, names, columns, "samples")
-    return Chapter("Data", texts, [heat_map("classes", chart)])
+    return Chapter("Data", texts, [chart_picture("classes", chart)])
 
 
 def _commonest(counts: NDArray[np.int64]) -> Picture:
@@ -219,7 +204,7 @@ def nodes(run: RunDirectory, scores: Sequence[float], ledger: TrafficCount) -> C
     others = {name: final(run, f"test/{name}") for name in _other_scores(run)}
     rows: list[tuple[str | int | float, ...]] = [
         (
-            f"{_named(node, label)}{' (attacker)' if node in run.attackers else ''}",
+            f"{named(node, label)}{' (attacker)' if node in run.attackers else ''}",
             int(samples[node]) if samples.any() else UNKNOWN,
             headline.scale * scores[node],
             *(values[node] for values in others.values()),
@@ -227,12 +212,15 @@ def nodes(run: RunDirectory, scores: Sequence[float], ledger: TrafficCount) -> C
         )
         for node, label in enumerate(topology.labels)
     ]
+    ends = [run.network_series(name)[1][-1:] for name in (headline.worst, headline.best)]
+    sign = -1 if (ends[0] > ends[1]).any() else 1  # of an error, the largest is worst
+    rows = [rows[node] for node in np.argsort(sign * np.array(scores), kind="stable")]
     told: tuple[str, ...] = ()
     if topology.num_nodes > NODES:
-        ends = [run.network_series(name)[1][-1:] for name in (headline.worst, headline.best)]
-        sign = -1 if (ends[0] > ends[1]).any() else 1  # of an error, the largest is worst
-        rows = [rows[node] for node in np.argsort(sign * np.array(scores), kind="stable")[:SHOWN]]
+        rows = rows[:SHOWN]
         told = (f"The {SHOWN} worst of {topology.num_nodes:,} nodes; all are in metrics.jsonl.",)
+    elif topology.num_nodes > 1:
+        told = ("Those with the worst score first.",)
     further = (f"test {Headline(name).words}" for name in others)
     return Chapter(
         "Nodes", told, tables=[Table(("node", "samples", f"test {headline.label}", *further, "bytes sent"), rows)]
@@ -249,7 +237,15 @@ def _other_scores(run: RunDirectory) -> Sequence[str]:
 def contributed(number: int, section: Section) -> Chapter:
     """A section that a method or an audit brought along."""
     pictures = [chart_picture(f"section-{number}-{place}", chart) for place, chart in enumerate(section.charts, 1)]
-    return Chapter(section.title, section.paragraphs, pictures, section.tables)
+    return Chapter(
+        section.title,
+        section.paragraphs,
+        pictures,
+        section.tables,
+        verdict=section.verdict,
+        finding=section.finding,
+        sources=section.sources,
+    )
 
 
 def timing(run: RunDirectory, node_steps_a_second: float) -> Chapter:
@@ -292,7 +288,8 @@ def _facts(facts: Mapping[str, str]) -> Table:
     return Table((), [(name, text) for name, text in facts.items() if text])
 
 
-def _named(node: int, label: str) -> str:
+def named(node: int, label: str) -> str:
+    """A node by its number, and by its name where it has one."""
     return label if label == str(node) else f"{node} {label}"
 
 

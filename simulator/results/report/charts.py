@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, LinearSegmentedColormap, Normalize
 from matplotlib.ticker import LogLocator, MaxNLocator
-from numpy.typing import NDArray
 
 from simulator.core.report import BarChart, Chart, GraphChart, HeatMap, ImageGrid, LineChart
+from simulator.results.report.chart_data import chart_data
 from simulator.results.report.figures import COLOURS, MUTED, WIDTH, Picture, paint
 from topologies import draw
 
@@ -20,20 +20,13 @@ WIDE = 2 * WIDTH
 # From clear to blue, so that it suits any background.
 DEPTH = LinearSegmentedColormap.from_list("counts", [f"{COLOURS[0]}00", COLOURS[0]])
 
-Floats = NDArray[np.float64]
-
-
-class Band(NamedTuple):
-    """The area between two lines."""
-
-    label: str
-    x: NDArray[Any]
-    low: Floats
-    high: Floats
-
 
 def chart_picture(name: str, chart: Chart) -> Picture:
-    """The picture of a chart that a section brought along."""
+    """The picture of a chart, with the data of which scripts draw it."""
+    return replace(_drawn(name, chart), data=chart_data(chart))
+
+
+def _drawn(name: str, chart: Chart) -> Picture:
     match chart:
         case HeatMap():
             return heat_map(name, chart)
@@ -44,15 +37,19 @@ def chart_picture(name: str, chart: Chart) -> Picture:
         case LineChart():
             return lines(name, chart)
         case GraphChart():
-            return Picture(name, chart.title, draw(chart.topology, values=chart.values, label=chart.label))
+            svg = draw(chart.topology, values=chart.values, label=chart.label, attackers=chart.attackers)
+            return Picture(name, chart.title, svg)
 
 
-def lines(name: str, chart: LineChart, band: Band | None = None) -> Picture:
-    """Lines, and the band around the first of them; single points are marked."""
+def lines(name: str, chart: LineChart) -> Picture:
+    """Lines with the bands behind them; single points are marked."""
+    colours = {label: COLOURS[number % len(COLOURS)] for number, label in enumerate(chart.series)}
+    own = [band for band in chart.bands if band.label != band.of]  # these have a place of their own in the legend
 
     def plot(axes: Axes) -> None:
-        if band:
-            axes.fill_between(band.x, band.low, band.high, alpha=0.18, linewidth=0, color=COLOURS[0], label=band.label)
+        for band in chart.bands:
+            area = axes.fill_between(band.x, band.low, band.high, alpha=0.18, linewidth=0, color=colours[band.of])
+            area.set_label(band.label if band in own else "")
         for label, (x, y) in chart.series.items():
             (line,) = axes.plot(x, y, label=label, marker="o" if chart.points or len(x) == 1 else "")
             if chart.points:
@@ -62,7 +59,7 @@ def lines(name: str, chart: LineChart, band: Band | None = None) -> Picture:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         for axis in chart.log:
             _make_log(axes, axis)
-        _legend(axes, len(chart.series) + bool(band))
+        _legend(axes, len(chart.series) + len(own))
 
     return paint(name, chart.title, plot)
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.core.report import LineChart
+from simulator.core.report import Band, LineChart
 from simulator.results.formatting import MEGABYTE
 from simulator.results.headline import Headline
-from simulator.results.report.charts import Band, lines
+from simulator.results.report.charts import chart_picture
 from simulator.results.report.figures import Picture
 from simulator.results.run_directory import RunDirectory
 
@@ -34,8 +34,9 @@ def _score(run: RunDirectory, headline: Headline) -> Iterator[Picture]:
         constant = run.network_series("test/majority")
         if len(constant[0]):  # runs of earlier versions have none
             series["majority class"] = (constant[0], 100 * constant[1])
-        band = Band("worst to best node", rounds, scale * worst, scale * best)
-        yield lines(headline.name, _over_rounds(f"Test {headline.words}", headline.label, series), band)
+        band = Band("worst to best node", rounds, scale * worst, scale * best, "nodes' mean")
+        chart = _over_rounds(f"Test {headline.words}", headline.label, series)
+        yield chart_picture(headline.name, replace(chart, bands=[band]))
 
 
 def _consensus_distance(run: RunDirectory) -> Iterator[Picture]:
@@ -44,20 +45,22 @@ def _consensus_distance(run: RunDirectory) -> Iterator[Picture]:
     if apart.any():  # all nodes start alike, and on a log axis there is no zero
         series = {"consensus distance": (rounds[apart], distance[apart])}
         chart = _over_rounds("Distance of the nodes from their mean", "consensus distance", series)
-        yield lines("consensus", replace(chart, log="y"))
+        yield chart_picture("consensus", replace(chart, log="y"))
 
 
 def _training_loss(run: RunDirectory) -> Iterator[Picture]:
     rounds, losses = run.series("train/loss")
     if len(rounds):
         chart = _over_rounds("Training loss", "cross-entropy", {"nodes' mean": (rounds, losses.mean(axis=1))})
-        yield lines("loss", chart, Band("lowest to highest node", rounds, losses.min(axis=1), losses.max(axis=1)))
+        band = Band("lowest to highest node", rounds, losses.min(axis=1), losses.max(axis=1), "nodes' mean")
+        yield chart_picture("loss", replace(chart, bands=[band]))
 
 
 def _bytes_sent(run: RunDirectory) -> Iterator[Picture]:
     rounds, sent = run.network_series("bytes/sent")
     if sent.any():
-        yield lines("bytes", _over_rounds("Sent by all nodes so far", "MB", {"sent": (rounds, sent / MEGABYTE)}))
+        chart = _over_rounds("Sent by all nodes so far", "MB", {"sent": (rounds, sent / MEGABYTE)})
+        yield chart_picture("bytes", chart)
 
 
 def _over_rounds(title: str, label: str, series: Mapping[str, tuple[NDArray[Any], NDArray[np.float64]]]) -> LineChart:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
 from io import StringIO
@@ -57,11 +57,18 @@ THEME = {colour: f"var(--colour-{number}, {colour})" for number, colour in enume
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawing: ``name`` is that of its file and unique in a report, ``svg`` the text of the file."""
+    """A drawing.
+
+    Attributes:
+        name: of its file, unique in a report.
+        svg: the text of the file.
+        data: of which scripts draw it anew; None where it stays as it is.
+    """
 
     name: str
     caption: str
     svg: str
+    data: Mapping[str, Any] | None = None
 
     @property
     def inline(self) -> Markup:

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-
 from simulator.core import atomic
 from simulator.core.report import Section
-from simulator.results.formatting import cells
 from simulator.results.records import PROVENANCE
 from simulator.results.report import agreement, attackers, chapters
-from simulator.results.report.chapters import Chapter
+from simulator.results.report.chapter import Chapter
+from simulator.results.report.chart_data import MOST_NODES
+from simulator.results.report.history import History
 from simulator.results.report.ledger import TrafficCount
 from simulator.results.report.participation import Participation
+from simulator.results.report.rendering import render
 from simulator.results.report.summary import Summary
 from simulator.results.run_directory import RunDirectory
 
@@ -33,23 +33,23 @@ def write_report(run: RunDirectory, sections: Sequence[Section]) -> Path:
     Raises:
         InputError: the run directory is damaged.
     """
-    ledger, provenance = TrafficCount.of(run.traffic()), run.read_json("provenance.json", PROVENANCE)
+    provenance = run.read_json("provenance.json", PROVENANCE)
+    history = History.of(run, sections) if run.topology.num_nodes <= MOST_NODES else None
+    if history:
+        history.count(run.messages())
+    ledger = TrafficCount.of(run.traffic())
     summary = Summary.of(run, ledger, provenance)
-    verdict = [
-        *Participation.of(run).sentences(),
-        *attackers.sentences(run),
-        *summary.sentences(),
-        *(section.verdict for section in sections if section.verdict),
-    ]
-    content = [*_chapters(run, sections, ledger, summary, provenance), chapters.origin(provenance)]
+    verdict = [*Participation.of(run).sentences(), *attackers.sentences(run), *summary.sentences()]
+    content = [*_chapters(run, sections, ledger, history, summary, provenance), chapters.origin(provenance)]
     _save_figures(run.path / "figures", content)
-    page = template("template.html").render(
+    page = render(
+        "report.html",
+        content,
         experiment=run.experiment,
         status=summary.status,
         started=provenance.get("started"),
         verdict=verdict,
         tiles=summary.tiles(),
-        chapters=content,
     )
     path = run.path / "report.html"
     atomic.write(path, page)
@@ -60,13 +60,14 @@ def _chapters(
     run: RunDirectory,
     sections: Sequence[Section],
     ledger: TrafficCount,
+    history: History | None,
     summary: Summary,
     provenance: Mapping[str, Any],
 ) -> list[Chapter]:
     scores = chapters.final(run, run.headline.of_node)
     return [
         chapters.setting(run),
-        chapters.network(run, scores),
+        chapters.network(run, scores, history),
         *chapters.failures(run, ledger),
         *Participation.of(run).chapters(),
         *chapters.refusals(run),
@@ -86,13 +87,3 @@ def _save_figures(folder: Path, content: Sequence[Chapter]) -> None:
     for chapter in content:
         for picture in chapter.pictures:
             atomic.write(folder / f"{picture.name}.svg", picture.svg)
-
-
-def template(name: str) -> Template:
-    """One of the templates beside this file."""
-    loader = PackageLoader("simulator.results.report", "")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["cells"] = cells
-    return environment.get_template(name)

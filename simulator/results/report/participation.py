@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from simulator.core.report import AWAY, LOST, Metric, Table
 from simulator.results.formatting import nodes_named
-from simulator.results.report.chapters import Chapter
+from simulator.results.report.chapter import Chapter
 from simulator.results.run_directory import RunDirectory
 
 Links = Mapping[tuple[int, int], Sequence[int]]  # by sender and receiver, rounds

@@ -8,7 +8,7 @@ from pathlib import Path
 from simulator.core import atomic
 from simulator.core.report import Section
 from simulator.results.report import chapters
-from simulator.results.report.page import template
+from simulator.results.report.rendering import render
 
 
 def write_sections(path: Path, title: str, about: str, sections: Sequence[Section]) -> None:
@@ -23,10 +23,5 @@ def write_sections(path: Path, title: str, about: str, sections: Sequence[Sectio
     Raises:
         OSError: it cannot be written.
     """
-    page = template("sections.html").render(
-        title=title,
-        about=about,
-        verdict=[section.verdict for section in sections if section.verdict],
-        chapters=[chapters.contributed(number, section) for number, section in enumerate(sections, 1)],
-    )
-    atomic.write(path, page)
+    content = [chapters.contributed(number, section) for number, section in enumerate(sections, 1)]
+    atomic.write(path, render("sections.html", content, title=title, about=about))
