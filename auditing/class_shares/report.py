@@ -10,6 +10,7 @@ import numpy as np
 
 from auditing.attackers import honest_numbers, told
 from auditing.class_shares.attackers import ATTACKERS
+from auditing.class_shares.meaning import UNINFORMED, meaning
 from simulator.core.report import BarChart, LineChart, Section, Table
 from simulator.results.formatting import MISSING, fixed, percent
 
@@ -17,7 +18,6 @@ Result = Mapping[str, Any]
 Measured = Mapping[str, Sequence[float | None]]  # by measure, a figure a node
 
 HEADER = ("attacker", "what it knows", "distance (TV)", "rank correlation", "largest class found", "nodes")
-UNINFORMED = ("nothing", "mean model")  # alike for all nodes
 
 
 def section(result: Result) -> Section:
@@ -30,6 +30,7 @@ def section(result: Result) -> Section:
         _verdict(attackers),
         [Table(HEADER, rows)],
         [_by_round(result["rounds"], attackers), _by_node(attackers, honest_numbers(result, len(result["truth"])))],
+        meaning(result, {name: _mean(found["all"]["largest_class"]) for name, found in attackers.items()}),
     )
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from auditing.attackers import told
 from auditing.early_exit.findings import EQUAL, SINGLE, WISE
+from auditing.early_exit.meaning import meaning
 from simulator.core.report import BarChart, LineChart, Section, Table
 from simulator.results.formatting import MISSING, percent, significant
 
@@ -20,8 +21,14 @@ FLATNESS = ("modality", "training loss", "relative Hessian trace")
 def section(result: Result) -> Section:
     """The section on ``result``, the content of ``result.json``."""
     tables = [_exits(result), _budgets(result), Table(FLATNESS, _flatness(result))]
+    verdict = _verdict(result)
     return Section(
-        "WISE: exits weighed", list(_paragraphs(result)), _verdict(result), tables, [_costs(result), _weights(result)]
+        "WISE: exits weighed",
+        list(_paragraphs(result)),
+        verdict,
+        tables,
+        [_costs(result), _weights(result)],
+        meaning(result, verdict),
     )
 
 

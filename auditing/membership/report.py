@@ -7,6 +7,7 @@ from itertools import product
 
 from auditing.attackers import told as told_of_attackers
 from auditing.membership.figures import Result, figures, hops
+from auditing.membership.meaning import meaning
 from auditing.membership.self_check import told
 from simulator.core.report import Section, Table
 from simulator.results.formatting import MISSING
@@ -24,6 +25,7 @@ def section(result: Result, topology: Topology) -> Section:
         _verdict(result),
         [_views(result), *_tables(result)],
         list(figures(result, topology)),
+        meaning(result),
     )
 
 
@@ -87,7 +89,8 @@ def too_narrow(nodes: Sequence[int]) -> str:
 
 
 def _views(result: Result) -> Table:
-    return Table(("view", "who looks on, and by what"), list(result["views"].items()))
+    header = ("view", "who looks on, and by what")
+    return Table(header, list(result["views"].items()), "the views, and who has them")
 
 
 def _tables(result: Result) -> Iterator[Table]:
@@ -98,7 +101,9 @@ def _tables(result: Result) -> Iterator[Table]:
         cells = {name: [found[view][statistic] for view in part] for name, found in attacks.items()}
         if any(estimate for row in cells.values() for estimate in row):
             rows = [(name, *map(shown, row)) for name, row in cells.items()]
-            yield Table((f"{title}: signal, attack", *part), rows)
+            beyond = f", views {parts.index(part) * COLUMNS + 1} to {len(part) + parts.index(part) * COLUMNS}"
+            name = f"{title} of every attack{beyond if len(parts) > 1 else ', by view'}"
+            yield Table((f"{title}: signal, attack", *part), rows, name)
 
 
 def shown(estimate: Mapping[str, float] | None) -> str:

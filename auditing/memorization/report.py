@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditing.attackers import told
+from auditing.memorization.meaning import meaning
 from auditing.memorization.shown import EVERYONE, Shown
 from simulator.core.report import Chart, HeatMap, ImageGrid, LineChart, Section, Table
 from simulator.results.formatting import percent, significant
@@ -27,6 +28,7 @@ def section(result: Result, arrays: Arrays) -> Section:
         " ".join(_verdicts(result)),
         list(_tables(result)),
         list(_charts(result, arrays)),
+        meaning(result),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from auditing.network_privacy.meaning import meaning
 from simulator.core.report import HeatMap, LineChart, Section, Table
 
 Result = Mapping[str, Any]
@@ -21,6 +22,7 @@ def section(result: Result) -> Section:
         _verdict(result),
         [_table(result)],
         (_chart(result), _matrix(result)),
+        meaning(result),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from auditing.attackers import honest_numbers, told
 from auditing.privacy import mark_report
+from auditing.privacy.meaning import meaning
 from auditing.views.record import recorded_rounds
 from simulator.core.report import BarChart, Section, Table
 from simulator.results.formatting import MISSING
@@ -25,6 +26,7 @@ def section(result: Result) -> Section:
         _verdict(result),
         [_table(result), _attacks(result), *([mark_report.distances(result)] if result["by_distance"] else [])],
         [_chart(result), *([mark_report.chart(result)] if result["by_distance"] else [])],
+        meaning(result, _claims(result)),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from auditing.attackers import told
 from auditing.reconstruction.attacks import INVERSIONS, NEEDS
 from auditing.reconstruction.charts import charts, decibels
+from auditing.reconstruction.meaning import meaning
 from simulator.core.report import Section, Table
 from simulator.results.audit_folder import ARRAYS, AuditFolder
 from simulator.results.formatting import MISSING, fixed, percent, significant
@@ -52,6 +53,7 @@ def section(folder: AuditFolder) -> Section:
         _verdict(result),
         list(_tables(result)),
         list(charts(result, pictures)),
+        meaning(result, _told_of_samples(result["attacked"])),
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditing.attackers import told
+from auditing.robustness.meaning import meaning
 from auditing.robustness.neighbourhood import CHOSEN
 from auditing.robustness.transfer import Fit
 from simulator.core.report import HeatMap, LineChart, Section, Table
@@ -29,6 +30,7 @@ def section(result: Result) -> Section:
         _verdict(result, found),
         list(_tables(result, found)),
         [_matrix(result), _fits(result)],
+        meaning(result, found[CHOSEN]),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from auditing.membership.report import STATISTICS, shown
+from auditing.trained_elsewhere.meaning import meaning
 from simulator.core.report import LineChart, Section, Table
 from simulator.results.formatting import MISSING, significant
 
@@ -35,7 +36,8 @@ def section(result: Result) -> Section:
         f"Whoever gets one of the {len(result['models'])} models, and has the others to compare with, tells "
         f"{result['unit']}s that it trained on from others with an AUC of {shown(best)} ({result['strongest']})."
     )
-    return Section("Membership", list(_paragraphs(result)), verdict, list(_tables(result)), list(_charts(result)))
+    tables, pictures = list(_tables(result)), list(_charts(result))
+    return Section("Membership", list(_paragraphs(result)), verdict, tables, pictures, meaning(result, best))
 
 
 def _paragraphs(result: Result) -> Iterator[str]:

@@ -60,10 +60,11 @@ class FinishedRun(Protocol):
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells; numbers are formatted by the report."""
+    """Rows of cells; numbers are formatted by the report. ``title`` says what is in it, where no text does."""
 
     header: Sequence[str]
     rows: Sequence[Sequence[str | int | float]]
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -215,20 +216,24 @@ class Finding:
         certainty: how sure that is.
         unseen: what the test could not have seen.
         remedies: what would lower it.
+        question: that ``told`` answers.
+        wish: that ``remedies`` answers.
     """
 
     told: str
     certainty: str
     unseen: str
     remedies: str
+    question: str = "Who can tell what of whom"
+    wish: str = "What would lower it"
 
     def answers(self) -> tuple[tuple[str, str], ...]:
         """Question and answer, in the order in which they are asked."""
         return (
-            ("Who can tell what of whom", self.told),
+            (self.question, self.told),
             ("How sure that is", self.certainty),
             ("What this test could not have seen", self.unseen),
-            ("What would lower it", self.remedies),
+            (self.wish, self.remedies),
         )
 
 

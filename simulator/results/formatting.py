@@ -79,6 +79,11 @@ def nodes_named(nodes: Sequence[int]) -> str:
     return f"nodes {', '.join(others)} and {last}" if others else f"node {last}"
 
 
+def names_of(labels: Sequence[str]) -> list[str]:
+    """Nodes by their numbers, and by their names too where they have any."""
+    return [label if label == str(node) else f"{node} {label}" for node, label in enumerate(labels)]
+
+
 def cells(rows: Sequence[Sequence[Value]]) -> list[list[Cell]]:
     """Rows of cells; all floats of a column get the same number of decimals, so that they line up."""
     columns = [_column(column) for column in zip(*rows, strict=True)]

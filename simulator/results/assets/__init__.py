@@ -10,7 +10,13 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-SCRIPTS = ("vendor/d3.min.js", "vendor/plot.umd.min.js", "charts.js", "page.js")  # each after those that it needs
+SCRIPTS = (
+    "vendor/d3.min.js",
+    "vendor/plot.umd.min.js",
+    "charts.js",
+    "network.js",
+    "page.js",
+)  # each after those that it needs
 
 
 class Inline(NamedTuple):

@@ -1,14 +1,16 @@
 // @ts-check
 /**
- * Draws the charts of a report: `drawChart(element, chart)`, where `chart` is what simulator/results/report/chart_data.py
- * makes of a typed chart. Needs d3 and Plot, and the colours of style.css. All text goes in as text, never as HTML.
+ * Draws the charts of a report: `drawChart(element, chart)`, where `chart` is what chart_data.py, in
+ * simulator/results/report, makes of a typed chart. Needs d3 and Plot, network.js for graphs, and the colours of
+ * style.css. All text goes in as text, never as HTML.
  *
  * @typedef {(number | null)[]} Numbers
  * @typedef {{name: string, x: number[], y: Numbers, names?: string[]}} Series
  * @typedef {{name: string, of: string, x: number[], low: Numbers, high: Numbers}} Band
  * @typedef {{kind: "lines", title: string, x: string, y: string, log: string, points: boolean, series: Series[],
  *   bands: Band[]}} LineChart
- * @typedef {{kind: "bars", title: string, y: string, categories: string[], series: {name: string, values: Numbers}[]}} BarChart
+ * @typedef {{name: string, values: Numbers}} Bars
+ * @typedef {{kind: "bars", title: string, y: string, categories: string[], series: Bars[]}} BarChart
  * @typedef {{kind: "heat", title: string, x: string, y: string, rows: string[], columns: string[], values: Numbers[],
  *   label: string, lowest: number, levels: string[]}} HeatMap
  * @typedef {{name: string, rounds: number[], values: Numbers[], notes?: string[]}} Measured one row of values a round;
@@ -20,8 +22,8 @@
 
 const COLOURS = [0, 1, 2, 3, 4, 5].map((n) => `var(--colour-${n})`);
 const DASHES = ["", "7 3", "9 3 2 3", "2 2", "14 4", "1 3"];
-const SYMBOLS = ["circle", "triangle", "square", "diamond2", "star", "wye"];
-/** @param {string[]} looks @param {number} n */
+const SYMBOLS = [d3.symbolCircle, d3.symbolTriangle, d3.symbolSquare, d3.symbolDiamond2, d3.symbolStar, d3.symbolWye];
+/** @template T @param {T[]} looks @param {number} n */
 const look = (looks, n) => looks[n % looks.length];
 
 /** What a reader has hidden, by the element it was drawn into: it stays hidden when that is drawn again.
@@ -52,52 +54,60 @@ function shown(value) {
 function drawChart(element, chart) {
   const hidden = HIDDEN.get(element) ?? new Set();
   HIDDEN.set(element, hidden);
-  const place = make("div", { class: "plot" });
-  /** @type {Record<string, () => [() => any, Node[]]>} */
-  const kinds = {
-    lines: () => [() => lines(/** @type {LineChart} */ (chart), place.clientWidth, hidden), []],
-    bars: () => [() => bars(/** @type {BarChart} */ (chart), place.clientWidth, hidden), []],
-    heat: () => [() => heat(/** @type {HeatMap} */ (chart), place.clientWidth), [ramp(/** @type {HeatMap} */ (chart))]],
-    graph: () => graph(/** @type {GraphChart} */ (chart), place, () => redraw()),
+  const place = make("div", { class: "plot", role: "img", "aria-label": `${chart.title}, drawn` });
+  const [draw, below] =
+    chart.kind === "graph" ? graph(chart, place, () => redraw())
+    : chart.kind === "heat" ? [() => heat(chart, place.clientWidth), [ramp(chart)]]
+    : [() => (chart.kind === "bars" ? bars : lines)(/** @type {any} */ (chart), place.clientWidth, hidden), []];
+  const redraw = () => {
+    if (!place.clientWidth) return;
+    const drawing = draw();
+    drawing.setAttribute("aria-hidden", "true"); // its parts have names that are for styling alone
+    place.replaceChildren(drawing);
   };
-  const [draw, extra] = kinds[chart.kind]();
-  const redraw = () => place.clientWidth && place.replaceChildren(draw());
-  element.replaceChildren(legend(chart, hidden, redraw), place, ...extra);
+  element.replaceChildren(legend(chart, hidden, redraw), place, ...below);
   redraw();
   new ResizeObserver(redraw).observe(place);
 }
 
-/** Buttons that hide and show what is drawn. @param {Chart} chart @param {Set<string>} hidden @param {() => void} redraw */
+/** Buttons that hide and show what is drawn.
+ * @param {Chart} chart @param {Set<string>} hidden @param {() => void} redraw */
 function legend(chart, hidden, redraw) {
   const series = "series" in chart ? chart.series.map((each, n) => ({ name: each.name, n })) : [];
   const alone = "bands" in chart ? chart.bands.filter((band) => band.of !== band.name && band.name) : [];
   const entries = [...series, ...alone.map((band) => ({ name: band.name, n: -1 }))];
   const items = entries.map(({ name, n }) => {
-    const key = make("span", { class: n < 0 ? "key band" : "key", "aria-hidden": "true" });
-    if (n >= 0) key.append(Plot.plot({ width: 22, height: 10, margin: 0, marks: [key_mark(chart, n)] }));
     const toggle = () => {
       hidden.has(name) ? hidden.delete(name) : hidden.add(name);
       button.setAttribute("aria-pressed", String(!hidden.has(name)));
       redraw();
     };
-    const button = make("button", { type: "button", "aria-pressed": !hidden.has(name) + "", onclick: toggle }, key, name);
+    const button = make("button", { type: "button", "aria-pressed": !hidden.has(name) + "", onclick: toggle },
+      n < 0 ? make("span", { class: "key band", "aria-hidden": "true" }) : key(chart, n), name);
     return button;
   });
   return make("div", { class: "legend", role: "group", "aria-label": "Shown" }, ...(entries.length > 1 ? items : []));
 }
 
-/** @param {Chart} chart @param {number} n */
-function key_mark(chart, n) {
-  const colour = look(COLOURS, n), scales = { x: { domain: [0, 1] }, y: { domain: [0, 1] } };
-  if (chart.kind === "bars") return Plot.frame({ fill: colour, stroke: "none", ...scales });
-  if (chart.kind === "lines" && chart.points)
-    return Plot.dot([0], { x: 0, y: 0, frameAnchor: "middle", fill: colour, symbol: look(SYMBOLS, n), r: 4 });
-  return Plot.frame({ anchor: "top", insetTop: 5, stroke: colour, strokeWidth: 2, strokeDasharray: look(DASHES, n) });
+/** How a series is drawn, in small. @param {Chart} chart @param {number} n */
+function key(chart, n) {
+  const drawing = d3.create("svg").attr("class", "key").attr("aria-hidden", "true").attr("viewBox", "0 0 22 10");
+  const mark = drawing.append("path").attr("fill", look(COLOURS, n));
+  if (chart.kind === "bars") mark.attr("d", "M5,0h12v10h-12z");
+  else if (chart.kind === "lines" && chart.points)
+    mark.attr("d", d3.symbol(look(SYMBOLS, n), 45)).attr("transform", "translate(11,5)");
+  else mark.attr("d", "M0,5h22").attr("stroke", look(COLOURS, n)).attr("stroke-dasharray", look(DASHES, n));
+  return drawing.node();
 }
 
 /** What is told of the point beside the pointer. @param {any[]} points with x, y and text @param {object} [more] */
-const tip = (points, more = {}) =>
-  Plot.tip(points, Plot.pointer({ x: "x", y: "y", title: "text", fill: "var(--surface)", stroke: "var(--muted)", ...more }));
+function tip(points, more = {}) {
+  const box = { fill: "var(--surface)", stroke: "var(--muted)", lineWidth: 32 };
+  return Plot.tip(points, Plot.pointer({ x: "x", y: "y", title: "text", ...box, ...more }));
+}
+
+/** What is told, a line each; what is missing is left out. @param {(string | undefined)[]} parts */
+const told = (...parts) => parts.filter(Boolean).join("\n");
 
 /** Ticks on whole numbers where there are only such. @param {number[]} values @param {number} count */
 const ticks = (values, count) => {
@@ -126,26 +136,28 @@ function lines(chart, width, hidden) {
   const seen = chart.series.map((each, n) => ({ ...each, n })).filter((each) => !hidden.has(each.name));
   const number = (/** @type {string} */ name) => Math.max(0, chart.series.findIndex((each) => each.name === name));
   const bands = chart.bands.filter((band) => !hidden.has(band.name) && !(hidden.has(band.of) && band.of === band.name));
-  const points = seen.flatMap((each) => each.x.map((x, i) => ({ x, y: each.y[i], n: each.n, text: told(each, i) })));
+  const points = seen.flatMap((each) => each.x.map((x, i) => ({ x, y: each.y[i], n: each.n, text: text(each, i) })));
   const known = points.filter((point) => point.y != null);
   /** @param {Series} each @param {number} i */
-  function told(each, i) {
+  function text(each, i) {
     const band = bands.find((band) => band.of === each.name && band.x[i] === each.x[i]);
-    const range = band ? ` (${band.name === band.of ? "" : `${band.name} `}${shown(band.low[i])} to ${shown(band.high[i])})` : "";
-    const who = each.names?.[i] ?? each.name;
-    return [who, `${chart.x}: ${shown(each.x[i])}`, `${chart.y}: ${shown(each.y[i])}${range}`].filter(Boolean).join("\n");
+    const name = band && band.name !== band.of ? `${band.name} ` : "";
+    const range = band ? ` (${name}${shown(band.low[i])} to ${shown(band.high[i])})` : "";
+    const [at, value] = [shown(each.x[i]), shown(each.y[i])];
+    return told(each.names?.[i] ?? each.name, `${chart.x}: ${at}`, `${chart.y}: ${value}${range}`);
   }
   const marks = bands.map((band) => {
-    const data = band.x.map((x, i) => ({ x, low: band.low[i], high: band.high[i] })), fill = look(COLOURS, number(band.of));
+    const data = band.x.map((x, i) => ({ x, low: band.low[i], high: band.high[i] }));
+    const fill = look(COLOURS, number(band.of));
     if (data.length === 1) return Plot.ruleX(data, { x: "x", y1: "low", y2: "high", stroke: fill });
     return Plot.areaY(data, { x: "x", y1: "low", y2: "high", fill, fillOpacity: 0.18 });
   });
   for (const each of seen) {
     const own = points.filter((point) => point.n === each.n), colour = look(COLOURS, each.n);
+    const line = { x: "x", y: "y", stroke: colour, strokeWidth: 2, strokeDasharray: look(DASHES, each.n) };
     if (chart.points || own.length === 1)
       marks.push(Plot.dot(own, { x: "x", y: "y", fill: colour, r: 3.5, symbol: look(SYMBOLS, each.n) }));
-    else
-      marks.push(Plot.line(own, { x: "x", y: "y", stroke: colour, strokeWidth: 2, strokeDasharray: look(DASHES, each.n) }));
+    else marks.push(Plot.line(own, line));
   }
   const axis = (/** @type {string} */ name) => ({
     type: chart.log.includes(name) ? "log" : "linear", labelArrow: "none",
@@ -168,13 +180,16 @@ function bars(chart, width, hidden) {
   const data = seen.flatMap((each, place) =>
     each.values.map((y, i) => ({
       x1: i - 0.4 + place * share, x2: i - 0.4 + (place + 0.94) * share, x: i - 0.4 + (place + 0.5) * share, y,
-      colour: look(COLOURS, each.n), text: [chart.categories[i], each.name, `${chart.y}: ${shown(y)}`].filter(Boolean).join("\n"),
+      colour: look(COLOURS, each.n), text: told(chart.categories[i], each.name, `${chart.y}: ${shown(y)}`),
     })).filter((bar) => bar.y != null));
   return Plot.plot({
     width, height: 240, marginLeft: 52, marginBottom: across.margin, color: { type: "identity" },
     x: { domain: [-0.5, chart.categories.length - 0.5], label: null, ...across.axis },
     y: { label: chart.y, grid: true, nice: true, ticks: 5, labelArrow: "none" },
-    marks: [Plot.rectY(data, { x1: "x1", x2: "x2", y: "y", fill: "colour" }), Plot.ruleY([0], { stroke: "var(--muted)" }), tip(data)],
+    marks: [
+      Plot.rectY(data, { x1: "x1", x2: "x2", y: "y", fill: "colour" }), Plot.ruleY([0], { stroke: "var(--muted)" }),
+      tip(data),
+    ],
   });
 }
 
@@ -182,12 +197,13 @@ function bars(chart, width, hidden) {
 function heat(chart, width) {
   const down = named(chart.rows, 18 * chart.rows.length + 1, false);
   const across = named(chart.columns, width - down.margin - 20, true), highest = top_of(chart);
+  const named_value = (/** @type {number | null} */ value) =>
+    chart.levels.length ? chart.levels[value ?? -1] ?? shown(null) : `${chart.label}: ${shown(value)}`;
   const data = chart.values.flatMap((row, y) =>
     row.map((value, x) => ({
       x, y, x1: x - 0.5, x2: x + 0.5, y1: y - 0.5, y2: y + 0.5, value,
       depth: value == null ? 0 : Math.max(0, (value - chart.lowest) / (highest - chart.lowest)),
-      text: `${chart.y} ${chart.rows[y]}\n${chart.x} ${chart.columns[x]}\n${chart.levels.length ? "" : `${chart.label}: `}${
-        chart.levels[value ?? -1] ?? shown(value)}`,
+      text: told(`${chart.y} ${chart.rows[y]}`, `${chart.x} ${chart.columns[x]}`, named_value(value)),
     })));
   const cells = { x1: "x1", x2: "x2", y1: "y1", y2: "y2", fill: look(COLOURS, 0) };
   const crossed = chart.levels.length ? data.filter((cell) => cell.value == null) : [];
@@ -196,8 +212,11 @@ function heat(chart, width) {
     marginBottom: across.margin + 6, marginTop: 24, opacity: { type: "identity" },
     x: { domain: [-0.5, chart.columns.length - 0.5], label: chart.x, labelAnchor: "center", ...across.axis },
     y: { domain: [chart.rows.length - 0.5, -0.5], label: chart.y, ...down.axis },
-    marks: [Plot.rect(data, { ...cells, fillOpacity: "depth" }), Plot.frame({ stroke: "var(--grid)" }),
-      Plot.text(crossed, { x: "x", y: "y", text: () => "×", fill: "var(--muted)" }), tip(data)],
+    marks: [
+      Plot.rect(data, { ...cells, fillOpacity: "depth" }), Plot.frame({ stroke: "var(--grid)" }),
+      Plot.text(crossed, { x: "x", y: "y", text: () => "×", fill: "var(--muted)" }),
+      tip(data, { maxRadius: Infinity }),
+    ],
   });
 }
 
@@ -207,100 +226,11 @@ const top_of = (chart) =>
 
 /** What depths of colour mean. @param {HeatMap} chart */
 function ramp(chart) {
-  const ends = chart.levels.length ? [chart.levels[0], chart.levels.at(-1)] : [shown(chart.lowest), shown(top_of(chart))];
-  const names = chart.levels.length > 2 ? chart.levels.join(" · ") : chart.label;
-  return make("div", { class: "ramp depth" }, `${ends[0]}`, make("i", { "aria-hidden": "true" }), `${ends[1]}`, make("span", {}, names));
+  const levels = chart.levels.length > 2 ? chart.levels.join(" · ") : chart.label;
+  if (chart.levels.length) return scale("depth", chart.levels[0], chart.levels.at(-1) ?? "", levels);
+  return scale("depth", shown(chart.lowest), shown(top_of(chart)), chart.label);
 }
 
-/** A network whose nodes and links are coloured by what was measured, played over rounds.
- * @param {GraphChart} chart @param {Element} place @param {() => void} redraw @returns {[() => any, Node[]]} */
-function graph(chart, place, redraw) {
-  let nodes = chart.nodes[0], weights = /** @type {Measured | undefined} */ (undefined), stop = Infinity, timer = 0;
-  const stops = [...new Set([...chart.nodes, ...chart.weights].flatMap((each) => each.rounds))].sort((a, b) => a - b);
-  /** @param {Measured} each @returns {Numbers} the values last measured */
-  const now = (each) => each.values[each.rounds.length ? Math.max(0, d3.bisectRight(each.rounds, stops[stop]) - 1) : 0];
-  stop = stops.length - 1;
-  const round = make("output", {});
-  const slider = make("input", { type: "range", min: 0, max: stop, value: stop, "aria-label": "Round", oninput: () => go(+slider.value) });
-  const play = make("button", { type: "button", onclick: () => (timer ? pause() : start()) }, "Play");
-  const scale = make("div", { class: "ramp viridis" });
-  const one = make("div", { class: "node" });
-  const who = choice("Node over rounds", ["none", ...chart.names], (n) => follow(n - 1));
-  /** @param {number} to */
-  function go(to) {
-    stop = to;
-    slider.value = String(to);
-    round.textContent = slider.ariaValueText = `round ${stops[to]}`;
-    redraw();
-  }
-  function pause() {
-    clearInterval(timer);
-    timer = 0;
-    play.textContent = "Play";
-  }
-  function start() {
-    if (stop === stops.length - 1) go(0);
-    timer = setInterval(() => (stop < stops.length - 1 ? go(stop + 1) : pause()), 700);
-    play.textContent = "Pause";
-  }
-  /** Shows one node over all rounds. @param {number} node */
-  function follow(node) {
-    const mean = nodes.values.map((row) => d3.mean(row.filter((value) => value != null)) ?? null);
-    const series = [{ name: chart.names[node], x: nodes.rounds, y: nodes.values.map((row) => row[node]) },
-      { name: "mean of all", x: nodes.rounds, y: mean }];
-    who.lastElementChild.selectedIndex = node + 1;
-    one.hidden = node < 0 || nodes.rounds.length < 2;
-    if (!one.hidden)
-      drawChart(one, { kind: "lines", title: "", x: "round", y: nodes.name, log: "", points: false, series, bands: [] });
-  }
-  function describe() {
-    const [low, high] = d3.extent(nodes.values.flat().filter((value) => value != null));
-    scale.replaceChildren(shown(low), make("i", { "aria-hidden": "true" }), shown(high), make("span", {}, nodes.name));
-    follow(who.lastElementChild.selectedIndex - 1);
-  }
-  function draw() {
-    const width = Math.min(place.clientWidth, 620), values = now(nodes), carried = weights && now(weights);
-    const radius = Math.max(3, Math.min(14, (0.42 * width) / Math.sqrt(chart.names.length) / 1.6));
-    const dots = chart.names.map((name, n) => ({
-      n, x: chart.x[n], y: chart.y[n], value: values[n], symbol: chart.attackers.includes(n) ? "square" : "circle",
-      text: [`node ${name}${chart.attackers.includes(n) ? " (attacker)" : ""}`, `${nodes.name}: ${shown(values[n])}`, nodes.notes?.[n]]
-        .filter(Boolean).join("\n"),
-    }));
-    const links = chart.links.map(([from, to], n) => ({
-      x1: chart.x[from], y1: chart.y[from], x2: chart.x[to], y2: chart.y[to], x: (chart.x[from] + 2 * chart.x[to]) / 3,
-      y: (chart.y[from] + 2 * chart.y[to]) / 3, value: carried?.[n] ?? 0,
-      text: `${chart.names[from]} ${chart.directed ? "→" : "–"} ${chart.names[to]}\n${weights?.name}: ${shown(carried?.[n])}`,
-    }));
-    const most = weights ? d3.max(weights.values.flat()) || 1 : 1;
-    const ends = { x1: "x1", y1: "y1", x2: "x2", y2: "y2", stroke: weights ? "var(--colour-1)" : "var(--muted)",
-      strokeWidth: weights ? (/** @type {any} */ link) => 0.4 + (5 * link.value) / most : 1, strokeOpacity: weights ? 0.75 : 0.5 };
-    const drawn = Plot.plot({
-      width, height: width, margin: radius + 6, axis: null, symbol: { type: "identity" },
-      x: { domain: [-1.02, 1.02] }, y: { domain: [-1.02, 1.02] },
-      color: { type: "linear", scheme: "viridis", domain: d3.extent(nodes.values.flat().filter((v) => v != null)), unknown: "var(--grid)" },
-      marks: [
-        chart.directed ? Plot.arrow(links, { ...ends, bend: 12, headLength: 5, inset: radius }) : Plot.link(links, ends),
-        Plot.dot(dots, { x: "x", y: "y", fill: "value", symbol: "symbol", r: radius, strokeWidth: 1.5,
-          stroke: (/** @type {any} */ dot) => (dot.symbol === "square" ? "var(--bad)" : "var(--surface)") }),
-        chart.names.length <= 100 && Plot.text(dots, { x: "x", y: "y", text: (/** @type {any} */ dot) => `${dot.n}`, fill: "white",
-          stroke: "#1f2933", strokeWidth: 2.5, fontSize: Math.max(8, radius * 0.85), pointerEvents: "none" }),
-        tip(weights ? [...dots, ...links] : dots, { maxRadius: 24 }),
-      ],
-    });
-    drawn.addEventListener("click", () => drawn.value?.n != null && follow(drawn.value.n));
-    return drawn;
-  }
-  const controls = make("div", { class: "controls" },
-    choice("Nodes by", chart.nodes.map((each) => each.name), (n) => ((nodes = chart.nodes[n]), describe(), redraw())),
-    ...(chart.weights.length ? [choice("Links by", ["all alike", ...chart.weights.map((each) => each.name)], (n) => ((weights = chart.weights[n - 1]), redraw()))] : []),
-    ...(stops.length > 1 ? [who, make("div", { class: "rounds" }, play, slider, round)] : []));
-  if (stops.length) round.textContent = `round ${stops[stop]}`;
-  describe();
-  return [draw, [scale, controls, one]];
-}
-
-/** A labelled choice. @param {string} label @param {string[]} names @param {(n: number) => void} choose */
-function choice(label, names, choose) {
-  const select = make("select", { onchange: () => choose(select.selectedIndex) }, ...names.map((name) => make("option", {}, name)));
-  return make("label", {}, `${label} `, select);
-}
+/** A scale of colours. @param {string} kind @param {string} low @param {string} high @param {string} name */
+const scale = (kind, low, high, name) =>
+  make("div", { class: `ramp ${kind}` }, low, make("i", { "aria-hidden": "true" }), high, make("span", {}, name));

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from simulator.core.report import Table
-from simulator.results.comparison.figures import pictures
+from simulator.results.comparison.figures import leakage, pictures
 from simulator.results.comparison.groups import common_headline
 from simulator.results.comparison.table import Comparison
 from simulator.results.report.chapter import Chapter, Details
@@ -34,7 +34,7 @@ def _figures(comparison: Comparison) -> Iterator[Chapter]:
         "side. Where a figure shows it against another result, points and bars are the same; a line across is a "
         "setting that has no such result."
     )
-    if drawn := pictures(comparison.groups, comparison.metrics):
+    if drawn := pictures(comparison.groups, comparison.metrics or leakage(comparison.groups)):
         yield Chapter(f"{score[0].upper()}{score[1:]}", (text,), drawn)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
@@ -96,11 +97,20 @@ def _overlay(axis: Axis, curves: Sequence[Curve], headline: Headline) -> Picture
     return _with_legend(f"comparison-{axis.name}", chart, draw)
 
 
+def leakage(groups: Sequence[Group]) -> list[str]:
+    """The AUC that most of the finished runs have of an audit of membership; nothing where none was audited."""
+    names = (name for group in groups for run in group.finished for name in run.audit_metrics())
+    found = Counter(name for name in names if name.startswith("audit/membership/") and name.endswith("/auc"))
+    return [name for name, _ in found.most_common(1)]
+
+
 def _against(number: int, metric: str, groups: Sequence[Group], headline: Headline) -> Picture:
+    label = f"{metric} (0.5 is guessing)" if metric.endswith("/auc") else metric
+
     def draw(axes: Axes) -> None:
         for place, group in enumerate(groups):
             _draw_end(axes, place, group, metric, headline)
-        axes.set(xlabel=metric)
+        axes.set(xlabel=label)
 
     series, names = {}, {}
     for group in groups:
@@ -109,7 +119,7 @@ def _against(number: int, metric: str, groups: Sequence[Group], headline: Headli
         series[group.label] = np.array([x for _, x, _ in found]), np.array([y for _, _, y in found])
         names[group.label] = [f"{group.label}\nseed {seed(run)}: {run.path.name}" for run, _, _ in found]
     caption = f"Test {headline.words} against {metric}"
-    chart = LineChart(caption, metric, headline.label, series, points=True, names=names)
+    chart = LineChart(caption, label, headline.label, series, points=True, names=names)
     return _with_legend(f"comparison-against-{number}", chart, draw)
 
 

@@ -11,10 +11,10 @@ from simulator.results.report.figures import Picture
 
 @dataclass(frozen=True)
 class Details:
-    """What is folded away at first: a table or plain text."""
+    """What is folded away at first: a table, plain text or paragraphs."""
 
     summary: str
-    content: Table | str
+    content: Table | str | Sequence[str]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import yaml
 from numpy.typing import NDArray
 
 from simulator.core.report import REFUSED, GraphChart, HeatMap, LineChart, Section, Table
-from simulator.results.formatting import describe, duration, significant
+from simulator.results.formatting import describe, duration, names_of, significant
 from simulator.results.headline import Headline
 from simulator.results.report.chapter import Chapter, Details
 from simulator.results.report.charts import chart_picture
@@ -145,7 +145,7 @@ def data(run: RunDirectory) -> Chapter:
     texts = (f"{counts.sum():,} training samples; {_sizes(counts.sum(axis=0))}.", *_corruption(partition))
     if nodes > NODES:
         return Chapter("Data", texts, [_commonest(counts)])
-    columns = [named(node, label) for node, label in enumerate(run.topology.labels)]
+    columns = names_of(run.topology.labels)
     chart = HeatMap("Training samples by class and node", "node", "class", counts, names, columns, "samples")
     return Chapter("Data", texts, [chart_picture("classes", chart)])
 
@@ -204,13 +204,13 @@ def nodes(run: RunDirectory, scores: Sequence[float], ledger: TrafficCount) -> C
     others = {name: final(run, f"test/{name}") for name in _other_scores(run)}
     rows: list[tuple[str | int | float, ...]] = [
         (
-            f"{named(node, label)}{' (attacker)' if node in run.attackers else ''}",
+            f"{name}{' (attacker)' if node in run.attackers else ''}",
             int(samples[node]) if samples.any() else UNKNOWN,
             headline.scale * scores[node],
             *(values[node] for values in others.values()),
             UNKNOWN if node in run.not_collected else sent[node],
         )
-        for node, label in enumerate(topology.labels)
+        for node, name in enumerate(names_of(topology.labels))
     ]
     ends = [run.network_series(name)[1][-1:] for name in (headline.worst, headline.best)]
     sign = -1 if (ends[0] > ends[1]).any() else 1  # of an error, the largest is worst
@@ -235,9 +235,9 @@ def _other_scores(run: RunDirectory) -> Sequence[str]:
 
 
 def contributed(number: int, section: Section) -> Chapter:
-    """A section that a method or an audit brought along."""
+    """A section that a method or an audit brought along; what is found comes first, and how is folded away."""
     pictures = [chart_picture(f"section-{number}-{place}", chart) for place, chart in enumerate(section.charts, 1)]
-    return Chapter(
+    chapter = Chapter(
         section.title,
         section.paragraphs,
         pictures,
@@ -246,6 +246,11 @@ def contributed(number: int, section: Section) -> Chapter:
         finding=section.finding,
         sources=section.sources,
     )
+    if section.finding is None:
+        return chapter
+    tables = [Details(f"Table: {table.title or ', '.join(table.header[:4])}", table) for table in section.tables]
+    how = [Details("How this was measured", section.paragraphs)] if section.paragraphs else []
+    return replace(chapter, paragraphs=(), tables=(), details=[*how, *tables])
 
 
 def timing(run: RunDirectory, node_steps_a_second: float) -> Chapter:
@@ -286,11 +291,6 @@ def _degree(degrees: NDArray[np.int64]) -> str:
 def _facts(facts: Mapping[str, str]) -> Table:
     """Two columns; what is not set is left out."""
     return Table((), [(name, text) for name, text in facts.items() if text])
-
-
-def named(node: int, label: str) -> str:
-    """A node by its number, and by its name where it has one."""
-    return label if label == str(node) else f"{node} {label}"
 
 
 def _look_up(tree: Any, path: str) -> Any:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from simulator.core.report import BarChart, Chart, GraphChart, HeatMap, ImageGrid, LineChart, Measured
+from simulator.results.formatting import names_of
 from topologies import positions
 
 DIGITS = 6  # significant: more than anyone sees
@@ -76,13 +77,12 @@ def _heat_map(chart: HeatMap) -> dict[str, Any]:
 def _graph(chart: GraphChart) -> dict[str, Any]:
     topology = chart.topology
     x, y = positions(topology).T
-    names = [label if label == str(node) else f"{node} {label}" for node, label in enumerate(topology.labels)]
     known = [] if chart.values is None else [Measured(chart.label, (), np.array([chart.values], dtype=np.float64))]
     plain = Measured("neighbours", (), topology.degrees[None].astype(np.float64))
     return {
         "kind": "graph",
         "title": chart.title,
-        "names": names,
+        "names": names_of(topology.labels),
         "x": _numbers(x),
         "y": _numbers(y),
         "directed": topology.graph.is_directed(),

@@ -16,6 +16,7 @@ from simulator.results.report.figures import COLOURS, MUTED, WIDTH, Picture, pai
 from topologies import draw
 
 MOST_LABELS = 24  # on an axis
+LONGEST = 28  # characters of one
 WIDE = 2 * WIDTH
 # From clear to blue, so that it suits any background.
 DEPTH = LinearSegmentedColormap.from_list("counts", [f"{COLOURS[0]}00", COLOURS[0]])
@@ -146,7 +147,7 @@ def _width(places: int) -> float:
 def _label(axes: Axes, axis: str, labels: Sequence[str]) -> None:
     """Name the places of an axis, or every second, third, ... of them where there are many; long names are turned."""
     step = -(-len(labels) // MOST_LABELS)
-    shown = list(labels)[::step]
+    shown = [label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…" for label in labels[::step]]
     axes.set(**{f"{axis}ticks": range(0, len(labels), step), f"{axis}ticklabels": shown})
     if axis == "x" and sum(map(len, shown)) > 60:
         for text in axes.get_xticklabels():

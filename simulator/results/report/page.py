@@ -66,18 +66,18 @@ def _chapters(
 ) -> list[Chapter]:
     scores = chapters.final(run, run.headline.of_node)
     return [
-        chapters.setting(run),
+        chapters.training(run),
         chapters.network(run, scores, history),
         *chapters.failures(run, ledger),
         *Participation.of(run).chapters(),
         *chapters.refusals(run),
         *attackers.chapters(run),
-        chapters.training(run),
+        *(chapters.contributed(number, section) for number, section in enumerate(sections, 1)),
+        chapters.nodes(run, scores, ledger),
         chapters.data(run),
         *agreement.statistics(run),
         chapters.traffic(ledger, provenance.get("carried", {}), agreement.exchanged(run)),
-        chapters.nodes(run, scores, ledger),
-        *(chapters.contributed(number, section) for number, section in enumerate(sections, 1)),
+        chapters.setting(run),
         chapters.timing(run, summary.node_steps_a_second),
     ]
 

@@ -1,0 +1,1 @@
+"""Libraries that pages bring along, as their registry gave them; see ``renew.py``."""
