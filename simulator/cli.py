@@ -12,6 +12,7 @@ from simulator.commands.deploy import deploy
 from simulator.commands.installed import doctor_command, list_command
 from simulator.commands.results import compare_command, report_command
 from simulator.commands.run import resume_command, run_command, sweep_command
+from simulator.commands.runs import clean_command, runs_command
 from simulator.commands.topology import topology_command
 from simulator.commands.trace import trace_command
 from simulator.core.blame import blaming_parts
@@ -51,6 +52,8 @@ app.command(name="sweep")(sweep_command)
 app.command(name="compare")(compare_command)
 app.command(name="audit")(audit_command)
 app.command(name="report")(report_command)
+app.command(name="runs")(runs_command)
+app.command(name="clean")(clean_command)
 app.command(name="trace")(trace_command)
 app.command(name="list")(list_command)
 app.command(name="doctor")(doctor_command)

@@ -29,7 +29,8 @@ from simulator.core.errors import Problem
 from simulator.core.registry import PartSettings, Registry
 from simulator.core.report import Section
 from simulator.data.settings import CanarySettings
-from simulator.results.audit_folder import RESULT, AuditFolder
+from simulator.results.audit_folder import AuditFolder
+from simulator.results.places import AUDIT_RESULT
 from simulator.results.run_directory import RunDirectory
 from simulator.runs.audit import Audit
 from simulator.runs.run import Run
@@ -224,7 +225,7 @@ def _last(run: RunDirectory, metric: str, asked: Iterable[int]) -> list[float]:
 
 def _membership(folder: AuditFolder, nodes: int, asked: Collection[int]) -> list[float | None]:
     """By node, the AUC of the strongest attack of the audit of membership from its first view; None where unknown."""
-    file = folder.path / RESULT
+    file = folder.path / AUDIT_RESULT
     if not file.exists():
         return [None] * len(asked)
     with reading(file):

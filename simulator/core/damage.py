@@ -100,10 +100,15 @@ def read_lines(file: Path, of: TypeAdapter[Any]) -> Iterator[dict[str, Any]]:
         for number, line in enumerate(lines, start=1):
             if not line.endswith("\n"):
                 return
-            yield _record(file, number, line, of)
+            yield read_record(line, of, f"{file}:{number}")
 
 
-def _record(file: Path, number: int, line: str, of: TypeAdapter[Any]) -> dict[str, Any]:
+def read_record(line: str | bytes, of: TypeAdapter[Any], where: str) -> dict[str, Any]:
+    """The record on a ``line`` of a JSON-lines file, a dictionary as ``of`` says.
+
+    Raises:
+        InputError: the line is damaged; placed at ``where``.
+    """
     with suppress(ValidationError):  # as of numbers that have names, which are no JSON
         found: dict[str, Any] = of.validate_json(line, strict=True)
         return found
@@ -111,7 +116,7 @@ def _record(file: Path, number: int, line: str, of: TypeAdapter[Any]) -> dict[st
         record: dict[str, Any] = loads(line)
         of.validate_python(record, strict=True)
     except (ValueError, RecursionError) as error:
-        raise wrong(f"{file}:{number}", f"cannot be read: {_told(error)}.", ADVICE) from error
+        raise wrong(where, f"cannot be read: {_told(error)}.", ADVICE) from error
     return record
 
 

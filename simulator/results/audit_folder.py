@@ -14,9 +14,10 @@ from simulator.core import atomic
 from simulator.core.damage import Arrays, read_arrays, read_json
 from simulator.core.errors import RunError
 from simulator.core.strict_json import dumps, loads
-from simulator.results.run_directory import AUDIT_METRICS, RunDirectory
+from simulator.results.places import AUDIT_METRICS, AUDIT_RESULT
+from simulator.results.run_directory import RunDirectory
 
-RESULT, ARRAYS = "result.json", "scores.npz"
+ARRAYS = "scores.npz"
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class AuditFolder:
         Raises:
             InputError: it is missing or damaged.
         """
-        return read_json(self.path / RESULT)
+        return read_json(self.path / AUDIT_RESULT)
 
     def metrics(self) -> dict[str, float]:
         """The content of ``metrics.json``: figures that runs can be compared by.
@@ -110,8 +111,8 @@ class AuditFolder:
         Raises:
             OSError: it cannot be written.
         """
-        atomic.write(self.path / RESULT, dumps(dict(result)) + "\n")
+        atomic.write(self.path / AUDIT_RESULT, dumps(dict(result)) + "\n")
 
     def _begin(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
-        (self.path / RESULT).unlink(missing_ok=True)
+        (self.path / AUDIT_RESULT).unlink(missing_ok=True)

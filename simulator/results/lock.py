@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 from simulator.core.errors import InputError, wrong
 
 FILE = ".lock"
+HOLDER = re.compile(r"process (\d+) on (.+)", re.DOTALL)
 
 
 @contextmanager
@@ -39,6 +41,44 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def holder(folder: Path) -> str | None:
+    """Which process has ``folder`` for itself at this moment, in words; None where none has, or that cannot be told."""
+    try:
+        descriptor = os.open(folder / FILE, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    told = ""
+    try:
+        told = _last_holder(descriptor)
+        if not _has_ended(told):  # asking for the lock could be in the way of a process that is about to take it
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return None
+    except BlockingIOError:
+        return told
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _has_ended(told: str) -> bool:
+    """Whether ``told`` is of a process of this machine that is no more."""
+    found = HOLDER.fullmatch(told)
+    if not found or found[2] != socket.gethostname():
+        return False
+    try:
+        os.kill(int(found[1]), 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except PermissionError:  # another user's
+        return False
+    return False
+
+
+def _last_holder(descriptor: int) -> str:
+    return os.pread(descriptor, 100, 0).decode(errors="replace") or "another process"
+
+
 def _take(descriptor: int, folder: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -52,5 +92,5 @@ def _take(descriptor: int, folder: Path) -> None:
 
 
 def _taken(descriptor: int, folder: Path) -> InputError:
-    holder = os.pread(descriptor, 100, 0).decode(errors="replace") or "another process"
-    return wrong(str(folder), f"is being written by {holder}.", "Wait until it has ended, or stop it.")
+    what = f"is being written by {_last_holder(descriptor)}."
+    return wrong(str(folder), what, "Wait until it has ended, or stop it.")

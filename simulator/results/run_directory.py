@@ -42,10 +42,10 @@ from simulator.core.strict_json import dumps
 from simulator.results import message_log, records
 from simulator.results.headline import Headline
 from simulator.results.partition import read_partition
+from simulator.results.places import AUDIT_METRICS
 from topologies import Topology
 
 OLDER = re.compile(r"0\.1(\.|$)")  # versions whose run directories have other names in them
-AUDIT_METRICS = "metrics.json"  # in the folder of an audit: what runs can be compared by
 
 
 @dataclass(frozen=True)
@@ -259,12 +259,6 @@ class RunDirectory:
     def partition(self) -> Arrays:
         """``partition.npz``: which sample is where, and what is known of the public set."""
         return read_partition(self.path / "partition.npz", self.topology.num_nodes)
-
-
-def runs_in(folder: Path) -> list[Path]:
-    """The run directories in ``folder``, sorted; drafts are none."""
-    files = sorted(folder.glob("*/experiment.yaml"))
-    return [file.parent for file in files if not file.parent.name.startswith(".")]
 
 
 def _cannot_be_made(path: Path, error: OSError) -> InputError:

@@ -8,7 +8,8 @@ from typing import Literal
 
 from simulator.core.errors import InputError
 from simulator.results.checkpoint import Checkpoints
-from simulator.results.run_directory import RunDirectory, runs_in
+from simulator.results.places import runs_in
+from simulator.results.run_directory import RunDirectory
 from simulator.runs.run import experiment_of
 from simulator.sweep.plan import SweepRun, identity
 

@@ -14,7 +14,8 @@ from simulator.core.damage import reading
 from simulator.core.errors import InputError, Problem, wrong
 from simulator.results.comparison.labels import labels
 from simulator.results.headline import Headline
-from simulator.results.run_directory import RunDirectory, runs_in
+from simulator.results.places import runs_in
+from simulator.results.run_directory import RunDirectory
 
 # What an experiment is called, and where and how it is run, does not count.
 APART = ("name", "description", "seed", "backend", "checkpoint")
