@@ -15,6 +15,7 @@ from simulator.commands.run import resume_command, run_command, sweep_command
 from simulator.commands.runs import clean_command, runs_command
 from simulator.commands.topology import topology_command
 from simulator.commands.trace import trace_command
+from simulator.commands.ui import ui_command
 from simulator.core.blame import blaming_parts
 from simulator.core.errors import RumormillError
 from simulator.deployment.site.cli import site
@@ -54,6 +55,7 @@ app.command(name="audit")(audit_command)
 app.command(name="report")(report_command)
 app.command(name="runs")(runs_command)
 app.command(name="clean")(clean_command)
+app.command(name="ui")(ui_command)
 app.command(name="trace")(trace_command)
 app.command(name="list")(list_command)
 app.command(name="doctor")(doctor_command)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from math import isnan
 from pathlib import Path
+from threading import Lock
 
 from simulator.core.errors import did_you_mean, wrong
 from simulator.results.lock import holder
@@ -22,7 +23,7 @@ Signature = tuple[object, ...]  # equal as long as nothing has changed that a su
 
 
 class RunsFolder:
-    """The runs in ``path``.
+    """The runs in ``path``; several threads may ask for them.
 
     Raises:
         InputError: there is no such folder, or it is itself a run.
@@ -35,12 +36,14 @@ class RunsFolder:
             raise wrong(str(path), "is no folder.", "Give the folder that runs were written into, such as runs/.")
         self.path = path
         self._known = dict[Path, tuple[Signature, RunSummary]]()
+        self._lock = Lock()
 
     def runs(self) -> list[RunSummary]:
         """All of them as they are now, sorted by the names of their directories."""
-        found = [run for path in runs_in(self.path) if (run := self._read(path))]
-        self._known = {run.path: self._known[run.path] for run in found}
-        return found
+        with self._lock:
+            found = [run for path in runs_in(self.path) if (run := self._read(path))]
+            self._known = {run.path: self._known[run.path] for run in found}
+            return found
 
     def run(self, directory: str) -> RunSummary | None:
         """The one whose `RunSummary.directory` is ``directory``; None where there is none, whatever is asked."""

@@ -1,0 +1,1 @@
+"""The views, a file a page and what it sends."""
