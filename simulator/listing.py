@@ -13,6 +13,7 @@ from functools import partial
 from simulator.config.yaml_file import read_value, recipes
 from simulator.core.part_names import ADDED, claimed, declared, names
 from simulator.core.source_text import NotInTheTextError, docstring, functions_in
+from simulator.results.metric_names import METRIC_NAMES
 
 PARTS = (  # the kinds in `simulator.part_kinds`, in its order, which takes seconds to import
     *("methods", "adversaries", "mixers", "models", "tasks", "datasets", "partitions", "label_noise", "backends"),
@@ -60,4 +61,5 @@ LISTED: Mapping[str, Callable[[], dict[str, str]]] = {
     "recipes": _recipes,
     **{kind: partial(_functions, kind) for kind in FUNCTIONS},
     **{kind: partial(_parts, kind) for kind in PARTS},
+    "metrics": lambda: dict(METRIC_NAMES),
 }

@@ -2,31 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from textwrap import wrap
 from typing import Annotated
 
 import typer
+from rich.segment import Segment, Segments
+from rich.style import Style
 from rich.text import Text
 
 from simulator.core.errors import did_you_mean, wrong
 from simulator.results.terminal import Terminal
 
+LONGEST_BESIDE = 34  # characters of a name
+NARROWEST = 20  # characters of what stands beside it
+
 
 def list_command(
-    kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help="recipes, graphs, methods, models, ...")] = None,
+    kind: Annotated[
+        str | None, typer.Argument(metavar="[KIND]", help="recipes, graphs, methods, models, ..., metrics")
+    ] = None,
 ) -> None:
-    """List what can be named in an experiment."""
-    from rich.table import Table
-
+    """List what can be named in an experiment, and what metrics are called."""
     from simulator.listing import LISTED
 
     if kind is not None and kind not in LISTED:
         raise wrong("list", f"there is no kind '{kind}'.", did_you_mean(kind, list(LISTED), "kinds"))
     terminal = Terminal()
     for name in [kind] if kind else LISTED:
-        table = Table(title=name, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 2))
-        for entry, text in LISTED[name]().items():
-            table.add_row(Text(entry, "bold"), Text(text))
-        terminal.print(table)
+        terminal.print(_shown(name, LISTED[name](), terminal.width), soft_wrap=True, end="")
+
+
+def _shown(kind: str, entries: Mapping[str, str], width: int) -> Segments:
+    """Names at the left, and beside them what is said of each; a long name has a line of its own.
+
+    Laid out by hand: for the 250 lines of all kinds, a table of Rich's takes as long as all the rest.
+    """
+    column = 2 + min(max(map(len, entries), default=0), LONGEST_BESIDE) + 2
+    shown = [Segment(f"{kind}\n", Style(italic=True))]
+    for name, text in entries.items():
+        lines = wrap(text, max(width - column, NARROWEST), break_on_hyphens=False) or [""]
+        beside = f"\n{' ' * column}" if len(name) > LONGEST_BESIDE else " " * (column - 2 - len(name))
+        shown += [Segment("  "), Segment(name, Style(bold=True))]
+        shown.append(Segment(beside + f"\n{' ' * column}".join(lines) + "\n"))
+    return Segments(shown)
 
 
 def doctor_command() -> None:

@@ -172,6 +172,7 @@ LISTED = [
     ("label_noise", "symmetric"),
     ("mixers", "gossip"),
     ("backends", "local"),
+    ("metrics", "consensus/distance"),
 ]
 
 
@@ -186,6 +187,17 @@ def test_list_shows_all_kinds_at_once(rumormill):
     code, out, _ = rumormill("list")
     assert code == 0
     assert all(expected in out for _, expected in LISTED)
+
+
+def test_lists_fit_the_terminal(rumormill, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "70")
+    _, out, _ = rumormill("list", "metrics")
+    lines = out.splitlines()
+    assert max(map(len, lines)) <= 70
+    name = lines.index("  audit/membership/<view>/<signal>/<attack>/auc")
+    assert lines[name + 1].startswith(" " * 38 + "Area under the ROC curve")
+    beside = next(line for line in lines if line.startswith("  privacy/epsilon "))
+    assert beside.index("A node's epsilon") == 38
 
 
 def test_list_suggests_the_nearest_kind(rumormill):

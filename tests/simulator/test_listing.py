@@ -17,7 +17,7 @@ def first_line(thing):
 
 def test_every_kind_is_listed():
     assert tuple(REGISTRIES) == PARTS
-    assert tuple(LISTED) == ("recipes", *FUNCTIONS, *PARTS)
+    assert tuple(LISTED) == ("recipes", *FUNCTIONS, *PARTS, "metrics")
 
 
 @pytest.mark.parametrize("kind", PARTS)
