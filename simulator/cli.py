@@ -41,7 +41,6 @@ def _options(
 # Click suggests the nearest command by itself.
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     suggest_commands=False,
     callback=_options,

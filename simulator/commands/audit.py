@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from simulator.commands.options import given, located_paths
+from simulator.commands.options import completed, given, located_paths
 from simulator.core.errors import wrong
 from simulator.results.terminal import Terminal
 
@@ -39,6 +39,31 @@ class Elsewhere:
     ]
 
 
+class Chosen:
+    """Options for what an audit does."""
+
+    Attacks = Annotated[
+        list[str] | None,
+        typer.Option("--attack", help="Repeatable; default: all it has.", autocompletion=completed("attacks")),
+    ]
+    Signals = Annotated[
+        list[str] | None,
+        typer.Option(
+            "--signal",
+            help="What to judge by; repeatable; default: the cheap ones.",
+            autocompletion=completed("signals"),
+        ),
+    ]
+    Views = Annotated[
+        list[str] | None,
+        typer.Option(
+            "--view",
+            help="Who looks on; repeatable; default: all that the run allows.",
+            autocompletion=completed("views"),
+        ),
+    ]
+
+
 def audit_command(
     path: Annotated[
         Path | None,
@@ -51,14 +76,12 @@ def audit_command(
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[SETTING=VALUE]...", help="Of the audit, for example samples=200.")
     ] = None,
-    name: Annotated[str, typer.Option("--audit", help="See `rumormill list audits`.")] = "membership",
-    attacks: Annotated[list[str] | None, typer.Option("--attack", help="Repeatable; default: all it has.")] = None,
-    signals: Annotated[
-        list[str] | None, typer.Option("--signal", help="What to judge by; repeatable; default: the cheap ones.")
-    ] = None,
-    views: Annotated[
-        list[str] | None, typer.Option("--view", help="Who looks on; repeatable; default: all that the run allows.")
-    ] = None,
+    name: Annotated[
+        str, typer.Option("--audit", help="See `rumormill list audits`.", autocompletion=completed("audits"))
+    ] = "membership",
+    attacks: Chosen.Attacks = None,
+    signals: Chosen.Signals = None,
+    views: Chosen.Views = None,
     replicas: Annotated[
         int, typer.Option("--replicas", min=0, help="Networks like the run's to train and compare with; takes as long.")
     ] = 0,

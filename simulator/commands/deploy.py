@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from simulator.commands.options import Out, Overrides, Track, given, located_paths
+from simulator.commands.options import Experiment, Out, Overrides, Track, given, located_paths
 from simulator.commands.run import finish
 from simulator.deployment.keys.commands import revoke_command, sign_command
 from simulator.results.terminal import Terminal
@@ -24,7 +24,7 @@ Engine = Annotated[str | None, typer.Option("--engine", help="deployment or simu
 
 @deploy.command(name="local")
 def local_command(
-    experiment: Annotated[str, typer.Argument(metavar="RECIPE_OR_FILE", help="See `rumormill list recipes`.")],
+    experiment: Experiment,
     overrides: Overrides = None,
     plane: Plane = None,
     engine: Engine = None,
@@ -42,7 +42,7 @@ def local_command(
 
 @deploy.command(name="init")
 def init_command(
-    experiment: Annotated[str, typer.Argument(metavar="RECIPE_OR_FILE", help="See `rumormill list recipes`.")],
+    experiment: Experiment,
     folder: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to make.", callback=located_paths)],
     overrides: Overrides = None,
     plane: Plane = None,

@@ -18,9 +18,16 @@ LONGEST_BESIDE = 34  # characters of a name
 NARROWEST = 20  # characters of what stands beside it
 
 
+def _kinds(incomplete: str) -> list[str]:
+    from simulator.listing import LISTED
+
+    return [kind for kind in LISTED if kind.startswith(incomplete)]
+
+
 def list_command(
     kind: Annotated[
-        str | None, typer.Argument(metavar="[KIND]", help="recipes, graphs, methods, models, ..., metrics")
+        str | None,
+        typer.Argument(metavar="[KIND]", help="recipes, graphs, methods, models, ..., metrics", autocompletion=_kinds),
     ] = None,
 ) -> None:
     """List what can be named in an experiment, and what metrics are called."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from simulator.commands.options import Out, Overrides, RunPath, Track
+from simulator.commands.options import Experiment, Out, Overrides, RunPath, Track
 from simulator.results.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -20,9 +20,7 @@ INTERRUPTED = 130
 
 
 def run_command(
-    experiment: Annotated[
-        str, typer.Argument(metavar="RECIPE_OR_FILE", help="See `rumormill list recipes`; - reads standard input.")
-    ],
+    experiment: Experiment,
     overrides: Overrides = None,
     out: Out = Path("runs"),
     track: Track = None,

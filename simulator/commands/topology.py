@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from simulator.commands.options import completed
 from simulator.core.paths import located
 from simulator.results.terminal import Terminal
 
@@ -17,9 +18,15 @@ PLACES_HELP = "How attackers are chosen: random, apart, degree, betweenness; apa
 
 
 def topology_command(
-    graph: Annotated[str, typer.Argument(metavar="GRAPH", help="See `rumormill list graphs`.")],
+    graph: Annotated[
+        str,
+        typer.Argument(metavar="GRAPH", help="See `rumormill list graphs`.", autocompletion=completed("graphs")),
+    ],
     nodes: Annotated[int | None, typer.Option("--nodes", help="Number of nodes.")] = None,
-    weights: Annotated[str, typer.Option("--weights", help="See `rumormill list weights`.")] = "metropolis_hastings",
+    weights: Annotated[
+        str,
+        typer.Option("--weights", help="See `rumormill list weights`.", autocompletion=completed("weights")),
+    ] = "metropolis_hastings",
     seed: Annotated[int | None, typer.Option("--seed", help="For random graphs, and for --place.")] = None,
     options: Annotated[
         list[str] | None, typer.Argument(metavar="[OPTION=VALUE]...", help="For example rows=4.")

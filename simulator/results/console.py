@@ -19,11 +19,13 @@ from simulator.core.observer import Observer, RunInfo, Speed
 from simulator.core.report import Metric
 from simulator.results.formatting import duration, megabytes, percent, significant
 from simulator.results.headline import Headline
+from simulator.results.metric_names import OF_ATTACKS
+from simulator.results.tables import needed, on_its_side
 from simulator.results.terminal import Terminal
 
 ROWS = 10  # evaluations on the screen
-OF_ATTACKS = {"attack/weight": "attackers' weight", "attack/backdoor_success": "backdoor success"}
 REFRESHES_PER_SECOND = 4
+PAUSE = 5.0  # seconds between two lines at least, where there is no live table
 
 
 class ConsoleRow(NamedTuple):
@@ -42,7 +44,7 @@ class ConsoleRow(NamedTuple):
 
 
 class Console(Observer):
-    """Shows how a run gets on.
+    """Shows how a run gets on: a live table, or a line an evaluation and every few seconds between two of them.
 
     Args:
         terminal: where to write; standard error unless given.
@@ -72,8 +74,10 @@ class Console(Observer):
             self._live.start()
 
     def sent(self, round: int, messages: Sequence[Envelope]) -> None:
-        """Advance the bar; the next refresh shows it."""
+        """Advance the bar, which the next refresh shows; without a live table, say it every few seconds."""
         self._done = round
+        if self._live is None and self._clock() - self._told >= PAUSE:
+            self._print(f"round {round}/{self._rounds}  time left {self._time_left()}")
 
     def evaluated(self, round: int, metrics: Sequence[Metric], speed: Speed) -> None:
         """Add a row to the table, or print a line where there is no terminal."""
@@ -123,8 +127,16 @@ class Console(Observer):
         )
 
     def _view(self) -> Group:
-        table = Table(box=None, padding=(0, 3, 0, 0))
-        for name in (
+        footer = Table.grid(padding=(0, 2, 0, 0))
+        progress = ProgressBar(total=self._rounds, completed=self._done, width=30)
+        majority = [_majority(self._rows[-1]).strip()] if self._rows else []  # the same all the time
+        footer.add_row(progress, f"round {self._done}/{self._rounds}", f"time left {self._time_left()}", *majority)
+        return Group(self._table(), footer)
+
+    def _table(self) -> Table:
+        """The last evaluations, the latest at the bottom; on a narrow terminal as columns, the latest at the left."""
+        measured = tuple(self._rows[-1].largest if self._rows else ())
+        header = (
             "round",
             f"{self._headline.words} [worst, best]",
             "consensus model",
@@ -133,18 +145,22 @@ class Console(Observer):
             "node-steps/s",
             "rounds/s",
             "workers",
-            *(self._rows[-1].largest if self._rows else ()),
-        ):
+            *measured,
+        )
+        rows = [
+            (row.round, row.score, *row[3:-1], *(row.largest.get(name, "") for name in measured)) for row in self._rows
+        ]
+        if rows and needed(header, rows) > self._terminal.width:
+            return on_its_side(header, rows[::-1], self._terminal.width)[0]
+        table = Table(box=None, padding=(0, 3, 0, 0))
+        for name in header:
             table.add_column(Text(name, "not bold dim"), justify="right")
-        for row in self._rows:
-            table.add_row(*map(Text, (row.round, row.score, *row[3:-1], *row.largest.values())))
-        footer = Table.grid(padding=(0, 2, 0, 0))
-        progress = ProgressBar(total=self._rounds, completed=self._done, width=30)
-        majority = [_majority(self._rows[-1]).strip()] if self._rows else []  # the same all the time
-        footer.add_row(progress, f"round {self._done}/{self._rounds}", f"time left {self._time_left()}", *majority)
-        return Group(table, footer)
+        for row in rows:
+            table.add_row(*map(Text, row))
+        return table
 
     def _print(self, line: str) -> None:
+        self._told = self._clock()
         self._terminal.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -61,3 +61,6 @@ METRIC_NAMES: Mapping[str, str] = {
     "audit/reconstruction/<what>": "solved; <attack>/identified, <attack>/skill.",
     "audit/robustness/<ensemble>/<attacker>": "Accuracy under attack, over hosts; clean: without one.",
 }
+
+# What the usual tables show of attacks, under shorter names.
+OF_ATTACKS: Mapping[str, str] = {"attack/weight": "attackers' weight", "attack/backdoor_success": "backdoor success"}

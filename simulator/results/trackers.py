@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from simulator.core.errors import InputError, wrong
 from simulator.core.observer import Observer, RunInfo, Speed
 from simulator.core.registry import Part, PartSettings, Registry
 from simulator.core.report import Metric
+
+T = TypeVar("T")
+
+RUN_ID = "mlflow-run.txt"  # of a run directory: which MLflow run is of it
+# What MLflow takes.
+VALUES_AT_ONCE, PARAMETERS_AT_ONCE, LONGEST_PARAMETER = 1000, 100, 6000
 
 
 class Tracker(Part, Observer):
@@ -109,12 +116,91 @@ class WandB(Tracker):
             self._run.finish(exit_code=0 if status == "finished" else 1)
 
 
+class MLflow(Tracker):
+    """Logs to MLflow, one MLflow run a run directory; a resumed run goes on in the same one.
+
+    Where to, the environment says: MLFLOW_TRACKING_URI, by default a database in the working directory.
+    """
+
+    class Config(PartSettings):
+        """The experiment that runs appear under."""
+
+        name: str = "mlflow"
+        experiment: str = "rumormill"
+
+    config: Config
+    _client: Any = None
+    _run: str = ""
+
+    def require(self) -> None:
+        """Find the client."""
+        try:
+            import mlflow  # noqa: F401
+        except ImportError as error:
+            raise _missing("mlflow") from error
+
+    def started(self, info: RunInfo) -> None:
+        """Start the MLflow run, with each setting of the experiment as a parameter, or go on in the one of before.
+
+        Raises:
+            InputError: MLflow does not know the one of before.
+        """
+        from mlflow import MlflowClient
+        from mlflow.entities import Param
+        from mlflow.exceptions import MlflowException
+
+        client, kept = MlflowClient(), info.path / RUN_ID
+        if info.rounds_done and kept.exists():
+            run = kept.read_text().strip()
+            try:
+                client.update_run(run, status="RUNNING")
+            except MlflowException as error:
+                advice = f"Set MLFLOW_TRACKING_URI as it was, or remove {kept} to begin a new one."
+                raise wrong("--track mlflow", f"MLflow does not know the run {run}: {error}.", advice) from error
+        else:
+            known = client.get_experiment_by_name(self.config.experiment)
+            experiment = known.experiment_id if known else client.create_experiment(self.config.experiment)
+            run = client.create_run(experiment, run_name=info.path.name).info.run_id
+            params = [Param(name, value[:LONGEST_PARAMETER]) for name, value in _leaves(info.settings)]
+            for some in _in_batches(params, PARAMETERS_AT_ONCE):
+                client.log_batch(run, params=some)
+            kept.write_text(f"{run}\n")
+        self._client, self._run = client, run
+
+    def log(self, round: int, values: dict[str, float]) -> None:
+        """One step a round."""
+        from mlflow.entities import Metric as Value
+
+        now = int(time.time() * 1000)
+        for some in _in_batches([Value(name, value, now, round) for name, value in values.items()], VALUES_AT_ONCE):
+            self._client.log_batch(self._run, metrics=some)
+
+    def finished(self, status: str) -> None:
+        """Say how it ended: an interrupted run as killed, which it may go on from."""
+        if self._run:
+            ends = {"finished": "FINISHED", "interrupted": "KILLED"}
+            self._client.set_terminated(self._run, ends.get(status, "FAILED"))
+
+
 TRACKERS: Registry[Tracker] = Registry("trackers")
 
 
 def _named(metrics: Iterable[Metric]) -> Iterator[tuple[str, float]]:
     for metric in metrics:
         yield metric.name if metric.node is None else f"node-{metric.node:02}/{metric.name}", metric.value
+
+
+def _leaves(settings: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    """Every setting below ``settings`` by its dotted path, lists as text."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", str(value)
+
+
+def _in_batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def _missing(package: str) -> InputError:

@@ -22,6 +22,8 @@ from simulator.core.report import (
     Source,
     Table,
 )
+from simulator.core.message import Envelope
+from simulator.results.message_log import MESSAGES, as_batch
 from simulator.results.report import write_report
 from topologies import Topology
 
@@ -230,8 +232,8 @@ def test_names_stay_text(open_page, tmp_path):
     (run.path / "provenance.json").write_text(json.dumps(provenance | {"command": [HOSTILE], "ended_early": HOSTILE}))
     experiment = (run.path / "experiment.yaml").read_text()
     (run.path / "experiment.yaml").write_text(experiment.replace("Written by hand.", json.dumps(HOSTILE)))
-    lines = (run.path / "messages.jsonl").read_text().replace("idkd.labels", json.dumps(HOSTILE)[1:-1])
-    (run.path / "messages.jsonl").write_text(lines)
+    hostile = as_batch([Envelope(0, 1, 1, {"parameters": 4000, HOSTILE: 600}, 4744)])
+    (run.path / MESSAGES).write_bytes((run.path / MESSAGES).read_bytes() + hostile)
     page = open_page(write_report(run, [everything(HOSTILE)]))
     assert page.locator("img").count() == 0
     assert page.locator("script").count() == 5 + page.locator("script[type='application/json']").count()

@@ -60,6 +60,23 @@ def test_version_and_lists_import_nothing_that_takes_long(words):
     assert started(f"assert call(*{words}) == 0")
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["comp"], {"compare"}),
+        (["run", "quick"], {"quickstart", "quickstart-deploy"}),
+        (["list", "met"], {"methods", "metrics"}),
+        (["topology", "ri"], {"ring"}),
+        (["audit", "some-run", "--audit", "rob"], {"robustness"}),
+    ],
+    ids=lambda words: " ".join(words),
+)
+def test_shells_complete_names_as_soon(words, expected):
+    line = {"_RUMORMILL_COMPLETE": "complete_bash", "COMP_WORDS": f"rumormill {' '.join(words)}"}
+    code = f"import os; os.environ.update({line | {'COMP_CWORD': str(len(words))}}); call()"
+    assert set(started(code).split()) == expected
+
+
 def test_what_is_mistyped_is_told_as_soon():
     assert started("assert call('list', 'method') == 2; assert call('rnu') == 2; print('told')") == "told\n"
 

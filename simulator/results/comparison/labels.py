@@ -7,6 +7,7 @@ from typing import Any
 
 from simulator.results.formatting import describe
 
+AROUND = ("attack", "dataset")  # of blocks that stand in a list and have no name of their own
 Fragments = list[tuple[str, str]]  # dotted path and text of what differs; without a path where the text says it all
 
 
@@ -44,8 +45,14 @@ def _kind(value: Any) -> str | None:
     if isinstance(value, Mapping):
         return str(value.get("name", ""))
     if isinstance(value, list) and all(isinstance(item, Mapping) for item in value):
-        return " + ".join(map(describe, ({"name": item.get("name")} for item in value))) or "none"
+        return " + ".join(map(_name, value)) or "none"
     return None
+
+
+def _name(block: Mapping[str, Any]) -> str:
+    """Of the part that ``block`` of a list is of; of attackers and public samples, of the part that they are around."""
+    around: Mapping[str, Any] = next((block[key] for key in AROUND if isinstance(block.get(key), Mapping)), {})
+    return str(block.get("name") or around.get("name", ""))
 
 
 def _inside(values: Sequence[Any], path: str) -> list[Fragments]:

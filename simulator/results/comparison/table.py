@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from math import nan
 
 from simulator.core.errors import InputError, wrong
@@ -11,6 +12,7 @@ from simulator.results.comparison.estimate import MeanAndSpread
 from simulator.results.comparison.gains import Gains
 from simulator.results.comparison.groups import Group, common_headline, grouped, last, readable, seed, status
 from simulator.results.formatting import MEGABYTE, MISSING, nodes_named, significant
+from simulator.results.metric_names import OF_ATTACKS
 from simulator.results.run_directory import RunDirectory
 
 SECONDS = "clock/seconds"
@@ -83,6 +85,9 @@ def _results(groups: Sequence[Group]) -> dict[str, list[str]]:
     found["sent by a node, MB"] = [significant(_megabytes(group), 3) for group in groups]
     if any(_finals(group, SECONDS) for group in groups):
         found["simulated time, s"] = [estimate(group, SECONDS).text() for group in groups]
+    for metric, name in OF_ATTACKS.items():
+        if any(_finals(group, metric) for group in groups):
+            found[name] = [estimate(group, metric).text() for group in groups]
     return found
 
 
@@ -90,9 +95,16 @@ def _further(groups: Sequence[Group], metrics: Sequence[str]) -> dict[str, list[
     found = {name: [estimate(group, name).text() for group in groups] for name in metrics}
     for name, column in found.items():
         if set(column) == {MISSING}:
-            advice = "Their names are in a run's metrics.jsonl, and those of audits in its audit/*/metrics.json."
-            raise wrong("--metric", f"no finished run has '{name}'.", advice)
+            near = get_close_matches(name, _known(groups), n=1)
+            guess = f"Did you mean '{near[0]}'? " if near else ""
+            where = "Names are in a run's metrics.jsonl and its audit/*/metrics.json; see `rumormill list metrics`."
+            raise wrong("--metric", f"no finished run has '{name}'.", f"{guess}{where}")
     return found
+
+
+def _known(groups: Sequence[Group]) -> set[str]:
+    runs = [run for group in groups for run in group.finished]
+    return {name for run in runs for name in (*(metric.name for metric in run.metrics()), *run.audit_metrics())}
 
 
 def _scaled(score: MeanAndSpread, scale: int) -> str:

@@ -9,13 +9,29 @@ from rich.table import Table
 from rich.text import Text
 
 from simulator.results.comparison.table import Comparison
+from simulator.results.tables import GAP, needed, on_its_side
 
 TEXT_COLUMNS = 2  # setting and seeds; numbers stand at the right
+TEXT_WIDTH = 30  # characters that these two are to have at least
 
 
 def show(comparison: Comparison, terminal: Console) -> None:
-    """Print the table, and what is to be said of runs that did not finish."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
+    """Print the table, on its side where the terminal is narrow, and what is to be said of unfinished runs."""
+    numbers = [row[TEXT_COLUMNS:] for row in comparison.rows]
+    if needed(comparison.header[TEXT_COLUMNS:], numbers) + TEXT_WIDTH <= terminal.width:
+        terminal.print(_upright(comparison))
+    else:
+        for number, (setting, seeds, *_) in enumerate(comparison.rows, 1):
+            terminal.print(Text(f"{number}  {setting}; seeds {seeds}"), soft_wrap=True)
+        rows = [(str(number), *row) for number, row in enumerate(numbers, 1)]
+        for table in on_its_side(("", *comparison.header[TEXT_COLUMNS:]), rows, terminal.width):
+            terminal.print("", table)
+    for note in comparison.notes:
+        terminal.print(Text(note, "yellow"), soft_wrap=True)
+
+
+def _upright(comparison: Comparison) -> Table:
+    table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False)
     for place, (name, *cells) in enumerate(zip(comparison.header, *comparison.rows, strict=True)):
         heading = Text(name, "not bold dim")
         if place < TEXT_COLUMNS:
@@ -24,9 +40,7 @@ def show(comparison: Comparison, terminal: Console) -> None:
             table.add_column(heading, justify="right", width=max(map(len, [*name.split(), *cells])))
     for row in comparison.rows:
         table.add_row(*map(Text, row))
-    terminal.print(table)
-    for note in comparison.notes:
-        terminal.print(Text(note, "yellow"), soft_wrap=True)
+    return table
 
 
 def as_markdown(comparison: Comparison) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
-from io import StringIO
+from io import BytesIO, StringIO
 from typing import Any
 
 import matplotlib as mpl
@@ -63,12 +63,22 @@ class Picture:
         name: of its file, unique in a report.
         svg: the text of the file.
         data: of which scripts draw it anew; None where it stays as it is.
+        figure: that was painted, where one was.
     """
 
     name: str
     caption: str
     svg: str
     data: Mapping[str, Any] | None = None
+    figure: Figure | None = field(default=None, repr=False, compare=False)
+
+    def file(self, kind: str) -> bytes:
+        """What was painted, as a file for a paper: "pdf", "svg", or "png" with 300 dots an inch."""
+        assert self.figure is not None  # it comes from `paint`
+        out, dates = BytesIO(), {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
+        with mpl.rc_context({**STYLE, "svg.hashsalt": self.name, "pdf.fonttype": 42}):
+            self.figure.savefig(out, format=kind, dpi=300, bbox_inches="tight", metadata=dates.get(kind))
+        return out.getvalue()
 
     @property
     def inline(self) -> Markup:
@@ -90,4 +100,4 @@ def paint(
         figure = Figure(figsize=(width, height))
         draw(figure.add_subplot())
         figure.savefig(text, format="svg", metadata={"Date": None})
-    return Picture(name, caption, text.getvalue())
+    return Picture(name, caption, text.getvalue(), figure=figure)

@@ -124,6 +124,37 @@ def test_live_table_shows_the_last_evaluations_and_a_bar_that_moves_between_them
     assert last.rstrip().endswith("interrupted after 0:00:50")
 
 
+def test_between_evaluations_there_is_a_line_every_few_seconds() -> None:
+    console, out, clock = plain()
+    console.started(info())
+    console.evaluated(0, metrics(0), Speed(0, 0.0, 0, 0, 2, 2))
+    for round in range(1, 13):
+        clock.now += 2.0
+        console.sent(round, [])
+    lines = out.getvalue().splitlines()[3:]
+    assert lines == [
+        f"round {n}/100  time left {left}"
+        for n, left in {3: "0:03:14", 6: "0:03:08", 9: "0:03:02", 12: "0:02:56"}.items()
+    ]
+
+
+def test_on_a_narrow_terminal_the_live_table_lies_on_its_side_and_leaves_nothing_out() -> None:
+    console, out, _ = interactive(width=80)
+    console.started(info())
+    console.evaluated(8, metrics(8), Speed(8, 0.5, 8, 600, 1, 2))
+    console.evaluated(10, [*metrics(10), MEASURED], Speed(10, 0.5, 10, 600, 1, 2))
+    console.finished("finished")
+    last = out.getvalue()[out.getvalue().rindex("accuracy [worst, best]") :].splitlines()
+
+    assert [line.split("  ")[0] for line in last[:8]] == [
+        *("accuracy [worst, best]", "consensus model", "consensus distance", "sent"),
+        *("node-steps/s", "rounds/s", "workers", "cost (max)"),
+    ]
+    assert last[0].split("]")[1].split() == ["50.0%", "[25.0%,", "75.0%"]
+    assert last[7].split() == ["cost", "(max)", "3.14"]
+    assert "…" not in out.getvalue()
+
+
 def test_after_a_loss_the_time_left_counts_from_there() -> None:
     console, out, clock = plain()
     console.started(info())

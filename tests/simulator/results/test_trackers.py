@@ -10,7 +10,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from simulator.core.errors import InputError
 from simulator.core.observer import RunInfo, Speed
 from simulator.core.report import Metric
-from simulator.results.trackers import TensorBoard, Tracker, WandB
+from simulator.results import trackers
+from simulator.results.trackers import MLflow, TensorBoard, Tracker, WandB
 
 EVALUATION = [Metric(10, 3, "test/accuracy", 0.5), Metric(10, None, "test/accuracy/mean", 0.75)]
 EXPECTED = {"node-03/test/accuracy": 0.5, "test/accuracy/mean": 0.75, "node_steps_per_second": 300.0}
@@ -100,12 +101,54 @@ def test_wandb_is_told_of_a_failure(wandb: FakeWandB, tmp_path: Path) -> None:
     assert wandb.exit_code == 1
 
 
-@pytest.mark.parametrize(("kind", "extra"), [(TensorBoard, "tensorboard"), (WandB, "wandb")])
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what MLflow does
+def test_mlflow_reads_back_what_was_logged_and_goes_on_when_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    mlflow = pytest.importorskip("mlflow")
+    run = tmp_path / "a-run"
+    run.mkdir()
+    track(MLflow(MLflow.Config()), run)
+    client = mlflow.MlflowClient()
+    experiment = client.get_experiment_by_name("rumormill").experiment_id
+    (first,) = client.search_runs([experiment])
+    assert (first.info.run_name, first.info.status) == ("a-run", "FINISHED")
+    assert first.data.params == {"rounds": "20"}
+    assert first.data.metrics == EXPECTED | {"node-01/idkd/threshold": 0.5}
+    history = client.get_metric_history(first.info.run_id, "node-01/idkd/threshold")
+    assert [(each.step, each.value) for each in history] == [(7, 0.25), (8, 0.5)]
+
+    resumed = MLflow(MLflow.Config())
+    resumed.started(info(run, start=10))
+    resumed.logged([Metric(12, 1, "idkd/threshold", 0.75)])
+    resumed.finished("interrupted")
+    (same,) = client.search_runs([experiment])
+    assert (same.info.run_id, same.info.status) == (first.info.run_id, "KILLED")
+    assert same.data.metrics["node-01/idkd/threshold"] == 0.75
+
+    (run / "mlflow-run.txt").write_text("0" * 32)
+    with pytest.raises(InputError, match=r"MLflow does not know the run 0+"):
+        MLflow(MLflow.Config()).started(info(run, start=10))
+
+
+def test_mlflow_gets_settings_by_their_paths() -> None:
+    settings = {"rounds": 2, "data": {"dataset": {"name": "digits"}, "sites": {}}, "methods": [{"name": "idkd"}]}
+    assert dict(trackers._leaves(settings)) == {
+        "rounds": "2",
+        "data.dataset.name": "digits",
+        "data.sites": "{}",
+        "methods": "[{'name': 'idkd'}]",
+    }
+
+
+@pytest.mark.parametrize(("kind", "extra"), [(TensorBoard, "tensorboard"), (WandB, "wandb"), (MLflow, "mlflow")])
 def test_a_missing_package_is_asked_for(kind: type[Tracker], extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
     genuine = builtins.__import__
 
     def without_trackers(name: str, *rest: Any) -> Any:
-        if name in ("wandb", "torch.utils.tensorboard"):
+        if name in ("wandb", "torch.utils.tensorboard", "mlflow"):
             raise ImportError(f"No module named '{name}'")
         return genuine(name, *rest)
 
