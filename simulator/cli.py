@@ -13,6 +13,7 @@ from simulator.commands.installed import doctor_command, list_command
 from simulator.commands.results import compare_command, report_command
 from simulator.commands.run import resume_command, run_command, sweep_command
 from simulator.commands.runs import clean_command, runs_command
+from simulator.commands.schema import schema_command
 from simulator.commands.topology import topology_command
 from simulator.commands.trace import trace_command
 from simulator.commands.ui import ui_command
@@ -56,6 +57,7 @@ app.command(name="runs")(runs_command)
 app.command(name="clean")(clean_command)
 app.command(name="ui")(ui_command)
 app.command(name="trace")(trace_command)
+app.command(name="schema")(schema_command)
 app.command(name="list")(list_command)
 app.command(name="doctor")(doctor_command)
 app.add_typer(deploy, name="deploy")
