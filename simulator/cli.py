@@ -10,6 +10,7 @@ import typer
 from simulator.commands.audit import audit_command
 from simulator.commands.deploy import deploy
 from simulator.commands.installed import doctor_command, list_command
+from simulator.commands.new import new_command
 from simulator.commands.results import compare_command, report_command
 from simulator.commands.run import resume_command, run_command, sweep_command
 from simulator.commands.runs import clean_command, runs_command
@@ -57,6 +58,7 @@ app.command(name="runs")(runs_command)
 app.command(name="clean")(clean_command)
 app.command(name="ui")(ui_command)
 app.command(name="trace")(trace_command)
+app.command(name="new")(new_command)
 app.command(name="schema")(schema_command)
 app.command(name="list")(list_command)
 app.command(name="doctor")(doctor_command)
