@@ -190,6 +190,39 @@ def d2(
     return np.stack(path)
 
 
+def global_update_tracking(
+    w: np.ndarray,
+    gradient: Gradient,
+    start: np.ndarray,
+    rates: Sequence[float],
+    *,
+    mu: float,
+    beta: float,
+    local_steps: int = 1,
+) -> np.ndarray:
+    """GUT and QG-GUTm as the released code has them, from nodes that begin alike; returns W X.
+
+    U = W X - X; D = G - U / e, with G the mean gradient of the local steps from W X and e = eta H;
+    Y = D + mu (W M_before - (1 + beta) U_before / e_before - D_before); M = beta M_before + Y; X <- X - e M.
+    """
+    x, path = start, [start]
+    m, u, d, e = np.zeros_like(start), np.zeros_like(start), np.zeros_like(start), 1.0
+    for eta in rates:
+        mixed = w @ x
+        tracked = w @ m - (1 + beta) * u / e - d
+        u, e, steps = mixed - x, eta * local_steps, mixed
+        direction = beta * m + mu * tracked
+        gradients = []
+        for _ in range(local_steps):
+            gradients.append(gradient(steps))
+            steps = steps - eta * (gradients[-1] + direction)
+        d = np.mean(gradients, axis=0) - u / e
+        m = beta * m + d + mu * tracked
+        x = x - e * m
+        path.append(w @ x)
+    return np.stack(path)
+
+
 def exact_diffusion(w: np.ndarray, gradient: Gradient, start: np.ndarray, rates: Sequence[float]) -> np.ndarray:
     """Adapt: psi = X - eta G; correct: phi = psi + X - psi_previous; combine: X = (W + I) / 2 phi."""
     x, psi_before, path = start, start, [start]

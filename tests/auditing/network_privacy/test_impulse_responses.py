@@ -39,6 +39,7 @@ SETTINGS = {
     "zip_dl": [CLIP],
     "correlated_noise": [{**CLIP, "correlated_multiplier": 0.0}],
     "d2": [{}, {"strength": 0.3}],
+    "global_update_tracking": [{}, {"mu": 0.3, "beta": 0.5}],
     "finetune_verified": [{}, {"use": "replace", "epochs": 1, "rates": [0.5]}],
     "idkd": [{"first_round": 2, "every": 2}, {"first_round": 2, "every": 2, "threshold": 1.1}],
     "ltc": [{}, {"share_means": False}, {"use": "coreset", "after": 4, "share": 0.5, "share_means": False}],

@@ -44,6 +44,10 @@ CASES = {
     "cnn": {"model": {"name": "cnn", "width": 2}, "training": UNEQUAL},
     "quasi_global_momentum": {"methods": [{"name": "quasi_global_momentum"}], "training": {"optimizer": {"lr": 0.1}}},
     "gradient_tracking": {"methods": [{"name": "gradient_tracking"}], "training": {"local_steps": 2}},
+    "global_update_tracking": {
+        "methods": [{"name": "global_update_tracking", "mu": 0.1, "beta": 0.8}],
+        "training": {"local_steps": 2, "optimizer": {"lr": 0.1}},
+    },
     "d2": {"methods": [{"name": "d2"}], "topology": {"graph": "ring", "nodes": 4, "weights": "lazy"}},
     "idkd": {"methods": [{"name": "idkd", "first_round": 2, "every": 3}]},
 }
