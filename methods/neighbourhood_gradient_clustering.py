@@ -1,4 +1,4 @@
-"""Neighbourhood gradient clustering (NGC; Aketi, Kodge and Roy 2022, arXiv:2209.14390)."""
+"""Neighbourhood gradient clustering (NGC; Aketi, Kodge and Roy 2022, arXiv:2209.14390), sharpness-aware if asked."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from simulator.core.registry import PartSettings
 from simulator.core.samples import Batch
 from simulator.core.traits import Traits
 from simulator.training.hooks import overrides
+from simulator.training.sharpness import sharp_gradient
 
 PART = "ngc.gradient"
 
@@ -37,15 +38,19 @@ class NeighbourhoodGradientClustering(Method):
     1. The released code's default is a = 1, data of the neighbours; a = 0, their models, needs no second exchange.
     Means are over the neighbours that were heard.
 
+    With ``rho`` above 0 every g is that of sharpness-aware minimisation, g(x + rho g(x) / |g(x)|), at twice the cost:
+    with a = 1 this is N-SADDLe (Choudhary, Aketi and Roy 2024, arXiv:2405.13961).
+
     A neighbour learns the gradient of one batch of the node at a model of its own choice, raw: nothing here is private,
     and no account of privacy holds. There is no neutral setting: a node always steps along its neighbours' gradients.
     """
 
     class Config(PartSettings):
-        """How much neighbours' data weigh against their models."""
+        """How much neighbours' data weigh against their models, and how far up the slope gradients are taken."""
 
         name: str = "neighbourhood_gradient_clustering"
         alpha: float = Field(1.0, ge=0, le=1)
+        rho: float = Field(0.0, ge=0)
 
     config: Config
     neutral: ClassVar[Mapping[str, Any] | None] = None
@@ -92,7 +97,8 @@ class NeighbourhoodGradientClustering(Method):
             self._data = {message.sender: message.parts[PART] for message in inbox}
             return
         batch = node.coming_batch()
-        self._models = {message.sender: node.gradient_at(message.parts["parameters"], batch) for message in inbox}
+        models = {message.sender: message.parts["parameters"] for message in inbox}
+        self._models = {j: sharp_gradient(node, model, batch, self.config.rho) for j, model in models.items()}
 
     def early_outgoing(self, node: Node, message: Message) -> Message:
         """In exchange 2, the gradient at the receiver's model, if that has come."""
@@ -105,7 +111,10 @@ class NeighbourhoodGradientClustering(Method):
         gradient, decay = node.gradient, node.training.optimizer.weight_decay
         models = (1 - self.config.alpha) / (len(self._models) + 1)
         data = self.config.alpha / (len(self._data) + 1)
-        gradient.sub_(node.parameters, alpha=decay).mul_(models + data)
+        gradient.sub_(node.parameters, alpha=decay)
+        if self.config.rho:
+            gradient.copy_(sharp_gradient(node, node.parameters, batch, self.config.rho, gradient.clone()))
+        gradient.mul_(models + data)
         for gradients, weight in ((self._models, models), (self._data, data)):
             for sender in sorted(gradients) if weight else ():
                 gradient.add_(gradients[sender], alpha=weight)

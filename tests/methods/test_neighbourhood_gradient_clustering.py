@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-import torch
 from reference.experiments import results, small
 from reference.network import Network, random_data, sgd
-from torch import nn
+from reference.softmax import Softmax, arrays, sharp_gradients
 
 from methods.neighbourhood_gradient_clustering import PART, NeighbourhoodGradientClustering
 from simulator import resume, run
@@ -19,32 +18,13 @@ NGC = {"name": "neighbourhood_gradient_clustering"}
 EARLY = {"name": "gossip", "order": "combine_then_adapt"}
 
 
-class Softmax(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.layer = nn.Linear(12, 3)
-
-    def forward(self, images):
-        return self.layer(images.flatten(1))
-
-
-def gradients(parameters, images, labels):
-    """float [parameters] of softmax regression's mean cross-entropy, by hand."""
-    weights, bias = parameters[:36].reshape(3, 12), parameters[36:]
-    logits = images @ weights.T + bias
-    probabilities = np.exp(logits - logits.max(1, keepdims=True))
-    probabilities /= probabilities.sum(1, keepdims=True)
-    errors = (probabilities - np.eye(3)[labels]) / len(labels)
-    return np.concatenate([(errors.T @ images).ravel(), errors.sum(0)])
-
-
-def oracle(topology, start, data, rounds, *, alpha, rate, lr, momentum, decay):
+def oracle(topology, start, data, rounds, *, alpha, rho, rate, lr, momentum, decay):
     """X <- (1 - r) X + r W X - lr V, with V <- momentum V + P + decay X, in one loop over matrices."""
     n, x, v = topology.num_nodes, start.copy(), np.zeros_like(start)
     path, linked = [x.copy()], topology.weights != 0
     np.fill_diagonal(linked, False)
     for _ in range(rounds):
-        cross = np.array([[gradients(x[model], *data[own]) for own in range(n)] for model in range(n)])
+        cross = np.array([[sharp_gradients(x[model], *data[own], rho) for own in range(n)] for model in range(n)])
         p = np.empty_like(x)
         for i in range(n):
             models = [cross[i, i], *cross[linked[i], i]]
@@ -57,22 +37,30 @@ def oracle(topology, start, data, rounds, *, alpha, rate, lr, momentum, decay):
 
 
 @pytest.mark.parametrize("alpha", [1.0, 0.5, 0.0])
-@pytest.mark.parametrize("graph", ["ring", "star"])
-def test_equals_a_vectorised_oracle(graph, alpha):
+@pytest.mark.parametrize(("graph", "rho"), [("ring", 0.0), ("star", 0.0), ("star", 0.5)])
+def test_equals_a_vectorised_oracle(graph, alpha, rho):
+    """With rho, N-SADDLe."""
     topology, n = Topology.build(graph, 5), 5
     data = [random_data(samples=7, shape=(3, 4, 1), classes=3, seed=node) for node in range(n)]
     start = np.random.default_rng(0).normal(size=(n, 39))
+    config = NeighbourhoodGradientClustering.Config(alpha=alpha, rho=rho)
     network = Network(
         topology, Softmax, data, sgd(0.2, momentum=0.5, weight_decay=0.01, batch_size=7),
-        methods=lambda node: [NeighbourhoodGradientClustering(NeighbourhoodGradientClustering.Config(alpha=alpha))],
+        methods=lambda node: [NeighbourhoodGradientClustering(config)],
         mixer=lambda: Gossip(Gossip.Config(order="combine_then_adapt", rate=0.7)), start=start,
     )  # fmt: skip
-    arrays = []
-    for each in data:
-        rows = torch.arange(7)
-        images = each.preparation(each.train.inputs_at(rows), torch.float64).flatten(1).numpy()
-        arrays.append((images, each.train.targets_at(rows).numpy()))
-    expected = oracle(topology, start, arrays, 6, alpha=alpha, rate=0.7, lr=0.2, momentum=0.5, decay=0.01)
+    expected = oracle(
+        topology,
+        start,
+        [arrays(each) for each in data],
+        6,
+        alpha=alpha,
+        rho=rho,
+        rate=0.7,
+        lr=0.2,
+        momentum=0.5,
+        decay=0.01,
+    )
     np.testing.assert_allclose(network.run(6), expected, rtol=0, atol=1e-12)
 
 

@@ -56,6 +56,7 @@ REFUSED = dict.fromkeys(ROBUST, True) | {  # settings that nobody can follow; Tr
     "verifix": [{"use": use, "every": 1, "alphas": [1.0]} for use in ("before_mixing", "after_mixing")],
     "choco": True,
     "neighbourhood_gradient_clustering": True,
+    "saddle": True,
     "pair_average": True,
     "push_sum": True,
     "relay_sum": True,

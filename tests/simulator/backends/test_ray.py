@@ -66,6 +66,7 @@ CASES = {
     },
     "quantized": {"mixer": {"name": "choco", "compression": {"name": "qsgd", "bits": 4}}},
     "d2": {"topology": {"graph": "ring", "nodes": 4, "weights": "lazy"}, "methods": [{"name": "d2"}]},
+    "saddle": {"methods": [{"name": "saddle", "rho": 0.5}, {"name": "quasi_global_momentum"}]},
     "global update tracking": {"methods": [{"name": "global_update_tracking", "mu": 0.1, "beta": 0.8}]},
     "verified": {
         "data": {"dataset": "digits", "partition": "iid", "verified": {"share": 0.3, "shared": True}},

@@ -49,6 +49,10 @@ CASES = {
         "training": {"local_steps": 2, "optimizer": {"lr": 0.1}},
     },
     "d2": {"methods": [{"name": "d2"}], "topology": {"graph": "ring", "nodes": 4, "weights": "lazy"}},
+    "saddle": {
+        "methods": [{"name": "saddle", "rho": 0.5}, {"name": "quasi_global_momentum"}],
+        "training": {"local_steps": 2, "optimizer": {"lr": 0.1, "weight_decay": 0.01}},
+    },
     "idkd": {"methods": [{"name": "idkd", "first_round": 2, "every": 3}]},
 }
 
