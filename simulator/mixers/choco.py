@@ -91,7 +91,11 @@ class Choco(SumOfRow):
         updates = {j: self._code.restore(parts[j], node.parameters) for j in parts}
         self._replica.add_(updates[node.id])
         self._around.add_(weighted_sum(node, updates))
-        node.parameters.add_(self._around - self._replica, alpha=self.config.gamma)
+        self._step(node, self._around - self._replica)
+
+    def _step(self, node: Node, error: Tensor) -> None:
+        """Move along ``error``, float [parameters]: what the replicas around have more than the node's own."""
+        node.parameters.add_(error, alpha=self.config.gamma)
 
     def shown(self, node: Node, message: Message) -> Tensor:
         """The replica that the message brings up to date: the message itself is a difference, and no model."""

@@ -290,6 +290,32 @@ def choco(
     return np.stack(path), replicas
 
 
+def ada_gossip(
+    w: np.ndarray,
+    gradient: Gradient,
+    start: np.ndarray,
+    rates: Sequence[float],
+    *,
+    gamma: float,
+    beta: float,
+    code: Callable[[np.ndarray, int, int], np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
+    """AdaG-SGD; returns the trajectory and the last second moments V.
+
+    Y and R are CHOCO-SGD's; D = W R - R; V <- beta V + (1 - beta) D^2; X <- Y + min(1, gamma / (sqrt(V / (1 - beta^t))
+    + 1e-8)) D, entry by entry, t counted from 1.
+    """
+    x, replicas, v, path = start.copy(), np.zeros_like(start), np.zeros_like(start), [start.copy()]
+    for t, eta in enumerate(rates):
+        y = x - eta * gradient(x)
+        replicas = replicas + np.stack([code(row, i, t) for i, row in enumerate(y - replicas)])
+        error = w @ replicas - replicas
+        v = beta * v + (1 - beta) * error**2
+        x = y + np.minimum(1, gamma / (np.sqrt(v / (1 - beta ** (t + 1))) + 1e-8)) * error
+        path.append(x.copy())
+    return np.stack(path), v
+
+
 def largest(v: np.ndarray, k: int) -> np.ndarray:
     """The k entries of largest magnitude, the others 0."""
     return np.where(np.abs(v) >= np.sort(np.abs(v))[-k], v, 0)

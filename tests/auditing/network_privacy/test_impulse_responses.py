@@ -55,6 +55,7 @@ REFUSED = dict.fromkeys(ROBUST, True) | {  # settings that nobody can follow; Tr
     "ltc": [{}, {"use": "coreset", "after": 4, "share": 0.5, "share_means": False}],
     "verifix": [{"use": use, "every": 1, "alphas": [1.0]} for use in ("before_mixing", "after_mixing")],
     "choco": True,
+    "ada_gossip": True,
     "neighbourhood_gradient_clustering": True,
     "saddle": True,
     "pair_average": True,

@@ -64,6 +64,7 @@ CASES = {
         "topology": {"graph": "ring", "nodes": 6, "failures": {"links": 0.2}},
         "adversaries": [{"nodes": [1], "attack": "mimic"}, {"nodes": [2], "attack": "non_finite"}],
     },
+    "adaptive consensus steps": {"mixer": {"name": "ada_gossip", "gamma": 0.01, "beta": 0.9, "compression": "sign"}},
     "quantized": {"mixer": {"name": "choco", "compression": {"name": "qsgd", "bits": 4}}},
     "d2": {"topology": {"graph": "ring", "nodes": 4, "weights": "lazy"}, "methods": [{"name": "d2"}]},
     "saddle": {"methods": [{"name": "saddle", "rho": 0.5}, {"name": "quasi_global_momentum"}]},

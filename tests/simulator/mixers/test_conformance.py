@@ -20,6 +20,7 @@ SETTINGS = {
         {"order": "combine_then_adapt", "rate": 1},
     ],
     "choco": [{"compression": name, "gamma": 0.5} for name in ("top_k", "sign", "none")],
+    "ada_gossip": [{"compression": name, "gamma": 0.01, "beta": 0.9} for name in ("top_k", "sign", "none")],
     "relay_sum": [{"fill": "own"}, {"fill": "initial"}],
     "clipped_gossip": [
         {"tau": 0.5},
