@@ -15,12 +15,11 @@ knn        cosine similarity of the penultimate features to the k-th nearest tra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize
 
 from methods.idkd.labels import soft_labels
@@ -28,6 +27,7 @@ from methods.idkd.settings import IDKDSettings
 from simulator.core.errors import RunError
 from simulator.core.node import Node
 from simulator.core.samples import Samples
+from simulator.training.features import classifier, inputs_of
 
 CHUNK = 1024  # features of a whole public set would take too much memory
 
@@ -99,26 +99,15 @@ def logits_and_features(node: Node, samples: Samples) -> tuple[Tensor, Tensor]:
     Raises:
         RunError: the model has no such layer.
     """
-    layers = [module for module in node.model.module.modules() if isinstance(module, nn.Linear)]
-    if not layers:
+    layer = classifier(node.model.module)
+    if layer is None:
         raise RunError(
             "idkd's detector knn takes its features before the model's last fully connected layer, and there is none.\n"
             "    Choose another model, or a detector of logits, such as msp."
         )
-    with _inputs(layers[-1]) as seen:
+    with inputs_of(layer) as seen:
         logits = node.outputs(samples).cpu()
     return logits, normalize(torch.cat(seen).to(logits), dim=1)
-
-
-@contextmanager
-def _inputs(layer: nn.Linear) -> Iterator[list[Tensor]]:
-    """What enters ``layer`` while the block lasts, one tensor a forward pass."""
-    seen: list[Tensor] = []
-    handle = layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
-    try:
-        yield seen
-    finally:
-        handle.remove()
 
 
 DETECTORS: Mapping[str, Detector] = {

@@ -40,6 +40,7 @@ ACTIVE = {
         {"use": "coreset", "after": 3, "share": 0.2, "per_class": "equal", "prefer": "low", "share_means": False},
     ],
     "global_update_tracking": [{"mu": 0.1, "beta": 0.8}, {}],
+    "cross_feature_contrastive_loss": [{}, {"lambda_d": 0.0}],
     "neighbourhood_gradient_clustering": [{}, {"rho": 0.5}],
     "quasi_global_momentum": [{"nesterov": True}, {"nesterov": False}],
     "trend": [{"bits": (None, 1, "halftone")}, {"share": "same_bits", "bits": (1, 1, 2)}, {"share": "nothing"}],

@@ -55,7 +55,7 @@ def test_it_runs_to_its_report_or_is_refused_before(name, samples, tmp_path):
         "model": model,
         "methods": [{"name": name, **ACTIVE.get(name, {})}],
     }
-    if name == "neighbourhood_gradient_clustering":
+    if name in ("neighbourhood_gradient_clustering", "cross_feature_contrastive_loss"):
         content["mixer"] = {"name": "gossip", "order": "combine_then_adapt"}
     try:
         done = run(load_experiment(content), out)

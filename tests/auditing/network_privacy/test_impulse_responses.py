@@ -57,6 +57,7 @@ REFUSED = dict.fromkeys(ROBUST, True) | {  # settings that nobody can follow; Tr
     "choco": True,
     "ada_gossip": True,
     "neighbourhood_gradient_clustering": True,
+    "cross_feature_contrastive_loss": True,
     "saddle": True,
     "pair_average": True,
     "push_sum": True,
@@ -102,7 +103,8 @@ def is_refused(name, settings):
 
 @pytest.mark.parametrize(("name", "settings"), cases(METHODS), ids=str)
 def test_every_installed_method_is_followed_or_refused(name, settings, tmp_path):
-    one_step = {"neighbourhood_gradient_clustering": ["mixer.order=combine_then_adapt", "training.local_steps=1"]}
+    early = ["mixer.order=combine_then_adapt", "training.local_steps=1"]
+    one_step = dict.fromkeys(["neighbourhood_gradient_clustering", "cross_feature_contrastive_loss"], early)
     experiment = training("topology.weights=lazy", *one_step.get(name, []), methods=[{"name": name, **settings}])
     assert bool(list(undeclared(experiment))) == is_refused(name, settings)
     if not is_refused(name, settings):

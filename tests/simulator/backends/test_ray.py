@@ -67,6 +67,12 @@ CASES = {
     "adaptive consensus steps": {"mixer": {"name": "ada_gossip", "gamma": 0.01, "beta": 0.9, "compression": "sign"}},
     "quantized": {"mixer": {"name": "choco", "compression": {"name": "qsgd", "bits": 4}}},
     "d2": {"topology": {"graph": "ring", "nodes": 4, "weights": "lazy"}, "methods": [{"name": "d2"}]},
+    "cross-features": {
+        "topology": {"graph": "complete", "nodes": 5, "failures": FAILURES},
+        "mixer": {"name": "gossip", "order": "combine_then_adapt"},
+        "methods": [{"name": "cross_feature_contrastive_loss"}, {"name": "quasi_global_momentum"}],
+        "record": {"every": 2},
+    },
     "saddle": {"methods": [{"name": "saddle", "rho": 0.5}, {"name": "quasi_global_momentum"}]},
     "global update tracking": {"methods": [{"name": "global_update_tracking", "mu": 0.1, "beta": 0.8}]},
     "verified": {

@@ -25,6 +25,7 @@ from simulator.runs.run import Run
 QGM, IDKD = METHODS
 PUSH = {"graph": "exponential", "nodes": 4, "weights": "push", "schedule": "one_peer_exponential"}
 FAILING = {"graph": "ring", "nodes": 4, "failures": {"links": 0.3, "absences": [[1, 3, 4]]}}
+CCL = {"name": "cross_feature_contrastive_loss"}
 NGC, EARLY = {"name": "neighbourhood_gradient_clustering"}, {"name": "gossip", "order": "combine_then_adapt"}
 STATEFUL = {"name": "reference.stateful:BatchNet", "dropout": 0.5}
 CASES = {
@@ -34,6 +35,7 @@ CASES = {
     "failures": {"topology": FAILING},
     "push-sum": {"topology": PUSH, "mixer": "push_sum"},
     "ngc": {"methods": [NGC], "mixer": EARLY, "topology": FAILING, "record": {"every": 3}},
+    "ccl": {"methods": [CCL], "mixer": EARLY, "topology": FAILING, "record": {"every": 3}},
     "choco": {"mixer": {"name": "choco", "compression": {"name": "top_k", "keep": 0.2}}, "record": {"every": 3}},
     "running statistics": {"model": STATEFUL, "buffers": "mixed", "topology": FAILING, "record": {"every": 3}},
 }
