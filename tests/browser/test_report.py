@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from reference.sketches import Sketch, write_sketch
 
+from simulator.core.message import Envelope
 from simulator.core.report import (
     Band,
     BarChart,
@@ -22,7 +23,6 @@ from simulator.core.report import (
     Source,
     Table,
 )
-from simulator.core.message import Envelope
 from simulator.results.message_log import MESSAGES, as_batch
 from simulator.results.report import write_report
 from topologies import Topology
