@@ -174,7 +174,7 @@ def test_the_command_adds_a_section_with_images_to_the_report(noisy, monkeypatch
     assert re.search(r">truly \d<", section)
     assert section.count("<figure>") == 2 + 4
     assert section.count('xlink:href="data:image/png') >= 4 * 12
-    assert "The cumulative loss finds flipped labels, 10.0% of the training samples" in html[: html.index("<section>")]
+    assert "The cumulative loss finds flipped labels, 10.0% of the training samples" in html[: html.index("<section")]
 
 
 def test_a_run_with_clean_labels_has_scores_and_no_detection(tmp_path):

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from reference import pages
 from safetensors.torch import save_file
 from torch import nn
 
@@ -296,7 +297,7 @@ def test_the_command_writes_what_the_function_returns(folder, audited, monkeypat
     with np.load(folder / "found" / "scores.npz") as scores:
         np.testing.assert_array_equal(scores["logit_margin, lira_online"], audited.arrays["logit_margin, lira_online"])
     assert (folder / "found" / "result.json").exists()
-    page = (folder / "found" / "report.html").read_text()
+    page = pages.page((folder / "found" / "report.html").read_text())
     assert "Membership in models trained elsewhere" in page
     assert "m7.safetensors" in page
     assert "src=" not in page

@@ -16,7 +16,7 @@ from topologies import Topology
 
 @dataclass
 class Sketch:
-    """What a run shall have done. Node i of n holds i + 1 samples, the classes of its row of ``labels`` in turn."""
+    """What a run shall have done. Node i holds i + 1 samples, at most 99; all samples have the classes in turn."""
 
     nodes: int = 4
     rounds: int = 20
@@ -91,7 +91,7 @@ def _metrics(sketch: Sketch, round: int) -> list[dict[str, object]]:
 
 
 def _write_partition(path: Path, sketch: Sketch) -> None:
-    owner = np.repeat(np.arange(sketch.nodes), np.arange(1, sketch.nodes + 1))
+    owner = np.repeat(np.arange(sketch.nodes), np.minimum(np.arange(1, sketch.nodes + 1), 99))
     labels = np.arange(len(owner)) % len(sketch.classes)
     arrays = {"train_node": owner, "train_index": np.arange(len(owner)), "train_label": labels}
     np.savez(path, class_names=np.array(sketch.classes), **arrays)

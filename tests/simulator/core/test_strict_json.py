@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from reference import pages
 from reference.experiments import small
 
 from simulator import run
@@ -61,5 +62,5 @@ def test_a_run_writes_json_whatever_its_numbers_and_reads_it_back(tmp_path):
     np.testing.assert_array_equal(directory.series("privacy/epsilon")[1], [[np.inf, np.nan, -np.inf, 2.5]])
     assert directory.network_series("privacy/epsilon/max")[1].tolist() == [np.inf]
     assert directory.timing()[-1]["seconds"] == np.inf
-    assert "Infinity" not in write_run_report(directory).read_text()
+    assert "Infinity" not in pages.page(write_run_report(directory).read_text())
     assert "∞" in as_markdown(compare(find_runs([directory.path]), ["privacy/epsilon/max"]))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from reference import pages
 from reference.experiments import METHODS, results
 from reference.sites import SIZES, rows_of, sites, write_sites, write_table
 from sklearn.datasets import load_digits
@@ -84,6 +85,6 @@ def test_a_collected_run_says_nothing_of_who_holds_what(tmp_path, hosts):
     partition = RunDirectory.open(collected).partition()
     assert all(not len(partition[name]) for name in partition if name.endswith(("_index", "_node", "_label")))
     assert "known to that node alone" in chapters.data(RunDirectory.open(collected)).paragraphs[0]
-    assert "unknown" in write_run_report(RunDirectory.open(collected)).read_text()
+    assert "unknown" in pages.page(write_run_report(RunDirectory.open(collected)).read_text())
     with pytest.raises(InputError, match=r"collected from sites(.|\n)*Take a simulation"):
         Run.open(collected).nodes  # noqa: B018
