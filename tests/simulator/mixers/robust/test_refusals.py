@@ -46,6 +46,8 @@ def test_weights_whose_rows_do_not_sum_to_1_are_refused(name):
         ({"name": "gradient_tracking"}, "sums trackers as they are"),
         ({"name": "d2"}, "this mixer does something else"),
         ({"name": "neighbourhood_gradient_clustering"}, "models that a round begins with"),
+        ({"name": "cross_feature_contrastive_loss"}, "models that a round begins with"),
+        ({"name": "global_update_tracking"}, "this mixer does not"),
         ({"name": "correlated_noise", "clip": 1.0, "correlated_multiplier": 1.0}, "unless mixing keeps it"),
         ({"name": "zip_dl", "noise_multiplier": 1.0}, "summed by the weights of W"),
         ({"name": "trend", "share": "same_bits"}, "needs every link"),
