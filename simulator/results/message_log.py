@@ -9,6 +9,7 @@ that a message's rows add up to what was on the wire.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from numpy.typing import NDArray
 from simulator.core.damage import reading
 from simulator.core.message import Envelope
 
-MESSAGES = "messages.arrow"
 ENCODING = "encoding"
 SCHEMA = pa.schema(
     [
@@ -37,6 +37,9 @@ _OPTIONS = pa.ipc.IpcWriteOptions(compression="zstd")
 _CONTINUATION = b"\xff\xff\xff\xff"  # how each part of a stream begins
 _END = len(_CONTINUATION + b"\0\0\0\0")  # of a stream, which a log never has: it may always go on
 _ROWS = 1_000_000  # that are added up at once
+_LONGEST = 2**24  # bytes of a log that is looked through for its last round: half a second of processor time
+_ROUNDS_ALONE = pa.ipc.IpcReadOptions(included_fields=[SCHEMA.get_field_index("round")], use_threads=False)
+_ALL = pa.ipc.IpcReadOptions(use_threads=False)  # batches are small
 
 
 def as_batch(messages: Sequence[Envelope]) -> bytes:
@@ -79,7 +82,7 @@ def batches(file: Path, *, whole: bool = False) -> Iterator[pa.RecordBatch]:
     with reading(file), pa.OSFile(str(file)) as source:
         if source.size() == 0 and not whole:
             return
-        stream = pa.ipc.open_stream(source)
+        stream = pa.ipc.open_stream(source, options=_ALL)
         if stream.schema != SCHEMA:
             raise ValueError(f"its columns are {', '.join(stream.schema.names)}")
         while True:
@@ -92,6 +95,22 @@ def batches(file: Path, *, whole: bool = False) -> Iterator[pa.RecordBatch]:
                 return
             _check(batch)
             yield batch
+
+
+def last_round(file: Path) -> int:
+    """The round of the last whole batch; 0 where there is none, or the log is too long to be looked through.
+
+    Raises:
+        InputError: it is no log.
+    """
+    last = 0
+    with reading(file), pa.OSFile(str(file)) as source:
+        if 0 < source.size() < _LONGEST:
+            stream = pa.ipc.open_stream(source, options=_ROUNDS_ALONE)
+            with suppress(StopIteration, pa.ArrowInvalid, OSError):  # the end, or where it is being written
+                while batch := stream.read_next_batch():
+                    last = batch["round"][-1].as_py()
+    return last
 
 
 def records(file: Path, *, whole: bool = False) -> Iterator[dict[str, Any]]:

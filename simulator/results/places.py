@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 EXPERIMENT = "experiment.yaml"  # a folder that has one is a run
+MESSAGES = "messages.arrow"  # who sent how many bytes of what to whom: `simulator.results.message_log`
 AUDIT_METRICS = "metrics.json"  # in the folder of an audit: what runs can be compared by
 AUDIT_RESULT = "result.json"  # there, too: written last, so without it an audit has not ended
 

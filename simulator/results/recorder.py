@@ -17,7 +17,7 @@ from simulator.core.recording import Recording
 from simulator.core.report import Artifact, Metric
 from simulator.core.strict_json import dumps
 from simulator.results import message_log
-from simulator.results.message_log import MESSAGES
+from simulator.results.places import MESSAGES
 from simulator.results.recordings import Recordings
 
 FILES = ("metrics.jsonl", "timing.jsonl", MESSAGES)

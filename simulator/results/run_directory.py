@@ -42,7 +42,7 @@ from simulator.core.strict_json import dumps
 from simulator.results import message_log, records
 from simulator.results.headline import Headline
 from simulator.results.partition import read_partition
-from simulator.results.places import AUDIT_METRICS
+from simulator.results.places import AUDIT_METRICS, MESSAGES
 from topologies import Topology
 
 OLDER = re.compile(r"0\.1(\.|$)")  # versions whose run directories have other names in them
@@ -237,11 +237,11 @@ class RunDirectory:
 
     def messages(self) -> Iterator[dict[str, Any]]:
         """All messages' sizes, in the order sent: see `simulator.results.message_log.records`."""
-        return message_log.records(self.path / message_log.MESSAGES, whole=self._finished)
+        return message_log.records(self.path / MESSAGES, whole=self._finished)
 
     def traffic(self) -> pa.Table:
         """What messages add up to, by link and part: see `simulator.results.message_log.added_up`."""
-        return message_log.added_up(self.path / message_log.MESSAGES, whole=self._finished)
+        return message_log.added_up(self.path / MESSAGES, whole=self._finished)
 
     def timing(self) -> list[dict[str, Any]]:
         """Seconds and node-steps between evaluations."""

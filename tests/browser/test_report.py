@@ -23,7 +23,8 @@ from simulator.core.report import (
     Source,
     Table,
 )
-from simulator.results.message_log import MESSAGES, as_batch
+from simulator.results.message_log import as_batch
+from simulator.results.places import MESSAGES
 from simulator.results.report import write_report
 from topologies import Topology
 

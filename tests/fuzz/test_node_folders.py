@@ -24,7 +24,7 @@ from simulator.core.errors import InputError
 from simulator.deployment.collecting import Collection
 from simulator.deployment.node_folder import finished_rounds
 from simulator.results import message_log
-from simulator.results.message_log import MESSAGES
+from simulator.results.places import MESSAGES
 from simulator.results.recorder import Recorder
 from simulator.runs.build import Simulation, run_schedule
 

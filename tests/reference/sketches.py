@@ -9,7 +9,7 @@ import yaml
 
 from simulator.core.message import Envelope
 from simulator.results import message_log
-from simulator.results.message_log import MESSAGES
+from simulator.results.places import MESSAGES
 from simulator.results.run_directory import RunDirectory
 from topologies import Topology
 

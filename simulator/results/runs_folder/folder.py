@@ -11,12 +11,12 @@ from threading import Lock
 
 from simulator.core.errors import did_you_mean, wrong
 from simulator.results.lock import holder
-from simulator.results.places import AUDIT_RESULT, EXPERIMENT, runs_in
+from simulator.results.places import AUDIT_RESULT, EXPERIMENT, MESSAGES, runs_in
 from simulator.results.runs_folder.summary import COLUMNS, RunSummary, summarize
 
 # What a summary is made of, and the folders whose files it counts; those of audits come on top.
 LOOKED_AT = (
-    *("", EXPERIMENT, "provenance.json", "sweep.json", "metrics.jsonl", "timing.jsonl", "messages.jsonl"),
+    *("", EXPERIMENT, "provenance.json", "sweep.json", "metrics.jsonl", "timing.jsonl", MESSAGES),
     *("report.html", "checkpoints", "recordings", "artifacts", "figures", "audit"),
 )
 Signature = tuple[object, ...]  # equal as long as nothing has changed that a summary is made of

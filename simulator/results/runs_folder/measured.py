@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from simulator.core.damage import read_json, read_record, reading
 from simulator.results import records
-from simulator.results.places import AUDIT_METRICS, AUDIT_RESULT
+from simulator.results.places import AUDIT_METRICS, AUDIT_RESULT, MESSAGES
 from simulator.results.runs_folder.ends import last_lines
 
 OF_THE_NETWORK = b'"node": null'
@@ -56,8 +56,13 @@ def rounds_done(run: Path, running: bool) -> int:
         InputError: the end of a file is damaged.
     """
     evaluated = [int(line["round"]) for line in _last(run / "timing.jsonl", records.TIMING)]
-    sent = _last(run / "messages.jsonl", records.MESSAGE) if running else []
-    return max([0, *evaluated, *(int(line["round"]) - 1 for line in sent)])
+    return max([0, *evaluated, _under_way(run / MESSAGES) - 1 if running else 0])
+
+
+def _under_way(log: Path) -> int:
+    from simulator.results.message_log import last_round  # of most folders no run is under way
+
+    return last_round(log) if log.exists() else 0
 
 
 def seconds_a_round(run: Path) -> float | None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from simulator.core.message import Envelope
 from simulator.results import message_log
+from simulator.results.places import MESSAGES
 from simulator.results.report.ledger import TrafficCount
 
 ids = st.integers(0, 4)
@@ -23,7 +24,7 @@ def messages(draw: st.DrawFn) -> Envelope:
 def counted(rounds: Sequence[Sequence[Envelope]]) -> TrafficCount:
     """What is counted of a log with a batch for each of ``rounds``."""
     with TemporaryDirectory() as folder:
-        file = Path(folder) / message_log.MESSAGES
+        file = Path(folder) / MESSAGES
         file.write_bytes(message_log.BEGINNING + b"".join(map(message_log.as_batch, rounds)))
         return TrafficCount.of(message_log.added_up(file))
 

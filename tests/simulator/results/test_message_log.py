@@ -9,6 +9,7 @@ from simulator.core.errors import InputError
 from simulator.core.message import Envelope
 from simulator.results import message_log
 from simulator.results.message_log import BEGINNING, SCHEMA, added_up, as_batch, batches, records
+from simulator.results.places import MESSAGES
 
 ROUNDS = [
     [Envelope(0, 1, 1, {"parameters": 40}, 184), Envelope(1, 0, 1, {}, 144)],
@@ -25,7 +26,7 @@ READ = [
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    file = tmp_path / message_log.MESSAGES
+    file = tmp_path / MESSAGES
     file.write_bytes(BEGINNING + b"".join(map(as_batch, ROUNDS)))
     return file
 

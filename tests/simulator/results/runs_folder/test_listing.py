@@ -12,7 +12,10 @@ import pytest
 from reference.run_folders import add_folder, audit_by_hand, evaluate, write_run
 
 from simulator.core.errors import InputError
+from simulator.core.message import Envelope
 from simulator.results.lock import holder, locked
+from simulator.results.message_log import BEGINNING, as_batch
+from simulator.results.places import MESSAGES
 from simulator.results.runs_folder import ends, words
 from simulator.results.runs_folder.folder import RunsFolder, matching, metric_names, ordered
 
@@ -52,9 +55,8 @@ def test_what_became_of_a_run(folder, status, state):
 
 def test_a_running_run_tells_how_far_it_is(folder):
     path = write_run(folder / "a", status="running", rounds=100, done=30)
-    (path / "messages.jsonl").write_text(
-        json.dumps({"round": 41, "sender": 0, "receiver": 1, "wire": 1, "parts": {}}) + '\n{"round": 4'
-    )
+    sent = [as_batch([Envelope(0, 1, round, {}, 1)]) for round in range(1, 43)]
+    (path / MESSAGES).write_bytes(BEGINNING + b"".join(sent)[:-9])  # the last is being written
     with locked(path):
         run = only(folder)
     assert (run.state, run.done) == ("running", 40)
