@@ -26,15 +26,16 @@ def _told(result: Result) -> Iterator[str]:
     best, unit = result["attacks"][result["strongest"]], "group" if result.get("groups") else "sample"
     view = max(best, key=lambda name: best[name]["auc"]["value"])
     holder, auc = result["views"][view], best[view]["auc"]
-    yield f"{holder[0].upper()}{holder[1:]} is shown a {unit} that a node trained on and another that it did not."
+    yield f"{holder[0].upper()}{holder[1:]}."
+    asked = f"Shown a {unit} that the node trained on and another that it did not, this attacker"
     if is_guessing(auc):
-        yield f"As far as this test sees, telling which is which is guesswork: right {picks(auc['value'])}."
+        yield f"{asked}, as far as this test sees, only guesses which is which: right {picks(auc['value'])}."
         return
-    yield f"Which is which is said rightly {picks(auc['value'])} (an AUC of {auc['value']:.3f}; 1 is always)."
+    yield f"{asked} is right about which is which {picks(auc['value'])} (an AUC of {auc['value']:.3f}; 1 is always)."
     blind = [name for name in best if name != view and is_guessing(best[name]["auc"])]
     if len(best) > 1:
-        others = f"{len(best) - 1 - len(blind)} of the {len(best) - 1} other views see"
-        yield f"{others} something too." if len(blind) < len(best) - 1 else "From no other view is anything seen."
+        others, seeing = len(best) - 1, len(best) - 1 - len(blind)
+        yield f"Something is seen from {seeing} of {others} other views{', too' if seeing else ''}."
     for rate, name in ((0.01, "tpr_at_0.01"), (0.001, "tpr_at_0.001")):
         if found := best[view][name]:
             share, alarm = percent(found["value"]), f"{1000 * rate:.0f} in 1,000"

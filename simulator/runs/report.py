@@ -44,19 +44,15 @@ def write_run_report(directory: RunDirectory) -> Path:
         for result in sorted(directory.path.glob("audit/*/result.json")):
             with understanding(f"{result.parent}", result.parent.glob("*.*")):
                 sections += _of_audit(AuditFolder(result.parent), directory)
-        used = [
-            (registry.kind, registry.load(settings.name), settings.name) for registry, settings in parts_of(experiment)
-        ]
-        if papers := tuple(_sources(used)):
-            sections.append(Section("Papers", ("What this run is made of, and where it is from.",), sources=papers))
-        return write_report(directory, sections)
+        used = [(registry.load(settings.name), settings.name) for registry, settings in parts_of(experiment)]
+        return write_report(directory, sections, tuple(_sources(used)))
 
 
 def _of_audit(folder: AuditFolder, directory: RunDirectory) -> Iterator[Section]:
     """The sections of an audit; the first tells which papers its attacks are from."""
     name = pinned(folder.path.name, directory.path)  # a file's class: as the run has kept it
     audit = AUDITS.load(name)
-    sources = tuple(_sources([("audits", audit, name), *(("attacks", *each) for each in _attacks(folder.result()))]))
+    sources = tuple(_sources([(audit, name), *_attacks(folder.result())]))
     for number, section in enumerate(audit.sections(folder)):
         yield replace(section, sources=(*section.sources, *sources)) if not number else section
 
@@ -68,14 +64,14 @@ def _attacks(result: Mapping[str, Any]) -> Iterator[tuple[type, str]]:
     yield from ((ATTACKS.load(name), name) for name in named if name in known)
 
 
-def _sources(parts: Iterable[tuple[str, type, str]]) -> Iterator[Source]:
-    """Of parts, by kind, class and name: what each is, where it or its module names the papers that it is from."""
+def _sources(parts: Iterable[tuple[type, str]]) -> Iterator[Source]:
+    """Of parts, by class and name: what each is, where it or its module names the papers that it is from."""
     seen = set[str]()
-    for kind, part, name in parts:
+    for part, name in parts:
         texts = part.__doc__ or "", getattr(sys.modules.get(part.__module__), "__doc__", None) or ""
         papers = dict.fromkeys(found for text in texts for found in PAPER.findall(text))
         if papers and name not in seen:
             seen.add(name)
             first, *_ = texts[0].strip().splitlines() or [""]
             links = [Link(f"arXiv:{paper}", f"https://arxiv.org/abs/{paper}") for paper in papers]
-            yield Source(f"{kind.replace('_', ' ')}, {name}: {first}", links)
+            yield Source(f"{name}: {first}", links)

@@ -167,6 +167,7 @@ function lines(chart, width, hidden) {
   const marked = chart.log.includes("x") || !across.length ? {} : { ticks: ticks(across, width / 70) };
   return Plot.plot({
     width, height: Math.max(210, Math.min(320, width * 0.55)), marginLeft: 52, marginBottom: 38,
+    inset: chart.points ? 8 : 0,
     x: { ...axis("x"), ...marked, label: chart.x, labelAnchor: "center", grid: false },
     y: { ...axis("y"), label: chart.y, ticks: 5, nice: !chart.log.includes("y") },
     marks: [...marks, Plot.dot(known, Plot.pointer({ x: "x", y: "y", stroke: "currentColor", r: 5 })), tip(known)],

@@ -40,10 +40,11 @@ function graph(chart, place, redraw) {
     drawChart(one, { kind: "lines", title, x: "round", y: name, log: "", points: false, series, bands: [] });
   }
   function draw() {
-    const values = now(seen.nodes), range = d3.extent((seen.all ? seen.nodes.values.flat() : values).filter(known));
-    legend.replaceChildren(scale("viridis", shown(range[0]), shown(range[1]), seen.nodes.name));
-    const drawing = network(chart, Math.min(place.clientWidth, 520), seen.nodes, values, range,
-      seen.weights, seen.weights && now(seen.weights));
+    const values = now(seen.nodes);
+    const [low, high] = d3.extent((seen.all ? seen.nodes.values.flat() : values).filter(known));
+    const range = [low ?? 0, high ?? 1], width = Math.min(place.clientWidth, 520);
+    legend.replaceChildren(scale("viridis", shown(low), shown(high), seen.nodes.name));
+    const drawing = network(chart, width, seen.nodes, values, range, seen.weights, seen.weights && now(seen.weights));
     drawing.addEventListener("click", () => drawing.value?.n != null && follow(drawing.value.n));
     return drawing;
   }

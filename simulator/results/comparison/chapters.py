@@ -31,8 +31,8 @@ def _figures(comparison: Comparison) -> Iterator[Chapter]:
     score = common_headline(comparison.groups).words
     text = (
         f"The nodes' mean test {score}: the line is its mean over the seeds, the band one standard deviation to either "
-        "side. Where a figure shows it against another result, points and bars are the same; a line across is a "
-        "setting that has no such result."
+        "side. Where a figure shows it against another result, points and bars are the same, and a line across is a "
+        "setting that has no such result; drawn by scripts, it has a point for each run."
     )
     if drawn := pictures(comparison.groups, comparison.metrics or leakage(comparison.groups)):
         yield Chapter(f"{score[0].upper()}{score[1:]}", (text,), drawn)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from simulator.core import atomic
-from simulator.core.report import Section
+from simulator.core.report import Section, Source
 from simulator.results.records import PROVENANCE
 from simulator.results.report import agreement, attackers, chapters
 from simulator.results.report.chapter import Chapter
@@ -20,12 +20,13 @@ from simulator.results.report.summary import Summary
 from simulator.results.run_directory import RunDirectory
 
 
-def write_report(run: RunDirectory, sections: Sequence[Section]) -> Path:
+def write_report(run: RunDirectory, sections: Sequence[Section], sources: Sequence[Source] = ()) -> Path:
     """Write ``report.html`` and ``figures/*.svg`` into the directory of ``run``; the same run gives the same bytes.
 
     Args:
         run: a run that has ended, in whatever way.
         sections: what the run's methods and audits have to say of it.
+        sources: of the parts that it is made of.
 
     Returns:
         The path of ``report.html``, which needs no other file.
@@ -40,7 +41,11 @@ def write_report(run: RunDirectory, sections: Sequence[Section]) -> Path:
     ledger = TrafficCount.of(run.traffic())
     summary = Summary.of(run, ledger, provenance)
     verdict = [*Participation.of(run).sentences(), *attackers.sentences(run), *summary.sentences()]
-    content = [*_chapters(run, sections, ledger, history, summary, provenance), chapters.origin(provenance)]
+    content = [
+        *_chapters(run, sections, ledger, history, summary, provenance),
+        *_papers(sources),
+        chapters.origin(provenance),
+    ]
     _save_figures(run.path / "figures", content)
     page = render(
         "report.html",
@@ -80,6 +85,11 @@ def _chapters(
         chapters.setting(run),
         chapters.timing(run, summary.node_steps_a_second),
     ]
+
+
+def _papers(sources: Sequence[Source]) -> Iterator[Chapter]:
+    if sources:
+        yield Chapter("Papers", ("What this run is made of, and where it is from.",), sources=sources)
 
 
 def _save_figures(folder: Path, content: Sequence[Chapter]) -> None:
