@@ -137,7 +137,7 @@ def taken(field: FieldInfo, place: str) -> str:
 def bounds(metadata: Iterable[Any]) -> list[str]:
     """Those of a number, in words."""
     found = ((word, getattr(each, bound, None)) for each in metadata for bound, word in BOUNDS.items())
-    return [f"{word} {value}" for word, value in found if value is not None]
+    return [f"{word} {'2^64' if value == 2**64 else value}" for word, value in found if value is not None]
 
 
 def in_words(annotation: Any, place: str) -> str:

@@ -7,6 +7,7 @@ import pytest
 import typer
 from click import Command, Context, Group
 from reference.pages import PAGES, ROOT, Block
+from typer.testing import CliRunner
 
 from simulator import load_experiment
 from simulator.cli import app
@@ -17,6 +18,7 @@ from simulator.runs.audit import audit_settings
 
 ROOT_COMMAND = typer.main.get_command(app)
 ENDS = (">", "|", "&", "&&", ";", "...")  # of a command
+QUICK = ("list", "topology")  # they are typed, too
 PLACEHOLDER = re.compile(r"[A-Z][A-Z0-9_]*$|\[?[A-Z|a-z]+=VALUE\]?")
 REPLICAS = "replicas"
 
@@ -106,6 +108,12 @@ def test_a_command_in_a_sentence_has_such_options(code):
         assert not word.startswith("--") or word.partition("=")[0] in known, word
     if command.name == "list" and rest:
         assert set(rest[0].split("|")) <= set(LISTED)
+    if (
+        command.name in QUICK
+        and (rest or command.name == "list")
+        and not any(PLACEHOLDER.match(word) or "|" in word for word in rest)
+    ):
+        assert CliRunner().invoke(app, words).exit_code == 0
 
 
 def test_the_table_of_commands_names_commands():

@@ -6,13 +6,15 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from reference.follower import Follower
 from reference.pages import page
 
 from simulator import load_experiment, run
 from simulator.testing import check_method
 
-PARTS, ERRORS, SITES = (
-    page(f"docs/how-to/{name}.md") for name in ("plug-in-parts", "stop-resume-sweep", "one-file-a-site")
+PARTS, ERRORS, SITES, REBUILT = (
+    page(f"docs/how-to/{name}.md")
+    for name in ("plug-in-parts", "stop-resume-sweep", "one-file-a-site", "rebuild-images")
 )
 
 
@@ -55,3 +57,25 @@ def test_the_error_shown_is_the_one_given():
     with pytest.raises(Exception, match="temprature") as caught:
         load_experiment("quickstart", ["methods.1={name: idkd, first_round: 121, temprature: 2}"])
     assert str(caught.value).partition(": ")[2].partition(": ")[2] == shown.partition(": ")[2].rstrip()
+
+
+def test_a_plan_says_who_can_compute_whose_updates(tmp_path, monkeypatch, capsys):
+    """As the page has it behind its three commands."""
+    assert all(said in REBUILT.of("sh")[0].text for said in ("16 of 2,800", "masked_sums: 0", "56 of 56"))
+    Follower(tmp_path, monkeypatch).follow(REBUILT, lambda words: "plan.yaml" not in words)
+    found = re.findall(r"Of ([\d,]+) .*?, ([\d,]+) can be computed exactly", capsys.readouterr().err)
+    assert found == [("2,800", "16"), ("2,800", "0"), ("56", "56")]
+
+
+@pytest.mark.slow
+def test_of_the_three_runs_samples_are_rebuilt_as_the_page_says(tmp_path, monkeypatch, capsys):
+    assert "identifies 31 of 32 samples of round 1, 2 of 256, and none" in " ".join(REBUILT.text.split())
+    follower = Follower(tmp_path, monkeypatch)
+    REBUILT.write_files(tmp_path)
+    found = []
+    for words in REBUILT.of("sh")[1].commands():
+        if words[1] == "run":
+            follower.type(words)
+            follower.type(["rumormill", "audit", "RUN", "--audit", "reconstruction"])
+            found += re.findall(r"(\d+ of \d+) samples identified|(no sample) was rebuilt", capsys.readouterr().err)
+    assert ["".join(each) for each in found] == ["31 of 32", "2 of 256", "no sample"]
