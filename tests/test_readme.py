@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from reference.pages import ROOT, page
+from reference.markdown import ROOT, page
 
 README = page("README.md")
 

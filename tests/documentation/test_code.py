@@ -6,7 +6,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 import yaml
-from reference.pages import PAGES
+from reference.markdown import PAGES
 
 NEEDS = {  # packages that are not always there
     "docs/how-to/one-file-a-site.md": ("pandas", "statsmodels"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import typer
 from click import Command, Context, Group
-from reference.pages import PAGES, ROOT, Block
+from reference.markdown import PAGES, ROOT, Block
 from typer.testing import CliRunner
 
 from simulator import load_experiment

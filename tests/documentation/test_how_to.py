@@ -7,7 +7,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 from reference.follower import Follower
-from reference.pages import page
+from reference.markdown import page
 
 from simulator import load_experiment, run
 from simulator.testing import check_method

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from reference.pages import PAGES, ROOT, Page, page
+from reference.markdown import PAGES, ROOT, Page, page
 
 from simulator.config.yaml_file import recipes
 

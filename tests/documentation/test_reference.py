@@ -3,7 +3,7 @@
 import runpy
 
 import pytest
-from reference.pages import ROOT, page
+from reference.markdown import ROOT, page
 
 from simulator.core.part_names import declared
 from simulator.part_kinds import REGISTRIES

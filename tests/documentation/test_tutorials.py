@@ -2,7 +2,7 @@
 
 import pytest
 from reference.follower import Follower
-from reference.pages import page
+from reference.markdown import page
 
 from simulator.results.run_directory import RunDirectory
 

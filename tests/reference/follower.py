@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from reference.pages import Page
+from reference.markdown import Page
 
 SET_UP = (("python3", "-m", "venv"), (".", ".venv/bin/activate"), ("pip", "install"))  # which has been done here
 ON_HOST = re.compile(r"# on (\w+)")  # the first line of what is typed on another host, of which there is a folder

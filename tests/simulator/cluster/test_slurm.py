@@ -10,8 +10,8 @@ import time
 
 import pytest
 from reference.experiments import results
+from reference.markdown import page
 from reference.namespaces import until
-from reference.pages import page
 
 from simulator import load_experiment, run
 

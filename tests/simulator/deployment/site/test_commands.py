@@ -6,7 +6,7 @@ import pytest
 import yaml
 from reference.deployment import Deployment
 from reference.experiments import small
-from reference.pages import page
+from reference.markdown import page
 from typer.testing import CliRunner
 
 from simulator.cli import app
