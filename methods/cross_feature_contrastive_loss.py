@@ -41,9 +41,9 @@ class CrossFeatureContrastiveLoss(Method):
                                               + lambda_d |phi(s, x_i) - C_i[c]|^2 / F
 
     with F features; phi(s, x_i) alone is differentiated. Then comes one local step, and the models of exchange 1 are
-    mixed. The released code is followed, but for taking phi(., x_i) at what node i has sent, as the paper has it, and
-    not at the mixed model. Sums are over those that were heard; the paper's experiments add `quasi_global_momentum`.
-    With ``lambda_d: 0`` there is no second exchange, and with both 0 this is plain gossip.
+    mixed. The released code is followed, but for taking phi(., x_i) at what node i has sent, and not at the mixed
+    model. Sums are over those that were heard; the released runs add `quasi_global_momentum`. With ``lambda_d: 0``
+    there is no second exchange, and with both 0 this is plain gossip.
 
     By the second exchange a neighbour learns how many samples of each class are in a batch, and for each class their
     mean features, at a model of its own choice: of a class with one sample, that sample's features. So class shares are

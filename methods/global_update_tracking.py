@@ -33,9 +33,9 @@ class GlobalUpdateTracking(Method):
 
     as the released code has it. As m_j' = (x_j' - x_j) / eta', its mean over the neighbourhood is how the mixed model
     has moved, which a node sees for itself: nothing but parameters is sent, and no neighbour's model is kept. What is
-    done here is the same, a step along g_i + c_i from the mixed model. With several local steps, the paper has one, g
-    is their mean and eta their number times the learning rate. ``beta: 0`` is GUT, with mu 0.9 in the released code.
-    ``beta: 0.9`` is QG-GUTm, with a mu from 0.005 to 0.08 there: this momentum goes along what models have moved,
+    done here is the same, a step along g_i + c_i from the mixed model. With several local steps, where that code has
+    one, g is their mean and eta their number times the learning rate. ``beta: 0`` is GUT, with mu 0.9 in the released
+    runs. ``beta: 0.9`` is QG-GUTm, with a mu from 0.005 to 0.08 there: this momentum goes along what models have moved,
     mixing included.
 
     Without momentum, W doubly stochastic keeps the sum over nodes of c at 0: the mean model goes along the mean
