@@ -26,6 +26,7 @@ from simulator.core.traits import Traits
 from simulator.training.features import classifier, inputs_of
 
 FEATURES, COUNTS = "ccl.features", "ccl.counts"
+TINY = 1e-6  # of a number of samples: what a neighbour that lies can have sums divided by
 
 
 class CrossFeatureContrastiveLoss(Method):
@@ -160,7 +161,7 @@ class CrossFeatureContrastiveLoss(Method):
         sums, counts = _by_class(node, batch, features)
         for sender in sorted(self._sums):
             sums, counts = sums + self._sums[sender][0], counts + self._sums[sender][1]
-        return sums / counts.where(counts > 0, 1)[:, None]
+        return sums / counts.clamp(min=TINY)[:, None]
 
     def _through_neighbours(self, node: Node, batch: Batch) -> dict[int, Tensor]:
         """float [B, F] by neighbour: the features that its model has of ``batch``; looked at once a batch."""

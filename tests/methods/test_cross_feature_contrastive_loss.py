@@ -139,6 +139,29 @@ def test_features_of_another_width_or_without_their_number_are_refused():
     assert "without the other" in objection(features=torch.zeros(3, 6))
 
 
+def test_numbers_that_a_neighbour_makes_up_leave_the_loss_finite():
+    """They are of classes that the node may not hold, where nothing of its own is added to them."""
+    nodes = Network(
+        Topology.build("ring", 5),
+        network,
+        DATA,
+        sgd(0.2, batch_size=1),
+        methods=lambda node: [CrossFeatureContrastiveLoss(CrossFeatureContrastiveLoss.Config())],
+        mixer=lambda: Gossip(Gossip.Config(order="combine_then_adapt")),
+    )
+    (method,) = nodes.nodes[0].methods
+    hear = method.early_incoming
+
+    def misled(node, exchange, inbox):
+        lies = {FEATURES: torch.full((3, 6), 1e15).double(), COUNTS: torch.full((3,), 1e-300, dtype=torch.float64)}
+        hear(
+            node, exchange, [Message(m.sender, m.receiver, m.round, lies, 2) for m in inbox] if exchange == 2 else inbox
+        )
+
+    method.early_incoming = misled
+    assert np.isfinite(nodes.run(1)).all()
+
+
 def test_stopped_and_resumed_is_as_never_stopped(tmp_path):
     straight = run(experiment("checkpoint.every=2"), tmp_path)
     before = results(straight.path)
