@@ -69,7 +69,7 @@ def test_version_and_lists_import_nothing_that_takes_long(words):
         (["topology", "ri"], {"ring"}),
         (["audit", "some-run", "--audit", "rob"], {"robustness"}),
     ],
-    ids=lambda words: " ".join(words),
+    ids=lambda words: " ".join(sorted(words)),
 )
 def test_shells_complete_names_as_soon(words, expected):
     line = {"_RUMORMILL_COMPLETE": "complete_bash", "COMP_WORDS": f"rumormill {' '.join(words)}"}

@@ -10,7 +10,7 @@ from html import unescape
 import pytest
 import yaml
 from reference import experiments
-from reference.report_pages import page
+from reference.pages import page
 from rich.console import Console
 
 import simulator

@@ -15,7 +15,7 @@ from markupsafe import escape
 from numpy.typing import NDArray
 from PIL import Image
 from reference import experiments
-from reference.report_pages import page, split
+from reference.pages import page, split
 
 import simulator
 from simulator.core.report import BarChart, HeatMap, ImageGrid, LineChart, Section, Table
