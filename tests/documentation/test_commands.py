@@ -106,13 +106,11 @@ def test_a_command_in_a_sentence_has_such_options(code):
     known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
     for word in rest:
         assert not word.startswith("--") or word.partition("=")[0] in known, word
+    if any(PLACEHOLDER.match(word) for word in rest):
+        return
     if command.name == "list" and rest:
         assert set(rest[0].split("|")) <= set(LISTED)
-    if (
-        command.name in QUICK
-        and (rest or command.name == "list")
-        and not any(PLACEHOLDER.match(word) or "|" in word for word in rest)
-    ):
+    if command.name in QUICK and "|" not in code and (rest or command.name == "list"):
         assert CliRunner().invoke(app, words).exit_code == 0
 
 
