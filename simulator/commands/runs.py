@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from simulator.results.runs_folder.cleanup import Removal
     from simulator.results.runs_folder.summary import RunSummary
 
+GAP = "  "
 Folder = Annotated[
     Path, typer.Argument(metavar="[FOLDER]", help="Of runs; default: runs.", callback=located_paths, show_default=False)
 ]
@@ -86,38 +87,47 @@ def clean_command(
 
 
 def _show(runs: Sequence[RunSummary], sort: str | None) -> None:
-    from rich.table import Table
-
+    """A line a run; where a terminal is too narrow, a second line under its name, which can be copied."""
     from simulator.results.runs_folder import words
     from simulator.results.runs_folder.summary import COLUMNS
 
     further = [sort] if sort and sort not in COLUMNS else []
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("run", "state"):
-        table.add_column(Text(name, "not bold dim"), overflow="fold")
-    for name in ("rounds", "score", *further, "size"):
-        table.add_column(Text(name, "not bold dim"), justify="right", no_wrap=name not in further)
-    table.add_column(Text("audits", "not bold dim"), overflow="fold")
-    for run in runs:
-        figures = (words.figure(run, name) for name in ("rounds", "score", *further, "size"))
-        table.add_row(run.directory, words.state(run), *figures, ", ".join(run.audits))
-    terminal, stderr = Terminal(), Terminal(stderr=True)
-    terminal.print(table)
+    names = ("rounds", "score", *further, "size")
+    rows = [("run", "state", *names, "audits")]
+    rows += [
+        (run.directory, words.state(run), *(words.figure(run, name) for name in names), ", ".join(run.audits))
+        for run in runs
+    ]
+    _print(rows)
     for run in runs:
         if run.why:
-            stderr.print(f"{run.directory}: {run.state}: {run.why.splitlines()[0]}", soft_wrap=True)
+            what = f"{run.directory}: {run.state}: {run.why.splitlines()[0]}"
+            Terminal(stderr=True).print(what, soft_wrap=True)
+
+
+def _print(rows: Sequence[tuple[str, ...]]) -> None:
+    """``rows`` under each other, the first of which are headings; faster than a table that may break lines."""
+    from rich.cells import cell_len
+
+    terminal = Terminal()
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    narrow = terminal.is_terminal and sum(widths) + len(GAP) * len(widths) > terminal.width
+    for number, row in enumerate(rows):
+        first, *rest = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
+        style = "" if number else "dim"
+        if narrow:
+            terminal.print(Text(row[0], style), soft_wrap=True)
+        line = GAP.join([GAP if narrow else first, *rest]).rstrip()
+        terminal.print(Text(line, style), soft_wrap=True)
 
 
 def _list(removals: Sequence[Removal]) -> None:
-    from rich.table import Table
-
     from simulator.results.formatting import megabytes
 
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(overflow="fold")
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(overflow="fold")
-    for removal in removals:
-        table.add_row(Text(str(removal.path)), megabytes(removal.bytes), Text(removal.why))
     if removals:
-        Terminal().print(table)
+        _print([("path", "size", "why"), *((_text(each.path), megabytes(each.bytes), each.why) for each in removals)])
+
+
+def _text(path: Path) -> str:
+    """As text that can be written anywhere."""
+    return str(path).encode(errors="replace").decode()

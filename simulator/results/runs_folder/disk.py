@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,18 +15,25 @@ def sizes(folder: Path) -> Mapping[str, int]:
     What disappears meanwhile, or may not be looked into, counts as nothing.
     """
     found = Counter[str]()
-    with suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            inside = entry.is_dir(follow_symlinks=False)
-            found[entry.name if inside else ""] += sum(_files(entry))
+    beside, inside = _entries(str(folder))
+    found[""] = beside
+    for path in inside:
+        found[os.path.basename(path)], left = 0, [path]
+        while left:
+            bytes, deeper = _entries(left.pop())
+            found[os.path.basename(path)] += bytes
+            left += deeper
     return found
 
 
-def _files(entry: os.DirEntry[str]) -> Iterator[int]:
-    with suppress(OSError):
-        if not entry.is_dir(follow_symlinks=False):
-            yield 0 if entry.is_symlink() else entry.stat(follow_symlinks=False).st_size
-            return
-        with os.scandir(entry) as entries:
-            for inner in entries:
-                yield from _files(inner)
+def _entries(folder: str) -> tuple[int, list[str]]:
+    """Bytes of the files in ``folder``, and the folders in it."""
+    bytes, folders = 0, list[str]()
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.path)
+            elif not entry.is_symlink():
+                with suppress(OSError):
+                    bytes += entry.stat(follow_symlinks=False).st_size
+    return bytes, folders

@@ -91,10 +91,11 @@ def _text(run: RunSummary) -> str:
 
 
 def _looked_at(path: Path) -> Iterator[str]:
-    yield from (f"{path}/{name}" for name in LOOKED_AT)
+    run = str(path)
+    yield from (f"{run}/{name}" for name in LOOKED_AT)
     with suppress(OSError):
-        for audit in sorted(os.listdir(path / "audit")):
-            yield from (f"{path}/audit/{audit}", f"{path}/audit/{audit}/{AUDIT_RESULT}")
+        for audit in sorted(os.listdir(f"{run}/audit")):
+            yield from (f"{run}/audit/{audit}", f"{run}/audit/{audit}/{AUDIT_RESULT}")
 
 
 def _stamp(path: str) -> tuple[int, int] | None:

@@ -10,7 +10,7 @@ from simulator.results.runs_folder.folder import matching, metric_names, ordered
 from simulator.results.runs_folder.summary import COLUMNS
 from simulator.ui.desk import desk_of, page
 
-EVERY = 3  # seconds, while a run is running
+EVERY, SELDOM = 3, 15  # seconds, while a run is running and while none is: others may start
 
 
 def show(request: Request) -> Response:
@@ -26,7 +26,7 @@ def show(request: Request) -> Response:
     return page(
         request,
         "listing.html",
-        refresh=EVERY if any(run.holder for run in found) else 0,
+        refresh=EVERY if any(run.holder for run in found) else SELDOM,
         runs=runs,
         total=len(found),
         size=sum(run.size for run in found),

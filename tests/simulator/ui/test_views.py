@@ -128,12 +128,13 @@ def test_a_folder_that_is_gone_is_told(client, folder):
 
 def test_a_running_run_is_asked_for_again(client, folder):
     path = write_run(folder / "b", status="running", rounds=100, done=30)
-    assert "data-refresh" not in client.get("/").text
+    assert 'data-refresh="15"' in client.get("/").text
+    assert "data-refresh" not in client.get("/runs/b").text
     with locked(path):
-        for page in (client.get("/"), client.get("/runs/b")):
+        for page, seconds in ((client.get("/"), 3), (client.get("/runs/b"), 2)):
             assert "running, 0:00:35 left" in page.text
             assert '<progress max="1" value="0.3"' in page.text
-            assert "data-refresh" in page.text
+            assert f'data-refresh="{seconds}"' in page.text
 
 
 def test_curves_grow_with_the_file_and_only_what_is_new_is_read(client, folder, monkeypatch):
