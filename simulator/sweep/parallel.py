@@ -38,7 +38,7 @@ class Parallel:
     and ends the sweep; a second one ends them at once.
     """
 
-    def __init__(self, books: Bookkeeping, jobs: int, terminal: Console, limit: TimeLimit | None) -> None:
+    def __init__(self, books: Bookkeeping, jobs: int, terminal: Console, limit: TimeLimit | None = None) -> None:
         self._limit = limit
         self._books, self._waiting = books, deque(books.tasks)
         self._workers = [Worker(cores, books.say) for cores in shares(jobs, core_numbers())]

@@ -126,7 +126,7 @@ def test_updates_of_honest_nodes_are_computed_by_those_who_hear_them_first(lying
     assert set(result["attacked"]["victims"]) == set(HONEST)
     (section,) = ReconstructionAudit.sections(folder)
     assert "10 can be computed exactly for sure, whatever rule mixes" in section.verdict
-    assert any("node 3 lied" in each for each in section.paragraphs)
+    assert any("Attackers: node 3." in each for each in section.paragraphs)
 
 
 def test_no_attacker_asks_others_or_is_asked(lying):

@@ -93,6 +93,7 @@ def test_three_hosts_are_made_ready(follower, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.ray
+@pytest.mark.exhaustive
 def test_the_run_on_a_cluster_of_one_machine(follower, tmp_path):
     follower.follow(tutorial("on-a-cluster"), lambda words: "resume" in words or "address: auto" in str(words))
     (run,) = runs(tmp_path / "runs")

@@ -160,6 +160,7 @@ def test_actors_that_keep_dying_while_they_make_their_nodes_end_the_run(tmp_path
 
 @pytest.mark.usefixtures("shared_ray")
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_an_actor_killed_while_states_are_loaded_is_replaced(actors):
     """As at the beginning of a resumed run, or on the way back to a checkpoint."""
     backend = Ray(Ray.Config(workers=2))

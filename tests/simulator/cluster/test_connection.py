@@ -25,6 +25,7 @@ def test_a_ray_of_ones_own_leaves_tokens_off_so_that_a_cluster_can_be_used_after
         assert len(ray.nodes()) >= 3
 
 
+@pytest.mark.exhaustive
 def test_a_process_that_is_connected_is_not_taken_elsewhere(cluster, monkeypatch):
     ray.init(address=cluster.address)
     try:

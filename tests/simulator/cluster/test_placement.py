@@ -51,11 +51,13 @@ def test_fractions_of_gpus_are_of_one_each(started, cluster):
     assert len({runs for _, runs in found.values()} - {cluster.head_node.node_id}) == 2
 
 
+@pytest.mark.exhaustive
 def test_more_gpus_than_are_free_are_refused(started):
     with pytest.raises(InputError, match=r"backend\.gpus_per_worker: 3 x 2 GPUs are not to be had: .* room for 2 such"):
         started(workers=3, gpus_per_worker=2)
 
 
+@pytest.mark.exhaustive
 def test_workers_that_get_gpus_do_not_train_on_processors_unasked(cluster):
     """On the machines of this cluster there are GPUs in name only."""
     backend = {"name": "ray", "address": cluster.address, "workers": 1, "gpus_per_worker": 0.5}

@@ -62,7 +62,7 @@ def test_what_is_left_open_is_found_out_there(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("trainer", ["sequential", "stacked"])
+@pytest.mark.parametrize("trainer", [pytest.param("sequential", marks=pytest.mark.exhaustive), "stacked"])
 @pytest.mark.parametrize("changes", CHANGES.values(), ids=list(CHANGES))
 def test_other_runs_are_too(changes, trainer, tmp_path):
     assert_alike(tmp_path, {**MOMENTUM, "trainer": trainer}, **changes)

@@ -74,6 +74,7 @@ def books(content, out):
     return Bookkeeping(load_sweep(content), out, Console(file=io.StringIO()))
 
 
+@pytest.mark.slow
 def test_at_the_end_of_its_time_all_runs_are_checkpointed_and_the_same_command_goes_on(tmp_path):
     content = {"experiment": ENDLESS, "seeds": [0, 1]}
 
