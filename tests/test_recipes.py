@@ -21,11 +21,12 @@ from simulator.sweep.plan import load_sweep
 
 SEVERAL_SECONDS = (
     *("dp-ring", "idkd-cifar10-small", "lora-text", "pkd-ring", "resnet18-folder", "table-sites"),
-    *("ltc-cifar100", "optimizers-cifar10", "verifix-cifar10", "verifix-cifar10-small"),
+    "verifix-cifar10-small",
 )
+PAPER = ("ltc-cifar100", "optimizers-cifar10", "verifix-cifar10")  # made for a GPU; beside smaller ones
 MARKS = {
     **dict.fromkeys(SEVERAL_SECONDS, pytest.mark.slow),
-    **dict.fromkeys(VARIANTS, MANY),
+    **dict.fromkeys((*VARIANTS, *PAPER), MANY),
 }
 SWEEPS = sorted((Path(simulator.__file__).parent / "recipes" / "sweeps").glob("*.yaml"))
 BENCHMARKS = Path(__file__).parent / "benchmarks"

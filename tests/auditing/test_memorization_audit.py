@@ -168,11 +168,11 @@ def test_the_command_adds_a_section_with_images_to_the_report(noisy, monkeypatch
     assert not ended.value.code
     assert capsys.readouterr().out.strip() == str(noisy.path / "audit" / "memorization")
     html = (noisy.path / "report.html").read_text()
-    section = html[html.index("<h2>Audit: memorization") :]
+    section = html[html.index("<h2>Audit: memorization") :].split("<h2>")[1]
     for shown in ("AUROC, flipped labels", "Spearman", "Cosine", "Finding flipped labels, by node", "clean"):
         assert shown in section
     assert re.search(r">truly \d<", section)
-    assert section.count("<figure>") == 2 + 4
+    assert section.count("<figure ") == 2 + 4
     assert section.count('xlink:href="data:image/png') >= 4 * 12
     assert "The cumulative loss finds flipped labels, 10.0% of the training samples" in html[: html.index("<section")]
 

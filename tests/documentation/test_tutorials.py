@@ -63,6 +63,7 @@ def test_one_brings_a_network(follower, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_one_writes_a_method(follower, tmp_path):
     follower.follow(tutorial("write-a-method"))
     assert len(runs(tmp_path / "proximal")) == 4
@@ -101,6 +102,7 @@ def test_the_run_on_a_cluster_of_one_machine(follower, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_what_is_said_of_a_gpu_runs_without_one(follower, tmp_path):
     follower.follow(tutorial("on-a-gpu"), lambda words: words[0] == "python")
     assert [run.experiment["training"]["trainer"] for run in runs(tmp_path / "runs")] == ["sequential", "stacked"]
