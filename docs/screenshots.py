@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +29,26 @@ AUDIT = {"samples": 100, "resamples": 200, "signals": ["loss"], "replicas": 2}
 
 def main() -> None:
     """Run, audit, open, and save the pictures."""
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+        for name, page in _views(browser, *_pages(Path(folder))):
+            page.screenshot(path=IMAGES / f"{name}.png")
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A browser that is there already."""
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     if not path:
         sys.exit("There is no Chromium: install it, or name it in $CHROMIUM.")
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        report, comparison = _pages(Path(folder))
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        for name, page in _views(browser, report, comparison):
-            page.screenshot(path=IMAGES / f"{name}.png")
+        yield browser
         browser.close()
 
 
-def _pages(folder: Path) -> tuple[Path, Path]:
-    """The report of an audited run, and its comparison with one that smoothed labels."""
+def _pages(folder: Path) -> tuple[Path, Path, Path]:
+    """The reports of the quickstart and of an audited run, and that one compared with one that smoothed labels."""
+    quickstart = simulator.run(simulator.load_experiment("quickstart"), folder / "quickstart")
     sharp = simulator.load_experiment("audit-ring", ["name=plain"])
     smooth = simulator.load_experiment(
         "audit-ring", ["name=smoothed", "methods=[{name: label_smoothing, strength: 0.3}]"]
@@ -48,12 +56,13 @@ def _pages(folder: Path) -> tuple[Path, Path]:
     runs = [simulator.run(experiment, folder / "runs") for experiment in (sharp, smooth)]
     for run in runs:
         simulator.audit(run.path, "membership", **AUDIT)
-    report = write_run_report(runs[0].directory)
-    return report, write_html(compare(find_runs([folder / "runs"])), folder / "comparison.html")
+    quick, audited = (write_run_report(run.directory) for run in (quickstart, runs[0]))
+    return quick, audited, write_html(compare(find_runs([folder / "runs"])), folder / "comparison.html")
 
 
-def _views(browser: Browser, report: Path, comparison: Path) -> Iterator[tuple[str, Page]]:
+def _views(browser: Browser, quickstart: Path, report: Path, comparison: Path) -> Iterator[tuple[str, Page]]:
     """What is shown, by the names of the pictures."""
+    yield "quickstart", _opened(browser, quickstart, "light")
     yield "report-light", _opened(browser, report, "light")
     dark = _opened(browser, report, "dark")
     dark.locator("#audit-membership").evaluate("element => element.scrollIntoView()")

@@ -7,9 +7,7 @@ Takes some minutes. Needs ``rumormill[browser]`` and a Chromium on the path, or 
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,12 +15,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
+from screenshots import IMAGES, chromium
 
 import simulator
 from simulator.results.runs_folder.folder import RunsFolder
 
-IMAGES = Path(__file__).parent / "images"
 SIZE = {"width": 1280, "height": 800}
 LONG = ["rounds=3000", "name=long-run", "methods=[]"]
 AUDIT = {"samples": 100, "resamples": 200, "signals": ["loss"]}
@@ -31,19 +29,14 @@ RUMORMILL = [sys.executable, "-m", "simulator"]
 
 def main() -> None:
     """Run, serve, open, and save the pictures."""
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if not path:
-        sys.exit("There is no Chromium: install it, or name it in $CHROMIUM.")
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         runs = Path(folder) / "runs"
         _make(runs)
         long = subprocess.Popen([*RUMORMILL, "run", "quickstart", *LONG, "--out", str(runs)], stderr=subprocess.DEVNULL)
         command = [*RUMORMILL, "ui", "runs"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder) as server:
             assert server.stdout
-            browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
             _take(browser, server.stdout.readline().strip())
-            browser.close()
             for process in (long, server):
                 process.send_signal(signal.SIGINT)
         long.wait()

@@ -135,7 +135,7 @@ class GlobalUpdateTracking(Method):
         return {"correction": self.correction, "shift": self.shift}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Restore both."""
+        """Take over what `state_dict` gave."""
         self.correction.copy_(state["correction"])
         self.shift.copy_(state["shift"])
 

@@ -1,9 +1,9 @@
 """The messages of a run in columns: who sent how many bytes of what to whom.
 
-``messages.arrow`` is an Arrow stream (https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format), which
-pandas, Polars, DuckDB and R read. It has one record batch a superstep, which is a round of most modes, and a row for
-each part of each message; the last row of a message, of the part `ENCODING`, says what encoding added to its parts, so
-that a message's rows add up to what was on the wire.
+``messages.arrow`` is an Arrow stream (https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format). It has
+one record batch a superstep, which is a round of most modes and has names of parts of its own, and a row for each part
+of each message; the last row of a message, of the part `ENCODING`, says what encoding added to its parts, so that a
+message's rows add up to what was on the wire.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class Parallel:
 
     def _busy(self) -> list[Worker]:
         """Those that have a run, after all have been given one that can, or been told to stop."""
-        if self._limit and self._limit.is_over:
+        if self._limit and self._limit.is_over and (self._waiting or any(worker.task for worker in self._workers)):
             self._signals = max(self._signals, 1)
         while self._told < self._signals:
             self._told += 1

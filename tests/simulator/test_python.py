@@ -18,7 +18,7 @@ from simulator import Experiment, Run, audit, run
 from simulator.core.errors import InputError
 from simulator.results.run_directory import RunDirectory
 
-NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "own_data_and_network.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "examples" / "notebooks" / "own_data_and_network.ipynb"
 SCRIPT = '''
 import torch
 from torch import nn

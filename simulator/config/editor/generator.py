@@ -29,7 +29,7 @@ class _Generator(GenerateJsonSchema):
     """Explains every setting by what the docstring says of it, and knows short forms."""
 
     def model_schema(self, schema: ModelSchema) -> Json:
-        """Of one block."""
+        """The schema of one block, with the words of its docstring."""
         block, settings = super().model_schema(schema), schema["cls"]
         block.pop("title", None)
         block["description"] = about(settings.__doc__)

@@ -88,6 +88,13 @@ def test_at_the_end_of_its_time_all_runs_are_checkpointed_and_the_same_command_g
     assert all(last_checkpoint(path) for path in stopped)
 
 
+def test_a_limit_that_passes_when_all_is_done_interrupts_nothing(tmp_path):
+    nothing_left = books({"experiment": QUICK}, tmp_path)
+    nothing_left.tasks.clear()
+    limit = TimeLimit(1, iter([0.0, 60.0]).__next__)
+    assert Parallel(nothing_left, 2, Console(file=io.StringIO()), limit).carry_out()
+
+
 def test_runs_at_once_have_the_results_of_one_after_the_other_and_a_failed_one_stops_nobody(tmp_path):
     content = {"experiment": QUICK, "arms": WILD}
     one, _ = sweep(content, tmp_path / "one", 1)
