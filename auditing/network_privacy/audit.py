@@ -20,7 +20,6 @@ from simulator.core.message import MASKED
 from simulator.core.registry import PartSettings
 from simulator.core.report import Section
 from simulator.results.audit_folder import AuditFolder
-from simulator.results.message_log import ENCODING
 from simulator.results.run_directory import RunDirectory
 from simulator.runs.audit import Audit
 from simulator.runs.run import Run
@@ -109,7 +108,7 @@ class NetworkPrivacyAudit(Audit):
 
 
 def _unaccounted_parts(directory: RunDirectory) -> Iterator[Problem]:
-    parts = {*directory.traffic()["part"].to_pylist()} - {"parameters", MASKED, ENCODING}
+    parts = {*directory.traffic()["part"].to_pylist()} - {"parameters", MASKED, None}
     if parts:
         what = f"messages carry {', '.join(sorted(parts))} beside the parameters, which is not accounted."
         yield Problem("methods", what, "Run without the method that sends it.")

@@ -73,7 +73,7 @@ def clean_command(
     for removal in planned.removals:
         try:
             if yes:
-                remove(removal)
+                remove(removal, wish.audited)
             gone.append(removal)
         except InputError as error:
             show_error(error, stderr)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 MANY = 64  # files that take longer one by one than all of the machine at once
+DRAFT = re.compile(r"\.[0-9a-f]{12}\.draft")  # as `draft_name` makes it
 SYSTEM = ("dev", "proc")  # where nothing can take the place of what is there
 
 

@@ -2,8 +2,8 @@
 
 ``messages.arrow`` is an Arrow stream (https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format). It has
 one record batch a superstep, which is a round of most modes and has names of parts of its own, and a row for each part
-of each message; the last row of a message, of the part `ENCODING`, says what encoding added to its parts, so that a
-message's rows add up to what was on the wire.
+of each message; the last row of a message has no part, and says what encoding added to the others, so that a message's
+rows add up to what was on the wire.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from simulator.core.damage import reading
 from simulator.core.message import Envelope
 
-ENCODING = "encoding"
 SCHEMA = pa.schema(
     [
         ("round", pa.int32()),
@@ -32,6 +31,7 @@ SCHEMA = pa.schema(
         ("bytes", pa.int64()),
     ]
 )
+NUMBERS = {"round": 1, "exchange": 1, "sender": 0, "receiver": 0, "bytes": 0}  # and how low they may be
 BEGINNING: bytes = SCHEMA.serialize().to_pybytes()
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="zstd")
 _CONTINUATION = b"\xff\xff\xff\xff"  # how each part of a stream begins
@@ -48,19 +48,20 @@ def as_batch(messages: Sequence[Envelope]) -> bytes:
         return b""
     senders, receivers, rounds, contents, wires, exchanges = zip(*messages, strict=True)
     names: dict[str, int] = {}
-    kinds: list[int] = []  # of rows: which part
+    kinds: list[int] = []  # of rows: which part; -1: none
     sizes: list[int] = []
     rows: list[int] = []  # of messages: how many
     told: Mapping[str, int] | None = None
     for parts, wire in zip(contents, wires, strict=True):
         if parts is not told:  # many messages hold the same, and share what says so
             told, total = parts, sum(parts.values())
-            codes = [names.setdefault(name, len(names)) for name in (*parts, ENCODING)]
+            codes = [names.setdefault(name, len(names)) for name in parts] + [-1]
         kinds += codes
         sizes += (*parts.values(), wire - total)
         rows.append(len(codes))
     ends = [_column(np.repeat(np.array(each, np.int32), rows)) for each in (rounds, exchanges, senders, receivers)]
-    part = pa.DictionaryArray.from_arrays(_column(np.array(kinds, np.int32)), _texts(list(names)))
+    places = np.array(kinds, np.int32)
+    part = pa.DictionaryArray.from_arrays(_column(places, places >= 0), _texts(list(names)))
     columns = [*ends, part, _column(np.array(sizes, np.int64))]
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, SCHEMA, options=_OPTIONS) as stream:
@@ -123,7 +124,7 @@ def records(file: Path, *, whole: bool = False) -> Iterator[dict[str, Any]]:
         parts: dict[str, int] = {}
         for row in batch.to_pylist():
             name, size = row.pop("part"), row.pop("bytes")
-            if name != ENCODING:
+            if name is not None:
                 parts[name] = size
                 continue
             if row["exchange"] == 1:
@@ -136,36 +137,40 @@ def added_up(file: Path, *, whole: bool = False) -> pa.Table:
     """One row for each sender, receiver and part, as they first come.
 
     Returns:
-        A table of ``sender``, ``receiver``, ``part``, ``bytes`` (their sum), ``messages`` (how many had the part) and
-        ``round`` (the last one).
+        A table of ``sender``, ``receiver``, ``part`` (null: what encoding added), ``bytes`` (their sum), ``messages``
+        (how many had the part) and ``round`` (the last one).
 
     Raises:
         InputError: the file is missing or damaged.
     """
-    sums = _counted([])
-    waiting = list[pa.RecordBatch]()
+    sums = _counted([], before=0)
+    waiting, rows, before = list[pa.RecordBatch](), 0, 0
     for batch in batches(file, whole=whole):
         waiting.append(batch)
-        if sum(each.num_rows for each in waiting) >= _ROWS:
-            sums, waiting = _added(sums, _counted(waiting)), []
-    return _added(sums, _counted(waiting))
+        rows += batch.num_rows
+        if rows >= _ROWS:
+            sums, waiting, rows, before = _added(sums, _counted(waiting, before)), [], 0, before + rows
+    return _added(sums, _counted(waiting, before)).sort_by("place").drop_columns("place")
 
 
-def _counted(batches: Sequence[pa.RecordBatch]) -> pa.Table:
+def _counted(batches: Sequence[pa.RecordBatch], before: int) -> pa.Table:
+    """With what else is added up; ``place`` is the row's in the log, of which so many are ``before``."""
     rows = pa.Table.from_batches(batches, SCHEMA).drop_columns("exchange")
-    return rows.append_column("messages", _column(np.ones(rows.num_rows, np.int64)))
+    rows = rows.append_column("messages", _column(np.ones(rows.num_rows, np.int64)))
+    return rows.append_column("place", _column(np.arange(before, before + rows.num_rows)))
 
 
 def _added(sums: pa.Table, rows: pa.Table) -> pa.Table:
     everything = pa.concat_tables([sums.select(rows.column_names), rows]).unify_dictionaries()
-    groups = everything.group_by(["sender", "receiver", "part"], use_threads=False)  # in order
-    found = groups.aggregate([("bytes", "sum"), ("messages", "sum"), ("round", "max")])
-    return found.rename_columns(["sender", "receiver", "part", "bytes", "messages", "round"])
+    groups = everything.group_by(["sender", "receiver", "part"], use_threads=False)
+    found = groups.aggregate([("bytes", "sum"), ("messages", "sum"), ("round", "max"), ("place", "min")])
+    return found.rename_columns(["sender", "receiver", "part", "bytes", "messages", "round", "place"])
 
 
-def _column(values: NDArray[Any]) -> pa.Array:
-    """Numbers as they lie in memory; `pyarrow.array` would import pandas, where it is installed."""
-    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)])
+def _column(values: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> pa.Array:
+    """Numbers as they lie in memory, null where not ``valid``; `pyarrow.array` would import pandas if it is there."""
+    known = None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little"))
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [known, pa.py_buffer(values)])
 
 
 def _texts(texts: Sequence[str]) -> pa.Array:
@@ -188,10 +193,10 @@ def _check(batch: pa.RecordBatch) -> None:
         ValueError: no run has such messages.
     """
     batch.validate(full=True)
-    if not batch.num_rows or any(column.null_count for column in batch.columns):
+    if not batch.num_rows or any(batch[name].null_count for name in NUMBERS):
         raise ValueError("a batch has no rows, or rows with holes")
-    for name, lowest in (("round", 1), ("exchange", 1), ("sender", 0), ("receiver", 0), ("bytes", 0)):
+    for name, lowest in NUMBERS.items():
         if (least := pc.min(batch[name]).as_py()) < lowest:
             raise ValueError(f"{name} is {least} somewhere")
-    if batch["part"][-1].as_py() != ENCODING:
+    if batch["part"][-1].is_valid:
         raise ValueError("the last message of a batch has no end")

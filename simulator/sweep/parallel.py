@@ -44,7 +44,7 @@ class Parallel:
         self._workers = [Worker(cores, books.say) for cores in shares(jobs, core_numbers())]
         self._table = SweepTable(self._workers, books.total, len(books.tasks), terminal)
         self._shares_rounds = any(task.shared_rounds for task in books.tasks)
-        self._signals, self._told = 0, 0
+        self._signals, self._told, self._interrupted = 0, 0, False
         self._notes = set[str]()
 
     def carry_out(self) -> bool:
@@ -65,11 +65,11 @@ class Parallel:
                 worker.dismiss()
             for worker in self._workers:
                 worker.wait()
-        return not self._signals
+        return not self._interrupted and not self._waiting
 
     def _busy(self) -> list[Worker]:
         """Those that have a run, after all have been given one that can, or been told to stop."""
-        if self._limit and self._limit.is_over and (self._waiting or any(worker.task for worker in self._workers)):
+        if self._limit and self._limit.is_over:
             self._signals = max(self._signals, 1)
         while self._told < self._signals:
             self._told += 1
@@ -99,7 +99,10 @@ class Parallel:
                 self._books.say(f"note: {note}")
         if ended and ended.status == "interrupted":
             self._signals = max(self._signals, 1)  # whoever has told one run to stop means the sweep
-        elif ended and not (ended.status == "lost" and self._signals):
+            self._interrupted = True
+        elif ended and ended.status == "lost" and self._signals:
+            self._interrupted = True
+        elif ended:
             self._over(task, worker, ended)
 
     def _over(self, task: Task, worker: Worker, ended: Ended) -> None:

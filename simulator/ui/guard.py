@@ -80,7 +80,9 @@ class Guard:
         others = [(name, value) for name, value in request.query_params.multi_items() if name != "token"]
         query = f"?{urlencode(others)}" if others else ""
         answer = RedirectResponse(f"{request.url.path}{query}", 303)
-        answer.set_cookie(self._cookie, self._token, httponly=True, samesite="strict")
+        # Not "strict": the address may be opened from a page of another site, as in a web terminal, and then the cookie
+        # would not come along. What changes something is held by its origin and its form's token.
+        answer.set_cookie(self._cookie, self._token, httponly=True, samesite="lax")
         return answer
 
     def _known(self, token: str) -> bool:

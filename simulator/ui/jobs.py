@@ -109,6 +109,8 @@ class Jobs:
             env={**os.environ, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"},
         )
         assert process.stdout
+        if job.state == "cancelled":  # while it was started
+            await _end(process)
         unfinished = b""
         while part := await process.stdout.read(LONGEST):
             *lines, unfinished = (unfinished[-LONGEST:] + part).split(b"\n")

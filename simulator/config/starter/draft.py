@@ -62,7 +62,7 @@ def draft(data: OwnData, wishes: Wishes) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["yaml"] = _as_yaml
+    environment.filters["yaml"], environment.filters["line"] = _as_yaml, _on_a_line
     return environment.get_template("experiment.yaml").render(
         modeline=modeline(FILE_NAME),
         name=NO_NAME.sub("-", Path(wishes.file).stem).strip("-._")[:LONGEST] or "own-data",
@@ -83,6 +83,11 @@ def _task(data: OwnData) -> str:
     if data.fractional:
         return "regression"
     return "binary" if data.kind == "table" and len(data.classes) == 2 else "classification"
+
+
+def _on_a_line(text: str) -> str:
+    """For a comment, which ends with its line: names are data, and data set nothing."""
+    return "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
 
 
 def _as_yaml(value: Any) -> str:

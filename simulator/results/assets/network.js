@@ -12,8 +12,8 @@ function graph(chart, place, redraw) {
   const play = make("button", { type: "button" }, "Play");
   const legend = make("div", {}), one = make("div", { class: "node", hidden: "" });
 
-  /** The values last measured. @param {Measured} each @returns {Numbers} */
-  const now = (each) => each.values[each.rounds.length ? Math.max(0, d3.bisectRight(each.rounds, stops[stop]) - 1) : 0];
+  /** The values last measured; none before the first. @param {Measured} each @returns {Numbers} */
+  const now = (each) => each.values[each.rounds.length ? d3.bisectRight(each.rounds, stops[stop]) - 1 : 0] ?? [];
   /** @param {number} to */
   function go(to) {
     stop = to;

@@ -43,7 +43,8 @@ class History:
         a_round = graph.number_of_nodes() * len(measured) + 2 * graph.number_of_edges()
         rounds = _spread(every, MOST_NUMBERS // max(1, a_round))
         charts = (chart for section in sections for chart in section.charts if isinstance(chart, GraphChart))
-        return cls(graph, [*(_thinned(each, rounds) for each in measured), *_held(run), *_found(run, charts)], rounds)
+        thinned = [_thinned(each, len(rounds)) for each in measured if each.rounds]
+        return cls(graph, [*thinned, *_held(run), *_found(run, charts)], rounds)
 
     def count(self, messages: Iterable[Mapping[str, Any]]) -> None:
         """Add ``messages``, which come in the order of rounds."""
@@ -114,8 +115,9 @@ def _spread(rounds: Sequence[int], number: int) -> Sequence[int]:
     return [rounds[place] for place in places]
 
 
-def _thinned(each: Measured, rounds: Sequence[int]) -> Measured:
-    kept: NDArray[np.bool_] = np.isin(each.rounds, rounds)
+def _thinned(each: Measured, number: int) -> Measured:
+    """In so many of its own rounds: what methods log need not be measured when the network is."""
+    kept: NDArray[np.bool_] = np.isin(each.rounds, _spread(each.rounds, number))
     return each._replace(
         rounds=[round for round, keep in zip(each.rounds, kept, strict=True) if keep], values=each.values[kept]
     )

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from simulator.core.report import Table
-from simulator.results.message_log import ENCODING
 
 
 @dataclass
@@ -38,7 +37,7 @@ class TrafficCount:
         columns = ("sender", "receiver", "part", "bytes", "messages")
         for sender, receiver, part, size, count in zip(*(traffic[name].to_pylist() for name in columns), strict=True):
             ledger.wire += size
-            if part == ENCODING:
+            if part is None:
                 ledger.messages[sender, receiver] += count
             else:
                 ledger.part_messages[part] += count

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from simulator.results.lock import holder, locked
 from simulator.results.runs_folder.disk import sizes
 from simulator.results.runs_folder.folder import RunsFolder
 from simulator.results.runs_folder.references import coreset_sources, lends_rounds
-from simulator.results.runs_folder.summary import RunSummary
+from simulator.results.runs_folder.summary import RunSummary, summarize
 
 What = Literal["run", "checkpoints", "recordings", "draft"]
 DRAFT_AGE = 3600.0  # seconds without a change, after which nobody is making a run of it any more
@@ -49,6 +50,7 @@ class Removal:
     what: What
     bytes: int
     why: str
+    state: str = ""  # of the run, when that was planned
 
     @property
     def path(self) -> Path:
@@ -83,24 +85,39 @@ def plan(folder: RunsFolder, wish: Wish) -> Plan:
                 kept.append((run.directory if what == "run" else f"{run.directory}/{what}", stays))
             else:
                 size = run.size if what == "run" else run.bytes[what]
-                removals.append(Removal(run.path, what, size, reason))
+                removals.append(Removal(run.path, what, size, reason, run.state))
     return Plan((*removals, *(_drafts(folder.path) if wish.failed else ())), tuple(kept))
 
 
-def remove(removal: Removal) -> None:
-    """Delete it: out of sight at once, then from the disk.
+def remove(removal: Removal, audited: bool = False) -> None:
+    """Delete it: out of sight at once, then from the disk. What has come to speak against it since then is heard.
+
+    Args:
+        removal: what `plan` has found.
+        audited: see `Wish`.
 
     Raises:
-        InputError: a process is writing there, or it cannot be deleted.
+        InputError: a process is writing there, something speaks against it by now, or it cannot be deleted.
     """
+    doomed = removal.path
     with locked(removal.run):
+        if removal.what != "draft" and (stays := _objection_by_now(removal, audited)):
+            raise wrong(str(removal.path), f"stays: {stays}.", "Look again at what may go.")
         try:
-            doomed = removal.path.with_name(atomic.draft_name())
-            removal.path.rename(doomed)
+            doomed = removal.path.rename(removal.path.with_name(atomic.draft_name()))
             shutil.rmtree(doomed)
         except OSError as error:
             what = f"cannot be deleted: {error.strerror}."
-            raise wrong(str(removal.path), what, "Delete it with the rights of its owner.") from error
+            raise wrong(str(doomed), what, "Delete it with the rights of its owner.") from error
+
+
+def _objection_by_now(removal: Removal, audited: bool) -> str:
+    run = summarize(removal.run, by=None)  # by nobody but us, who have the lock
+    if run is None:
+        return "it is no run any more"
+    if run.state != removal.state:
+        return f"its state is {run.state} by now"
+    return _objection(run, removal.what, coreset_sources(removal.run.parent) if removal.what == "run" else {}, audited)
 
 
 def _failed(runs: Sequence[RunSummary]) -> dict[str, str]:
@@ -142,8 +159,9 @@ def _objection(run: RunSummary, what: What, coresets: Mapping[Path, str], audite
 
 
 def _drafts(folder: Path) -> Iterator[Removal]:
-    """Hidden folders that a process which was killed has left."""
-    for path in sorted(folder.glob(".*.draft")):
-        old = path.is_dir() and not path.is_symlink() and time.time() - path.stat().st_mtime > DRAFT_AGE
-        if old and not holder(path):
-            yield Removal(path, "draft", sum(sizes(path).values()), "what made it was killed")
+    """Hidden folders that a process which was killed has left, beside runs and, half deleted, in them."""
+    for path in sorted([*folder.glob(".*.draft"), *folder.glob("*/.*.draft")]):
+        with suppress(FileNotFoundError):  # it became a run, or is gone
+            ours = atomic.DRAFT.fullmatch(path.name) and path.is_dir() and not path.is_symlink()
+            if ours and time.time() - path.stat().st_mtime > DRAFT_AGE and not (holder(path) or holder(path.parent)):
+                yield Removal(path, "draft", sum(sizes(path).values()), "what made it was killed")

@@ -18,21 +18,24 @@ PACE = 10  # evaluations, that time left is judged by
 
 
 def last_evaluation(run: Path) -> dict[str, float]:
-    """By name, what was measured of the whole network when it was last evaluated; empty before that.
+    """By name, what was measured of the whole network when it was last evaluated, and since; empty before that.
 
     Raises:
-        InputError: the end of ``metrics.jsonl`` is damaged.
+        InputError: the end of ``metrics.jsonl`` or ``timing.jsonl`` is damaged.
     """
-    file = run / "metrics.jsonl"
+    file, round = run / "metrics.jsonl", last_evaluated(run)
+
+    def has_all_of_it(lines: Sequence[bytes]) -> bool:
+        return bool(lines) and _record(lines[0], records.METRIC, file)["round"] < round
+
     with reading(file):
-        lines = last_lines(file, _whole_evaluation)
-    found, round = dict[str, float](), None
+        lines = last_lines(file, has_all_of_it)
+    found = dict[str, float]()
     for line in [*lines[-1:], *reversed([each for each in lines if OF_THE_NETWORK in each])]:
         metric = _record(line, records.METRIC, file)
+        if metric["round"] < round:
+            break
         if metric["node"] is None:
-            round = metric["round"] if round is None else round
-            if metric["round"] != round:
-                break
             found.setdefault(metric["name"], float(metric["value"]))
     return found
 
@@ -49,14 +52,22 @@ def audits_of(run: Path) -> dict[str, Mapping[str, float]]:
     return {result.parent.name: _figures(result.with_name(AUDIT_METRICS)) for result in ended}
 
 
+def last_evaluated(run: Path) -> int:
+    """The round of the last evaluation; 0 before the first.
+
+    Raises:
+        InputError: the end of ``timing.jsonl`` is damaged.
+    """
+    return max([0, *(int(line["round"]) for line in _last(run / "timing.jsonl", records.TIMING))])
+
+
 def rounds_done(run: Path, running: bool) -> int:
     """Rounds finished at the last evaluation; of a ``running`` run also those since then whose messages are written.
 
     Raises:
         InputError: the end of a file is damaged.
     """
-    evaluated = [int(line["round"]) for line in _last(run / "timing.jsonl", records.TIMING)]
-    return max([0, *evaluated, _under_way(run / MESSAGES) - 1 if running else 0])
+    return max(last_evaluated(run), _under_way(run / MESSAGES) - 1 if running else 0)
 
 
 def _under_way(log: Path) -> int:
@@ -89,14 +100,3 @@ def _record(line: bytes, of: TypeAdapter[Any], file: Path) -> dict[str, Any]:
 def _figures(file: Path) -> Mapping[str, float]:
     found: Mapping[str, float] = read_json(file, records.AUDIT_METRICS) if file.exists() else {}
     return found
-
-
-def _whole_evaluation(lines: Sequence[bytes]) -> bool:
-    """Whether ``lines`` begin before the last lines of the network do, which are written one after the other."""
-    inside = False
-    for line in reversed(lines):
-        if OF_THE_NETWORK in line:
-            inside = True
-        elif inside:
-            return True
-    return False

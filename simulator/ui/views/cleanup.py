@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -37,7 +39,7 @@ def _deleted(request: Request, desk: Desk, wish: Wish, ticked: set[str]) -> Resp
     for removal in plan(desk.folder, wish).removals:
         if _key(removal) in ticked:
             try:
-                remove(removal)
+                remove(removal, wish.audited)
                 gone.append(removal)
             except InputError as error:
                 errors.append(str(error))
@@ -62,6 +64,6 @@ def _wish(given: Mapping[str, str]) -> Wish:
 
 
 def _key(removal: Removal) -> str:
-    """What a box is called: the path in the folder, as text that can be written anywhere."""
-    name = removal.run.name.encode(errors="replace").decode()
+    """What a box is called: the path in the folder, as text that no other has and that can be written anywhere."""
+    name = quote(os.fsencode(removal.run.name))
     return name if removal.path == removal.run else f"{name}/{removal.path.name}"

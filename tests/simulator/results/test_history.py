@@ -6,6 +6,7 @@ import pytest
 from simulator.core.report import GraphChart, Section
 from simulator.results.report import history
 from simulator.results.report.history import History
+from simulator.results.run_directory import RunDirectory
 from topologies import Topology
 
 
@@ -63,3 +64,16 @@ def test_a_run_without_messages_has_no_links_to_show(run):
     found = History.of(run, [])
     found.count([])
     assert found.on_links == []
+
+
+def test_what_is_logged_between_evaluations_is_played_in_its_own_rounds(write_run):
+    run = write_run()
+    with (run.path / "metrics.jsonl").open("a") as file:
+        file.writelines(
+            f'{{"round": {round}, "node": {node}, "name": "idkd/labelled", "value": {round + node}}}\n'
+            for round in (7, 14)
+            for node in range(4)
+        )
+    logged = {each.label: each for each in History.of(RunDirectory.open(run.path), []).at_nodes}["idkd labelled"]
+    assert logged.rounds == [7, 14]
+    np.testing.assert_allclose(logged.values, [[7, 8, 9, 10], [14, 15, 16, 17]])

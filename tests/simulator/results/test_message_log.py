@@ -35,6 +35,14 @@ def test_what_comes_out_is_what_went_in(log):
     assert list(records(log)) == READ
 
 
+@pytest.mark.parametrize("name", ["encoding", "", "null", "None"])
+def test_no_name_of_a_part_is_taken_for_what_encoding_adds(tmp_path, name):
+    file = tmp_path / "messages.arrow"
+    file.write_bytes(BEGINNING + as_batch([Envelope(0, 1, 1, {name: 500, "x": 10}, 600)]))
+    assert [(each["wire"], each["parts"]) for each in records(file)] == [(600, {name: 500, "x": 10})]
+    assert added_up(file)["part"].to_pylist() == [name, "x", None]
+
+
 def test_arrow_itself_reads_the_log_and_its_rows_are_what_was_on_the_wire(log):
     table = pa.ipc.open_stream(log.read_bytes()).read_all()
     assert pa.compute.sum(table["bytes"]).as_py() == 184 + 144 + 190 + 150
@@ -45,8 +53,8 @@ def test_sums_by_link_and_part_do_not_depend_on_how_many_rows_are_added_at_once(
     monkeypatch.setattr(message_log, "_ROWS", rows)
     assert added_up(log).to_pylist() == [
         {"sender": 0, "receiver": 1, "part": "parameters", "bytes": 80, "messages": 2, "round": 3},
-        {"sender": 0, "receiver": 1, "part": "encoding", "bytes": 144 + 147 + 145, "messages": 3, "round": 3},
-        {"sender": 1, "receiver": 0, "part": "encoding", "bytes": 144, "messages": 1, "round": 1},
+        {"sender": 0, "receiver": 1, "part": None, "bytes": 144 + 147 + 145, "messages": 3, "round": 3},
+        {"sender": 1, "receiver": 0, "part": None, "bytes": 144, "messages": 1, "round": 1},
         {"sender": 0, "receiver": 1, "part": "labels", "bytes": 8, "messages": 2, "round": 3},
     ]
 
@@ -67,7 +75,7 @@ def test_of_a_killed_run_the_whole_batches_are_read(log):
 
 def altered(**columns: object) -> bytes:
     """A batch of one message, of which a column holds something else."""
-    rows = {"round": [1], "exchange": [1], "sender": [0], "receiver": [1], "part": ["encoding"], "bytes": [9]}
+    rows = {"round": [1], "exchange": [1], "sender": [0], "receiver": [1], "part": [None], "bytes": [9]}
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, SCHEMA) as stream:
         arrays = [pa.array(value, SCHEMA.field(name).type) for name, value in {**rows, **columns}.items()]

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from multiprocessing import Pipe
 from pathlib import Path
 
 import pytest
@@ -314,3 +315,17 @@ def test_a_reporter_guesses_the_time_left_by_rounds_without_the_first_evaluation
     assert [each.round for each in told] == [0, 0, 2]
     assert told[0].notes == ("mind this",)
     assert (told[-1].score, told[-1].seconds_left) == ("accuracy 50.0%", 16.0)
+
+
+def test_a_limit_that_passes_in_the_last_round_of_the_last_run_interrupts_nothing(tmp_path):
+    """It is told to stop, and has finished."""
+    left = books({"experiment": QUICK, "seeds": [0]}, tmp_path)
+    clock = iter([0.0, 0.0, *[60.0] * 9])  # begun in time, and over when the first thing is heard
+    parallel = Parallel(left, 1, Console(file=io.StringIO()), TimeLimit(1, clock.__next__))
+    (worker,) = parallel._workers
+    ours, theirs = Pipe()
+    worker.stop, worker.dismiss, worker.wait = lambda: None, ours.close, lambda: None
+    worker.give = lambda task: vars(worker).update(task=task, _connection=ours)
+    theirs.send(Ended("finished", tmp_path))
+    assert parallel.carry_out()
+    assert len(left.outcome(interrupted=False).paths) == 1

@@ -1,5 +1,6 @@
 """Audits from the page: a queue of processes, one at a time, followed and cancelled."""
 
+import asyncio
 import json
 import re
 import sys
@@ -140,3 +141,23 @@ def test_a_real_audit_ends_in_the_run(client, send, folder, rumormill):
     assert found == "done", text
     assert "audit/membership/" in client.get("/").text
     assert "AUC" in (run / "report.html").read_text()
+
+
+def test_what_is_cancelled_while_it_is_started_is_ended(monkeypatch):
+    async def cancelled_meanwhile():
+        queue, started = jobs.Jobs(), []
+        make = asyncio.create_subprocess_exec
+
+        async def slow(*arguments, **options):
+            await queue.cancel(job)
+            started.append(await make(PYTHON, "-c", WAITS, **options))
+            return started[0]
+
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", slow)
+        job = queue.add("a", "an audit", [])
+        async with asyncio.timeout(30), queue.working():
+            while not started or started[0].returncode is None:
+                await asyncio.sleep(0.02)
+        return job.state
+
+    assert asyncio.run(cancelled_meanwhile()) == "cancelled"

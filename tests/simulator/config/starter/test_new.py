@@ -122,3 +122,11 @@ def test_no_file_is_overwritten(rumormill, data):
     assert code == 2
     assert "is there already" in err
     assert Path("mine.yaml").read_text() == "mine"
+
+
+def test_names_in_the_data_set_nothing(rumormill, data):
+    text = table(160, 7).replace("south", '"south\n  public: {name: digits}"')
+    (data / "one.csv").write_text(text)
+    assert rumormill("new", "e.yaml", "--data", "own/one.csv", "--target", "sick", "--site", "region")[0] == 0
+    assert not load_experiment("e.yaml").data.public
+    assert "# each site is a node: north, south public: {name: digits}" in Path("e.yaml").read_text()

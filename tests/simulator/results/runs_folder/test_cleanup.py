@@ -111,17 +111,43 @@ def test_what_is_being_written_or_damaged_or_elsewhere_stays(folder, tmp_path):
     assert "link" in kept["link"]
 
 
+OLD, NEW = ".0123456789ab.draft", ".ba9876543210.draft"
+
+
+def test_what_was_left_half_deleted_in_a_run_goes(folder):
+    half = write_run(folder / "a") / OLD
+    half.mkdir()
+    (half / "file").write_bytes(b"123")
+    os.utime(half, (0, 0))
+    assert [each.path for each in plan(RunsFolder(folder), Wish(failed=True)).removals] == [half]
+    with locked(folder / "a"):
+        assert not plan(RunsFolder(folder), Wish(failed=True)).removals
+
+
+def test_what_speaks_against_it_since_it_was_planned_is_heard(folder):
+    audited, finished = write_run(folder / "a"), write_run(folder / "b", status="failed")
+    planned = {each.run: each for each in plan(RunsFolder(folder), Wish(keep=0, failed=True)).removals}
+    audit_by_hand(audited)
+    (finished / "provenance.json").write_text('{"status": "finished"}')
+    for path, why in ((audited, "it has been audited"), (finished, "its state is finished by now")):
+        with pytest.raises(InputError, match=why):
+            remove(planned[path])
+        assert (path / "metrics.jsonl").exists()
+    remove(planned[audited], audited=True)
+    assert not audited.exists()
+
+
 def test_old_drafts_of_killed_processes_go_and_new_ones_stay(folder):
-    for name in (".old.draft", ".new.draft", ".mine"):
+    for name in (OLD, NEW, ".mine", ".thesis.draft"):
         (folder / name).mkdir()
         (folder / name / "file").write_bytes(b"123")
     long_ago = time.time() - 7200
-    for name in (".old.draft", ".mine"):
+    for name in (OLD, ".mine", ".thesis.draft"):
         os.utime(folder / name, (long_ago, long_ago))
     (removal,) = plan(RunsFolder(folder), Wish(failed=True)).removals
-    assert (removal.path.name, removal.bytes) == (".old.draft", 3)
+    assert (removal.path.name, removal.bytes) == (OLD, 3)
     remove(removal)
-    assert sorted(os.listdir(folder)) == [".mine", ".new.draft"]
+    assert sorted(os.listdir(folder)) == sorted([".mine", ".thesis.draft", NEW])
 
 
 def test_nothing_is_removed_from_a_run_that_somebody_has_taken_since(folder):
@@ -166,5 +192,5 @@ def test_what_cannot_be_deleted_is_told_and_the_rest_goes(rumormill, folder, mon
     monkeypatch.setattr(shutil, "rmtree", refusing)
     code, _, err = rumormill("clean", folder, "--yes")
     assert code == 1
-    assert "a: cannot be deleted: Operation not permitted" in err
+    assert ".draft: cannot be deleted: Operation not permitted" in err
     assert not (folder / "b").exists()
