@@ -23,7 +23,17 @@ SEVERAL_SECONDS = (
     *("dp-ring", "idkd-cifar10-small", "lora-text", "pkd-ring", "resnet18-folder", "table-sites"),
     "verifix-cifar10-small",
 )
-PAPER = ("ltc-cifar100", "optimizers-cifar10", "verifix-cifar10")  # made for a GPU; beside smaller ones
+PAPER = (  # made for a GPU; beside smaller ones
+    *(
+        "curvature-cifar100",
+        "ltc-cifar100",
+        "memorization-cifar100",
+        "optimizers-cifar10",
+        "pkd-ucf101",
+        "trend-cifar10",
+    ),
+    "verifix-cifar10",
+)
 MARKS = {
     **dict.fromkeys(SEVERAL_SECONDS, pytest.mark.slow),
     **dict.fromkeys((*VARIANTS, *PAPER), MANY),

@@ -19,7 +19,7 @@ from auditing.memorization.agreement import agreement
 from auditing.memorization.detection import detection
 from auditing.memorization.report import section
 from auditing.memorization.samples import TrainingSamples
-from auditing.memorization.score import MEMORIZATION_SCORES, ORDER, scores_named
+from auditing.memorization.score import MEMORIZATION_SCORES, ORDER, PublishedFile, scores_named
 from auditing.memorization.shown import Shown
 from auditing.metrics import Resamples
 from simulator.core.acting import Acts, If
@@ -45,17 +45,23 @@ class MemorizationAudit(Audit):
             name: the audit's.
             attacks: names of scores of memorization.
             signals: names of signals, estimators of curvature as a rule, that "curvature" averages over training.
+            published: a file of scores that others have measured of the same samples, for "published".
             replicas: how many networks like the run's "replicas" trains, each on other halves of the nodes' pools.
             top: how many of the most memorized samples the report shows, of all nodes and of each node shown.
             shown_nodes: for how many nodes, the first ones, it does.
             resamples: of the bootstrap that gives intervals.
         """
 
-        acts: ClassVar[Acts] = {"signals": If(attacks="curvature"), "replicas": If(attacks="replicas")}
+        acts: ClassVar[Acts] = {
+            "signals": If(attacks="curvature"),
+            "published": If(attacks="published"),
+            "replicas": If(attacks="replicas"),
+        }
 
         name: str = "memorization"
         attacks: tuple[str, ...] = ORDER
         signals: tuple[str, ...] = ("curvature_fd",)
+        published: PublishedFile | None = None
         replicas: NonNegativeInt = 0
         top: PositiveInt = 12
         shown_nodes: int = 3

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
 from auditing.order import in_order
 from simulator.core.errors import Problem
@@ -19,7 +21,26 @@ from simulator.runs.run import Run
 
 Floats = NDArray[np.float64]
 # In this order they are worked out and stand in results, the long work last; those of other packages come after.
-ORDER = ("trajectories", "curvature", "final_loss", "replicas")
+ORDER = ("trajectories", "curvature", "final_loss", "published", "replicas")
+
+
+class PublishedFile(BaseModel):
+    """An ``.npz`` file with a row for each training sample of the data set, in the data set's own order.
+
+    Unless told otherwise its arrays are named as in the files of Feldman and Zhang
+    (https://pluskid.github.io/influence-memorization/), ``cifar100_infl_matrix.npz`` and ``imagenet_index.npz``.
+
+    Attributes:
+        file: where it is.
+        scores: its array of scores, high for memorized.
+        labels: its array of the samples' classes, which tell whether its order is the data set's.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: Path
+    scores: str = "tr_mem"
+    labels: str = "tr_labels"
 
 
 class ScoreSettings(Protocol):
@@ -33,6 +54,11 @@ class ScoreSettings(Protocol):
     @property
     def replicas(self) -> int:
         """How many networks like the run's to train and compare with."""
+        ...
+
+    @property
+    def published(self) -> PublishedFile | None:
+        """What others have measured of the same samples."""
         ...
 
 

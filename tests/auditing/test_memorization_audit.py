@@ -256,3 +256,63 @@ def test_replicas_agree_with_the_cumulative_loss_where_training_learns_by_heart(
 
 def test_without_replicas_there_is_no_such_score(found):
     assert "replica memorization" not in found[0]["scores"]
+
+
+@pytest.fixture
+def published(noisy, tmp_path):
+    """As if somebody had measured digits: a score for each row of the data set's training samples, and its class."""
+    samples, rows = TrainingSamples.of(noisy.directory.partition()), 1500
+    scores, labels = np.linspace(0, 1, rows), np.zeros(rows, np.int64)
+    labels[samples.index] = samples.true_label
+
+    def save(**changes):
+        np.savez(tmp_path / "mem.npz", **{"tr_mem": scores, "tr_labels": labels, **changes})
+        return MemorizationAudit.Config(
+            attacks=("final_loss", "published"), published={"file": tmp_path / "mem.npz"}, resamples=5
+        )
+
+    return save
+
+
+def test_what_others_have_measured_stands_beside_the_runs_own(noisy, published):
+    folder = AuditFolder(audit(noisy.path, published()))
+    arrays = folder.arrays()
+    assert folder.result()["scores"] == ["final loss", "published"]
+    np.testing.assert_array_equal(arrays["published"], np.linspace(0, 1, 1500)[arrays["index"]])
+
+
+def test_scores_of_copies_are_not_known(noisy, published):
+    few = int(np.median(TrainingSamples.of(noisy.directory.partition()).index))
+    labels = published().published.file
+    with np.load(labels) as arrays:
+        settings = published(tr_mem=arrays["tr_mem"][:few], tr_labels=arrays["tr_labels"][:few])
+    result = AuditFolder(audit(noisy.path, settings)).result()
+    assert 0 < result["samples"] < 400 == result["samples"] + result["unknown"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"tr_labels": np.arange(1500) % 10},
+            r"published: of the run's 400 training samples, 3\d\d have another class",
+        ),
+        ({"tr_labels": np.zeros(1499, int)}, "has 1,500 scores and 1,499 labels"),
+        ({"tr_mem": np.full(1500, np.nan)}, "tr_mem is not finite of 1,500 samples"),
+        ({"tr_mem": np.zeros((1500, 2))}, "tr_mem is not one number a sample"),
+        ({"tr_mem": np.zeros(0), "tr_labels": np.zeros(0)}, "of the run's 400 training samples, none is in"),
+    ],
+)
+def test_scores_of_other_samples_are_refused(noisy, published, changes, message):
+    with pytest.raises(InputError, match=message):
+        audit(noisy.path, published(**changes))
+
+
+def test_a_file_without_such_an_array_is_told_what_it_has(noisy, published, tmp_path):
+    settings = published()
+    np.savez(tmp_path / "mem.npz", memorization=np.zeros(3), labels=np.zeros(3))
+    with pytest.raises(InputError, match="has no array tr_mem; it has memorization, labels"):
+        audit(noisy.path, settings)
+    (tmp_path / "mem.npz").unlink()
+    with pytest.raises(InputError, match="there is no file"):
+        audit(noisy.path, settings)

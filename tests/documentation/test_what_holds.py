@@ -12,16 +12,16 @@ VERDICTS = ("holds", "in part", "not here", "one seed", "at the published settin
 
 
 def rows() -> list[tuple[str, list[str], str]]:
-    """Of each row of a table: the study's file, the cells that tell of us, and the verdict."""
-    found, study, ours = [], "", slice(0)
+    """Of each row of a table of claims: the study's file, the cells that tell of us, and the verdict."""
+    found, study, ours = [], "", None
     for line in (STUDIES / "what-holds.md").read_text().splitlines():
         if not line.startswith("|"):
-            study, ours = (LINK.findall(line) or [study])[-1], slice(0)
+            study, ours = (LINK.findall(line) or [study])[-1], None
             continue
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if cells[0] == "claim":
             ours = slice(2, len(cells) - 1)
-        elif not set(line) <= set("|-"):
+        elif ours and not set(line) <= set("|-"):
             found.append(((LINK.findall(line) or [study])[0], cells[ours], cells[-1]))
     return found
 

@@ -28,8 +28,8 @@ def made_up(folder: Path, shape: tuple[int, ...]) -> dict[str, Any]:
 
 def made_up_data(content: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     name = content["data"]["dataset"]["name"]
-    if name == "moving_shapes":
-        return {"name": name, **FEW_CLIPS}
+    if name in ("moving_shapes", "video_folder"):
+        return {"name": "moving_shapes", **FEW_CLIPS}
     return in_place_of(content, folder) or made_up(folder, SHAPES[name])
 
 
@@ -46,6 +46,8 @@ def shrunk(name: str, folder: Path) -> Experiment:
     content["data"] |= {"dataset": images, "partition": divided_as(content), "canaries": canaries}
     if content["model"].get("small_images"):  # these networks are large, and made elsewhere
         content |= {"model": {"name": "cnn", "width": 4}, "buffers": None}
+    elif content["model"].get("resnets"):
+        content["model"]["resnets"] = {}
     elif "network" in content["model"]:
         content["model"]["network"] = "shufflenet_v2_x0_5"  # small, and with batch normalisation too
     training = content["training"]

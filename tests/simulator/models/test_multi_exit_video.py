@@ -1,5 +1,7 @@
 """The multi-exit network: which channels a stream sees, when exits are computed, and what learns from what."""
 
+from functools import partial
+
 import pytest
 import torch
 from reference.multi_exit import CHANNELS, NETWORK, WIDTHS, clips, samples
@@ -10,6 +12,7 @@ from simulator import run
 from simulator.core.errors import InputError
 from simulator.core.flat_module import FlatModule
 from simulator.core.multi_exit import exit_logits
+from simulator.core.torchvision_import import import_torchvision
 from simulator.models.multi_exit_video import MultiExitVideo, bands
 from simulator.testing.network import of_images
 from simulator.training.separable import check_layers
@@ -111,3 +114,42 @@ def test_a_data_set_without_some_modality_gives_fewer_streams():
     network = MultiExitVideo(MultiExitVideo.Config()).build(*of_images((8, 8, 10), 3, channels))
     assert network.modalities == ("mv", "iframe")
     assert network(torch.zeros(2, 10, 8, 8)).shape == (2, 3)
+
+
+def with_resnets(**settings):
+    return MultiExitVideo(MultiExitVideo.Config(**settings)).build(*of_images((32, 32, 16), 3, CHANNELS)).eval()
+
+
+def test_streams_may_be_resnets():
+    network = with_resnets(resnets={"mv": "resnet18", "iframe": "resnet50"})
+    batch = torch.randn(3, 16, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert {each: [logits.shape for logits in network.walk(batch, each)] for each in MODALITIES} == {
+        each: [(3, 3)] * 4 for each in MODALITIES
+    }
+    assert not list(network.buffers())
+    torch.testing.assert_close(list(network.walk(batch, "mv"))[-1], network.final(batch, "mv"))
+    widths = {m: [head[0].in_channels for head in network.streams[m].internal] for m in MODALITIES}
+    assert widths == {"mv": [64, 128, 256], "residual": [8, 16, 32], "iframe": [256, 512, 1024]}
+    resnet = import_torchvision().models.resnet18(norm_layer=partial(torch.nn.GroupNorm, 4), num_classes=3)
+    own = {k: v for k, v in resnet.named_parameters() if not k.startswith("fc.") and k != "conv1.weight"}
+    stages = network.streams["mv"].stages
+    assert sum(p.numel() for p in stages.parameters()) - stages[0][0].weight.numel() == sum(
+        map(torch.numel, own.values())
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"resnets": {"mv": "vgg11"}}, "model.resnets.mv: vgg11 is no ResNet"),
+        ({"resnets": {"mv": "resnet19"}}, "model.resnets.mv: resnet19 is no ResNet"),
+        ({"resnets": {"motion": "resnet18"}}, "no modality motion; the clips have mv, residual, iframe"),
+        (
+            {"resnets": {"mv": "resnet18"}, "widths": [4, 8]},
+            "model.widths: has 2 stages, and the ResNets beside them 4",
+        ),
+    ],
+)
+def test_what_is_no_resnet_or_has_no_stream_is_refused(settings, message):
+    with pytest.raises(InputError, match=message):
+        with_resnets(**settings)
