@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any
 
+import click
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command, get_group
 
 from simulator.commands.audit import audit_command
 from simulator.commands.deploy import deploy
@@ -40,30 +44,62 @@ def _options(
     """Simulate decentralized federated learning and measure what it leaks."""
 
 
+COMMANDS: Mapping[str, Callable[..., None] | typer.Typer] = {
+    "topology": topology_command,
+    "run": run_command,
+    "resume": resume_command,
+    "sweep": sweep_command,
+    "compare": compare_command,
+    "audit": audit_command,
+    "report": report_command,
+    "runs": runs_command,
+    "clean": clean_command,
+    "ui": ui_command,
+    "trace": trace_command,
+    "new": new_command,
+    "schema": schema_command,
+    "list": list_command,
+    "doctor": doctor_command,
+    "deploy": deploy,
+    "site": site,
+}
+
+
+class _Commands(Mapping[str, click.Command]):
+    """Reads what a command takes when it is asked for: of all of them, it takes as long as to list what there is."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+    def __getitem__(self, name: str) -> click.Command:
+        match COMMANDS[name]:
+            case typer.Typer() as group:
+                command: click.Command = get_group(group)
+            case function:
+                alone = typer.Typer(add_completion=False)
+                alone.command(name)(function)
+                command = get_command(alone)
+        command.name = name
+        return command
+
+
+class _Rumormill(TyperGroup):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = _Commands()  # type: ignore[assignment]  # none is ever set
+
+
 # Click suggests the nearest command by itself.
 app = typer.Typer(
+    cls=_Rumormill,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     suggest_commands=False,
     callback=_options,
 )
-app.command(name="topology")(topology_command)
-app.command(name="run")(run_command)
-app.command(name="resume")(resume_command)
-app.command(name="sweep")(sweep_command)
-app.command(name="compare")(compare_command)
-app.command(name="audit")(audit_command)
-app.command(name="report")(report_command)
-app.command(name="runs")(runs_command)
-app.command(name="clean")(clean_command)
-app.command(name="ui")(ui_command)
-app.command(name="trace")(trace_command)
-app.command(name="new")(new_command)
-app.command(name="schema")(schema_command)
-app.command(name="list")(list_command)
-app.command(name="doctor")(doctor_command)
-app.add_typer(deploy, name="deploy")
-app.add_typer(site, name="site")
 
 
 def main() -> None:

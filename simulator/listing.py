@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from simulator.config.yaml_file import read_value, recipes
+from simulator.config.recipe_files import recipes
 from simulator.core.part_names import ADDED, claimed, declared, names
 from simulator.core.source_text import NotInTheTextError, docstring, functions_in
 from simulator.results.metric_names import METRIC_NAMES
@@ -19,6 +19,8 @@ PARTS = (  # the kinds in `simulator.part_kinds`, in its order, which takes seco
     *("methods", "adversaries", "mixers", "models", "tasks", "datasets", "partitions", "label_noise", "backends"),
     *("audits", "trackers", "views", "signals", "attacks", "memorization_scores"),
 )
+# Words that YAML reads as they stand, alone on the line of their name.
+PLAIN_DESCRIPTION = re.compile(r"^description: (\w[^\s:#]* (?:[^:#\n]|:(?=\S)|(?<=\S)#)*)\n(?=[\w#])", re.MULTILINE)
 FUNCTIONS = {"graphs": "GRAPHS", "weights": "WEIGHTS", "schedules": "SCHEDULES"}  # tables of topologies, by module
 
 
@@ -28,6 +30,10 @@ def _recipes() -> dict[str, str]:
 
 def _description(recipe: str) -> str:
     """What it says of itself; the rest of it is not read as YAML, which takes longer."""
+    if plain := PLAIN_DESCRIPTION.search(recipe):
+        return plain[1].strip()
+    from simulator.config.yaml_file import read_value
+
     block = re.search(r"^description:.*\n(?: .*\n)*", recipe, re.MULTILINE)
     return str(read_value(block[0], "description")["description"]) if block else ""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from simulator.config.recipe_files import recipes
 from simulator.core.errors import did_you_mean, wrong
 from simulator.core.paths import located
 from simulator.core.plain_yaml import LONGEST, Location, read_yaml
@@ -32,12 +32,6 @@ class Source:
         while place and place not in self.lines:
             place = place[:-1]
         return f"{self.name}:{self.lines[place]}: " if place else f"{self.name}: "
-
-
-def recipes() -> dict[str, Path]:
-    """The built-in experiments, by name."""
-    folder = Path(str(files("simulator") / "recipes"))
-    return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
 
 
 def read_experiment(path: str | Path) -> Source:

@@ -11,7 +11,13 @@ from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec, resolve_name
 from typing import NamedTuple
 
-DOCUMENTED = re.compile(r'^(?:class|def) (\w+)\b.*:\n    """([^"\\]+)"""\n', re.MULTILINE)  # on lines of their own
+# A class or function at the left edge: what stands before its body, and this. None whose docstring is hard to tell.
+DEFINITION = re.compile(
+    r"""^( (?:class|def)[ ].*:\n
+          (?: [ ]{4}"{3}(?:[^"\\]|"(?!""))*"{3}\n | (?!\s*(?:[#]|\w*["'])) ) )
+        ( (?:\n|[ ]{4}.*\n)+ )""",
+    re.MULTILINE | re.VERBOSE,
+)
 
 
 class NotInTheTextError(Exception):
@@ -32,8 +38,6 @@ def docstring(module: str, name: str) -> str:
         NotInTheTextError: there is no such text, it binds the name otherwise than by ``class``, ``def`` or
             ``from ... import`` at its left edge, or it has no docstring there.
     """
-    if name in (plain := _written_plainly(module)):
-        return plain[name]
     found = _names(module).get(name)
     if isinstance(found, Origin):
         return docstring(resolve_name(found.module, _spec(module).parent), found.name)
@@ -53,13 +57,6 @@ def functions_in(module: str, table: str) -> list[str]:
             case ast.AnnAssign(target=ast.Name(id=found), value=ast.DictComp(generators=[each])) if found == table:
                 return [part.id for part in ast.walk(each.iter) if isinstance(part, ast.Name)]
     raise NotInTheTextError(f"{module}:{table}")
-
-
-@cache
-def _written_plainly(module: str) -> Mapping[str, str]:
-    """The docstrings of names that stand nowhere else in ``module``; to parse it takes ten times as long."""
-    text = _text(module)
-    return {name: found for name, found in DOCUMENTED.findall(text) if text.count(name) == 1}
 
 
 @cache
@@ -88,11 +85,24 @@ def _bound_by(part: ast.AST) -> str | None:
     return None
 
 
+@cache
 def _parsed(module: str) -> ast.Module:
+    """The text of ``module``; where that is easy, without what functions do, which takes long to parse."""
+    text = _text(module)
     try:
-        return ast.parse(_text(module))
+        return ast.parse(DEFINITION.sub(_without_body, text))
+    except SyntaxError:  # it was not so easy
+        pass
+    try:
+        return ast.parse(text)
     except (SyntaxError, ValueError) as error:
         raise NotInTheTextError(module) from error
+
+
+def _without_body(definition: re.Match[str]) -> str:
+    """Nothing is left out where a text over several lines might begin or end in the body."""
+    head, body = definition.groups()
+    return definition[0] if "'''" in body or body.count('"""') % 2 else f"{head}    pass\n"
 
 
 @cache
@@ -104,13 +114,15 @@ def _text(module: str) -> str:
         raise NotInTheTextError(module) from error
 
 
+@cache
 def _spec(module: str) -> ModuleSpec:
     """Where ``module`` is found. `find_spec` alone would import the packages that it is in."""
-    top, *below = module.split(".")
-    spec = find_spec(top)
-    for name in below:
-        places = spec and spec.submodule_search_locations
-        spec = PathFinder.find_spec(f"{spec.name}.{name}", places) if spec and places else None
+    package, _, _ = module.rpartition(".")
+    if package:
+        places = _spec(package).submodule_search_locations
+        spec = PathFinder.find_spec(module, places) if places else None
+    else:
+        spec = find_spec(module)
     if spec is None:
         raise NotInTheTextError(module)
     return spec

@@ -5,9 +5,14 @@ import sys
 
 import pytest
 
-LATE = [
+LATE = [  # of every command
     *("torch", "flwr", "ray", "opacus", "numpy", "scipy", "pandas", "matplotlib", "networkx", "sklearn", "pydantic"),
     *("topologies", "methods", "auditing"),
+]
+
+OF_OTHERS = [  # what `list` does without
+    *("yaml", "markdown_it", "pygments", "rich.table", "typer.rich_utils", "hashlib"),
+    *("simulator.part_kinds", "simulator.config.yaml_file", "simulator.core.registry"),
 ]
 
 CALL = """
@@ -57,7 +62,27 @@ def test_help_of_every_command_imports_nothing_that_takes_long():
     "words", [["--version"], ["list"], ["list", "methods"], ["list", "graphs"], ["list", "recipes"]], ids=" ".join
 )
 def test_version_and_lists_import_nothing_that_takes_long(words):
-    assert started(f"assert call(*{words}) == 0")
+    assert started(f"assert call(*{words}) == 0; assert not (found := {{*{OF_OTHERS}}} & {{*sys.modules}}), found")
+
+
+def test_a_list_reads_declarations_once_no_other_command_and_little_of_each_module():
+    assert started("""
+import ast, typer.main
+from simulator.core import part_names, source_text
+
+asked, read, parsed, texts = [], [], [], {}
+entry_points, parse, text_of = part_names.entry_points, ast.parse, source_text._text
+of_command = typer.main.get_command_from_info
+part_names.entry_points = lambda **words: asked.append(words) or entry_points(**words)
+typer.main.get_command_from_info = lambda command, **words: read.append(command.name) or of_command(command, **words)
+ast.parse = lambda text: parsed.append(len(text)) or parse(text)
+source_text._text = lambda module: texts.setdefault(module, text_of(module))
+assert call("list") == 0
+assert read == ["list"], read
+assert len(asked) == 1, asked
+assert len(parsed) == len(texts) > 80, (len(parsed), len(texts))
+assert 2 * sum(parsed) < sum(map(len, texts.values())), (sum(parsed), sum(map(len, texts.values())))
+""")
 
 
 @pytest.mark.parametrize(
