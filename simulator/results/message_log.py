@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from simulator.core.damage import reading
@@ -192,6 +191,8 @@ def _check(batch: pa.RecordBatch) -> None:
     Raises:
         ValueError: no run has such messages.
     """
+    import pyarrow.compute as pc  # slow to load, and a run that begins only writes
+
     batch.validate(full=True)
     if not batch.num_rows or any(batch[name].null_count for name in NUMBERS):
         raise ValueError("a batch has no rows, or rows with holes")

@@ -114,7 +114,7 @@ def test_the_package_itself_imports_nothing_that_takes_long():
 def test_a_local_run_starts_without_what_only_others_need():
     """Neither a report, a deployment, a promise of privacy nor IDKD's first exchange has begun."""
     late = ["flwr", "ray", "opacus", "pandas", "matplotlib", "sklearn"]
-    late += ["scipy.optimize", "scipy.sparse.linalg", "scipy.stats"]
+    late += ["pyarrow.compute", "scipy.optimize", "scipy.sparse.linalg", "scipy.stats"]
     code = f"""
 from simulator import load_experiment, run
 from simulator.runs.build import Simulation
