@@ -40,6 +40,16 @@ def free_addresses(count):
         return [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
 
 
+def free_ports(count):
+    """So many in a row."""
+    while True:
+        first = SystemRandom().choice(PORTS)
+        with ExitStack() as held, suppress(OSError):
+            for port in range(first, first + count):
+                held.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return range(first, first + count)
+
+
 class OneAtATime(NodeFolder):
     """In one process, nodes are made one after the other: torch has one random generator for what they begin with."""
 

@@ -92,10 +92,7 @@ class Follower:
 
     def copy(self, given: list[str]) -> str:
         """``scp`` to a folder that stands for a host."""
-        source, (host, _, path) = Path(given[-2]), given[-1].partition(":")
-        target = self.folder / host / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+        send(given, Path(), self.folder)
         return ""
 
     def edit(self, given: list[str]) -> str:
@@ -107,6 +104,14 @@ class Follower:
         "scp": copy,
         "sed": edit,
     }
+
+
+def send(given: list[str], here: Path, hosts: Path) -> None:
+    """What ``scp`` does with a file or a folder in ``here``, where the others' folders are those in ``hosts``."""
+    source, (host, _, path) = here / given[-2], given[-1].partition(":")
+    target = hosts / host / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
 
 
 def _exit_code(main: Callable[[], None]) -> object:
