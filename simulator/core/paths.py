@@ -47,6 +47,6 @@ def place(path: Path, root: Path | None = None, where: str = "path", below: str 
     else:
         full = located(path, root, where)
     if not full.exists():
-        what = f"there is no file or folder {full}."
+        what = f"there is no file or folder {full.absolute()}."
         raise wrong(where, what, f"Give an absolute path, one relative to {below}, or package:NAME/FILE.")
     return full

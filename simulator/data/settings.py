@@ -127,7 +127,7 @@ class DataSettings(Settings):
 
     Attributes:
         dataset: the private data set: labelled, with a test set.
-        root: the folder that data sets lie in; ``~`` is the home folder.
+        root: the folder that data sets lie in, from the current folder on; ``~`` is the home folder.
         sites: who the nodes are, where each is a site that keeps its own data, and what a sample is at all of them;
             None: the data set is one pool, which every node can read.
         partition: how the training samples are divided among the nodes; by default at random, in equal parts, and

@@ -143,7 +143,8 @@ class _Sheet:
         if config.missing == "drop_rows" and not lost.all():
             self.notes.append(f"{int(lost.sum()):,} of {self.count:,} rows are dropped, which lack {said}")
         else:
-            advice = "Fill these in; or set data.dataset.missing: drop_rows, or in the schema may_miss: true, for all."
+            may_miss = "" if set(counts) == {"the target"} else ", or in the schema may_miss: true, for all"
+            advice = f"Fill these in; or set data.dataset.missing: drop_rows{may_miss}."
             self.problems.append(Problem("", f"of {self.count:,} rows, some lack what may not miss: {said}.", advice))
         return np.asarray(~lost)
 

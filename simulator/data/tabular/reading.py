@@ -37,12 +37,12 @@ def read_frame(file: Path, separator: str | None, decimal: str) -> pd.DataFrame:
         if file.suffix.lower() == ".jsonl":
             lines = file.read_text(encoding="utf-8-sig").splitlines()
             return pd.DataFrame([json.loads(line) for line in lines if line.strip()], dtype=object)
-        tab = "\t" if file.suffix.lower() == ".tsv" else ","
+        used = separator or ("\t" if file.suffix.lower() == ".tsv" else ",")
         # utf-8-sig: a byte order mark is no part of the first name.
         as_text = partial(
             pd.read_csv,
             file,
-            sep=separator or tab,
+            sep=used,
             dtype=str,
             keep_default_na=False,
             encoding="utf-8-sig",
@@ -54,6 +54,9 @@ def read_frame(file: Path, separator: str | None, decimal: str) -> pd.DataFrame:
     except (OSError, ValueError, UnicodeError) as error:  # pandas' and pyarrow's own are derived from these
         what = f"{file} cannot be read: {' '.join(str(error).split()).rstrip('.')}."
         raise wrong("path", what, "Save it as CSV (UTF-8, one row of names), JSON lines or Parquet.") from error
+    if len(names) == 1 and (other := next((each for each in ",;\t|" if each != used and each in names[0]), None)):
+        what = f"{file.name} has one column when it is cut at {used!r}, and its name has {other!r} in it."
+        raise wrong("path", what, f"Save it with {used!r}; or set separator: {json.dumps(other)}, for all files.")
     if again := next((name for number, name in enumerate(names) if name and name in names[:number]), None):
         raise wrong("path", f"two columns of {file.name} are called '{again}'.", "Rename one.")
     if not isinstance(read.index, pd.RangeIndex):  # pandas takes what has no name for names of rows

@@ -79,6 +79,11 @@ def test_undeclared_categories_count_as_other_and_gaps_as_the_schema_says(tmp_pa
     with pytest.raises(InputError, match=r"some lack what may not miss: age \(1\)"):
         read(write_table(tmp_path / "lyon.csv", rows))
     assert len(read(tmp_path / "lyon.csv", missing="drop_rows").y_train) == 45
+    rows = rows_of("lyon")
+    rows[3]["outcome"] = ""
+    with pytest.raises(InputError, match=r"the target \(1\)") as caught:
+        read(write_table(tmp_path / "lyon.csv", rows))
+    assert "may_miss" not in str(caught.value), "a target never may"
 
 
 def test_arrays_must_have_the_declared_types_and_shapes(tmp_path):

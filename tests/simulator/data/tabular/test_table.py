@@ -197,10 +197,11 @@ def test_empty_columns_and_free_text_are_refused(tmp_path: Path) -> None:
     [
         ("y,x,x\n0,1,2", "two columns of data.csv are called 'x'"),
         ("y,x\n0,1,2\n1,2,3", "rows of data.csv have more values than its first line has names"),
+        ("y;x\n0;1\n1;2", "(?s)has one column when it is cut at ',', and its name has ';' in it.*separator: \";\""),
+        ("y\tx\n0\t1,5\n1\t2,5", r"(?s)and its name has '\\t' in it.*separator: .\\t"),
         (",y,x\n0,0,1\n1,1,2", "a column has no name"),
         ("y,x\n", "data.csv has no rows"),
         ("", "data.csv cannot be read"),
-        ("y;x\n0;1", "no column 'y'"),
     ],
 )
 def test_what_pandas_would_let_pass_is_refused(tmp_path: Path, text: str, says: str) -> None:
