@@ -47,7 +47,11 @@ def test_every_recipe_runs_when_shrunk(name, tmp_path):
     assert run(shrunk(name, tmp_path), tmp_path).status == "finished"
 
 
-LARGE = {"byzantine-digits", "byzantine-digits-torus"}  # of many runs; byzantine-fashion is made alike
+# Of many runs; byzantine-digits-one is made alike.
+LARGE = {
+    *("byzantine-digits", "byzantine-digits-torus"),
+    *("byzantine-fashion", "byzantine-fashion-one", "byzantine-fashion-torus"),
+}
 
 
 @pytest.mark.slow
@@ -101,6 +105,7 @@ def test_in_trend_ring_attacks_transfer_less_between_different_quantizers(tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_overhead_benchmark_prints_its_ratios():
     command = [sys.executable, str(BENCHMARKS / "overhead.py"), "--rounds", "2"]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -134,7 +134,7 @@ def states(backend):
         pytest.param("exchanges before training", 3, marks=MANY),
         ("running statistics", 2),
         pytest.param("methods, failures, matchings", 2, marks=pytest.mark.slow),
-        pytest.param("masked sums", 3, marks=pytest.mark.slow),
+        pytest.param("masked sums", 3, marks=MANY),
         pytest.param("omniscient attackers", 3, marks=pytest.mark.slow),
         pytest.param("asynchronous", 2, marks=MANY),
         pytest.param("choco", 2, marks=MANY),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from reference.experiments import small
+from reference.marks import first
 
 from simulator import run
 from simulator.core import atomic
@@ -36,7 +37,7 @@ def test_runs_that_start_in_one_second_have_names_that_sort_by_time(tmp_path, mo
 
 @pytest.mark.parametrize(
     "moment",
-    ["experiment.yaml", *(pytest.param(file, marks=pytest.mark.slow) for file in ("topology.json", "partition.npz"))],
+    first(["experiment.yaml", "topology.json", "partition.npz"]),
 )
 @pytest.mark.slow
 def test_a_kill_in_the_first_moments_leaves_no_run(tmp_path, moment):
@@ -46,6 +47,7 @@ def test_a_kill_in_the_first_moments_leaves_no_run(tmp_path, moment):
 import os, sys
 sys.path.insert(0, {str(TESTS)!r})
 from reference.experiments import small
+from reference.marks import first
 from simulator import run
 replace = os.replace
 def dying(source, target):
