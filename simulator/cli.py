@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Annotated, Any
 
 import click
@@ -65,6 +66,19 @@ COMMANDS: Mapping[str, Callable[..., None] | typer.Typer] = {
 }
 
 
+@cache
+def _command(name: str) -> click.Command:
+    match COMMANDS[name]:
+        case typer.Typer() as group:
+            command: click.Command = get_group(group)
+        case function:
+            alone = typer.Typer(add_completion=False)
+            alone.command(name)(function)
+            command = get_command(alone)
+    command.name = name
+    return command
+
+
 class _Commands(Mapping[str, click.Command]):
     """Reads what a command takes when it is asked for: of all of them, it takes as long as to list what there is."""
 
@@ -75,15 +89,7 @@ class _Commands(Mapping[str, click.Command]):
         return len(COMMANDS)
 
     def __getitem__(self, name: str) -> click.Command:
-        match COMMANDS[name]:
-            case typer.Typer() as group:
-                command: click.Command = get_group(group)
-            case function:
-                alone = typer.Typer(add_completion=False)
-                alone.command(name)(function)
-                command = get_command(alone)
-        command.name = name
-        return command
+        return _command(name)
 
 
 class _Rumormill(TyperGroup):

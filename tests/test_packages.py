@@ -52,6 +52,7 @@ def test_an_installed_wheel_runs_outside_of_the_checkout(built, tmp_path):
     assert (tmp_path / "all.html").read_text().startswith("<!doctype html>")
 
 
+@pytest.mark.exhaustive  # a minute and a half; a release runs it
 def test_the_sdist_makes_the_same_wheel_and_passes_its_tests(built, tmp_path):
     wheel, sdist = built
     with tarfile.open(sdist) as archive:

@@ -91,6 +91,7 @@ def test_in_audit_ring_final_models_leak_more_than_those_of_distant_nodes(seed, 
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_in_trend_ring_attacks_transfer_less_between_different_quantizers(tmp_path):
     done = run(load_experiment("trend-ring"), tmp_path)
     config = RobustnessAudit.Config(eps=0.15, samples=100, steps=20, queries=50, draws=1, attacks=("pgd", "square"))

@@ -85,6 +85,14 @@ assert 2 * sum(parsed) < sum(map(len, texts.values())), (sum(parsed), sum(map(le
 """)
 
 
+def test_help_reads_each_command_once():
+    assert started("""
+from simulator.cli import COMMANDS, _command
+assert call("--help") == 0
+assert _command.cache_info().misses == len(COMMANDS) < _command.cache_info().hits + len(COMMANDS)
+""")
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

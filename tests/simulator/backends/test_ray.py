@@ -182,7 +182,7 @@ def made_up(name, folder):
 
 
 ALL = itertools.product(recipes(), (1, 2, 3))
-RECIPES = [pytest.param(*each, marks=() if each == ("quickstart", 2) else pytest.mark.exhaustive) for each in ALL]
+RECIPES = [pytest.param(*each, marks=pytest.mark.exhaustive) for each in ALL]
 
 
 @pytest.mark.slow
