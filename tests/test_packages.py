@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from reference.workplace import Workplace
 
-from simulator.config.yaml_file import recipes
+from simulator.config.recipe_files import recipes
 
 ROOT = Path(__file__).parent.parent
 QUICK = ["tests/topologies/test_spectral.py", "tests/simulator/config/test_parsing.py", "tests/test_readme.py"]

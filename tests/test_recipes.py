@@ -15,7 +15,7 @@ from auditing.membership.audit import MembershipAudit
 from auditing.robustness import RobustnessAudit
 from methods.idkd import IDKD
 from simulator import load_experiment, run
-from simulator.config.yaml_file import recipes
+from simulator.config.recipe_files import recipes
 from simulator.runs.audit import audit
 from simulator.sweep.plan import load_sweep
 

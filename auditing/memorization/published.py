@@ -13,6 +13,7 @@ from auditing.memorization.samples import TrainingSamples
 from auditing.memorization.score import Floats, MemorizationScore, PublishedFile, ScoreSettings
 from simulator.core.damage import reading
 from simulator.core.errors import Problem, wrong
+from simulator.core.paths import located
 from simulator.runs.run import Run
 
 WHERE = "published"
@@ -64,10 +65,10 @@ def _labels(given: PublishedFile) -> NDArray[np.generic]:
     return labels
 
 
-def _array(file: Path, setting: str, name: str) -> NDArray[np.generic]:
+def _array(path: Path, setting: str, name: str) -> NDArray[np.generic]:
     """The one called ``name``, and no other: files of influences are large."""
-    if not file.is_file():
-        raise wrong(f"{WHERE}.file", f"there is no file {file}.", "Correct the path.")
+    if not (file := located(path, where=f"{WHERE}.file")).is_file():
+        raise wrong(f"{WHERE}.file", f"there is no file {file.absolute()}.", "Correct the path.")
     with reading(file), file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         found: NDArray[np.generic] | None = arrays[name] if name in arrays.files else None
         names = ", ".join(arrays.files)

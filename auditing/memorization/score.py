@@ -12,11 +12,10 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from auditing.order import in_order
 from simulator.core.errors import Problem
-from simulator.core.registry import Part, PartSettings, Registry
+from simulator.core.registry import Part, PartSettings, Registry, Settings
 from simulator.runs.run import Run
 
 Floats = NDArray[np.float64]
@@ -24,7 +23,7 @@ Floats = NDArray[np.float64]
 ORDER = ("trajectories", "curvature", "final_loss", "published", "replicas")
 
 
-class PublishedFile(BaseModel):
+class PublishedFile(Settings):
     """An ``.npz`` file with a row for each training sample of the data set, in the data set's own order.
 
     Unless told otherwise its arrays are named as in the files of Feldman and Zhang
@@ -35,8 +34,6 @@ class PublishedFile(BaseModel):
         scores: its array of scores, high for memorized.
         labels: its array of the samples' classes, which tell whether its order is the data set's.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     file: Path
     scores: str = "tr_mem"

@@ -97,7 +97,7 @@ def audit_command(
 ) -> None:
     """Measure what a run, or models trained elsewhere, give away; prints the folder of the results."""
     from simulator.config.parsing import load_experiment
-    from simulator.config.yaml_file import recipes
+    from simulator.config.recipe_files import recipes
     from simulator.results.run_directory import RunDirectory
     from simulator.runs.audit import AUDITS, audit, audit_plan, audit_settings
     from simulator.runs.report import write_run_report

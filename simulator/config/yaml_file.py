@@ -13,7 +13,7 @@ from simulator.core.errors import did_you_mean, wrong
 from simulator.core.paths import located
 from simulator.core.plain_yaml import LONGEST, Location, read_yaml
 
-__all__ = ["Location", "Source", "read_experiment", "read_value", "recipes"]
+__all__ = ["Location", "Source", "read_experiment", "read_value"]
 
 STANDARD_INPUT = "-"
 

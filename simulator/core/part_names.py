@@ -40,23 +40,14 @@ def claimed(name: str, points: Sequence[EntryPoint]) -> EntryPoint:
     return points[0]
 
 
-class _AnyOf(str):
-    """Equals whatever begins with it.
-
-    In Python 3.11, declarations can only be asked for by what something of theirs equals, and to ask for one kind after
-    the other takes as long as to read them all.
-    """
-
-    __hash__ = str.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, str) and other.startswith(str(self))
-
-
 @cache
 def _installed(path: tuple[str, ...]) -> Mapping[str, Mapping[str, Sequence[EntryPoint]]]:
     """By group and name; ``path`` is where packages are looked for, `sys.path`, and reading it once takes a while."""
     found: dict[str, dict[str, list[EntryPoint]]] = {}
-    for point in entry_points(group=_AnyOf(group_of(""))):
-        found.setdefault(point.group, {}).setdefault(point.name, []).append(point)
+    everything = entry_points()
+    for group in everything.groups:
+        if group.startswith(group_of("")):
+            by_name = found.setdefault(group, {})
+            for point in everything.select(group=group):
+                by_name.setdefault(point.name, []).append(point)
     return found

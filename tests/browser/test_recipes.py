@@ -6,7 +6,7 @@ from reference.recipes import VARIANTS, shrunk
 from reference.sketches import Sketch, write_sketch
 
 import simulator
-from simulator.config.yaml_file import recipes
+from simulator.config.recipe_files import recipes
 from simulator.results.report import write_report
 from simulator.runs.report import write_run_report
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from simulator import load_experiment
 from simulator.cli import app
-from simulator.config.yaml_file import recipes
+from simulator.config.recipe_files import recipes
 from simulator.core.part_names import names
 from simulator.listing import LISTED
 from simulator.runs.audit import audit_settings

@@ -5,7 +5,7 @@ import re
 import pytest
 from reference.markdown import PAGES, ROOT, Page, page
 
-from simulator.config.yaml_file import recipes
+from simulator.config.recipe_files import recipes
 
 PLACES = r"(?:\.ci|\.github|auditing|docs|examples|methods|simulator|tests|topologies)/[\w./-]*"
 

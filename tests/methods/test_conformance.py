@@ -7,7 +7,7 @@ from reference.marks import first
 from reference.pretended_gpu import ON_A_GPU
 
 from simulator.config.parsing import load_experiment
-from simulator.config.yaml_file import recipes
+from simulator.config.recipe_files import recipes
 from simulator.core.method import METHODS, Method
 from simulator.core.registry import PartSettings
 from simulator.core.traits import Traits

@@ -5,7 +5,8 @@ import sys
 import pytest
 
 import topologies
-from simulator.config.yaml_file import read_experiment, recipes
+from simulator.config.recipe_files import recipes
+from simulator.config.yaml_file import read_experiment
 from simulator.core.errors import InputError
 from simulator.listing import FUNCTIONS, LISTED, PARTS
 from simulator.part_kinds import REGISTRIES

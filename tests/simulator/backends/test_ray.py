@@ -15,7 +15,7 @@ from reference.marks import MANY
 from simulator import load_experiment, run
 from simulator.backends.local import Local
 from simulator.backends.ray import Ray
-from simulator.config.yaml_file import recipes
+from simulator.config.recipe_files import recipes
 from simulator.core.backend import Order, Workers
 from simulator.core.errors import InputError, RunError, wrong
 from simulator.core.place import Place

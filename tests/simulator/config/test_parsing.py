@@ -8,8 +8,8 @@ import pytest
 from reference.experiments import SMALL, small
 
 from simulator import load_experiment
+from simulator.config.recipe_files import recipes
 from simulator.config.slots import SLOTS
-from simulator.config.yaml_file import recipes
 from simulator.core.errors import InputError
 
 GOOD = """\

@@ -13,7 +13,7 @@ from reference.pretended_gpu import MixedDevicesError, is_on_gpu, pretended_gpu
 from reference.recipes import shrunk
 
 from simulator import load_experiment, resume, run
-from simulator.config.yaml_file import recipes
+from simulator.config.recipe_files import recipes
 from simulator.core.method import Method
 from simulator.core.traits import Traits
 

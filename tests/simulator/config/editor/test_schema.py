@@ -10,7 +10,8 @@ from reference.experiments import METHODS, SMALL
 
 from simulator import load_experiment
 from simulator.config.editor import experiment_schema, modeline
-from simulator.config.yaml_file import read_experiment, recipes
+from simulator.config.recipe_files import recipes
+from simulator.config.yaml_file import read_experiment
 from simulator.core.errors import InputError
 
 SITES = {
