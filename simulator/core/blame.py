@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 from simulator.core.errors import RumormillError, RunError
+from simulator.core.user_code.modules import file_of
 from simulator.hidden import PACKAGES
 
 LIBRARIES = ("torch", "torchvision")  # whose modules are a network's layers, and not the network
@@ -42,9 +43,15 @@ def blame(error: Exception) -> RunError | None:
         return None
     frame = steps[hooks[-1]][0]
     told = "".join(traceback.format_exception_only(error)).strip()
-    code = "".join(traceback.StackSummary.extract(iter(steps[hooks[-1] :])).format()).rstrip().replace("\n", "\n  ")
+    own = (step for step in steps[hooks[-1] :] if not _in_library(step[0]))
+    code = "".join(traceback.StackSummary.extract(own).format()).rstrip().replace("\n", "\n  ")
     what = f"{_described(_owner(frame))} failed in {frame.f_code.co_name}{_whereabouts(frame)}"
     return RunError(f"{what}: {told}\n  {code}")
+
+
+def _in_library(frame: FrameType) -> bool:
+    """Whether it runs what a network's layers do inside, which says nothing of the stranger's code."""
+    return str(frame.f_globals.get("__name__")).partition(".")[0] in LIBRARIES
 
 
 def _owner(frame: FrameType) -> Any:
@@ -79,12 +86,18 @@ def _described(owner: Any) -> str:
 
     kind = _kind(owner)
     if issubclass(kind, nn.Module):
-        return f"the network {kind.__module__}:{kind.__qualname__}"
+        return f"the network {_place(kind)}"
     base = [base for base in kind.__mro__ if issubclass(base, Part) and base is not Part and _module(base) in PACKAGES][
         -1
     ]
     name = getattr(getattr(owner, "config", None), "name", None) or kind.Config.model_fields["name"].default
-    return f"{base.__name__.lower()} {name} ({kind.__module__}:{kind.__qualname__})"
+    return f"{base.__name__.lower()} {name} ({_place(kind)})"
+
+
+def _place(kind: type) -> str:
+    """Where it is written, in the words of an experiment: ``file.py:Class`` or ``package.module:Class``."""
+    file = file_of(kind.__module__)
+    return f"{file.name if file else kind.__module__}:{kind.__qualname__}"
 
 
 def _whereabouts(frame: FrameType) -> str:

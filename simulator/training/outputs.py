@@ -13,6 +13,7 @@ from simulator.core.samples import NodeData
 
 SAMPLES = 2  # to try with
 ASKED = "a parameter of the network called outputs, classes or num_classes is given that number"
+TOLD = "Parameters of its constructor called shape, features, length or vocabulary are given what the samples have."
 
 
 def check_outputs(module: FlatModule, data: NodeData) -> None:
@@ -53,8 +54,6 @@ def _outputs(module: FlatModule, inputs: Arrays) -> object:
         with torch.no_grad(), module.autocast():
             return called(module.module, inputs)
     except Exception as error:
-        if blame(error):  # a stranger's network, of which its own lines tell more
-            raise
         given = leaves(inputs)
         shown = ", ".join(f"{str(array.dtype).removeprefix('torch.')} {list(array.shape)}" for array in given)
         told = f"{type(error).__name__}: {' '.join(str(error).split())[:200].rstrip('.')}"
@@ -63,7 +62,11 @@ def _outputs(module: FlatModule, inputs: Arrays) -> object:
             advice = (
                 "Whole numbers are given as such, for embeddings: store float32 for a network that computes with them."
             )
-        raise wrong("model", f"the network cannot take {SAMPLES} samples ({shown}): {told}.", advice) from error
+        what = f"the network cannot take {SAMPLES} samples ({shown}): {told}."
+        if blamed := blame(error):  # a stranger's network, of which its own lines tell more
+            what = f"the network is given {SAMPLES} samples ({shown}), and cannot take them: {blamed}"
+            advice = f"{TOLD} {advice}" if all(array.is_floating_point() for array in given) else advice
+        raise wrong("model", what, advice) from error
     finally:
         module.module.train()
 

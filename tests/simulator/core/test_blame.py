@@ -1,5 +1,7 @@
 """What a stranger's part gets wrong is told by its name and hook, and not as a traceback of ours."""
 
+import re
+
 import pytest
 import torch
 from reference.experiments import small
@@ -80,10 +82,42 @@ class LopsidedModel(Model):
         return Lopsided()
 
 
-def test_a_network_that_raises_is_named(register, tmp_path):
+class Weary(nn.Module):
+    """Fails as soon as it is trained."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(64, 10)
+
+    def forward(self, images):
+        outputs = self.layer(images.flatten(1))
+        return outputs.view(-1, 7, 9) if self.training else outputs
+
+
+def test_a_network_that_raises_is_named(tmp_path):
+    with pytest.raises(RunError, match=r"the network .*test_blame:Weary failed in forward: RuntimeError"):
+        run(small(model=Weary), tmp_path)
+
+
+def test_a_network_that_samples_do_not_fit_is_refused_before_the_run_in_its_own_lines(register, tmp_path):
     register("models", "lopsided", LopsidedModel)
-    with pytest.raises(RunError, match=r"the network .*test_blame:Lopsided failed in forward: RuntimeError"):
+    with pytest.raises(InputError) as caught:
         run(small(model="lopsided"), tmp_path)
+    told = str(caught.value)
+    assert re.match(r"model: the network is given 2 samples \(float64 \[2, 1, 8, 8\]\), and cannot take them: ", told)
+    assert re.search(r"the network .*test_blame:Lopsided failed in forward: RuntimeError: mat1", told)
+    assert told.count("File ") == 1  # no lines of torch's
+    assert "constructor called shape" in told
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_network_of_a_file_is_called_as_an_experiment_calls_it(tmp_path):
+    (tmp_path / "lopsided.py").write_text(
+        "from torch import nn\n\n\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.layer = nn.Linear(3, 2)\n\n    def forward(self, images):\n        return self.layer(images)\n"
+    )
+    with pytest.raises(InputError, match=r"the network lopsided\.py:Net failed in forward"):
+        run(small(model={"name": f"{tmp_path / 'lopsided.py'}:Net"}), tmp_path / "runs")
 
 
 class Missing(Dataset):
