@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from simulator.core.errors import InputError
+from simulator.core.errors import InputError, Problem
 from simulator.core.samples import NodeData, Samples
 from simulator.core.seeding import generator
 from simulator.core.task import Task
@@ -25,7 +25,7 @@ from simulator.data.settings import DataSettings
 from simulator.data.sites.opening import open_common_test, paths_of
 from simulator.data.sites.refusals import problems
 from simulator.data.sites.settings import SitesSettings
-from simulator.data.sites.site import Site, opened_site, own_words
+from simulator.data.sites.site import Site, SiteDataError, opened_site, own_words
 from simulator.data.sites.sums import Sums, own_sums
 from simulator.data.sites.together import Together, joined_canaries, joined_groups
 from simulator.data.undefined_scores import undefined_scores
@@ -57,13 +57,20 @@ def prepare_sites(
 
     Raises:
         InputError: settings do not go together, or what all share cannot be loaded.
-        SiteDataError: a site's data cannot be used.
+        SiteDataError: the data of sites cannot be used; with all that is wrong at each of them.
     """
     if found := list(problems(settings, sites, nodes)):
         raise InputError(*found)
     common, told = _common(settings, sites, seed, task)
     paths = paths_of(settings) if opened is None else opened
-    held = {node: opened_site(settings, common, path, node, seed) for node, path in sorted(paths.items())}
+    held, wrongs = dict[int, Site](), list[Problem]()
+    for node, path in sorted(paths.items()):
+        try:
+            held[node] = opened_site(settings, common, path, node, seed)
+        except SiteDataError as error:
+            wrongs += error.problems
+    if wrongs:
+        raise SiteDataError(*wrongs)
     return _together(settings, sites, common, held, told)
 
 

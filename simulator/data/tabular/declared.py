@@ -16,7 +16,7 @@ from simulator.data.sites.coding import classes_of
 from simulator.data.sites.schema import TableSchema
 from simulator.data.tabular.frames import Columns, cells, is_missing, label, number
 from simulator.data.tabular.reading import read_frame
-from simulator.data.tabular.schema import stored
+from simulator.data.tabular.schema import nearly, numbered, stored
 from simulator.data.targets import shortened
 
 if TYPE_CHECKING:
@@ -176,4 +176,7 @@ def _told(columns: Columns, schema: TableSchema) -> Iterator[str]:
             strange = [each for each in values[~gaps] if each not in column.categories]
             if strange:
                 shown = shortened(sorted(set(strange)), most=5)
-                yield f"column '{column.name}': {len(strange):,} values are not declared, and count as other: {shown}"
+                near = nearly(set(strange), column.categories)
+                what = f"{len(strange):,} values are not declared, and count as other: {shown}{near}"
+                yield f"column '{column.name}': {what}"
+    yield from numbered({column.name: columns[column.name] for column in schema.columns if column.categories is None})

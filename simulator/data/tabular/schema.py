@@ -13,6 +13,7 @@ from simulator.data.kinds.table import CODES, NUMBERS, Table
 from simulator.data.tabular.frames import Columns, as_labels, is_missing
 
 MOST_CATEGORIES = 100  # of a column that nobody has declared to hold categories
+NUMBERED = 20  # rows, from which on whole numbers that are all different are rather names of rows than quantities
 
 
 def schema(columns: Columns, categorical: Collection[str], categories: Mapping[str, Sequence[str]]) -> Table:
@@ -67,7 +68,25 @@ def told(columns: Columns, table: Table) -> Iterator[str]:
     for name, known in table.categories:
         others = set(as_labels(columns[name][~is_missing(columns[name])]).astype(str).tolist()) - set(known)
         if others:
-            yield f"'{name}' has categories that are not declared, and count as other: {', '.join(sorted(others)[:10])}"
+            shown = ", ".join(sorted(others)[:10])
+            yield f"'{name}' has categories that are not declared, and count as other: {shown}{nearly(others, known)}"
+    yield from numbered({name: columns[name] for name in table.numbers})
+
+
+def nearly(strange: Collection[str], known: Collection[str]) -> str:
+    """Which of the ``strange`` names are ``known`` ones in other letters or with spaces around; empty if none is."""
+    plain = {name.strip().casefold(): name for name in known}
+    pairs = [(name, plain[key]) for name in sorted(strange) if (key := name.strip().casefold()) in plain]
+    return f"; is {' and '.join(f'{one!r} meant to be {other!r}' for one, other in pairs[:5])}?" if pairs else ""
+
+
+def numbered(numbers: Columns) -> Iterator[str]:
+    """Which columns of numbers seem to name rows, or people, and would be taken for quantities."""
+    for name, values in numbers.items():
+        there = values[~is_missing(values)].astype(np.float64)
+        if len(there) >= NUMBERED and (there % 1 == 0).all() and len(np.unique(there)) == len(there):
+            what = f"'{name}' has another whole number in each row, and is learnt from as a quantity"
+            yield f"{what}: if it numbers rows or people, leave it out (drop: [{name}], or out of the schema)"
 
 
 def _codes(values: NDArray[Any], known: Sequence[str]) -> NDArray[np.int16]:

@@ -21,8 +21,6 @@ HEADER = """\
 # Every host gets this file, so names of columns and categories, mean and std become known to all: those below are the
 # examples' own. Put in what the sites have agreed on, and add categories and classes that the examples lack.
 """
-
-
 AGREED = """\
 # Mean and std are left out, for the sites to agree on before round 1: data.sites.statistics: agreed.
 """
@@ -47,6 +45,7 @@ def schema_file(given: Sequence[str], agreed: bool = False) -> str:
     data = DATASETS.build(settings).load(Path())
     data.validate()
     schema, heading = schema_of(data), HEADER.format(examples=", ".join(path.name for path in paths))
+    heading += "".join(f"# Note: {note}.\n" for note in data.notes)
     return heading + AGREED + _yaml(undeclared(schema)) if agreed else heading + _yaml(schema)
 
 

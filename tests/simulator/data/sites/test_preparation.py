@@ -132,6 +132,18 @@ def test_too_few_groups_are_told_by_the_sites_name(tmp_path):
         prepared(sites(folder))
 
 
+def test_what_is_wrong_at_several_sites_is_told_of_all_at_once(tmp_path):
+    folder = write_sites(tmp_path)
+    for name in ("oslo", "turin"):
+        write_table(folder / f"{name}.csv", rows_of(name)[:4])
+    with pytest.raises(SiteDataError) as caught:
+        prepared(sites(folder))
+    assert [problem.where for problem in caught.value.problems] == [
+        "site oslo: data.partition",
+        "site turin: data.partition",
+    ]
+
+
 def test_networks_are_tried_on_made_up_samples_where_there_are_no_data():
     simulation = Simulation.of(sites("/nowhere"), opened={})
     assert simulation.experiment.training.trainer == "sequential"

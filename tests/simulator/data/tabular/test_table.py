@@ -104,6 +104,32 @@ def test_declared_categories_keep_their_codes_and_others_are_told(tmp_path: Path
     assert "'colour' has categories that are not declared, and count as other: blue, green" in data.notes
 
 
+def test_categories_that_differ_in_letters_or_spaces_are_asked_about(tmp_path: Path) -> None:
+    data = read(tmp_path, categories={"colour": ["Red ", "green", "blue"]})
+    (note,) = (note for note in data.notes if note.startswith("'colour' has"))
+    assert note.endswith("count as other: red; is 'red' meant to be 'Red '?")
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([7 * row + 3 for row in range(20)], True),
+        ([7 * row + 3 for row in range(19)], False),
+        ([*range(19), 3], False),
+        ([row + 0.5 for row in range(20)], False),
+    ],
+)
+def test_a_column_with_another_whole_number_in_each_row_is_told(
+    values: list[float], told: bool, tmp_path: Path
+) -> None:
+    rows = [f"{value},{row % 3},{row % 2}" for row, value in enumerate(values)]
+    data = read(tmp_path, "\n".join(["chart,x,y", *rows]), site=None, group=None, target="y", drop=[])
+    found = [note for note in data.notes if "another whole number in each row" in note]
+    assert [note.split("'")[1] for note in found] == ["chart"] * told
+    dropped = read(tmp_path, "\n".join(["chart,x,y", *rows]), site=None, group=None, target="y", drop=["chart"])
+    assert not dropped.notes
+
+
 def test_rows_that_are_dropped_are_told_by_site(tmp_path: Path) -> None:
     data = read(tmp_path, missing="drop_rows")
     assert inputs(data, "numbers").tolist() == [[30, 1], [50, 4], [70, 6]]

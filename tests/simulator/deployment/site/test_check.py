@@ -140,6 +140,14 @@ def test_a_schema_is_drafted_from_examples_of_tables(tmp_path):
     assert sites(folder, sites=names).data.sites.data_schema == schema  # as it stands, it can be used
 
 
+def test_what_is_doubtful_in_examples_stands_in_the_draft(tmp_path):
+    rows = [f"{7 * row},{row % 3},{row % 2}" for row in range(40)]
+    (tmp_path / "a.csv").write_text("\n".join(["chart,age,outcome", *rows]))
+    text = schema_file([str(tmp_path / "a.csv"), "target=outcome"])
+    assert "# Note: 'chart' has another whole number in each row" in text
+    assert "chart" not in schema_file([str(tmp_path / "a.csv"), "target=outcome", "drop=[chart]"])
+
+
 def test_a_schema_is_drafted_from_arrays_and_images(tmp_path):
     labels = np.array([3, 5])
     np.savez(tmp_path / "a.npz", x_train_m=np.zeros((2, 3), np.float32), x_train_n=np.ones((2,), int), y_train=labels)
