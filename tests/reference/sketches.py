@@ -24,6 +24,7 @@ class Sketch:
     measured: int = 20
     status: str = "finished"
     name: str = "ring-by-hand"
+    test: str = "common"
     classes: tuple[str, ...] = ("cat", "dog", "<owl>")
     accuracies: dict[int, list[float]] = field(default_factory=dict)
 
@@ -54,7 +55,12 @@ def write_sketch(path: Path, sketch: Sketch) -> RunDirectory:
         "seed": 7,
         "rounds": sketch.rounds,
         "topology": {"graph": topology.graph_name, "nodes": sketch.nodes},
-        "data": {"dataset": {"name": "digits"}, "partition": {"name": "dirichlet", "alpha": 0.1}, "public": []},
+        "data": {
+            "dataset": {"name": "digits"},
+            "partition": {"name": "dirichlet", "alpha": 0.1},
+            "public": [],
+            "test": sketch.test,
+        },
         "model": {"name": "mlp", "hidden": [64]},
         "methods": [],
     }

@@ -12,6 +12,7 @@ from simulator.data.common import samples_of
 from simulator.data.dataset import DATASETS, ArrayData
 from simulator.data.settings import DataSettings
 from simulator.data.sites.settings import SitesSettings
+from simulator.data.targets import shortened
 
 
 def paths_of(settings: DataSettings) -> dict[int, Path]:
@@ -33,6 +34,21 @@ def paths_of(settings: DataSettings) -> dict[int, Path]:
     if problems:
         raise InputError(*problems)
     return {node: found[name][0] for node, name in enumerate(settings.sites.names)}
+
+
+def unnamed(settings: DataSettings) -> Iterator[str]:
+    """Which files and folders beside those of the sites are no site's in a simulation, and are not read."""
+    if settings.sites is None:
+        return
+    folder, suffixes = simulated_folder(settings), DATASETS.load(settings.dataset.name).site_suffixes or ()
+    known = {path.name for name in settings.sites.names for path in _candidates(folder, name, suffixes)}
+    others = [
+        path.name
+        for path in sorted(folder.iterdir())
+        if path.name not in known and not path.name.startswith(".") and (path.is_dir() or path.suffix in suffixes)
+    ]
+    if others:
+        yield f"{shortened(others)} in {folder} belong to none of data.sites.names, and are not read"
 
 
 def simulated_folder(settings: DataSettings) -> Path:

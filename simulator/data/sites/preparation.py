@@ -22,7 +22,7 @@ from simulator.data.dataset import ArrayData
 from simulator.data.network_data import NetworkData
 from simulator.data.public import assemble, draw
 from simulator.data.settings import DataSettings
-from simulator.data.sites.opening import open_common_test, paths_of
+from simulator.data.sites.opening import open_common_test, paths_of, unnamed
 from simulator.data.sites.refusals import problems
 from simulator.data.sites.settings import SitesSettings
 from simulator.data.sites.site import Site, SiteDataError, opened_site, own_words
@@ -63,6 +63,7 @@ def prepare_sites(
         raise InputError(*found)
     common, told = _common(settings, sites, seed, task)
     paths = paths_of(settings) if opened is None else opened
+    told += unnamed(settings) if opened is None else ()
     held, wrongs = dict[int, Site](), list[Problem]()
     for node, path in sorted(paths.items()):
         try:

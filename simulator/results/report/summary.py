@@ -21,6 +21,7 @@ class Summary:
         nodes: that are known, which leaves out those that were not collected.
         honest: how many of them the scores speak of.
         tested: how many of these were tested: all, or a sample.
+        own_tests: whether each was tested on samples of its own alone, and the consensus model on all of these.
         rounds: rounds it was to have.
         round: finished rounds at the last evaluation.
         headline: the score of the task.
@@ -35,6 +36,7 @@ class Summary:
     nodes: int
     honest: int
     tested: int
+    own_tests: bool
     rounds: int
     round: int
     headline: Headline
@@ -57,6 +59,7 @@ class Summary:
             nodes=nodes,
             honest=honest,
             tested=(run.experiment.get("evaluate") or {}).get("tested_nodes") or honest,
+            own_tests=(run.experiment.get("data") or {}).get("test") == "own",
             rounds=run.experiment["rounds"],
             round=last,
             headline=run.headline,
@@ -85,9 +88,10 @@ class Summary:
                 who = f"{self.tested} tested ones of {self.nodes:,} nodes"
             error = self.value(f"{self.headline.mean.removesuffix('/mean')}/standard_error")
             within = f" (standard error of that as the mean of all: {text(error)})" if isfinite(error) else ""
+            own = ", each on test samples of its own" if self.own_tests else ""
             yield (
                 f"After {self.round} rounds the {who} have a test {words} of {text(mean)} on average{within} "
-                f"[worst {text(worst)}, best {text(best)}]."
+                f"[worst {text(worst)}, best {text(best)}]{own}."
                 if self.honest > 1
                 else f"After {self.round} rounds the only node has a test {words} of {text(mean)}."
             )
@@ -95,7 +99,8 @@ class Summary:
             yield f"Always answering the most common class would have an accuracy of {percent(majority)}."
         if isfinite(consensus) and self.nodes > 1:
             gap = _gap(self.headline, consensus - mean)
-            yield f"The consensus model, the average of all nodes, has {text(consensus)}: {gap} the nodes' mean."
+            on = " on the test samples of all together" if self.own_tests else ""
+            yield f"The consensus model, the average of all nodes, has {text(consensus)}{on}: {gap} the nodes' mean."
         yield (
             f"The nodes sent {megabytes(self.bytes_sent)} in total, {megabytes(self.bytes_a_round)} per node and round."
             if self.bytes_sent

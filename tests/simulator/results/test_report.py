@@ -90,6 +90,13 @@ def test_verdict_comes_first_with_numbers_worked_out_by_hand(html: str) -> None:
 
 
 @pytest.mark.usefixtures("blank_pictures")
+def test_what_scores_are_on_is_said_where_each_node_has_test_samples_of_its_own(write_run: WriteRun) -> None:
+    said = verdict(html_of(write_run(test="own")))
+    assert "[worst 60.0%, best 90.0%], each on test samples of its own." in said
+    assert "The consensus model, the average of all nodes, has 88.0% on the test samples of all together: 13.0" in said
+
+
+@pytest.mark.usefixtures("blank_pictures")
 def test_an_unfinished_run_says_so(write_run: WriteRun) -> None:
     html = html_of(write_run(status="interrupted", measured=10))
     start = "This run is not complete (interrupted): last measured after 10 of 20 rounds. After 10 rounds the 4 nodes"

@@ -125,6 +125,16 @@ def test_a_site_without_a_file_or_with_two_is_named(tmp_path):
     assert "oslo.csv and oslo.tsv for the site oslo" in str(caught.value)
 
 
+def test_files_that_are_no_sites_are_told(tmp_path):
+    folder = write_sites(tmp_path)
+    assert not [note for note in prepared(sites(folder)).notes if "belong to none" in note]
+    (folder / "paris.csv").write_text("x")
+    (folder / "attic").mkdir()
+    (folder / "README.txt").write_text("x")
+    told = [note for note in prepared(sites(folder)).notes if "belong to none" in note]
+    assert [note.split(" in ")[0] for note in told] == ["attic, paris.csv"]
+
+
 def test_too_few_groups_are_told_by_the_sites_name(tmp_path):
     folder = write_sites(tmp_path)
     write_table(folder / "oslo.csv", rows_of("oslo")[:4])
