@@ -125,7 +125,7 @@ class _Attempt:
     def _hear(self, position: int, senders: Sequence[int]) -> Mapping[int, Sums] | None:
         if not senders:
             return {}
-        heard = self.neighbours.hear(position, senders, self.deadline)
+        heard = self.neighbours.ask(position, senders, self.deadline)()
         if heard is not None and heard.refused:
             names = ", ".join(map(name_of, heard.refused))
             what = f"{names} tells node {self.folder.node} what are no sums of the statistics to be agreed on."

@@ -39,7 +39,7 @@ def have_agreed(messenger: Messenger, manifest: RunManifest) -> None:
             done.clear()
             again[node] = time.monotonic() + RETRY
             print(f"node {node} has not agreed on statistics: {reason or 'it has not heard all'}", flush=True)
-        time.sleep(flower.POLL)
+        messenger.pause()
     print("all nodes have agreed on statistics", flush=True)
 
 

@@ -23,6 +23,10 @@ from simulator.runs.build import run_schedule
 class Collection:
     """The replies of all nodes, superstep by superstep, in the order in which an engine asks for them.
 
+    Attributes:
+        round: how many have been asked for.
+        read: how many steps of nodes have been taken in.
+
     Args:
         memories: where each node lays out what it has to say of the run. One that is not among them says nothing, and
             messages to it do not count: nobody knows which of them arrived.
@@ -45,7 +49,7 @@ class Collection:
         self.memories, self._nodes = dict(memories), range(nodes)
         self._ends: dict[tuple[int, int], Sequence[Metric]] = {}
         self._due, self._wait, self._place, self._testimony = due, wait, place, testimony
-        self.round = 0
+        self.round = self.read = 0
 
     def superstep(self, order: Order) -> Callable[[], Replies]:
         """What the nodes have to say of ``order``; the function that is returned waits until they have.
@@ -100,6 +104,7 @@ class Collection:
             InputError: it is not what a node can have said.
         """
         place = self._place(round, node)
+        self.read += 1
         reply = memory.reply(round, step, self._testimony.largest(len(place.receivers)))
         if problem := self._testimony.problem(reply, round, step, place, self._due(round)):
             what = f"is not what node {node} can say of this step: it {problem}."

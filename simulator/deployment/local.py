@@ -35,7 +35,7 @@ from simulator.deployment.transport.certificates import name_of
 from simulator.deployment.transport.saved_rounds import SavedRounds
 
 POLL = 0.02  # seconds between two looks at the nodes' disks
-ASK = 10.0  # seconds between two questions for the run's status, each of which starts a process
+ASK = 10.0  # seconds without a step of a node's, until the run's status is asked for, which takes a process of its own
 LATE = 5.0  # seconds that files may take to appear after the run has finished
 LINES = 40  # of the ServerApp's log, where a run fails
 
@@ -66,6 +66,7 @@ class Flower(Backend):
         plan = DeploymentPlan.of(blueprint, self.config)
         self._run: str | None = None
         self._asked = self._finished = 0.0
+        self._read = 0  # steps of nodes, when it was last looked
         with _ended_in_order(), ExitStack() as opened:
             temporary = tempfile.TemporaryDirectory(prefix="rumormill-deployment-", ignore_cleanup_errors=True)
             self.folder = Path(opened.enter_context(temporary)) / "deployment"
@@ -93,7 +94,7 @@ class Flower(Backend):
     def superstep(self, order: Order) -> Callable[[], Replies]:
         """What the nodes do without being told; what is returned waits until they have."""
         if self._run is None:
-            self._run = self._engine.submit()
+            self._run, self._asked = self._engine.submit(), time.monotonic()
         collect = self._collection.superstep(order)
         return (lambda: self._last(collect)) if order.finalize else collect
 
@@ -145,6 +146,8 @@ class Flower(Backend):
         """
         time.sleep(POLL)
         self.processes.tend()
+        if self._collection.read != self._read and not self._finished:  # a run whose nodes get on has not ended
+            self._read, self._asked = self._collection.read, time.monotonic()
         if time.monotonic() - self._asked < ASK or self._run is None:
             return
         self._asked = time.monotonic()

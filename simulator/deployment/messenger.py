@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -11,7 +12,8 @@ from flwr.serverapp import Grid
 from simulator.deployment.breaking_off import BrokenOff
 from simulator.deployment.records import Misshapen, packed, unpacked
 
-POLL = 0.1  # seconds
+POLL = 0.1  # seconds between two looks at what nodes have answered
+SELDOM, PART = 2.0, 0.1  # seconds at most, and of the time since the last answer: each look costs the SuperLink some ms
 RETRY = 3.0  # seconds
 GRACE = 180.0  # seconds for processes to start and for a lost SuperNode to be missed, beyond what the work may take
 BROKEN_OFF = f"({BrokenOff.__name__})"  # as `untold` has it
@@ -37,6 +39,7 @@ class Messenger:
     def __init__(self, grid: Grid, numbers: Mapping[int, int]) -> None:
         self._grid, self.numbers = grid, dict(numbers)
         self._under_way: dict[str, int] = {}
+        self._heard = time.monotonic()  # when something was last sent or answered
 
     @property
     def nodes(self) -> list[int]:
@@ -54,8 +57,12 @@ class Messenger:
         message = Message(packed(content), dst_node_id=self.numbers[node], message_type=kind, ttl=ttl)
         (number,) = self._grid.push_messages([message])
         if number:
-            self._under_way[number] = node
+            self._under_way[number], self._heard = node, time.monotonic()
         return bool(number)
+
+    def pause(self) -> None:
+        """Some time passes until the next look: the more, the longer nothing has come."""
+        time.sleep(max(POLL, min(SELDOM, PART * (time.monotonic() - self._heard))))
 
     def answers(self) -> Iterator[Answered]:
         """What has come since, of all that was sent.
@@ -64,7 +71,7 @@ class Messenger:
             RuntimeError: a node cannot do what it is asked for, or replies what is none.
         """
         for reply in self._grid.pull_messages(list(self._under_way)) if self._under_way else ():
-            node = self._under_way.pop(reply.metadata.reply_to_message_id)
+            node, self._heard = self._under_way.pop(reply.metadata.reply_to_message_id), time.monotonic()
             if not reply.has_error():
                 yield Answered(node, _content(node, reply))
             elif reply.error.code in PASSING or BROKEN_OFF in str(reply.error.reason):

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from simulator.deployment.transport.peer import Peer
     from simulator.deployment.transport.saved_rounds import SavedRounds
     from simulator.runs.build import Simulation
+    from topologies import Links
 
 
 STATES, LAID_OUT = "state", "report"  # of its folder: what stays with the node, and what may be collected
@@ -202,8 +203,12 @@ class NodeFolder:
         settings, memory = self.settings(), self.memory(manifest.run)
         network, departures = settings.network, Departures(memory.departures)
 
+        @lru_cache(maxsize=1)  # most networks are the same in all rounds
+        def among(links: Links) -> Place:
+            return Places(links)[self.node]
+
         def stands(round: int) -> Place:
-            return Places(departures.applied(network.at(round), round))[self.node]
+            return among(departures.applied(network.at(round), round))
 
         return Peer(self.node, carried, memory, gate, settings.due, stands, departures)
 

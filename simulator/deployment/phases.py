@@ -72,7 +72,7 @@ class Phases:
                 self._take(*answered)
             if not over:
                 self._check()
-            time.sleep(flower.POLL)
+            self._messenger.pause()
 
     def _meet(self) -> None:
         """Take in those who have joined."""

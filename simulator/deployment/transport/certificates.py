@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography import x509
@@ -123,11 +124,13 @@ def known_neighbours(folder: Path, authority: bytes) -> dict[int, Certificate]:
     return found
 
 
+@lru_cache(maxsize=1024)  # a neighbour shows the same one with every question
 def key_digest(certificate: bytes) -> str:
     """The SHA-256 of the public key of a certificate, PEM, as a hexadecimal number: what it is pinned by."""
     return hashlib.sha256(x509.load_pem_x509_certificate(certificate).public_key().public_bytes(DER, INFO)).hexdigest()
 
 
+@lru_cache(maxsize=1024)
 def serial_of(certificate: bytes) -> int:
     """The number of a certificate, PEM: what it is revoked by."""
     return x509.load_pem_x509_certificate(certificate).serial_number

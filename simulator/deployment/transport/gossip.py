@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -85,20 +85,34 @@ class Neighbours:
         over = [min(before(each.position), before(position) + BEHIND) for each in found if each]
         return min(over, default=0)
 
-    def hear(
+    def ask(
         self, position: int, senders: Collection[int], deadline: float, dropped: Collection[int] = ()
-    ) -> Heard | None:
-        """Fetch the messages of ``position``; None if the deadline comes first.
+    ) -> Callable[[], Heard | None]:
+        """Ask for the messages of ``position``; what is returned waits for them: None if the deadline comes first.
 
         Those of ``dropped`` ones are fetched as well, since they wait for it before they leave, and not looked at.
 
-        Raises:
+        Raises, when it is called:
             RunError: a message is needed, and its sender has gone on or what it sends is refused; or everybody turns
                 this node away, or what it sends is not carried.
         """
         ways, others = ([self._ways[node] for node in sorted(nodes)] for nodes in (senders, dropped))
         for way in [*ways, *others]:
             way.ask(position, deadline)
+        return lambda: self._hear(position, ways, others, deadline)
+
+    def linger(self, deadline: float) -> None:
+        """Stay until those who have not been given up have fetched all that they were sent."""
+        self.outbox.wait_until_fetched(min(self._patience.round, until(deadline)))
+
+    def close(self) -> None:
+        """End all that carries messages."""
+        for carrier in self._carriers:
+            carrier.close()
+
+    def _hear(
+        self, position: int, ways: Sequence[Neighbour], others: Sequence[Neighbour], deadline: float
+    ) -> Heard | None:
         heard, away = Heard(), list[Refused]()
         for way in ways:
             try:
@@ -121,15 +135,6 @@ class Neighbours:
             advice = "All need the certificates and the topology of one deployment, and its only run."
             raise RunError(f"{away[0]}\n    {advice}")
         return heard
-
-    def linger(self, deadline: float) -> None:
-        """Stay until those who have not been given up have fetched all that they were sent."""
-        self.outbox.wait_until_fetched(min(self._patience.round, until(deadline)))
-
-    def close(self) -> None:
-        """End all that carries messages."""
-        for carrier in self._carriers:
-            carrier.close()
 
     def _take(self, way: Neighbour, position: int, found: Found | None, heard: Heard) -> None:
         positions = self._expected.positions
@@ -209,8 +214,10 @@ def _round(peer: Peer, neighbours: Neighbours, deadline: float, away: bool) -> i
     """Take ``peer`` through a round; returns how far it finds its neighbours, None if it cannot be ended now."""
     furthest, messages = 0, peer.begin(away)
     while True:
+        before = peer.remembered()  # asked for now, the others' messages come while the node's own wait for the disk
+        hear = None if before else neighbours.ask(peer.position, peer.senders(), deadline, peer.dropped())
         neighbours.outbox.publish(peer.position, messages, peer.receivers())
-        heard = peer.remembered() or neighbours.hear(peer.position, peer.senders(), deadline, peer.dropped())
+        heard = hear() if hear else before
         if heard is None or neighbours.broken_off:
             return None
         furthest = max(furthest, heard.furthest)

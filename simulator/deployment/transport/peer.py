@@ -146,7 +146,7 @@ class Peer:
 
     def remembered(self) -> Heard | None:
         """What the neighbours' messages of this exchange were, if the round was broken off after they were heard."""
-        return None if self._away else self._memory.heard(self.round, self.exchange)
+        return None if self._away or self.ends_round else self._memory.heard(self.round, self.exchange)
 
     def hear(self, heard: Heard) -> list[Message]:
         """Take in an exchange after which the round goes on, and return the messages of the next one."""
@@ -160,7 +160,9 @@ class Peer:
 
     def dropped(self) -> list[int]:
         """Those of them who are out of this round: what they send changes nothing any more."""
-        return [] if self._away else [other for other in self._senders(self.position) if other in self.lost]
+        if self._away or not self.lost:
+            return []
+        return [other for other in self._senders(self.position) if other in self.lost]
 
     def receivers(self) -> list[int]:
         """Those who may ask for a message of this exchange, ascending, whether or not there is one for them."""

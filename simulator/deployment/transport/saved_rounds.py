@@ -67,7 +67,7 @@ class SavedRounds:
 
     def save(self, round: int, state: Mapping[str, Tensor], closed: bool = False) -> None:
         """Keep the state after ``round`` finished rounds."""
-        self._write(_made(self._state(round)), encoded({**state, CLOSED: torch.tensor(closed)}))
+        self._write(self._state(round), encoded({**state, CLOSED: torch.tensor(closed)}))
         names = os.listdir(self._path)
         for older in _rounds(names)[:-KEPT]:
             for name in names:
@@ -83,7 +83,7 @@ class SavedRounds:
 
     def keep_heard(self, round: int, exchange: int, heard: Heard) -> None:
         """Keep what an early exchange of ``round`` has brought, for as long as the state before the round."""
-        self._write(_made(self._heard(round, exchange)), heard.encode())
+        self._write(self._heard(round, exchange), heard.encode())
 
     def heard(self, round: int, exchange: int) -> Heard | None:
         """What it has brought; None if that was not kept."""
@@ -92,11 +92,11 @@ class SavedRounds:
 
     def lay_out(self, round: int, step: Step, data: bytes) -> None:
         """Keep what may be known of a step of ``round``, an encoded reply; said again, it is the same."""
-        self._write(_made(self.file(round, step)), data)
+        self._write(self.file(round, step), data)
 
     def lay_out_versions(self, data: bytes) -> None:
         """Keep which versions the node's host has."""
-        self._write(_made(self._laid_out / VERSIONS), data)
+        self._write(self._laid_out / VERSIONS, data)
 
     def versions(self) -> str:
         """Which versions the node's host had when it last ended a phase; nothing where it has not said so.
@@ -142,20 +142,19 @@ class SavedRounds:
         return self._laid_out / f"{round:06}-{step}.safetensors"
 
     def _write(self, file: Path, data: bytes) -> None:
-        draft = file.with_name(f".{file.name}")
-        draft.write_bytes(data)
+        """Have ``data`` in ``file``, whole or not at all; its folder is made where there is none."""
+        folder, name = os.path.split(file)
+        draft = f"{folder}/.{name}"
+        if not os.path.isdir(folder):
+            os.makedirs(folder, exist_ok=True)
+        with open(draft, "wb") as opened:
+            opened.write(data)
         os.replace(draft, file)
 
 
 def _rounds(names: Iterable[str]) -> list[int]:
     """Those of the states among files of these ``names``, ascending."""
     return sorted(int(match[1]) for match in map(STATE.fullmatch, names) if match)
-
-
-def _made(file: Path) -> Path:
-    """``file``, whose folder is there."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    return file
 
 
 def _content(file: Path, largest: int) -> bytes:

@@ -1,5 +1,6 @@
 """The ServerApp has all nodes agree on statistics together: one that fails needs the others once more."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -38,6 +39,9 @@ class Nodes:
     def answers(self):
         ready, self._ready = self._ready, []
         return ready
+
+    def pause(self):
+        time.sleep(flower.POLL)
 
 
 @pytest.fixture(autouse=True)

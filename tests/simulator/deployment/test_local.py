@@ -49,6 +49,22 @@ def test_a_run_that_fails_after_the_last_round_has_failed_and_the_nodes_own_word
         ended(["running", "finished:failed"])
 
 
+def test_flower_is_asked_for_the_run_only_where_no_node_has_got_on(monkeypatch):
+    """Each question is a process of some seconds, on the cores that the nodes have."""
+    now = [100.0]
+    monkeypatch.setattr(local, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=lambda seconds: None))
+    backend = Flower(FlowerSettings())
+    backend._run, backend._asked, backend._finished, backend._read = "7", 100.0, 0.0, 0
+    backend.processes = SimpleNamespace(tend=lambda: None)
+    backend._collection = SimpleNamespace(read=0)
+    asked = []
+    backend._control = SimpleNamespace(status=lambda run: asked.append(now[0]) or Status("running", "", 0))
+    for now[0] in range(105, 200, 5):
+        backend._collection.read += now[0] <= 150
+        backend._wait()
+    assert asked == [160, 170, 180, 190]
+
+
 def test_a_folder_that_is_named_from_here_is_found_by_flower_from_the_folder(monkeypatch, tmp_path):
     """Its programs run within the deployment."""
     monkeypatch.chdir(tmp_path)

@@ -249,7 +249,8 @@ def test_a_node_that_has_only_looked_finds_its_messages_although_the_others_have
         return done
 
     monkeypatch.setattr(Neighbours, "gone_on", slowly(Neighbours.gone_on))  # the others have sent theirs by now
-    monkeypatch.setattr(Neighbours, "hear", slowly(Neighbours.hear))  # and have had its own
+    ask = slowly(Neighbours.ask)  # and have had its own
+    monkeypatch.setattr(Neighbours, "ask", lambda *arguments: lambda: ask(*arguments)())
     deployment = Deployment(experiment("d-psgd", rounds=1), tmp_path)
     assert deployment.p2p(1, round_timeout=20.0, join_timeout=20.0) == dict.fromkeys(range(4), 1)
     assert "silent" not in capsys.readouterr().out

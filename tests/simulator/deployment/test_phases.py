@@ -1,5 +1,6 @@
 """The ServerApp's orders to nodes that follow them, are lost, come back, or come late."""
 
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ import pytest
 from simulator.deployment import messenger as flower
 from simulator.deployment import phases
 from simulator.deployment.members import Member
-from simulator.deployment.messenger import Answered
+from simulator.deployment.messenger import Answered, Messenger
 from simulator.deployment.phases import Phases
 from simulator.deployment.run_manifest import RunManifest
 
@@ -46,6 +47,9 @@ class Nodes:
     def answers(self):
         ready, self._ready = self._ready, []
         return ready
+
+    def pause(self):
+        time.sleep(flower.POLL)
 
     def to(self, node, of="until"):
         """Of all orders to ``node``, one value each."""
@@ -168,3 +172,20 @@ def test_a_phase_in_which_a_node_has_finished_no_round_ends_the_run():
 def test_a_node_cannot_have_reached_what_is_no_round(what, reached):
     with pytest.raises(RuntimeError, match="node 1: its reply has"):
         passed(Nodes(node1=[{"round": 5, "away": 0, "heard": 1} | {what: reached}]))
+
+
+def test_the_longer_nothing_has_come_the_less_often_it_is_looked_and_never_seldom(monkeypatch):
+    """Ten looks a second of a phase that takes minutes were a tenth of a core's time at the SuperLink."""
+    now, paused = [0.0], []
+    monkeypatch.setattr(flower, "POLL", 0.1)
+    monkeypatch.setattr(flower.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(flower.time, "sleep", paused.append)
+    lost = SimpleNamespace(code=3, reason="Node Unavailable")
+    reply = SimpleNamespace(metadata=SimpleNamespace(reply_to_message_id="1"), has_error=lambda: True, error=lost)
+    messenger = Messenger(SimpleNamespace(pull_messages=lambda numbers: [reply]), {0: 7})
+    for now[0] in (0.0, 8.0, 500.0):
+        messenger.pause()
+    messenger._under_way["1"] = 0
+    assert list(messenger.answers()) == [Answered(0, None, "Node Unavailable")]
+    messenger.pause()
+    assert paused == [0.1, 0.8, 2.0, 0.1]

@@ -50,7 +50,7 @@ def at_two_doors(monkeypatch):
     """Nodes hear nothing before two have turned node 2 away: those who have ended turn nobody away."""
 
     def begin():
-        doors, both, turn_away, hear = set(), threading.Event(), Door._turn_away, Neighbours.hear
+        doors, both, turn_away, ask = set(), threading.Event(), Door._turn_away, Neighbours.ask
 
         def turned_away(door, name, *given):
             doors.add(id(door))
@@ -58,13 +58,13 @@ def at_two_doors(monkeypatch):
                 both.set()
             turn_away(door, name, *given)
 
-        def heard(*given):
+        def asked(*given):
             if threading.current_thread().name != "node-2":
                 both.wait(100)
-            return hear(*given)
+            return ask(*given)
 
         monkeypatch.setattr(Door, "_turn_away", turned_away)
-        monkeypatch.setattr(Neighbours, "hear", heard)
+        monkeypatch.setattr(Neighbours, "ask", asked)
 
     return begin
 

@@ -90,7 +90,7 @@ def test_messages_arrive_as_they_were_sent(open_node, two):
     second.outbox.publish(0, [message(1, 0, 0)])
     second.outbox.publish(1, [message(1, 0, 1)])
     for round in (0, 1):
-        heard = first.hear(round, [1], soon())
+        heard = first.ask(round, [1], soon())()
         assert torch.equal(heard.messages[0].parts["parameters"], message(1, 0, round).parts["parameters"])
         assert heard.lost == []
 
@@ -99,32 +99,32 @@ def test_one_who_has_gone_on_without_a_node_says_so(open_node, two, capsys):
     first, second = open_node(0, two), open_node(1, two)
     for round in range(6):
         second.outbox.publish(round, [message(1, 0, round)])
-    assert first.hear(1, [1], soon()).lost == []  # it is only late
+    assert first.ask(1, [1], soon())().lost == []  # it is only late
     second.outbox.go_on_without(0)
     began = time.monotonic()
-    heard = first.hear(2, [1], soon())
+    heard = first.ask(2, [1], soon())()
     assert (heard.lost, heard.furthest) == ([1], 5)
     assert time.monotonic() - began < PATIENT.round / 2
-    first.hear(3, [1], soon())
+    first.ask(3, [1], soon())()
     assert capsys.readouterr().out.count("goes on without this node") == 1
 
 
 def test_a_silent_neighbour_costs_one_timeout_and_is_heard_again(open_node, two, capsys):
     first, second = open_node(0, two, patience=SHORT), open_node(1, two)
     second.outbox.publish(0, [message(1, 0, 0)])
-    first.hear(0, [1], soon())
+    first.ask(0, [1], soon())()
     second.close()
     taken = []
     for round in range(1, 6):
         began = time.monotonic()
-        assert first.hear(round, [1], soon()).lost == [1]
+        assert first.ask(round, [1], soon())().lost == [1]
         taken.append(time.monotonic() - began)
     assert taken[0] > 0.8  # the timeout of a round
     assert sum(taken[1:]) < 3 * SHORT.round  # nobody listens there, which is seen at once: else it would be four
     back = open_node(1, two, round=6)
     back.outbox.publish(6, [message(1, 0, 6)])
     deadline = soon()
-    while first.hear(6, [1], deadline).lost:
+    while first.ask(6, [1], deadline)().lost:
         assert time.monotonic() < deadline
         time.sleep(0.1)
     said = capsys.readouterr().out
@@ -138,12 +138,12 @@ def test_a_neighbour_that_waits_for_a_silent_one_is_not_taken_for_one(open_node,
     patience = Patience(start=60.0, round=2.0, tolerant=True)
     first, second = open_node(0, two, patience=patience), open_node(1, two)
     second.outbox.publish(0, [message(1, 0, 0)])
-    first.hear(0, [1], soon())
+    first.ask(0, [1], soon())()
     late = threading.Timer(1.2 * patience.round, second.outbox.publish, [1, [message(1, 0, 1)]])
     late.start()
-    assert first.hear(1, [1], soon()).lost == []
+    assert first.ask(1, [1], soon())().lost == []
     began = time.monotonic()
-    assert first.hear(2, [1], soon()).lost == [1]  # it lives, but not for ever
+    assert first.ask(2, [1], soon())().lost == [1]  # it lives, but not for ever
     assert time.monotonic() - began < 3 * patience.round
     late.join()
 
@@ -155,17 +155,17 @@ def test_a_suspected_neighbour_that_is_back_is_given_the_time_to_train(open_node
     patience = Patience(start=60.0, round=2.0, tolerant=True)
     first, second = open_node(0, two, patience=patience), open_node(1, two)
     second.outbox.publish(0, [message(1, 0, 0)])
-    assert [first.hear(round, [1], soon()).lost for round in (0, 1)] == [[], [1]]
+    assert [first.ask(round, [1], soon())().lost for round in (0, 1)] == [[], [1]]
     began = time.monotonic()
     for _ in range(10):
-        assert first.hear(9, [1], soon()).lost == [1]  # it is far behind
+        assert first.ask(9, [1], soon())().lost == [1]  # it is far behind
         time.sleep(0.1)
     assert time.monotonic() - began < 1.6
     second.outbox.publish(9, [])
     late = threading.Timer(0.8 * patience.round, second.outbox.publish, [11, [message(1, 0, 11)]])
     late.start()
     began, fruitless = time.monotonic(), 0
-    while first.hear(11, [1], soon()).lost:
+    while first.ask(11, [1], soon())().lost:
         fruitless += 1
         time.sleep(0.2)
     assert fruitless < 6  # then it was waited for
@@ -180,17 +180,17 @@ def test_whom_nobody_answers_breaks_off(tolerant, open_node):
     first = open_node(0, addresses, patience=Patience(0.5, 0.5, tolerant))
     second = open_node(1, addresses)
     second.outbox.publish(3, [message(1, 0, 3)])
-    heard = first.hear(3, [1, 2], soon())
+    heard = first.ask(3, [1, 2], soon())()
     assert ([found.sender for found in heard.messages], heard.lost) == ([1], [2])
     assert first.broken_off == (not tolerant)
     second.close()
-    first.hear(4, [1, 2], soon())
+    first.ask(4, [1, 2], soon())()
     assert first.broken_off
 
 
 def test_one_who_is_alone_because_all_others_are_away_goes_on(open_node, two):
     first = open_node(0, two, patience=Patience(0.3, 0.3, tolerant=True), away=[1])
-    assert first.hear(0, [1], soon()).lost == [1]
+    assert first.ask(0, [1], soon())().lost == [1]
     assert not first.broken_off
 
 
@@ -206,10 +206,10 @@ def test_a_dead_host_costs_one_timeout_and_then_nothing(open_node, two):
     held, two[1] = silent_address()
     first = open_node(0, two, patience=Patience(0.5, 0.5, tolerant=True))
     with held:
-        first.hear(0, [1], soon())
+        first.ask(0, [1], soon())()
         began = time.monotonic()
         for round in range(1, 201):
-            assert first.hear(round, [1], soon()).lost == [1]
+            assert first.ask(round, [1], soon())().lost == [1]
         assert time.monotonic() - began < 0.5 * neighbour.PROBE  # for all of them, and not for each
 
 
@@ -217,11 +217,11 @@ def test_one_that_is_said_to_be_away_is_not_waited_for_and_heard_when_it_comes(o
     first = open_node(0, two, patience=PATIENT, away=[1])
     began = time.monotonic()
     for round in range(3):
-        assert first.hear(round, [1], soon()).lost == [1]
+        assert first.ask(round, [1], soon())().lost == [1]
     assert time.monotonic() - began < 1.0
     open_node(1, two).outbox.publish(3, [message(1, 0, 3)])
     deadline = soon()
-    while first.hear(3, [1], deadline).lost:
+    while first.ask(3, [1], deadline)().lost:
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert "node 1 is heard again" in capsys.readouterr().out
@@ -235,7 +235,7 @@ def test_one_that_stalls_on_purpose_is_left_behind_after_four_timeouts(open_node
     second.outbox.take = lambda receiver, position, seconds: Found(Answer.NOT_YET, position - 1)
     began = time.monotonic()
     for round in range(60):
-        assert first.hear(round, [1], soon()).lost == [1]
+        assert first.ask(round, [1], soon())().lost == [1]
         time.sleep(0.02)  # while it trains, the stalling one is asked again
     assert time.monotonic() - began < 60 * 0.02 + 4 * patience.round + 1.5
 
@@ -256,7 +256,7 @@ def test_who_comes_back_learns_how_far_the_others_are_before_it_says_anything(op
 
 
 def test_the_deadline_of_a_phase_is_no_silence(open_node, two):
-    assert open_node(0, two).hear(0, [1], within(0.2)) is None
+    assert open_node(0, two).ask(0, [1], within(0.2))() is None
 
 
 def test_only_neighbours_are_let_in(open_node):
@@ -265,7 +265,7 @@ def test_only_neighbours_are_let_in(open_node):
     open_node(1, {node: addresses[node] for node in (0, 1)}).outbox.publish(0, [message(1, 0, 0)])
     stranger = open_node(2, {node: addresses[node] for node in (1, 2)})
     with pytest.raises(RunError, match="node-2 is no neighbour"):
-        stranger.hear(0, [1], soon())
+        stranger.ask(0, [1], soon())()
 
 
 def test_a_neighbour_in_another_run_is_not_heard(open_node, two):
@@ -273,7 +273,7 @@ def test_a_neighbour_in_another_run_is_not_heard(open_node, two):
     first, second = open_node(0, two), open_node(1, two, run="run-b")
     second.outbox.publish(0, [message(1, 0, 0)])
     with pytest.raises(RunError, match=r"node-1 at .* refuses this node: 'it takes part in run run-b'"):
-        first.hear(0, [1], soon())
+        first.ask(0, [1], soon())()
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_a_neighbour_in_another_run_is_not_heard(open_node, two):
 def test_a_neighbour_with_a_wrong_certificate_is_not_heard(identity, open_node, two):
     first, false = open_node(0, two, patience=Patience(0.6, 0.6, tolerant=True)), open_node(1, two, identity)
     false.outbox.publish(0, [message(1, 0, 0)])
-    assert first.hear(0, [1], soon()).lost == [1]
+    assert first.ask(0, [1], soon())().lost == [1]
 
 
 def test_without_a_certificate_nobody_is_answered(open_node, two):
@@ -358,7 +358,7 @@ def test_what_cannot_be_used_is_refused_by_name_and_the_round_goes_on(case, open
     said, why = BAD[case]
     first, second = open_node(0, two), open_node(1, two)
     second.outbox.take = lambda *asked: Says(said)
-    heard = first.hear(0, [1], soon())
+    heard = first.ask(0, [1], soon())()
     assert (heard.messages, heard.lost, heard.refused, heard.furthest) == ([], [1], [1], 0)
     out = capsys.readouterr().out
     assert "the message of node 1 in round 1 is refused" in out
@@ -369,7 +369,7 @@ def test_where_every_message_is_needed_a_refused_one_is_an_error(open_node, two)
     first, second = open_node(0, two, patience=Patience(60, 60, tolerant=False)), open_node(1, two)
     second.outbox.take = lambda *asked: Says(b"garbage")
     with pytest.raises(RunError, match=r"message of node 1 in round 1 is refused.* need every message"):
-        first.hear(0, [1], soon())
+        first.ask(0, [1], soon())()
 
 
 def test_one_neighbours_word_silences_nobody_whom_another_one_still_answers(open_node):
@@ -377,17 +377,17 @@ def test_one_neighbours_word_silences_nobody_whom_another_one_still_answers(open
     first, second, third = (open_node(node, addresses) for node in range(3))
     second.outbox.take = lambda *asked: Found(Answer.GONE, ROUNDS - 1)
     third.outbox.publish(0, [message(2, 0, 0)])
-    assert first.hear(0, [1, 2], soon()).furthest == 0
-    assert first.hear(0, [1], soon()).furthest == BEHIND  # at a time
+    assert first.ask(0, [1, 2], soon())().furthest == 0
+    assert first.ask(0, [1], soon())().furthest == BEHIND  # at a time
     third.outbox.take = lambda *asked: Found(Answer.GONE, 5)
-    assert first.hear(0, [1, 2], soon()).furthest == 5
+    assert first.ask(0, [1, 2], soon())().furthest == 5
 
 
 def test_one_of_several_that_turns_a_node_away_is_gone_on_without(open_node, capsys):
     addresses = dict(enumerate(free_addresses(3)))
     first, _, third = open_node(0, addresses), open_node(1, addresses, run="run-b"), open_node(2, addresses)
     third.outbox.publish(0, [message(2, 0, 0)])
-    heard = first.hear(0, [1, 2], soon())
+    heard = first.ask(0, [1, 2], soon())()
     assert (heard.lost, heard.refused, len(heard.messages)) == ([1], [1], 1)
     assert "node-1 at" in capsys.readouterr().out
 
@@ -419,7 +419,7 @@ def test_streams_that_ask_nothing_stall_nobody_and_are_named(node, open_node, ca
     time.sleep(0.5)
     for round in range(5):
         second.outbox.publish(round, [message(1, 3, round)])
-        assert third.hear(round, [1], soon()).lost == []
+        assert third.ask(round, [1], soon())().lost == []
     hold.set()
     channel.close()
     second.close()
@@ -452,12 +452,12 @@ def test_one_who_cannot_be_reached_puts_what_it_sends_at_its_neighbours_and_agai
     first, second = open_node(0, two), open_node(1, two)
     first.outbox.publish(0, [message(0, 1, 0)])
     second.outbox.publish(0, [message(1, 0, 0)])
-    assert [len(each.hear(0, [1 - node], soon()).messages) for node, each in enumerate((first, second))] == [1, 1]
+    assert [len(each.ask(0, [1 - node], soon())().messages) for node, each in enumerate((first, second))] == [1, 1]
     second.linger(soon())
     first.close()
     again = open_node(0, two, round=1)
     second.outbox.publish(1, [message(1, 0, 1)])
-    assert [len(again.hear(at, [1], soon()).messages) for at in (0, 1)] == [1, 1]
+    assert [len(again.ask(at, [1], soon())().messages) for at in (0, 1)] == [1, 1]
 
 
 def test_one_who_can_be_reached_puts_nothing_elsewhere(open_node):
@@ -513,11 +513,11 @@ def test_an_outbox_keeps_all_exchanges_of_a_round_that_a_neighbour_may_begin_ane
 def test_who_has_nothing_to_say_is_not_missed_where_all_of_it_is_optional(open_node, two):
     first, second = open_node(0, two, patience=SHORT), open_node(1, two)
     second.outbox.publish(0, [])
-    assert first.hear(0, [1], soon()).lost == [1]
+    assert first.ask(0, [1], soon())().lost == [1]
     first._expected = replace(first._expected, needed=lambda sender, position: False)
-    assert first.hear(0, [1], soon()) == Heard()
+    assert first.ask(0, [1], soon())() == Heard()
     second.close()
-    assert first.hear(1, [1], soon()).lost == [1]  # but silence is another thing
+    assert first.ask(1, [1], soon())().lost == [1]  # but silence is another thing
 
 
 def test_an_outbox_keeps_what_has_not_been_fetched_for_a_while():
@@ -536,7 +536,7 @@ def test_of_an_error_at_a_node_neighbours_learn_nothing_but_that_it_was(open_nod
         raise ValueError("patient 4711")
 
     second.outbox.take = fails
-    assert first.hear(0, [1], soon()).refused == [1]
+    assert first.ask(0, [1], soon())().refused == [1]
     said = capsys.readouterr()
     assert "INTERNAL: 'an error at the one who was asked'" in said.out
     assert "4711" not in said.out
@@ -549,10 +549,10 @@ def test_a_certificate_of_the_right_name_with_another_key_gets_nothing_where_key
     second = open_node(1, two, pins=pins)
     second.outbox.publish(0, [message(1, 0, 0)])
     first = open_node(0, two)
-    assert first.hear(0, [1], soon()).lost == []
+    assert first.ask(0, [1], soon())().lost == []
     first.close()
     identity = AUTHORITY.issue("node-0")
     another = open_node(0, two, identity=identity)
     with pytest.raises(RunError, match="the key of node-0's certificate is not pinned"):
-        another.hear(0, [1], soon())
+        another.ask(0, [1], soon())()
     assert f"policy: {key_digest(identity.certificate)}" in capsys.readouterr().out

@@ -125,7 +125,7 @@ def join(address, opened, greet):
 
 
 def heard(neighbours, position, senders):
-    found = neighbours.hear(position, senders, soon())
+    found = neighbours.ask(position, senders, soon())()
     return sorted(each.sender for each in found.messages), found.lost
 
 
@@ -149,7 +149,7 @@ def test_one_who_has_gone_on_without_a_node_says_so(serve, join):
     second.outbox.go_on_without(0)
     second.outbox.publish(6, [message(1, 0, 6)])
     until(lambda: first.gone_on(3, [1]) == 6)
-    assert first.hear(3, [1], soon()).furthest == 6
+    assert first.ask(3, [1], soon())().furthest == 6
 
 
 def until(condition, seconds=30):
@@ -164,7 +164,7 @@ def test_what_has_been_fetched_is_forgotten_by_its_sender_too_and_waited_for_at_
     first, second = join(0), join(1)
     for round in range(5):
         second.outbox.publish(round, [message(1, 0, round)])
-    late = threading.Timer(0.5, lambda: [first.hear(round, [1], soon()) for round in range(5)])
+    late = threading.Timer(0.5, lambda: [first.ask(round, [1], soon())() for round in range(5)])
     late.start()
     began = time.monotonic()
     second.linger(soon())
@@ -206,7 +206,7 @@ def test_the_silence_of_the_mailbox_is_not_the_neighbours(serve, join, capsys):
 def test_without_a_mailbox_a_phase_cannot_go_on(join):
     first = join(0, Patience(start=0.5, round=0.3, tolerant=True), greeted=False)
     first.outbox.publish(0, [message(0, 1, 0)])
-    first.hear(0, [1, 3], soon())
+    first.ask(0, [1, 3], soon())()
     assert first.broken_off
 
 
@@ -306,7 +306,7 @@ def test_with_a_certificate_of_another_authority_nobody_is_answered(serve, line)
 def test_a_node_that_poses_as_the_mailbox_is_not_talked_to(opened, join, address):
     opened(Mailbox(IDENTITIES[3], address, LINKS, LARGEST, ONCE))
     first = join(0, Patience(start=0.5, round=0.5, tolerant=True), greeted=False)
-    first.hear(0, [1, 3], soon())
+    first.ask(0, [1, 3], soon())()
     assert first.broken_off
 
 
@@ -317,7 +317,7 @@ def test_who_is_not_let_in_says_so_in_its_own_run(serve, join, capsys):
     join(1).outbox.publish(0, [message(1, 0, 0)])
     until(lambda: "node-0 writes to node-1 5,000 bytes" in capsys.readouterr().out)
     with pytest.raises(RunError, match=r"mailbox at .* does not take what node 0 sends: 'node-0 writes to node-1"):
-        first.hear(0, [1], soon())
+        first.ask(0, [1], soon())()
 
 
 def test_what_nobody_fetches_is_kept_as_long_as_there_is_room(serve, line, monkeypatch):
@@ -347,7 +347,7 @@ def test_heard_nothing_is_nothing(serve, join):
     first, second = join(0), join(1)
     second.outbox.publish(0, [])
     first._expected = Expected(ROUNDS, {1: LARGEST}, lambda message: None, needed=lambda sender, position: False)
-    assert first.hear(0, [1], soon()) == Heard()
+    assert first.ask(0, [1], soon())() == Heard()
 
 
 def test_for_one_whose_key_is_not_known_nothing_is_sealed_until_it_comes(serve, join):
