@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -84,6 +85,7 @@ class Neighbour:
         self._line, self._carried = line, carried
         self._run, self._patience, self._positions = run, patience, expected.positions
         self._end = expected.rounds * expected.positions.exchanges
+        self._asker = ThreadPoolExecutor(1, f"question to {node}")  # gRPC itself would start a thread for each question
         self._probe: Probe | None = None
         self._in_vain = 0  # times that it has been waited for since it was heard
         self._cut_off: float | None = None  # since when the mailbox is out of reach
@@ -108,7 +110,8 @@ class Neighbour:
         self._latest, self._deadline = min(now + 2 * wait, self._limit), min(now + wait, self._limit)
 
     def _call(self, seconds: float) -> None:
-        self._answer = self._line.fetch.future(self._question(self._position), timeout=seconds, wait_for_ready=True)
+        asked = self._question(self._position)
+        self._answer = self._asker.submit(self._line.fetch, asked, timeout=seconds, wait_for_ready=True)
 
     def _question(self, position: int, look: bool = False) -> bytes:
         return question(self._run, self.node, position, look)
