@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from torch import Tensor
 
@@ -13,11 +14,12 @@ from simulator.core.backend import Blueprint, Order, Replies, Reply
 from simulator.core.errors import wrong
 from simulator.core.message import Envelope
 from simulator.core.place import Place, Places
-from simulator.core.report import AWAY, LOST, REFUSED, Metric
+from simulator.core.report import AWAY, LOST, REFUSED
 from simulator.deployment.testimony import Testimony
 from simulator.deployment.transport.saved_rounds import SavedRounds, Step, sending
 from simulator.deployment.transport.wire import joined
 from simulator.runs.build import run_schedule
+from topologies import Links
 
 
 class Collection:
@@ -47,7 +49,7 @@ class Collection:
         testimony: Testimony,
     ) -> None:
         self.memories, self._nodes = dict(memories), range(nodes)
-        self._ends: dict[tuple[int, int], Sequence[Metric]] = {}
+        self._ends: dict[tuple[int, int], Reply] = {}
         self._due, self._wait, self._place, self._testimony = due, wait, place, testimony
         self.round = self.read = 0
 
@@ -79,8 +81,13 @@ class Collection:
         running = module.initial_buffers.running if module.initial_buffers else None
         testimony = Testimony(module.initial, names, exchanges(experiment), running)
         due = run_schedule(experiment).due
-        nodes = network.base.num_nodes
-        return cls(memories, nodes, due, wait, lambda round, node: Places(network.at(round))[node], testimony)
+        nodes: int = network.base.num_nodes
+
+        @lru_cache(maxsize=nodes)  # most networks are the same in all rounds
+        def among(links: Links, node: int) -> Place:
+            return Places(links)[node]
+
+        return cls(memories, nodes, due, wait, lambda round, node: among(network.at(round), node), testimony)
 
     def load(self, states: Mapping[int, Mapping[str, Tensor]]) -> None:
         """Have the nodes begin with these states, after which all that was due has been done."""
@@ -105,7 +112,8 @@ class Collection:
         """
         place = self._place(round, node)
         self.read += 1
-        reply = memory.reply(round, step, self._testimony.largest(len(place.receivers)))
+        ended = step == "absorb"
+        reply = self._end(round, node) if ended else memory.reply(round, step, self._largest(place))
         if problem := self._testimony.problem(reply, round, step, place, self._due(round)):
             what = f"is not what node {node} can say of this step: it {problem}."
             raise wrong(str(memory.file(round, step)), what, "Nothing of it is taken over: ask who runs that node.")
@@ -115,17 +123,19 @@ class Collection:
         """Whether it reached its receiver, who says so at the end of the round; a refused one did."""
         if message.receiver not in self.memories:
             return False
-        said = {metric.name: metric.value for metric in self._end(round, message.receiver)}
+        said = {metric.name: metric.value for metric in self._end(round, message.receiver).metrics}
         lost = said.get(f"{LOST}{message.sender}", math.inf) <= message.exchange
         return AWAY not in said and (not lost or f"{REFUSED}{message.sender}" in said)
 
-    def _end(self, round: int, node: int) -> Sequence[Metric]:
-        """What ``node`` counted in a round; of the last round that was asked for, kept."""
+    def _end(self, round: int, node: int) -> Reply:
+        """What ``node`` said at the end of a round; of the last round that was asked for, kept."""
         if (round, node) not in self._ends:
-            self._ends = {key: metrics for key, metrics in self._ends.items() if key[0] == round}
+            self._ends = {key: reply for key, reply in self._ends.items() if key[0] == round}
             memory = self.memories[node]
             while not memory.has(round, "absorb"):
                 self._wait()
-            largest = self._testimony.largest(len(self._place(round, node).receivers))
-            self._ends[round, node] = memory.reply(round, "absorb", largest).metrics
+            self._ends[round, node] = memory.reply(round, "absorb", self._largest(self._place(round, node)))
         return self._ends[round, node]
+
+    def _largest(self, place: Place) -> int:
+        return self._testimony.largest(len(place.receivers))
