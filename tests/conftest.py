@@ -1,5 +1,6 @@
 """Shared by all tests: one torch thread, a small experiment that runs in a second, and the golden numbers' switch."""
 
+import gc
 import os
 import sys
 
@@ -26,6 +27,14 @@ def _one_torch_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _what_was_collected_is_no_garbage():
+    """Thousands of tests and all that they import: each full collection of garbage would walk through them."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True, scope="session")

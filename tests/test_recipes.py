@@ -17,11 +17,14 @@ from methods.idkd import IDKD
 from simulator import load_experiment, run
 from simulator.config.recipe_files import recipes
 from simulator.runs.audit import audit
+from simulator.sweep import plan
 from simulator.sweep.plan import load_sweep
+from simulator.sweep.settings import read_sweep
 
-SEVERAL_SECONDS = (
+LONGER = (  # than a second, or beside shorter ones that show the same parts
     *("dp-ring", "idkd-cifar10-small", "lora-text", "pkd-ring", "resnet18-folder", "table-sites"),
-    "verifix-cifar10-small",
+    *("verifix-cifar10-small", "pkd-one-modality", "ring-verifix-digits", "batch-norm-cifar10-small"),
+    *("ltc-cifar10-small", "text-authors", "memorization-cifar10-small", "ring-mixup-digits", "torus-qgm-fashion"),
 )
 PAPER = (  # made for a GPU; beside smaller ones
     *(
@@ -35,7 +38,7 @@ PAPER = (  # made for a GPU; beside smaller ones
     "verifix-cifar10",
 )
 MARKS = {
-    **dict.fromkeys(SEVERAL_SECONDS, pytest.mark.slow),
+    **dict.fromkeys(LONGER, pytest.mark.slow),
     **dict.fromkeys((*VARIANTS, *PAPER), MANY),
 }
 SWEEPS = sorted((Path(simulator.__file__).parent / "recipes" / "sweeps").glob("*.yaml"))
@@ -59,8 +62,12 @@ LARGE = {
     "sweep",
     [pytest.param(path, id=path.stem, marks=[pytest.mark.exhaustive] if path.stem in LARGE else ()) for path in SWEEPS],
 )
-def test_every_sweep_is_valid(sweep):
+def test_every_sweep_is_valid(sweep, monkeypatch):
+    """With its first seed, as nothing of a run's settings depends on which it is."""
+    settings = read_sweep(sweep)
+    monkeypatch.setattr(plan, "read_sweep", lambda what: settings.model_copy(update={"seeds": settings.seeds[:1]}))
     assert load_sweep(sweep).runs
+    assert len({*settings.seeds}) == len(settings.seeds)
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from reference.experiments import small
+from reference.marks import MANY
 
 from auditing import networks
 from auditing.attacks.signal import signals_named
@@ -32,22 +33,29 @@ def measured(done):
     return Measurement(done, signals_named(NAMES), asked, population).of(observed)
 
 
-def alone(done, monkeypatch):
-    monkeypatch.setattr(networks, "STACK", 1)
-    return measured(done)
+@pytest.fixture(scope="module")
+def alone(done):
+    """What is measured of models one by one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(networks, "STACK", 1)
+        return measured(done)
 
 
 @pytest.mark.parametrize(
-    "change", [(networks, "STACK", 3), (measurement, "HELD_BYTES", 1), (measurement, "HELD_BYTES", 5 * 8 * 1210)]
+    "change",
+    [
+        (measurement, "HELD_BYTES", 5 * 8 * 1210),
+        pytest.param((networks, "STACK", 3), marks=pytest.mark.slow),
+        pytest.param((measurement, "HELD_BYTES", 1), marks=MANY),
+    ],
 )
-def test_models_do_not_see_each_other(change, done, monkeypatch):
-    expected = alone(done, monkeypatch)
+def test_models_do_not_see_each_other(change, done, alone, monkeypatch):
     for module, name, value in ((networks, "STACK", 16), change):
         monkeypatch.setattr(module, name, value)
     found = measured(done)
     for name in NAMES:
-        np.testing.assert_allclose(found.candidates[name], expected.candidates[name], rtol=1e-9, atol=1e-12)
-        np.testing.assert_allclose(found.population[name], expected.population[name], rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(found.candidates[name], alone.candidates[name], rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(found.population[name], alone.population[name], rtol=1e-9, atol=1e-12)
         asked = ~np.isnan(found.candidates[name])
         assert 0 < asked.mean() < 1
         assert asked.any(axis=1).all()

@@ -81,7 +81,7 @@ def test_time_is_held(scripts, tmp_path):
 
     began = time.monotonic()
     assert report(scripts[0], tmp_path, minutes=0.5 / 60, one=swallows, two=dict).work()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 50
     assert [piece["state"] for piece in pieces(tmp_path / "gpu.json").values()] == ["broken off", "not reached"]
     assert "- two: not reached\n" in (tmp_path / "gpu.md").read_text()
 
@@ -132,19 +132,24 @@ def test_the_inner_program_is_the_stacked_trainers_step(scripts, monkeypatch):
     assert not torch.equal(nodes[0].parameters, nodes[1].parameters)
 
 
-def test_without_a_gpu_it_says_so(tmp_path):
-    if torch.cuda.is_available():
-        pytest.skip("there is one")
-    done = benchmark(tmp_path / "gpu.json", "--device", "cuda")
-    assert done.returncode == 2
-    assert "--device cpu" in done.stderr
+def test_without_a_gpu_it_says_so(scripts, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--out", str(tmp_path / "gpu.json"), "--device", "cuda"])
+    with pytest.raises(SystemExit) as ended:
+        scripts[0].main()
+    assert ended.value.code == 2
+    assert "--device cpu" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("models", "ways", "count"),
     [
-        pytest.param(("mlp", "cnn", "resnet20"), ("plain", "graph"), 2 + 3 + 3 * 2 * 3, id="as it is"),
+        pytest.param(("mlp", "cnn"), ("plain", "graph"), 2 + 3 + 2 * 2 * 3, id="as it is"),
+        pytest.param(
+            *(("resnet20",), ("plain", "graph"), 2 + 3 + 2 * 3), marks=pytest.mark.exhaustive, id="the largest model"
+        ),
         pytest.param(
             *(("mlp",), ("compiled", "compiled+graph"), 2 + 3 + 2 * 3),  # others take a CPU's compiler minutes
             marks=pytest.mark.exhaustive,

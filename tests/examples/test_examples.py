@@ -29,12 +29,15 @@ def workplace(tmp_path_factory):
 
 @pytest.fixture
 def follow(workplace, tmp_path):
-    """``follow("own-sites")``: the folder in which the commands of that example were typed, and what each printed."""
+    """``follow("own-sites")``: the folder in which the commands of that example were typed, and what each printed.
 
-    def typed(name):
+    With ``last=-1``, all but the last one.
+    """
+
+    def typed(name, last=None):
         folder = shutil.copytree(EXAMPLES / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
         (block,) = re.findall(r"```bash\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
-        return folder, [workplace(command, folder) for command in block.splitlines()]
+        return folder, [workplace(command, folder) for command in block.splitlines()[:last]]
 
     return typed
 
@@ -50,13 +53,14 @@ def test_a_method_is_a_package(follow):
 
 
 @pytest.mark.slow
-def test_own_data_have_a_file_a_site(follow):
-    folder, _ = follow("own-sites")
+@pytest.mark.parametrize("audited", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
+def test_own_data_have_a_file_a_site(follow, audited):
+    folder, _ = follow("own-sites", last=None if audited else -1)
     (run,) = (folder / "runs").glob("*")
     assert len(list((folder / "sites").glob("*.csv"))) == 5
     assert "partition: by_site # each site is a node: aarau, basel, chur" in (folder / "experiment.yaml").read_text()
     assert (run / "report.html").stat().st_size
-    assert list((run / "audit" / "membership").glob("metrics.json"))
+    assert len(list((run / "audit").glob("membership/metrics.json"))) == audited
 
 
 @pytest.mark.slow

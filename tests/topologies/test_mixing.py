@@ -17,7 +17,7 @@ NAMED = [
     *[(name, None, {}) for name in ("davis", "florentine", "karate")],
 ]
 named = pytest.mark.parametrize(("graph", "nodes", "options"), NAMED, ids=lambda value: str(value))
-laws = settings(deadline=None, max_examples=60)
+laws = settings(deadline=None, max_examples=30)
 
 
 def test_every_named_graph_is_covered():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from topologies import SCHEDULES, Links, Schedule, Topology, TopologyError, build_schedule, draw
 
-laws = settings(deadline=None, max_examples=40)
+laws = settings(deadline=None, max_examples=25)
 NAMED = {
     "static": {},
     "one_peer_exponential": {},

@@ -42,7 +42,7 @@ def saved(network, name):
     return np.stack([state[f"mixer/{name}"].numpy() for state in network.states()])
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(
     topologies(weights=("metropolis_hastings", "row_stochastic")),
     st.sampled_from(sorted(CODES)),
@@ -92,6 +92,8 @@ def test_no_parameter_moves_much_further_than_gamma_and_the_mean_is_not_kept():
     assert np.abs(steps.mean(0)).max() > 1e-3
 
 
+@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_stopped_and_resumed_is_as_never_stopped(tmp_path):
     mixer = {"name": "ada_gossip", "compression": "sign", "beta": 0.9}
     straight = run(small("checkpoint.every=2", "checkpoint.keep=all", mixer=mixer), tmp_path)

@@ -14,7 +14,7 @@ from simulator.core.message import Message
 from simulator.mixers.compression.quantized import pack, unpack
 from simulator.mixers.compression.settings import CompressionSettings, compressor
 
-laws = settings(max_examples=40)
+laws = settings(max_examples=25)
 SETTINGS = [
     {"name": "top_k"},
     {"name": "top_k", "keep": 0.34},

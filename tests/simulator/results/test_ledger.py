@@ -3,7 +3,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.core.message import Envelope
@@ -29,6 +29,7 @@ def counted(rounds: Sequence[Sequence[Envelope]]) -> TrafficCount:
         return TrafficCount.of(message_log.added_up(file))
 
 
+@settings(max_examples=20)
 @given(st.lists(st.lists(messages(), max_size=10), max_size=3))
 def test_every_byte_is_in_every_view_once(rounds: list[list[Envelope]]) -> None:
     ledger = counted(rounds)

@@ -75,20 +75,6 @@ def books(content, out):
     return Bookkeeping(load_sweep(content), out, Console(file=io.StringIO()))
 
 
-@pytest.mark.slow
-def test_at_the_end_of_its_time_all_runs_are_checkpointed_and_the_same_command_goes_on(tmp_path):
-    content = {"experiment": ENDLESS, "seeds": [0, 1]}
-
-    def both_at_work():
-        return sum(file.stat().st_size > len(BEGINNING) for file in tmp_path.glob("*/messages.arrow")) == 2
-
-    limit = TimeLimit(1, lambda: 60.0 * both_at_work())
-    assert not Parallel(books(content, tmp_path), 2, Console(file=io.StringIO()), limit).carry_out()
-    stopped = list(tmp_path.glob("*-s*"))
-    assert {status(path) for path in stopped} == {"interrupted"}
-    assert all(last_checkpoint(path) for path in stopped)
-
-
 def test_a_limit_that_passes_when_all_is_done_interrupts_nothing(tmp_path):
     nothing_left = books({"experiment": QUICK}, tmp_path)
     nothing_left.tasks.clear()
@@ -96,6 +82,7 @@ def test_a_limit_that_passes_when_all_is_done_interrupts_nothing(tmp_path):
     assert Parallel(nothing_left, 2, Console(file=io.StringIO()), limit).carry_out()
 
 
+@pytest.mark.slow
 def test_runs_at_once_have_the_results_of_one_after_the_other_and_a_failed_one_stops_nobody(tmp_path):
     content = {"experiment": QUICK, "arms": WILD}
     one, _ = sweep(content, tmp_path / "one", 1)
@@ -117,30 +104,38 @@ def test_runs_at_once_have_the_results_of_one_after_the_other_and_a_failed_one_s
 
 
 @pytest.mark.slow
-def test_ctrl_c_checkpoints_all_runs_and_the_next_sweep_continues_them(tmp_path):
+def test_at_the_end_of_its_time_and_at_ctrl_c_all_runs_are_checkpointed_and_the_next_sweep_continues_them(tmp_path):
+    content = {"experiment": ENDLESS, "seeds": [0, 1, 2]}
+
     def runs():
         return sorted(path for path in tmp_path.glob("[!.]*") if (path / "provenance.json").exists())
 
-    def press(before):
+    def both_at_work():
+        return sum(file.stat().st_size > len(BEGINNING) for file in tmp_path.glob("*/messages.arrow")) == 2
+
+    limit = TimeLimit(1, lambda: 60.0 * both_at_work())
+    assert not Parallel(books(content, tmp_path), 2, Console(file=io.StringIO()), limit).carry_out()
+    assert [status(path) for path in runs()] == ["interrupted"] * 2
+    reached, continued = [last_checkpoint(path) for path in runs()], []
+    assert all(reached)
+
+    def press():
         try:
             until(lambda: [status(path) for path in runs()] == ["running"] * 2)
-            assert [last_checkpoint(path) for path in runs()] == before  # they continue, and have not begun anew
+            continued.extend(last_checkpoint(path) for path in runs())
         finally:
             os.kill(os.getpid(), signal.SIGINT)
 
-    content, reached = {"experiment": ENDLESS, "seeds": [0, 1, 2]}, [0, 0]
-    for _ in range(2):
-        pressing = threading.Thread(target=press, args=(reached,))
-        pressing.start()
-        outcome, said = sweep(content, tmp_path, 2)
-        pressing.join()
-        paths = runs()
-        assert outcome.interrupted
-        assert outcome.failures == []
-        assert [status(path) for path in paths] == ["interrupted"] * 2
-        assert all(last_checkpoint(path) > before for path, before in zip(paths, reached, strict=True))
-        assert "Interrupted. The same command continues the sweep." in said
-        reached = [last_checkpoint(path) for path in paths]
+    pressing = threading.Thread(target=press)
+    pressing.start()
+    outcome, said = sweep(content, tmp_path, 2)
+    pressing.join()
+    assert continued == reached  # they have not begun anew
+    assert outcome.interrupted
+    assert outcome.failures == []
+    assert [status(path) for path in runs()] == ["interrupted"] * 2
+    assert all(last_checkpoint(path) > before for path, before in zip(runs(), reached, strict=True))
+    assert "Interrupted. The same command continues the sweep." in said
 
 
 @pytest.mark.slow
