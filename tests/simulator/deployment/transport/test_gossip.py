@@ -109,6 +109,7 @@ def test_one_who_has_gone_on_without_a_node_says_so(open_node, two, capsys):
     assert capsys.readouterr().out.count("goes on without this node") == 1
 
 
+@pytest.mark.slow
 def test_a_silent_neighbour_costs_one_timeout_and_is_heard_again(open_node, two, capsys):
     first, second = open_node(0, two, patience=SHORT), open_node(1, two)
     second.outbox.publish(0, [message(1, 0, 0)])
@@ -144,7 +145,7 @@ def test_a_neighbour_that_waits_for_a_silent_one_is_not_taken_for_one(open_node,
     assert first.ask(1, [1], soon())().lost == []
     began = time.monotonic()
     assert first.ask(2, [1], soon())().lost == [1]  # it lives, but not for ever
-    assert time.monotonic() - began < 3 * patience.round
+    assert time.monotonic() - began < 10 * patience.round
     late.join()
 
 
@@ -160,7 +161,7 @@ def test_a_suspected_neighbour_that_is_back_is_given_the_time_to_train(open_node
     for _ in range(10):
         assert first.ask(9, [1], soon())().lost == [1]  # it is far behind
         time.sleep(0.1)
-    assert time.monotonic() - began < 1.6
+    assert time.monotonic() - began < 5 * patience.round  # waited for, each of the ten would take one
     second.outbox.publish(9, [])
     late = threading.Timer(0.8 * patience.round, second.outbox.publish, [11, [message(1, 0, 11)]])
     late.start()
@@ -169,11 +170,11 @@ def test_a_suspected_neighbour_that_is_back_is_given_the_time_to_train(open_node
         fruitless += 1
         time.sleep(0.2)
     assert fruitless < 6  # then it was waited for
-    assert time.monotonic() - began < 2 * patience.round
+    assert time.monotonic() - began < 10 * patience.round
     late.join()
 
 
-@pytest.mark.parametrize("tolerant", [True, False])
+@pytest.mark.parametrize("tolerant", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_whom_nobody_answers_breaks_off(tolerant, open_node):
     """And so does who needs every message, where one is silent; who hears somebody else goes on without it."""
     addresses = dict(enumerate(free_addresses(3)))
@@ -210,15 +211,16 @@ def test_a_dead_host_costs_one_timeout_and_then_nothing(open_node, two):
         began = time.monotonic()
         for round in range(1, 201):
             assert first.ask(round, [1], soon())().lost == [1]
-        assert time.monotonic() - began < 0.5 * neighbour.PROBE  # for all of them, and not for each
+        assert time.monotonic() - began < 20 * neighbour.PROBE  # for all of them: for each it would be 200
 
 
+@pytest.mark.slow
 def test_one_that_is_said_to_be_away_is_not_waited_for_and_heard_when_it_comes(open_node, two, capsys):
     first = open_node(0, two, patience=PATIENT, away=[1])
     began = time.monotonic()
     for round in range(3):
         assert first.ask(round, [1], soon())().lost == [1]
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < PATIENT.round  # for each it would be three
     open_node(1, two).outbox.publish(3, [message(1, 0, 3)])
     deadline = soon()
     while first.ask(3, [1], deadline)().lost:
@@ -237,7 +239,7 @@ def test_one_that_stalls_on_purpose_is_left_behind_after_four_timeouts(open_node
     for round in range(60):
         assert first.ask(round, [1], soon())().lost == [1]
         time.sleep(0.02)  # while it trains, the stalling one is asked again
-    assert time.monotonic() - began < 60 * 0.02 + 4 * patience.round + 1.5
+    assert time.monotonic() - began < 60 * 0.02 + 40 * patience.round  # after all 60 it would be more than 60
 
 
 def test_who_comes_back_learns_how_far_the_others_are_before_it_says_anything(open_node):
@@ -279,11 +281,10 @@ def test_a_neighbour_in_another_run_is_not_heard(open_node, two):
 @pytest.mark.parametrize(
     "identity",
     [
-        AUTHORITY.issue("node-1", valid=timedelta(days=-1)),
-        Authority("another").issue("node-1"),
-        AUTHORITY.issue("node-2"),
+        pytest.param(AUTHORITY.issue("node-1", valid=timedelta(days=-1)), id="expired", marks=pytest.mark.slow),
+        pytest.param(Authority("another").issue("node-1"), id="of another authority", marks=pytest.mark.slow),
+        pytest.param(AUTHORITY.issue("node-2"), id="of another node"),
     ],
-    ids=["expired", "of another authority", "of another node"],
 )
 def test_a_neighbour_with_a_wrong_certificate_is_not_heard(identity, open_node, two):
     first, false = open_node(0, two, patience=Patience(0.6, 0.6, tolerant=True)), open_node(1, two, identity)
@@ -406,7 +407,9 @@ def streams_that_ask_nothing(address, identity, count):
     return channel, hold, calls
 
 
-@pytest.mark.parametrize("node", [2, 0], ids=["of a stranger", "of another neighbour"])
+@pytest.mark.parametrize(
+    "node", [pytest.param(2, id="of a stranger"), pytest.param(0, id="of another neighbour", marks=pytest.mark.slow)]
+)
 def test_streams_that_ask_nothing_stall_nobody_and_are_named(node, open_node, capsys):
     """With a certificate of the deployment, more streams than the server has threads."""
     addresses = dict(enumerate(free_addresses(4)))
@@ -510,6 +513,7 @@ def test_an_outbox_keeps_all_exchanges_of_a_round_that_a_neighbour_may_begin_ane
         assert outbox.take(1, begins - 1, 0.0).answer == Answer.GONE
 
 
+@pytest.mark.slow
 def test_who_has_nothing_to_say_is_not_missed_where_all_of_it_is_optional(open_node, two):
     first, second = open_node(0, two, patience=SHORT), open_node(1, two)
     second.outbox.publish(0, [])

@@ -152,7 +152,7 @@ def test_one_who_has_gone_on_without_a_node_says_so(serve, join):
     assert first.ask(3, [1], soon())().furthest == 6
 
 
-def until(condition, seconds=30):
+def until(condition, seconds=300):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -185,11 +185,12 @@ def test_a_mailbox_that_was_started_again_is_given_what_is_still_needed(serve, j
     box.close()
     serve()
     second.outbox.publish(2, [message(1, 0, 2)])
-    one.join(30)
+    one.join(300)
     assert waiting == [([1], [])]
     assert heard(first, 1, [1]) == ([1], [])
 
 
+@pytest.mark.slow
 def test_the_silence_of_the_mailbox_is_not_the_neighbours(serve, join, capsys):
     """It is waited for longer than a silent neighbour, and then the phase cannot go on."""
     box, brief = serve(), Patience(start=2.0, round=0.3, tolerant=True)
@@ -210,6 +211,7 @@ def test_without_a_mailbox_a_phase_cannot_go_on(join):
     assert first.broken_off
 
 
+@pytest.mark.slow
 def test_a_dead_neighbour_costs_one_timeout_and_one_that_waits_for_it_is_not_taken_for_dead(serve, join):
     """Node 2 has been killed; node 1 waits for it, and node 0 for node 1, which lives, and says nothing for now."""
     serve()
@@ -223,15 +225,15 @@ def test_a_dead_neighbour_costs_one_timeout_and_one_that_waits_for_it_is_not_tak
     waits.start()
     began = time.monotonic()
     assert heard(second, 1, [2]) == ([], [2])
-    assert 0.8 < time.monotonic() - began < 1.9
+    assert 0.8 < time.monotonic() - began < 10  # and not the two minutes of the phase
     time.sleep(0.3)
     second.outbox.publish(1, [message(1, 0, 1)])
-    waits.join(30)
+    waits.join(300)
     assert found == [([1], [])]
     began = time.monotonic()
     for round in range(2, 30):
         assert heard(second, round, [2]) == ([], [2])
-    assert time.monotonic() - began < 1.0  # for all of them
+    assert time.monotonic() - began < 14 * SHORT.round  # for all of them: for each it would be 28
 
 
 def test_a_later_run_takes_the_place_of_an_earlier_one(serve, join):
@@ -303,6 +305,7 @@ def test_with_a_certificate_of_another_authority_nobody_is_answered(serve, line)
     assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
 
 
+@pytest.mark.slow
 def test_a_node_that_poses_as_the_mailbox_is_not_talked_to(opened, join, address):
     opened(Mailbox(IDENTITIES[3], address, LINKS, LARGEST, ONCE))
     first = join(0, Patience(start=0.5, round=0.5, tolerant=True), greeted=False)
@@ -350,6 +353,7 @@ def test_heard_nothing_is_nothing(serve, join):
     assert first.ask(0, [1], soon())() == Heard()
 
 
+@pytest.mark.slow
 def test_for_one_whose_key_is_not_known_nothing_is_sealed_until_it_comes(serve, join):
     """Node 3 comes late: nobody waits for it again, and it is heard of by its key."""
     serve()
