@@ -46,6 +46,7 @@ def membership(lying):
     return AuditFolder(audit(lying.path, settings))
 
 
+@pytest.mark.slow
 def test_membership_is_asked_of_honest_nodes_alone(membership):
     result = membership.result()
     assert sorted(set(membership.arrays()["node"].tolist())) == HONEST
@@ -56,6 +57,7 @@ def test_membership_is_asked_of_honest_nodes_alone(membership):
     assert "steer what they see" in result["views"]["message, held by attackers"]
 
 
+@pytest.mark.slow
 def test_the_report_names_who_lied(lying, membership):
     result = membership.result()
     page = write_run_report(lying.directory).read_text()
@@ -92,6 +94,7 @@ def test_memorization_is_that_of_honest_nodes(lying, membership, attacks):
     assert asked == np.isin(partition["train_node"], HONEST).sum()
 
 
+@pytest.mark.slow
 def test_promises_of_honest_nodes_are_put_beside_their_own_canaries(lying, membership):
     folder = AuditFolder(audit(lying.path, EmpiricalPrivacyAudit.Config()))
     result = folder.result()

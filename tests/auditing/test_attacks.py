@@ -65,6 +65,7 @@ def test_one_spread_for_all_is_the_log_likelihood_ratio_where_there_is_one():
     np.testing.assert_allclose(KNOWN["lira_online_fixed"].judge(evidence), ratio, atol=0.15)
 
 
+@pytest.mark.slow
 def test_references_beat_a_threshold_and_own_spreads_one_for_all():
     evidence, member, *_ = gaussian(2_000, 64, spread=(1.0, 1.0))
     found = {name: auc(KNOWN[name].judge(evidence), member) for name in KNOWN}

@@ -193,6 +193,7 @@ class TestAudit:
         assert told["tv"] == pytest.approx([0] * 4)
         assert told["largest_class"] == [1] * 4
 
+    @pytest.mark.slow
     def test_without_labels_models_are_left(self, tmp_path):
         path = run(small(rounds=2, record={"rounds": [1]}), tmp_path).path
         attackers = result_of(path)["attackers"]

@@ -43,6 +43,7 @@ def mislabelled(done, asked):
     return (labels_of(asked.samples) != true[asked.samples.index.numpy()]).astype(float)
 
 
+@pytest.mark.slow
 def test_duplicates_which_are_planted_among_members_only_are_no_candidates(tmp_path):
     done = corrupted(tmp_path, "data.corruption.duplicates=40")
     everyone = Candidates.of(done.nodes, 1000)
@@ -93,6 +94,7 @@ def test_a_run_on_a_coreset_of_its_members_is_refused_and_told_so_at_its_start(t
     assert not (done.path / "audit").exists()
 
 
+@pytest.mark.slow
 def test_every_audit_checks_that_a_network_that_saw_nothing_finds_nothing(tmp_path, capsys):
     done = corrupted(tmp_path)
     result = json.loads((audit(done.path, PLAIN) / "result.json").read_text())

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from reference.experiments import METHODS, small
+from reference.marks import first
 from reference.multi_exit import PKD, clips
 
 from auditing.class_shares.audit import ClassSharesAudit
@@ -42,7 +43,9 @@ def refused(run, config):
     return str(caught.value)
 
 
-@pytest.mark.parametrize("signal", ["loss", "logit_margin", "modified_entropy", "gradient_norm", "curvature_zo"])
+@pytest.mark.parametrize(
+    "signal", first(["loss", "curvature_zo", "logit_margin", "modified_entropy", "gradient_norm"], by_default=2)
+)
 @pytest.mark.slow
 def test_membership(digits, signal):
     config = MembershipAudit.Config(signals=(signal,), samples=5, resamples=5, views=("final_model",))
@@ -51,6 +54,7 @@ def test_membership(digits, signal):
     assert "in the model +1 final of 1" in told
 
 
+@pytest.mark.slow
 def test_memorization(digits):
     config = MemorizationAudit.Config(attacks=("final_loss",))
     told = refused(digits, config)

@@ -35,7 +35,7 @@ def auc_of_groups(attack, found, member):
     return Ranking(asked.scores(attack.judge(found)), asked.member).roc().auc
 
 
-@pytest.mark.parametrize(("size", "known"), [(25, 0.74), (100, 0.90)])
+@pytest.mark.parametrize(("size", "known"), [(25, 0.74), pytest.param(100, 0.90, marks=pytest.mark.slow)])
 def test_many_samples_that_tell_little_tell_much_together(size, known):
     found, member = evidence(1_200, size)
     single = Ranking(found.signal - found.outside.mean, member).roc().auc

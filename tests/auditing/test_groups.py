@@ -88,6 +88,7 @@ def test_of_each_group_as_many_samples_are_asked_about_as_was_said(done):
     assert part.samples.index.tolist() == again.samples.index.tolist()
 
 
+@pytest.mark.slow
 def test_an_audit_of_single_groups_says_that_its_intervals_are_too_narrow(done, capsys):
     audit(done.path, QUICK.model_copy(update={"samples": 1, "samples_of_group": 1}))
     assert "Of each of the nodes 0, 1, 2, 3, a single member or a single non-member" in capsys.readouterr().err

@@ -55,6 +55,7 @@ def test_membership_is_asked_of_sums_and_refused_of_single_messages(done):
         audit(done[0].path, MembershipAudit.Config(signals=("loss",), resamples=20, views=("global",)))
 
 
+@pytest.mark.slow
 def test_reconstruction_takes_nodes_as_hearing_sums_without_being_asked(done):
     by_gossip = Seen.in_network(done[1].experiment, "nodes").result()
     masked, asked = result(done[0]), Seen.in_network(done[1].experiment, "nodes", sums=True).result()

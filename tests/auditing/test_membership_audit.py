@@ -95,6 +95,7 @@ def test_runs_can_be_compared_by_what_audits_found(overfitted, result):
     assert not any(name.endswith("loss/threshold/tpr_at_0.001") for name in found)  # too few samples to tell
 
 
+@pytest.mark.slow
 def test_saved_signals_are_those_of_the_final_models(overfitted):
     with np.load(audit(overfitted.path, PLAIN) / "scores.npz") as scores:
         assert scores["loss"].shape == (7, 360)
@@ -212,6 +213,7 @@ def test_messages_tell_more_than_final_models_and_all_of_them_most(overfitted):
     assert np.mean(result["gaps"]) > 0.05
 
 
+@pytest.mark.slow
 def test_degrees_are_shown_where_they_differ(result, overfitted):
     ring, chain = (figures(result, Topology.build(graph, 6)) for graph in ("ring", "chain"))
     assert {chart.title for chart in chain} - {chart.title for chart in ring} == {"Leakage and degree"}
@@ -249,6 +251,7 @@ def test_before_news_could_travel_there_is_nothing_to_see(overfitted):
     assert distant.low < 0.5 < distant.high
 
 
+@pytest.mark.slow
 def test_a_node_that_is_always_away_leaks_nothing_and_sees_nothing(tmp_path):
     changes = ["data.held_out=0.5", "data.partition=iid", "data.validation=0", "data.public=[]", "rounds=2"]
     changes += ["topology.failures.absences=[[3, 1, 10]]", "training.local_steps=60", "training.batch_size=8"]
@@ -275,6 +278,7 @@ def test_a_view_that_was_not_recorded_is_refused_before_anything_is_scored(tmp_p
     assert "global: this run recorded nothing" in unseen[0]
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_views_samples_and_resamples(overfitted, monkeypatch, capsys):
     command = ["rumormill", "audit", str(overfitted.path), "--signal", "loss", "--view", "message", "--view", "mixed"]
     monkeypatch.setattr(sys, "argv", [*command, "samples=10", "resamples=20"])

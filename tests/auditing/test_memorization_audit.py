@@ -144,6 +144,7 @@ def test_the_same_run_gives_the_same_bytes(noisy):
     assert twice[0] == twice[1]
 
 
+@pytest.mark.slow
 def test_duplicates_with_different_labels_are_told_apart_from_flipped_ones(tmp_path):
     done = run(mislabelled("data.corruption.duplicates=8"), tmp_path)
     samples = TrainingSamples.of(done.directory.partition())
@@ -177,6 +178,7 @@ def test_the_command_adds_a_section_with_images_to_the_report(noisy, monkeypatch
     assert "The cumulative loss finds flipped labels, 10.0% of the training samples" in html[: html.index("<section")]
 
 
+@pytest.mark.slow
 def test_a_run_with_clean_labels_has_scores_and_no_detection(tmp_path):
     done = run(mislabelled("data.corruption.labels=null", "rounds=4", "checkpoint.every=2"), tmp_path)
     result = json.loads((audit(done.path, PLAIN) / "result.json").read_text())
@@ -197,7 +199,7 @@ def test_a_run_with_clean_labels_has_scores_and_no_detection(tmp_path):
     [
         (["methods=[]"], "methods", "{name: trajectories}"),
         (["checkpoint.every=null"], "checkpoint", "checkpoint.every=1"),
-        (["checkpoint={every: 1, keep: 1}"], "checkpoint", "checkpoint.keep=all"),
+        pytest.param(["checkpoint={every: 1, keep: 1}"], "checkpoint", "checkpoint.keep=all", marks=pytest.mark.slow),
     ],
 )
 def test_what_a_run_did_not_record_is_asked_for(tmp_path, changes, where, advice):

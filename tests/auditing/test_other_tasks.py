@@ -104,6 +104,7 @@ def measured(name, model, inputs, targets):
     return torch.from_numpy(signals_named([name])[name].values(model, samples, np.random.default_rng(0)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", first([Binary(), Regression()]))
 def test_signals_of_several_arrays_are_those_of_the_tasks_loss(task):
     inputs, rng = arrays()

@@ -80,6 +80,7 @@ def test_who_was_told_nothing_has_learnt_nothing(labelled):
         assert torch.equal(taught(network, node, labels), network.initial)
 
 
+@pytest.mark.slow
 def test_readers_of_labels_stand_beside_those_of_messages_and_are_compared_with_students_of_replicas(labelled):
     settings = with_(replicas=2, attacks=("threshold", "lira_online"))
     folder = audit(labelled.path, settings)
@@ -119,11 +120,17 @@ def test_labels_are_not_reported_alone(labelled):
     ("methods", "rounds", "what"),
     [
         ([], [2, 4], "nodes of this run send no labels of public samples"),
-        ([{**IDKD, "threshold": 1.1}], [2, 4, 6], "no node labelled a public sample in rounds 2, 4, 6"),
-        (
+        pytest.param(
+            [{**IDKD, "threshold": 1.1}],
+            [2, 4, 6],
+            "no node labelled a public sample in rounds 2, 4, 6",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
             [IDKD],
             [3, 5],
             r"labels of public samples are sent in rounds 2, 4, 6, and no recorded [\s\S]* in record.rounds",
+            marks=pytest.mark.slow,
         ),
     ],
     ids=["no method", "no sample", "not recorded"],

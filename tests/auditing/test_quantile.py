@@ -47,6 +47,7 @@ def test_of_non_members_the_score_is_standard_normal_whatever_they_look_like():
         assert score[part & ~member].std() == pytest.approx(1, abs=0.25)
 
 
+@pytest.mark.slow
 def test_members_are_told_as_well_as_if_mean_and_spread_were_known():
     found, member = evidence()
     threshold, score = (Ranking(values, member).roc().auc for values in (found.signal, QUANTILE.judge(found)))
@@ -88,6 +89,7 @@ def test_features_keep_the_distances_of_inputs_that_vary_in_few_directions(width
     np.testing.assert_allclose(again, asked[:2], atol=1e-9)
 
 
+@pytest.mark.slow
 def test_an_audit_carries_it_out_without_replicas(tmp_path, register):
     register("audits", "membership", MembershipAudit)
     done = run(small("data.held_out=0.5", "rounds=1", "data.public=[]", "data.validation=0"), tmp_path)

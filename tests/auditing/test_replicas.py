@@ -345,6 +345,7 @@ def test_replicas_record_what_the_run_recorded_and_are_judged_by_it(tmp_path):
         assert np.isnan(found[replica, row, ~first]).all()
 
 
+@pytest.mark.slow
 def test_replicas_keep_the_rounds_that_the_run_recorded_and_no_marks_of_its_canaries(tmp_path, register):
     register("methods", "dp_sgd", DPSGD)
     private = [{"name": "dp_sgd", "clip": 0.1, "noise_multiplier": 1.0}]

@@ -90,6 +90,7 @@ def test_online_lira_finds_members_of_all_models_and_of_each(audited):
     assert all(inside > outside for inside, outside in (model["scores"] for model in audited.result["models"]))
 
 
+@pytest.mark.slow
 def test_signals_and_scores_are_those_of_the_same_networks_and_matrices(trained, audited):
     states, members, data = trained
     samples = Samples(torch.from_numpy(data["x"]), torch.from_numpy(data["y"]), torch.arange(SAMPLES))

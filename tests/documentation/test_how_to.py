@@ -29,6 +29,7 @@ def test_the_six_sites_have_a_file_each_and_their_recipe_runs(tmp_path, monkeypa
     assert np.bincount(done.directory.partition()["train_node"]).sum() > 10_000
 
 
+@pytest.mark.slow
 def test_the_method_in_30_lines_is_one(tmp_path):
     (example,) = [block.text for block in PARTS.of("python") if "class Proximal" in block.text]
     assert len(example.splitlines()) <= 30
@@ -59,6 +60,7 @@ def test_the_error_shown_is_the_one_given():
     assert str(caught.value).partition(": ")[2].partition(": ")[2] == shown.partition(": ")[2].rstrip()
 
 
+@pytest.mark.slow
 def test_a_plan_says_who_can_compute_whose_updates(tmp_path, monkeypatch, capsys):
     """As the page has it behind its three commands."""
     assert all(said in REBUILT.of("sh")[0].text for said in ("16 of 2,800", "masked_sums: 0", "56 of 56"))

@@ -46,6 +46,7 @@ def test_a_run_is_audited(follower, tmp_path):
     assert "final model" in report
 
 
+@pytest.mark.slow
 def test_one_brings_data(follower, tmp_path):
     pytest.importorskip("pandas")
     follower.follow(tutorial("bring-your-data"))
@@ -55,6 +56,7 @@ def test_one_brings_data(follower, tmp_path):
     assert (run.path / "audit" / "membership" / "result.json").exists()
 
 
+@pytest.mark.slow
 def test_one_brings_a_network(follower, tmp_path):
     follower.follow(tutorial("bring-your-network"))
     (run,) = runs(tmp_path / "runs")

@@ -61,6 +61,7 @@ def test_trajectory_is_that_of_the_matrix_formula_while_the_rate_changes(topolog
     np.testing.assert_allclose(network.run(6), path, **close)
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(topologies(weights=["metropolis_hastings"]))
 def test_with_lazy_weights_it_is_exact_diffusion(topology):
@@ -85,6 +86,7 @@ def test_nodes_with_different_targets_agree_on_their_mean_where_plain_gossip_sta
     assert np.abs(apart - mean).max() > 0.1
 
 
+@pytest.mark.slow
 def test_a_change_of_rate_leaves_the_mean_of_the_models_on_the_path_of_the_mean_gradient():
     topology, curvature = Topology.build("ring", 5), np.linspace(0.5, 2, 5)
     rates = [0.4 * (t + 1) / 5 for t in range(5)] + [0.4] * 95 + [0.2] * 100
@@ -119,6 +121,7 @@ def test_on_a_complete_graph_every_node_is_centralized_gradient_descent(same_sta
         expected = expected - 0.2 * (curvature[:, None] * (expected - points(topology))).mean(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("graph", first([TORUS, DAVIS]), ids=lambda graph: graph["graph"])
 def test_where_it_is_refused_nodes_drift_apart_at_the_predicted_pace(graph):
     """Along an eigenvector, with q = 1 - eta: z^2 - lambda (1 + q) z + lambda q = 0, at lambda_min a root below -1."""

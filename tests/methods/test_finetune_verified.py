@@ -74,6 +74,7 @@ def test_copies_leave_the_run_as_it_was_and_are_what_replaced_models_are(tmp_pat
     assert copied[6, None, f"finetune_verified/{name}"] == replaced[6, None, name] != copied[6, None, name]
 
 
+@pytest.mark.slow
 def test_the_report_tells_of_copies_only(tmp_path):
     def sections(use):
         done = run(tuned(use=use), tmp_path / use)

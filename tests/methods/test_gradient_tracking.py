@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference.experiments import small
 from reference.graphs import DOUBLY_STOCHASTIC, topologies
+from reference.marks import first
 from reference.network import Network, quadratics, random_data, seeded, sgd
 from reference.twins import (
     adapt_then_combine_fixed_point,
@@ -108,7 +109,8 @@ def test_local_steps_are_those_of_k_gt(topology, steps):
 
 
 @pytest.mark.parametrize(
-    ("name", "order"), [("one_peer_exponential", "adapt_then_combine"), ("random_matching", "combine_then_adapt")]
+    ("name", "order"),
+    first([("random_matching", "combine_then_adapt"), ("one_peer_exponential", "adapt_then_combine")]),
 )
 @pytest.mark.slow
 def test_links_may_change_from_round_to_round(name, order):

@@ -76,7 +76,7 @@ def is_close_on_a_real_one(build: Callable[[str], SteppedNetwork], rounds: int =
 ON_A_GPU = pytest.mark.parametrize(
     "check",
     [
-        pytest.param(is_the_same_on_it, id="pretended"),
+        pytest.param(is_the_same_on_it, id="pretended", marks=pytest.mark.slow),
         pytest.param(is_close_on_a_real_one, id="real", marks=pytest.mark.gpu),
     ],
 )

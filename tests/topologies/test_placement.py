@@ -46,6 +46,7 @@ def test_a_ring_with_shuffled_numbers_is_cut_like_a_ring():
     assert links_cut(ring, blocks(ring, 4)) <= 12
 
 
+@pytest.mark.slow
 def test_exchanges_beat_both_orders_on_a_random_graph():
     topology = Topology.build("random_regular", 256, degree=6)
     cut = links_cut(topology, blocks(topology, 2))

@@ -47,6 +47,7 @@ def test_exits_alone_are_as_accurate_as_the_method_logged(finished):
     assert compared["audit/early_exit/WISE/at_1"] == result["found"]["WISE/at"]["mean"][-1]
 
 
+@pytest.mark.slow
 def test_the_order_of_streams_can_be_chosen(finished):
     result = json.loads(
         (audit(finished, EarlyExitAudit.Config(modalities=("iframe", "mv"))) / "result.json").read_text()

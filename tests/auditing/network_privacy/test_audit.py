@@ -101,6 +101,7 @@ def test_a_run_with_correlated_noise_needs_no_settings(tmp_path):
     assert np.nanmax(expected) < found["all_messages"] < epsilon_of(np.sqrt(3) / 2, 1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_without_noise_is_accounted_as_if(plain, monkeypatch, capsys):
     command = ["rumormill", "audit", str(plain.path), "noise_multiplier=2", "graphs=[ring, hypercube]"]
     monkeypatch.setattr(sys, "argv", [*command, "--audit", "network_privacy"])
@@ -156,6 +157,7 @@ def test_noise_on_gradients_is_read_from_settings_or_from_what_nodes_saved(tmp_p
         conducted(saved.path)
 
 
+@pytest.mark.slow
 def test_a_learning_rate_that_falls_moves_epsilon(tmp_path):
     method, falling = [{"name": "noisy_gradients", "noise_multiplier": 1.0}], {"milestones": [0.3, 0.6], "gamma": 0.1}
     found = [

@@ -68,6 +68,7 @@ def done(tmp_path_factory):
     return run(small(*settings, f"rounds={ROUNDS}", "record.every=5", **wanted), tmp_path_factory.mktemp("masked"))
 
 
+@pytest.mark.slow
 def test_the_audit_takes_the_nodes_of_a_masked_run_as_hearing_sums(done, monkeypatch, capsys):
     command = ["rumormill", "audit", str(done.path), "graphs=[ring]", "--audit", "network_privacy"]
     monkeypatch.setattr(sys, "argv", command)

@@ -73,6 +73,7 @@ def test_without_noise_what_is_read_off_is_how_often_each_canary_was_drawn(tmp_p
             assert record.shown(node, whose) == pytest.approx(expected * there[:, node], abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", first([[], ["training.batch_size=20", "training.local_steps=2"]]))
 def test_sound_dp_sgd_keeps_its_promise_at_every_distance(tmp_path, changes):
     done = trained(tmp_path, *changes)
@@ -98,6 +99,7 @@ def test_coins_that_all_came_out_alike_are_refused(tmp_path, kind):
         conducted(done)
 
 
+@pytest.mark.slow
 def test_random_directions_show_noise_that_is_missing_where_the_network_is(tmp_path):
     changes = ["data.canaries={kind: direction, number: 40, coins: 9}"]
     found = conducted(trained(tmp_path / "sound", *changes), confidence=1 - 1e-6)
@@ -114,6 +116,7 @@ def test_random_directions_show_noise_that_is_missing_where_the_network_is(tmp_p
     assert sound_in_block["noise"]["spreads"][0]["ratio"] == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.slow
 def test_half_the_noise_is_caught_where_labels_would_not_tell(tmp_path):
     done = trained(tmp_path, method="half_noise", noise=2.0)
     found = conducted(done, confidence=0.99)
@@ -122,7 +125,7 @@ def test_half_the_noise_is_caught_where_labels_would_not_tell(tmp_path):
     assert "Flagged: the noise in all messages is 0.5" in verdict(done)
 
 
-@pytest.mark.parametrize("broken", ["no_noise", "batch_clipped"])
+@pytest.mark.parametrize("broken", ["no_noise", pytest.param("batch_clipped", marks=pytest.mark.slow)])
 def test_what_forgets_the_noise_or_clips_batches_breaks_its_promise(tmp_path, broken):
     done = trained(tmp_path, method=broken, noise=16.0)
     conducted(done)

@@ -66,6 +66,7 @@ def test_what_640_canaries_show_of_an_epsilon_of_8():
     assert found == pytest.approx([2.06, 3.69, 6.27], abs=0.3)
 
 
+@pytest.mark.slow
 def test_steps_of_dp_sgd_show_more_by_their_own_curve_than_by_a_gaussian_one():
     """Faultless attacks on 300 steps of an epsilon of 8, and a promise that half the noise would break."""
     mechanism = GaussianSteps(0.6639, 0.032, 1e-4, "pld")

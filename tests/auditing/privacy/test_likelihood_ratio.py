@@ -20,6 +20,7 @@ def test_likelihood_ratios_are_1_in_the_mean_without_the_canary(steps):
     assert np.exp(log_likelihood_ratio(shown, 2.0, 0.3, steps)).mean() == pytest.approx(1, abs=0.01)
 
 
+@pytest.mark.slow
 def test_likelihood_ratios_tell_more_than_sums():
     """Sample rate .032, 300 steps, noise .663: epsilon 8 at a delta of 1e-4."""
     rng, total, ratio = np.random.default_rng(1), np.zeros(20_000), np.zeros(20_000)

@@ -59,7 +59,7 @@ def test_noise_that_is_too_small_somewhere_is_found_there(where, which, places):
     assert len(too_small) <= places
 
 
-@pytest.mark.parametrize("size", [(6, 5, 2), (4, 16, 3)])
+@pytest.mark.parametrize("size", [(6, 5, 2), pytest.param((4, 16, 3), marks=pytest.mark.slow)])
 def test_few_products_of_sound_noise_are_not_taken_for_correlated(monkeypatch, size):
     monkeypatch.setattr(measured_noise, "ERROR", 1e-3)
     rng, there = np.random.default_rng(0), np.ones(size[:2], dtype=bool)

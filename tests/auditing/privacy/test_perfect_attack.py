@@ -47,7 +47,7 @@ def test_the_area_under_the_curve_of_dp_sgd_at_an_epsilon_of_8():
     assert (found[:, 1] > found[:, 0]).mean() == pytest.approx(0.816, abs=0.02)
 
 
-@pytest.mark.parametrize(("steps", "typical"), [(15, 0.13), (300, 1.46)])
+@pytest.mark.parametrize(("steps", "typical"), [(15, 0.13), pytest.param(300, 1.46, marks=pytest.mark.slow)])
 def test_three_of_sixty_rounds_show_next_to_nothing(steps, typical):
     """16 nodes, 40 canaries each, half of them guessed, with noise for an epsilon of 8 in 60 rounds of 5 steps."""
     coins = [np.random.default_rng(node).random(40) < 0.5 for node in range(16)]

@@ -63,6 +63,7 @@ def test_labels_of_fresh_models_are_counted_nearly_right(found):
     assert wrong / samples < 0.2 < even / samples
 
 
+@pytest.mark.slow
 def test_what_an_attack_recovers_does_not_depend_on_the_truth(pairs, monkeypatch, tmp_path):
     seen = []
 
@@ -103,6 +104,7 @@ def test_updates_of_random_noise_give_nothing(pairs, monkeypatch):
         assert figures["skill"] <= 0
 
 
+@pytest.mark.slow
 def test_noise_of_differential_privacy_takes_the_samples_out_and_clipping_alone_does_not(tmp_path):
     figures = {}
     for name, method in (("clipped", CLIPPED), ("noisy", NOISY)):
@@ -224,6 +226,7 @@ def test_a_round_whose_batches_were_all_empty_is_reported(pairs, monkeypatch):
     assert len(header) == len(rows[0])
 
 
+@pytest.mark.slow
 def test_mixtures_that_were_trained_on_are_no_certain_samples(tmp_path):
     done = run(small(*TINY, "training.batch_size=4", "model.hidden=[64]", methods=[{"name": "mixup"}]), tmp_path)
     result = audited(done, "reconstruction", attacks=["first_layer"]).result()["attacked"]
@@ -322,6 +325,7 @@ def test_where_no_attack_on_samples_was_tried_the_verdict_says_that(pairs):
     assert "no attack on samples was tried, --attack first_layer is possible" in verdict
 
 
+@pytest.mark.slow
 def test_momentum_is_taken_out_of_the_second_round_of_a_run_by_means_of_the_first(tmp_path):
     momentum = ("training.optimizer.momentum=0.9", "topology.graph=complete", "record.rounds=[1,2]")
     done = run(small(*SINGLE[:-1], "training.precision=fp64", *momentum), tmp_path)
@@ -404,6 +408,7 @@ def test_what_gossip_averaging_gives_away_is_counted_of_a_plan(command, tmp_path
     assert solved == [2, 4, 6]
 
 
+@pytest.mark.slow
 def test_batches_that_were_drawn_empty_have_nothing_to_find(tmp_path):
     done = run(small(*SINGLE, "record.every=1", "record.rounds=[]", methods=[CLIPPED]), tmp_path)
     sizes = [len(Batches.of_node(done, node).of(round)) for node in range(4) for round in (1, 2, 3)]

@@ -69,6 +69,7 @@ def test_the_best_attack_on_a_linear_model_is_found(name, linear, images):
     torch.testing.assert_close(margin(ensemble, found, labels), margin(ensemble, best, labels), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_square_comes_near_the_best_attack(linear, images):
     weight = torch.stack([torch.zeros(16), weights(0, 1)[0]]) / 50
     ensemble = Ensemble([linear(weight)])

@@ -93,6 +93,7 @@ def test_an_empty_batch_moves_it_by_noise_and_is_paid_for():
     assert NodeProgram(node).measure()["privacy/clip"] == dp.clip
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_with_its_clip_and_reports_it(tmp_path):
     method = {"name": "dp_sgd", "noise_multiplier": 1.0, "adaptive_clip": {"count_noise": 2.0}}
     changes = {"methods": [method], "checkpoint": {"every": 2}}

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 from reference.experiments import At, results, small
+from reference.marks import first
 
 from simulator import resume, run
 from simulator.runs.report import write_run_report
@@ -30,6 +31,7 @@ def test_no_node_spends_more_and_one_could_not_afford_another_round(spent):
     assert any(budget.mechanism.epsilon(budget.steps + 1) > LIMIT for budget in budgets)
 
 
+@pytest.mark.slow
 def test_everything_is_kept(spent):
     last = spent.nodes[0].round
     provenance = spent.directory.read_json("provenance.json")
@@ -56,7 +58,8 @@ def test_it_stays_over(spent, tmp_path):
     assert results(spent.path) == before
 
 
-@pytest.mark.parametrize("last", [0, 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("last", first([2, 0]))
 def test_stopped_and_resumed_it_spends_the_same(spent, tmp_path, last):
     interrupted = run(limited(), tmp_path, [At(last, lambda: signal.raise_signal(signal.SIGINT))])
     assert interrupted.status == "interrupted"

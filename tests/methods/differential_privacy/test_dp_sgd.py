@@ -288,7 +288,7 @@ class TestStacked:
                 NodeProgram(node).begin()
         Stacked(network.module).train(network.nodes)
 
-    @pytest.mark.parametrize("trainer", ["sequential", "stacked"])
+    @pytest.mark.parametrize("trainer", [pytest.param("sequential", marks=pytest.mark.slow), "stacked"])
     def test_whole_runs_spend_what_the_accountant_says(self, trainer, tmp_path):
         methods = [{"name": "dp_sgd", "noise_multiplier": 1.0}, {"name": "quasi_global_momentum"}]
         training = {**small().to_dict()["training"], "trainer": trainer, "local_steps": 2}

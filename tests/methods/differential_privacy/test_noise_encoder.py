@@ -91,6 +91,7 @@ def correlated(**changes):
     return small(**{"methods": [CORRELATED], "checkpoint": {"every": 2}, **changes})
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_with_its_noise_which_no_state_holds(tmp_path):
     whole = run(correlated(), tmp_path / "whole")
     halted = run(correlated(), tmp_path / "halted", [At(3, lambda: signal.raise_signal(signal.SIGINT))])

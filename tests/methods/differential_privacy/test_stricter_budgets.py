@@ -54,6 +54,7 @@ def test_no_sample_moves_the_sum_by_more_than_its_own_clip():
     assert dp.clipped_sum(node, public, of_one_tensor(rows[:1])).norm().item() == pytest.approx(0.5, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_report_tells_what_they_cost_and_nobody_who_they_are(tmp_path):
     done = run(small(methods=[{"name": "dp_sgd", "target_epsilon": 8.0, "stricter": STRICTER[:1]}]), tmp_path)
     (section,) = DPSGD.sections(done.experiment.methods[0], done.directory)

@@ -73,6 +73,7 @@ def test_the_steps_really_taken_are_counted_and_take_their_time(tmp_path):
     assert [after - before for before, after in zip([0.0, *seconds[-6:]], seconds[-6:], strict=False)] == slowest
 
 
+@pytest.mark.slow
 def test_a_threshold_that_labels_nothing_keeps_the_number_of_steps(tmp_path):
     base = run(small(training=TRAINING), tmp_path / "base")
     grown = run(small(training=TRAINING, methods=idkd(threshold=1.0, steps="growing")), tmp_path / "grown")

@@ -72,6 +72,7 @@ def test_the_verdict_says_how_far_from_uniform_the_classes_went(done):
     assert f"went from {before:.2f} to {after:.2f} away from uniform" in section(done).verdict
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threshold", first([0.4, "none", 1.0]))
 def test_a_run_without_calibration_has_a_report(tmp_path, threshold):
     experiment = small("data.validation=0", rounds=3, methods=[{**METHOD, "every": None, "threshold": threshold}])

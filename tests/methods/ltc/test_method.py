@@ -243,6 +243,7 @@ def test_competing_scores_are_those_of_the_trajectory_recorder(tmp_path):
             np.testing.assert_allclose(scores.arrays[f"score/{name}"], theirs[name], rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", first(MODES))
 def test_arms_that_choose_differently_share_the_rounds_before(mode, tmp_path):
     trunk, arm = (

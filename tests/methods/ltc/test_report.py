@@ -70,6 +70,7 @@ def test_images_of_other_channels_are_not_shown(done):
     assert not list(_grids([first._replace(arrays={**first.arrays, "shown_images": videos})], names))
 
 
+@pytest.mark.slow
 def test_what_was_seen_too_little_is_told(tmp_path):
     done = run(small(rounds=4, methods=[{"name": "ltc", "mode": "byproduct"}]), tmp_path)
 

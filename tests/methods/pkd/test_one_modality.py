@@ -164,6 +164,7 @@ def _internal_accuracy(teachers):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_neutral_settings_are_bit_identical_to_no_method(tmp_path):
     used, unused = (run(clips(data=ONE_EACH, methods=m), tmp_path / str(len(m))) for m in ([NEUTRAL], []))
     assert results(used.path) == results(unused.path)
@@ -211,7 +212,12 @@ def test_a_run_tells_the_bytes_and_what_they_reveal(tmp_path):
     ("data", "settings", "problem"),
     [
         (ONE_EACH, {"teachers": ["mw"]}, r"pkd\.teachers: no node holds modality 'mw'"),
-        (ONE_EACH | {"modality_by_node": ["mv", "iframe"]}, {}, r"pkd\.teachers: no node holds modality 'residual'"),
+        pytest.param(
+            ONE_EACH | {"modality_by_node": ["mv", "iframe"]},
+            {},
+            r"pkd\.teachers: no node holds modality 'residual'",
+            marks=pytest.mark.slow,
+        ),
         (ONE_EACH | {"public": []}, {}, r"data\.public: nodes hold one modality each, and there are no public samples"),
         (ONE_EACH, {"first_round": 1}, r"pkd\.first_round: .* teachers send their labels in the round before"),
         (

@@ -13,6 +13,8 @@ STREAMS = ("mv", "residual", "iframe")
 NEUTRAL = {"name": "pkd", "first_round": None}
 
 
+@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_neutral_settings_are_bit_identical_to_no_method(tmp_path):
     used, unused = (run(clips(methods=m), tmp_path / str(len(m))) for m in ([NEUTRAL], []))
     assert results(used.path) == results(unused.path)
@@ -45,6 +47,7 @@ def _interrupt():
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_exits_are_measured_at_the_end_and_reported(tmp_path):
     done = run(clips(methods=[PKD]), tmp_path)
     names = [f"pkd/accuracy/{modality}/{stage}" for modality in STREAMS for stage in (1, 2)]

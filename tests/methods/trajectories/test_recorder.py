@@ -136,6 +136,7 @@ def test_stopped_and_resumed_is_as_if_it_had_never_stopped(mode, tmp_path):
     assert results(path) == results(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", first(METHODS))
 def test_stacked_sees_what_sequential_sees(mode, tmp_path):
     def arrays(trainer, workers):
@@ -198,6 +199,7 @@ def noisy(request, tmp_path_factory):
     return run(load_experiment("ring-label-noise-digits", changes), tmp_path_factory.mktemp("noisy"))
 
 
+@pytest.mark.slow
 def test_cumulative_loss_finds_flipped_labels(noisy):
     partition = noisy.directory.partition()
     loss = np.concatenate([a.arrays["cumulative_loss"] for a in noisy.directory.artifacts("trajectories")])

@@ -44,7 +44,7 @@ def test_a_node_trains_and_is_tested_on_what_its_quantizer_leaves():
     assert network(bits=(None, 2)).nodes[0].data.preparation.transform is None
 
 
-@pytest.mark.parametrize("bits", [(8,), (None,)])
+@pytest.mark.parametrize("bits", [(8,), pytest.param((None,), marks=pytest.mark.slow)])
 def test_neutral_bits_change_nothing(bits, tmp_path):
     one = run(with_trend(bits=bits, share="same_bits"), tmp_path / "one")
     other = run(small(methods=[]), tmp_path / "other")

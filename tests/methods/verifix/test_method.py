@@ -170,6 +170,7 @@ def test_stopped_and_resumed_is_as_never_stopped(straight, tmp_path):
     assert results(stopped.path) == results(done.path)
 
 
+@pytest.mark.slow
 def test_two_workers_give_the_same_bytes(straight, tmp_path):
     experiment, done = straight
     two = run(load_experiment(experiment.to_dict(), ["backend.workers=2"]), tmp_path)

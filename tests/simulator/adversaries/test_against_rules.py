@@ -27,6 +27,7 @@ def accuracy(path, **changes):
     return [line["value"] for line in lines if line["name"] == "test/accuracy/mean"][-1]
 
 
+@pytest.mark.slow
 def test_two_sign_flippers_of_ten_ruin_gossip_and_not_robust_rules(tmp_path):
     assert accuracy(tmp_path / "gossip", adversaries=FLIPPING) < 0.3
     without = accuracy(tmp_path / "without")
@@ -35,6 +36,7 @@ def test_two_sign_flippers_of_ten_ruin_gossip_and_not_robust_rules(tmp_path):
         assert accuracy(tmp_path / rule, adversaries=FLIPPING, mixer=mixer) > without - 0.03, rule
 
 
+@pytest.mark.slow
 def test_where_nodes_hold_different_digits_and_nobody_lies_krum_costs_much_of_what_gossip_has(tmp_path):
     skewed = {"data": {"dataset": "digits", "partition": {"name": "dirichlet", "alpha": 0.1}}}
     krum = accuracy(tmp_path / "krum", **skewed, mixer={"name": "krum", "byzantine": 2})
@@ -44,8 +46,10 @@ def test_where_nodes_hold_different_digits_and_nobody_lies_krum_costs_much_of_wh
 CS_PLUS = {"name": "cs_plus"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("mixer", "attackers", "agree"), [(CS_PLUS, 3, True), (CS_PLUS, 9, False), ({"name": "gossip"}, 3, False)]
+    ("mixer", "attackers", "agree"),
+    [(CS_PLUS, 3, True), (CS_PLUS, 9, False), pytest.param({"name": "gossip"}, 3, False, marks=pytest.mark.exhaustive)],
 )
 def test_along_the_weakest_cut_cs_plus_agrees_below_a_quarter_of_mu_2_and_not_above_half(
     tmp_path, mixer, attackers, agree

@@ -54,6 +54,7 @@ def test_the_live_table_names_them_and_their_weight(told):
     assert "attackers' weight 0.133" in lines
 
 
+@pytest.mark.slow
 def test_nothing_is_said_where_all_are_honest(tmp_path):
     page = pages.page(write_report(run(small(**RING), tmp_path).directory, []).read_text())
     assert "(attacker)" not in page

@@ -45,7 +45,7 @@ def honest(tmp_path_factory):
     return run(small(**NETWORK), tmp_path_factory.mktemp("honest")).path
 
 
-@pytest.mark.parametrize("knowledge", ["heard", "omniscient"])
+@pytest.mark.parametrize("knowledge", ["omniscient", pytest.param("heard", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "attack",
     [
@@ -78,6 +78,7 @@ def _assert_same_course(path, honest):
     assert own[last, None, "test/accuracy/worst"] == min(scores)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ATTACKS)
 def test_the_number_of_workers_changes_nothing(tmp_path, name):
     one, two = (
@@ -87,7 +88,9 @@ def test_the_number_of_workers_changes_nothing(tmp_path, name):
     assert results(one) == results(two)
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize(
+    "name", ["omniscient", *(pytest.param(name, marks=pytest.mark.slow) for name in ("heard", "poisoned"))]
+)
 def test_a_run_resumed_in_mid_attack_equals_one_that_never_stopped(tmp_path, name):
     experiment = small(
         **{**NETWORK, "rounds": 6}, adversaries=ATTACKS[name], checkpoint={"every": 1}, evaluate={"every": 4}
@@ -206,7 +209,11 @@ def test_flipped_labels_are_k_minus_1_minus_y_from_the_round_on(tmp_path, monkey
 @pytest.mark.parametrize(
     ("name", "knowledge"),
     [(name, "omniscient") for name in ADVERSARIES.names()]
-    + [(name, "heard") for name in ADVERSARIES.names() if name not in ("ipm", "spectral")],  # which refuse that
+    + [
+        pytest.param(name, "heard", marks=pytest.mark.slow)
+        for name in ADVERSARIES.names()
+        if name not in ("ipm", "spectral")  # which refuse that
+    ],
 )
 def test_every_attack_there_is_changes_honest_nodes(honest, tmp_path, name, knowledge):
     path = run(small(**NETWORK, adversaries=lie(name, knowledge=knowledge)), tmp_path).path

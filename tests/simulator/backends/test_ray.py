@@ -193,6 +193,7 @@ def test_every_recipe_gives_the_bytes_of_local(name, workers, tmp_path):
     assert bytes_of(on_ray(experiment, workers=workers), tmp_path / "ray") == bytes_of(experiment, tmp_path / "local")
 
 
+@pytest.mark.slow
 def test_orders_for_some_nodes_leave_the_mail_of_the_others_where_it_is(backend):
     """Nodes 1 and 3 mix last: what 0 and 2 sent them waits for them."""
     local = Local(Local.Config())
@@ -216,6 +217,7 @@ def test_orders_for_some_nodes_leave_the_mail_of_the_others_where_it_is(backend)
         assert torch.equal(found[-1][node].state["parameters"], reply.state["parameters"])
 
 
+@pytest.mark.slow
 def test_supersteps_can_be_ordered_ahead_and_collected_later(backend):
     collects = [backend.superstep(Order(absorb=round > 0, begin=True, train=True, send=1)) for round in range(5)]
     sent = [[message.round for reply in collect().values() for message in reply.sent] for collect in collects]
@@ -225,6 +227,7 @@ def test_supersteps_can_be_ordered_ahead_and_collected_later(backend):
     assert sent == [[round] * 8 for round in range(1, 6)]
 
 
+@pytest.mark.slow
 def test_loading_forgets_messages_under_way_and_gives_nodes_memory_of_their_own(backend):
     beginning, found = states(backend), []
     for _ in range(2):
@@ -239,6 +242,7 @@ def test_loading_forgets_messages_under_way_and_gives_nodes_memory_of_their_own(
         assert not torch.equal(found[0][node]["parameters"], beginning[node]["parameters"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("again", ["load", "revive"])
 def test_messages_under_way_are_forgotten(ring, again):
     """A node that now hears from nobody would refuse to mix what was sent to it before."""
@@ -253,6 +257,7 @@ def test_messages_under_way_are_forgotten(ring, again):
         backend.revive()  # puts the node's place back too
 
 
+@pytest.mark.slow
 def test_training_that_diverges_is_told_as_local_tells_it(backend):
     """Also when the next rounds, which depend on the failed one, are under way."""
     broken = states(backend)

@@ -37,6 +37,7 @@ def mine(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
+@pytest.mark.slow
 def test_files_that_a_module_uses_go_with_it(mine):
     with local_modules_by_value():
         carried = pickle.dumps(SharedTensors(mine), protocol=5)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from reference.experiments import results, simulate, small
+from reference.marks import first
 from scipy.sparse import csr_array
 
 from simulator import run
@@ -49,7 +50,7 @@ def carried(monkeypatch):
     return rounds
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("workers", first([3, 1]))
 @pytest.mark.parametrize("case", CASES)
 def test_rows_change_no_byte(case, workers, carried, tmp_path, monkeypatch):
     experiment = small(**{"backend": {"name": "local", "workers": workers}, **CASES[case]})

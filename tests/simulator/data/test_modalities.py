@@ -126,6 +126,7 @@ def test_each_modality_has_a_consensus_model_of_its_own(tmp_path):
     assert logged == pytest.approx(np.mean(found))
 
 
+@pytest.mark.slow
 def test_audits_that_show_a_node_the_samples_of_others_are_refused(tmp_path):
     done = run(clips("data.held_out=0.3", data=ONE_EACH, rounds=1), tmp_path)
     with pytest.raises(InputError, match=r"data\.modality_by_node: nodes hold one modality each, and membership shows"):

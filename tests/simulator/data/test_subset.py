@@ -73,6 +73,7 @@ def arrays(folder, seed, rows=600):
     return "data.dataset={name: npz, path: a.npz}", "data.public=[]", f"data.root={folder}"
 
 
+@pytest.mark.slow
 def test_content_is_compared_and_not_settings(tmp_path):
     """Equal settings and labels under another root are another data set; the same files elsewhere are the same one."""
     here, other, copy = (arrays(tmp_path / name, seed) for name, seed in (("here", 0), ("other", 1), ("copy", 0)))

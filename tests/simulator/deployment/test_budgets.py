@@ -3,6 +3,7 @@
 import pytest
 from reference.deployment import Deployment
 from reference.experiments import results, small
+from reference.marks import first
 
 from simulator import run
 from simulator.deployment.leaving import tell, with_departure
@@ -52,7 +53,7 @@ def leaving(tmp_path):
     return make
 
 
-@pytest.mark.parametrize("plane", ["p2p", pytest.param("relay", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("plane", first(["p2p", "relay"]))
 @pytest.mark.slow
 def test_who_leaves_is_from_then_on_away_as_in_a_simulation_of_that(plane, leaving, tmp_path, capsys):
     deployment = leaving(plane)
@@ -80,6 +81,7 @@ def test_those_who_have_left_are_told_once_and_by_themselves(leaving, capsys):
     assert capsys.readouterr().out == f"node 2: finished: budget, after {LAST} of {ROUNDS} rounds; the others go on\n"
 
 
+@pytest.mark.slow
 def test_budgets_of_unequal_nodes_are_spent_one_by_one(tmp_path):
     """Node 2 takes four times as many samples a step, so that its steps cost more."""
     deployment = Deployment(experiment(methods=[BUDGET], training=UNEQUAL), tmp_path)

@@ -8,6 +8,7 @@ import torch
 from reference import deployment as reference_deployment
 from reference.deployment import Deployment
 from reference.experiments import results, small
+from reference.marks import first
 
 from simulator import run
 from simulator.deployment.transport.box import Answer, Found, asked
@@ -50,7 +51,8 @@ def until_done(step):
     return again
 
 
-@pytest.mark.parametrize("plane", ["p2p", pytest.param("relay", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("plane", first(["p2p", "relay"]))
 def test_a_node_that_dies_in_the_middle_of_rounds_changes_nothing(plane, tmp_path, monkeypatch):
     """Node 1 dies at every write of its second round, before or in the middle of it, and is started again."""
     once, write, deaths = experiment(rounds=3), SavedRounds._write, list[str]()
@@ -73,6 +75,7 @@ def test_a_node_that_dies_in_the_middle_of_rounds_changes_nothing(plane, tmp_pat
     assert {file.name[:6] for file in kept} == {"000002"}  # of the two last states, that which a round follows
 
 
+@pytest.mark.slow
 def test_a_neighbour_that_is_never_there_is_as_one_that_is_away(tmp_path):
     deployment = Deployment(experiment(), tmp_path)
     found = deployment.p2p(ROUNDS, nodes=[0, 1, 2], join_timeout=2.0, seconds=60.0)
@@ -110,6 +113,7 @@ def test_models_that_are_lost_one_way_are_as_links_that_fail_so(tmp_path, monkey
     assert "refused" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_node_does_not_leave_before_it_has_said_that_it_has_nothing_for_a_neighbour(tmp_path, monkeypatch, capsys):
     """Node 1 asks late, and node 0, which has not heard its model, has no gradient for it."""
     passing_on(monkeypatch, lambda round, k, sender, to: (k, sender, to) != (1, 1, 0))

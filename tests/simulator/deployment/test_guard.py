@@ -44,7 +44,14 @@ def owner(tmp_path):
     process.communicate()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, None], ids=["killed", "hung up", "over"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGKILL, id="killed"),
+        pytest.param(signal.SIGHUP, id="hung up", marks=pytest.mark.slow),
+        pytest.param(None, id="over"),
+    ],
+)
 def test_processes_and_keys_go_with_their_owner(number, owner):
     process, folder = owner
     assert len(marked(folder)) == 6

@@ -6,6 +6,7 @@ import pytest
 import torch
 from reference.deployment import Deployment
 from reference.experiments import METHODS, small
+from reference.marks import first
 
 from methods.neighbourhood_gradient_clustering import PART
 from simulator.core.message import Message
@@ -54,7 +55,7 @@ def disks(deployment, rounds=ROUNDS):
     return models, refused
 
 
-@pytest.mark.parametrize("plane", ["p2p", "relay"])
+@pytest.mark.parametrize("plane", first(["p2p", "relay"]))
 def test_lies_are_refused_by_name_counted_and_gone_on_without(plane, lying, tmp_path, capsys):
     deployment = Deployment(small(rounds=ROUNDS), tmp_path, plane=plane)
     lying(lambda message: replace(message, parts=[*LIES.values()][message.round - 1](message.parts)))
@@ -98,6 +99,7 @@ def test_what_belongs_into_another_exchange_is_refused(plane, lying, tmp_path, c
         assert (RELAYED.get(round, why) if plane == "relay" else why) in said
 
 
+@pytest.mark.slow
 def test_labels_of_a_neighbour_are_held_against_the_public_set(lying, tmp_path, capsys):
     """Places that there are not would have been written to; labels that sum to 0, divided by it."""
     deployment = Deployment(small(methods=METHODS, rounds=4), tmp_path)

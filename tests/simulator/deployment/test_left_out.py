@@ -29,6 +29,7 @@ def lost(tmp_path_factory):
     return deployment
 
 
+@pytest.mark.slow
 def test_what_is_collected_is_what_the_others_have_become(lost, tmp_path):
     topology = {"graph": "ring", "nodes": 4, "failures": {"absences": [[3, 3, 6]]}}
     twin = run(small(rounds=6, methods=METHODS, topology=topology), tmp_path)

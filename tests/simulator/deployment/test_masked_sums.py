@@ -6,6 +6,7 @@ import pytest
 import yaml
 from reference.deployment import Consortium, Deployment
 from reference.experiments import results, small
+from reference.marks import first
 
 from simulator import run
 from simulator.core.errors import InputError
@@ -19,6 +20,7 @@ def masked(**changes):
     return small(**{"mixer": "masked_sums", "topology": RING, "rounds": 4, "checkpoint": {"every": 2}, **changes})
 
 
+@pytest.mark.slow
 def test_co_senders_share_secrets_that_the_receiver_has_not(tmp_path):
     deployment = Deployment(masked(), tmp_path)
     folders = [deployment.node_folder(node) for node in range(5)]
@@ -60,7 +62,7 @@ def test_what_a_site_has_pinned_holds_for_co_senders_and_a_revoked_one_ends_the_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("plane", ["p2p", "relay"])
+@pytest.mark.parametrize("plane", first(["p2p", "relay"]))
 def test_deployed_nodes_give_the_bytes_of_a_simulation(plane, tmp_path):
     """Whatever masks are drawn, they cancel; in two phases, so that nodes go on from their disks."""
     deployment = Deployment(masked(), tmp_path, plane=plane)

@@ -145,6 +145,7 @@ def test_after_an_outage_for_all_they_begin_together_and_none_goes_on_alone():
     assert nodes.to(1, "away")[-1] == "0"  # while others are there, they go on
 
 
+@pytest.mark.slow
 def test_nobody_waits_for_ever():
     lost = ["Node Unavailable"] * 99
     with pytest.raises(RuntimeError, match=r"nobody has got on for 1 s; what does not come is that of nodes 2"):

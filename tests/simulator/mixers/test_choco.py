@@ -91,6 +91,7 @@ def test_the_sums_are_those_of_the_replicas_around(topology, name):
         np.testing.assert_allclose(saved(network, "around"), topology.weights @ saved(network, "replica"), **close)
 
 
+@pytest.mark.slow
 @laws
 @given(topologies(weights=DOUBLY_STOCHASTIC), st.sampled_from([0.2, 0.7, 1.0]))
 def test_without_compression_it_is_gossip_adapt_then_combine_from_the_first_round(topology, gamma):

@@ -174,6 +174,7 @@ def test_without_a_gradient_every_round_contracts_by_the_spectral_gap(topology, 
     assert (spread[1:] <= (1 - spectral_gap(topology.weights)) * spread[:-1] + 1e-12).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", first(ORDERS))
 def test_a_ring_of_16_forgets_disagreement_at_its_second_eigenvalue(order):
     # (1 + 2 cos(2 pi / 16)) / 3 = 0.94925
@@ -255,6 +256,7 @@ def test_a_node_alone_descends_the_gradient(order):
     np.testing.assert_allclose(path - b, 0.8 ** np.arange(10)[:, None, None] * (path[0] - b), **close)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("order", "fixed_point"),
     [

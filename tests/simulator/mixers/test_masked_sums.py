@@ -124,6 +124,7 @@ def test_what_does_not_go_with_masks_is_refused_by_name(changes, complaint, tmp_
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_number_of_threads_does_not_change_a_bit(tmp_path):
     models = []
     for workers in (1, 3):

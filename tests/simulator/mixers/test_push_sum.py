@@ -15,7 +15,7 @@ from simulator.mixers.push_sum import PushSum
 from simulator.testing import check_mixer
 from topologies import Topology
 
-laws = settings(max_examples=20)
+laws = settings(max_examples=12)
 close = {"rtol": 1e-12, "atol": 1e-12}
 
 
@@ -69,6 +69,7 @@ def test_the_trajectory_and_the_weights_are_those_of_the_matrix_formula(topology
     np.testing.assert_allclose(push_weights(network), weights[-1], **close)
 
 
+@pytest.mark.slow
 @laws
 @given(st.lists(directed(4, 4), min_size=3, max_size=3))
 def test_links_may_change_every_round(graphs):
@@ -122,6 +123,7 @@ def test_the_plain_mean_is_not_what_the_same_matrix_gives_without_the_weights():
     assert push_weights(network) == pytest.approx(np.array([25, 10, 10, 10, 10]) / 13)  # in proportion to deg + 1
 
 
+@pytest.mark.slow
 @laws
 @given(topologies(weights=DOUBLY_STOCHASTIC))
 def test_where_rows_sum_to_1_it_is_gossip(topology):
@@ -162,6 +164,7 @@ def test_it_conforms():
 @laws
 @given(directed(), st.integers(1, 5))
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_resumed_run_is_the_same_to_the_bit(topology, stop):
     straight, ahead, resumed = (build(topology, sgd(0.2, momentum=0.5)) for _ in range(3))
     straight.run(6)

@@ -299,6 +299,7 @@ def test_the_page_needs_nothing_but_itself(two_groups, tmp_path):
     assert set(re.findall(r"var\((--[\w-]+)", html)) <= set(re.findall(r"(--[\w-]+):", html))
 
 
+@pytest.mark.slow
 def test_the_same_runs_give_the_same_bytes(two_groups, tmp_path):
     assert html_of(two_groups, tmp_path / "one.html") == html_of(two_groups, tmp_path / "two.html")
 
@@ -377,6 +378,7 @@ def lines_of(draw):
     return kept
 
 
+@pytest.mark.slow
 def test_where_colours_run_out_the_lines_are_dashed_and_every_group_is_in_the_legend(write, folder, tmp_path):
     for number in range(8):
         arm = f"_arm {number}"
@@ -389,6 +391,7 @@ def test_where_colours_run_out_the_lines_are_dashed_and_every_group_is_in_the_le
     assert len(set(styles)) == 8
 
 
+@pytest.mark.slow
 def test_a_page_that_cannot_be_written_is_refused(two_groups, tmp_path):
     with pytest.raises(InputError, match="cannot be written"):
         html_of(two_groups, tmp_path / "missing" / "out.html")

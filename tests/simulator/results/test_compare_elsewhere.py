@@ -6,6 +6,7 @@ import re
 
 import pytest
 import yaml
+from reference.marks import MANY
 from rich.console import Console
 
 from simulator.core.errors import InputError
@@ -132,7 +133,14 @@ def test_what_is_no_number_stays_text_in_latex(runs):
     assert rows[1].endswith(r"& -- \\")
 
 
-@pytest.mark.parametrize(("kind", "begins"), [("pdf", b"%PDF-"), ("svg", b"<?xml"), ("png", b"\x89PNG")])
+KINDS = [
+    ("svg", b"<?xml"),
+    pytest.param("pdf", b"%PDF-", marks=pytest.mark.slow),
+    pytest.param("png", b"\x89PNG", marks=MANY),
+]
+
+
+@pytest.mark.parametrize(("kind", "begins"), KINDS)
 def test_figures_are_files_that_are_the_same_each_time(comparison, tmp_path, kind, begins):
     once, again = (write_figures(comparison, tmp_path / name, kind) for name in ("made/once", "again"))
     assert [file.name for file in once] == [f"comparison-rounds.{kind}", f"comparison-traffic.{kind}"]

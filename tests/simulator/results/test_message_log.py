@@ -59,6 +59,7 @@ def test_sums_by_link_and_part_do_not_depend_on_how_many_rows_are_added_at_once(
     ]
 
 
+@pytest.mark.slow
 def test_of_a_killed_run_the_whole_batches_are_read(log):
     whole, last = log.read_bytes(), len(as_batch(ROUNDS[2]))
     for length in range(len(whole) - last, len(whole)):

@@ -146,7 +146,7 @@ def test_tables_of_messages_nodes_and_network(html: str) -> None:
     assert network["spectral gap"] == "0.6667"  # ring of 4: eigenvalues 1, 1/3, 1/3, -1/3
 
 
-@pytest.mark.parametrize("of_an_error", [False, True])
+@pytest.mark.parametrize("of_an_error", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_of_many_nodes_the_worst_are_told_and_how_uneven_they_are(
     write_run: WriteRun, monkeypatch: pytest.MonkeyPatch, of_an_error: bool
 ) -> None:
@@ -192,6 +192,7 @@ def test_heat_map_gets_the_counts_of_every_class_and_node(write_run: WriteRun, m
     assert "6 training samples; a node has 2 on average, 1 to 3." in html
 
 
+@pytest.mark.slow
 def test_sections_may_bring_heat_maps_and_logarithmic_axes(write_run: WriteRun) -> None:
     values = np.array([[0.5, math.nan], [0.75, 1.0]])
     heat = HeatMap("Heat", "observer", "victim", values, ["v0", "v1"], ["u0", "u1"], "depth", lowest=0.5)

@@ -154,6 +154,7 @@ def test_two_nodes_by_hand(tmp_path):
     assert [metrics["node_steps"] for metrics in seen.metrics] == [0, 3, 2]  # counted when a node begins
 
 
+@pytest.mark.slow
 def test_averaging_in_pairs_keeps_the_mean_and_brings_nodes_together(tmp_path):
     rng = np.random.default_rng(0)
     start = rng.normal(size=(8, 5))
@@ -228,6 +229,7 @@ class TestRuns:
         assert network_values(done, "bytes/sent")[6] == sent
         assert len(list(done.directory.messages())) == 2 * 4 * 6
 
+    @pytest.mark.slow
     def test_it_learns(self, tmp_path):
         done = run(asynchronous(rounds=150, evaluate={}), tmp_path)
         accuracy = network_values(done, "consensus/test/accuracy")

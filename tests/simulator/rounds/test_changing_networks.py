@@ -78,6 +78,7 @@ def test_symmetric_failures_preserve_the_mean(tmp_path):
     np.testing.assert_allclose(*means, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_failures_are_reproducible_and_survive_a_stop(tmp_path):
     settings = {
         "topology": FAILING,
@@ -94,6 +95,7 @@ def test_failures_are_reproducible_and_survive_a_stop(tmp_path):
     assert any(network_values(once, "network/away").values())
 
 
+@pytest.mark.slow
 def test_workers_do_not_matter_when_links_change(tmp_path):
     one = run(small(topology=FAILING, methods=METHODS), tmp_path / "one")
     two = run(small(topology=FAILING, methods=METHODS, backend={"name": "local", "workers": 2}), tmp_path / "two")

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 from reference.experiments import At, Messages, results, small
+from reference.marks import first
 
 from simulator import resume, run
 from simulator.core.errors import InputError
@@ -76,7 +77,7 @@ class TestRuns:
         assert len(kept) < len(lines)
         assert before == after | {"metrics.jsonl": b"".join(kept)}
 
-    @pytest.mark.parametrize("mode", ["synchronous", "asynchronous"])
+    @pytest.mark.parametrize("mode", first(["asynchronous", "synchronous"]))
     def test_stopped_and_resumed_it_goes_on(self, tmp_path, mode):
         clock = {"step_seconds": 0.1, "speed_spread": 0.5, "bandwidth": 1e6}
         experiment = small(mode=mode, clock=clock, energy={"watts": 3, "joules_per_byte": 1e-6, "by_link": True})

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from reference.experiments import small
 from reference.graphs import over_time, stars
+from reference.marks import MANY
 from reference.network import quadratics, sgd
 
 from methods.differential_privacy.correlated_noise import CorrelatedNoise
@@ -27,9 +28,7 @@ from topologies import Topology
 LOSSES, ABSENCES = {"links": 0.2, "seed": 1}, {"nodes": 0.2, "seed": 1}
 
 
-failing = pytest.mark.parametrize(
-    "failures", [LOSSES, pytest.param(ABSENCES, marks=pytest.mark.slow)], ids=["losses", "absences"]
-)
+failing = pytest.mark.parametrize("failures", [LOSSES, pytest.param(ABSENCES, marks=MANY)], ids=["losses", "absences"])
 
 
 class Started(Observer):
@@ -84,6 +83,7 @@ EXPONENTIAL, RING = Topology.build("exponential", 8), Topology.build("ring", 8)
 STARS = over_time(Topology.build("complete", 4, "row_stochastic"), "sequence", graphs=stars(4))
 
 
+@pytest.mark.slow
 @failing
 def test_gradient_tracking_loses_the_mean_gradient_where_one_way_links_fail_and_is_refused(failures):
     """Both directions of a link cannot be lost together where there is one: 0.1 off the minimum, undirected exact."""

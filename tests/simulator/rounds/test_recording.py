@@ -46,13 +46,17 @@ def recorded(tmp_path, rounds, **changes):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"methods": METHODS},
-        {"mixer": {"name": "gossip", "order": "combine_then_adapt"}},
-        {"mixer": "push_sum", "topology": PUSH},
-        {"mixer": "relay_sum", "topology": CHAIN},
-        {"mixer": CHOCO, "methods": [{"name": "gradient_tracking"}]},
+        pytest.param({"methods": METHODS}, id="methods"),
+        pytest.param({"mixer": {"name": "gossip", "order": "combine_then_adapt"}}, id="combine then adapt"),
+        *(
+            pytest.param(changes, id=name, marks=pytest.mark.slow)
+            for name, changes in {
+                "push-sum": {"mixer": "push_sum", "topology": PUSH},
+                "relay-sum": {"mixer": "relay_sum", "topology": CHAIN},
+                "choco": {"mixer": CHOCO, "methods": [{"name": "gradient_tracking"}]},
+            }.items()
+        ),
     ],
-    ids=["methods", "combine then adapt", "push-sum", "relay-sum", "choco"],
 )
 def test_a_recording_holds_what_was_sent_and_the_models_before_and_after(tmp_path, changes):
     views, posted, models, nodes = recorded(tmp_path, [1, 4], **changes)

@@ -118,7 +118,7 @@ class Careless(Method):
             torch.arange(3)[torch.zeros(1, dtype=torch.int64, device=node.parameters.device)]
 
 
-@pytest.mark.parametrize("trainer", ["sequential", "stacked"])
+@pytest.mark.parametrize("trainer", ["sequential", pytest.param("stacked", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("hook", "kernel"), [("per_sample_loss", "mul"), ("before_step", "add_"), ("after_mixing", "index")]
 )

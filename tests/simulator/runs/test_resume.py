@@ -59,7 +59,7 @@ def stopped(kept, tmp_path):
     return Path(shutil.copytree(kept, tmp_path / "stopped"))
 
 
-@pytest.mark.parametrize("last", first([2, 6, 0, 1, 3], by_default=2))
+@pytest.mark.parametrize("last", first([2, 6, 0, 1, 3]))
 def test_stopped_after_any_round_and_resumed(straight, tmp_path, last):
     """Round 2 is an exchange of labels, round 3 trains on them, round 6 is past the last checkpoint."""
     first = run(small(**CHANGES), tmp_path, [interrupt(last)])
@@ -102,6 +102,7 @@ def test_stopped_twice(straight, tmp_path):
     assert results(path) == results(straight)
 
 
+@pytest.mark.slow
 def test_momentum_augmentation_and_single_precision_survive_too(tmp_path):
     changes = {key: value for key, value in LOCAL_MOMENTUM.items() if key != "data"}
     experiment = small("data.augment.crop=1", "data.augment.flip=true", **changes)
@@ -112,6 +113,7 @@ def test_momentum_augmentation_and_single_precision_survive_too(tmp_path):
     assert results(path) == results(whole)
 
 
+@pytest.mark.slow
 def test_methods_that_report_every_round_leave_their_lines_in_the_same_order(tmp_path):
     """Labels exchanged in every round: each reports something before and something after mixing."""
     methods = [{"name": "idkd", "first_round": 1, "every": 1, "threshold": 0.4}]
@@ -122,6 +124,7 @@ def test_methods_that_report_every_round_leave_their_lines_in_the_same_order(tmp
     assert results(path) == results(whole)
 
 
+@pytest.mark.slow
 def test_resumed_with_another_number_of_workers(straight, stopped):
     file = stopped / "experiment.yaml"
     file.write_text(file.read_text().replace("workers: 1", "workers: 2"))

@@ -178,6 +178,7 @@ class Mine(Method):
         node.gradient.mul_(self.config.mu)
 
 
+@pytest.mark.slow
 def test_classes_and_objects_are_parts_in_python(tmp_path):
     given = {key: value for key, value in CONTENT.items() if key not in ("model", "methods")}
     made = Experiment(**given, model={"name": Net, "width": 6}, methods=[Mine(mu=0.5)])

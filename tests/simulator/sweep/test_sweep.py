@@ -112,6 +112,7 @@ def test_a_run_equals_the_one_that_overrides_give(done, tmp_path):
     assert (alone.path / "metrics.jsonl").read_bytes() == (outcome.paths[3] / "metrics.jsonl").read_bytes()
 
 
+@pytest.mark.slow
 def test_interrupted_and_started_again_redoes_nothing_that_was_finished(done, tmp_path):
     first, carried, said = sweep(SWEEP, tmp_path, interrupting(2))
     assert first.interrupted
@@ -131,6 +132,7 @@ def test_interrupted_and_started_again_redoes_nothing_that_was_finished(done, tm
         assert (mine / "metrics.jsonl").read_bytes() == (straight / "metrics.jsonl").read_bytes()
 
 
+@pytest.mark.slow
 def test_in_pieces_of_limited_time_it_comes_to_the_same(done, tmp_path, monkeypatch):
     ticks = itertools.count()
     monkeypatch.setattr(runner, "TimeLimit", lambda minutes: TimeLimit(minutes, lambda: next(ticks)))

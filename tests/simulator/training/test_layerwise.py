@@ -3,6 +3,7 @@
 import pytest
 import torch
 from reference.experiments import small
+from reference.marks import MANY
 from reference.network import Network, random_data, seeded, sgd
 from torch import nn
 
@@ -280,10 +281,16 @@ FALLEN_BACK = {case: network for case, (network, _) in WRITTEN_OUT.items()}
 
 
 @pytest.mark.filterwarnings("ignore:There is a performance drop")  # of recurrent cells
-@pytest.mark.parametrize("trainer", [Sequential, Stacked])
-@pytest.mark.parametrize("by_tensor", [False, True])
+@pytest.mark.parametrize(
+    ("trainer", "by_tensor"),
+    [
+        (Sequential, False),
+        (Stacked, True),
+        *(pytest.param(*each, marks=MANY) for each in ((Sequential, True), (Stacked, False))),
+    ],
+)
 @pytest.mark.parametrize("name", [*TRAINED, *FALLEN_BACK])
-def test_weighing_trains_as_combining_does(name, by_tensor, trainer):
+def test_weighing_trains_as_combining_does(name, trainer, by_tensor):
     network = (TRAINED | FALLEN_BACK)[name]
     one = trained(trainer, network, Sampled, Distorted, lambda: Weighing(by_tensor))
     other = trained(Sequential, network, Sampled, Distorted, lambda: Combining(by_tensor))

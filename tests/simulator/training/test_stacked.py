@@ -5,7 +5,7 @@ from typing import ClassVar
 import pytest
 import torch
 from reference.experiments import nodes_of, small
-from reference.marks import first
+from reference.marks import MANY, first
 from reference.network import random_data, seeded, sgd
 from torch import nn
 from torch.nn.functional import cross_entropy
@@ -71,7 +71,14 @@ def distance(one, other):
     return ((a - b).norm() / a.norm()).item()
 
 
-@pytest.mark.parametrize("case", CASES)
+BY_HAND = ("plain", "decay", "momentum")  # nesterov and unequal bring them
+SLOW = ("augmentation", "gradient_tracking", "global_update_tracking", "d2", "quasi_global_momentum")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=MANY if case in BY_HAND else pytest.mark.slow if case in SLOW else ()) for case in CASES],
+)
 def test_eight_rounds_are_those_of_sequential_training(case, tmp_path):
     sequential, stacked = (trained(tmp_path, trainer, 8, **CASES[case]) for trainer in ("sequential", "stacked"))
 

@@ -49,19 +49,25 @@ def data(tmp_path, monkeypatch):
     [
         (["--data", "own/clinics", "--target", "sick"], {"nodes": 3, "task": "binary", "model": "mlp"}),
         (["--data", "own/one.csv", "--target", "sick", "--site", "region"], {"nodes": 2, "task": "binary"}),
-        (
+        pytest.param(
             ["--data", "own/one.csv", "--target", "weight", "--nodes", "3", "--graph", "complete"],
             {"nodes": 3, "task": "regression", "graph": "complete"},
+            marks=pytest.mark.slow,
         ),
-        (
+        pytest.param(
             [
                 *("--data", "own/one.csv", "--target", "region", "--nodes", "2", "--task", "classification"),
                 *("--method", "quasi_global_momentum", "--epsilon", "8"),
             ],
             {"nodes": 2, "task": "classification", "methods": ["quasi_global_momentum", "dp_sgd"]},
+            marks=pytest.mark.slow,
         ),
         (["--data", "own/pictures", "--nodes", "2"], {"nodes": 2, "task": "classification", "model": "cnn"}),
-        (["--data", "own/texts", "--nodes", "2"], {"nodes": 2, "task": "next_token", "model": "transformer_text"}),
+        pytest.param(
+            ["--data", "own/texts", "--nodes", "2"],
+            {"nodes": 2, "task": "next_token", "model": "transformer_text"},
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["sites by file", "sites by column", "quantity", "private", "images", "texts"],
 )

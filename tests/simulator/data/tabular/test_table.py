@@ -240,6 +240,7 @@ def test_other_separators_and_decimals_are_declared(tmp_path: Path) -> None:
     assert inputs(data, "numbers").tolist() == [[1.5], [-2]]
 
 
+@pytest.mark.slow
 def test_the_health_insurance_experiment() -> None:
     data = TableFiles(
         path=Path("package:statsmodels/datasets/randhie/src/randhie.csv"),

@@ -63,6 +63,7 @@ def test_no_private_key_is_in_anything_that_the_organiser_has_or_sends(onboarded
         assert stat.S_IMODE(place.stat().st_mode) == 0o700
 
 
+@pytest.mark.slow
 def test_a_run_with_keys_made_on_the_hosts_gives_the_bytes_of_local(onboarded, tmp_path):
     for node in range(4):
         check_keys(onboarded.node_folder(node))

@@ -103,6 +103,7 @@ def test_on_the_relay_too_nothing_goes_to_a_revoked_node_or_comes_from_it(tmp_pa
     assert sent == {(1, "node-0"), (1, "node-2"), (2, "node-0"), (2, "node-2"), (3, "node-0"), (4, "node-0")}
 
 
+@pytest.mark.slow
 def test_after_new_keys_were_signed_it_takes_part_again(consortium):
     revoke(consortium.folder, "node-2")
     told(consortium, range(4))
@@ -186,6 +187,7 @@ class Control:
         del self.keys[number]
 
 
+@pytest.mark.slow
 def test_the_superlink_forgets_keys_that_are_gone_and_learns_new_ones(consortium, capsys):
     control, link = Control(), consortium.folder / "superlink"
     assert agree(link, control) == agree(link, control) == 4

@@ -34,6 +34,7 @@ def renewed(consortium, node, everything=False):
     return signed.parcels
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_a_key_that_was_renewed_between_two_phases(consortium, tmp_path):
     """Its neighbours do not have to be told, and all end with the bytes of local."""
     before = Identity.read(consortium.place(2))
@@ -49,6 +50,7 @@ def test_a_run_goes_on_with_a_key_that_was_renewed_between_two_phases(consortium
     assert results(consortium.collected(tmp_path / "deployed")) == results(local.path)
 
 
+@pytest.mark.slow
 def test_until_the_new_key_is_joined_the_old_one_counts(consortium):
     renew(consortium.place(2))
     assert consortium.p2p(1) == dict.fromkeys(range(4), 1)

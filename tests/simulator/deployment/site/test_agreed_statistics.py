@@ -114,6 +114,7 @@ def test_an_attempt_without_all_is_none_and_every_one_says_the_same(tmp_path, ho
     assert len(published) > 8
 
 
+@pytest.mark.slow
 def test_under_noise_what_leaves_are_never_the_sums_themselves(tmp_path, hosts, monkeypatch):
     sent, publish = {}, Outbox.publish
     experiment = agreeing(tmp_path / "all", "rounds=2", noise=NOISE)
@@ -215,6 +216,7 @@ NONE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("said", [NONE[0], *(pytest.param(each, marks=MANY) for each in NONE[1:])])
 def test_what_are_no_sums_is_refused_by_name(said, tmp_path, hosts, monkeypatch):
     deployment = hosts(agreeing(tmp_path / "all"), tmp_path / "all")

@@ -75,6 +75,7 @@ def test_a_schema_in_a_file_cannot_be_approved(private):
         experiment_hash(private.place(0))
 
 
+@pytest.mark.slow
 def test_another_experiment_under_the_name_of_a_run_is_declined(private, tmp_path):
     """Its noise would be drawn from the same secrets, and what the first one has spent would not count."""
     assert private.p2p(4, **ALONE) == {0: 4}
@@ -91,6 +92,7 @@ def test_another_experiment_under_the_name_of_a_run_is_declined(private, tmp_pat
     assert declined.value.settings == ["experiments"]
 
 
+@pytest.mark.slow
 def test_rounds_that_the_ledger_has_forgotten_are_not_gone_on_from(private):
     """It was removed, or is one from before the run: what was spent is unknown."""
     assert private.p2p(3, **ALONE) == {0: 3}

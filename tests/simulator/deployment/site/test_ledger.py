@@ -102,6 +102,7 @@ def sent(deployment, node=0):
     return [line for line in lines if line["what"] == "message"]
 
 
+@pytest.mark.slow
 def test_what_can_be_fetched_stood_in_the_ledger_before(private, monkeypatch):
     take, before = Outbox.take, []
 
@@ -148,6 +149,7 @@ def test_a_crash_between_ledger_and_sending_forgets_nothing_and_costs_nothing_tw
     assert lines[0]["epsilon"] == lines[2]["epsilon"] < lines[-1]["epsilon"]
 
 
+@pytest.mark.slow
 def test_an_old_checkpoint_gives_nothing_back(private, monkeypatch):
     """Put back to after round 1, the node hears nothing and would send other models of rounds that it has sent."""
     assert private.p2p(3) == dict.fromkeys(range(4), 3)
@@ -175,6 +177,7 @@ def test_an_old_checkpoint_gives_nothing_back(private, monkeypatch):
     assert {line["again"] for line in sent(private)[6:8]} == {"same"}
 
 
+@pytest.mark.slow
 def test_a_run_under_another_name_adds_to_what_was_spent(private):
     """A site that allows one run and a half allows one."""
     path = private.policy(0)
@@ -189,6 +192,7 @@ def test_a_run_under_another_name_adds_to_what_was_spent(private):
     assert torch.tensor([line["epsilon"] for line in sent(private)]).max() == spent
 
 
+@pytest.mark.slow
 def test_on_the_relay_what_leaves_is_sealed_and_counted(tmp_path):
     deployment = Deployment(small(rounds=2), tmp_path, plane="relay")
     assert deployment.relay(2) == dict.fromkeys(range(4), 2)

@@ -21,7 +21,7 @@ def known_to_all(files):
     return files, [line for line in metrics if not any(name.encode() in line for name in CONSENSUS)]
 
 
-@pytest.mark.parametrize("case", ["own", "both"])
+@pytest.mark.parametrize("case", ["own", pytest.param("both", marks=pytest.mark.slow)])
 def test_p2p_gives_the_bytes_of_the_simulation_of_the_sites(case, tmp_path, hosts):
     more = {"sites.test": "common.csv", "test": "both"} if case == "both" else {"canaries": 2, "dataset.group": "null"}
     overrides = [f"data.{key}={value}" for key, value in more.items()]
@@ -77,6 +77,7 @@ def test_sites_of_images_label_public_ones_and_some_bring_tests_of_their_own(tmp
     assert known_to_all(results(deployment.collected(tmp_path / "out"))) == known_to_all(results(simulated))
 
 
+@pytest.mark.slow
 def test_a_collected_run_says_nothing_of_who_holds_what(tmp_path, hosts):
     experiment = sites(write_sites(tmp_path / "all"), "rounds=2", "methods=[trajectories]")
     deployment = hosts(experiment, tmp_path / "all")
