@@ -211,7 +211,6 @@ def test_the_version_is_that_of_the_package(rumormill):
 
 
 @pytest.mark.slow
-@pytest.mark.exhaustive
 def test_doctor_finds_everything_in_place(rumormill):
     code, _, err = rumormill("doctor")
     assert code == 0, err

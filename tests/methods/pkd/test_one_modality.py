@@ -164,7 +164,6 @@ def _internal_accuracy(teachers):
 
 
 @pytest.mark.slow
-@pytest.mark.exhaustive
 def test_neutral_settings_are_bit_identical_to_no_method(tmp_path):
     used, unused = (run(clips(data=ONE_EACH, methods=m), tmp_path / str(len(m))) for m in ([NEUTRAL], []))
     assert results(used.path) == results(unused.path)

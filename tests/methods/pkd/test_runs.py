@@ -14,7 +14,6 @@ NEUTRAL = {"name": "pkd", "first_round": None}
 
 
 @pytest.mark.slow
-@pytest.mark.exhaustive
 def test_neutral_settings_are_bit_identical_to_no_method(tmp_path):
     used, unused = (run(clips(methods=m), tmp_path / str(len(m))) for m in ([NEUTRAL], []))
     assert results(used.path) == results(unused.path)
