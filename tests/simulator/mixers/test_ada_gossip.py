@@ -93,7 +93,6 @@ def test_no_parameter_moves_much_further_than_gamma_and_the_mean_is_not_kept():
 
 
 @pytest.mark.slow
-@pytest.mark.exhaustive
 def test_stopped_and_resumed_is_as_never_stopped(tmp_path):
     mixer = {"name": "ada_gossip", "compression": "sign", "beta": 0.9}
     straight = run(small("checkpoint.every=2", "checkpoint.keep=all", mixer=mixer), tmp_path)

@@ -164,7 +164,6 @@ def test_it_conforms():
 @laws
 @given(directed(), st.integers(1, 5))
 @pytest.mark.slow
-@pytest.mark.exhaustive
 def test_a_resumed_run_is_the_same_to_the_bit(topology, stop):
     straight, ahead, resumed = (build(topology, sgd(0.2, momentum=0.5)) for _ in range(3))
     straight.run(6)
