@@ -34,7 +34,7 @@ from simulator.deployment.site.policy_file import VARIABLE
 from simulator.deployment.transport.certificates import name_of
 from simulator.deployment.transport.saved_rounds import SavedRounds
 
-POLL = 0.02  # seconds between two looks at the nodes' disks
+POLL = 0.1  # seconds between two looks at the nodes' disks
 ASK = 10.0  # seconds without a step of a node's, until the run's status is asked for, which takes a process of its own
 LATE = 5.0  # seconds that files may take to appear after the run has finished
 LINES = 40  # of the ServerApp's log, where a run fails
