@@ -157,22 +157,23 @@ class Door:
 
     def _who(self, context: grpc.ServicerContext) -> tuple[str, int]:
         """The node's name and number, by its certificate; the call ends here for others."""
-        names = sorted(name.decode(errors="replace") for name in context.auth_context().get("x509_common_name", ()))
+        shown = context.auth_context()
+        names = sorted(name.decode(errors="replace") for name in shown.get("x509_common_name", ()))
         for name in names:
             if name in self._admitted:
-                self._check_certificate(name, context)
+                (certificate,) = shown["x509_pem_cert"]
+                self._check_certificate(name, certificate, context)
                 return name, self._admitted[name]
         name = ", ".join(names) or "nobody"
         self._turn_away(name, context, grpc.StatusCode.PERMISSION_DENIED, f"{name} is no neighbour")
         raise AssertionError("the call was aborted")
 
-    def _check_certificate(self, name: str, context: grpc.ServicerContext) -> None:
-        """Turn away who shows a certificate that was revoked, or one of a key that is not pinned.
+    def _check_certificate(self, name: str, certificate: bytes, context: grpc.ServicerContext) -> None:
+        """Turn away who shows a ``certificate`` that was revoked, or one of a key that is not pinned.
 
         Of the latter, only this node's log says which key.
         """
         denied = grpc.StatusCode.PERMISSION_DENIED
-        (certificate,) = context.auth_context()["x509_pem_cert"]
         if serial_of(certificate) in self._revoked:
             self._turn_away(name, context, denied, f"the certificate of {name} has been revoked")
         if self._pins is None:
