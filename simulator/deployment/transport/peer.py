@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
@@ -135,7 +135,7 @@ class Peer:
             return
         reply, _ = self._step(due)
         self._lay_out("close", reply)
-        self._save(closed=True)
+        self._save(self._step(Order(snapshot=True))[0].state, closed=True)
 
     def begin(self, away: bool = False) -> list[Message]:
         """Begin the round and return its first messages; nothing, where the node is ``away`` in this round.
@@ -194,7 +194,8 @@ class Peer:
         """
         self._departures.hear(heard.messages)
         self._place = None
-        reply, _ = self._step(Order(absorb=True, lost={self.node: heard.lost}), heard.messages)
+        reply, _ = self._step(Order(absorb=True, snapshot=True, lost={self.node: heard.lost}), heard.messages)
+        state, reply.state = reply.state, None  # it stays here
         self._lose(heard)
         number, self.absences = self.round + 1, self.absences + self._away
         reply.metrics.extend([Metric(number, self.node, AWAY, 1.0)] if self._away else [])
@@ -206,14 +207,13 @@ class Peer:
         self._check_finite()
         self._lay_out("absorb", reply)
         self.round, self.exchange, self.lost = self.round + 1, 0, {}
-        self._save(closed=False)
+        self._save(state, closed=False)
 
     def _check_finite(self) -> None:
         if not bool(self._carried.parameters.isfinite().all()):
             raise RunError(f"in round {self.round} the parameters of node {self.node} are not finite after mixing.")
 
-    def _save(self, closed: bool) -> None:
-        state = self._step(Order(snapshot=True))[0].state
+    def _save(self, state: Mapping[str, Tensor] | None, closed: bool) -> None:
         assert state is not None  # a snapshot was ordered
         self._memory.save(self.round, state, closed)
         self._closed = closed
