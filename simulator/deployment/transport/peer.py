@@ -116,10 +116,6 @@ class Peer:
         said = self._memory.has(round, "absorb")  # else it has been taken away for collecting
         return said and any(metric.name == AWAY for metric in self._memory.reply(round, "absorb").metrics)
 
-    def has_begun(self) -> bool:
-        """Whether messages of the next round have been made, and may have left."""
-        return self._memory.has(self.round, sending(1, self.positions.exchanges))
-
     def go_to(self, round: int) -> bool:
         """Go on after ``round`` finished rounds, if the state of then is there; it always is at the beginning."""
         if round in self._memory.rounds():
