@@ -9,7 +9,6 @@ from types import FrameType
 from typing import Any
 
 from simulator.core.errors import RumormillError, RunError
-from simulator.core.user_code.modules import file_of
 from simulator.hidden import PACKAGES
 
 LIBRARIES = ("torch", "torchvision")  # whose modules are a network's layers, and not the network
@@ -96,6 +95,8 @@ def _described(owner: Any) -> str:
 
 def _place(kind: type) -> str:
     """Where it is written, in the words of an experiment: ``file.py:Class`` or ``package.module:Class``."""
+    from simulator.core.user_code.modules import file_of
+
     file = file_of(kind.__module__)
     return f"{file.name if file else kind.__module__}:{kind.__qualname__}"
 
