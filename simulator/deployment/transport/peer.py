@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Protocol
 
@@ -131,7 +131,7 @@ class Peer:
             return
         reply, _ = self._step(due)
         self._lay_out("close", reply)
-        self._save(self._step(Order(snapshot=True))[0].state, closed=True)
+        self._save(closed=True)
 
     def begin(self, away: bool = False) -> list[Message]:
         """Begin the round and return its first messages; nothing, where the node is ``away`` in this round.
@@ -190,8 +190,7 @@ class Peer:
         """
         self._departures.hear(heard.messages)
         self._place = None
-        reply, _ = self._step(Order(absorb=True, snapshot=True, lost={self.node: heard.lost}), heard.messages)
-        state, reply.state = reply.state, None  # it stays here
+        reply, _ = self._step(Order(absorb=True, lost={self.node: heard.lost}), heard.messages)
         self._lose(heard)
         number, self.absences = self.round + 1, self.absences + self._away
         reply.metrics.extend([Metric(number, self.node, AWAY, 1.0)] if self._away else [])
@@ -203,13 +202,14 @@ class Peer:
         self._check_finite()
         self._lay_out("absorb", reply)
         self.round, self.exchange, self.lost = self.round + 1, 0, {}
-        self._save(state, closed=False)
+        self._save(closed=False)
 
     def _check_finite(self) -> None:
         if not bool(self._carried.parameters.isfinite().all()):
             raise RunError(f"in round {self.round} the parameters of node {self.node} are not finite after mixing.")
 
-    def _save(self, state: Mapping[str, Tensor] | None, closed: bool) -> None:
+    def _save(self, closed: bool) -> None:
+        state = self._step(Order(snapshot=True))[0].state
         assert state is not None  # a snapshot was ordered
         self._memory.save(self.round, state, closed)
         self._closed = closed
