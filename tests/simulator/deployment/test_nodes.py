@@ -120,6 +120,7 @@ def test_a_node_broken_off_at_any_point_goes_on_from_its_disk(tmp_path, monkeypa
     def dying(memory, file, data):
         if "node-1" in str(file) and len(deaths) < 6 and (file.name, 1) not in deaths and file.name[:6] > "000001":
             deaths.append((file.name, 1))
+            file.parent.mkdir(parents=True, exist_ok=True)
             file.with_name(f".{file.name}").write_bytes(data[: len(data) // 2])
             raise KeyboardInterrupt
         write(memory, file, data)
