@@ -32,9 +32,8 @@ SCHEMA = pa.schema(
 )
 NUMBERS = {"round": 1, "exchange": 1, "sender": 0, "receiver": 0, "bytes": 0}  # and how low they may be
 BEGINNING: bytes = SCHEMA.serialize().to_pybytes()
-_OPTIONS = pa.ipc.IpcWriteOptions(
-    compression="zstd", use_threads=False
-)  # threads cost half a ms a batch, and gain none
+# Threads cost half a millisecond a batch, and gain none.
+_OPTIONS = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
 _CONTINUATION = b"\xff\xff\xff\xff"  # how each part of a stream begins
 _END = len(_CONTINUATION + b"\0\0\0\0")  # of a stream, which a log never has: it may always go on
 _ROWS = 1_000_000  # that are added up at once

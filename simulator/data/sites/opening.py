@@ -37,15 +37,19 @@ def paths_of(settings: DataSettings) -> dict[int, Path]:
 
 
 def unnamed(settings: DataSettings) -> Iterator[str]:
-    """Which files and folders beside those of the sites are no site's in a simulation, and are not read."""
+    """Which files and folders beside those of the sites, and what all are tested on, are not read in a simulation."""
     if settings.sites is None:
         return
+    tested = settings.sites.test and located(settings.sites.test, located(settings.root, where="data.root")).resolve()
     folder, suffixes = simulated_folder(settings), DATASETS.load(settings.dataset.name).site_suffixes or ()
     known = {path.name for name in settings.sites.names for path in _candidates(folder, name, suffixes)}
     others = [
         path.name
         for path in sorted(folder.iterdir())
-        if path.name not in known and not path.name.startswith(".") and (path.is_dir() or path.suffix in suffixes)
+        if path.name not in known
+        and not path.name.startswith(".")
+        and (path.is_dir() or path.suffix in suffixes)
+        and not (tested and tested.is_relative_to(path.resolve()))
     ]
     if others:
         yield f"{shortened(others)} in {folder} belong to none of data.sites.names, and are not read"

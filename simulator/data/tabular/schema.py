@@ -84,7 +84,7 @@ def numbered(numbers: Columns) -> Iterator[str]:
     """Which columns of numbers seem to name rows, or people, and would be taken for quantities."""
     for name, values in numbers.items():
         there = values[~is_missing(values)].astype(np.float64)
-        if len(there) >= NUMBERED and (there % 1 == 0).all() and len(np.unique(there)) == len(there):
+        if len(there) >= NUMBERED and (there == np.rint(there)).all() and len(np.unique(there)) == len(there):
             what = f"'{name}' has another whole number in each row, and is learnt from as a quantity"
             yield f"{what}: if it numbers rows or people, leave it out (drop: [{name}], or out of the schema)"
 

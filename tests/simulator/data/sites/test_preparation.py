@@ -135,6 +135,15 @@ def test_files_that_are_no_sites_are_told(tmp_path):
     assert [note.split(" in ")[0] for note in told] == ["attic, paris.csv"]
 
 
+@pytest.mark.parametrize("place", ["common.csv", "tests/common.csv"])
+def test_what_all_are_tested_on_may_lie_beside_the_sites(place, tmp_path):
+    folder = write_sites(tmp_path)
+    (folder / place).parent.mkdir(exist_ok=True)
+    write_table(folder / place, rows_of("lyon")[:20])
+    found = prepared(sites(folder, f"data.root={folder}", "data.test=both", f"data.sites.test={place}"))
+    assert not [note for note in found.notes if "belong to none" in note]
+
+
 def test_too_few_groups_are_told_by_the_sites_name(tmp_path):
     folder = write_sites(tmp_path)
     write_table(folder / "oslo.csv", rows_of("oslo")[:4])

@@ -13,6 +13,7 @@ from simulator.config.parsing import load_part
 from simulator.core.errors import InputError
 from simulator.data.dataset import DATASETS, ArrayData
 from simulator.data.kinds.table import Table
+from simulator.data.tabular.schema import numbered
 from simulator.data.tabular.table import TableFiles
 from simulator.testing import check_dataset
 
@@ -128,6 +129,10 @@ def test_a_column_with_another_whole_number_in_each_row_is_told(
     assert [note.split("'")[1] for note in found] == ["chart"] * told
     dropped = read(tmp_path, "\n".join(["chart,x,y", *rows]), site=None, group=None, target="y", drop=["chart"])
     assert not dropped.notes
+
+
+def test_what_is_infinite_is_looked_at_without_a_warning() -> None:
+    assert len(list(numbered({"chart": np.array([*range(20), np.inf])}))) == 1
 
 
 def test_rows_that_are_dropped_are_told_by_site(tmp_path: Path) -> None:
