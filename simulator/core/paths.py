@@ -48,5 +48,20 @@ def place(path: Path, root: Path | None = None, where: str = "path", below: str 
         full = located(path, root, where)
     if not full.exists():
         what = f"there is no file or folder {full.absolute()}."
-        raise wrong(where, what, f"Give an absolute path, one relative to {below}, or package:NAME/FILE.")
+        advice = f"Give an absolute path, one relative to {below}, or package:NAME/FILE."
+        if (here := path.absolute()).exists():
+            advice = f"Such a path is relative to {below}; what the current folder has of that name is {here}."
+        raise wrong(where, what, advice)
     return full
+
+
+def folder_at(path: Path, root: Path | None = None, where: str = "path") -> Path:
+    """The folder that `place` finds.
+
+    Raises:
+        InputError: there is none; placed under ``where``.
+    """
+    found = place(path, root, where)
+    if not found.is_dir():
+        raise wrong(where, f"{found.absolute()} is a file, and a folder is asked for.", "Name the folder.")
+    return found

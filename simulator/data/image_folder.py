@@ -13,7 +13,7 @@ from pydantic import Field
 
 from simulator.core.capacity import check_memory
 from simulator.core.errors import InputError, Problem, did_you_mean, wrong
-from simulator.core.paths import located
+from simulator.core.paths import folder_at
 from simulator.core.registry import PartSettings
 from simulator.data.dataset import ArrayData, Dataset
 from simulator.data.image_tree import left_out, pictures, test_classes, training_classes
@@ -60,9 +60,7 @@ class ImageFolder(Dataset):
             InputError: there is no such folder, it holds no images, what are classes is not clear, or an image cannot
                 be read.
         """
-        folder = located(self.config.path, root)
-        if not folder.is_dir():
-            raise wrong("path", f"there is no folder {folder}.", "Give an absolute path or one relative to data.root.")
+        folder = folder_at(self.config.path, root)
         trees = _site_folders(folder) if self.config.sites else [folder]
         found = [training_classes(tree) for tree in trees]
         classes = tuple(sorted({name for tree in found for name in tree}))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from simulator.core.acting import GIVEN, Acts, If
 from simulator.core.errors import wrong
-from simulator.core.paths import located
+from simulator.core.paths import folder_at, located
 from simulator.core.registry import PartSettings
 from simulator.data.compressed_video.cache import Cache
 from simulator.data.compressed_video.clips import ClipReader
@@ -67,9 +67,7 @@ class VideoFolder(Dataset):
             InputError: a folder, a list or a class has no clips, or a clip cannot be used.
         """
         config = self.config
-        folder = located(config.path, root)
-        if not folder.is_dir():
-            raise wrong("path", f"there is no folder {folder}.", "Give an absolute path or one relative to data.root.")
+        folder = folder_at(config.path, root)
         split = (
             _by_folders(folder)
             if config.lists is None

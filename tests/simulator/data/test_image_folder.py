@@ -69,7 +69,7 @@ def test_large_images_are_averaged_and_small_ones_interpolated(tmp_path: Path) -
 
 
 def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no folder .*missing"):
+    with pytest.raises(InputError, match=r"no file or folder .*missing"):
         folder_data(Path("missing"), tmp_path)
     with pytest.raises(InputError, match="holds no images") as caught:
         folder_data(tmp_path, tmp_path)

@@ -137,7 +137,7 @@ def test_a_class_that_loses_all_its_clips_is_refused(tmp_path: Path) -> None:
 
 
 def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="there is no folder"):
+    with pytest.raises(InputError, match="there is no file or folder"):
         load(tmp_path)
     put(tmp_path, "run/a.avi")
     with pytest.raises(InputError, match="holds no clips to train on") as caught:
