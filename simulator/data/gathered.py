@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from pydantic import Field
 
 from simulator.core.errors import wrong
 from simulator.core.seeding import generator
+from simulator.data.alike import pairs
 from simulator.data.dataset import ArrayData
 from simulator.data.groups import grouped_share
 from simulator.data.kinds.kind import InputKind, StoredArrays
@@ -80,7 +82,7 @@ class Gathered:
             sites=None if sites is None else sites[train],
             test_sites=sites[test] if sites is not None and len(test) else None,
             site_names=names,
-            notes=(*self.notes, *(self.targets.notes if self.targets else ())),
+            notes=(*self.notes, *(self.targets.notes if self.targets else ()), *self._groups_told()),
         )
 
     def _homes(self) -> tuple[tuple[str, ...], NDArray[np.int64]]:
@@ -91,6 +93,11 @@ class Gathered:
             return names, numbers
         _, first, group = np.unique(self.groups, return_index=True, return_inverse=True)
         return names, numbers[first][group]
+
+    def _groups_told(self) -> Iterator[str]:
+        """Groups that may be one, whose samples could then stand on both sides of a split."""
+        if self.groups is not None and not np.issubdtype(self.groups.dtype, np.number):
+            yield from pairs("groups", np.unique(self.groups).tolist())
 
     def _check_groups(self, is_test: NDArray[np.bool_]) -> None:
         if self.groups is None:

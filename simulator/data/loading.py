@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from simulator.core.errors import InputError, wrong
 from simulator.core.paths import located
 from simulator.core.registry import PartSettings
+from simulator.data.alike import told_alike
 from simulator.data.dataset import DATASETS, ArrayData
 
 
@@ -23,7 +25,7 @@ def load(dataset: PartSettings, root: Path, where: str) -> ArrayData:
         data.validate()
     except InputError as error:
         raise error.under(where) from error
-    return data
+    return replace(data, notes=(*data.notes, *told_alike(data)))
 
 
 def load_private(dataset: PartSettings, root: Path, *, needs_test: bool = True) -> ArrayData:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.core.errors import wrong
+from simulator.data.alike import plain
 from simulator.data.kinds.table import CODES, NUMBERS, Table
 from simulator.data.tabular.frames import Columns, as_labels, is_missing
 
@@ -74,9 +75,9 @@ def told(columns: Columns, table: Table) -> Iterator[str]:
 
 
 def nearly(strange: Collection[str], known: Collection[str]) -> str:
-    """Which of the ``strange`` names are ``known`` ones in other letters or with spaces around; empty if none is."""
-    plain = {name.strip().casefold(): name for name in known}
-    pairs = [(name, plain[key]) for name in sorted(strange) if (key := name.strip().casefold()) in plain]
+    """Which of the ``strange`` names are ``known`` ones in other letters or with other spaces; empty if none is."""
+    found = {plain(name): name for name in known}
+    pairs = [(name, found[key]) for name in sorted(strange) if (key := plain(name)) in found]
     return f"; is {' and '.join(f'{one!r} meant to be {other!r}' for one, other in pairs[:5])}?" if pairs else ""
 
 

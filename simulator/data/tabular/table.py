@@ -176,6 +176,10 @@ class TableFiles(Dataset):
         if nameless := [name for name in columns if name in chosen and name.startswith("Unnamed: ")]:
             what = f"a column has no name, such as one of row numbers; here it is '{nameless[0]}'."
             raise wrong("drop", what, f"Name it in the file, or leave it out: drop: ['{nameless[0]}']")
+        if not chosen:
+            where = "drop" if self.config.drop else "columns" if self.config.columns is not None else "path"
+            what = "no column is left to predict from: all are target, site or group, or left out."
+            raise wrong(where, what, "Keep one more column.")
         return [name for name in columns if name in chosen]
 
     def _targets(self, columns: Columns) -> Targets:

@@ -11,6 +11,7 @@ import yaml
 from simulator.config.parsing import load_part
 from simulator.core.errors import wrong
 from simulator.core.paths import located
+from simulator.data.alike import told_alike
 from simulator.data.dataset import DATASETS
 from simulator.data.sites.example import schema_of, undeclared
 from simulator.data.sites.schema import DataSchema
@@ -45,7 +46,7 @@ def schema_file(given: Sequence[str], agreed: bool = False) -> str:
     data = DATASETS.build(settings).load(Path())
     data.validate()
     schema, heading = schema_of(data), HEADER.format(examples=", ".join(path.name for path in paths))
-    heading += "".join(f"# Note: {note}.\n" for note in data.notes)
+    heading += "".join(f"# Note: {note}.\n" for note in (*data.notes, *told_alike(data)))
     return heading + AGREED + _yaml(undeclared(schema)) if agreed else heading + _yaml(schema)
 
 

@@ -181,6 +181,7 @@ def test_names_that_look_like_numbers_stay_names(tmp_path: Path) -> None:
         ({"drop": ["agee"]}, "drop", "no column 'agee'"),
         ({"columns": ["age", "id"]}, "columns", "'id' is the target, the site or the group"),
         ({"target": ["age", "colour"], "missing": "drop_rows"}, "target", "'colour' is text, and no numbers"),
+        ({"columns": []}, "columns", "no column is left to predict from"),
         ({"path": "nothing.csv"}, "path", r"no file or folder .*nothing\.csv"),
         ({"path": "package:no_such_package/a.csv"}, "path", "no package 'no_such_package'"),
         ({"test": "nothing.csv"}, "test", r"no file or folder .*nothing\.csv"),

@@ -1,0 +1,36 @@
+"""Names in a user's data that people would read as one: they differ in upper and lower case or in spaces alone."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from simulator.data.dataset import ArrayData
+from simulator.data.kinds.table import Table
+
+SHOWN = 5  # of each kind of names
+
+
+def told_alike(data: ArrayData) -> Iterator[str]:
+    """What the user should know about the names of classes, sites and categories."""
+    yield from pairs("classes", data.class_names)
+    yield from pairs("sites", data.site_names)
+    if isinstance(data.kind, Table):
+        for column, names in data.kind.categories:
+            yield from pairs(f"categories of '{column}':", names)
+
+
+def pairs(what: str, names: Iterable[str]) -> Iterator[str]:
+    """A note on each set of names that are alike; ``what`` they are names of."""
+    found = defaultdict(list)
+    for name in names:
+        found[plain(name)].append(name)
+    for alike in islice((each for each in found.values() if len(each) > 1), SHOWN):
+        shown = " and ".join(map(repr, alike))
+        yield f"{what} {shown} differ in upper and lower case or spaces alone; if they are one, write them alike"
+
+
+def plain(name: str) -> str:
+    """What alike names share."""
+    return " ".join(name.split()).casefold()
