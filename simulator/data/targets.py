@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from simulator.core.errors import wrong
 from simulator.data.label_table import MOST_CLASSES
 
+SEVERAL = 20  # classes, up to which there may be as many as samples
 Meaning = Literal["auto", "classes", "quantity"]
 
 
@@ -87,8 +88,13 @@ def _classes(name: str, values: NDArray[Any]) -> Targets:
         raise wrong("", what, "These are too many for classes: take quantities, or another target.")
     names = tuple(map(str, found.tolist()))
     counted = found.dtype.kind in "iu" and bool(len(found)) and found[0] == 0 and found[-1] == len(found) - 1
-    note = f"{name}: {shortened(names)} are classes 0 to {len(names) - 1}, in this order"
-    return Targets(numbers.astype(np.int64), names, () if counted else (note,))
+    notes = [] if counted else [f"{name}: {shortened(names)} are classes 0 to {len(names) - 1}, in this order"]
+    if len(names) == 1:
+        notes.append(f"{name} is {names[0]} for every sample: there is nothing to predict")
+    if len(names) > max(SEVERAL, len(values) / 2):
+        what = f"{name} has {len(names):,} classes for {len(values):,} samples"
+        notes.append(f"{what}; if it is a quantity, take it as one: meaning: quantity, or floats")
+    return Targets(numbers.astype(np.int64), names, tuple(notes))
 
 
 def shortened(names: Iterable[str], most: int = 12) -> str:

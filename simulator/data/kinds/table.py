@@ -63,7 +63,7 @@ class Table(InputKind):
             raise wrong("", f"{name} has no columns.", "Leave at least one beside the target.")
         problems = [*self._bad_numbers(numbers), *self._bad_codes(codes)]
         if problems:
-            advice = "Impute or drop what is missing: missing: impute, or missing: drop_rows."
+            advice = "Correct what is infinite; impute or drop what is missing: missing: impute, or missing: drop_rows."
             raise wrong("", f"{name} holds {'; '.join(problems)}.", advice)
 
     def _bad_numbers(self, numbers: NDArray[np.float32]) -> Iterator[str]:

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.core.errors import wrong
-from simulator.data.alike import plain
 from simulator.data.kinds.table import CODES, NUMBERS, Table
+from simulator.data.tabular.doubts import categories as doubtful
+from simulator.data.tabular.doubts import nearly, numbered
 from simulator.data.tabular.frames import Columns, as_labels, is_missing
 
 MOST_CATEGORIES = 100  # of a column that nobody has declared to hold categories
-NUMBERED = 20  # rows, from which on whole numbers that are all different are rather names of rows than quantities
 
 
 def schema(columns: Columns, categorical: Collection[str], categories: Mapping[str, Sequence[str]]) -> Table:
@@ -59,8 +59,8 @@ def stored(columns: Columns, table: Table) -> dict[str, NDArray[Any]]:
     }
 
 
-def told(columns: Columns, table: Table) -> Iterator[str]:
-    """What the user should know about these columns."""
+def told(columns: Columns, table: Table, declared: Collection[str] = ()) -> Iterator[str]:
+    """What the user should know about these columns, of which those ``declared`` are known to be of categories."""
     gaps = {name: int(is_missing(values).sum()) for name, values in columns.items()}
     if imputed := [f"{name} ({gaps[name]:,})" for name in table.may_miss]:
         yield f"missing numbers are imputed with the mean of training rows, and marked: {', '.join(imputed)}"
@@ -72,22 +72,7 @@ def told(columns: Columns, table: Table) -> Iterator[str]:
             shown = ", ".join(sorted(others)[:10])
             yield f"'{name}' has categories that are not declared, and count as other: {shown}{nearly(others, known)}"
     yield from numbered({name: columns[name] for name in table.numbers})
-
-
-def nearly(strange: Collection[str], known: Collection[str]) -> str:
-    """Which of the ``strange`` names are ``known`` ones in other letters or with other spaces; empty if none is."""
-    found = {plain(name): name for name in known}
-    pairs = [(name, found[key]) for name in sorted(strange) if (key := plain(name)) in found]
-    return f"; is {' and '.join(f'{one!r} meant to be {other!r}' for one, other in pairs[:5])}?" if pairs else ""
-
-
-def numbered(numbers: Columns) -> Iterator[str]:
-    """Which columns of numbers seem to name rows, or people, and would be taken for quantities."""
-    for name, values in numbers.items():
-        there = values[~is_missing(values)].astype(np.float64)
-        if len(there) >= NUMBERED and (there == np.rint(there)).all() and len(np.unique(there)) == len(there):
-            what = f"'{name}' has another whole number in each row, and is learnt from as a quantity"
-            yield f"{what}: if it numbers rows or people, leave it out (drop: [{name}], or out of the schema)"
+    yield from doubtful({name: columns[name] for name, _ in table.categories if name not in declared})
 
 
 def _codes(values: NDArray[Any], known: Sequence[str]) -> NDArray[np.int16]:

@@ -107,7 +107,7 @@ class TableFiles(Dataset):
             is_test=None if is_test is None else is_test[keep],
             groups=None if self.config.group is None else as_labels(named[self.config.group]),
             sites=None if sites is None else as_labels(sites[keep]),
-            notes=(*dropped, *told(inputs, table)),
+            notes=(*dropped, *told(inputs, table, {*self.config.categorical, *self.config.categories})),
         )
         share = self.config.test
         return (gathered.held_back(share, self.config.seed) if isinstance(share, float) else gathered).divided()

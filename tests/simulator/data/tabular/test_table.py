@@ -13,7 +13,7 @@ from simulator.config.parsing import load_part
 from simulator.core.errors import InputError
 from simulator.data.dataset import DATASETS, ArrayData
 from simulator.data.kinds.table import Table
-from simulator.data.tabular.schema import numbered
+from simulator.data.tabular.doubts import numbered
 from simulator.data.tabular.table import TableFiles
 from simulator.testing import check_dataset
 

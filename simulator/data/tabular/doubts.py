@@ -1,0 +1,60 @@
+"""What a table's columns may be meant as, beside what they are read as: told, and never decided for the user."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.data.alike import plain
+from simulator.data.tabular.frames import Columns, as_labels, is_missing
+
+NUMBERED = 20  # rows, from which on values that are all different are rather names of rows than what to learn from
+NUMBER_LIKE = re.compile(r"[^\w\s]?\s?[+-]?\d[\d.,'\s]*(e[+-]?\d+)?\s*%?", re.IGNORECASE)  # as people write them, too
+MOSTLY = 0.5  # share of a column's values from which on it is meant to be of them
+
+
+def nearly(strange: Collection[str], known: Collection[str]) -> str:
+    """Which of the ``strange`` names are ``known`` ones in other letters or with other spaces; empty if none is."""
+    found = {plain(name): name for name in known}
+    pairs = [(name, found[key]) for name in sorted(strange) if (key := plain(name)) in found]
+    return f"; is {' and '.join(f'{one!r} meant to be {other!r}' for one, other in pairs[:5])}?" if pairs else ""
+
+
+def numbered(numbers: Columns) -> Iterator[str]:
+    """Which columns of numbers seem to name rows, or people, and would be taken for quantities."""
+    for name, values in numbers.items():
+        there = values[~is_missing(values)].astype(np.float64)
+        if len(there) >= NUMBERED and (there == np.rint(there)).all() and len(np.unique(there)) == len(there):
+            what = f"'{name}' has another whole number in each row, and is learnt from as a quantity"
+            yield f"{what}: if it numbers rows or people, leave it out (drop: [{name}], or out of the schema)"
+
+
+def categories(texts: Columns) -> Iterator[str]:
+    """Which columns of text, whose values nobody has declared to be categories, seem to be numbers or names of rows."""
+    for name, values in texts.items():
+        there: NDArray[np.str_] = as_labels(values[~is_missing(values)])
+        found = np.unique(there).tolist()
+        others = [value for value in there.tolist() if not NUMBER_LIKE.fullmatch(value)]
+        if len(there) and len(others) <= (1 - MOSTLY) * len(there):
+            yield f"'{name}' {_spelt(found) if not others else _spoilt(others, len(there), len(found))}"
+        elif len(there) >= NUMBERED and len(found) > MOSTLY * len(there):
+            what = f"'{name}' has {len(found):,} different texts in {len(there):,} rows, each a category of its own"
+            yield f"{what}: if they name rows, or are dates, leave the column out (drop: [{name}])"
+
+
+def _spelt(found: list[str]) -> str:
+    return (
+        f"is of numbers that are spelt as no number is here, such as '{found[0]}', and read as {len(found):,} "
+        "categories: if it is a quantity, write plain numbers, or set decimal"
+    )
+
+
+def _spoilt(others: list[str], rows: int, categories: int) -> str:
+    shown = ", ".join(sorted(set(others))[:5])
+    return (
+        f"is read as {categories:,} categories, since {len(others):,} of its {rows:,} values are no numbers: {shown}; "
+        "if these are gaps, add them to missing_values"
+    )

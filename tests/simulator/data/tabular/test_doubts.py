@@ -1,0 +1,71 @@
+"""What may be meant otherwise is told, and what is plain is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from simulator.config.parsing import load_part
+from simulator.data.dataset import DATASETS
+
+ROWS = 24
+CELLS = {
+    "some words among numbers": lambda row: "unknown" if row % 6 == 0 else row / 2,
+    "thousands": lambda row: f'"1,{100 + row}"',
+    "percent": lambda row: f"{row}%",
+    "money": lambda row: f"$ {row}.50",
+    "decimal comma": lambda row: f'"{row},5"',
+    "dates": lambda row: f"2026-01-{row + 1:02}",
+    "names": lambda row: f"patient {row}",
+    "words": lambda row: ("low", "middle", "high")[row % 3],
+    "numbers": lambda row: row / 7,
+    "codes": lambda row: f"A{row % 3}",
+    "few numbers among words": lambda row: row if row % 4 == 0 else ("low", "high")[row % 2],
+}
+
+
+def notes(folder: Path, cells: str, target: object = None, **settings: object) -> list[str]:
+    """Those on a table with one column of such ``cells``, but for the order of classes."""
+    rows = [
+        f"{CELLS[cells](row)},{target(row) if callable(target) else 'no' if row % 2 else 'yes'}" for row in range(ROWS)
+    ]
+    (folder / "table.csv").write_text("\n".join(["x,y", *rows]) + "\n")
+    block = {"name": "table", "path": "table.csv", "target": "y", "test": None} | settings
+    found = DATASETS.build(load_part(DATASETS, block, [])).load(folder).notes
+    return [note for note in found if "in this order" not in note]
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        ("some words among numbers", "'x' is read as 21 categories, since 4 of its 24 values are no numbers: unknown;"),
+        ("thousands", "'x' is of numbers that are spelt as no number is here, such as '1,100', and read as 24"),
+        ("percent", "'x' is of numbers that are spelt as no number is here, such as '0%'"),
+        ("money", "'x' is of numbers that are spelt as no number is here, such as '$ 0.50'"),
+        ("decimal comma", "'x' is of numbers that are spelt as no number is here, such as '0,5'"),
+        ("dates", "'x' has 24 different texts in 24 rows, each a category of its own: if they name rows, or are dates"),
+        ("names", "'x' has 24 different texts in 24 rows"),
+    ],
+)
+def test_a_column_that_may_be_meant_otherwise_is_told(tmp_path: Path, cells: str, told: str) -> None:
+    (note,) = notes(tmp_path, cells)
+    assert note.startswith(told)
+    assert not notes(tmp_path, cells, categorical=["x"])
+
+
+@pytest.mark.parametrize("cells", ["words", "numbers", "codes", "few numbers among words"])
+def test_nothing_is_said_of_what_is_plain(tmp_path: Path, cells: str) -> None:
+    assert not notes(tmp_path, cells)
+
+
+def test_what_it_advises_helps(tmp_path: Path) -> None:
+    assert not notes(tmp_path, "some words among numbers", missing="impute", missing_values=["unknown"])[1:]
+    assert not notes(tmp_path, "decimal comma", decimal=",")
+
+
+def test_a_target_that_says_nothing_or_is_no_class_is_told(tmp_path: Path) -> None:
+    assert notes(tmp_path, "numbers", lambda row: "sick") == ["y is sick for every sample: there is nothing to predict"]
+    (note,) = notes(tmp_path, "numbers", lambda row: 7 * row)
+    assert note.startswith("y has 24 classes for 24 samples; if it is a quantity")
+    assert not notes(tmp_path, "numbers", lambda row: 7 * row, meaning="quantity")
