@@ -12,15 +12,19 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from auditing.questions import Questions
 from auditing.shuffled import Shuffled
 from simulator.config.experiment import Experiment
+from simulator.core.arrays import mapped
 from simulator.core.errors import InputError, Problem, wrong
 from simulator.core.node import Node
 from simulator.core.samples import Samples
 from simulator.core.seeding import generator
 from simulator.core.task import Task
+from simulator.data.copies import copied
+from simulator.data.stored import to_numpy
 
 NONE = np.empty(0, dtype=np.int64)
 NOTHING_HELD_OUT = Problem(
@@ -99,6 +103,19 @@ class Candidates:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What a file says of them: ``node``, ``member`` and ``index`` (rows of the training arrays), all [N]."""
         return {"node": self.node, "member": self.member, "index": self.samples.index.numpy()}
+
+    def copied(self, nodes: Sequence[Node]) -> int:
+        """How many are exact copies of a sample that is on the other side, at any of these ``nodes``.
+
+        A non-member that some node has trained on under another number is known as members are.
+        """
+        sides = {
+            True: torch.cat([node.data.held_out.index for node in nodes]),
+            False: torch.cat([node.data.train.index for node in nodes]),
+        }
+        inputs, rows = to_numpy(mapped(self.samples.inputs, Tensor.cpu)), self.samples.index.numpy()
+        found = [copied((inputs, rows[self.member == side]), (inputs, each.numpy())) for side, each in sides.items()]
+        return sum(int(each.sum()) for each in found)
 
     @property
     def questions(self) -> Questions:

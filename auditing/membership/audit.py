@@ -23,7 +23,7 @@ from auditing.membership.measurement import Measurement
 from auditing.membership.objections import different_transforms, not_alone, nothing_to_see, of_groups
 from auditing.membership.overfitting import gap_of, overfitting_gaps
 from auditing.membership.references import reference_signals
-from auditing.membership.report import section, too_narrow
+from auditing.membership.report import section, told_copies, too_narrow
 from auditing.membership.self_check import self_check, told
 from auditing.metrics import Resamples
 from auditing.replicas import not_replicable, train
@@ -109,6 +109,9 @@ class MembershipAudit(Audit):
         alone = asked.questions.alone.tolist()
         if alone:
             terminal.print(f"note: {too_narrow(alone)}", soft_wrap=True)
+        copies = asked.copied(run.nodes)
+        if copies:
+            terminal.print(f"note: {told_copies(copies, len(asked))}", soft_wrap=True)
         resamples = Resamples(asked.questions.strata, self.config.resamples, generator(first.seed, "audit.resamples"))
         check = self_check(signals, run, asked, resamples)
         terminal.print(told(check), soft_wrap=True)
@@ -141,6 +144,7 @@ class MembershipAudit(Audit):
             "unfit": list(choice.notes),
             "check": check,
             "left": _left(run),
+            **({"copies": copies} if copies else {}),
             "unseen": [*_why(unseen), *_told_beforehand(run)],
         }
 

@@ -60,6 +60,8 @@ def _paragraphs(result: Result) -> Iterator[str]:
     )
     yield from told_of_attackers(result)
     yield told(result["check"]) if "check" in result else "This audit was made before audits checked themselves."
+    if result.get("copies"):
+        yield f"{told_copies(result['copies'], result['candidates'])}."
     if result.get("left"):
         yield (
             f"Of the members' nodes, {result['left']:,} training samples were taken out of training on the way, by a "
@@ -77,6 +79,15 @@ def _paragraphs(result: Result) -> Iterator[str]:
         yield f"Not asked: {' '.join(result['unfit'])}"
     if result["unseen"]:
         yield f"Not among the views: {'; '.join(result['unseen'])}"
+
+
+def told_copies(copies: int, candidates: int) -> str:
+    """What it means that so many of the candidates are on the other side, too, for people; without a full stop."""
+    return (
+        f"{copies:,} of the {candidates:,} candidates are exact copies of samples on the other side: non-members that "
+        "a node has trained on all the same, or members that are held out as well. No attack can tell these apart, "
+        "and each looks weaker for it: take copies out of the data"
+    )
 
 
 def too_narrow(nodes: Sequence[int]) -> str:

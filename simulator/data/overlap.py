@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 
 import numpy as np
 
 from simulator.core.errors import wrong
+from simulator.data.copies import copied
 from simulator.data.kinds.kind import StoredArrays
 from simulator.data.public import PublicSet
 from simulator.data.settings import DataSettings
-from simulator.data.stored import named, to_numpy
+from simulator.data.stored import size, to_numpy
 
 
 def check_overlap(
@@ -37,10 +37,10 @@ def check_overlap(
     """
     if not settings.public:
         return
-    digests, private, tested = _digests(to_numpy(public.inputs)), set(_digests(train)), set(_digests(test))
+    inputs, others = to_numpy(public.inputs), [(arrays, np.arange(size(arrays))) for arrays in (train, test)]
     for number, source in enumerate(settings.public):
-        mine = [digests[place] for place in np.flatnonzero(public.source == number)]
-        held, seen = (sum(digest in known for digest in mine) for known in (private, tested))
+        mine = np.flatnonzero(public.source == number)
+        held, seen = (int(copied((inputs, mine), known).sum()) for known in others)
         if held + seen == 0:
             continue
         what = f"{held} of its {len(mine)} public {kind} are private {kind} of the nodes, {seen} are test {kind}"
@@ -49,11 +49,3 @@ def check_overlap(
             advice = "Take another public set, or set data.public_overlap: allow."
             raise wrong(f"data.public[{number}]", f"{what}.", advice)
         yield f"public {kind} of {source.dataset.name}: {what}"
-
-
-def _digests(arrays: StoredArrays) -> list[bytes]:
-    columns = [array for _, array in named(arrays)]
-    return [
-        hashlib.blake2b(b"".join(part.tobytes() for part in sample), digest_size=16).digest()
-        for sample in zip(*columns, strict=True)
-    ]

@@ -16,6 +16,7 @@ from simulator.data.canaries import plant
 from simulator.data.common import Common, called, check_kind, samples_of, specified, subset_of
 from simulator.data.conform import conversion
 from simulator.data.content import Content
+from simulator.data.copies import told_copies
 from simulator.data.corruption import Rows, corrupt
 from simulator.data.dataset import ArrayData
 from simulator.data.kinds.images import Images
@@ -107,6 +108,7 @@ def prepare_pool(settings: DataSettings, nodes: int, seed: int, task: Task) -> N
             *shared,
             *(["sites are tested on the samples that they brought for it"] if brought else []),
             *undefined_scores(held, whose),
+            *told_copies(held),
         ),
         truth=corrupted.truth if settings.corruption.is_on else None,
         sites=sites,

@@ -124,6 +124,24 @@ def test_members_and_non_members_come_from_the_pool_of_the_same_node(tmp_path):
     assert Ranking(pool[judged].astype(np.float64), asked.member[judged]).roc().auc > 0.6
 
 
+def test_candidates_that_are_copies_of_others_are_counted_and_told(tmp_path, capfd):
+    images = np.random.default_rng(0).integers(0, 256, (80, 4, 4, 1), dtype=np.uint8)
+    images[40:] = images[:40]  # each is there twice
+    np.savez(tmp_path / "twice.npz", x_train=images, y_train=np.arange(80) % 2, x_test=images[:9], y_test=[0] * 9)
+    data = [f"data.dataset={{name: npz, path: {tmp_path / 'twice.npz'}}}", "data.held_out=0.5", "data.partition=iid"]
+    done = run(small(*data, "data.validation=0", "data.public=[]", "rounds=1"), tmp_path)
+    asked = Candidates.of(done.nodes, 1000)
+    members, others = ({index % 40 for index in asked.samples.index[asked.member == side].tolist()} for side in (1, 0))
+    both = members & others
+    assert asked.copied(done.nodes) == sum(index % 40 in both for index in asked.samples.index.tolist()) > 0
+    folder = audit(done.path, MembershipAudit.Config(signals=("loss",), resamples=9, views=("final_model",)))
+    result = json.loads((folder / "result.json").read_text())
+    assert result["copies"] == asked.copied(done.nodes)
+    told = f"{result['copies']} of the {len(asked)} candidates are exact copies of samples on the other side"
+    assert told in " ".join(capfd.readouterr().err.split())
+    assert told in write_run_report(RunDirectory.open(done.path)).read_text()
+
+
 def test_random_scores_and_permuted_members_are_at_chance(overfitted):
     nodes = overfitted.nodes
     asked, rng = Candidates.of(nodes, 1000), np.random.default_rng(5)

@@ -17,6 +17,7 @@ from simulator.core.task import Task
 from simulator.data.canaries import Canaries
 from simulator.data.common import Common, check_kind, samples_of, specified, subset_of
 from simulator.data.content import Content
+from simulator.data.copies import told_copies
 from simulator.data.corruption import Rows
 from simulator.data.dataset import ArrayData
 from simulator.data.network_data import NetworkData
@@ -127,7 +128,12 @@ def _together(
         content=Content.together({sites.names[node]: site.content for node, site in held.items()}),
         shared=common.identified(np.zeros(0, dtype=np.uint8)),
         canaries=canaries,
-        notes=(*told, *_notes(sites, held), *undefined_scores([nodes[n] for n in held], [held[n].whose for n in held])),
+        notes=(
+            *told,
+            *_notes(sites, held),
+            *undefined_scores([nodes[n] for n in held], [held[n].whose for n in held]),
+            *(f"site {sites.names[n]}: {note}" for n in held for note in told_copies([nodes[n]])),
+        ),
         sites=sites.names,
         groups=joined_groups([site.data for site in held.values()]),
         sums=_sums(sites, held),

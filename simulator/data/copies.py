@@ -1,0 +1,54 @@
+"""Samples that are exact copies of others: alike in all that a network is given, to the last bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.core.samples import NodeData
+from simulator.data.kinds.kind import StoredArrays
+from simulator.data.stored import named, to_numpy
+
+AT_ONCE = 4096  # samples
+Rows = NDArray[np.int64]
+
+
+def told_copies(nodes: Sequence[NodeData]) -> Iterator[str]:
+    """How many of the samples that these nodes, whose arrays are the same, are tested on one of them trains on."""
+    tests = {id(test): test for node in nodes for test in (node.test, node.own_test) if test is not None}
+    trained = to_numpy(nodes[0].train.inputs), np.concatenate([node.train.index.numpy() for node in nodes])
+    copies = sum(int(copied((to_numpy(test.inputs), test.index.numpy()), trained).sum()) for test in tests.values())
+    if copies:
+        what = f"{copies:,} of {sum(map(len, tests.values())):,} test samples are exact copies of training samples"
+        yield f"{what}: scores on them measure what is known by heart"
+
+
+def copied(these: tuple[StoredArrays, Rows], those: tuple[StoredArrays, Rows]) -> NDArray[np.bool_]:
+    """Which of ``these`` rows of arrays have a copy among ``those``, bool [number of these]."""
+    mine, theirs = _sums(*these), _sums(*those)
+    found = np.isin(mine, theirs)
+    suspects = np.flatnonzero(np.isin(theirs, mine[found]))  # few, which are then compared as they are
+    known = set(_contents(those[0], those[1][suspects]))
+    found[found] = [content in known for content in _contents(these[0], these[1][found])]
+    return found
+
+
+def _sums(inputs: StoredArrays, rows: Rows) -> NDArray[np.uint64]:
+    """A number of each row, the same for the same content: its words, weighted by random numbers and added up."""
+    total = np.zeros(len(rows), dtype=np.uint64)
+    for _, array in named(inputs):
+        width = int(np.prod(array.shape[1:], dtype=np.int64)) * array.itemsize
+        words = np.zeros((AT_ONCE, -(-width // 8)), dtype=np.uint64)
+        weights = np.random.default_rng(0).integers(1, 2**64, words.shape[1], dtype=np.uint64)
+        for begin in range(0, len(rows), AT_ONCE):
+            block = np.ascontiguousarray(array[rows[begin : begin + AT_ONCE]])
+            words.view(np.uint8)[: len(block), :width] = block.view(np.uint8).reshape(len(block), width)
+            total[begin : begin + len(block)] += words[: len(block)] @ weights
+    return total
+
+
+def _contents(inputs: StoredArrays, rows: Rows) -> list[bytes]:
+    arrays = [array for _, array in named(inputs)]
+    return [b"".join(array[row].tobytes() for array in arrays) for row in rows.tolist()]

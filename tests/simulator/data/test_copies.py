@@ -1,0 +1,66 @@
+"""Exact copies are found, and told where they spoil a score."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from simulator.data.copies import AT_ONCE, copied
+from simulator.data.npz import Npz
+from simulator.data.partition import Iid
+from simulator.data.settings import DataSettings
+from simulator.data.splits import prepare
+
+
+def everything(arrays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return arrays, np.arange(len(arrays))
+
+
+@pytest.mark.parametrize("shape", [(3,), (5, 7), (), (2, 4)])
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "int64"])
+def test_they_are_those_that_a_comparison_of_all_pairs_finds(shape: tuple[int, ...], dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    these, those = (rng.integers(0, 2, (AT_ONCE + 9, *shape)).astype(dtype) for _ in range(2))
+    these, those = these[:: AT_ONCE // 64], those[-300:]
+    same = (these[:, None] == those[None]).reshape(len(these), len(those), -1).all(axis=2).any(axis=1)
+    assert copied(everything(these), everything(those)).tolist() == same.tolist()
+
+
+def test_all_blocks_are_looked_at_and_only_the_rows_asked_for() -> None:
+    values = np.arange(3 * AT_ONCE, dtype=np.int64)
+    one = np.array([AT_ONCE + 1, 5]), np.array([0, 1])
+    assert copied(one, (values, np.arange(len(values)))).all()
+    assert copied(one, (values, np.arange(10))).tolist() == [False, True]
+
+
+def test_several_arrays_are_alike_if_all_are() -> None:
+    first, second = np.zeros((4, 0), dtype=np.float32), np.array([[1], [2], [3], [4]], dtype=np.int16)
+    one, other = {"a": first, "b": second}, {"a": first[:2], "b": second[2:]}
+    assert copied((one, np.arange(4)), (other, np.arange(2))).tolist() == [False, False, True, True]
+
+
+def test_sums_that_agree_by_chance_are_no_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simulator.data.copies._sums", lambda inputs, rows: np.zeros(len(rows), dtype=np.uint64))
+    assert copied(everything(np.arange(4)), everything(np.array([2, 9]))).tolist() == [False, False, True, False]
+
+
+@pytest.mark.parametrize(("test", "told"), [("common", "2 of 10 test samples"), ("own", "")])
+def test_test_samples_that_are_trained_on_are_told(tmp_path: Path, test: str, told: str) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (58, 4, 4, 1), dtype=np.uint8)
+    tested = np.concatenate([images[50:], images[[3, 7]]])
+    np.savez(
+        tmp_path / "a.npz", x_train=images[:50], y_train=np.arange(50) % 2, x_test=tested, y_test=np.arange(10) % 2
+    )
+    settings = {"dataset": Npz.Config(path=tmp_path / "a.npz"), "partition": Iid.Config(), "test": test}
+    notes = prepare(DataSettings.model_validate({**settings, "validation": 0.0}), nodes=2, seed=0).notes
+    assert [note.split(" are ")[0] for note in notes if "exact copies" in note] == ([told] if told else [])
+
+
+def test_so_are_those_that_nodes_hold_back_themselves(tmp_path: Path) -> None:
+    images = np.zeros((60, 4, 4, 1), dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", x_train=images, y_train=np.arange(60) % 2)
+    settings = {"dataset": Npz.Config(path=tmp_path / "a.npz"), "partition": Iid.Config(), "test": "own"}
+    notes = prepare(DataSettings.model_validate({**settings, "validation": 0.0}), nodes=2, seed=0).notes
+    assert any("12 of 12 test samples are exact copies of training samples" in note for note in notes)
