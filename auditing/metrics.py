@@ -48,15 +48,15 @@ class Roc:
 
 
 def aucs(scores: Floats, member: NDArray[np.bool_]) -> Floats:
-    """The AUC of each of K rankings of the same candidates, float64 [K], without their curves.
+    """The AUC of each of many rankings of N candidates, float64 [...], without their curves.
 
     Args:
-        scores: float64 [K, N], high for members.
-        member: bool [N]; there must be members and non-members.
+        scores: float64 [..., N], high for members.
+        member: bool [..., N], broadcast to the scores; there must be members and non-members in each.
     """
-    members = member.sum()
-    beaten = rankdata(scores, axis=1)[:, member].sum(axis=1) - members * (members + 1) / 2
-    found: Floats = beaten / (members * (len(member) - members))
+    members = member.sum(axis=-1)
+    beaten = np.where(member, rankdata(scores, axis=-1), 0.0).sum(axis=-1) - members * (members + 1) / 2
+    found: Floats = beaten / (members * (member.shape[-1] - members))
     return found
 
 

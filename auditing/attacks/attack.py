@@ -30,7 +30,7 @@ class Attack(Part, ABC):
         needs: what samples and task must offer, by names in `simulator.core.traits.NEEDS`.
         replicas: how many reference networks it needs at least.
         probability: whether it judges probabilities only (see `Signal.log_probability`).
-        population: whether it compares with samples that nobody trained on.
+        population: whether it compares with samples that nobody trained on; if it needs replicas, in these as well.
         features: whether it looks at `Evidence.features`.
         groups: whether it judges whole groups of samples, by `Evidence.group`, and gives all of a group the same score.
         variant: whether it is for comparison with another, and carried out only when it is asked for.

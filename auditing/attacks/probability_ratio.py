@@ -6,7 +6,6 @@ RMIA and BASE both decide by it. All is in logarithms, since probabilities under
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import logsumexp
 
 from auditing.attacks.evidence import Bools, Floats
 
@@ -18,11 +17,8 @@ def log_mean(values: Floats, chosen: Bools) -> Floats:
         values: float64 [M, N], log probabilities in the references.
         chosen: bool [M, N].
     """
-    count = chosen.sum(axis=0)
-    with np.errstate(divide="ignore"):
-        mean: Floats = logsumexp(np.where(chosen, values, -np.inf), axis=0) - np.log(np.maximum(count, 1))
-    usual = logsumexp(mean[count > 0]) - np.log((count > 0).sum()) if (count > 0).any() else 0.0
-    return np.where(count > 0, mean, usual)
+    mean, known = _log_mean(values, chosen), chosen.sum(axis=0) > 0
+    return np.where(known, mean, _log_mean(mean[:, None], known[:, None]))
 
 
 def both_sides(values: Floats, member_of: Bools) -> Floats:
@@ -33,3 +29,11 @@ def both_sides(values: Floats, member_of: Bools) -> Floats:
     inside, outside = member_of.any(axis=0), (~member_of).any(axis=0)
     p_in, p_out = (log_mean(values, side) for side in (member_of, ~member_of))
     return np.where(inside & outside, np.logaddexp(p_in, p_out) - np.log(2), np.where(inside, p_in, p_out))
+
+
+def _log_mean(values: Floats, chosen: Bools) -> Floats:
+    """Log of the mean of e^values over the ``chosen`` ones of each column; 0 where there are none."""
+    count, values = chosen.sum(axis=0), np.where(chosen, values, -np.inf)
+    highest = np.where(count > 0, values.max(axis=0, initial=-np.inf), 0.0)  # less that, not all e^values underflow
+    total = np.exp(values - highest).sum(axis=0)
+    return np.where(count > 0, highest + np.log(np.maximum(total, 1.0)) - np.log(np.maximum(count, 1)), 0.0)

@@ -71,14 +71,14 @@ def tuned(evidence: Evidence) -> float:
     """
     assert evidence.references is not None  # an attack that needs them is refused where there are none
     assert evidence.member_of is not None
-    found = []
-    for target, member in enumerate(evidence.member_of):
-        if member.any() and not member.all():
-            rest = np.arange(len(evidence.references)) != target
-            outside = log_mean(evidence.references[rest], ~evidence.member_of[rest])
-            ratios = np.stack([evidence.references[target] - _raised(outside, a) for a in GRID])
-            found.append(aucs(ratios, member))
-    return GRID[int(np.argmax(np.mean(found, axis=0)))] if found else USUAL_A
+    member, numbers = evidence.member_of, np.arange(len(evidence.references))
+    targets = numbers[member.any(axis=1) & ~member.all(axis=1)]
+    if not len(targets):
+        return USUAL_A
+    others = (numbers != target for target in targets)
+    outside = np.stack([log_mean(evidence.references[rest], ~member[rest]) for rest in others])
+    ratios = evidence.references[targets, None] - _raised(outside[:, None], np.array(GRID)[:, None])
+    return GRID[int(np.argmax(aucs(ratios, member[targets, None]).mean(axis=0)))]
 
 
 def dominated(ratio: Floats, others: Floats, weights: Floats, gamma: float) -> Floats:
@@ -122,7 +122,7 @@ def _score(evidence: Evidence, drawn: LogDrawn, gamma: float) -> Floats:
     usual = evidence.population_references
     assert evidence.references is not None  # an attack that needs them is refused where there are none
     assert evidence.member_of is not None
-    assert usual is not None  # provided to attacks that judge probabilities
+    assert usual is not None  # provided to attacks that compare with a population and need replicas
     ratio = evidence.signal - drawn(evidence.references, evidence.member_of)
     others = evidence.population - drawn(usual, np.zeros(usual.shape, dtype=np.bool_))
     return dominated(ratio, others, _weights(evidence), gamma)
@@ -143,8 +143,8 @@ def _offline_drawn(values: Floats, member_of: Bools, a: float) -> Floats:
     return _raised(log_mean(values, ~member_of), a)
 
 
-def _raised(outside: Floats, a: float) -> Floats:
-    """log pr of log p_out: half way from p_out to a p_out + 1 - a."""
+def _raised(outside: Floats, a: float | Floats) -> Floats:
+    """log pr of log p_out: half way from p_out to a p_out + 1 - a; broadcast."""
     with np.errstate(divide="ignore"):  # log 0 where a is 1
         drawn: Floats = np.logaddexp(np.log((1 + a) / 2) + outside, np.log((1 - a) / 2))
     return drawn

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 from weakref import WeakKeyDictionary
 
@@ -95,29 +96,44 @@ class GradientNorm(Signal):
 
     def on_batch(self, model: ProbedModel, inputs: Arrays, targets: Tensor, rng: np.random.Generator) -> Tensor:
         """The Euclidean norm of each sample's own gradient, layer by layer where the network allows it."""
+        if layers := self._layers(model, inputs, targets):
+            return self._of_layers(layers, model.task, [model.network.bound], inputs, targets)[0]
+        return self._of_gradients(model, inputs, targets)
+
+    def on_models(self, batch: ProbedBatch, rng: np.random.Generator) -> Tensor:
+        """Of all models in one pass, where layers tell the norms and models have no state beside their parameters."""
+        if batch.stack and not batch.stack.buffers:
+            model = next(batch.each())
+            if layers := self._layers(model, batch.inputs, batch.targets):
+                inputs = model.named(batch.inputs, batch.point)
+                return self._of_layers(layers, model.task, [*batch.stack.parameters], inputs, batch.repeated_targets)
+        return super().on_models(batch, rng)
+
+    def _layers(self, model: ProbedModel, inputs: Arrays, targets: Tensor) -> Layerwise | None:
+        """The network, looked at layer by layer; None where that is not known to tell norms."""
         if len(targets) > CHECKED and model.network not in self._ways:
             few = mapped(inputs, lambda array: array[:CHECKED])
             self._ways[model.network] = self._tried(model, few, targets[:CHECKED])
-        if layers := self._ways.get(model.network):
-            return self._of_layers(layers, model, inputs, targets)
-        return self._of_gradients(model, inputs, targets)
+        return self._ways.get(model.network)
 
     def _tried(self, model: ProbedModel, inputs: Arrays, targets: Tensor) -> Layerwise | None:
         """The network, looked at layer by layer; None where that does not tell what writing out a few samples does."""
         try:
             layers = Layerwise(model.network, layers_aside(model.network.module, inputs))
-            found = self._of_layers(layers, model, inputs, targets)
+            (found,) = self._of_layers(layers, model.task, [model.network.bound], inputs, targets)
         except NotLayerwiseError:
             return None
         return layers if torch.allclose(found, self._of_gradients(model, inputs, targets)) else None
 
     @staticmethod
-    def _of_layers(layers: Layerwise, model: ProbedModel, inputs: Arrays, targets: Tensor) -> Tensor:
-        def loss(outputs: Tensor) -> Tensor:
-            return model.task.losses(outputs, targets).sum()
+    def _of_layers(layers: Layerwise, task: Task, models: Sequence[Tensor], inputs: Arrays, targets: Tensor) -> Tensor:
+        """float [n, B] of n ``models``, by their parameters; ``inputs`` and ``targets`` once for each, [n * B, ...]."""
 
-        (samples,) = layers.gradients([model.network.bound], [len(targets)], inputs, loss)
-        return samples.norms()
+        def loss(outputs: Tensor) -> Tensor:
+            return task.losses(outputs, targets).sum()
+
+        lengths = [len(targets) // len(models)] * len(models)
+        return torch.stack([samples.norms() for samples in layers.gradients(models, lengths, inputs, loss)])
 
     def _of_gradients(self, model: ProbedModel, inputs: Arrays, targets: Tensor) -> Tensor:
         named = model.network.module.named_parameters()

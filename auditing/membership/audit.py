@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import NonNegativeInt, PositiveInt
 
 from auditing.attackers import attackers_in, honest_nodes
-from auditing.attacks.attack import ATTACKS, attacks_named, lacking
+from auditing.attacks.attack import ATTACKS, Attack, attacks_named, lacking
 from auditing.attacks.features import public_features
 from auditing.attacks.rmia import RmiaSettings
 from auditing.attacks.signal import SIGNALS, Signal, signals_named
@@ -126,7 +126,8 @@ class MembershipAudit(Audit):
             shown = (public_features(asked.samples, each, first.data.preparation) for each in population.values())
             judged = replace(judged, features=dict(zip(population, shown, strict=True)))
         if replicas:
-            references = reference_signals(measurement, observed, replicas, folder.subfolder("references"))
+            theirs = replace(measurement, population=_compared_in_replicas(population, signals, attacks))
+            references = reference_signals(theirs, observed, replicas, folder.subfolder("references"))
             judged = replace(judged, references=references)
         pairs = product(signals, attacks)
         able = [SignalAttack(signal, attack) for signal, attack in pairs if attacks[attack].judges(signals[signal])]
@@ -176,6 +177,16 @@ class MembershipAudit(Audit):
     def sections(cls, folder: AuditFolder) -> Sequence[Section]:
         """One section: tables of attacks and views, ROC curves, leakage by node, distance, round and victim."""
         return [section(folder.result(), folder.run.topology)]
+
+
+def _compared_in_replicas(
+    population: Mapping[str, Samples], signals: Mapping[str, Signal], attacks: Mapping[str, Attack]
+) -> dict[str, Samples]:
+    """The ``population`` of those signals whose values of it in replicas an attack asks for."""
+    asking = [attack for attack in attacks.values() if attack.population and attack.replicas]
+    return {
+        name: samples for name, samples in population.items() if any(attack.judges(signals[name]) for attack in asking)
+    }
 
 
 def _why(unseen: Sequence[Unseen]) -> list[str]:

@@ -41,7 +41,7 @@ class MeasuredSignals:
     Attributes:
         candidates: float64 [models, N]; NaN where no attacker asks: in models of recorded rounds, of the candidates of
             nodes that are not their victims.
-        population: float64 [models, P], of the samples that candidates are compared with.
+        population: float64 [models, P], of the samples that candidates are compared with; of signals that have such.
     """
 
     candidates: Mapping[str, Floats]
@@ -56,7 +56,7 @@ class Measurement:
         run: what networks look like, and how its nodes see samples.
         signals: what is measured, by name.
         candidates: the samples whose membership is asked, N.
-        population: by signal, what they are compared with, P.
+        population: by signal, what they are compared with, P; signals without any are of the candidates alone.
     """
 
     run: Run
@@ -79,7 +79,7 @@ class Measurement:
         observed = replace(observed, students=students_of(observed, self.run, whose))
         victims, names = observed.victims(), observed.names
         asked = {name: np.full((len(victims), len(self.candidates)), np.nan) for name in self.signals}
-        usual = {name: np.empty((len(victims), len(self.population[name]))) for name in self.signals}
+        usual = {name: np.empty((len(victims), len(samples))) for name, samples in self.population.items()}
         sets = [*self._populations(usual), *self._groups(victims, asked)]
         total = sum(each.values for each in sets)
         tested = max(map(len, self.population.values()), default=0)

@@ -251,6 +251,7 @@ def test_references_find_members_and_nothing_passes_between_components(apart):
     folder = apart.path / "audit" / "membership" / "references"
     assert np.load(folder / "loss-candidates.npy").shape == (4, 7, 360)
     assert np.load(folder / "loss-population.npy").shape == (4, 7, 60)
+    assert not (folder / "logit_margin-population.npy").exists()  # RMIA alone would ask
     html = write_run_report(apart.directory).read_text()
     assert "another component" in html
 
