@@ -46,6 +46,11 @@ class Roc:
         found: Value = np.take_along_axis(self.tpr, last, axis=-1)[..., 0]
         return found
 
+    def tprs_at(self, fprs: Floats) -> Floats:
+        """`tpr_at` each of ``fprs``, float64 [F], of one curve; likewise."""
+        found: Floats = self.tpr[np.searchsorted(self.fpr, fprs, side="right") - 1]
+        return found
+
 
 def aucs(scores: Floats, member: NDArray[np.bool_]) -> Floats:
     """The AUC of each of many rankings of N candidates, float64 [...], without their curves.

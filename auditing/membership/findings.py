@@ -150,7 +150,7 @@ def _plain(leak: Leakage, grid: Floats) -> dict[str, Any]:
     """For JSON, in which there is no NaN: what is not known is null. ``tpr`` is the ROC curve at the FPRs ``grid``."""
     values = {name: asdict(estimate) for name, estimate in leak.estimates.items()}
     known = {name: value if isfinite(value["value"]) else None for name, value in values.items()}
-    return {"distance": leak.position.distance, **known, "tpr": [float(leak.roc.tpr_at(fpr)) for fpr in grid]}
+    return {"distance": leak.position.distance, **known, "tpr": leak.roc.tprs_at(grid).tolist()}
 
 
 def _known(values: Floats) -> list[Any]:

@@ -160,7 +160,7 @@ class Asked:
         """The ROC curve over all models."""
         roc = Ranking(scores.ravel(), self.member.ravel()).roc()
         grid = np.geomspace(1 / (~self.member).sum(), 1, CURVE_POINTS)
-        return {"fpr": grid.tolist(), "tpr": [float(roc.tpr_at(fpr)) for fpr in grid]}
+        return {"fpr": grid.tolist(), "tpr": roc.tprs_at(grid).tolist()}
 
 
 def _estimated(

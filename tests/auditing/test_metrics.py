@@ -88,6 +88,8 @@ def test_aucs_without_curves_are_those_of_the_curves():
     rng, member = np.random.default_rng(0), np.arange(50) % 3 == 0
     scores = np.stack([rng.normal(size=50).round(decimals) + member for decimals in (0, 1, 8)])
     np.testing.assert_allclose(aucs(scores, member), [Ranking(each, member).roc().auc for each in scores], rtol=1e-12)
+    roc, fprs = Ranking(scores[2], member).roc(), np.linspace(0, 1, 20)
+    assert roc.tprs_at(fprs).tolist() == [roc.tpr_at(fpr) for fpr in fprs]
     members = np.stack([member, ~member, np.roll(member, 1)])
     expected = [Ranking(*pair).roc().auc for pair in zip(scores, members, strict=True)]
     np.testing.assert_allclose(aucs(scores, members), expected, rtol=1e-12)
