@@ -9,13 +9,14 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim.adam import adam
 
 from auditing.attacks.probed_model import ProbedModel
 from simulator.core.flat_module import FlatModule, Precision
 from simulator.core.samples import Samples
 
 BATCH, RATE = 32, 1e-3  # of Adam
-DECAYS, NOTHING = (0.9, 0.999), 1e-8  # likewise: of the moments of gradients, and what is added to a root of them
+DECAYS, EPS = (0.9, 0.999), 1e-8  # likewise, as in Kingma and Ba 2015 (arXiv:1412.6980)
 
 
 def passes(number: int, samples: int) -> int:
@@ -46,27 +47,37 @@ def learn(
 
 
 class Adam:
-    """Kingma and Ba 2015 (arXiv:1412.6980, algorithm 1), at the rate `RATE`; step by step what torch's own does.
+    """torch's own Adam of one vector of parameters, at the rate `RATE`.
 
-    That one loads torch's compiler when it is made, which takes seconds.
+    Its function, since `torch.optim.Adam` loads torch's compiler when it is made, which takes seconds.
 
     Args:
         network: whose bound parameters are moved, in place, by its `FlatModule.gradient`.
     """
 
     def __init__(self, network: FlatModule) -> None:
-        self._network, self._steps = network, 0
+        self._network, self._steps = network, torch.tensor(0.0)
         self._mean, self._square = torch.zeros_like(network.bound), torch.zeros_like(network.bound)
 
     @torch.no_grad()
     def step(self) -> None:
         """Move the parameters once."""
-        gradient, (first, second) = self._network.gradient, DECAYS
-        self._steps += 1
-        self._mean.lerp_(gradient, 1 - first)
-        self._square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
-        spread = (self._square.sqrt() / math.sqrt(1 - second**self._steps)).add_(NOTHING)
-        self._network.bound.addcdiv_(self._mean, spread, value=-RATE / (1 - first**self._steps))
+        network, (beta1, beta2) = self._network, DECAYS
+        adam(
+            [network.bound],
+            [network.gradient],
+            [self._mean],
+            [self._square],
+            [],  # maxima, which AMSGrad would keep
+            [self._steps],
+            amsgrad=False,
+            beta1=beta1,
+            beta2=beta2,
+            lr=RATE,
+            weight_decay=0.0,
+            eps=EPS,
+            maximize=False,
+        )
 
 
 def copied(network: FlatModule, precision: Precision) -> FlatModule:

@@ -34,6 +34,8 @@ def both_sides(values: Floats, member_of: Bools) -> Floats:
 def _log_mean(values: Floats, chosen: Bools) -> Floats:
     """Log of the mean of e^values over the ``chosen`` ones of each column; 0 where there are none."""
     count, values = chosen.sum(axis=0), np.where(chosen, values, -np.inf)
-    highest = np.where(count > 0, values.max(axis=0, initial=-np.inf), 0.0)  # less that, not all e^values underflow
-    total = np.exp(values - highest).sum(axis=0)
-    return np.where(count > 0, highest + np.log(np.maximum(total, 1.0)) - np.log(np.maximum(count, 1)), 0.0)
+    highest = values.max(axis=0, initial=-np.inf)
+    highest = np.where(np.isfinite(highest), highest, 0.0)  # less that, not all e^values underflow
+    with np.errstate(divide="ignore"):  # of a column of impossible ones, the mean is 0
+        total = np.log(np.exp(values - highest).sum(axis=0))
+    return np.where(count > 0, highest + total - np.log(np.maximum(count, 1)), 0.0)
