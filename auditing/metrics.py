@@ -80,7 +80,7 @@ class Ranking:
         if np.isnan(scores).any():
             raise ValueError(f"the score of candidate {int(np.isnan(scores).argmax())} is NaN")
         self._order = np.argsort(-scores, kind="stable")
-        self._member = member[self._order]
+        self._member = member[self._order].astype(np.float64)
         ends = np.diff(scores[self._order], append=np.nan) != 0  # equal scores share one threshold
         self._ends = slice(None) if ends.all() else np.flatnonzero(ends)
 
@@ -92,8 +92,8 @@ class Ranking:
             of: which of them each score is of, int64 [N]; by default one after the other.
         """
         rows = self._order if of is None else of[self._order]
-        counts = np.ones(len(rows)) if weights is None else weights[..., rows].astype(np.float64)
-        return Roc(self._rates(counts * ~self._member), self._rates(counts * self._member))
+        counts = np.ones(len(rows)) if weights is None else weights.take(rows, axis=-1).astype(np.float64)
+        return Roc(self._rates(counts * (1 - self._member)), self._rates(counts * self._member))
 
     def _rates(self, counts: Floats) -> Floats:
         """The share of ``counts`` (float64 [..., N]) down to each threshold, and 0 above the first."""
