@@ -17,7 +17,8 @@ def log_mean(values: Floats, chosen: Bools) -> Floats:
         values: float64 [M, N], log probabilities in the references.
         chosen: bool [M, N].
     """
-    mean, known = _log_mean(values, chosen), chosen.sum(axis=0) > 0
+    known: Bools = chosen.any(axis=0)
+    mean = _log_mean(values, chosen)
     return np.where(known, mean, _log_mean(mean[:, None], known[:, None]))
 
 
@@ -33,9 +34,6 @@ def both_sides(values: Floats, member_of: Bools) -> Floats:
 
 def _log_mean(values: Floats, chosen: Bools) -> Floats:
     """Log of the mean of e^values over the ``chosen`` ones of each column; 0 where there are none."""
-    count, values = chosen.sum(axis=0), np.where(chosen, values, -np.inf)
-    highest = values.max(axis=0, initial=-np.inf)
-    highest = np.where(np.isfinite(highest), highest, 0.0)  # less that, not all e^values underflow
-    with np.errstate(divide="ignore"):  # of a column of impossible ones, the mean is 0
-        total = np.log(np.exp(values - highest).sum(axis=0))
-    return np.where(count > 0, highest + total - np.log(np.maximum(count, 1)), 0.0)
+    count = chosen.sum(axis=0)
+    total = np.logaddexp.reduce(np.where(chosen, values, -np.inf), axis=0)
+    return np.where(count > 0, total - np.log(np.maximum(count, 1)), 0.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 
 from simulator.data.dataset import ArrayData
@@ -25,12 +25,19 @@ def pairs(what: str, names: Iterable[str]) -> Iterator[str]:
     """A note on each set of names that are alike; ``what`` they are names of."""
     found = defaultdict(list)
     for name in names:
-        found[plain(name)].append(name)
+        found[_plain(name)].append(name)
     for alike in islice((each for each in found.values() if len(each) > 1), SHOWN):
         shown = " and ".join(map(repr, alike))
         yield f"{what} {shown} differ in upper and lower case or spaces alone; if they are one, write them alike"
 
 
-def plain(name: str) -> str:
+def nearly(strange: Collection[str], known: Collection[str]) -> str:
+    """Which of the ``strange`` names are ``known`` ones in other letters or with other spaces; empty if none is."""
+    found = {_plain(name): name for name in known}
+    meant = [(name, found[key]) for name in sorted(strange) if (key := _plain(name)) in found]
+    return f"; is {' and '.join(f'{one!r} meant to be {other!r}' for one, other in meant[:5])}?" if meant else ""
+
+
+def _plain(name: str) -> str:
     """What alike names share."""
     return " ".join(name.split()).casefold()

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.core.errors import InputError, Problem, did_you_mean
+from simulator.data.alike import nearly
 from simulator.data.dataset import ArrayData
 from simulator.data.sites.coding import classes_of
 from simulator.data.sites.schema import TableSchema
-from simulator.data.tabular.doubts import nearly, numbered
+from simulator.data.tabular.doubts import numbered
 from simulator.data.tabular.frames import Columns, cells, is_missing, label, number
 from simulator.data.tabular.reading import read_frame
 from simulator.data.tabular.schema import stored

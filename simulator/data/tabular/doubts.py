@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.data.alike import plain
 from simulator.data.tabular.frames import Columns, as_labels, is_missing
 
 NUMBERED = 20  # rows, from which on values that are all different are rather names of rows than what to learn from
 NUMBER_LIKE = re.compile(r"[^\w\s]?\s?[+-]?\d[\d.,'\s]*(e[+-]?\d+)?\s*%?", re.IGNORECASE)  # as people write them, too
 MOSTLY = 0.5  # share of a column's values from which on it is meant to be of them
-
-
-def nearly(strange: Collection[str], known: Collection[str]) -> str:
-    """Which of the ``strange`` names are ``known`` ones in other letters or with other spaces; empty if none is."""
-    found = {plain(name): name for name in known}
-    pairs = [(name, found[key]) for name in sorted(strange) if (key := plain(name)) in found]
-    return f"; is {' and '.join(f'{one!r} meant to be {other!r}' for one, other in pairs[:5])}?" if pairs else ""
 
 
 def numbered(numbers: Columns) -> Iterator[str]:

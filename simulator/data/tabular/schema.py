@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.core.errors import wrong
+from simulator.data.alike import nearly
 from simulator.data.kinds.table import CODES, NUMBERS, Table
 from simulator.data.tabular.doubts import categories as doubtful
-from simulator.data.tabular.doubts import nearly, numbered
+from simulator.data.tabular.doubts import numbered
 from simulator.data.tabular.frames import Columns, as_labels, is_missing
 
 MOST_CATEGORIES = 100  # of a column that nobody has declared to hold categories
