@@ -17,7 +17,7 @@ def log_mean(values: Floats, chosen: Bools) -> Floats:
         values: float64 [M, N], log probabilities in the references.
         chosen: bool [M, N].
     """
-    known: Bools = chosen.any(axis=0)
+    known: Bools = chosen.sum(axis=0) > 0
     mean = _log_mean(values, chosen)
     return np.where(known, mean, _log_mean(mean[:, None], known[:, None]))
 
