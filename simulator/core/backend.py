@@ -90,7 +90,7 @@ class Reply:
     """
 
     steps: int = 0
-    sent: list[Envelope] = field(default_factory=list)
+    sent: Sequence[Envelope] = field(default_factory=list)
     metrics: list[Metric] = field(default_factory=list)
     artifacts: list[tuple[str, Artifact]] = field(default_factory=list)
     recordings: list[Recording] = field(default_factory=list)

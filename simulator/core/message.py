@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load
 from torch import Tensor
 
@@ -16,6 +18,7 @@ from simulator.core.tensor_bytes import encoded
 ENVELOPE = "__envelope__"
 OVERHEARD = "overheard"  # a model that an attacker knows although nobody sent it: a part of no real message
 MASKED = "masked_parameters"  # a part of which its receiver makes out a sum alone: see `MixerTraits.sums`
+Ids = NDArray[np.int32]
 ROUNDS = 2**40  # more than a run can have: round and exchange travel as one number
 
 
@@ -37,6 +40,61 @@ class Envelope(NamedTuple):
     bytes_by_part: Mapping[str, int]
     wire_bytes: int
     exchange: int = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alike(Sequence[Envelope]):
+    """Envelopes of messages that hold the same and were sent in the same exchange: in columns, which cost little.
+
+    Attributes:
+        senders: int32 [M], node ids.
+        receivers: int32 [M].
+        round: as in `Envelope`, and so are the others.
+    """
+
+    senders: Ids
+    receivers: Ids
+    round: int
+    bytes_by_part: Mapping[str, int]
+    wire_bytes: int
+    exchange: int = 1
+
+    def __len__(self) -> int:
+        return len(self.senders)
+
+    def __iter__(self) -> Iterator[Envelope]:
+        for sender, receiver in zip(self.senders.tolist(), self.receivers.tolist(), strict=True):
+            yield Envelope(sender, receiver, self.round, self.bytes_by_part, self.wire_bytes, self.exchange)
+
+    @overload
+    def __getitem__(self, place: int) -> Envelope: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Envelope]: ...
+    def __getitem__(self, place: int | slice) -> Envelope | list[Envelope]:
+        return list(self)[place]
+
+    def __eq__(self, other: object) -> bool:
+        return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
+
+    @property
+    def kind(self) -> tuple[int, Mapping[str, int], int, int]:
+        """What they have in common."""
+        return self.round, self.bytes_by_part, self.wire_bytes, self.exchange
+
+    def of_senders(self) -> list[tuple[int, int]]:
+        """Who has sent how many."""
+        many = np.bincount(self.senders)
+        senders = np.flatnonzero(many)
+        return list(zip(senders.tolist(), many[senders].tolist(), strict=True))
+
+
+def joined(parts: Sequence[Sequence[Envelope]]) -> Sequence[Envelope]:
+    """All envelopes, one part's after the other's; in columns where all are, and hold the same."""
+    alike = [part for part in parts if isinstance(part, Alike)]
+    if not alike or len(alike) < len(parts) or any(part.kind != alike[0].kind for part in alike):
+        return [envelope for part in parts for envelope in part]
+    senders, receivers = np.concatenate([p.senders for p in alike]), np.concatenate([p.receivers for p in alike])
+    return replace(alike[0], senders=senders, receivers=receivers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from simulator.core.arrays import Arrays, count, leaves, single, taken
+from simulator.core.arrays import Arrays, count, leaves, rows_taken, single, taken
 from simulator.core.canary_marks import MarkedCanaries
 from simulator.core.channel import Channel
 from simulator.core.normalizer import Normalizer
@@ -61,7 +61,7 @@ class Samples:
         """[B, ...], the targets of the samples at ``positions``."""
         if self.targets is None:
             raise ValueError("these samples have no labels")
-        return self.targets[self._rows(positions)]
+        return rows_taken(self.targets, self._rows(positions))
 
     def places(self, index: Tensor) -> Tensor:
         """Where in the arrays the rows ``index`` are (int64 of any shape, on the CPU), as indices on their device."""

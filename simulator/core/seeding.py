@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -16,9 +17,25 @@ import torch
 
 def generator(seed: int, purpose: str, *, node: int | None = None, round: int = 0) -> np.random.Generator:
     """A generator for one purpose; ``node`` is None for what belongs to the whole network."""
-    digest = int.from_bytes(hashlib.blake2b(purpose.encode(), digest_size=8).digest(), "little")
     who = 0 if node is None else node + 1
-    return np.random.default_rng(np.random.SeedSequence([seed, who, digest, round]))
+    key = [*_words(seed), *_words(who), *_digest(purpose), *_words(round)]
+    # As words, which is what SeedSequence makes of [seed, who, digest, round], in several times as long.
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(np.array(key, np.uint32))))
+
+
+@lru_cache(maxsize=1024)
+def _digest(purpose: str) -> list[int]:
+    return _words(int.from_bytes(hashlib.blake2b(purpose.encode(), digest_size=8).digest(), "little"))
+
+
+def _words(number: int) -> list[int]:
+    """A number's 32-bit words, the lowest first."""
+    if number < 0:
+        raise ValueError(f"random numbers are keyed by what is at least 0, not {number}")
+    words = [number & 0xFFFFFFFF]
+    while number := number >> 32:
+        words.append(number & 0xFFFFFFFF)
+    return words
 
 
 def keystream(secret: int, purpose: str, round: int, count: int) -> bytes:

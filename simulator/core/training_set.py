@@ -40,10 +40,11 @@ class TrainingSet:
         self._private_positions = torch.arange(len(data.train))
         self._public_positions = torch.empty(0, dtype=torch.int64)
         self._public_targets = torch.empty(0, data.classes, dtype=dtype, device=data.train.device)
-        self._length, self._rows = len(data.train), data.train.index.numpy()
+        self._rows = data.train.index.numpy()
         self._epoch, self._cursor = 0, 0
         self._order: Places | None = None
         self._sampling: Sampling | None = None
+        self._count()
 
     def __len__(self) -> int:
         return self._length
@@ -86,14 +87,20 @@ class TrainingSet:
         They replace the public samples set before; a new pass begins. Setting none where there were none changes
         nothing.
         """
-        if len(positions) == 0 and len(self._public_positions) == 0:
+        if len(positions) == 0 and not self._publics:
             return
         self._public_positions, self._public_targets = positions.cpu(), targets.to(self._public_targets)
         self._begin_anew()
 
     def _begin_anew(self) -> None:
-        self._length = len(self._private_positions) + len(self._public_positions)
+        self._count()
         self._epoch, self._cursor, self._order = self._epoch + 1, 0, None
+
+    def _count(self) -> None:
+        """Once, since a tensor is slow to say how long it is."""
+        self._publics = len(self._public_positions)
+        self._length = len(self._private_positions) + self._publics
+        self._places = self._members().numpy()
 
     def sample(self, how: Sampling) -> None:
         """Let batches be drawn so that it is known how often each sample is in one.
@@ -143,9 +150,9 @@ class TrainingSet:
 
     def _members(self) -> Tensor:
         """int64 [N], the places of all that is trained on."""
-        if len(self._public_positions) == 0:
+        if not self._publics:
             return self._private_positions
-        public = len(self._data.train) + torch.arange(len(self._public_positions))
+        public = len(self._data.train) + torch.arange(self._publics)
         return torch.cat([self._private_positions, public])
 
     @property
@@ -157,7 +164,7 @@ class TrainingSet:
     def is_plain(self) -> bool:
         """Whether batches are as long as each other, of private samples alone, and these as they are stored."""
         altered = self._augment is not None or self.poison is not None
-        return not altered and len(self._public_positions) == 0 and self._sampling is None
+        return not altered and not self._publics and self._sampling is None
 
     def next_rows(self, size: int, rng: Callable[[str, int], np.random.Generator]) -> tuple[Places, Places]:
         """`next_places` of a set that `is_plain`, and int64 [size], their rows in the arrays that nodes share."""
@@ -169,7 +176,7 @@ class TrainingSet:
         taken: list[Places] = []
         while size > 0:
             if self._order is None:
-                self._order = self._members().numpy()[rng("batches", self._epoch).permutation(self._length)]
+                self._order = self._places[rng("batches", self._epoch).permutation(self._length)]
             count = min(size, self._length - self._cursor)
             taken.append(self._order[self._cursor : self._cursor + count])
             size -= count
@@ -180,7 +187,7 @@ class TrainingSet:
 
     def _gather(self, positions: Tensor, augment_rng: np.random.Generator) -> Batch:
         num_private = len(self._data.train)
-        if len(self._public_positions) == 0:
+        if not self._publics:
             inputs, targets = self._private(positions, augment_rng)
             return Batch(self._data.preparation(inputs, self._dtype), targets, positions)
         is_private = positions < num_private
@@ -214,4 +221,5 @@ class TrainingSet:
         self._epoch, self._cursor = (int(value) for value in state["stream"])
         self._public_positions, self._public_targets = state["public_positions"].cpu(), state["public_targets"]
         self._private_positions = state.get("private_positions", torch.arange(len(self._data.train))).cpu()
-        self._length, self._order = len(self._private_positions) + len(self._public_positions), None
+        self._order = None
+        self._count()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from simulator.core.damage import reading
-from simulator.core.message import Envelope
+from simulator.core.message import Alike, Envelope
 
 SCHEMA = pa.schema(
     [
@@ -30,6 +31,7 @@ SCHEMA = pa.schema(
         ("bytes", pa.int64()),
     ]
 )
+_Rows = tuple[list[NDArray[np.int32]], NDArray[np.int32], NDArray[np.int64]]  # whose and when; which part; bytes
 NUMBERS = {"round": 1, "exchange": 1, "sender": 0, "receiver": 0, "bytes": 0}  # and how low they may be
 BEGINNING: bytes = SCHEMA.serialize().to_pybytes()
 # Threads cost half a millisecond a batch, and gain none.
@@ -46,28 +48,45 @@ def as_batch(messages: Sequence[Envelope]) -> bytes:
     """The bytes that ``messages`` add to a log; none where there are no messages."""
     if not messages:
         return b""
-    senders, receivers, rounds, contents, wires, exchanges = zip(*messages, strict=True)
     names: dict[str, int] = {}
-    kinds: list[int] = []  # of rows: which part; -1: none
-    sizes: list[int] = []
-    rows: list[int] = []  # of messages: how many
-    told: Mapping[str, int] | None = None
-    for parts, wire in zip(contents, wires, strict=True):
-        if parts is not told:  # many messages hold the same, and share what says so
-            told, total = parts, sum(parts.values())
-            codes = [names.setdefault(name, len(names)) for name in parts] + [-1]
-        kinds += codes
-        sizes += (*parts.values(), wire - total)
-        rows.append(len(codes))
-    ends = [_column(np.repeat(np.array(each, np.int32), rows)) for each in (rounds, exchanges, senders, receivers)]
-    places = np.array(kinds, np.int32)
+    ends, places, sizes = _of_alike(messages, names) if isinstance(messages, Alike) else _of_any(messages, names)
     part = pa.DictionaryArray.from_arrays(_column(places, places >= 0), _texts(list(names)))
-    columns = [*ends, part, _column(np.array(sizes, np.int64))]
+    columns = [*map(_column, ends), part, _column(sizes)]
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, SCHEMA, options=_OPTIONS) as stream:
         stream.write_batch(pa.record_batch(columns, schema=SCHEMA))
     written: bytes = sink.getvalue().to_pybytes()
     return written[len(BEGINNING) : -_END]
+
+
+def _of_alike(messages: Alike, names: dict[str, int]) -> _Rows:
+    codes, sizes = _of_one(messages.bytes_by_part, messages.wire_bytes, names)
+    many = len(messages)
+    ends = [np.full(many * len(codes), number, np.int32) for number in (messages.round, messages.exchange)]
+    ends += [np.repeat(column, len(codes)) for column in (messages.senders, messages.receivers)]
+    return ends, np.tile(np.array(codes, np.int32), many), np.tile(np.array(sizes, np.int64), many)
+
+
+def _of_any(messages: Sequence[Envelope], names: dict[str, int]) -> _Rows:
+    senders, receivers, rounds, contents, wires, exchanges = zip(*messages, strict=True)
+    told: tuple[Mapping[str, int], int] | None = None
+    each = list[tuple[list[int], list[int]]]()
+    for parts, wire in zip(contents, wires, strict=True):
+        if (
+            told is None or parts is not told[0] or wire != told[1]
+        ):  # many messages hold the same, and share what says so
+            told, one = (parts, wire), _of_one(parts, wire, names)
+        each.append(one)
+    rows = [len(codes) for codes, _ in each]
+    ends = [np.repeat(np.array(column, np.int32), rows) for column in (rounds, exchanges, senders, receivers)]
+    codes, sizes = (list(chain.from_iterable(column)) for column in zip(*each, strict=True))
+    return ends, np.array(codes, np.int32), np.array(sizes, np.int64)
+
+
+def _of_one(parts: Mapping[str, int], wire: int, names: dict[str, int]) -> tuple[list[int], list[int]]:
+    """Which part each row of a message is, -1 for none, and how many bytes."""
+    codes = [names.setdefault(name, len(names)) for name in parts]
+    return [*codes, -1], [*parts.values(), wire - sum(parts.values())]
 
 
 def batches(file: Path, *, whole: bool = False) -> Iterator[pa.RecordBatch]:

@@ -19,7 +19,7 @@ from torch import Tensor
 from simulator.core.backend import Evaluation, Order, Replies, Reply, WorkerLost
 from simulator.core.errors import RunError
 from simulator.core.flat_module import FlatModule
-from simulator.core.message import Envelope
+from simulator.core.message import Alike, Envelope
 from simulator.core.observer import Observer, Speed
 from simulator.core.report import Metric
 from simulator.core.run_schedule import RunSchedule
@@ -57,6 +57,12 @@ class Progress:
 
     def count(self, messages: Sequence[Envelope]) -> None:
         """Add a round's messages."""
+        if isinstance(messages, Alike):
+            size = sum(messages.bytes_by_part.values())
+            for sender, many in messages.of_senders():
+                self.sent[sender] = self.sent.get(sender, 0) + many * size
+                self.wire[sender] = self.wire.get(sender, 0) + many * messages.wire_bytes
+            return
         told: Mapping[str, int] | None = None
         for message in messages:
             if message.bytes_by_part is not told:  # many messages hold the same, and share what says so

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from simulator.core.backend import Backend, Order, Replies
+from simulator.core.message import joined
 from simulator.core.place import Places
 from simulator.core.report import Metric
 from simulator.rounds.clock import Clock
@@ -59,7 +60,7 @@ class Synchronous(Mode):
         return lambda: self._done(round, [collect() for collect in collects])
 
     def _done(self, round: int, done: Sequence[Replies]) -> Work:
-        sent = [envelope for replies in done for reply in replies.values() for envelope in reply.sent]
+        sent = joined([reply.sent for replies in done for reply in replies.values() if reply.sent])
         messages = [sent]
         if self._exchanges:
             messages = [[each for each in sent if each.exchange == k] for k in range(1, self._exchanges + 2)]
@@ -76,7 +77,7 @@ class Synchronous(Mode):
             self.meter.count(round, steps, sent)
         replies = [reply for each in done for reply in each.values()]
         failures = list(self._failures(round, len(steps)))
-        return Work(replies, [envelope for sent in messages for envelope in sent], sum(steps.values()), failures)
+        return Work(replies, joined(messages), sum(steps.values()), failures)
 
     def close(self, order: Order) -> Replies:
         """Mix, then carry out ``order``."""

@@ -5,6 +5,7 @@ For small networks, vmap and calling a module with parameters that are not its o
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Self
 
@@ -15,6 +16,9 @@ from simulator.core.flat_module import FlatModule
 
 ELEMENTWISE = (nn.Identity, nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh, nn.Softplus)
 PRODUCTS = (nn.Flatten, nn.Linear)
+
+Views = Mapping[str, Tensor]  # [n, ...] of each parameter
+Kept = tuple[Tensor, ...]  # of a forward pass, for the way back
 
 
 class DenseLayers:
@@ -30,6 +34,10 @@ class DenseLayers:
         self._steps = [_step(name, layer) for name, layer in layers]
         # A product of one dimension a sample is another kernel than one of several.
         self._flattens = next((type(layer) is nn.Flatten for _, layer in layers if type(layer) in PRODUCTS), True)
+        # Nobody asks for gradients before the first product.
+        self._first = next(
+            (place for place, (_, each) in enumerate(layers) if isinstance(each, nn.Linear)), len(layers)
+        )
 
     @classmethod
     def of(cls, module: FlatModule) -> Self | None:
@@ -48,11 +56,34 @@ class DenseLayers:
         listened = any(layer._forward_hooks or layer._forward_pre_hooks for layer in self._modules)
         return not listened and (self._flattens or inputs.dim() == 3)
 
-    def outputs(self, views: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+    def outputs(self, views: Views, inputs: Tensor) -> Tensor:
         """float [n, B, ...] of n models, by the named views of their parameters, each on samples of its own."""
         for step in self._steps:
             inputs = step(views, inputs)
         return inputs
+
+    @torch.no_grad()
+    def forward(self, views: Views, inputs: Tensor) -> tuple[Tensor, Callable[[Tensor, Views], None]]:
+        """`outputs` without autograd, whose bookkeeping and fresh memory take longer than the products of small models.
+
+        Returns:
+            float [n, B, ...], and a function that is given their gradient and leaves that of the parameters in named
+            views of memory for it.
+        """
+        kept = list[Kept]()
+        for step in self._steps:
+            inputs, own = step.forward(views, inputs)
+            kept.append(own)
+
+        @torch.no_grad()
+        def backward(gradient: Tensor, into: Views) -> None:
+            for step, own in zip(reversed(self._steps[self._first :]), reversed(kept), strict=False):
+                if isinstance(step, _Product):
+                    step.leave(own, gradient, into)
+                if step is not self._steps[self._first]:
+                    gradient = step.back(views, own, gradient)
+
+        return inputs, backward
 
 
 def _in_order(network: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
@@ -73,15 +104,82 @@ def _is_known(layer: nn.Module) -> bool:
     return type(layer) in ELEMENTWISE
 
 
-def _step(name: str, layer: nn.Module) -> Callable[[Mapping[str, Tensor], Tensor], Tensor]:
+class _Step(ABC):
+    """A layer of n models, each with parameters and samples of its own."""
+
+    @abstractmethod
+    def __call__(self, views: Views, inputs: Tensor) -> Tensor:
+        """What it makes of ``inputs``, [n, B, ...]; autograd goes through it."""
+
+    @abstractmethod
+    def forward(self, views: Views, inputs: Tensor) -> tuple[Tensor, Kept]:
+        """The same outside of autograd, and what is kept for the way back."""
+
+    @abstractmethod
+    def back(self, views: Views, kept: Kept, gradient: Tensor) -> Tensor:
+        """From the gradient of what came out to that of what went in."""
+
+
+class _Flatten(_Step):
+    def __call__(self, views: Views, inputs: Tensor) -> Tensor:
+        return inputs.flatten(2)
+
+    def forward(self, views: Views, inputs: Tensor) -> tuple[Tensor, Kept]:
+        return self(views, inputs), (inputs,)
+
+    def back(self, views: Views, kept: Kept, gradient: Tensor) -> Tensor:
+        return gradient.reshape(kept[0].shape)
+
+
+class _Elementwise(_Step):
+    def __init__(self, layer: nn.Module) -> None:
+        self._layer = layer
+
+    def __call__(self, views: Views, inputs: Tensor) -> Tensor:
+        found: Tensor = self._layer(inputs)
+        return found
+
+    def forward(self, views: Views, inputs: Tensor) -> tuple[Tensor, Kept]:
+        with torch.enable_grad():  # through this layer alone
+            found = self(views, entered := inputs.detach().requires_grad_())
+        return found.detach(), (found, entered)
+
+    def back(self, views: Views, kept: Kept, gradient: Tensor) -> Tensor:
+        found, entered = kept
+        with torch.enable_grad():  # a gradient that is handed over makes torch load its compiler, for half a second
+            return torch.autograd.grad((found * gradient).sum(), entered)[0]
+
+
+class _Product(_Step):
+    """As (W x^T)^T, which gives gradients in the layout of W."""
+
+    def __init__(self, weight: str, bias: str | None) -> None:
+        self._weight, self._bias = weight, bias
+
+    def __call__(self, views: Views, inputs: Tensor) -> Tensor:
+        found = torch.bmm(views[self._weight], inputs.mT).mT
+        return found if self._bias is None else found + views[self._bias][:, None]
+
+    def forward(self, views: Views, inputs: Tensor) -> tuple[Tensor, Kept]:
+        return self(views, inputs), (inputs,)
+
+    def back(self, views: Views, kept: Kept, gradient: Tensor) -> Tensor:
+        return torch.bmm(views[self._weight].mT, gradient.mT).mT
+
+    def leave(self, kept: Kept, gradient: Tensor, into: Views) -> None:
+        """Write the gradients of its parameters."""
+        (inputs,) = kept
+        if inputs.shape[1] == 1:  # an outer product, which writes as fast as memory takes it
+            torch.mul(gradient.mT, inputs, out=into[self._weight])
+        else:
+            torch.bmm(gradient.mT, inputs, out=into[self._weight])
+        if self._bias is not None:
+            torch.sum(gradient, dim=1, out=into[self._bias])
+
+
+def _step(name: str, layer: nn.Module) -> _Step:
     if isinstance(layer, nn.Flatten):
-        return lambda _, inputs: inputs.flatten(2)
+        return _Flatten()
     if not isinstance(layer, nn.Linear):
-        return lambda _, inputs: layer(inputs)
-
-    def product(views: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
-        # As (W x^T)^T, which gives gradients in the layout of W.
-        found = torch.bmm(views[f"{name}weight"], inputs.mT).mT
-        return found if layer.bias is None else found + views[f"{name}bias"][:, None]
-
-    return product
+        return _Elementwise(layer)
+    return _Product(f"{name}weight", None if layer.bias is None else f"{name}bias")

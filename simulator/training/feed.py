@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from simulator.core.arrays import Arrays, mapped, taken, together
+from simulator.core.arrays import Arrays, mapped, rows_taken, taken, together
 from simulator.core.node import Node
 from simulator.core.samples import Batch
 
@@ -56,13 +56,15 @@ def _plain(nodes: Sequence[Node], steps: int) -> Iterator[StackedBatch]:
     """All nodes' samples are rows of one array: the indices of a round move to the device at once."""
     size, first = batch_length(nodes[0]), nodes[0].data
     drawn = [node.training_set.next_rows(steps * size, node.rng) for node in nodes]
-    positions, index = (torch.from_numpy(np.stack(each)) for each in zip(*drawn, strict=True))
+    positions, index = (
+        torch.from_numpy(np.concatenate(each).reshape(len(nodes), -1)) for each in zip(*drawn, strict=True)
+    )
     rows = first.train.places(index)
     assert first.train.targets is not None  # what a node trains on is labelled
     for places, here in zip(torch.split(positions, size, dim=1), torch.split(rows, size, dim=1), strict=True):
         flat = first.preparation(taken(first.train.inputs, here.flatten()), nodes[0].parameters.dtype)
         inputs = mapped(flat, lambda array, shape=here.shape: array.view(*shape, *array.shape[1:]))  # type: ignore[misc]
-        yield StackedBatch(inputs, first.train.targets[here], places)
+        yield StackedBatch(inputs, rows_taken(first.train.targets, here), places)
 
 
 def _joined(nodes: Sequence[Node], steps: int) -> Iterator[StackedBatch]:

@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from simulator.core.flat_module import EVALUATION_BATCH, FlatModule, fill
+from simulator.core.flat_module import EVALUATION_BATCH, FlatModule
 from simulator.core.node import Node
 from simulator.core.samples import Batch
 from simulator.training.by_sample import BySample
@@ -36,7 +36,7 @@ class Stacked(Trainer):
     def __init__(self, module: FlatModule) -> None:
         super().__init__(module)
         self._stacked, self._by_sample = StackedModule(module), BySample(module)
-        self._gradient = module.gradient.new_zeros(0, module.num_parameters)
+        self._memory = _GradientMemory(module)
         self._most: dict[Hashable, int] = {}  # nodes of a kind in a chunk
 
     def train(self, nodes: Sequence[Node]) -> None:
@@ -44,8 +44,7 @@ class Stacked(Trainer):
         for chunk in self._chunks(nodes, lambda node: (batch_length(node), node.local_steps, _is_fixed(node))):
             self.module.fix(bool(_is_fixed(chunk[0])))
             with rows_of(chunk, "parameters") as parameters, state_rows_of(chunk) as state:
-                gradient = self._gradient_rows(len(chunk))
-                _Chunk(self._stacked, self._by_sample, chunk, parameters, gradient, state).train()
+                _Chunk(self._stacked, self._by_sample, chunk, parameters, self._memory, state).train()
 
     def evaluate(self, nodes: Sequence[Node]) -> list[Scores]:
         """A chunk of nodes at a time, on the test samples that they share."""
@@ -80,11 +79,27 @@ class Stacked(Trainer):
             for start, end in pairwise(len(group) * piece // pieces for piece in range(pieces + 1)):
                 yield group[start:end]
 
-    def _gradient_rows(self, n: int) -> Tensor:
-        """float [n, parameters]; kept from round to round, for fresh memory is slow at first touch."""
-        if len(self._gradient) < n:
-            self._gradient = self._gradient.new_zeros(n, self.module.num_parameters)
-        return self._gradient[:n]
+
+class _GradientMemory:
+    """Kept from round to round, for fresh memory is slow at first touch."""
+
+    def __init__(self, module: FlatModule) -> None:
+        self._module = module
+        self._rows = module.initial.new_zeros(0, module.num_parameters)
+        self._layers: dict[str, Tensor] = {}
+
+    def rows(self, n: int) -> Tensor:
+        """float [n, parameters]."""
+        if len(self._rows) < n:
+            self._rows = self._rows.new_zeros(n, self._module.num_parameters)
+        return self._rows[:n]
+
+    def layers(self, n: int) -> dict[str, Tensor]:
+        """float [n, ...] of each parameter by its name, in one piece: products of many matrices want it so."""
+        if not self._layers or len(next(iter(self._layers.values()))) < n:
+            shapes = self._module.named_views(self._module.initial)
+            self._layers = {name: view.new_zeros(n, *view.shape) for name, view in shapes.items()}
+        return {name: layer[:n] for name, layer in self._layers.items()}
 
 
 class _Chunk:
@@ -96,18 +111,17 @@ class _Chunk:
         by_sample: BySample,
         nodes: Sequence[Node],
         parameters: Tensor,
-        gradient: Tensor,
+        memory: _GradientMemory,
         state: Mapping[str, Tensor] | None,
     ) -> None:
         self._stacked, self._by_sample, self._nodes, self._state = stacked, by_sample, nodes, state
-        self._parameters, self._gradient = parameters, gradient
-        self._views = stacked.module.named_views(parameters)
-        self._leaves = {name: view.detach().requires_grad_() for name, view in self._views.items()}
+        self._parameters, self._gradient = parameters, memory.rows(len(nodes))
         self._loss_hooks = [overriding(node, "per_sample_loss") if node.methods else [] for node in nodes]
         self._step_hooks = [overriding(node, "before_step") if node.methods else [] for node in nodes]
-        # No method looks at the whole gradient: that of each layer is used where it is, and not copied into the rows.
+        # Where no method looks at the whole gradient, that of each dense layer stays in a piece of its own.
         self._by_layer = stacked.is_dense and not any(self._step_hooks) and not combining(nodes[0])
-        self._found: Sequence[Tensor | None] = ()
+        self._views = stacked.module.named_views(parameters)
+        self._found = memory.layers(len(nodes)) if self._by_layer else stacked.module.named_views(self._gradient)
 
     def train(self) -> None:
         """All steps of the round; losses are read once, at its end, so that a GPU need not be waited for."""
@@ -117,12 +131,14 @@ class _Chunk:
             for found, batch_of in self._steps(steps):
                 losses += found
                 if self._by_layer:
-                    self._move_layers(momentum)
-                    continue
-                if settings.optimizer.weight_decay:
-                    self._gradient.add_(self._parameters, alpha=settings.optimizer.weight_decay)
-                self._before_step(batch_of)
-                self._move(self._parameters, self._gradient, momentum)
+                    own = {} if momentum is None else self._stacked.module.named_views(momentum)
+                    for name, view in self._views.items():
+                        self._decay(view, self._found[name])
+                        self._move(view, self._found[name], own.get(name))
+                else:
+                    self._decay(self._parameters, self._gradient)
+                    self._before_step(batch_of)
+                    self._move(self._parameters, self._gradient, momentum)
         for node, loss in zip(self._nodes, (losses / steps).tolist(), strict=True):
             node.record_loss(loss)
 
@@ -137,14 +153,16 @@ class _Chunk:
 
     def _backward(self, batch: StackedBatch) -> Tensor:
         """Leave the nodes' gradients in the rows; returns their losses, float [n]."""
-        outputs = self._stacked.outputs(self._leaves, batch.inputs, buffers=self._state)
-        task = self._nodes[0].data.task
-        wide = outputs.to(self._parameters.dtype).flatten(0, 1)
-        losses = task.losses(wide, batch.targets.flatten(0, 1)).view(outputs.shape[:2])
-        means = self._through_methods(batch, outputs, losses).mean(dim=1)
-        self._found = self._stacked.differentiate(means.sum(), self._leaves)
-        if not self._by_layer:
-            fill(self._stacked.module.views(self._gradient), self._found)
+        task, means = self._nodes[0].data.task, self._gradient[:, 0]
+
+        def loss(outputs: Tensor) -> Tensor:
+            nonlocal means
+            wide = outputs.to(self._parameters.dtype).flatten(0, 1)
+            losses = task.losses(wide, batch.targets.flatten(0, 1)).view(outputs.shape[:2])
+            means = self._through_methods(batch, outputs, losses).mean(dim=1)
+            return means.sum()
+
+        self._stacked.backward(self._parameters, batch.inputs, loss, self._found, self._state)
         return means.detach()
 
     def _through_methods(self, batch: StackedBatch, outputs: Tensor, losses: Tensor) -> Tensor:
@@ -165,13 +183,9 @@ class _Chunk:
                     for method in methods:
                         method.before_step(node, batch_of(place))
 
-    def _move_layers(self, momentum: Tensor | None) -> None:
-        decay = self._nodes[0].training.optimizer.weight_decay
-        views = list(self._views.values())
-        momenta = [None] * len(views) if momentum is None else self._stacked.module.views(momentum)
-        for view, found, own in zip(views, self._found, momenta, strict=True):
-            gradient = torch.zeros_like(view) if found is None else found
-            self._move(view, gradient.add(view, alpha=decay) if decay else gradient, own)
+    def _decay(self, parameters: Tensor, gradient: Tensor) -> None:
+        if decay := self._nodes[0].training.optimizer.weight_decay:
+            gradient.add_(parameters, alpha=decay)
 
     def _move(self, parameters: Tensor, gradient: Tensor, momentum: Tensor | None) -> None:
         """Move all of the parameters, or those of a layer ([n, ...]); ``gradient`` is left alone."""

@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from simulator.core.arrays import Arrays, mapped
 from simulator.core.errors import RunError
-from simulator.core.flat_module import FlatModule
+from simulator.core.flat_module import FlatModule, fill
 from simulator.training.dense_layers import DenseLayers
 
 
@@ -35,7 +35,7 @@ class StackedModule:
 
     @property
     def is_dense(self) -> bool:
-        """Whether the network is a row of dense layers, so that gradients come in the layout of the parameters."""
+        """Whether the network is a row of dense layers, whose gradients are fastest in memory of each layer's own."""
         return self._dense is not None
 
     def outputs(
@@ -64,8 +64,8 @@ class StackedModule:
         views = dict(self.module.named_views(parameters) if isinstance(parameters, Tensor) else parameters)
         views |= buffers or {}
         alone = len(next(iter(views.values()))) == 1
-        if self._dense and isinstance(inputs, Tensor) and not (alone or shared) and self._dense.take(inputs):
-            return self._dense.outputs(views, inputs)
+        if isinstance(inputs, Tensor) and not (alone or shared) and (dense := self._dense_of(inputs)):
+            return dense.outputs(views, inputs)
         with self.module.autocast():
             if alone:  # vmap over one model trips over its channels-last activations
                 one = {name: view[0] for name, view in views.items()}
@@ -73,6 +73,37 @@ class StackedModule:
             with _WeightsFirst():
                 found: Tensor = vmap(self._one, in_dims=(0, None if shared else 0))(views, inputs)
         return found
+
+    def backward(
+        self,
+        parameters: Tensor,
+        inputs: Arrays,
+        loss: Callable[[Tensor], Tensor],
+        into: Mapping[str, Tensor],
+        buffers: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """Leave the gradients of a loss where they are wanted.
+
+        Args:
+            parameters: float [n, parameters].
+            inputs: [n, B, ...] as the network takes them.
+            loss: makes a scalar of the outputs, [n, B, ...].
+            into: memory for them, float [n, ...] of each parameter by its name.
+            buffers: as in `outputs`.
+
+        Raises:
+            RunError: the loss depends on the module's own parameters.
+            RuntimeError: the network does something that cannot be vectorised.
+        """
+        views = self.module.named_views(parameters)
+        if len(parameters) > 1 and isinstance(inputs, Tensor) and (dense := self._dense_of(inputs)):
+            found, back = dense.forward(views, inputs)
+            (gradient,) = self.differentiate(loss(found.requires_grad_()), {"outputs": found})
+            back(torch.zeros_like(found) if gradient is None else gradient, into)
+            return
+        leaves = {name: view.detach().requires_grad_() for name, view in views.items()}
+        outputs = self.outputs(leaves, inputs, buffers=buffers)
+        fill(list(into.values()), self.differentiate(loss(outputs), leaves))
 
     def differentiate(self, loss: Tensor, views: Mapping[str, Tensor]) -> Sequence[Tensor | None]:
         """Gradients of ``loss`` in the named views of parameters that went in; None where one had no part in it.
@@ -86,6 +117,9 @@ class StackedModule:
         if any(gradient is not None for gradient in found[len(leaves) :]):
             raise through_the_model()
         return found[: len(leaves)]
+
+    def _dense_of(self, inputs: Tensor) -> DenseLayers | None:
+        return self._dense if self._dense and self._dense.take(inputs) else None
 
     def _one(self, parameters: dict[str, Tensor], inputs: Arrays) -> Tensor:
         args, named = ((inputs,), {}) if isinstance(inputs, Tensor) else ((), dict(inputs))

@@ -120,8 +120,8 @@ def test_sums_are_those_of_a_node(length, dtype, monkeypatch):
     places, wanted = rng.permutation(13), rng.random(13) < 0.7
     terms = torch.randn(13, length, dtype=dtype)
     found = torch.zeros_like(terms)
-    for begin, end, total in RowSums(csr_array(weights), places, wanted, terms).taken():
-        found[begin:end] = total
+    taken = list(RowSums(csr_array(weights), places, wanted, terms, found).taken())
+    assert all(torch.equal(total, found[begin:end]) for begin, end, total in taken)
 
     for i in np.flatnonzero(wanted):
         row = {j: weights[i, j] for j in np.flatnonzero(weights[i])}

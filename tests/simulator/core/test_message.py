@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save
 
-from simulator.core.message import ENVELOPE, Message
+from simulator.core.message import ENVELOPE, Alike, Envelope, Message, joined
 
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.int32, torch.uint8, torch.bool]
 names = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), min_size=1, max_size=12).filter(
@@ -92,3 +92,33 @@ def test_a_message_cut_short_is_refused(length):
 def test_safetensors_that_are_no_message_are_refused(parts):
     with pytest.raises(ValueError, match="not a message"):
         Message.decode(save(parts))
+
+
+SIZES = {"parameters": 40}
+
+
+def alike(*ends, round=1, sizes=SIZES):
+    senders, receivers = (np.array(column, np.int32) for column in zip(*ends, strict=True))
+    return Alike(senders, receivers, round, sizes, 184)
+
+
+def test_columns_are_a_sequence_of_their_envelopes():
+    columns = alike((0, 1), (0, 2), (3, 0))
+
+    assert len(columns) == 3
+    assert columns == [Envelope(0, 1, 1, SIZES, 184), Envelope(0, 2, 1, SIZES, 184), Envelope(3, 0, 1, SIZES, 184)]
+    assert columns[-1].sender == 3
+    assert [each.receiver for each in columns[:2]] == [1, 2]
+    assert columns.of_senders() == [(0, 2), (3, 1)]
+    assert columns != [*columns][:2]
+
+
+@pytest.mark.parametrize(("round", "sizes"), [(1, dict(SIZES)), (2, SIZES), (1, {"parameters": 8})])
+def test_columns_of_one_kind_are_joined_as_columns_and_all_else_as_a_list(round, sizes):
+    parts = [alike((0, 1), (0, 2)), alike((3, 0), round=round, sizes=sizes)]
+    together = joined(parts)
+
+    assert isinstance(together, Alike) == (round == 1 and sizes == SIZES)
+    assert list(together) == [*parts[0], *parts[1]]
+    assert joined([*parts, [Envelope(4, 0, 1, SIZES, 184)]])[-1].sender == 4
+    assert joined([]) == []

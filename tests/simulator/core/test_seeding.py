@@ -1,6 +1,9 @@
 """Generators keyed by what they are for."""
 
+import hashlib
+
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +11,7 @@ from hypothesis import strategies as st
 from simulator.core.seeding import generator, torch_seed
 
 keys = st.tuples(
-    st.integers(0, 2**32), st.text(max_size=8), st.one_of(st.none(), st.integers(0, 100)), st.integers(0, 10**6)
+    st.integers(0, 2**256 - 1), st.text(max_size=8), st.one_of(st.none(), st.integers(0, 100)), st.integers(0, 10**6)
 )
 
 
@@ -20,6 +23,20 @@ def draw(key):
 @given(keys)
 def test_asking_twice_gives_the_same_numbers(key):
     assert draw(key) == draw(key)
+
+
+@given(keys)
+def test_streams_are_those_of_a_seed_sequence(key):
+    seed, purpose, node, round = key
+    digest = int.from_bytes(hashlib.blake2b(purpose.encode(), digest_size=8).digest(), "little")
+    sequence = np.random.SeedSequence([seed, 0 if node is None else node + 1, digest, round])
+
+    assert draw(key) == np.random.default_rng(sequence).integers(2**62, size=4).tolist()
+
+
+def test_a_key_below_0_is_refused():
+    with pytest.raises(ValueError, match="at least 0, not -1"):
+        generator(-1, "batches")
 
 
 @given(keys, keys)

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from simulator.core.errors import InputError
-from simulator.core.message import Envelope
+from simulator.core.message import Alike, Envelope
 from simulator.results import message_log
 from simulator.results.message_log import BEGINNING, SCHEMA, added_up, as_batch, batches, records
 from simulator.results.places import MESSAGES
@@ -33,6 +34,13 @@ def log(tmp_path: Path) -> Path:
 
 def test_what_comes_out_is_what_went_in(log):
     assert list(records(log)) == READ
+
+
+@pytest.mark.parametrize("sizes", [{"parameters": 40}, {"parameters": 40, "labels": 3}, {}])
+def test_columns_are_written_as_their_messages_are(sizes):
+    columns = Alike(np.array([0, 0, 5], np.int32), np.array([1, 5, 0], np.int32), 3, sizes, 190, exchange=2)
+
+    assert as_batch(columns) == as_batch(list(columns))
 
 
 @pytest.mark.parametrize("name", ["encoding", "", "null", "None"])

@@ -327,6 +327,37 @@ class TestDenseLayers:
         for one, other in zip(directly, found(), strict=True):
             assert torch.equal(one, other)
 
+    @pytest.mark.parametrize("name", NETWORKS)
+    @pytest.mark.parametrize("batch", [1, 4])
+    @pytest.mark.parametrize("precision", ["fp32", "fp64"])
+    def test_their_gradients_are_those_of_autograd(self, name, batch, precision, monkeypatch):
+        torch.manual_seed(0)
+        module = FlatModule(self.NETWORKS[name](), precision)
+        stacked = StackedModule(module)
+        matrix = torch.randn(5, module.num_parameters).to(module.dtype)
+        images, weights = torch.randn(5, batch, 1, 8, 8).to(module.dtype), torch.randn(5, batch, 3).to(module.dtype)
+
+        def found():
+            into = {key: torch.full_like(view, 7.0) for key, view in module.named_views(matrix).items()}
+            stacked.backward(matrix, images, lambda outputs: (weights * outputs.tanh()).sum(), into)
+            return into
+
+        by_hand = found()
+        assert all(gradient.any() for gradient in by_hand.values())
+        monkeypatch.setattr(stacked, "_dense", None)
+        for key, gradient in found().items():
+            assert torch.equal(by_hand[key], gradient)
+
+    def test_of_a_loss_that_is_a_constant_they_are_0(self):
+        module = FlatModule(self.NETWORKS["mlp"]())
+        matrix = torch.randn(5, module.num_parameters)
+        into = {key: torch.full_like(view, 7.0) for key, view in module.named_views(matrix).items()}
+        StackedModule(module).backward(
+            matrix, torch.randn(5, 4, 1, 8, 8), lambda outputs: torch.ones(1, requires_grad=True).sum(), into
+        )
+
+        assert not any(gradient.any() for gradient in into.values())
+
     @pytest.mark.parametrize(
         "network",
         [
