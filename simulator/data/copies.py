@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from simulator.data.stored import named, to_numpy
 
 AT_ONCE = 4096  # samples
 Rows = NDArray[np.int64]
+NO_SUMS = np.empty(0, dtype=np.uint64)
 
 
 def told_copies(nodes: Sequence[NodeData]) -> Iterator[str]:
@@ -23,6 +26,22 @@ def told_copies(nodes: Sequence[NodeData]) -> Iterator[str]:
     if copies:
         what = f"{copies:,} of {sum(map(len, tests.values())):,} test samples are exact copies of training samples"
         yield f"{what}: scores on them measure what is known by heart"
+
+
+def told_shared(nodes: Mapping[str, NodeData]) -> Iterator[str]:
+    """How many of what these sites, whose arrays are the same, train on another of them trains on as well."""
+    inputs = to_numpy(next(iter(nodes.values())).train.inputs) if nodes else np.empty(0)
+    rows = {name: node.train.index.numpy() for name, node in nodes.items()}
+    sums = {name: _sums(inputs, own) for name, own in rows.items()}
+    values, times = np.unique(np.concatenate([*map(np.unique, sums.values()), NO_SUMS]), return_counts=True)
+    owners = defaultdict[bytes, list[str]](list)
+    for name, own in rows.items():
+        for content in _contents(inputs, own[np.isin(sums[name], values[times > 1])]):
+            owners[content].append(name)
+    shared = [names for names in owners.values() if len(set(names)) > 1]
+    if shared:
+        what = f"{sum(map(len, shared)):,} training samples of {' and '.join(dict.fromkeys(chain(*shared)))}"
+        yield f"{what} are exact copies of each other's: what one of these sites gives away of them, all of them do"
 
 
 def copied(these: tuple[StoredArrays, Rows], those: tuple[StoredArrays, Rows]) -> NDArray[np.bool_]:

@@ -17,7 +17,7 @@ from simulator.core.task import Task
 from simulator.data.canaries import Canaries
 from simulator.data.common import Common, check_kind, samples_of, specified, subset_of
 from simulator.data.content import Content
-from simulator.data.copies import told_copies
+from simulator.data.copies import told_copies, told_shared
 from simulator.data.corruption import Rows
 from simulator.data.dataset import ArrayData
 from simulator.data.network_data import NetworkData
@@ -133,6 +133,7 @@ def _together(
             *_notes(sites, held),
             *undefined_scores([nodes[n] for n in held], [held[n].whose for n in held]),
             *(f"site {sites.names[n]}: {note}" for n in held for note in told_copies([nodes[n]])),
+            *told_shared({sites.names[n]: nodes[n] for n in held}),
         ),
         sites=sites.names,
         groups=joined_groups([site.data for site in held.values()]),

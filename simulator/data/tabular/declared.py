@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.core.errors import InputError, Problem, did_you_mean
-from simulator.data.alike import nearly
+from simulator.data.alike import nearly, pairs
 from simulator.data.dataset import ArrayData
 from simulator.data.sites.coding import classes_of
 from simulator.data.sites.schema import TableSchema
@@ -48,6 +48,7 @@ def read_site(files: Sequence[Path], schema: TableSchema, config: TableFiles.Con
         raise InputError(*sheet.problems)
     kind = schema.input_kind()
     kept = {name: each[keep] for name, each in inputs.items()}
+    names, numbers = (None, None) if groups is None else np.unique(groups[keep].astype(str), return_inverse=True)
     return ArrayData(
         x_train=stored(kept, kind),
         y_train=values[keep],
@@ -55,8 +56,8 @@ def read_site(files: Sequence[Path], schema: TableSchema, config: TableFiles.Con
         y_test=None,
         class_names=schema.target.names,
         kind=kind,
-        groups=None if groups is None else np.unique(groups[keep].astype(str), return_inverse=True)[1].astype(np.int64),
-        notes=(*sheet.notes, *_told(kept, schema)),
+        groups=None if numbers is None else numbers.astype(np.int64),
+        notes=(*sheet.notes, *_told(kept, schema), *pairs("groups", [] if names is None else names.tolist())),
     )
 
 

@@ -119,6 +119,8 @@ def test_at_the_end_of_its_time_and_at_ctrl_c_all_runs_are_checkpointed_and_the_
     reached, continued = [last_checkpoint(path) for path in runs()], []
     assert all(reached)
 
+    assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN, "run in a shell that lets Ctrl-C through"
+
     def press():
         try:
             until(lambda: [status(path) for path in runs()] == ["running"] * 2)

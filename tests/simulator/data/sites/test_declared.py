@@ -86,6 +86,13 @@ def test_undeclared_categories_count_as_other_and_gaps_as_the_schema_says(tmp_pa
     assert "may_miss" not in str(caught.value), "a target never may"
 
 
+def test_groups_that_people_would_read_as_one_are_told(tmp_path):
+    rows = rows_of("lyon")
+    rows[3]["patient"] = "LYON-7 "
+    told = [note for note in read(write_table(tmp_path / "lyon.csv", rows), group="patient").notes if "groups" in note]
+    assert [note.split(" differ")[0] for note in told] == ["groups 'LYON-7' and 'lyon-7'"]
+
+
 def test_arrays_must_have_the_declared_types_and_shapes(tmp_path):
     schema = ArraySchema(target=CLASSES, arrays=[{"shape": (3,), "dtype": "float32"}])
     labels = np.array(["no", "yes", "yes"])

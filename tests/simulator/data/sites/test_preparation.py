@@ -151,6 +151,20 @@ def test_too_few_groups_are_told_by_the_sites_name(tmp_path):
         prepared(sites(folder))
 
 
+def test_copies_at_two_sites_are_told_where_both_are_seen(tmp_path):
+    folder = write_sites(tmp_path / "all")
+    write_table(folder / "oslo.csv", [*rows_of("oslo"), *rows_of("lyon")])
+    experiment = sites(folder, "data.test=common", "data.dataset.group=null", "data.held_out=0", "data.validation=0",
+                       "data.sites.test=common.csv", f"data.root={tmp_path}")  # fmt: skip
+    write_table(tmp_path / "common.csv", rows_of("turin")[:5])
+    told = "92 training samples of lyon and oslo are exact copies of each other's"
+
+    assert sum(told in note for note in prepared(experiment).notes) == 1
+    alone = {NODE["oslo"]: folder / "oslo.csv"}
+    assert not any("each other" in note for note in prepared(experiment, opened=alone).notes)
+    assert not any("each other" in note for note in prepared(sites(write_sites(tmp_path / "apart"))).notes)
+
+
 def test_what_is_wrong_at_several_sites_is_told_of_all_at_once(tmp_path):
     folder = write_sites(tmp_path)
     for name in ("oslo", "turin"):
