@@ -17,6 +17,7 @@ from simulator.backends.ray.actor import Actor
 from simulator.backends.ray.calls import result
 from simulator.backends.ray.local_modules import local_modules_by_value
 from simulator.backends.ray.machines import Machine, Watch, machines
+from simulator.backends.ray.paths import Paths
 from simulator.backends.ray.placement import moved, within
 from simulator.backends.ray.shared_tensors import SharedTensors
 from simulator.core.backend import Blueprint, Order, Replies, Reply, WorkerLost, Workers
@@ -235,6 +236,15 @@ class ActorPool:
         self._check()
         self._watch.look(at)
 
+    def _hears(self) -> dict[Machine, list[Machine]]:
+        """From which other machines messages come to the workers on each."""
+        found = dict[Machine, set[Machine]]()
+        for worker, part in enumerate(self._parts):
+            at = self._placed[worker]
+            around = {self._placed[other] for node in part for other in self._around[node]}
+            found.setdefault(at, set()).update(machine for machine in around if machine.id != at.id)
+        return {at: sorted(others) for at, others in found.items()}
+
     def _forget(self) -> None:
         self._mail: list[list[Any]] = [[] for _ in self._parts]
 
@@ -265,10 +275,15 @@ class ActorPool:
 
     def _collect(self, references: Sequence[tuple[int, Any]]) -> Replies:
         replies: dict[int, Reply] = {}
+        paths, began = Paths(self._hears), time.monotonic()
+
+        def look() -> None:
+            self._look(self._placed.values())  # it may wait for what another one sends it: all machines count
+            paths.look(time.monotonic() - began)
+
         for worker, reference in references:
             try:
-                # It may wait for what another one sends it: all machines count.
-                replies |= result(worker, reference, lambda: self._look(self._placed.values())).content
+                replies |= result(worker, reference, look).content
             except WorkerLost:
                 self._lost.add(worker)
                 raise

@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
-from simulator.backends.ray import address, machines, placement
+from simulator.backends.ray import address, machines, paths, placement
 from simulator.backends.ray.machines import Machine, Watch
+from simulator.backends.ray.paths import Path, Paths
 from simulator.core.backend import WorkerLost
-from simulator.core.errors import InputError
+from simulator.core.errors import InputError, RunError
 
 pytestmark = pytest.mark.ray
 
@@ -97,6 +98,19 @@ def test_a_machine_that_stays_silent_is_lost_and_one_that_comes_back_is_not(monk
     pass_by(5)
     with pytest.raises(WorkerLost, match=r"the machine 127\.0\.0\.1 has not answered for 8 s"):
         pass_by(3)
+
+
+def test_machines_that_twice_do_not_reach_each_other_end_a_long_wait(monkeypatch):
+    a, b, c = map(machine, "abc")
+    answers = iter([[], [Path(a, b)], [], [Path(a, b), Path(b, c)], [Path(b, c)]])
+    monkeypatch.setattr(paths, "_broken", lambda hears: next(answers))
+    looking = Paths(lambda: {a: [b], b: [a, c], c: [b]})
+
+    for waited in (1.0, 14.9, 15.0, 29.0, 30.0, 60.0, 119.0, 120.0, 239.0):  # asked at 15, 30, 60 and 120
+        looking.look(waited)
+    with pytest.raises(RunError, match=r"does not reach 127\.0\.0\.1, .*never arrives.*\n.*Open Ray's ports"):
+        looking.look(240.0)
+    assert next(answers, None) is None
 
 
 @contextlib.contextmanager

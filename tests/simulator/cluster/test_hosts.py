@@ -23,6 +23,7 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from reference.experiments import At, small
 from simulator import run
+from simulator.core.errors import RunError
 from simulator.core.observer import Observer
 class Recoveries(Observer):
     def recovered(self, round, reason):
@@ -33,8 +34,12 @@ def wait():
         print("waiting", flush=True)
         while not Path("cut").exists():
             time.sleep(0.1)
-backend = {{"name": "ray", "address": "10.77.0.10:6379", "workers": 2, "placement": "round_robin"}}
-print(run(small(**{changes!r}, backend=backend), "ray", [At(5, wait), Recoveries()]).status, flush=True)
+backend = {{"name": "ray", "address": "10.77.0.10:6379", "workers": {workers}, "placement": "round_robin"}}
+try:
+    print(run(small(**{changes!r}, backend=backend), "ray", [At(5, wait), Recoveries()]).status, flush=True)
+except RunError as error:
+    seconds = time.time() - Path("cut").stat().st_mtime
+    print(f"failed after {{seconds:.0f}} s: {{error}}\\nthat was all", flush=True)
 """
 
 
@@ -50,19 +55,27 @@ def said(host, text):
     return text in host.said()
 
 
-def test_a_cable_that_is_pulled_is_noticed_and_the_run_goes_on_at_the_other_end(hosts, short, tmp_path):
-    hub, head, other, *_ = hosts
-    deadline = time.monotonic() + 280
-    for host in (head, other):
+def begin(machines, short, deadline, **changes):
+    """Ray on these hosts, and a run with a worker on each, which waits in round 5 until its folder has a file `cut`."""
+    head = machines[0]
+    for host in machines:
         host.environment |= {"PYTHONPATH": str(TESTS), "RAY_AUTH_MODE": "disabled", "RAY_TMPDIR": short}
     head.start(*RAY, "--head", f"--node-ip-address={head.address}", "--port=6379", "--include-dashboard=false")
     until(lambda: said(head, "Ray runtime started"), deadline)
-    other.start(*RAY, f"--address={head.address}:6379", f"--node-ip-address={other.address}")
-    until(lambda: said(other, "Ray runtime started"), deadline)
+    for other in machines[1:]:
+        other.start(*RAY, f"--address={head.address}:6379", f"--node-ip-address={other.address}")
+        until(lambda host=other: said(host, "Ray runtime started"), deadline)
 
-    (head.folder / "script.py").write_text(SCRIPT.format(tests=str(TESTS), changes=CHANGES))
+    script = SCRIPT.format(tests=str(TESTS), changes=CHANGES | changes, workers=len(machines))
+    (head.folder / "script.py").write_text(script)
     head.start(sys.executable, "script.py")
     until(lambda: said(head, "waiting"), deadline, 0.5)
+
+
+def test_a_cable_that_is_pulled_is_noticed_and_the_run_goes_on_at_the_other_end(hosts, short, tmp_path):
+    hub, head, other, *_ = hosts
+    deadline = time.monotonic() + 280
+    begin([head, other], short, deadline)
     ip("-n", hub.name, "link", "set", "v1", "down")
     (head.folder / "cut").touch()
     until(lambda: said(head, "finished"), deadline, 0.5)
@@ -72,3 +85,17 @@ def test_a_cable_that_is_pulled_is_noticed_and_the_run_goes_on_at_the_other_end(
     assert int(back[1]) < 55, "Ray itself takes more than a minute to notice"
     (path,) = (head.folder / "ray").iterdir()
     assert results(path) == results(run(small(**CHANGES), tmp_path / "local").path)
+
+
+def test_two_machines_that_do_not_reach_each_other_are_told(hosts, short):
+    _, head, one, other, *_ = hosts
+    deadline = time.monotonic() + 280
+    large = {"model": {"name": "mlp", "hidden": [1000]}}  # what is smaller, Ray sends by way of its head
+    begin([head, one, other], short, deadline, **large)
+    ip("-n", one.name, "route", "add", "blackhole", f"{other.address}/32")
+    (head.folder / "cut").touch()
+    until(lambda: said(head, "that was all"), deadline, 0.5)
+
+    assert re.search(
+        r"failed after \d\d s: the machine 10\.77\.0\.1[12] does not reach 10\.77\.0\.1[12]", head.said()
+    ), head.said()
