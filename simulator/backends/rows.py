@@ -6,8 +6,8 @@ way, and each may follow the other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache, lru_cache
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -39,7 +39,7 @@ class _Linked(NamedTuple):
     receivers: Sequence[Sequence[int]]
     ends: Sequence[tuple[Ids, Ids]]  # senders and receivers of each node's messages
     active: Sequence[bool]
-    sums: Sequence[RowSums]  # by which of the two matrices they are taken of
+    sums: Callable[[int], RowSums]  # by which of the two matrices nodes stand in
     idle: Tensor  # int64: the rows of nodes that take none
     is_whole: bool  # whether each sum has a term of the node's own: one that weighs nothing is not in W
 
@@ -155,7 +155,7 @@ class Rows:
         own, terms = self._gathered(), self._terms()
         for message in {message.sender: message for message in arrived}.values():
             terms[self._place[message.sender]].copy_(message.parts["parameters"])
-        for begin, end, total in self._now.sums[self._at].taken():
+        for begin, end, total in self._now.sums(self._at).taken():
             mixed = self._mixing.mixed(MixedRows(total, own[begin:end], terms[begin:end]))
             if mixed is not total:
                 total.copy_(mixed)
@@ -194,10 +194,12 @@ class Rows:
         active = links.active[self._ids]
         rows = links.matrix[self._ids]
         is_whole = bool(links.matrix.diagonal()[self._ids].all())
-        sums = [
-            RowSums(rows, self._place, active, before if self._sent is None else self._sent, after)
-            for before, after in (self._matrices, reversed(self._matrices))
-        ]
+
+        @cache
+        def sums(at: int) -> RowSums:
+            terms = self._matrices[at] if self._sent is None else self._sent
+            return RowSums(rows, self._place, active, terms, self._matrices[1 - at])
+
         idle = torch.from_numpy(np.flatnonzero(~active))
         receivers = [links.out_neighbours(id) for id in self._ids]
         ends = [
