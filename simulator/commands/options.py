@@ -46,7 +46,9 @@ Overrides = Annotated[
 Track = Annotated[
     list[str] | None,
     typer.Option(
-        "--track", help="Also log to tensorboard, wandb or mlflow; repeatable.", autocompletion=completed("trackers")
+        "--track",
+        help="Also log to tensorboard, wandb or mlflow, or this machine's energy by codecarbon; repeatable.",
+        autocompletion=completed("trackers"),
     ),
 ]
 

@@ -58,7 +58,7 @@ class TensorBoard(Tracker):
         try:
             import torch.utils.tensorboard  # noqa: F401
         except ImportError as error:
-            raise _missing("tensorboard") from error
+            raise missing("tensorboard") from error
 
     def started(self, info: RunInfo) -> None:
         """Begin an event file; in a resumed run it hides what was logged after the checkpoint."""
@@ -96,7 +96,7 @@ class WandB(Tracker):
         try:
             import wandb  # noqa: F401
         except ImportError as error:
-            raise _missing("wandb") from error
+            raise missing("wandb") from error
 
     def started(self, info: RunInfo) -> None:
         """Start the W&B run, with the experiment as its configuration."""
@@ -137,7 +137,7 @@ class MLflow(Tracker):
         try:
             import mlflow  # noqa: F401
         except ImportError as error:
-            raise _missing("mlflow") from error
+            raise missing("mlflow") from error
 
     def started(self, info: RunInfo) -> None:
         """Start the MLflow run, with each setting of the experiment as a parameter, or go on in the one of before.
@@ -185,6 +185,13 @@ class MLflow(Tracker):
 TRACKERS: Registry[Tracker] = Registry("trackers")
 
 
+def missing(package: str) -> InputError:
+    """That ``package``, which the tracker of that name needs, is not installed."""
+    return wrong(
+        f"--track {package}", f"the package {package} is not installed.", f"pip install 'rumormill[{package}]'"
+    )
+
+
 def _named(metrics: Iterable[Metric]) -> Iterator[tuple[str, float]]:
     for metric in metrics:
         yield metric.name if metric.node is None else f"node-{metric.node:02}/{metric.name}", metric.value
@@ -201,9 +208,3 @@ def _leaves(settings: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, 
 
 def _in_batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     return (items[start : start + size] for start in range(0, len(items), size))
-
-
-def _missing(package: str) -> InputError:
-    return wrong(
-        f"--track {package}", f"the package {package} is not installed.", f"pip install 'rumormill[{package}]'"
-    )

@@ -2,7 +2,8 @@
 
 E = sum over nodes of (power x seconds of computing, or joules a step x steps) + joules a byte x bytes on the wire. The
 two parts are told apart, as in SkipTrain (Dhasade et al. 2024, arXiv:2407.01283), where the second is taken for
-negligible: with small models and many links it is not. What idle nodes take while they wait is not counted.
+negligible: with small models and many links it is not. What idle nodes take while they wait is not counted. What the
+machine takes that simulates them is the tracker's ``codecarbon``.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from simulator.core.errors import InputError
 from simulator.core.observer import RunInfo, Speed
 from simulator.core.report import Metric
 from simulator.results import trackers
+from simulator.results.machine_energy import CodeCarbon
 from simulator.results.trackers import MLflow, TensorBoard, Tracker, WandB
 
 EVALUATION = [Metric(10, 3, "test/accuracy", 0.5), Metric(10, None, "test/accuracy/mean", 0.75)]
@@ -143,12 +144,15 @@ def test_mlflow_gets_settings_by_their_paths() -> None:
     }
 
 
-@pytest.mark.parametrize(("kind", "extra"), [(TensorBoard, "tensorboard"), (WandB, "wandb"), (MLflow, "mlflow")])
+@pytest.mark.parametrize(
+    ("kind", "extra"),
+    [(TensorBoard, "tensorboard"), (WandB, "wandb"), (MLflow, "mlflow"), (CodeCarbon, "codecarbon")],
+)
 def test_a_missing_package_is_asked_for(kind: type[Tracker], extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
     genuine = builtins.__import__
 
     def without_trackers(name: str, *rest: Any) -> Any:
-        if name in ("wandb", "torch.utils.tensorboard", "mlflow"):
+        if name in ("wandb", "torch.utils.tensorboard", "mlflow", "codecarbon.input"):
             raise ImportError(f"No module named '{name}'")
         return genuine(name, *rest)
 
