@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from simulator.commands.loading import loading
 from simulator.commands.options import completed, given, located_paths
 from simulator.core.errors import wrong
 from simulator.results.terminal import Terminal
@@ -96,12 +97,13 @@ def audit_command(
     out: Elsewhere.Out = None,
 ) -> None:
     """Measure what a run, or models trained elsewhere, give away; prints the folder of the results."""
-    from simulator.config.parsing import load_experiment
-    from simulator.config.recipe_files import recipes
-    from simulator.results.run_directory import RunDirectory
-    from simulator.runs.audit import AUDITS, audit, audit_plan, audit_settings
-    from simulator.runs.report import write_run_report
-    from simulator.runs.trained_elsewhere import trained_elsewhere
+    with loading():
+        from simulator.config.parsing import load_experiment
+        from simulator.config.recipe_files import recipes
+        from simulator.results.run_directory import RunDirectory
+        from simulator.runs.audit import AUDITS, audit, audit_plan, audit_settings
+        from simulator.runs.report import write_run_report
+        from simulator.runs.trained_elsewhere import trained_elsewhere
 
     options = {"attacks": attacks, "signals": signals, "views": views, "replicas": replicas}
     chosen = {setting: value for setting, value in options.items() if value}

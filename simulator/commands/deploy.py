@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from simulator.commands.loading import loading
 from simulator.commands.options import Experiment, Out, Overrides, Track, given, located_paths
 from simulator.commands.run import finish
 from simulator.deployment.keys.commands import revoke_command, sign_command
@@ -32,9 +33,10 @@ def local_command(
     track: Track = None,
 ) -> None:
     """Run an experiment on Flower on this machine: a SuperLink, and a SuperNode for every node, over TLS."""
-    from simulator.config.parsing import load_experiment
-    from simulator.deployment.plan import deployable
-    from simulator.runs.launch import run
+    with loading():
+        from simulator.config.parsing import load_experiment
+        from simulator.deployment.plan import deployable
+        from simulator.runs.launch import run
 
     loaded = deployable(load_experiment(experiment, overrides or []), **given(plane=plane, engine=engine))
     finish(lambda observers: run(loaded, out, observers), track)

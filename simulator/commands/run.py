@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from simulator.commands.loading import loading
 from simulator.commands.options import Experiment, Out, Overrides, RunPath, Track
 from simulator.results.terminal import Terminal
 
@@ -26,8 +27,9 @@ def run_command(
     track: Track = None,
 ) -> None:
     """Run an experiment and write its report; the last line printed is the run directory."""
-    from simulator.config.parsing import load_experiment
-    from simulator.runs.launch import run
+    with loading():
+        from simulator.config.parsing import load_experiment
+        from simulator.runs.launch import run
 
     loaded = load_experiment(experiment, overrides or [])
     finish(lambda observers: run(loaded, out, observers), track)
@@ -41,7 +43,8 @@ def resume_command(
     track: Track = None,
 ) -> None:
     """Continue a run that was stopped, as if it had never been."""
-    from simulator.runs.launch import resume
+    with loading():
+        from simulator.runs.launch import resume
 
     finish(lambda observers: resume(path, round, observers), track)
 
@@ -57,9 +60,10 @@ def sweep_command(
     ] = None,
 ) -> None:
     """Run an experiment under many settings and seeds; what is finished in the folder already is not run again."""
-    from simulator.results.console import Console
-    from simulator.sweep import load_sweep, run_sweep
-    from simulator.sweep.jobs import read_jobs
+    with loading():
+        from simulator.results.console import Console
+        from simulator.sweep import load_sweep, run_sweep
+        from simulator.sweep.jobs import read_jobs
 
     stderr, at_once = Terminal(stderr=True), read_jobs(jobs)
     outcome = run_sweep(load_sweep(path), out, lambda: [Console(stderr)], stderr, at_once, minutes)

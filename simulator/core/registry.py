@@ -183,12 +183,13 @@ class Registry(Generic[P]):
             InputError: it is none; ``declared`` says where it comes from.
         """
         part: Any = self.as_part(thing)
-        derive = f"Derive it from {self.base.__module__}.{self.base.__name__}{self.or_else}."
+        base = self.base
+        derive = f"Derive it from {base.__module__}.{base.__name__}{self.or_else}."
         if not (isinstance(part, type) and issubclass(part, Part)):
             raise wrong("", f"'{name}' {declared}is no class of a part.", derive)
-        if not issubclass(part, self.base):
+        if not issubclass(part, base):
             kind = next((each.__name__ for each in part.__mro__ if Part in each.__bases__), "Part")
-            raise wrong("", f"'{name}' {declared}is a {kind}, and no {self.base.__name__}.", derive)
+            raise wrong("", f"'{name}' {declared}is a {kind}, and no {base.__name__}.", derive)
         check_signatures(part, Part)
         return cast(type[P], part)
 

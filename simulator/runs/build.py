@@ -283,8 +283,8 @@ class Simulation:
             device=device_here(experiment),
         )
         (node,) = made.all_on(held).nodes([0])
-        keep, rounds = experiment.checkpoint, range(1, experiment.rounds + 1)
-        saved = [round for round in rounds if run_schedule(experiment).checkpoints(round)]
+        keep, rounds, schedule = experiment.checkpoint, range(1, experiment.rounds + 1), run_schedule(experiment)
+        saved = [round for round in rounds if schedule.checkpoints(round)]
         kept = saved if keep.keep == "all" else {*saved[-keep.keep :], *(set(saved) & set(keep.rounds))}
         return Room(
             nodes=self.network.base.num_nodes,

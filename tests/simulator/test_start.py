@@ -1,9 +1,12 @@
 """The command line answers at once: what takes long to import waits until a command needs it."""
 
+import gc
 import subprocess
 import sys
 
 import pytest
+
+from simulator.commands.loading import loading
 
 LATE = [  # of every command
     *("torch", "flwr", "ray", "opacus", "numpy", "scipy", "pandas", "matplotlib", "networkx", "sklearn", "pydantic"),
@@ -130,3 +133,58 @@ Simulation.of(load_experiment("quickstart"))
 assert run and not (loaded := set(sys.modules) & set({late})), loaded
 """
     started(code)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [["run"], ["resume"], ["sweep"], ["audit"], ["deploy", "local"]], ids=" ".join)
+def test_what_trains_is_imported_without_looking_for_garbage(words):
+    """Each full collection would walk through all that PyTorch has."""
+    program = f"""
+import gc, sys
+from simulator.__main__ import main
+
+collected = []
+gc.callbacks.append(lambda phase, found: collected.append((found["generation"], gc.get_freeze_count() > 100_000)))
+sys.argv = ["rumormill", *{words}, "no-such-file"]
+try:
+    main()
+except SystemExit as ended:
+    assert ended.code == 2, ended.code
+assert "torch" in sys.modules and gc.isenabled()
+assert (2, False) not in collected and gc.get_freeze_count() > 100_000, (set(collected), gc.get_freeze_count())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def frozen(monkeypatch):
+    """How often what there is was kept out of later collections; it is as if PyTorch were not loaded yet."""
+    asked = []
+    monkeypatch.setattr(gc, "freeze", lambda: asked.append(gc.isenabled()))
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    yield asked
+    gc.enable()
+
+
+def test_garbage_is_collected_again_after_imports_and_after_those_that_fail(frozen):
+    with loading():
+        assert not gc.isenabled()
+    assert (gc.isenabled(), frozen) == (True, [False])
+    with pytest.raises(KeyboardInterrupt), loading():
+        raise KeyboardInterrupt
+    assert gc.isenabled()
+
+
+def test_where_torch_is_loaded_already_garbage_is_collected_as_ever(frozen, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", sys)
+    with loading():
+        assert gc.isenabled()
+    assert frozen == []
+
+
+def test_whoever_has_stopped_collection_has_stopped_it(frozen):
+    gc.disable()
+    with loading():
+        pass
+    assert (gc.isenabled(), frozen) == (False, [])
