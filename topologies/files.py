@@ -13,6 +13,7 @@ from topologies.errors import TopologyError, require
 from topologies.labels import relabelled
 
 NOTES = "notes"  # the graph's attribute with what a user should know of how it was read
+_ARROW = re.compile("[-=<>|:~]+")  # what may stand between two names, and is no name
 _HEADINGS = {"source", "target", "from", "to", "src", "dst", "sender", "receiver", "node1", "node2"}
 
 
@@ -119,7 +120,8 @@ def _read_edge_list(file: Path) -> nx.Graph:
         require(not line.startswith("%%MatrixMarket"), f"{where}: {shown} begins a matrix.", advice, "path")
         names = [name.strip() for name in text.split(",")] if "," in text else text.split()
         advice = "Write two node names, with a space or a comma between."
-        require(len(names) != 1 and all(names), f"{where}: {shown} is not an edge.", advice, "path")
+        told_apart = len(names) != 1 and all(names) and not any(_ARROW.fullmatch(name) for name in names[:2])
+        require(told_apart, f"{where}: {shown} is not an edge.", advice, "path")
         heading = not graph and {name.strip("\"'").lower() for name in names[:2]} <= _HEADINGS
         require(not (names and heading), f"{where}: {shown} looks like a heading.", "Remove this line.", "path")
         if names:

@@ -5,6 +5,7 @@ import numpy as np
 from scipy.sparse import csr_array, eye_array
 
 from topologies.errors import TopologyError, require
+from topologies.labels import labels
 from topologies.unions import components, parts
 from topologies.weights import entries
 
@@ -36,7 +37,9 @@ def check_connected(graph: nx.Graph, what: str = "The graph", field: str = "grap
     found, wanted = parts(graph), components(graph)
     connected = "strongly connected" if graph.is_directed() else "connected"
     expected = f"not {connected}" if wanted == 1 else f"no union of {wanted} {connected} graphs"
-    wrong = f"{what} is {expected}; its {len(found)} parts are {some([f'{{{some(p)}}}' for p in found])}."
+    called = labels(graph)
+    named = [some([called[node] for node in part]) for part in found]
+    wrong = f"{what} is {expected}; its {len(found)} parts are {some([f'{{{part}}}' for part in named])}."
     advice = "Add edges between the parts, or train each part on its own." if wanted == 1 else "Change its links."
     require(len(found) == wanted, wrong, advice, field)
 

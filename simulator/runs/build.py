@@ -44,6 +44,7 @@ from simulator.rounds.mode import Mode
 from simulator.rounds.synchronous import Synchronous
 from simulator.runs.autotune import Figures, device_here, node_by_node, with_device, with_trainer
 from simulator.runs.blueprint import ExperimentNodes, by_sample
+from simulator.runs.named_nodes import check_names, told_names
 from simulator.training.evaluation import ConsensusGroup
 from simulator.training.hooks import overrides
 from simulator.training.layerwise import NotLayerwiseError
@@ -152,6 +153,8 @@ class Simulation:
         lying = attackers_of(experiment, network.base)
         task, seeds = TASKS.build(experiment.task), [experiment.seed]
         data = prepare(experiment.data, network.base.num_nodes, experiment.seed, task, opened)
+        order = "data.sites.names" if experiment.data.sites else "data.partition.sites"
+        check_names(network.base.labels, data.sites, order)
         if experiment.data.sites and experiment.data.sites.statistics:
             if statistics is None and opened is None:
                 statistics = agreed(experiment.data.sites, data.sums, network.base, experiment.seed)
@@ -259,6 +262,7 @@ class Simulation:
                 *network_notes(experiment, self.network),
                 *attack_notes(experiment),
                 *self.data.notes,
+                *told_names(self.network.base.labels, self.data.sites),
                 *MODELS.build(experiment.model).notes(self._module.module),
                 *state_notes(self._module.layout, experiment.buffers),
                 *self.room.notes(),

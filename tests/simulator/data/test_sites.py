@@ -192,3 +192,14 @@ def test_a_partition_by_class_needs_classes(tmp_path):
     task = TASKS.load("regression")
     with pytest.raises(InputError, match="'dirichlet' divides classes, and the task regression has none"):
         prepare(settings(tmp_path / "q.npz", partition=Dirichlet.Config(alpha=1.0)), 3, 0, task(task.Config()))
+
+
+@pytest.mark.parametrize("asked", ["all", ["east", "north", "west"]])
+def test_a_graph_that_calls_its_nodes_as_other_sites_are_called_is_refused(tmp_path, asked):
+    write(tmp_path)
+    (tmp_path / "graph.edges").write_text("east north\nnorth south\n")
+    changes = [f"topology={{graph: from_file, path: {tmp_path}/graph.edges}}", f"data.root={tmp_path}", "model=mlp"]
+    data = f"data={{dataset: {{name: npz, path: sites.npz}}, partition: {{name: by_site, sites: {asked}}}, test: own}}"
+    experiment = load_experiment("quickstart", [data, "methods=[]", *changes])
+    with pytest.raises(InputError, match="the site west would be the node that the graph calls south"):
+        Simulation.of(experiment)
