@@ -9,6 +9,7 @@ from simulator.core.errors import InputError, wrong
 from simulator.core.paths import located
 from simulator.core.registry import PartSettings
 from simulator.data.alike import told_alike
+from simulator.data.class_counts import told_classes
 from simulator.data.dataset import DATASETS, ArrayData
 
 
@@ -43,4 +44,5 @@ def load_private(dataset: PartSettings, root: Path, *, needs_test: bool = True) 
         if missing == ["x_test", "y_test"]:
             advice = "Take one with a test set, or let each node be tested on a share of its own: data.test: own."
         raise wrong("data.dataset", what, advice)
-    return data
+    tested = needs_test or data.test_sites is not None  # by sites, which have brought them
+    return replace(data, notes=(*data.notes, *told_classes(data, tested)))

@@ -89,8 +89,6 @@ def _classes(name: str, values: NDArray[Any]) -> Targets:
     names = tuple(map(str, found.tolist()))
     counted = found.dtype.kind in "iu" and bool(len(found)) and found[0] == 0 and found[-1] == len(found) - 1
     notes = [] if counted else [f"{name}: {shortened(names)} are classes 0 to {len(names) - 1}, in this order"]
-    if len(names) == 1:
-        notes.append(f"{name} is {names[0]} for every sample: there is nothing to predict")
     if len(names) > max(SEVERAL, len(values) / 2):
         what = f"{name} has {len(names):,} classes for {len(values):,} samples"
         notes.append(f"{what}; if it is a quantity, take it as one: meaning: quantity, or floats")

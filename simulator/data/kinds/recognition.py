@@ -45,7 +45,7 @@ def recognised(name: str, *inputs: StoredArrays, wanted: Wanted = "auto") -> Rec
         wanted: "images" also takes 3 dimensions of numbers for gray images; "arrays" takes nothing for an image.
 
     Raises:
-        InputError: images are wanted, and these are none; or they are no arrays of numbers.
+        InputError: images are wanted, and these are none; or they are no arrays of numbers, or images by other scales.
     """
     for each in inputs:
         for title, array in called(name, each):
@@ -65,6 +65,7 @@ def recognised(name: str, *inputs: StoredArrays, wanted: Wanted = "auto") -> Rec
             what = f"{name} holds no images: {arrays[0].dtype} of shape {arrays[0].shape}, {_range(arrays)}."
             raise wrong("", what, "Pixels are from 0 to 255, or fractions from 0 to 1; or set kind: arrays.")
         return Recognised(tuple(_storable(each) for each in inputs), Plain(), tuple(_as_they_are(name, arrays)))
+    _check_ranges(name, pixels)
     images = tuple(_rounded(array.transpose(0, 2, 3, 1) if first else array, scale) for array in pixels)
     order = ", channels first" if first else ""
     note = f"{name} is {arrays[0].dtype} from 0 to {255 // scale}{order}: taken as images"
@@ -80,6 +81,19 @@ def _scale(arrays: list[NDArray[Any]]) -> int | None:
     if not (low >= 0 and high <= 255):  # NaN is neither
         return None
     return 255 if high <= 1 and arrays[0].dtype.kind == "f" else 1
+
+
+def _check_ranges(name: str, arrays: list[NDArray[Any]]) -> None:
+    """Refuse arrays of which some seem to be from 0 to 1 and others from 0 to 255: by one scale some are all black.
+
+    Raises:
+        InputError: they are such.
+    """
+    highest = [float(array.max()) for array in arrays]
+    if min(highest) <= 1 < max(highest):
+        shown = " and ".join(f"to {high:.3g}" for high in highest)
+        what = f"{name} and what is tested with have values from 0 {shown}, and are images by one scale."
+        raise wrong("", what, "Give both from 0 to 255, or both from 0 to 1; or set kind: arrays.")
 
 
 def _channels_first(arrays: list[NDArray[Any]]) -> bool | None:

@@ -37,6 +37,13 @@ def test_pixels_as_other_numbers_are_recognised_and_told(array: Any, says: str) 
     assert (found.kind, found.notes) == (Images(), (says,))
 
 
+@pytest.mark.parametrize(("one", "other"), [(PIXELS, PIXELS / 255), (PIXELS / 255, PIXELS.astype(np.float64))])
+def test_pixels_by_two_scales_are_refused_unless_they_are_none(one: Any, other: Any) -> None:
+    with pytest.raises(InputError, match=r"values from 0 to \S+ and to \S+, and are images by one scale"):
+        recognised("x", one, other)
+    assert recognised("x", one, other, wanted="arrays").kind == Plain()
+
+
 def test_what_is_lost_by_rounding_is_told() -> None:
     (note,) = recognised("x", PIXELS / 255 * 0.999).notes
     assert note.endswith("taken as images, rounded to 256 steps")
