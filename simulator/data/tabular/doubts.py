@@ -8,10 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.data.tabular.frames import Columns, as_labels, is_missing
+from simulator.data.tabular.frames import Columns, as_labels, is_missing, number
 
 NUMBERED = 20  # rows, from which on values that are all different are rather names of rows than what to learn from
 NUMBER_LIKE = re.compile(r"[^\w\s]?\s?[+-]?\d[\d.,'\s]*(e[+-]?\d+)?\s*%?", re.IGNORECASE)  # as people write them, too
+DATE = re.compile(r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2}))([T ]\d{1,2}:\d.*)?")
 MOSTLY = 0.5  # share of a column's values from which on it is meant to be of them
 
 
@@ -30,11 +31,31 @@ def categories(texts: Columns) -> Iterator[str]:
         there: NDArray[np.str_] = as_labels(values[~is_missing(values)])
         found = np.unique(there).tolist()
         others = [value for value in there.tolist() if not NUMBER_LIKE.fullmatch(value)]
-        if len(there) and len(others) <= (1 - MOSTLY) * len(there):
+        if len(there) >= NUMBERED and all(DATE.fullmatch(value) for value in found):
+            what = f"'{name}' is of dates, such as '{found[0]}', each of {len(found):,} a category of its own"
+            yield f"{what}: leave the column out (drop: [{name}]), or write a number, such as days or the month"
+        elif len(there) and len(others) <= (1 - MOSTLY) * len(there):
             yield f"'{name}' {_spelt(found) if not others else _spoilt(others, len(there), len(found))}"
         elif len(there) >= NUMBERED and len(found) > MOSTLY * len(there):
             what = f"'{name}' has {len(found):,} different texts in {len(there):,} rows, each a category of its own"
-            yield f"{what}: if they name rows, or are dates, leave the column out (drop: [{name}])"
+            yield (
+                f"{what}: if they name rows, leave the column out (drop: [{name}]); if they are numbers with a unit, "
+                "write the numbers alone"
+            )
+
+
+def no_numbers(there: NDArray[np.str_]) -> list[str]:
+    """What of a column of text, without gaps, is no number, in order, where most of it is; else nothing."""
+    others = [value for value in there.tolist() if not _is_number(value)]
+    return sorted(set(others)) if len(others) <= (1 - MOSTLY) * len(there) else []
+
+
+def _is_number(value: str) -> bool:
+    try:
+        number(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _spelt(found: list[str]) -> str:

@@ -35,9 +35,10 @@ def kept_rows(
         return np.ones(count, dtype=np.bool_), ()
     counted = _counted({name: int(gap.sum()) for name, gap in gaps.items()})
     if missing != "drop_rows":
-        only = "Only inputs can be imputed: set missing: drop_rows, or fill these in."
         advice = "Set missing: impute (the mean, and a column that marks it) or missing: drop_rows, or drop columns."
-        raise wrong("missing", f"of {count:,} rows, some lack {counted}.", only if missing == "impute" else advice)
+        if gaps.keys() & named.keys():
+            advice = "Only inputs can be imputed: set missing: drop_rows, or fill these in."
+        raise wrong("missing", f"of {count:,} rows, some lack {counted}.", advice)
     lost = np.logical_or.reduce(list(gaps.values()))
     if lost.all():
         raise wrong("missing", f"each of the {count:,} rows lacks something: {counted}.", "Leave columns out: drop.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simulator.core.errors import wrong
 
@@ -35,8 +35,7 @@ def read_frame(file: Path, separator: str | None, decimal: str) -> pd.DataFrame:
         if file.suffix.lower() == ".parquet":
             return pd.read_parquet(file)
         if file.suffix.lower() == ".jsonl":
-            lines = file.read_text(encoding="utf-8-sig").splitlines()
-            return pd.DataFrame([json.loads(line) for line in lines if line.strip()], dtype=object)
+            return pd.DataFrame(_json_lines(file), dtype=object)
         used = separator or ("\t" if file.suffix.lower() == ".tsv" else ",")
         # utf-8-sig: a byte order mark is no part of the first name.
         as_text = partial(
@@ -63,6 +62,28 @@ def read_frame(file: Path, separator: str | None, decimal: str) -> pd.DataFrame:
         what = f"rows of {file.name} have more values than its first line has names."
         raise wrong("path", what, "Name all columns; or set separator, if it is another one.")
     return read if decimal == "." else read.map(lambda text: _with_point(text, decimal))
+
+
+def _json_lines(file: Path) -> list[dict[str, Any]]:
+    """The objects of a file, one a line; empty lines hold none.
+
+    Raises:
+        InputError: a line holds something else.
+    """
+    found = []
+    for number, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except ValueError as error:
+            what = f"{file.name}, line {number} is no JSON: {error}."
+            raise wrong("path", what, "Write one object a line, as {...}.") from error
+        if not isinstance(value, dict):
+            what = f"{file.name}, line {number} is no object, and the columns of a row have names."
+            raise wrong("path", what, "Write one object a line, as {...}; a list of them is no JSON lines.")
+        found.append(value)
+    return found
 
 
 def _with_point(text: str, decimal: str) -> str:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.core.errors import wrong
+from simulator.core.errors import InputError, wrong
 from simulator.data.alike import nearly
 from simulator.data.kinds.table import CODES, NUMBERS, Table
 from simulator.data.tabular.doubts import categories as doubtful
-from simulator.data.tabular.doubts import numbered
+from simulator.data.tabular.doubts import no_numbers, numbered
 from simulator.data.tabular.frames import Columns, as_labels, is_missing
 
 MOST_CATEGORIES = 100  # of a column that nobody has declared to hold categories
@@ -39,14 +39,21 @@ def schema(columns: Columns, categorical: Collection[str], categories: Mapping[s
         elif values.dtype == object or name in categorical:
             found = tuple(map(str, np.unique(as_labels(values[~gaps])).tolist()))
             if len(found) > MOST_CATEGORIES and name not in categorical:
-                what = f"column '{name}' is text of {len(found):,} different values, such as '{found[0]}'."
-                advice = f"Leave it out (drop: [{name}]), or list it under categorical if these are categories."
-                raise wrong("drop", what, advice)
+                raise _too_many(name, found, no_numbers(as_labels(values[~gaps]).astype(str)))
             chosen.append((name, found))
         else:
             numbers.append(name)
             may_miss += [name] if gaps.any() else []
     return Table(tuple(numbers), tuple(may_miss), tuple(chosen))
+
+
+def _too_many(name: str, found: Sequence[str], odd: Sequence[str]) -> InputError:
+    """The refusal of so many categories, or of a column of numbers that what is ``odd`` makes text."""
+    if odd:
+        what = f"column '{name}' is mostly of numbers, and text by {len(odd):,} that are none, such as '{odd[0]}'."
+        return wrong("drop", what, f"Write numbers, add gaps to missing_values, or leave it out (drop: [{name}]).")
+    what = f"column '{name}' is text of {len(found):,} different values, such as '{found[0]}'."
+    return wrong("drop", what, f"Leave it out (drop: [{name}]), or list it under categorical if these are categories.")
 
 
 def stored(columns: Columns, table: Table) -> dict[str, NDArray[Any]]:

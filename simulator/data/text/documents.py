@@ -78,7 +78,7 @@ def in_columns(files: Sequence[Path], text: str | None, text_file: str | None) -
     gaps = is_missing(values)
     if gaps.any():
         what = f"{int(gaps.sum()):,} of {len(values):,} rows have no text in '{text}'."
-        raise wrong("text", what, f"Leave them out, as row {int(gaps.argmax()) + 1}.")
+        raise wrong("text", what, f"Leave them out of the file, the first of them row {int(gaps.argmax()) + 1}.")
     return Documents([str(value) for value in as_labels(values)], rows, columns)
 
 

@@ -17,6 +17,8 @@ CELLS = {
     "money": lambda row: f"$ {row}.50",
     "decimal comma": lambda row: f'"{row},5"',
     "dates": lambda row: f"2026-01-{row + 1:02}",
+    "dates that recur": lambda row: f"{row % 4 + 1:02}.02.2026 10:00",
+    "units": lambda row: f"{row} mg",
     "names": lambda row: f"patient {row}",
     "words": lambda row: ("low", "middle", "high")[row % 3],
     "numbers": lambda row: row / 7,
@@ -44,7 +46,9 @@ def notes(folder: Path, cells: str, target: object = None, **settings: object) -
         ("percent", "'x' is of numbers that are spelt as no number is here, such as '0%'"),
         ("money", "'x' is of numbers that are spelt as no number is here, such as '$ 0.50'"),
         ("decimal comma", "'x' is of numbers that are spelt as no number is here, such as '0,5'"),
-        ("dates", "'x' has 24 different texts in 24 rows, each a category of its own: if they name rows, or are dates"),
+        ("dates", "'x' is of dates, such as '2026-01-01', each of 24 a category of its own: leave the column out"),
+        ("dates that recur", "'x' is of dates, such as '01.02.2026 10:00', each of 4 a category of its own"),
+        ("units", "'x' has 24 different texts in 24 rows, each a category of its own: if they name rows, leave"),
         ("names", "'x' has 24 different texts in 24 rows"),
     ],
 )
@@ -64,8 +68,7 @@ def test_what_it_advises_helps(tmp_path: Path) -> None:
     assert not notes(tmp_path, "decimal comma", decimal=",")
 
 
-def test_a_target_that_says_nothing_or_is_no_class_is_told(tmp_path: Path) -> None:
-    assert notes(tmp_path, "numbers", lambda row: "sick") == ["y is sick for every sample: there is nothing to predict"]
+def test_a_target_that_is_no_class_is_told(tmp_path: Path) -> None:
     (note,) = notes(tmp_path, "numbers", lambda row: 7 * row)
     assert note.startswith("y has 24 classes for 24 samples; if it is a quantity")
     assert not notes(tmp_path, "numbers", lambda row: 7 * row, meaning="quantity")

@@ -177,6 +177,7 @@ def test_names_that_look_like_numbers_stay_names(tmp_path: Path) -> None:
     [
         ({"missing": "refuse"}, "missing", r"of 6 rows, some lack age \(1\), colour \(1\), visits \(1\)\..*\n.*impute"),
         ({"target": "il"}, "target", r"no column 'il'.*\n.*Did you mean 'ill'"),
+        ({"target": "colour", "missing": "refuse"}, "missing", r"some lack .*colour .*\n.*Only inputs can be imputed"),
         ({"target": "colour"}, "missing", r"some lack colour \(1\)\..*\n.*Only inputs can be imputed"),
         ({"drop": ["agee"]}, "drop", "no column 'agee'"),
         ({"columns": ["age", "id"]}, "columns", "'id' is the target, the site or the group"),
@@ -202,6 +203,19 @@ def test_a_setting_of_several_kinds_is_told_once() -> None:
     assert [problem.where for problem in caught.value.problems] == ["test"]
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"y": 0}\n\n{y: 1}\n', r"data\.jsonl, line 3 is no JSON: Expecting"),
+        ('[{"y": 0}, {"y": 1}]\n', r"data\.jsonl, line 1 is no object, .*\n.*a list of them is no JSON lines"),
+    ],
+)
+def test_what_is_no_row_of_json_lines_is_told_with_its_line(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "data.jsonl").write_text(text)
+    with pytest.raises(InputError, match=says):
+        TableFiles(path=Path("data.jsonl"), target="y").load(tmp_path)
+
+
 def test_the_laws_of_data_sets_hold(tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text(PATIENTS, encoding="utf-8")
     check_dataset(TableFiles(**SETTINGS | {"path": Path("data.csv"), "test": 0.3}), root=tmp_path)
@@ -219,6 +233,9 @@ def test_empty_columns_and_free_text_are_refused(tmp_path: Path) -> None:
     notes = "\n".join(f"{row % 2},note {row}" for row in range(101))
     with pytest.raises(InputError, match="column 'b' is text of 101 different values, such as 'note 0'"):
         read(tmp_path, f"y,b\n{notes}", target="y", site=None, group=None)
+    spoilt = "\n".join(f"{row % 2},{row}{' mg' if row > 90 else ''}" for row in range(101))
+    with pytest.raises(InputError, match=r"'b' is mostly of numbers, and text by 10 .*'100 mg'\.\n.*Write numbers"):
+        read(tmp_path, f"y,b\n{spoilt}", target="y", site=None, group=None)
     pd.DataFrame({"y": [0, 1], "b": [[1], [2, 3]]}).to_parquet(tmp_path / "lists.parquet")
     with pytest.raises(InputError, match="column 'b' holds ndarray"):
         TableFiles(path=Path("lists.parquet"), target="y").load(tmp_path)
