@@ -16,7 +16,7 @@ from simulator.core.errors import InputError, Problem, did_you_mean, wrong
 from simulator.core.paths import folder_at
 from simulator.core.registry import PartSettings
 from simulator.data.dataset import ArrayData, Dataset
-from simulator.data.image_tree import left_out, pictures, test_classes, training_classes
+from simulator.data.image_tree import left_out, passed_over, pictures, test_classes, training_classes
 from simulator.data.pictures import read_picture
 from simulator.data.sites.schema import DataSchema, ImageSchema
 from simulator.data.sites.settled import of_kind, settled
@@ -79,6 +79,7 @@ class ImageFolder(Dataset):
             site_names=tuple(tree.name for tree in trees) if self.config.sites else (),
             notes=(
                 *left_out(folder, [path for path, _ in (*all_train, *all_test)]),
+                *(f"{tree.name}: {note}" for tree in trees for note in passed_over(tree, classes)),
                 *(f"{folder.name}: {count:,} images are {how}" for how, count in sorted(lost.items())),
             ),
         )
@@ -108,6 +109,7 @@ class ImageFolder(Dataset):
             kind=schema.input_kind(),
             notes=(
                 *left_out(path, [file for file, _ in (*train, *test)]),
+                *(f"{path.name}: {note}" for note in passed_over(path, classes)),
                 *(f"{path.name}: {count:,} images are {how}" for how, count in sorted(lost.items())),
             ),
         )

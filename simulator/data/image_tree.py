@@ -56,6 +56,28 @@ def left_out(folder: Path, used: Iterable[Path]) -> Iterator[str]:
         yield f"{folder.name}: {len(rest):,} files are no pictures of a class and ignored: {counts}"
 
 
+def passed_over(folder: Path, classes: Iterable[str]) -> Iterator[str]:
+    """What to tell of folders that are neither ``classes`` nor a test set, and may have been meant as such."""
+    known, beside = set(classes), (folder / "train").is_dir()
+    if not known:
+        return
+    for path in _folders(folder / "train" if beside else folder):
+        if path.name not in known | _SPLITS and not pictures(path.rglob("*"), folder):
+            yield f"{path.relative_to(folder)} holds no pictures, and is no class"
+    tests = [path for path in _folders(folder) if beside and path.name != "train" and path.name.lower() in _SPLITS]
+    is_read = any(path.name in _TEST_SETS and _is_test_set(path, known) for path in tests)
+    for path in tests:
+        if strange := sorted(by_class(path).keys() - known):
+            yield f"{path.name} is no test set, since train has no class {', '.join(strange[:5])}"
+        elif not is_read:
+            places = " or ".join(_TEST_SETS)
+            yield f"{path.name} is no test set: images to test with lie in {places}, in folders of classes"
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and _shown(path, folder))
+
+
 def _is_test_set(folder: Path, classes: Iterable[str]) -> bool:
     return folder.is_dir() and bool(found := by_class(folder)) and found.keys() <= set(classes)
 

@@ -39,7 +39,8 @@ def load_private(dataset: PartSettings, root: Path, *, needs_test: bool = True) 
     needed = ("y_train", "x_test", "y_test") if needs_test else ("y_train",)
     missing = [name for name in needed if getattr(data, name) is None]
     if missing:
-        what = f"'{dataset.name}' cannot be the private data set: it has no {', '.join(missing)}."
+        told = "".join(f"; {note}" for note in data.notes)  # how it was read may be why
+        what = f"'{dataset.name}' cannot be the private data set: it has no {', '.join(missing)}{told}."
         advice = "Take a labelled data set with a test set; list this one under data.public."
         if missing == ["x_test", "y_test"]:
             advice = "Take one with a test set, or let each node be tested on a share of its own: data.test: own."

@@ -11,6 +11,7 @@ from reference.marks import first
 from simulator.core.errors import InputError
 from simulator.data.dataset import ArrayData
 from simulator.data.image_folder import ImageFolder
+from simulator.data.loading import load_private
 
 
 def write_image(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (6, 6)) -> None:
@@ -47,6 +48,29 @@ def test_test_folders_without_the_training_classes_are_no_test_set(tmp_path: Pat
     write_image(tmp_path / "train" / "cat" / "a.png", (1, 1, 1))
     write_image(tmp_path / "val" / "images" / "b.png", (1, 1, 1))
     assert folder_data(tmp_path, Path("/nowhere")).x_test is None
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("test/bird/c.png", "test is no test set, since train has no class bird"),
+        ("validation/cat/c.png", "validation is no test set: images to test with lie in test or val"),
+    ],
+)
+def test_a_test_set_that_is_none_is_told_and_why(tmp_path: Path, name: str, says: str) -> None:
+    for file in ("train/cat/a.png", "train/dog/b.png", name):
+        write_image(tmp_path / file, (1, 1, 1))
+    assert any(says in note for note in folder_data(tmp_path, tmp_path).notes)
+    with pytest.raises(InputError, match=f"has no x_test, y_test; .*{says}"):
+        load_private(ImageFolder.Config(path=tmp_path), tmp_path)
+
+
+def test_a_folder_of_a_class_without_pictures_is_told(tmp_path: Path) -> None:
+    for file in ("train/cat/a.png", "train/dog/b.png", "test/cat/c.png"):
+        write_image(tmp_path / file, (1, 1, 1))
+    assert not folder_data(tmp_path, tmp_path).notes
+    (tmp_path / "train" / "bird").mkdir()
+    assert folder_data(tmp_path, tmp_path).notes == (f"{tmp_path.name}: train/bird holds no pictures, and is no class",)
 
 
 def test_a_flat_folder_is_unlabelled(tmp_path: Path) -> None:
