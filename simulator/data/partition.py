@@ -12,6 +12,7 @@ from pydantic import Field
 
 from simulator.core.errors import did_you_mean, wrong
 from simulator.core.registry import Part, PartSettings, Registry
+from simulator.data.alike import pairs
 from simulator.data.origin import Pool
 
 Indices = NDArray[np.int64]
@@ -99,8 +100,12 @@ class BySite(Partition):
                 raise wrong("sites", what, "Leave it out.")
         if pool.groups is not None:
             held = np.concatenate([np.unique(pool.groups[part]) for part in parts])
-            if divided := len(held) - len(np.unique(held)):
-                what = f"{divided:,} groups have samples at more than one site, and groups are never cut."
+            groups, times = np.unique(held, return_counts=True)
+            if len(divided := groups[times > 1]):
+                held_by = zip(numbers, parts, strict=True)
+                at = [pool.site_names[number] for number, part in held_by if divided[0] in pool.groups[part]]
+                what = f"{len(divided):,} groups have samples at more than one site, such as one at {' and '.join(at)}"
+                what = f"{what}, and groups are never cut."
                 raise wrong("", what, "Give a group that moves another number at each site, or leave the groups out.")
         return parts
 
@@ -114,7 +119,8 @@ class BySite(Partition):
             if name not in known:
                 raise wrong("sites", f"there is no site {name!r}.", did_you_mean(name, list(known), "sites"))
         if len(chosen) != nodes or len(set(chosen)) != len(chosen):
-            what = f"there are {len(chosen)} sites and {nodes} nodes."
+            doubts = "".join(f"; {doubt}" for doubt in pairs("sites", chosen))
+            what = f"there are {len(chosen)} sites and {nodes} nodes{doubts}."
             more = " or set partition.sites: sample to draw as many as there are nodes" if len(chosen) > nodes else ""
             raise wrong("sites", what, f"Set topology.nodes: {len(chosen)},{more} or name one site a node.")
         return tuple(chosen)

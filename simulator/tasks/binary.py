@@ -38,10 +38,10 @@ class Binary(Labels):
             if targets.dim() == 2 and targets.shape[1] == 1:
                 raise refused(what, "Leave out the second dimension: targets[:, 0].")
             raise refused(what, "Set task: multilabel, where there are several labels a sample.")
-        check_labels(targets, ())
         if len(names) > 2:
-            what = f"targets are 0 and 1, and the data name {len(names)} classes."
-            raise refused(what, "Set task: classification, or name the classes 0 and 1 only.")
+            what = f"targets are of {len(names)} classes, and not of two: {', '.join(names[:10])}."
+            raise refused(what, "Write two classes alone, each in one spelling; or set task: classification.")
+        check_labels(targets, ())
         return OutputSpec(self, 1, tuple(names))
 
     def undefined(self, sums: Sums, names: Sequence[str] = ()) -> dict[str, str]:

@@ -111,8 +111,17 @@ def test_a_group_that_has_samples_at_two_sites_is_refused(tmp_path):
     with np.load(file) as arrays:
         moved = {**arrays, "group_train": arrays["group_train"] % 25}  # of 45 groups, 20 are now the same as others
     np.savez(tmp_path / "moved.npz", **moved)
-    with pytest.raises(InputError, match=r"\d+ groups have samples at more than one site, and groups are never cut"):
+    with pytest.raises(InputError, match=r"20 groups have .* site, such as one at east and \w+, and groups are never"):
         prepare(settings(tmp_path / "moved.npz"), 3, seed=0)
+
+
+def test_sites_that_read_as_one_are_told_where_there_are_more_than_nodes(tmp_path):
+    with np.load(write(tmp_path)) as arrays:
+        sites = arrays["site_train"]
+        spelt = np.where(np.arange(len(sites)) % 2, sites, np.char.upper(sites))
+        np.savez(tmp_path / "spelt.npz", **{**arrays, "site_train": spelt})
+    with pytest.raises(InputError, match=r"there are 6 sites and 3 nodes; sites 'EAST' and 'east' differ in upper and"):
+        prepare(settings(tmp_path / "spelt.npz"), 3, seed=0)
 
 
 def test_data_without_sites_are_told_how_to_name_them(tmp_path):
