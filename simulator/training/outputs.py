@@ -21,7 +21,7 @@ def check_outputs(module: FlatModule, data: NodeData) -> None:
 
     Raises:
         InputError: the network cannot take the samples, or its outputs are no tensor or of another shape than the
-            task's.
+            task's, or depend on no parameter.
     """
     rows, task = torch.arange(SAMPLES) % len(data.train), data.task
     outputs = _outputs(module, data.preparation(data.train.inputs_at(rows), module.dtype))
@@ -29,6 +29,9 @@ def check_outputs(module: FlatModule, data: NodeData) -> None:
     if not isinstance(outputs, Tensor):
         what = f"the network returns {type(outputs).__name__}, and no tensor."
         raise wrong("model", what, "Let its forward return the outputs alone.")
+    if not outputs.requires_grad:
+        what = "the network's outputs depend on no parameter that is trained."
+        raise wrong("model", what, "Let forward compute them from parameters, without detach, torch.no_grad or NumPy.")
     shown = f"[{', '.join(map(str, outputs.shape))}]"
     if outputs.dim() < 2 or len(outputs) != SAMPLES or outputs.shape[-1] != width:
         asked = f"the task {task.config.name} asks for {width} each"
@@ -51,7 +54,7 @@ def _outputs(module: FlatModule, inputs: Arrays) -> object:
     module.bind(module.initial, module.initial_buffers)
     module.module.eval()
     try:
-        with torch.no_grad(), module.autocast():
+        with torch.enable_grad(), module.autocast():
             return called(module.module, inputs)
     except Exception as error:
         given = leaves(inputs)

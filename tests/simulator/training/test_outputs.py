@@ -49,12 +49,20 @@ class Maps(nn.Module):
         return self.layer(x.flatten(1)[..., None])
 
 
+class Detached(Few):
+    """Outputs that no parameter has a part in."""
+
+    def forward(self, x):
+        return self.layer(x.flatten(1)).detach()
+
+
 @pytest.mark.parametrize(
     ("network", "says"),
     [
         (Few, r"model: the network puts out \[2, 3\] for 2 samples, and the task classification asks for 10 each"),
         (Pair, "the network returns tuple, and no tensor"),
         (Pooled, r"puts out \[10\] for 2 samples"),
+        (Detached, r"outputs depend on no parameter that is trained\.\n.*without detach"),
         (Maps, r"puts out \[2, 64, 10\] for 2 samples, which the task classification cannot judge"),
     ],
 )
