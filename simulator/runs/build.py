@@ -112,6 +112,7 @@ class Simulation:
         seeds: one for each network of it that is run.
         autotuned: what was measured to decide it, by what was decided.
         attackers: of each network, if nodes lie; one for each of ``seeds``.
+        told: what the user should know about the network, found out by trying it.
     """
 
     experiment: Experiment
@@ -122,6 +123,7 @@ class Simulation:
     backend: Backend
     autotuned: Mapping[str, Figures]
     attackers: Sequence[Attackers] = ()
+    told: Sequence[str] = ()
 
     @classmethod
     def of(
@@ -171,7 +173,7 @@ class Simulation:
         blueprint.check_room()
         module = blueprint.module()
         (example,) = moved([data.example], module.device)
-        check_outputs(module, example)
+        told = check_outputs(module, example)
         if by_sample(experiment):
             check_samples_apart(blueprint.module(), example)
         if opened is None:
@@ -181,7 +183,7 @@ class Simulation:
         blueprint = replace(blueprint, experiment=experiment)
         autotuned = {"trainer": figures} if figures else {}
         backend = BACKENDS.build(experiment.backend)
-        return cls(experiment, seeds, network, data, blueprint, backend, autotuned, attackers)
+        return cls(experiment, seeds, network, data, blueprint, backend, autotuned, attackers, told)
 
     @contextmanager
     def started(self) -> Iterator[None]:
@@ -264,6 +266,7 @@ class Simulation:
                 *self.data.notes,
                 *told_names(self.network.base.labels, self.data.sites),
                 *MODELS.build(experiment.model).notes(self._module.module),
+                *self.told,
                 *state_notes(self._module.layout, experiment.buffers),
                 *self.room.notes(),
                 *self._canary_notes(),

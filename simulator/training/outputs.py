@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from simulator.core.arrays import Arrays, called, leaves
 from simulator.core.blame import blame
@@ -16,8 +18,11 @@ ASKED = "a parameter of the network called outputs, classes or num_classes is gi
 TOLD = "Parameters of its constructor called shape, features, length or vocabulary are given what the samples have."
 
 
-def check_outputs(module: FlatModule, data: NodeData) -> None:
+def check_outputs(module: FlatModule, data: NodeData) -> tuple[str, ...]:
     """Refuse a network whose outputs the task cannot judge; on a few training samples, in evaluation mode.
+
+    Returns:
+        What the user should know: which parameters have no part in the outputs.
 
     Raises:
         InputError: the network cannot take the samples, or its outputs are no tensor or of another shape than the
@@ -43,6 +48,17 @@ def check_outputs(module: FlatModule, data: NodeData) -> None:
         raise _misshapen(task.config.name, shown, str(error).splitlines()[0]) from error
     if losses.shape != (SAMPLES,):
         raise _misshapen(task.config.name, shown, f"its losses are {tuple(losses.shape)}")
+    return (*_idle(module.module, outputs),)
+
+
+def _idle(network: nn.Module, outputs: Tensor) -> Iterator[str]:
+    trained = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
+    gradients = torch.autograd.grad(outputs.float().sum(), list(trained.values()), allow_unused=True)
+    idle = [name for name, gradient in zip(trained, gradients, strict=True) if gradient is None]
+    if idle:
+        shown = ", ".join([*idle[:5], *["..."] * (len(idle) > 5)])
+        count = sum(trained[name].numel() for name in idle)
+        yield f"{count:,} parameters have no part in the outputs, and are sent and counted all the same: {shown}"
 
 
 def _outputs(module: FlatModule, inputs: Arrays) -> object:

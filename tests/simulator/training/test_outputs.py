@@ -72,6 +72,23 @@ def test_they_are_refused_before_the_run(experiment, tmp_path, network, says):
     assert not list(tmp_path.iterdir())
 
 
+def test_parameters_without_a_part_in_the_outputs_are_told(experiment):
+    from simulator.runs.build import Simulation
+
+    class Idle(nn.Module):
+        def __init__(self, classes):
+            super().__init__()
+            self.layer, self.spare = nn.Linear(64, classes), nn.Linear(2, 3)
+
+        def forward(self, x):
+            return self.layer(x.flatten(1))
+
+    (note,) = Simulation.of(experiment(model=Idle)).told
+    assert note.startswith("9 parameters have no part in the outputs")
+    assert note.endswith("spare.weight, spare.bias")
+    assert not Simulation.of(experiment()).told
+
+
 def test_what_is_tried_leaves_no_trace(experiment):
     from simulator.runs.build import Simulation
 
