@@ -22,7 +22,7 @@ def told_classes(data: ArrayData, tested: bool) -> Iterator[str]:
         return
     trained = np.unique(train)
     if len(trained) == 1 and (test is None or not len(test) or (test == trained[0]).all()):
-        yield f"every sample is of the class {_name(data, trained[0])}: there is nothing to predict"
+        yield f"every sample is of the class '{_name(data, trained[0])}': there is nothing to predict"
     if test is None or not len(test):
         return
     unknown, untested = np.setdiff1d(test, trained), np.setdiff1d(trained, test)

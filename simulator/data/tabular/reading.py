@@ -76,8 +76,8 @@ def _json_lines(file: Path) -> list[dict[str, Any]]:
             continue
         try:
             value = json.loads(line)
-        except ValueError as error:
-            what = f"{file.name}, line {number} is no JSON: {error}."
+        except json.JSONDecodeError as error:
+            what = f"{file.name}, line {number}, column {error.colno} is no JSON: {error.msg}."
             raise wrong("path", what, "Write one object a line, as {...}.") from error
         if not isinstance(value, dict):
             what = f"{file.name}, line {number} is no object, and the columns of a row have names."

@@ -25,7 +25,7 @@ def test_labels_that_begin_with_0_on_one_side_and_with_1_on_the_other_are_told(t
 
 @pytest.mark.parametrize("test", [["cat", "cat"], ["cat"]])
 def test_a_single_class_is_told_by_its_name(tmp_path, test):
-    assert notes(tmp_path, ["cat"] * 3, test) == ["every sample is of the class cat: there is nothing to predict"]
+    assert notes(tmp_path, ["cat"] * 3, test) == ["every sample is of the class 'cat': there is nothing to predict"]
 
 
 def test_nothing_is_said_of_classes_that_are_all_there_or_of_quantities(tmp_path):

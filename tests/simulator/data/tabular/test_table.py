@@ -206,7 +206,7 @@ def test_a_setting_of_several_kinds_is_told_once() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ('{"y": 0}\n\n{y: 1}\n', r"data\.jsonl, line 3 is no JSON: Expecting"),
+        ('{"y": 0}\n\n{y: 1}\n', r"data\.jsonl, line 3, column 2 is no JSON: Expecting"),
         ('[{"y": 0}, {"y": 1}]\n', r"data\.jsonl, line 1 is no object, .*\n.*a list of them is no JSON lines"),
     ],
 )
