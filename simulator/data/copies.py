@@ -20,6 +20,8 @@ NO_SUMS = np.empty(0, dtype=np.uint64)
 
 def told_copies(nodes: Sequence[NodeData]) -> Iterator[str]:
     """How many of the samples that these nodes, whose arrays are the same, are tested on one of them trains on."""
+    if not nodes:
+        return
     tests = {id(test): test for node in nodes for test in (node.test, node.own_test) if test is not None}
     trained = to_numpy(nodes[0].train.inputs), np.concatenate([node.train.index.numpy() for node in nodes])
     copies = sum(int(copied((to_numpy(test.inputs), test.index.numpy()), trained).sum()) for test in tests.values())

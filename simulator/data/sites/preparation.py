@@ -132,7 +132,7 @@ def _together(
             *told,
             *_notes(sites, held),
             *undefined_scores([nodes[n] for n in held], [held[n].whose for n in held]),
-            *(f"site {sites.names[n]}: {note}" for n in held for note in told_copies([nodes[n]])),
+            *told_copies([nodes[n] for n in held]),
             *told_shared({sites.names[n]: nodes[n] for n in held}),
         ),
         sites=sites.names,

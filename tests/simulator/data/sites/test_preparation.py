@@ -151,6 +151,13 @@ def test_too_few_groups_are_told_by_the_sites_name(tmp_path):
         prepared(sites(folder))
 
 
+def test_what_one_site_is_tested_on_and_another_trains_on_is_told(tmp_path):
+    folder = write_sites(tmp_path)
+    assert not [note for note in prepared(sites(folder)).notes if "exact copies of training" in note]
+    write_table(folder / "oslo.csv", rows_of("lyon"))
+    assert [note for note in prepared(sites(folder)).notes if "test samples are exact copies of training" in note]
+
+
 def test_copies_at_two_sites_are_told_where_both_are_seen(tmp_path):
     folder = write_sites(tmp_path / "all")
     write_table(folder / "oslo.csv", [*rows_of("oslo"), *rows_of("lyon")])
