@@ -22,14 +22,16 @@ def check_outputs(module: FlatModule, data: NodeData) -> tuple[str, ...]:
     """Refuse a network whose outputs the task cannot judge; on a few training samples, in evaluation mode.
 
     Returns:
-        What the user should know: which parameters have no part in the outputs.
+        What the user should know of the network, which hides in scores.
 
     Raises:
         InputError: the network cannot take the samples, or its outputs are no tensor or of another shape than the
             task's, or depend on no parameter.
     """
     rows, task = torch.arange(SAMPLES) % len(data.train), data.task
-    outputs = _outputs(module, data.preparation(data.train.inputs_at(rows), module.dtype))
+    inputs = data.preparation(data.train.inputs_at(rows), module.dtype)
+    with torch.random.fork_rng(devices=[]):
+        outputs, again = _outputs(module, inputs), _outputs(module, inputs)
     width = data.outputs.width
     if not isinstance(outputs, Tensor):
         what = f"the network returns {type(outputs).__name__}, and no tensor."
@@ -48,7 +50,8 @@ def check_outputs(module: FlatModule, data: NodeData) -> tuple[str, ...]:
         raise _misshapen(task.config.name, shown, str(error).splitlines()[0]) from error
     if losses.shape != (SAMPLES,):
         raise _misshapen(task.config.name, shown, f"its losses are {tuple(losses.shape)}")
-    return (*_idle(module.module, outputs),)
+    assert isinstance(again, Tensor)  # as before
+    return (*_idle(module.module, outputs), *_unregistered(module.module), *_odd(outputs, again, task.has_classes))
 
 
 def _idle(network: nn.Module, outputs: Tensor) -> Iterator[str]:
@@ -59,6 +62,29 @@ def _idle(network: nn.Module, outputs: Tensor) -> Iterator[str]:
         shown = ", ".join([*idle[:5], *["..."] * (len(idle) > 5)])
         count = sum(trained[name].numel() for name in idle)
         yield f"{count:,} parameters have no part in the outputs, and are sent and counted all the same: {shown}"
+
+
+def _unregistered(network: nn.Module) -> Iterator[str]:
+    """Layers that PyTorch does not know of: they are in the outputs as they were made, and never trained."""
+    known, own = set(network.modules()), set(vars(nn.Module()))
+    for path, module in network.named_modules():
+        for name, value in vars(module).items():
+            held = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+            hidden = [each for each in held if isinstance(each, nn.Module) and each not in known]
+            if name not in own and hidden:
+                kind = "ModuleDict" if isinstance(value, dict) else "ModuleList"
+                what = f"{len(hidden)} layers in {f'{path}.' * bool(path)}{name} are neither trained nor sent"
+                yield f"{what}, since a plain {type(value).__name__} holds them: make it an nn.{kind}"
+
+
+def _odd(outputs: Tensor, again: Tensor, has_classes: bool) -> Iterator[str]:
+    if not torch.equal(outputs, again):
+        what = "the same samples have other outputs each time, in evaluation, too, and so have scores"
+        yield f"{what}: let dropout and noise depend on self.training"
+    shares = outputs.detach().float()
+    if has_classes and shares.shape[-1] > 1 and (shares >= 0).all() and ((shares.sum(dim=-1) - 1).abs() < 1e-3).all():
+        what = "outputs are at least 0 and add up to 1, and the loss takes them for logits, not for probabilities"
+        yield f"{what}: leave the last softmax out"
 
 
 def _outputs(module: FlatModule, inputs: Arrays) -> object:

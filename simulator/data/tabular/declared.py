@@ -15,7 +15,7 @@ from simulator.data.alike import nearly, pairs
 from simulator.data.dataset import ArrayData
 from simulator.data.sites.coding import classes_of
 from simulator.data.sites.schema import TableSchema
-from simulator.data.tabular.doubts import numbered
+from simulator.data.tabular.doubts import extremes, numbered
 from simulator.data.tabular.frames import Columns, cells, is_missing, label, number
 from simulator.data.tabular.reading import read_frame
 from simulator.data.tabular.schema import stored
@@ -182,4 +182,6 @@ def _told(columns: Columns, schema: TableSchema) -> Iterator[str]:
                 near = nearly(set(strange), column.categories)
                 what = f"{len(strange):,} values are not declared, and count as other: {shown}{near}"
                 yield f"column '{column.name}': {what}"
-    yield from numbered({column.name: columns[column.name] for column in schema.columns if column.categories is None})
+    numbers = {column.name: columns[column.name] for column in schema.columns if column.categories is None}
+    yield from numbered(numbers)
+    yield from extremes(numbers)

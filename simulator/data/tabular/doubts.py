@@ -13,6 +13,8 @@ from simulator.data.tabular.frames import Columns, as_labels, is_missing, number
 NUMBERED = 20  # rows, from which on values that are all different are rather names of rows than what to learn from
 NUMBER_LIKE = re.compile(r"[^\w\s]?\s?[+-]?\d[\d.,'\s]*(e[+-]?\d+)?\s*%?", re.IGNORECASE)  # as people write them, too
 DATE = re.compile(r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2}))([T ]\d{1,2}:\d.*)?")
+SEVERAL = 10  # different numbers, from which on one of them may be told to be far from the others
+FAR_OFTEN, FAR_ONCE = 1, 100  # times the range of all others, of a number that recurs and of one that does not
 MOSTLY = 0.5  # share of a column's values from which on it is meant to be of them
 
 
@@ -23,6 +25,19 @@ def numbered(numbers: Columns) -> Iterator[str]:
         if len(there) >= NUMBERED and (there == np.rint(there)).all() and len(np.unique(there)) == len(there):
             what = f"'{name}' has another whole number in each row, and is learnt from as a quantity"
             yield f"{what}: if it numbers rows or people, leave it out (drop: [{name}], or out of the schema)"
+
+
+def extremes(numbers: Columns) -> Iterator[str]:
+    """Which columns of numbers have one that is as far from all others as no other is: a gap's code, or a slip."""
+    for name, values in numbers.items():
+        found, times = np.unique(values[~is_missing(values)].astype(np.float64), return_counts=True)
+        if len(found) < SEVERAL:
+            continue
+        for end, others in ((0, found[1:]), (-1, found[:-1])):
+            far, span = abs(found[end] - others[end]), others[-1] - others[0]
+            if far > span * (FAR_OFTEN if times[end] > 1 else FAR_ONCE):
+                what = f"{times[end]:,} of {times.sum():,} values of '{name}' are {found[end]:g}, and all others from"
+                yield f"{what} {others[0]:g} to {others[-1]:g}: if it stands for a gap, list it in missing_values"
 
 
 def categories(texts: Columns) -> Iterator[str]:

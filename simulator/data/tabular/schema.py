@@ -12,7 +12,7 @@ from simulator.core.errors import InputError, wrong
 from simulator.data.alike import nearly
 from simulator.data.kinds.table import CODES, NUMBERS, Table
 from simulator.data.tabular.doubts import categories as doubtful
-from simulator.data.tabular.doubts import no_numbers, numbered
+from simulator.data.tabular.doubts import extremes, no_numbers, numbered
 from simulator.data.tabular.frames import Columns, as_labels, is_missing
 
 MOST_CATEGORIES = 100  # of a column that nobody has declared to hold categories
@@ -79,7 +79,9 @@ def told(columns: Columns, table: Table, declared: Collection[str] = ()) -> Iter
         if others:
             shown = ", ".join(sorted(others)[:10])
             yield f"'{name}' has categories that are not declared, and count as other: {shown}{nearly(others, known)}"
-    yield from numbered({name: columns[name] for name in table.numbers})
+    numbers = {name: columns[name] for name in table.numbers}
+    yield from numbered(numbers)
+    yield from extremes(numbers)
     yield from doubtful({name: columns[name] for name, _ in table.categories if name not in declared})
 
 

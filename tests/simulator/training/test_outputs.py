@@ -89,6 +89,77 @@ def test_parameters_without_a_part_in_the_outputs_are_told(experiment):
     assert not Simulation.of(experiment()).told
 
 
+class Listed(nn.Module):
+    """Layers that a list has, which PyTorch does not look into."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.first = nn.Linear(64, classes)
+        self._rest = self.held([nn.Linear(classes, classes) for _ in range(2)])
+
+    def held(self, layers):
+        return layers
+
+    def forward(self, x):
+        x = self.first(x.flatten(1))
+        for layer in self._rest.values() if isinstance(self._rest, dict) else self._rest:
+            x = layer.to(x.dtype)(x)  # nobody else gives it the precision of the others
+        return x
+
+
+class InADict(Listed):
+    def held(self, layers):
+        return dict(enumerate(layers))
+
+
+class Known(Listed):
+    def held(self, layers):
+        self.again = [self.first, *layers]
+        return nn.ModuleList(layers)
+
+
+def test_layers_that_nobody_trains_are_told(experiment):
+    from simulator.runs.build import Simulation
+
+    (note,) = Simulation.of(experiment(model=Listed)).told
+    assert note.startswith("2 layers in _rest are neither trained nor sent, since a plain list holds them")
+    assert "make it an nn.ModuleDict" in Simulation.of(experiment(model=InADict)).told[0]
+    assert not Simulation.of(experiment(model=Known)).told
+
+
+class Softmax(nn.Sequential):
+    def __init__(self, classes):
+        super().__init__(nn.Flatten(), nn.Linear(64, classes), nn.Softmax(dim=1))
+
+
+class LogSoftmax(nn.Sequential):
+    def __init__(self, classes):
+        super().__init__(nn.Flatten(), nn.Linear(64, classes), nn.LogSoftmax(dim=1))
+
+
+def test_probabilities_in_the_place_of_logits_are_told(experiment):
+    from simulator.runs.build import Simulation
+
+    (note,) = Simulation.of(experiment(model=Softmax)).told
+    assert note.endswith("leave the last softmax out")
+    assert not Simulation.of(experiment(model=LogSoftmax)).told
+
+
+def test_scores_that_are_drawn_at_random_are_told(experiment):
+    from simulator.runs.build import Simulation
+
+    class Always(nn.Module):
+        def __init__(self, classes):
+            super().__init__()
+            self.layer = nn.Linear(64, classes)
+
+        def forward(self, x):
+            return nn.functional.dropout(self.layer(x.flatten(1)), 0.5)
+
+    (note,) = Simulation.of(experiment(model=Always)).told
+    assert note.endswith("let dropout and noise depend on self.training")
+
+
 def test_what_is_tried_leaves_no_trace(experiment):
     from simulator.runs.build import Simulation
 

@@ -23,6 +23,9 @@ CELLS = {
     "words": lambda row: ("low", "middle", "high")[row % 3],
     "numbers": lambda row: row / 7,
     "codes": lambda row: f"A{row % 3}",
+    "a gap's code": lambda row: -999 if row % 6 == 0 else row / 7,
+    "a slip": lambda row: 1e30 if row == 3 else row / 7,
+    "a long tail": lambda row: 2.0 ** (row / 2),
     "few numbers among words": lambda row: row if row % 4 == 0 else ("low", "high")[row % 2],
 }
 
@@ -50,6 +53,8 @@ def notes(folder: Path, cells: str, target: object = None, **settings: object) -
         ("dates that recur", "'x' is of dates, such as '01.02.2026 10:00', each of 4 a category of its own"),
         ("units", "'x' has 24 different texts in 24 rows, each a category of its own: if they name rows, leave"),
         ("names", "'x' has 24 different texts in 24 rows"),
+        ("a gap's code", "4 of 24 values of 'x' are -999, and all others from 0.142857 to 3.28571: if it stands"),
+        ("a slip", "1 of 24 values of 'x' are 1e+30, and all others from 0 to 3.28571"),
     ],
 )
 def test_a_column_that_may_be_meant_otherwise_is_told(tmp_path: Path, cells: str, told: str) -> None:
