@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
-from simulator.data.copies import AT_ONCE, copied
+from simulator.core.samples import Samples
+from simulator.data.copies import AT_ONCE, copied, told_shared
 from simulator.data.npz import Npz
 from simulator.data.partition import Iid
 from simulator.data.settings import DataSettings
@@ -44,6 +47,18 @@ def test_several_arrays_are_alike_if_all_are() -> None:
 def test_sums_that_agree_by_chance_are_no_copies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("simulator.data.copies._sums", lambda inputs, rows: np.zeros(len(rows), dtype=np.uint64))
     assert copied(everything(np.arange(4)), everything(np.array([2, 9]))).tolist() == [False, False, True, False]
+
+
+def test_a_site_that_has_a_sample_twice_shares_it_with_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simulator.data.copies._sums", lambda inputs, rows: np.zeros(len(rows), dtype=np.uint64))
+    arrays = torch.tensor([[1.0], [1.0], [2.0], [1.0]])
+    nodes = {
+        name: SimpleNamespace(train=Samples(arrays, None, torch.tensor(rows)))
+        for name, rows in {"a": [0, 1], "b": [2], "c": [3]}.items()
+    }
+    (told,) = told_shared(nodes)  # type: ignore[arg-type]
+    assert told.startswith("3 training samples of a and c are exact copies of each other's")
+    assert not list(told_shared({name: nodes[name] for name in ("a", "b")}))  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(("test", "told"), [("common", "2 of 10 test samples"), ("own", "")])
