@@ -86,7 +86,10 @@ def new_command(
     print(file)
     sites = f", {len(found.sites)} sites" if found.sites else ""
     said = f"{found.samples:,} samples{sites}. Run it with: rumormill run {file}"
-    Terminal(stderr=True).print(said, soft_wrap=True)
+    terminal = Terminal(stderr=True)
+    for note in found.notes:
+        terminal.print(f"note: {note}", soft_wrap=True)
+    terminal.print(said, soft_wrap=True)
 
 
 def _asked(

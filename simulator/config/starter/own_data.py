@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from simulator.core.errors import InputError, did_you_mean, wrong
+from simulator.data.alike import pairs, told_alike
 from simulator.data.dataset import DATASETS, ArrayData
 from simulator.data.image_tree import pictures, test_classes, training_classes
 from simulator.data.tabular.frames import read_columns
@@ -29,6 +30,7 @@ class OwnData:
         sites: the names of the sites that the data name; empty for none.
         has_test: whether samples to test with, the same for all nodes, are among them or held back.
         fractional: whether targets are quantities.
+        notes: what is doubtful about them, as far as they were looked at.
     """
 
     kind: Kind
@@ -38,6 +40,7 @@ class OwnData:
     sites: tuple[str, ...]
     has_test: bool
     fractional: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def kind_of(path: Path) -> Kind:
@@ -105,6 +108,7 @@ def look(kind: Kind, path: Path, target: str | None, text: str | None, site: str
         sites=found.site_names if found.sites is not None else (),
         has_test=found.sites is None,
         fractional=found.y_train.dtype.kind == "f",
+        notes=(*found.notes, *told_alike(found)),
     )
 
 
@@ -127,11 +131,13 @@ def _images(path: Path, site: str | None) -> OwnData:
     classes = tuple(sorted({name for by_class in found for name in by_class}))
     if not classes:
         raise wrong("--data", f"{path} has no folders with images in them.", "Put images into folders, one a class.")
+    sites = tuple(tree.name for tree in trees) if site else ()
     return OwnData(
         kind="images",
         dataset={"name": "image_folder", "path": str(path), "size": 32, **({"sites": True} if site else {})},
         samples=sum(len(images) for by_class in found for images in by_class.values()),
         classes=classes,
-        sites=tuple(tree.name for tree in trees) if site else (),
+        sites=sites,
         has_test=not site and bool(test_classes(path, classes)),
+        notes=(*pairs("classes", classes), *pairs("sites", sites)),
     )

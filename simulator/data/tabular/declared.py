@@ -183,5 +183,4 @@ def _told(columns: Columns, schema: TableSchema) -> Iterator[str]:
                 what = f"{len(strange):,} values are not declared, and count as other: {shown}{near}"
                 yield f"column '{column.name}': {what}"
     numbers = {column.name: columns[column.name] for column in schema.columns if column.categories is None}
-    yield from numbered(numbers)
-    yield from extremes(numbers)
+    yield from map(str, (*numbered(numbers), *extremes(numbers)))

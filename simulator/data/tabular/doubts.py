@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.data.tabular.frames import Columns, as_labels, is_missing, number
+from simulator.data.tabular.frames import Columns, as_labels, is_missing
 
 NUMBERED = 20  # rows, from which on values that are all different are rather names of rows than what to learn from
 NUMBER_LIKE = re.compile(r"[^\w\s]?\s?[+-]?\d[\d.,'\s]*(e[+-]?\d+)?\s*%?", re.IGNORECASE)  # as people write them, too
@@ -18,16 +19,26 @@ FAR_OFTEN, FAR_ONCE = 1, 100  # times the range of all others, of a number that 
 MOSTLY = 0.5  # share of a column's values from which on it is meant to be of them
 
 
-def numbered(numbers: Columns) -> Iterator[str]:
+class Doubt(NamedTuple):
+    """What may be meant otherwise, and what to do if it is."""
+
+    what: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.advice}"
+
+
+def numbered(numbers: Columns) -> Iterator[Doubt]:
     """Which columns of numbers seem to name rows, or people, and would be taken for quantities."""
     for name, values in numbers.items():
         there = values[~is_missing(values)].astype(np.float64)
         if len(there) >= NUMBERED and (there == np.rint(there)).all() and len(np.unique(there)) == len(there):
             what = f"'{name}' has another whole number in each row, and is learnt from as a quantity"
-            yield f"{what}: if it numbers rows or people, leave it out (drop: [{name}], or out of the schema)"
+            yield Doubt(what, f"if it numbers rows or people, leave it out (drop: [{name}], or out of the schema)")
 
 
-def extremes(numbers: Columns) -> Iterator[str]:
+def extremes(numbers: Columns) -> Iterator[Doubt]:
     """Which columns of numbers have one that is as far from all others as no other is: a gap's code, or a slip."""
     for name, values in numbers.items():
         found, times = np.unique(values[~is_missing(values)].astype(np.float64), return_counts=True)
@@ -37,52 +48,44 @@ def extremes(numbers: Columns) -> Iterator[str]:
             far, span = abs(found[end] - others[end]), others[-1] - others[0]
             if far > span * (FAR_OFTEN if times[end] > 1 else FAR_ONCE):
                 what = f"{times[end]:,} of {times.sum():,} values of '{name}' are {found[end]:g}, and all others from"
-                yield f"{what} {others[0]:g} to {others[-1]:g}: if it stands for a gap, list it in missing_values"
+                yield Doubt(
+                    f"{what} {others[0]:g} to {others[-1]:g}", "if it stands for a gap, list it in missing_values"
+                )
 
 
-def categories(texts: Columns) -> Iterator[str]:
+def categories(texts: Columns) -> Iterator[Doubt]:
     """Which columns of text, whose values nobody has declared to be categories, seem to be numbers or names of rows."""
     for name, values in texts.items():
-        there: NDArray[np.str_] = as_labels(values[~is_missing(values)])
-        found = np.unique(there).tolist()
-        others = [value for value in there.tolist() if not NUMBER_LIKE.fullmatch(value)]
-        if len(there) >= NUMBERED and all(DATE.fullmatch(value) for value in found):
-            what = f"'{name}' is of dates, such as '{found[0]}', each of {len(found):,} a category of its own"
-            yield f"{what}: leave the column out (drop: [{name}]), or write a number, such as days or the month"
-        elif len(there) and len(others) <= (1 - MOSTLY) * len(there):
-            yield f"'{name}' {_spelt(found) if not others else _spoilt(others, len(there), len(found))}"
-        elif len(there) >= NUMBERED and len(found) > MOSTLY * len(there):
-            what = f"'{name}' has {len(found):,} different texts in {len(there):,} rows, each a category of its own"
-            yield (
-                f"{what}: if they name rows, leave the column out (drop: [{name}]); if they are numbers with a unit, "
-                "write the numbers alone"
-            )
+        if doubt := of_text(name, values) or _of_names(name, values):
+            yield doubt
 
 
-def no_numbers(there: NDArray[np.str_]) -> list[str]:
-    """What of a column of text, without gaps, is no number, in order, where most of it is; else nothing."""
-    others = [value for value in there.tolist() if not _is_number(value)]
-    return sorted(set(others)) if len(others) <= (1 - MOSTLY) * len(there) else []
-
-
-def _is_number(value: str) -> bool:
-    try:
-        number(value)
-    except ValueError:
-        return False
-    return True
-
-
-def _spelt(found: list[str]) -> str:
-    return (
-        f"is of numbers that are spelt as no number is here, such as '{found[0]}', and read as {len(found):,} "
-        "categories: if it is a quantity, write plain numbers, or set decimal"
-    )
-
-
-def _spoilt(others: list[str], rows: int, categories: int) -> str:
+def of_text(name: str, values: NDArray[Any]) -> Doubt | None:
+    """What a column of text is rather than categories: dates or numbers; None where it is neither."""
+    there = _there(values)
+    found, others = np.unique(there).tolist(), [value for value in there.tolist() if not NUMBER_LIKE.fullmatch(value)]
+    if len(there) >= NUMBERED and all(DATE.fullmatch(value) for value in found):
+        what = f"'{name}' is of dates, such as '{found[0]}', each of {len(found):,} a category of its own"
+        return Doubt(what, f"leave the column out (drop: [{name}]), or write a number, such as days or the month")
+    if not len(there) or len(others) > (1 - MOSTLY) * len(there):
+        return None
+    if not others:
+        what = f"'{name}' is of numbers that are spelt as no number is here, such as '{found[0]}', and read as"
+        return Doubt(f"{what} {len(found):,} categories", "if it is a quantity, write plain numbers, or set decimal")
     shown = ", ".join(sorted(set(others))[:5])
-    return (
-        f"is read as {categories:,} categories, since {len(others):,} of its {rows:,} values are no numbers: {shown}; "
-        "if these are gaps, add them to missing_values"
-    )
+    what = f"'{name}' is read as {len(found):,} categories, since {len(others):,} of its {len(there):,} values are no"
+    return Doubt(f"{what} numbers ({shown})", "write numbers; if these are gaps, add them to missing_values")
+
+
+def _of_names(name: str, values: NDArray[Any]) -> Doubt | None:
+    there = _there(values)
+    if len(there) < NUMBERED or len(found := np.unique(there)) <= MOSTLY * len(there):
+        return None
+    what = f"'{name}' has {len(found):,} different texts in {len(there):,} rows, each a category of its own"
+    rows, numbers = f"leave the column out (drop: [{name}])", "write the numbers alone"
+    return Doubt(what, f"if they name rows, {rows}; if they are numbers with a unit, {numbers}")
+
+
+def _there(values: NDArray[Any]) -> NDArray[np.str_]:
+    texts: NDArray[np.str_] = as_labels(values[~is_missing(values)])
+    return texts

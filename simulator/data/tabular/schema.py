@@ -12,7 +12,7 @@ from simulator.core.errors import InputError, wrong
 from simulator.data.alike import nearly
 from simulator.data.kinds.table import CODES, NUMBERS, Table
 from simulator.data.tabular.doubts import categories as doubtful
-from simulator.data.tabular.doubts import extremes, no_numbers, numbered
+from simulator.data.tabular.doubts import extremes, numbered, of_text
 from simulator.data.tabular.frames import Columns, as_labels, is_missing
 
 MOST_CATEGORIES = 100  # of a column that nobody has declared to hold categories
@@ -39,7 +39,7 @@ def schema(columns: Columns, categorical: Collection[str], categories: Mapping[s
         elif values.dtype == object or name in categorical:
             found = tuple(map(str, np.unique(as_labels(values[~gaps])).tolist()))
             if len(found) > MOST_CATEGORIES and name not in categorical:
-                raise _too_many(name, found, no_numbers(as_labels(values[~gaps]).astype(str)))
+                raise _too_many(name, values[~gaps], len(found))
             chosen.append((name, found))
         else:
             numbers.append(name)
@@ -47,12 +47,11 @@ def schema(columns: Columns, categorical: Collection[str], categories: Mapping[s
     return Table(tuple(numbers), tuple(may_miss), tuple(chosen))
 
 
-def _too_many(name: str, found: Sequence[str], odd: Sequence[str]) -> InputError:
-    """The refusal of so many categories, or of a column of numbers that what is ``odd`` makes text."""
-    if odd:
-        what = f"column '{name}' is mostly of numbers, and text by {len(odd):,} that are none, such as '{odd[0]}'."
-        return wrong("drop", what, f"Write numbers, add gaps to missing_values, or leave it out (drop: [{name}]).")
-    what = f"column '{name}' is text of {len(found):,} different values, such as '{found[0]}'."
+def _too_many(name: str, values: NDArray[Any], categories: int) -> InputError:
+    """The refusal of so many categories, or of what is rather numbers or dates."""
+    if doubt := of_text(name, values):
+        return wrong("drop", f"column {doubt.what}.", f"{doubt.advice[0].upper()}{doubt.advice[1:]}.")
+    what = f"column '{name}' is text of {categories:,} different values, such as '{min(as_labels(values).tolist())}'."
     return wrong("drop", what, f"Leave it out (drop: [{name}]), or list it under categorical if these are categories.")
 
 
@@ -80,9 +79,8 @@ def told(columns: Columns, table: Table, declared: Collection[str] = ()) -> Iter
             shown = ", ".join(sorted(others)[:10])
             yield f"'{name}' has categories that are not declared, and count as other: {shown}{nearly(others, known)}"
     numbers = {name: columns[name] for name in table.numbers}
-    yield from numbered(numbers)
-    yield from extremes(numbers)
-    yield from doubtful({name: columns[name] for name, _ in table.categories if name not in declared})
+    texts = {name: columns[name] for name, _ in table.categories if name not in declared}
+    yield from map(str, (*numbered(numbers), *extremes(numbers), *doubtful(texts)))
 
 
 def _codes(values: NDArray[Any], known: Sequence[str]) -> NDArray[np.int16]:

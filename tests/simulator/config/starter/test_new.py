@@ -122,6 +122,19 @@ def test_what_cannot_be_made_is_told_and_nothing_is_left(rumormill, data, option
     assert not Path("mine.yaml").exists()
 
 
+def test_what_is_doubtful_about_the_data_is_told(rumormill, data):
+    text = table(160, 7).replace("south", "South", 1)
+    (data / "one.csv").write_text(text)
+    code, _, err = rumormill("new", "mine.yaml", "--data", "own/one.csv", "--target", "sick", "--site", "region")
+    assert code == 0, err
+    assert "note: sites 'South' and 'south' differ in case" in err
+    (data / "pictures" / "Cat").mkdir()
+    Image.new("RGB", (12, 12)).save(data / "pictures" / "Cat" / "one.png")
+    code, _, err = rumormill("new", "pictures.yaml", "--data", "own/pictures", "--nodes", "2")
+    assert code == 0, err
+    assert "note: classes 'Cat' and 'cat' differ in case" in err
+
+
 def test_no_file_is_overwritten(rumormill, data):
     Path("mine.yaml").write_text("mine")
     code, _, err = rumormill("new", "mine.yaml", "--data", "own/pictures")

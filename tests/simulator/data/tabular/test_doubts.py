@@ -44,7 +44,7 @@ def notes(folder: Path, cells: str, target: object = None, **settings: object) -
 @pytest.mark.parametrize(
     ("cells", "told"),
     [
-        ("some words among numbers", "'x' is read as 21 categories, since 4 of its 24 values are no numbers: unknown;"),
+        ("some words among numbers", "'x' is read as 21 categories, since 4 of its 24 values are no numbers (unknown)"),
         ("thousands", "'x' is of numbers that are spelt as no number is here, such as '1,100', and read as 24"),
         ("percent", "'x' is of numbers that are spelt as no number is here, such as '0%'"),
         ("money", "'x' is of numbers that are spelt as no number is here, such as '$ 0.50'"),

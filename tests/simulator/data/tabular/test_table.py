@@ -234,8 +234,14 @@ def test_empty_columns_and_free_text_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="column 'b' is text of 101 different values, such as 'note 0'"):
         read(tmp_path, f"y,b\n{notes}", target="y", site=None, group=None)
     spoilt = "\n".join(f"{row % 2},{row}{' mg' if row > 90 else ''}" for row in range(101))
-    with pytest.raises(InputError, match=r"'b' is mostly of numbers, and text by 10 .*'100 mg'\.\n.*Write numbers"):
+    with pytest.raises(InputError, match=r"'b' is read as .* since 10 .* numbers \(100 mg, .*\)\.\n.*Write numbers"):
         read(tmp_path, f"y,b\n{spoilt}", target="y", site=None, group=None)
+    commas = "\n".join(f'{row % 2},"{row},5"' for row in range(101))
+    with pytest.raises(InputError, match=r"'b' is of numbers that are spelt .* '0,5', .*\.\n.*or set decimal"):
+        read(tmp_path, f"y,b\n{commas}", target="y", site=None, group=None)
+    dates = "\n".join(f"{row % 2},{row % 28 + 1}.{row // 28 + 1}.2026" for row in range(101))
+    with pytest.raises(InputError, match=r"'b' is of dates, such as '1\.1\.2026', .*\.\n.*Leave the column out"):
+        read(tmp_path, f"y,b\n{dates}", target="y", site=None, group=None)
     pd.DataFrame({"y": [0, 1], "b": [[1], [2, 3]]}).to_parquet(tmp_path / "lists.parquet")
     with pytest.raises(InputError, match="column 'b' holds ndarray"):
         TableFiles(path=Path("lists.parquet"), target="y").load(tmp_path)
