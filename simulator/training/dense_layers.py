@@ -141,13 +141,29 @@ class _Elementwise(_Step):
 
     def forward(self, views: Views, inputs: Tensor) -> tuple[Tensor, Kept]:
         with torch.enable_grad():  # through this layer alone
-            found = self(views, entered := inputs.detach().requires_grad_())
+            entered = inputs.detach().requires_grad_()
+            found = self(views, entered.clone() if getattr(self._layer, "inplace", False) else entered)
         return found.detach(), (found, entered)
 
     def back(self, views: Views, kept: Kept, gradient: Tensor) -> Tensor:
         found, entered = kept
         with torch.enable_grad():  # a gradient that is handed over makes torch load its compiler, for half a second
             return torch.autograd.grad((found * gradient).sum(), entered)[0]
+
+
+class _ReLU(_Step):
+    """The commonest of them, and its derivative."""
+
+    def __call__(self, views: Views, inputs: Tensor) -> Tensor:
+        return torch.relu(inputs)
+
+    def forward(self, views: Views, inputs: Tensor) -> tuple[Tensor, Kept]:
+        found = torch.relu(inputs)
+        return found, (found,)
+
+    def back(self, views: Views, kept: Kept, gradient: Tensor) -> Tensor:
+        passed: Tensor = torch.ops.aten.threshold_backward(gradient, kept[0], 0)  # what autograd calls
+        return passed
 
 
 class _Product(_Step):
@@ -180,6 +196,8 @@ class _Product(_Step):
 def _step(name: str, layer: nn.Module) -> _Step:
     if isinstance(layer, nn.Flatten):
         return _Flatten()
+    if isinstance(layer, nn.ReLU):
+        return _ReLU()
     if not isinstance(layer, nn.Linear):
         return _Elementwise(layer)
     return _Product(f"{name}weight", None if layer.bias is None else f"{name}bias")

@@ -303,6 +303,10 @@ class TestDenseLayers:
         "one layer in two places": lambda: nn.Sequential(
             nn.Flatten(), nn.Linear(64, 9), act := nn.GELU(), nn.Linear(9, 9), act, nn.Linear(9, 3)
         ),
+        "in place": lambda: nn.Sequential(
+            *(nn.Flatten(), nn.Linear(64, 9), nn.ReLU(inplace=True)),
+            *(nn.Linear(9, 9), nn.LeakyReLU(0.1, inplace=True), nn.Linear(9, 3)),
+        ),
     }
 
     @pytest.mark.parametrize("name", NETWORKS)
