@@ -15,6 +15,7 @@ from simulator.results.formatting import duration
 from simulator.results.terminal import Terminal
 
 T = TypeVar("T")
+WARM = 1.0  # seconds, before which what happens once, such as first use of memory, misleads about the time left
 SILENCE = 10.0  # seconds between lines
 
 
@@ -74,7 +75,8 @@ class Countdown:
                 now = self._clock()
                 left = f"{number} {self._unit}  time left {duration((now - began) / done * (total - done))}"
                 bar.update(task, completed=done, left=left)
-                if not self._live and (told is None or now - told >= SILENCE):
+                due = now - told >= SILENCE if told is not None else now - began >= WARM or done >= total
+                if due and not self._live:
                     told = now
                     self._print(left)
 

@@ -1,6 +1,7 @@
 """Members and non-members differ in nothing but membership: whoever saw none of them cannot tell them apart."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -103,7 +104,7 @@ def test_every_audit_checks_that_a_network_that_saw_nothing_finds_nothing(tmp_pa
     assert check["passed"]
     err = capsys.readouterr().err
     assert "where .5 is right" in err
-    assert "check: a network learns from 60 test samples alone\n1/30 steps  time left" in err
+    assert re.search(r"check: a network learns from 60 test samples alone\n\d+/30 steps  time left", err)
     assert "1/1 signals  time left" in err
     assert (
         "Check: a network trained on test samples alone" in write_run_report(RunDirectory.open(done.path)).read_text()

@@ -30,3 +30,19 @@ def test_what_threads_have_done_is_counted():
         "500/2,000 values  time left 0:00:15",
         "2,000/2,000 values  time left 0:00:00",
     ]
+
+
+def test_the_first_samples_of_all_say_nothing_of_the_time_left():
+    times, out = iter([0.0, 0.5, 2.0, 2.1]), StringIO()
+    countdown = Countdown("scoring", Console(file=out), lambda: next(times), unit="values")
+    with countdown.counting(2000) as done:
+        for number in (1, 999, 1000):
+            done(number)
+    assert out.getvalue().splitlines() == ["scoring", "1,000/2,000 values  time left 0:00:02"]
+
+
+def test_what_is_done_at_once_is_told_once():
+    times, out = iter([0.0, 0.1, 0.2]), StringIO()
+    countdown = Countdown("scoring", Console(file=out), lambda: next(times))
+    assert list(countdown.over("ab", [0.1, 0.2])) == ["a", "b"]
+    assert out.getvalue().splitlines() == ["scoring", "2/2 models  time left 0:00:00"]
