@@ -100,6 +100,7 @@ class DPSGD(PrivateMethod):
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
         """Nothing may leave a node that its gradients have not paid for; correlated noise needs a fixed network."""
+        yield from super().check(config, plan)
         if config.matrix_factorization:
             yield from problems(plan, config.matrix_factorization)
         for settings in plan.methods:

@@ -54,6 +54,7 @@ class NodeDP(PrivateMethod):
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
         """Everything that is sent must have been blurred."""
+        yield from super().check(config, plan)
         names = [settings.name for settings in plan.methods]
         if config.name in names[:-1]:
             what = f"protects what methods before it have done, and {names[-1]} comes after it."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -10,8 +10,11 @@ from torch import Tensor
 
 from methods.differential_privacy.budget import Budget
 from methods.differential_privacy.report import EPSILON, keep, section
+from simulator.core.errors import Problem
 from simulator.core.method import Method
+from simulator.core.mixer import MIXERS
 from simulator.core.node import Node
+from simulator.core.plan import Plan
 from simulator.core.promise import Promise, Unit
 from simulator.core.report import FinishedRun, Section
 from simulator.core.traits import Traits
@@ -40,6 +43,14 @@ class PrivateMethod(Method):
             may_stop=config.max_epsilon is not None,
             secret_randomness=True,
         )
+
+    @classmethod
+    def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:
+        """What leaves a node is its models and what is made of them, and these are what is made private."""
+        way = MIXERS.load(plan.mixer.name).traits(plan.mixer).beside_models
+        if way:
+            what = f"the mixer {plan.mixer.name} {way}: {config.name} neither protects nor counts that."
+            yield Problem("", what, "Declare it (MixerTraits: beside_models=None, if none do), or take another mixer.")
 
     @classmethod
     def sections(cls, config: Any, record: FinishedRun) -> Sequence[Section]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from math import isfinite
+from typing import Any
 
 from torch import Tensor
 
@@ -220,12 +221,17 @@ class NodeProgram:
 
     def _mix(self, inbox: Sequence[Message]) -> None:
         node, messages = self.node, self._accepted(inbox, self.exchanges)
+        told = [part for message in messages for part in message.parts.values()]
+        versions = [part._version for part in told]
         for method in reversed(node.methods):
             messages = [method.incoming(node, message) for message in messages]
         carrying = messages if self._mixing == self.exchanges else self._heard
         mixing = [message for message in carrying if message.sender not in node.apart]
         before = node.parameters.clone() if node.under_attack else None
-        node.mixer.mix(node, mixing)
+        mix: Callable[[Node, Sequence[Message]], Any] = node.mixer.mix
+        if mix(node, mixing) is not None:
+            what = f"mixer {node.mixer.config.name} returns something from mix, which nobody takes"
+            raise RunError(f"{what}.\n    Write the mixed parameters to node.parameters: node.parameters.copy_(...).")
         if node.attackers and node.under_attack and before is not None:
             node.under_attack.mixed(node, before, node.attackers.nodes)
         if node.attacker:
@@ -234,6 +240,9 @@ class NodeProgram:
             self._statistics.mix(mixing)
         for method in reversed(node.methods):
             method.after_mixing(node)
+        if versions != [part._version for part in told]:
+            what = f"what node {node.id} was sent in round {node.round} has been written to, while others read it still"
+            raise RunError(f"{what}.\n    In mix, incoming and after_mixing, work on copies of parts of messages.")
 
     def _carries_models(self, exchange: int) -> bool:
         """Whether the mixer's parts travel in it; those of pairwise averaging are question and answer."""
@@ -248,6 +257,11 @@ class NodeProgram:
         for method in node.methods:
             early = exchange < self.exchanges
             message = method.early_outgoing(node, message) if early else method.outgoing(node, message)
+        own = node.parameters.untyped_storage().data_ptr()
+        if written := [name for name, part in message.parts.items() if part.untyped_storage().data_ptr() == own]:
+            what = f"the part '{written[0]}' of the message of node {node.id} to node {to} in round {node.round} is the"
+            advice = "Send a copy, the same to all neighbours: node.parameters.clone()."
+            raise RunError(f"{what} node's own parameters, which it goes on to write to.\n    {advice}")
         if wrong := misfit(message.parts, self.declared(node.id, to, node.round, exchange)):
             what = f"the message of node {node.id} to node {to} in round {node.round} {wrong}."
             raise RunError(f"{what}\n    A mixer or method declares all that it sends, in its hook `parts`.")

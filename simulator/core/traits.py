@@ -22,6 +22,7 @@ NEEDS = {
 Sampling = Literal["poisson", "cyclic", "shuffled"]  # of batches; see `TrainingSet.sample`
 OF_SAMPLES = frozenset({"images", "tokens", "continuous_inputs"})  # which are known once samples have been read
 UNDECLARED = "does not declare whether private samples get into its messages otherwise than by gradients"
+UNDECLARED_OF_MODELS = "does not declare whether private samples get into its messages otherwise than by models"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +109,9 @@ class MixerTraits(Remembering):
             sum or code, so that a receiver can compare it with its own, and a node that lies send another one.
         shows_trained: whether the model that a message shows (see `Mixer.shown`) is the sender's just after local
             training, so that its difference from the one that the round began with is an update.
+        beside_models: how private samples get into what the mixer sends by other ways than the models that training has
+            left at the node, as the end of a sentence that begins with the mixer's name; None where they do not. Models
+            made private do not cover it.
         weighs_models: whether what a model weighs depends on what the models are. Mixing is then not linear, and
             does not guard what is averaged beside models, such as running statistics or trackers.
     """
@@ -118,3 +122,4 @@ class MixerTraits(Remembering):
     sends_models: bool = False
     shows_trained: bool = False
     weighs_models: bool = False
+    beside_models: str | None = UNDECLARED_OF_MODELS

@@ -14,6 +14,7 @@ from simulator.core.message import Message
 from simulator.core.node import Node
 from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings
+from simulator.core.traits import MixerTraits
 from simulator.mixers.compression.settings import CompressionSettings, compressor
 from simulator.mixers.weighted_sum import SumOfRow, weighted_sum
 
@@ -53,6 +54,11 @@ class Choco(SumOfRow):
         self._update: Mapping[str, Tensor] = {}
         self._replica: Tensor | None = None
         self._around: Tensor | None = None
+
+    @classmethod
+    def traits(cls, config: Any) -> MixerTraits:
+        """Only what the models differ by from their replicas is sent."""
+        return MixerTraits(beside_models=None)
 
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:

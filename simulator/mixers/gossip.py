@@ -49,7 +49,9 @@ class Gossip(SumOfRow):
         mix = {"parameters": {"parameters": 1.0, "mixed": config.rate, "sent": -config.rate}}
         early = config.order == "combine_then_adapt"
         memory = Memory(before_round=sent, mix=mix) if early else Memory(after_local_training=sent, mix=mix)
-        return MixerTraits(memory=memory, sends_early=early, sends_models=True, shows_trained=not early)
+        return MixerTraits(
+            memory=memory, sends_early=early, sends_models=True, shows_trained=not early, beside_models=None
+        )
 
     @classmethod
     def by_rows(cls, config: Any) -> RowMixing:

@@ -57,7 +57,7 @@ class MaskedSums(SumOfRow):
     def traits(cls, config: Any) -> MixerTraits:
         """Linear, as gossip at rate 1; of the messages, sums."""
         sent, mix = {"sent": {"parameters": 1.0}}, {"parameters": {"mixed": 1.0}}
-        return MixerTraits(memory=Memory(after_local_training=sent, mix=mix), sums=True)
+        return MixerTraits(memory=Memory(after_local_training=sent, mix=mix), sums=True, beside_models=None)
 
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:

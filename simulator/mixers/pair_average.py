@@ -30,7 +30,7 @@ class PairAverage(Mixer):
     @classmethod
     def traits(cls, config: Any) -> MixerTraits:
         """Two neighbours average whenever one of them asks."""
-        return MixerTraits(pairwise=True, sends_models=True)
+        return MixerTraits(pairwise=True, sends_models=True, beside_models=None)
 
     def before_round(self, node: Node) -> None:
         """Keep where the training begins."""

@@ -16,6 +16,7 @@ from simulator.core.mixer import Mixer
 from simulator.core.node import Node
 from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings
+from simulator.core.traits import MixerTraits
 from simulator.mixers.weighted_sum import weighted_sum
 
 
@@ -44,6 +45,11 @@ class PushSum(Mixer):
         super().__init__(config)
         self._numerator: Tensor | None = None
         self._weight = 1.0
+
+    @classmethod
+    def traits(cls, config: Any) -> MixerTraits:
+        """Only numerators and weights are sent."""
+        return MixerTraits(beside_models=None)
 
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:

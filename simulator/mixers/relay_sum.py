@@ -16,6 +16,7 @@ from simulator.core.mixer import Mixer
 from simulator.core.node import Node
 from simulator.core.plan import Plan
 from simulator.core.registry import PartSettings
+from simulator.core.traits import MixerTraits
 from simulator.mixers.weighted_sum import check_terms
 
 
@@ -54,6 +55,11 @@ class RelaySum(Mixer):
         self._initial: Tensor | None = None
         self._sums: dict[int, Tensor] = {}
         self._counts: dict[int, int] = {}
+
+    @classmethod
+    def traits(cls, config: Any) -> MixerTraits:
+        """Only sums of models are sent."""
+        return MixerTraits(beside_models=None)
 
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:

@@ -25,6 +25,7 @@ def check_mixer(mixer: Any, config: PartSettings | None = None) -> None:
 
     Raises:
         AssertionError: a law is broken; the text says which.
+        RunError: it does what ends a run, such as to send what it goes on to write to.
         InputError: there is no such mixer.
     """
     part, config = class_and_settings(MIXERS, mixer, config)

@@ -18,7 +18,7 @@ from simulator.core.node import Node
 from simulator.core.sample_gradients import GradientRows, Replaced, SampleGradients
 from simulator.core.samples import Batch
 from simulator.training.feed import batch_length
-from simulator.training.hooks import combining, overrides, overriding
+from simulator.training.hooks import combining, losses_by, overrides, overriding
 from simulator.training.layerwise import Layerwise, NotLayerwiseError
 from simulator.training.layerwise_trial import tried
 from simulator.training.stacked_module import through_the_model
@@ -111,10 +111,9 @@ class BySample:
         sums = []
         for node, batch, own, place in zip(nodes, batches, outputs, gradient, strict=True):
             losses = node.data.task.losses(own, batch.targets)
+            methods = overriding(node, "per_sample_loss") if len(batch) else []
             with node.using(self._module, place):
-                for method in overriding(node, "per_sample_loss") if len(batch) else ():
-                    losses = method.per_sample_loss(node, batch, own, losses)
-            sums.append(losses.sum())
+                sums.append(losses_by(methods, node, batch, own, losses).sum())
         return torch.stack(sums)
 
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from simulator.core.errors import RunError
 from simulator.core.method import Method
 from simulator.core.node import Node
+from simulator.core.samples import Batch
 
 
 def overriding(node: Node, hook: str) -> list[Method]:
@@ -24,3 +30,20 @@ def combines(method: type[Method]) -> bool:
 def combining(node: Node) -> Method | None:
     """The node's method that does so; None if there is none."""
     return next((method for method in node.methods if combines(type(method))), None) if node.methods else None
+
+
+def losses_by(methods: Sequence[Method], node: Node, batch: Batch, outputs: Tensor, losses: Tensor) -> Tensor:
+    """float [B]: what the methods' ``per_sample_loss`` make of the losses, one after the other.
+
+    Raises:
+        RunError: one returns something else than a loss a sample, which a mean over it would hide.
+    """
+    for method in methods:
+        found = method.per_sample_loss(node, batch, outputs, losses)
+        if not isinstance(found, Tensor) or found.shape != losses.shape:
+            shown = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
+            what = f"per_sample_loss of method {method.config.name} returns {shown}, at node {node.id} in round"
+            advice = f"Return a loss for each of the {len(losses)} samples of the batch: {list(losses.shape)}."
+            raise RunError(f"{what} {node.round}.\n    {advice}")
+        losses = found
+    return losses

@@ -1,8 +1,9 @@
-"""Whether a network treats samples one by one, so that each has its own gradient: found out before a run begins."""
+"""Whether network and task treat samples one by one, so that each has its own gradient: found out before a run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import repeat
 
 import torch
 from torch import nn
@@ -83,7 +84,7 @@ def _instead(layer: nn.Module) -> str:
 
 
 def check_samples_apart(module: FlatModule, data: NodeData) -> None:
-    """Refuse networks in which samples see each other, or which cannot be run with parameters of each sample's own.
+    """Refuse networks and tasks in which samples see each other, and networks that cannot be run with one row a sample.
 
     The gradient of a few training samples together must be the sum of their own ones, and the same every time.
 
@@ -105,6 +106,30 @@ def check_samples_apart(module: FlatModule, data: NodeData) -> None:
     if not _alike(module, together, apart):
         what = "what the network makes of a sample depends on those beside it, so a sample has no gradient of its own."
         raise wrong("model", what, "Use group or evonorm normalisation.")
+    _check_losses(module, data)
+
+
+def _check_losses(module: FlatModule, data: NodeData) -> None:
+    """Refuse a task whose losses, or their gradients, are others in a batch than alone; of outputs that are made up.
+
+    Those of a network that has learnt nothing may be the same for all samples, which would hide it.
+    """
+    rows = torch.arange(SAMPLES) % len(data.train)
+    targets = data.train.targets_at(rows)
+    module.bind(module.initial)
+    with torch.no_grad():
+        outputs = called(module.module, data.preparation(data.train.inputs_at(rows), module.dtype))
+    made_up = torch.randn(outputs.shape, generator=torch.Generator().manual_seed(0)).to(module.initial)
+
+    def found(part: slice) -> tuple[torch.Tensor, torch.Tensor]:
+        leaf = made_up[part].clone().requires_grad_()
+        losses = data.task.losses(leaf, targets[part])
+        return losses.detach(), torch.autograd.grad(losses.sum(), leaf)[0]
+
+    apart = zip(*(found(slice(place, place + 1)) for place in range(SAMPLES)), strict=True)
+    if not all(map(_alike, repeat(module), found(slice(None)), map(torch.cat, apart))):
+        what = f"a sample's loss, or its gradient, depends on the samples beside it, and {EACH}."
+        raise wrong("task", what, "Let the task's losses look at one sample at a time, or leave that method out.")
 
 
 def _alike(module: FlatModule, one: torch.Tensor, other: torch.Tensor) -> bool:

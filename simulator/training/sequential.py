@@ -15,7 +15,7 @@ from simulator.core.node import Node
 from simulator.core.samples import Batch
 from simulator.training.by_sample import BySample
 from simulator.training.evaluation import Scores, evaluate
-from simulator.training.hooks import combining, overriding
+from simulator.training.hooks import combining, losses_by, overriding
 from simulator.training.trainer import Trainer
 
 
@@ -70,9 +70,7 @@ def _backward(loss_hooks: list[Method], node: Node, batch: Batch) -> Tensor:
     with model.autocast():
         outputs = called(model.module, batch.inputs)
     losses = node.data.task.losses(outputs.to(model.dtype), batch.targets)
-    for method in loss_hooks:
-        losses = method.per_sample_loss(node, batch, outputs, losses)
-    loss = losses.mean()
+    loss = losses_by(loss_hooks, node, batch, outputs, losses).mean()
     model.differentiate(loss)
     return loss
 

@@ -17,7 +17,7 @@ from simulator.training.by_sample import BySample
 from simulator.training.chunks import nodes_a_chunk
 from simulator.training.evaluation import Scores, score
 from simulator.training.feed import StackedBatch, batch_length, separate_batches, stacked_batches
-from simulator.training.hooks import combining, overriding
+from simulator.training.hooks import combining, losses_by, overriding
 from simulator.training.rows import rows_of, state_rows_of
 from simulator.training.stacked_module import StackedModule
 from simulator.training.trainer import Trainer
@@ -172,8 +172,8 @@ class _Chunk:
         rows = list(losses)
         for place, (node, methods) in enumerate(zip(self._nodes, self._loss_hooks, strict=True)):
             with node.using(self._stacked.module, self._gradient[place]):
-                for method in methods:
-                    rows[place] = method.per_sample_loss(node, batch.part(place), outputs[place], rows[place])
+                if methods:
+                    rows[place] = losses_by(methods, node, batch.part(place), outputs[place], rows[place])
         return torch.stack(rows)
 
     def _before_step(self, batch_of: Callable[[int], Batch]) -> None:

@@ -51,7 +51,7 @@ class RobustMixer(Mixer):
     @classmethod
     def traits(cls, config: Any) -> MixerTraits:
         """Models are sent whole, as they were trained. Mixing is not linear, so that no memory is declared."""
-        return MixerTraits(sends_models=True, shows_trained=True, weighs_models=True)
+        return MixerTraits(sends_models=True, shows_trained=True, weighs_models=True, beside_models=None)
 
     @classmethod
     def check(cls, config: Any, plan: Plan) -> Iterable[Problem]:

@@ -81,7 +81,7 @@ def _read(run: RunDirectory) -> None:
     with reading(run.path / "experiment.yaml"):
         json.dumps(_setting(run), sort_keys=True)
         int(run.experiment["rounds"])
-    run.provenance(), run.sweep_label(), run.metrics(), run.audit_metrics()
+    run.provenance(), run.sweep_label(), run.metrics(), run.audit_metrics(), data_of(run)
     if (run.path / "topology.json").exists() or status(run) == "finished":
         assert run.topology
 
@@ -107,6 +107,14 @@ def status(run: RunDirectory) -> str:
 def seed(run: RunDirectory) -> int:
     """The seed of ``run``."""
     return int(run.experiment["seed"])
+
+
+def data_of(run: RunDirectory) -> bytes | None:
+    """The digest of the data that ``run`` was about; None where it was not written down."""
+    if not (file := run.path / "partition.npz").exists():
+        return None
+    with reading(file), np.load(file, allow_pickle=False) as arrays:
+        return arrays["content"].tobytes() if "content" in arrays else None
 
 
 def last(run: RunDirectory, name: str) -> list[float]:

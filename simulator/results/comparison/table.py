@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from math import nan
@@ -10,7 +10,7 @@ from math import nan
 from simulator.core.errors import InputError, wrong
 from simulator.results.comparison.estimate import MeanAndSpread
 from simulator.results.comparison.gains import Gains
-from simulator.results.comparison.groups import Group, common_headline, grouped, last, readable, seed, status
+from simulator.results.comparison.groups import Group, common_headline, data_of, grouped, last, readable, seed, status
 from simulator.results.formatting import MEGABYTE, MISSING, nodes_named, significant
 from simulator.results.metric_names import OF_ATTACKS
 from simulator.results.run_directory import RunDirectory
@@ -23,8 +23,8 @@ MAJORITY = "test/majority"  # what always answering one class would have
 class Comparison:
     """Groups of runs and their results, as text ready to show.
 
-    ``notes`` tell of runs that did not finish and of those that are damaged; ``metrics`` are those that were asked for
-    beside the usual ones.
+    ``notes`` tell of runs that did not finish, of those that are damaged, and of groups of runs about other data;
+    ``metrics`` are those that were asked for beside the usual ones.
     """
 
     groups: tuple[Group, ...]
@@ -60,6 +60,7 @@ def compare(runs: Sequence[RunDirectory], metrics: Sequence[str] = (), against: 
     rows = tuple(zip((group.label for group in groups), map(_seeds, groups), *results.values(), strict=True))
     notes = [f"left out: {error}" for error in errors]
     notes += [_note(group, run) for group in groups for run in group.unfinished]
+    notes += [note for group in groups for note in _of_other_data(group)]
     return Comparison(groups, header, rows, tuple(notes), tuple(metrics))
 
 
@@ -136,6 +137,19 @@ def _seeds(group: Group) -> str:
             missing.setdefault(f"without {nodes_named(run.not_collected)}", []).append(str(seed(run)))
     why = "; ".join(f"{how}: {', '.join(seeds)}" for how, seeds in missing.items())
     return f"{counted} ({why})" if why else counted
+
+
+def _of_other_data(group: Group) -> Iterator[str]:
+    """Whether files have changed between the runs of a group, which nothing in their settings shows."""
+    seeds: dict[bytes, list[str]] = {}
+    for run in group.finished:
+        if found := data_of(run):
+            seeds.setdefault(found, []).append(str(seed(run)))
+    if len(seeds) > 1:
+        shown = " and those of ".join(
+            f"seed{'s' if len(some) > 1 else ''} {', '.join(some)}" for some in seeds.values()
+        )
+        yield f"{group.label}: the data of {shown} are not the same, so their mean is of different things."
 
 
 def _note(group: Group, run: RunDirectory) -> str:

@@ -21,10 +21,14 @@ def statistics(run: RunDirectory) -> Iterator[Chapter]:
             "tree, all added up; of a neighbour below which nobody is, those are that node's own count, mean and "
             "deviation."
         )
-        protected = f"Each node's own sums had noise of {noise:g} times what one unit can change before they left it."
+        protected = (
+            f"Each node's own sums had noise of {noise:g} times what one unit can change before they left it."
+            if noise
+            else "No noise was added to them."
+        )
         rows = list(zip(found["names"], found["count"], found["mean"], found["std"], strict=True))
         columns = ("quantity", "numbers", "mean", "standard deviation")
-        paragraphs = (text, protected if noise else "No noise was added to them.", exchanged(run))
+        paragraphs = (text, protected, exchanged(run))
         yield Chapter("Agreed statistics", paragraphs, tables=[Table(columns, rows)])
 
 

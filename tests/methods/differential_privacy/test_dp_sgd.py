@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,7 +24,8 @@ from simulator.core.errors import InputError
 from simulator.core.method import Method
 from simulator.core.node_program import NodeProgram
 from simulator.core.registry import PartSettings
-from simulator.core.traits import Traits
+from simulator.core.traits import MixerTraits, Traits
+from simulator.mixers.gossip import Gossip
 from simulator.models.small import CNN, MLP
 from simulator.privacy.accounting import GaussianSteps
 from simulator.privacy.calibration import noise_multiplier_for
@@ -380,6 +382,27 @@ def test_a_loss_that_looks_at_other_samples_is_refused(register):
         InputError, match=r"methods\[1\]: the loss that ranked gives a sample has no gradient of its own"
     ):
         small(methods=[NOISE, "ranked"])
+
+
+@pytest.mark.parametrize("method", [NOISE, {"name": "node_dp", "noise_multiplier": 1.0, "clip": 1.0}])
+def test_what_a_mixer_sends_beside_models_must_be_declared(register, method):
+    class Own(Gossip):
+        """Might send anything."""
+
+        class Config(Gossip.Config):
+            name: str = "own"
+
+        @classmethod
+        def traits(cls, config):
+            return replace(super().traits(config), beside_models=cls.declared)
+
+    register("mixers", "own", Own)
+    for Own.declared in (MixerTraits().beside_models, "sends samples"):
+        with pytest.raises(InputError, match=f"the mixer own {Own.declared}: {method['name']} neither protects"):
+            small(methods=[method], mixer="own")
+        small(mixer="own")
+    Own.declared = None
+    small(methods=[method], mixer="own")
 
 
 def test_the_report_tells_what_was_promised(tmp_path):

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 from reference.conformance import names_its_paper
+from reference.experiments import small
 from reference.marks import first
 from reference.pretended_gpu import ON_A_GPU
 
+from simulator import run
+from simulator.core.errors import RunError
 from simulator.core.mixer import MIXERS
 from simulator.mixers.gossip import Gossip
 from simulator.testing import check_mixer
@@ -81,7 +84,12 @@ def test_a_message_shows_what_the_mixer_declares(name, settings):
     assert traits.shows_trained == all(trained)
 
 
-class SendsItself(Gossip):
+class Own(Gossip):
+    class Config(Gossip.Config):
+        name: str = "own"
+
+
+class SendsItself(Own):
     """Hands out the live vector (arXiv:0000.00000)."""
 
     def outgoing(self, node, to):
@@ -96,9 +104,39 @@ class LosesMass(Gossip):
         node.parameters.mul_(0.99)
 
 
+class WritesToTheInbox(Own):
+    """Adds up in what it was sent (arXiv:0000.00000)."""
+
+    def mix(self, node, inbox):
+        first, *others = (message.parts["parameters"] for message in inbox)
+        for other in others:
+            first.add_(other)
+        node.parameters.add_(first).div_(1 + len(inbox))
+
+
+class OnlyReturns(Own):
+    """Keeps the mixed parameters from the node (arXiv:0000.00000)."""
+
+    def mix(self, node, inbox):
+        return sum(message.parts["parameters"] for message in inbox) / len(inbox)
+
+
+def test_the_suite_catches_a_broken_mixer():
+    with pytest.raises(AssertionError, match="Not equal"):
+        check_mixer(LosesMass, LosesMass.Config())
+
+
 @pytest.mark.parametrize(
-    ("mixer", "complaint"), [(SendsItself, "written to after it was sent|order of arrival"), (LosesMass, "Not equal")]
+    ("mixer", "complaint"),
+    [
+        (SendsItself, r"(?s)'parameters' of the message of node 0 to node \d in round 1 is the node's own.*clone\(\)"),
+        (WritesToTheInbox, r"(?s)what node 0 was sent in round 1 has been written to.*work on copies"),
+        (OnlyReturns, r"(?s)mixer own returns something from mix.*node\.parameters\.copy_"),
+    ],
 )
-def test_the_suite_catches_a_broken_mixer(mixer, complaint):
-    with pytest.raises(AssertionError, match=complaint):
+def test_what_would_silently_mix_otherwise_ends_a_run_and_the_suite(mixer, complaint, register, tmp_path):
+    with pytest.raises(RunError, match=complaint):
         check_mixer(mixer, mixer.Config())
+    register("mixers", "own", mixer)
+    with pytest.raises(RunError, match=complaint):
+        run(small("rounds=1", "evaluate.every=1", mixer="own"), tmp_path)

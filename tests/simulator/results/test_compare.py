@@ -7,6 +7,7 @@ import re
 import statistics
 from html import unescape
 
+import numpy as np
 import pytest
 import yaml
 from reference import experiments
@@ -178,6 +179,17 @@ def test_of_a_seed_only_one_run_counts_and_that_is_a_finished_one(write, folder)
     write("b", 0, [0.1, 0.9], status="interrupted")
     (row,) = rows(folder)
     assert (row["seeds"], row["accuracy, %"]) == ("0", "50.0")
+
+
+def test_runs_of_a_group_that_were_about_other_data_are_told(write, folder):
+    for number, content in enumerate([1, 1, 2, None]):
+        path = write(f"run-{number}", number, [0.1, 0.5])
+        if content:
+            np.savez(path / "partition.npz", content=np.full(16, content, np.uint8))
+    note = "the data of seeds 0, 1 and those of seed 2 are not the same, so their mean is of different things."
+    assert compare(find_runs([folder])).notes == (f"by-hand: {note}",)
+    np.savez(folder / "run-2" / "partition.npz", content=np.full(16, 1, np.uint8))
+    assert not compare(find_runs([folder])).notes
 
 
 def test_simulated_time_has_a_column_where_it_is_known(write, folder):

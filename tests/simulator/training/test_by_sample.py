@@ -1,5 +1,7 @@
 """Gradients sample by sample: what a method that combines them sees, under both trainers, and what has none."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from reference.network import Network, random_data, seeded, sgd
@@ -10,7 +12,9 @@ from simulator.core.errors import InputError, RunError
 from simulator.core.flat_module import FlatModule
 from simulator.core.method import Method
 from simulator.core.node_program import NodeProgram
+from simulator.core.registry import PartSettings
 from simulator.models.small import CNN, MLP
+from simulator.tasks.classification import Classification
 from simulator.testing.network import of_images
 from simulator.training.separable import check_layers, check_samples_apart
 from simulator.training.sequential import Sequential
@@ -230,3 +234,56 @@ def test_networks_in_which_samples_see_each_other_do_not(layer):
     network = nn.Sequential(nn.Flatten(), layer, nn.Linear(64, 3))
     with pytest.raises(InputError, match=r"depends on those beside it|1, BatchNorm1d.*fails with ValueError"):
         check_samples_apart(FlatModule(network, "fp64"), random_data(20))
+
+
+class MeanOfBatch(Classification):
+    """Divides by the mean loss of the batch, which is 1 where all samples' losses are alike."""
+
+    def losses(self, outputs, targets):
+        found = super().losses(outputs, targets)
+        return found / found.detach().mean()
+
+
+class AgainstMean(Classification):
+    """Its value is that of a sample alone, its gradient is not."""
+
+    def losses(self, outputs, targets):
+        apart = (outputs - outputs.mean(0)).square().sum(1)
+        return super().losses(outputs, targets) + apart - apart.detach()
+
+
+@pytest.mark.parametrize("task", [MeanOfBatch, AgainstMean])
+def test_tasks_in_which_samples_see_each_other_do_not(task):
+    data = random_data(20)
+    data = replace(data, outputs=replace(data.outputs, task=task(Classification.Config())))
+    with pytest.raises(InputError, match=r"task: a sample's loss, or its gradient, depends on the samples beside it"):
+        check_samples_apart(FlatModule(MODELS["mlp"](), "fp64"), data)
+
+
+class Shaped(Method):
+    """Returns what is no loss a sample, though it can be averaged."""
+
+    def __init__(self, made):
+        super().__init__(PartSettings(name="shaped"))
+        self.made = made
+
+    def per_sample_loss(self, node, batch, logits, losses):
+        return self.made(losses)
+
+
+@TRAINERS
+@pytest.mark.parametrize("by_sample", [False, True])
+@pytest.mark.parametrize(
+    ("made", "shown"),
+    [
+        (lambda losses: losses * losses[:, None], r"\[5, 5\]"),
+        (lambda losses: losses.mean(), r"\[\]"),
+        (lambda losses: None, "NoneType"),
+    ],
+)
+def test_a_loss_that_is_none_of_each_sample_is_refused(trainer, by_sample, made, shown):
+    methods = [lambda _: Shaped(made), *([Mean] if by_sample else [])]
+    with pytest.raises(
+        RunError, match=rf"(?s)per_sample_loss of method shaped returns {shown}, at node 0 in.*each of the"
+    ):
+        trained(trainer, "mlp", *methods)

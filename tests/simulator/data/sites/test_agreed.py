@@ -195,6 +195,12 @@ def test_a_run_counts_the_release_writes_what_was_agreed_and_goes_on_with_it(tmp
     assert {m["round"] for m in RunDirectory.open(done.path).messages()} == set(range(1, 7))
 
 
+def test_the_report_of_a_run_that_agreed_without_noise_says_so(tmp_path):
+    done = run(agreeing(tmp_path / "all", "rounds=1", "evaluate.every=1", "checkpoint.every=1"), tmp_path / "out")
+    page = write_run_report(RunDirectory.open(done.path)).read_text()
+    assert "No noise was added to them." in page
+
+
 def test_everybody_goes_through_a_tree_of_the_networks_links():
     topology = Topology.build("torus", 9)
     tree = Tree.of(topology)
