@@ -54,10 +54,9 @@ def _without_gradients_by_sample(
     methods: list[Listed], settings: PartSettings, method: type[Method]
 ) -> Iterator[Problem]:
     combining = next((other.name for other, cls in methods if combines(cls)), None)
-    if (
-        combining
-        and overrides(method, "per_sample_loss")
-        and not (method.traits(settings).row_wise and method.traits(settings).stackable)
-    ):
+    traits = method.traits(settings)
+    missing = [name for name in ("row_wise", "stackable") if not getattr(traits, name)]
+    if combining and missing and overrides(method, "per_sample_loss"):
         what = f"the loss that {settings.name} gives a sample has no gradient of its own, and {combining} needs that."
-        yield Problem("", what, "Keep one of the two.")
+        declared = f"Traits({', '.join(f'{name}=True' for name in missing)})"
+        yield Problem("", what, f"Keep one of the two; or, if it is yours and has one, declare it: {declared}.")

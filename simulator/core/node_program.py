@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from simulator.core.buffers.exchange import StatisticsExchange
 from simulator.core.declaration import Declared, misfit
 from simulator.core.errors import RunError, diverged
+from simulator.core.hook_results import check_copied, check_unwritten, returned, versions
 from simulator.core.message import Message
 from simulator.core.method import Method
 from simulator.core.mixer import Mixer
@@ -197,7 +198,9 @@ class NodeProgram:
     def measure(self) -> dict[str, float]:
         """What the methods have to say where the node is evaluated, by name, and what attacks have achieved there."""
         node = self.node
-        found = {name: value for method in node.methods for name, value in method.measure(node).items()}
+        found = dict[str, float]()
+        for method in node.methods:
+            found |= returned(node, method, "measure", method.measure(node), Mapping)
         if node.attackers and node.under_attack:
             found |= node.under_attack.measure()
             for adversary in node.attackers.measures:
@@ -221,17 +224,14 @@ class NodeProgram:
 
     def _mix(self, inbox: Sequence[Message]) -> None:
         node, messages = self.node, self._accepted(inbox, self.exchanges)
-        told = [part for message in messages for part in message.parts.values()]
-        versions = [part._version for part in told]
+        sent, before_hooks = messages, versions(messages)
         for method in reversed(node.methods):
-            messages = [method.incoming(node, message) for message in messages]
+            messages = [returned(node, method, "incoming", method.incoming(node, each), Message) for each in messages]
         carrying = messages if self._mixing == self.exchanges else self._heard
         mixing = [message for message in carrying if message.sender not in node.apart]
         before = node.parameters.clone() if node.under_attack else None
         mix: Callable[[Node, Sequence[Message]], Any] = node.mixer.mix
-        if mix(node, mixing) is not None:
-            what = f"mixer {node.mixer.config.name} returns something from mix, which nobody takes"
-            raise RunError(f"{what}.\n    Write the mixed parameters to node.parameters: node.parameters.copy_(...).")
+        returned(node, node.mixer, "mix", mix(node, mixing), None)
         if node.attackers and node.under_attack and before is not None:
             node.under_attack.mixed(node, before, node.attackers.nodes)
         if node.attacker:
@@ -240,9 +240,7 @@ class NodeProgram:
             self._statistics.mix(mixing)
         for method in reversed(node.methods):
             method.after_mixing(node)
-        if versions != [part._version for part in told]:
-            what = f"what node {node.id} was sent in round {node.round} has been written to, while others read it still"
-            raise RunError(f"{what}.\n    In mix, incoming and after_mixing, work on copies of parts of messages.")
+        check_unwritten(node, sent, before_hooks)
 
     def _carries_models(self, exchange: int) -> bool:
         """Whether the mixer's parts travel in it; those of pairwise averaging are question and answer."""
@@ -250,19 +248,15 @@ class NodeProgram:
 
     def _message(self, to: int, exchange: int) -> Message:
         node, mixes = self.node, self._carries_models(exchange) and to not in self.node.apart
-        parts = dict(node.mixer.outgoing(node, to)) if mixes else {}
+        parts = dict(returned(node, node.mixer, "outgoing", node.mixer.outgoing(node, to), Mapping)) if mixes else {}
         if mixes and self._statistics:
             parts |= self._statistics.outgoing()
         message = Message(node.id, to, node.round, parts, exchange)
         for method in node.methods:
-            early = exchange < self.exchanges
-            message = method.early_outgoing(node, message) if early else method.outgoing(node, message)
-        own = node.parameters.untyped_storage().data_ptr()
-        if written := [name for name, part in message.parts.items() if part.untyped_storage().data_ptr() == own]:
-            what = f"the part '{written[0]}' of the message of node {node.id} to node {to} in round {node.round} is the"
-            advice = "Send a copy, the same to all neighbours: node.parameters.clone()."
-            raise RunError(f"{what} node's own parameters, which it goes on to write to.\n    {advice}")
+            hook = "early_outgoing" if exchange < self.exchanges else "outgoing"
+            message = returned(node, method, hook, getattr(method, hook)(node, message), Message)
         if wrong := misfit(message.parts, self.declared(node.id, to, node.round, exchange)):
             what = f"the message of node {node.id} to node {to} in round {node.round} {wrong}."
             raise RunError(f"{what}\n    A mixer or method declares all that it sends, in its hook `parts`.")
+        check_copied(node, message)
         return message

@@ -217,7 +217,7 @@ def _check_private(experiment: Experiment, layout: Layout | None) -> None:
         return
     protecting = [settings.name for settings in experiment.methods if traits_of(settings).noise]
     if protecting and (by_sample(experiment) or experiment.buffers.ever_travel):
-        layers = ", ".join(layout.layers[:3])
+        layers = ", ".join(layer or "the network itself" for layer in layout.layers[:3])
         what = f"running statistics are a function of the raw batch, which {protecting[0]} does not cover: {layers}."
         advice = "Use group or evonorm normalisation, or statistics that never move: buffers: {policy: frozen}."
         raise wrong("buffers", what, advice)
@@ -231,7 +231,7 @@ def _check_masked(experiment: Experiment, layout: Layout | None) -> None:
     """
     hides = MIXERS.load(experiment.mixer.name).traits(experiment.mixer).sums
     if hides and layout is not None and experiment.buffers is not None and experiment.buffers.ever_travel:
-        layers = ", ".join(layout.layers[:3])
+        layers = ", ".join(layer or "the network itself" for layer in layout.layers[:3])
         what = f"running statistics travel beside what {experiment.mixer.name} masks, each node's own: {layers}."
         raise wrong("buffers", what, "Set buffers: local, or another network or mixer.")
 

@@ -121,6 +121,13 @@ class OnlyReturns(Own):
         return sum(message.parts["parameters"] for message in inbox) / len(inbox)
 
 
+class Forgets(Own):
+    """Makes something to send, and does not return it (arXiv:0000.00000)."""
+
+    def outgoing(self, node, to):
+        super().outgoing(node, to)
+
+
 def test_the_suite_catches_a_broken_mixer():
     with pytest.raises(AssertionError, match="Not equal"):
         check_mixer(LosesMass, LosesMass.Config())
@@ -131,7 +138,8 @@ def test_the_suite_catches_a_broken_mixer():
     [
         (SendsItself, r"(?s)'parameters' of the message of node 0 to node \d in round 1 is the node's own.*clone\(\)"),
         (WritesToTheInbox, r"(?s)what node 0 was sent in round 1 has been written to.*work on copies"),
-        (OnlyReturns, r"(?s)mixer own returns something from mix.*node\.parameters\.copy_"),
+        (Forgets, r"(?s)outgoing of own returns NoneType, at node 0 in round 1.*Return a Mapping"),
+        (OnlyReturns, r"(?s)mix of own returns Tensor, at node 0 in round 1.*written to the node"),
     ],
 )
 def test_what_would_silently_mix_otherwise_ends_a_run_and_the_suite(mixer, complaint, register, tmp_path):
