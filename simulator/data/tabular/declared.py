@@ -16,7 +16,7 @@ from simulator.data.dataset import ArrayData
 from simulator.data.sites.coding import classes_of
 from simulator.data.sites.schema import TableSchema
 from simulator.data.tabular.doubts import extremes, numbered
-from simulator.data.tabular.frames import Columns, cells, is_missing, label, number
+from simulator.data.tabular.frames import Columns, Gaps, cells, is_missing, label, number
 from simulator.data.tabular.reading import read_frame
 from simulator.data.tabular.schema import stored
 from simulator.data.targets import shortened
@@ -84,11 +84,12 @@ class _Sheet:
         declared = [column.name for column in schema.columns]
         wanted = [*declared, *targets, *([] if config.group is None else [config.group])]
         frames = {file.name: read_frame(file, config.separator, config.decimal) for file in files}
-        count, nothing = sum(map(len, frames.values())), frozenset(config.missing_values)
+        count, names = sum(map(len, frames.values())), _names(schema, targets)
         problems = [problem for name, frame in frames.items() for problem in _missing_columns(name, frame, wanted)]
         there = [name for name in wanted if all(name in frame for frame in frames.values())]
         found = {}
         for name in there:
+            nothing = Gaps(config.nothing, names.get(name, ()))
             try:
                 found[name] = np.concatenate([cells(name, frame[name], nothing) for frame in frames.values()])
             except InputError as error:
@@ -150,6 +151,12 @@ class _Sheet:
             advice = f"Fill these in; or set data.dataset.missing: drop_rows{may_miss}."
             self.problems.append(Problem("", f"of {self.count:,} rows, some lack what may not miss: {said}.", advice))
         return np.asarray(~lost)
+
+
+def _names(schema: TableSchema, targets: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    """The categories and classes that are declared, by column: they stand for themselves, even if one is NA."""
+    inputs = {column.name: column.categories for column in schema.columns if column.categories is not None}
+    return {**inputs, **dict.fromkeys(targets, schema.target.classes)}
 
 
 def _missing_columns(file: str, frame: pd.DataFrame, wanted: Sequence[str]) -> Iterator[Problem]:

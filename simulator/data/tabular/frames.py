@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +20,32 @@ if TYPE_CHECKING:
 MISSING = ("", "?", "NA", "N/A", "NaN", "nan", "null")
 _CODE = re.compile(r"0\d+")
 Columns = Mapping[str, NDArray[Any]]  # float64, or object of str and None
+NONE_DECLARED: Mapping[str, Sequence[str]] = {}
+
+
+class Gaps:
+    """What stands for nothing in a column: text by its letters, and numbers by what they are, however they are spelt.
+
+    -999, -999.0 and "-999" are one; "0999" is a code, and True no number.
+    """
+
+    def __init__(self, missing: Iterable[str | float], names: Iterable[str] = ()) -> None:
+        """Of what stands for nothing in any column, all but the column's own categories or classes ``names``."""
+        own = frozenset(map(label, names))
+        found = [each for each in missing if label(each) not in own]
+        self._texts = frozenset(map(text, found))
+        self._numbers = frozenset(label(each) for each in found if _is_number(each))
+
+    def __contains__(self, value: str | float) -> bool:
+        return text(value) in self._texts or (bool(self._numbers) and label(value) in self._numbers)
 
 
 def read_columns(
-    files: Sequence[Path], missing: Sequence[str] = MISSING, separator: str | None = None, decimal: str = "."
+    files: Sequence[Path],
+    missing: Sequence[str | float] = MISSING,
+    separator: str | None = None,
+    decimal: str = ".",
+    categories: Mapping[str, Sequence[str]] = NONE_DECLARED,
 ) -> tuple[Columns, NDArray[Any]]:
     """The columns of ``files``, one after the other, and for each row the name of its file without suffix.
 
@@ -32,9 +55,10 @@ def read_columns(
 
     Args:
         files: with the same columns.
-        missing: text that stands for nothing, in any column.
+        missing: what stands for nothing, in any column, as `Gaps` compares it.
         separator: of CSV files; None: a comma, and a tabulator where the file's name ends with .tsv.
         decimal: what stands before the fraction in numbers of CSV files.
+        categories: declared ones, by column, which stand for themselves there.
 
     Raises:
         InputError: pandas or pyarrow is not installed, a file cannot be read, or files have different columns.
@@ -47,8 +71,8 @@ def read_columns(
             raise wrong("path", what, "Give all files the same columns; the order does not matter.")
         if frame.empty:
             raise wrong("path", f"{file.name} has no rows.", "Remove it, or fill it.")
-    nothing = frozenset(missing)
-    columns = {name: _column(name, [frame[name] for frame in frames], nothing) for name in first}
+    gaps = {name: Gaps(missing, categories.get(name, ())) for name in first}
+    columns = {name: _column(name, [frame[name] for frame in frames], gaps[name]) for name in first}
     return columns, np.concatenate([np.full(len(f), file.stem) for file, f in zip(files, frames, strict=True)])
 
 
@@ -77,21 +101,21 @@ def as_labels(values: NDArray[Any]) -> NDArray[Any]:
     return values.astype(np.int64) if (values == np.round(values)).all() and (abs(values) < 2**53).all() else values
 
 
-def _column(name: str, parts: Sequence[pd.Series[Any]], missing: frozenset[str]) -> NDArray[Any]:
+def _column(name: str, parts: Sequence[pd.Series[Any]], missing: Gaps) -> NDArray[Any]:
     values = np.concatenate([cells(name, part, missing) for part in parts])
-    gaps = is_missing(values)
+    there = ~is_missing(values)
     try:
         numbers = np.full(len(values), np.nan)
-        numbers[~gaps] = [number(each) for each in values[~gaps]]
+        numbers[there] = [number(each) for each in values[there]]
     except ValueError:
         texts = values.copy()
-        texts[~gaps] = [text(each) for each in values[~gaps]]
+        texts[there] = [text(each) for each in values[there]]
         return texts
     return numbers
 
 
-def cells(name: str, part: pd.Series[Any], missing: frozenset[str]) -> NDArray[Any]:
-    """The cells of a column as they stand, object [N] of numbers, text and None.
+def cells(name: str, part: pd.Series[Any], missing: Gaps) -> NDArray[Any]:
+    """The cells of a column as they stand, object [N] of numbers, text and None, which gaps are, too.
 
     Raises:
         InputError: it holds something else, such as dates or lists.
@@ -105,11 +129,12 @@ def cells(name: str, part: pd.Series[Any], missing: frozenset[str]) -> NDArray[A
     return values
 
 
-def _stripped(value: Any, missing: frozenset[str]) -> Any:
+def _stripped(value: Any, missing: Gaps) -> Any:
     if isinstance(value, str):
         value = value.strip()
-        return None if value in missing else value
-    return None if isinstance(value, float) and value != value else value
+    elif isinstance(value, float) and value != value:
+        return None
+    return None if isinstance(value, str | int | float) and value in missing else value
 
 
 def number(value: Any) -> float:
@@ -124,6 +149,13 @@ def number(value: Any) -> float:
     if abs(found) >= 2**53 and (isinstance(value, int) or (isinstance(value, str) and value.lstrip("+-").isdigit())):
         raise ValueError
     return found
+
+
+def _is_number(value: str | float) -> bool:
+    try:
+        return not isnan(number(value))
+    except ValueError:
+        return False
 
 
 def label(value: Any) -> str:

@@ -52,7 +52,9 @@ class TableFiles(Dataset):
             categories: declared categories, by column; what is not among them counts as "other".
             missing: what happens where something is missing: "refuse" it, "impute" the mean of a number beside a
                 column that marks it, or "drop_rows".
-            missing_values: text that stands for a missing value, in every column.
+            missing_values: what stands for a missing value in every column, beside empty cells, ?, NA, N/A, NaN, nan
+                and null: text, or numbers, however these are spelt. Declared categories and the classes of a schema
+                stand for themselves, such as an NA that is a country.
             site: the column that says where a row comes from, or "file": each file is a site, as is the default for
                 several files.
             group: the column that says which rows belong together, such as those of one patient; no split cuts
@@ -75,13 +77,18 @@ class TableFiles(Dataset):
         categorical: tuple[str, ...] = ()
         categories: dict[str, tuple[str, ...]] = Field(default_factory=dict)
         missing: Missing = "refuse"
-        missing_values: tuple[str, ...] = MISSING
+        missing_values: tuple[str | int | float, ...] = ()
         site: str | None = None
         group: str | None = None
         test: Share | Path | None = 0.2
         seed: int = Field(default=0, ge=0)
         separator: str | None = Field(default=None, min_length=1)
         decimal: str = Field(default=".", min_length=1, max_length=1)
+
+        @property
+        def nothing(self) -> tuple[str | float, ...]:
+            """All that stands for a missing value."""
+            return (*MISSING, *self.missing_values)
 
     config: Config
 
@@ -137,9 +144,10 @@ class TableFiles(Dataset):
         """The columns, and of each row the file, if files are sites, and whether it is for testing."""
         read = partial(
             read_columns,
-            missing=self.config.missing_values,
+            missing=self.config.nothing,
             separator=self.config.separator,
             decimal=self.config.decimal,
+            categories=self.config.categories,
         )
         files = locations.files(self.config.path, root, SUFFIXES)
         are_sites = self.config.site == FILE or (self.config.site is None and len(files) > 1)

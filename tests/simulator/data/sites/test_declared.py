@@ -86,6 +86,25 @@ def test_undeclared_categories_count_as_other_and_gaps_as_the_schema_says(tmp_pa
     assert "may_miss" not in str(caught.value), "a target never may"
 
 
+def test_what_stands_for_a_gap_does_beside_empty_cells_and_not_where_it_is_declared(tmp_path):
+    rows = rows_of("lyon")
+    rows[3]["age"], rows[4]["age"] = "-999.0", ""
+    file = write_table(tmp_path / "lyon.csv", changed(rows[:5], ward="9"))
+    with pytest.raises(InputError, match=r"some lack what may not miss: age \(2\), ward \(5\)"):
+        read(file, missing_values=[-999, 9])
+    schema = json.loads(json.dumps(SCHEMA).replace('"c"', '"9"'))
+    config = TableFiles.Config(path=file, target="outcome", test=None, missing="drop_rows", missing_values=[-999, 9])
+    data = TableFiles(config).of_site(file, TableSchema.model_validate(schema))
+    assert data.x_train["codes"][:, 0].tolist() == [2, 2, 2]
+
+
+def test_a_class_may_be_called_what_stands_for_a_gap_elsewhere(tmp_path):
+    rows = [{**row, "outcome": "NA" if row["outcome"] == "unclear" else row["outcome"]} for row in rows_of("lyon")]
+    schema = TableSchema.model_validate(json.loads(json.dumps(SCHEMA).replace("unclear", "NA")))
+    file, config = tmp_path / "lyon.csv", TableFiles.Config(path=tmp_path, target="outcome", test=None)
+    assert 2 in TableFiles(config).of_site(write_table(file, rows), schema).y_train
+
+
 def test_groups_that_people_would_read_as_one_are_told(tmp_path):
     rows = rows_of("lyon")
     rows[3]["patient"] = "LYON-7 "

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,42 @@ def test_a_column_with_another_whole_number_in_each_row_is_told(
 
 def test_what_is_infinite_is_looked_at_without_a_warning() -> None:
     assert len(list(numbered({"chart": np.array([*range(20), np.inf])}))) == 1
+
+
+CODED = {"x": [-999.0, 0.5, None, 2.5], "colour": ["red", "", "-999", "blue"], "y": [0, 1, 0, 1]}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("spelt", [-999, -999.0, "-999", "-999.00"])
+def test_a_number_that_stands_for_a_gap_does_so_beside_empty_cells(tmp_path: Path, suffix: str, spelt: Any) -> None:
+    frame, file = pd.DataFrame(CODED), tmp_path / f"coded.{suffix}"
+    if suffix == "jsonl":
+        frame.to_json(file, orient="records", lines=True)
+    else:
+        frame.to_csv(file, index=False) if suffix == "csv" else frame.to_parquet(file)
+    config = TableFiles.Config(path=file, target="y", test=None, missing="impute", missing_values=[spelt])
+    assert TableFiles.Config(**config.model_dump(mode="json")) == config
+    data = TableFiles(config).load(tmp_path)
+    assert isinstance(data.kind, Table)
+    assert data.kind.categories == (("colour", ("blue", "red")),)
+    assert np.isnan(inputs(data, "numbers")[:, 0]).tolist() == [True, False, True, False]
+    assert inputs(data, "codes")[:, 0].tolist() == [1, 3, 3, 0]
+
+
+def test_codes_and_yes_and_no_are_no_numbers_that_stand_for_a_gap(tmp_path: Path) -> None:
+    rows = [{"zip": "0999", "sure": True, "y": "a"}, {"zip": 999, "sure": 1, "y": "b"}]
+    (tmp_path / "data.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    settings: dict[str, Any] = {"path": Path("data.jsonl"), "target": "y", "missing": "impute", "test": None}
+    data = TableFiles(**settings, missing_values=[999, 1]).load(tmp_path)
+    assert isinstance(data.kind, Table)
+    assert data.kind.categories == (("zip", ("0999",)), ("sure", ("True",)))
+
+
+def test_a_declared_category_is_no_gap(tmp_path: Path) -> None:
+    text = "country,other,y\nNA,NA,0\nDE,a,1\n,b,0\n9,9,1"
+    settings: dict[str, Any] = {"target": "y", "site": None, "group": None, "missing_values": [9]}
+    data = read(tmp_path, text, categories={"country": ["DE", "NA", "9"]}, **settings)
+    assert inputs(data, "codes").tolist() == [[1, 3], [0, 0], [4, 1], [2, 3]]
 
 
 def test_rows_that_are_dropped_are_told_by_site(tmp_path: Path) -> None:
