@@ -121,16 +121,22 @@ class _Sheet:
         if isinstance(config.target, str) and config.target not in self.cells:
             return np.zeros(self.count, dtype=np.int64)  # it is among the problems
         if not isinstance(config.target, str):
-            return np.stack([self.column(name, numbers=True) for name in config.target], axis=1).astype(np.float32)
+            return np.stack([self._quantity(name) for name in config.target], axis=1).astype(np.float32)
         if config.threshold is not None:
-            values = self.column(config.target, numbers=True)
+            values = self._quantity(config.target)
             return np.where(np.isnan(values), -1, values > config.threshold).astype(np.int64)
         if schema.target.quantities:
-            return self.column(config.target, numbers=True).astype(np.float32)
+            return self._quantity(config.target).astype(np.float32)
         labels = self.column(config.target, numbers=False)
         found, problems = classes_of(f"column '{config.target}'", labels.tolist(), schema.target)
         self.problems += problems
         return found
+
+    def _quantity(self, name: str) -> NDArray[Any]:
+        """The target ``name`` as numbers, float64 [N]; those that are far from all others are told."""
+        values = self.column(name, numbers=True)
+        self.notes += map(str, extremes({name: values}, "the target "))
+        return values
 
     def whole_rows(
         self, needed: Mapping[str, Any], targets: NDArray[Any], config: TableFiles.Config

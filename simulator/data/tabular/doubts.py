@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,8 @@ from simulator.data.tabular.frames import Columns, as_labels, is_missing
 NUMBERED = 20  # rows, from which on values that are all different are rather names of rows than what to learn from
 NUMBER_LIKE = re.compile(r"[^\w\s]?\s?[+-]?\d[\d.,'\s]*(e[+-]?\d+)?\s*%?", re.IGNORECASE)  # as people write them, too
 DATE = re.compile(r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2}))([T ]\d{1,2}:\d.*)?")
-SEVERAL = 10  # different numbers, from which on one of them may be told to be far from the others
+SEVERAL = 10  # different numbers, from which on some of them may be told to be far from the others
+FEW, BESIDE = 3, 5  # different numbers at an end that may be far, and those next to them that they are compared with
 FAR_OFTEN, FAR_ONCE = 1, 100  # times the range of all others, of a number that recurs and of one that does not
 MOSTLY = 0.5  # share of a column's values from which on it is meant to be of them
 
@@ -38,19 +40,49 @@ def numbered(numbers: Columns) -> Iterator[Doubt]:
             yield Doubt(what, f"if it numbers rows or people, leave it out (drop: [{name}], or out of the schema)")
 
 
-def extremes(numbers: Columns) -> Iterator[Doubt]:
-    """Which columns of numbers have one that is as far from all others as no other is: a gap's code, or a slip."""
+def extremes(numbers: Columns, of: str = "") -> Iterator[Doubt]:
+    """Which columns of numbers have some that are as far from all others as no other is: codes of gaps, or slips.
+
+    Args:
+        numbers: the columns.
+        of: what they are, if not inputs, such as "the target ".
+    """
     for name, values in numbers.items():
         found, times = np.unique(values[~is_missing(values)].astype(np.float64), return_counts=True)
-        if len(found) < SEVERAL:
+        low, high = _far(found, times)
+        if low == 0 and high == len(found):
             continue
-        for end, others in ((0, found[1:]), (-1, found[:-1])):
-            far, span = abs(found[end] - others[end]), others[-1] - others[0]
-            if far > span * (FAR_OFTEN if times[end] > 1 else FAR_ONCE):
-                what = f"{times[end]:,} of {times.sum():,} values of '{name}' are {found[end]:g}, and all others from"
-                yield Doubt(
-                    f"{what} {others[0]:g} to {others[-1]:g}", "if it stands for a gap, list it in missing_values"
-                )
+        far = [*range(low), *range(high, len(found))]
+        told = " and ".join(f"{times[each]:,} are {found[each]:g}" for each in far)
+        codes = ", ".join(f"{found[each]:.15g}" for each in far)
+        what = f"of {times.sum():,} values of {of}'{name}', {told}, and all others from {found[low]:g} to"
+        gap = "it stands for a gap, list it" if len(far) == 1 else "they stand for gaps, list them"
+        yield Doubt(f"{what} {found[high - 1]:g}", f"if {gap}: missing_values: [{codes}]")
+
+
+def _far(found: NDArray[np.float64], times: NDArray[np.int64]) -> tuple[int, int]:
+    """Where those of the ascending numbers ``found`` begin and end that are not far; each is there so many ``times``.
+
+    As many as can be are left out at both ends at once: of -999 and -998, neither is far while the other is there.
+    """
+    for low, high in sorted(product(range(FEW + 1), repeat=2), key=sum, reverse=True):
+        if len(found) - low - high < SEVERAL - 1:
+            continue
+        if _are_far(found, times, low, high) and _are_far(-found[::-1], times[::-1], high, low):
+            return low, len(found) - high
+    return 0, len(found)
+
+
+def _are_far(found: NDArray[np.float64], times: NDArray[np.int64], few: int, last: int) -> bool:
+    """Whether the first ``few``, if there are any, are far from the others, without the ``last`` ones.
+
+    Numbers with a long tail recur, too, where rows do, but then no more often than those beside them.
+    """
+    if few == 0:
+        return True
+    others = found[few : len(found) - last]
+    recurs = times[:few].max() > times[few : few + BESIDE].max()
+    return bool(others[0] - found[few - 1] > (others[-1] - others[0]) * (FAR_OFTEN if recurs else FAR_ONCE))
 
 
 def categories(texts: Columns) -> Iterator[Doubt]:

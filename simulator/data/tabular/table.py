@@ -20,6 +20,7 @@ from simulator.data.gathered import Gathered, Share
 from simulator.data.sites.schema import DataSchema, TableSchema
 from simulator.data.sites.settled import of_kind, settled
 from simulator.data.tabular.declared import read_site
+from simulator.data.tabular.doubts import extremes
 from simulator.data.tabular.frames import MISSING, Columns, as_labels, column, read_columns
 from simulator.data.tabular.gaps import Missing, kept_rows
 from simulator.data.tabular.reading import SUFFIXES
@@ -107,14 +108,19 @@ class TableFiles(Dataset):
         keep, dropped = kept_rows(named, inputs, sites, self.config.missing)
         named, inputs = ({name: values[keep] for name, values in each.items()} for each in (named, inputs))
         table = schema(inputs, self.config.categorical, self.config.categories)
+        targets = self._targets(named)
         gathered = Gathered(
             inputs=stored(inputs, table),
             kind=table,
-            targets=self._targets(named),
+            targets=targets,
             is_test=None if is_test is None else is_test[keep],
             groups=None if self.config.group is None else as_labels(named[self.config.group]),
             sites=None if sites is None else as_labels(sites[keep]),
-            notes=(*dropped, *told(inputs, table, {*self.config.categorical, *self.config.categories})),
+            notes=(
+                *dropped,
+                *told(inputs, table, {*self.config.categorical, *self.config.categories}),
+                *map(str, extremes(self._quantities(named, targets), "the target ")),
+            ),
         )
         share = self.config.test
         return (gathered.held_back(share, self.config.seed) if isinstance(share, float) else gathered).divided()
@@ -199,6 +205,12 @@ class TableFiles(Dataset):
             return read_targets(target, as_labels(columns[target]), self.config.meaning)
         above = _numbers(columns[target], target) > threshold
         return Targets(above.astype(np.int64), _sides(target, threshold))
+
+    def _quantities(self, columns: Columns, targets: Targets) -> Columns:
+        """The columns of the target, where they are read as numbers."""
+        names = (self.config.target,) if isinstance(self.config.target, str) else self.config.target
+        are_numbers = self.config.threshold is not None or targets.values.dtype.kind == "f"
+        return {name: columns[name] for name in names} if are_numbers else {}
 
 
 def _numbers(values: NDArray[Any], name: str) -> NDArray[np.float64]:

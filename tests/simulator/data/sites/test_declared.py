@@ -98,6 +98,14 @@ def test_what_stands_for_a_gap_does_beside_empty_cells_and_not_where_it_is_decla
     assert data.x_train["codes"][:, 0].tolist() == [2, 2, 2]
 
 
+def test_a_target_of_numbers_that_has_a_gaps_code_is_told(tmp_path):
+    rows = [{**row, "outcome": "-999" if number < 4 else number / 7} for number, row in enumerate(rows_of("lyon"))]
+    schema = TableSchema.model_validate({**SCHEMA, "target": {"quantities": ["outcome"]}})
+    config = TableFiles.Config(path=tmp_path, target="outcome", test=None)
+    found = TableFiles(config).of_site(write_table(tmp_path / "lyon.csv", rows), schema)
+    assert any(note.startswith("of 46 values of the target 'outcome', 4 are -999") for note in found.notes)
+
+
 def test_a_class_may_be_called_what_stands_for_a_gap_elsewhere(tmp_path):
     rows = [{**row, "outcome": "NA" if row["outcome"] == "unclear" else row["outcome"]} for row in rows_of("lyon")]
     schema = TableSchema.model_validate(json.loads(json.dumps(SCHEMA).replace("unclear", "NA")))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from simulator.config.parsing import load_part
 from simulator.data.dataset import DATASETS
+from simulator.data.tabular.doubts import extremes
 
 ROWS = 24
 CELLS = {
@@ -53,8 +55,8 @@ def notes(folder: Path, cells: str, target: object = None, **settings: object) -
         ("dates that recur", "'x' is of dates, such as '01.02.2026 10:00', each of 4 a category of its own"),
         ("units", "'x' has 24 different texts in 24 rows, each a category of its own: if they name rows, leave"),
         ("names", "'x' has 24 different texts in 24 rows"),
-        ("a gap's code", "4 of 24 values of 'x' are -999, and all others from 0.142857 to 3.28571: if it stands"),
-        ("a slip", "1 of 24 values of 'x' are 1e+30, and all others from 0 to 3.28571"),
+        ("a gap's code", "of 24 values of 'x', 4 are -999, and all others from 0.142857 to 3.28571: if it stands"),
+        ("a slip", "of 24 values of 'x', 1 are 1e+30, and all others from 0 to 3.28571"),
     ],
 )
 def test_a_column_that_may_be_meant_otherwise_is_told(tmp_path: Path, cells: str, told: str) -> None:
@@ -77,3 +79,25 @@ def test_a_target_that_is_no_class_is_told(tmp_path: Path) -> None:
     (note,) = notes(tmp_path, "numbers", lambda row: 7 * row)
     assert note.startswith("y has 24 classes for 24 samples; if it is a quantity")
     assert not notes(tmp_path, "numbers", lambda row: 7 * row, meaning="quantity")
+
+
+@pytest.mark.parametrize("codes", [[-999.0], [-999.0, -998.0], [-999.0, 999.0], [-9999.0, -999.0, 9999.0]])
+def test_codes_do_not_hide_each_other(codes: list[float]) -> None:
+    values = np.array([*np.linspace(18, 80, 60), *codes * 4])
+    (doubt,) = extremes({"age": values})
+    assert doubt.advice.endswith(f"missing_values: [{', '.join(f'{code:g}' for code in codes)}]")
+    assert all(f"4 are {code:g}" in doubt.what for code in codes)
+    assert "all others from 18 to 80" in doubt.what
+
+
+def test_a_long_tail_whose_values_recur_with_their_rows_has_no_codes() -> None:
+    tails = [np.repeat(np.random.default_rng(seed).lognormal(0, 2, 40), 3) for seed in range(20)]
+    far = np.repeat([*range(1, 41), 400.0], 3)
+    assert not list(extremes({str(number): values for number, values in enumerate([*tails, far])}))
+    assert list(extremes({"x": np.array([*far, 400.0])}))
+
+
+@pytest.mark.parametrize("settings", [{"meaning": "quantity"}, {"threshold": 5}])
+def test_a_target_of_numbers_is_looked_at_too(tmp_path: Path, settings: dict[str, object]) -> None:
+    told = notes(tmp_path, "words", lambda row: -999 if row % 6 == 0 else row + 0.5, **settings)
+    assert [note.split(", and")[0] for note in told] == ["of 24 values of the target 'y', 4 are -999"]
