@@ -14,6 +14,7 @@ from simulator.data.kinds.kind import StoredArrays
 from simulator.data.stored import named, to_numpy
 
 AT_ONCE = 4096  # samples
+MOST_NAMED = 5  # sites: writers or users may be thousands
 Rows = NDArray[np.int64]
 NO_SUMS = np.empty(0, dtype=np.uint64)
 
@@ -36,13 +37,15 @@ def told_shared(nodes: Mapping[str, NodeData]) -> Iterator[str]:
     rows = {name: node.train.index.numpy() for name, node in nodes.items()}
     sums = {name: _sums(inputs, own) for name, own in rows.items()}
     values, times = np.unique(np.concatenate([*map(np.unique, sums.values()), NO_SUMS]), return_counts=True)
-    owners = defaultdict[bytes, list[str]](list)
+    several, owners = values[times > 1], defaultdict[bytes, list[str]](list)
     for name, own in rows.items():
-        for content in _contents(inputs, own[np.isin(sums[name], values[times > 1])]):
+        for content in _contents(inputs, own[np.isin(sums[name], several)]):
             owners[content].append(name)
     shared = [names for names in owners.values() if len(set(names)) > 1]
     if shared:
-        what = f"{sum(map(len, shared)):,} training samples of {' and '.join(dict.fromkeys(chain(*shared)))}"
+        names = list(dict.fromkeys(chain(*shared)))
+        of = " and ".join(names) if len(names) <= MOST_NAMED else f"{len(names):,} sites"
+        what = f"{sum(map(len, shared)):,} training samples of {of}"
         yield f"{what} are exact copies of each other's: what one of these sites gives away of them, all of them do"
 
 

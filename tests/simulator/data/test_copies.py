@@ -12,7 +12,7 @@ import torch
 from simulator.core.samples import Samples
 from simulator.data.copies import AT_ONCE, copied, told_shared
 from simulator.data.npz import Npz
-from simulator.data.partition import Iid
+from simulator.data.partition import BySite, Iid
 from simulator.data.settings import DataSettings
 from simulator.data.splits import prepare
 
@@ -79,3 +79,20 @@ def test_so_are_those_that_nodes_hold_back_themselves(tmp_path: Path) -> None:
     settings = {"dataset": Npz.Config(path=tmp_path / "a.npz"), "partition": Iid.Config(), "test": "own"}
     notes = prepare(DataSettings.model_validate({**settings, "validation": 0.0}), nodes=2, seed=0).notes
     assert any("12 of 12 test samples are exact copies of training samples" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("count", "told"), [(2, "4 training samples of 0 and 1"), (6, "12 training samples of 6 sites")]
+)
+def test_so_are_those_that_sites_of_one_pool_train_on(tmp_path: Path, count: int, told: str) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (12 * count, 4, 4, 1), dtype=np.uint8)
+    images[: 2 * count] = np.repeat(images[:2], count, axis=0)
+    own, tests = np.arange(10 * count), np.arange(2 * count)
+    np.savez(
+        tmp_path / "a.npz", x_train=images[: len(own)], y_train=own // count % 2, site_train=own % count,
+        x_test=images[len(own) :], y_test=tests // count % 2, site_test=tests % count,
+    )  # fmt: skip
+    for partition, expected in ((BySite.Config(), [told]), (Iid.Config(), [])):
+        settings = {"dataset": Npz.Config(path=tmp_path / "a.npz"), "partition": partition, "validation": 0.0}
+        notes = prepare(DataSettings.model_validate({**settings, "test": "common"}), nodes=count, seed=0).notes
+        assert [note.split(" are ")[0] for note in notes if "copies of each other's" in note] == expected
