@@ -18,6 +18,7 @@ LIKE: Mapping[str, Callable[..., Any]] = {
     "aten::rand_like": torch.Tensor.uniform_,
     "aten::randn_like": torch.Tensor.normal_,
 }
+DROPOUT = ("dropout_p", "dropout")  # what operations call the share that they drop, if that is all they draw for
 
 
 class _Watching(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's, which has no types
@@ -41,7 +42,7 @@ class DrawnFrom(_Watching):
 
     def __torch_dispatch__(self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        return self._drawn(func, args, kwargs) if _draws(func) else func(*args, **kwargs)
+        return self._drawn(func, args, kwargs) if _draws(func, args, kwargs) else func(*args, **kwargs)
 
     def _drawn(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         name, generator = func._schema.name, self._generator
@@ -72,12 +73,20 @@ class WatchedDraws(_Watching):
         self.any = False
 
     def __torch_dispatch__(self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None) -> Any:
-        self.any |= _draws(func)
-        return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        self.any |= _draws(func, args, kwargs)
+        return func(*args, **kwargs)
 
 
-def _draws(func: Any) -> bool:
-    return torch.Tag.nondeterministic_seeded in func.tags
+def _draws(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Whether a call draws random numbers: attention and recurrent layers are tagged so, but do it for dropout alone."""
+    if torch.Tag.nondeterministic_seeded not in func.tags:
+        return False
+    for place, argument in enumerate(func._schema.arguments):
+        if argument.name in DROPOUT:
+            given = args[place] if place < len(args) else kwargs.get(argument.name, argument.default_value)
+            return bool(given != 0)
+    return True
 
 
 def _dropped(generator: torch.Generator, x: torch.Tensor, p: float, train: bool | None) -> tuple[torch.Tensor, ...]:
