@@ -18,6 +18,7 @@ from auditing.trained_elsewhere.data import AuditedData
 from auditing.trained_elsewhere.network import Build
 from auditing.trained_elsewhere.state_dicts import State, check_state
 from simulator.core.arrays import taken
+from simulator.core.copied_inputs import give_copies
 from simulator.core.errors import InputError, Problem, RumormillError, wrong
 from simulator.core.flat_module import FlatModule
 from simulator.core.samples import Samples
@@ -133,6 +134,7 @@ def _probed(model: NamedModel, build: Build, data: AuditedData) -> ProbedModel:
     """The model with its buffers, in evaluation mode, and in double precision: nothing that was stored is rounded."""
     network = build().double().eval()
     network.load_state_dict(model.load())
+    give_copies(network)  # its batches are looked at more than once
     return ProbedModel(FlatModule(network, "fp64"), data.preparation, data.task)
 
 

@@ -79,7 +79,7 @@ class WatchedDraws(_Watching):
 
 
 def _draws(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
-    """Whether a call draws random numbers: attention and recurrent layers are tagged so, but do it for dropout alone."""
+    """Whether a call draws random numbers; attention and recurrent layers do so for dropout alone."""
     if torch.Tag.nondeterministic_seeded not in func.tags:
         return False
     for place, argument in enumerate(func._schema.arguments):

@@ -19,6 +19,7 @@ from simulator.core.backend import BACKENDS
 from simulator.core.buffers.discovery import check_declared, findings, set_training_modes
 from simulator.core.buffers.layout import Layout
 from simulator.core.canary_marks import add_block
+from simulator.core.copied_inputs import give_copies
 from simulator.core.errors import InputError, no_cuda, wrong
 from simulator.core.flat_module import FlatModule
 from simulator.core.method import METHODS, traits_of
@@ -180,6 +181,8 @@ class ExperimentNodes:
             check_layers(network)
         rows = torch.arange(min(TRIED, self._smallest_batch)) % len(data.train)
         found = findings(network, data.preparation(data.train.inputs_at(rows)))
+        if found.writes_to_inputs:
+            give_copies(network)
         check_declared(found.layout, experiment.buffers, network)
         _check_private(experiment, found.layout)
         _check_masked(experiment, found.layout)

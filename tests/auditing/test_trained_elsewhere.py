@@ -48,6 +48,14 @@ class Lonely(Net):
         self[1] = nn.BatchNorm1d(16, track_running_stats=False)
 
 
+class Shifting(nn.Linear):
+    """Writes to what it is given."""
+
+    def forward(self, x):
+        x += 1
+        return super().forward(x)
+
+
 @pytest.fixture(scope="module")
 def trained():
     """Eight networks with batch normalisation, each on its own half of samples with random labels."""
@@ -265,6 +273,16 @@ def test_images_are_normalised_as_training_did(trained):
     assert not np.allclose(found.arrays["loss"], plain.arrays["loss"])
     with pytest.raises(InputError, match=r"mean goes up to 127\.5: it is of images scaled to \[0, 1\]"):
         audit_models(states, members, with_images | {"mean": 127.5, "std": 60.0}, network)
+
+
+def test_a_network_that_writes_to_its_inputs_is_measured_on_samples_as_they_are(trained):
+    _, members, data = trained
+    states = [nn.Linear(6, CLASSES).state_dict() for _ in range(MODELS)]
+    chosen = {"signals": ["loss"], "attacks": ["threshold"], "resamples": 5}
+    found = audit_models(states, members, data, Shifting(6, CLASSES), **chosen)
+    shifted = data | {"x": data["x"] + 1}
+    expected = audit_models(states, members, shifted, nn.Linear(6, CLASSES), **chosen)
+    np.testing.assert_allclose(found.arrays["loss"], expected.arrays["loss"], rtol=1e-5)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from simulator.core.arrays import Arrays, called
 from simulator.core.buffers.layout import Layout
 from simulator.core.buffers.settings import BufferSettings
+from simulator.core.copied_inputs import versions
 from simulator.core.draws import WatchedDraws
 from simulator.core.errors import InputError, Problem, wrong
 
@@ -25,10 +26,12 @@ class Findings:
     Attributes:
         layout: its state beside its parameters; None where it has none.
         is_random: whether it draws random numbers.
+        writes_to_inputs: whether it changes the batch that it is given.
     """
 
     layout: Layout | None
     is_random: bool
+    writes_to_inputs: bool = False
 
 
 def findings(network: nn.Module, inputs: Arrays) -> Findings:
@@ -46,6 +49,7 @@ def findings(network: nn.Module, inputs: Arrays) -> Findings:
         InputError: it cannot be run, or keeps its state in a way that cannot be followed.
     """
     before = {name: (buffer, buffer.clone()) for name, buffer in network.named_buffers()}
+    at_first = versions(inputs)
     try:
         is_random = _run(network, inputs)
     except Exception as error:
@@ -60,7 +64,7 @@ def findings(network: nn.Module, inputs: Arrays) -> Findings:
     _restore(before)
     if state:
         _refuse_changes_in_evaluation(network, inputs, before)
-    return Findings(_layout(network, state) if state else None, is_random)
+    return Findings(_layout(network, state) if state else None, is_random, versions(inputs) != at_first)
 
 
 def check_declared(layout: Layout | None, settings: BufferSettings | None, network: nn.Module) -> None:

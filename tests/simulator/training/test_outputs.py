@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from reference.experiments import results, simulate
 from torch import nn
 
 from simulator import run
 from simulator.core.errors import InputError
+from simulator.runs.build import Simulation
+from simulator.testing import check_model
 
 
 class Few(nn.Module):
@@ -73,8 +76,6 @@ def test_they_are_refused_before_the_run(experiment, tmp_path, network, says):
 
 
 def test_parameters_without_a_part_in_the_outputs_are_told(experiment):
-    from simulator.runs.build import Simulation
-
     class Idle(nn.Module):
         def __init__(self, classes):
             super().__init__()
@@ -119,8 +120,6 @@ class Known(Listed):
 
 
 def test_layers_that_nobody_trains_are_told(experiment):
-    from simulator.runs.build import Simulation
-
     (note,) = Simulation.of(experiment(model=Listed)).told
     assert note.startswith("2 layers in _rest are neither trained nor sent, since a plain list holds them")
     assert "make it an nn.ModuleDict" in Simulation.of(experiment(model=InADict)).told[0]
@@ -138,16 +137,12 @@ class LogSoftmax(nn.Sequential):
 
 
 def test_probabilities_in_the_place_of_logits_are_told(experiment):
-    from simulator.runs.build import Simulation
-
     (note,) = Simulation.of(experiment(model=Softmax)).told
     assert note.endswith("leave the last softmax out")
     assert not Simulation.of(experiment(model=LogSoftmax)).told
 
 
 def test_scores_that_are_drawn_at_random_are_told(experiment):
-    from simulator.runs.build import Simulation
-
     class Always(nn.Module):
         def __init__(self, classes):
             super().__init__()
@@ -161,8 +156,6 @@ def test_scores_that_are_drawn_at_random_are_told(experiment):
 
 
 def test_what_is_tried_leaves_no_trace(experiment):
-    from simulator.runs.build import Simulation
-
     state = torch.get_rng_state()
     module = Simulation.of(experiment()).blueprint.module()
     assert torch.equal(torch.get_rng_state(), state)
@@ -175,3 +168,49 @@ def test_of_whole_numbers_it_is_told_that_they_stay_whole(experiment, tmp_path):
     data = {"dataset": {"name": "npz", "path": "whole.npz"}, "root": str(tmp_path)}
     with pytest.raises(InputError, match=r"samples \(int64 \[2, 10\]\)(.|\n)*store float32"):
         run(experiment(data=data, model={"name": "mlp"}), tmp_path / "runs")
+
+
+class Shifts(nn.Module):
+    """Writes to what it is given."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.first, self.last = nn.ReLU(inplace=True), nn.Linear(64, classes)
+
+    def forward(self, x):
+        x += 0.5
+        return self.last(self.first(x).flatten(1))
+
+
+class ShiftsACopy(Shifts):
+    def forward(self, x):
+        return super().forward(x.clone())
+
+
+PRIVATE = [{"name": "dp_sgd", "noise_multiplier": 1.0, "clip": 1.0}]
+
+
+@pytest.mark.parametrize("trainer", ["sequential", "stacked"])
+@pytest.mark.parametrize("methods", [[], PRIVATE], ids=["plain", "private"])
+def test_a_network_that_writes_to_its_inputs_is_trained_like_one_that_copies_them(
+    experiment, tmp_path, trainer, methods
+):
+    training = {"batch_size": 16, "trainer": trainer, "precision": "fp64"}
+    metrics = []
+    for network in Shifts, ShiftsACopy:
+        small = experiment(model=network, methods=methods, training=training, rounds=1)
+        assert not Simulation.of(small).told
+        simulate(small, tmp_path / network.__name__, lambda _: None)
+        metrics.append(results(tmp_path / network.__name__)["metrics.jsonl"])
+    assert metrics[0] == metrics[1]
+
+
+def test_what_a_network_is_given_is_not_changed_for_others(experiment):
+    module = Simulation.of(experiment(model=Shifts)).blueprint.module().module
+    given = torch.ones(2, 1, 8, 8, dtype=torch.float64)
+    module(given)
+    assert (given == 1).all()
+
+
+def test_check_model_passes_a_network_that_writes_to_its_inputs():
+    check_model(Shifts, shape=(8, 8, 1))
