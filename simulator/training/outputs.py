@@ -12,6 +12,7 @@ from simulator.core.blame import blame
 from simulator.core.errors import InputError, wrong
 from simulator.core.flat_module import FlatModule
 from simulator.core.samples import NodeData
+from simulator.training.unregistered import unregistered
 
 SAMPLES = 2  # to try with
 ASKED = "a parameter of the network called outputs, classes or num_classes is given that number"
@@ -51,7 +52,11 @@ def check_outputs(module: FlatModule, data: NodeData) -> tuple[str, ...]:
     if losses.shape != (SAMPLES,):
         raise _misshapen(task.config.name, shown, f"its losses are {tuple(losses.shape)}")
     assert isinstance(again, Tensor)  # as before
-    return (*_idle(module.module, outputs), *_unregistered(module.module), *_odd(outputs, again, task.has_classes))
+    return (
+        *_idle(module.module, outputs),
+        *unregistered(module.module, outputs),
+        *_odd(outputs, again, task.has_classes),
+    )
 
 
 def _idle(network: nn.Module, outputs: Tensor) -> Iterator[str]:
@@ -62,19 +67,6 @@ def _idle(network: nn.Module, outputs: Tensor) -> Iterator[str]:
         shown = ", ".join([*idle[:5], *["..."] * (len(idle) > 5)])
         count = sum(trained[name].numel() for name in idle)
         yield f"{count:,} parameters have no part in the outputs, and are sent and counted all the same: {shown}"
-
-
-def _unregistered(network: nn.Module) -> Iterator[str]:
-    """Layers that PyTorch does not know of: they are in the outputs as they were made, and never trained."""
-    known, own = set(network.modules()), set(vars(nn.Module()))
-    for path, module in network.named_modules():
-        for name, value in vars(module).items():
-            held = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-            hidden = [each for each in held if isinstance(each, nn.Module) and each not in known]
-            if name not in own and hidden:
-                kind = "ModuleDict" if isinstance(value, dict) else "ModuleList"
-                what = f"{len(hidden)} layers in {f'{path}.' * bool(path)}{name} are neither trained nor sent"
-                yield f"{what}, since a plain {type(value).__name__} holds them: make it an nn.{kind}"
 
 
 def _odd(outputs: Tensor, again: Tensor, has_classes: bool) -> Iterator[str]:

@@ -1,5 +1,8 @@
 """Networks that put out something else than what the task asks for."""
 
+import re
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -119,11 +122,62 @@ class Known(Listed):
         return nn.ModuleList(layers)
 
 
-def test_layers_that_nobody_trains_are_told(experiment):
-    (note,) = Simulation.of(experiment(model=Listed)).told
-    assert note.startswith("2 layers in _rest are neither trained nor sent, since a plain list holds them")
-    assert "make it an nn.ModuleDict" in Simulation.of(experiment(model=InADict)).told[0]
-    assert not Simulation.of(experiment(model=Known)).told
+class Nested(Listed):
+    def held(self, layers):
+        return [{"both": (layers[0], layers[1])}]
+
+    def forward(self, x):
+        return self._rest[0]["both"][0].to(x.dtype)(self.first(x.flatten(1)))
+
+
+class Enclosed(Listed):
+    def held(self, layers):
+        return lambda x: layers[1].to(x.dtype)(x)
+
+    def forward(self, x):
+        return self._rest(self.first(x.flatten(1)))
+
+
+class PlainTensor(Listed):
+    def held(self, layers):
+        return torch.ones(10, dtype=torch.float64, requires_grad=True)
+
+    def forward(self, x):
+        return self.first(x.flatten(1)) * self._rest
+
+
+class Helped(Listed):
+    def held(self, layers):
+        return SimpleNamespace(layer=layers[0])
+
+    def forward(self, x):
+        return self._rest.layer.to(x.dtype)(self.first(x.flatten(1)))
+
+
+class Fixed(Listed):
+    """Layers in a list that need no training."""
+
+    def held(self, layers):
+        return [layer.requires_grad_(False) for layer in layers]
+
+
+@pytest.mark.parametrize(
+    ("network", "told"),
+    [
+        (Listed, "220 parameters in _rest .* since a plain list holds them: make it an nn.ModuleList"),
+        (InADict, "220 parameters in _rest .* plain dict holds them: make it an nn.ModuleDict"),
+        (Nested, "110 parameters in _rest .* plain list"),
+        (Enclosed, "110 parameters have a part in the outputs, and are neither trained nor sent"),
+        (PlainTensor, "10 parameters in _rest .* plain Tensor holds them: make it an nn.Parameter"),
+        (Helped, "110 parameters in _rest .* plain SimpleNamespace holds them: make it an nn.Module"),
+        (Known, None),
+        (Fixed, None),
+    ],
+)
+def test_layers_that_nobody_trains_are_told(experiment, network, told):
+    found = Simulation.of(experiment(model=network)).told
+    assert len(found) == (told is not None)
+    assert all(re.match(told, note) for note in found)
 
 
 class Softmax(nn.Sequential):
