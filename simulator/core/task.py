@@ -24,12 +24,14 @@ class Task(Part, ABC):
         scores: the names of all scores, in the order of tables, and whether more of each is better; "loss" is one.
         headline: the score that tables show first.
         has_classes: whether a sample has one of several classes as its target, int64 [B], and outputs are their logits.
+        takes_logits: whether outputs are logits, as where it ``has_classes``.
         by_token: whether each token of a sample has outputs of its own, which may depend on none that comes after it.
     """
 
     scores: ClassVar[Mapping[str, bool]]
     headline: ClassVar[str]
     has_classes: ClassVar[bool] = False
+    takes_logits: ClassVar[bool] = False
     by_token: ClassVar[bool] = False
 
     @property

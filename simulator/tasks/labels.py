@@ -34,6 +34,7 @@ class Labels(Task):
         "loss": False,
     }
     headline = "auroc"
+    takes_logits = True
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Binary cross-entropy, the mean over labels."""

@@ -33,6 +33,7 @@ class NextToken(Task):
     config: Config
     scores: ClassVar[Mapping[str, bool]] = {"perplexity": False, "accuracy": True, "loss": False}
     headline = "perplexity"
+    takes_logits = True
     by_token = True
 
     def specify(self, targets: Tensor, names: Sequence[str], vocabulary: int) -> OutputSpec:

@@ -12,9 +12,16 @@ from simulator.core.blame import blame
 from simulator.core.errors import InputError, wrong
 from simulator.core.flat_module import FlatModule
 from simulator.core.samples import NodeData
+from simulator.core.task import Task
 from simulator.training.unregistered import unregistered
 
 SAMPLES = 2  # to try with
+PROBABILITIES = {"SigmoidBackward0": "sigmoid", "SoftmaxBackward0": "softmax"}
+NO_LOGITS = "the loss takes them for logits, not for probabilities"
+SAME_VALUES = {
+    f"{name}Backward0"
+    for name in ("Alias", "Clone", "Expand", "Permute", "Select", "Slice", "Squeeze", "T", "ToCopy", "Transpose")
+} | {"SqueezeBackward1", "UnsafeViewBackward0", "UnsqueezeBackward0", "ViewBackward0", "ReshapeAliasBackward0"}
 ASKED = "a parameter of the network called outputs, classes or num_classes is given that number"
 TOLD = "Parameters of its constructor called shape, features, length or vocabulary are given what the samples have."
 
@@ -55,7 +62,8 @@ def check_outputs(module: FlatModule, data: NodeData) -> tuple[str, ...]:
     return (
         *_idle(module.module, outputs),
         *unregistered(module.module, outputs),
-        *_odd(outputs, again, task.has_classes),
+        *_odd(outputs, again),
+        *_probabilities(outputs, task),
     )
 
 
@@ -69,14 +77,29 @@ def _idle(network: nn.Module, outputs: Tensor) -> Iterator[str]:
         yield f"{count:,} parameters have no part in the outputs, and are sent and counted all the same: {shown}"
 
 
-def _odd(outputs: Tensor, again: Tensor, has_classes: bool) -> Iterator[str]:
+def _odd(outputs: Tensor, again: Tensor) -> Iterator[str]:
     if not torch.allclose(outputs, again, rtol=0.01, atol=1e-4, equal_nan=True):  # a GPU may round otherwise each time
         what = "the same samples have other outputs each time, in evaluation, too, and so have scores"
         yield f"{what}: let dropout and noise depend on self.training"
-    shares = outputs.detach().float()
-    if has_classes and shares.shape[-1] > 1 and (shares >= 0).all() and ((shares.sum(dim=-1) - 1).abs() < 1e-3).all():
-        what = "outputs are at least 0 and add up to 1, and the loss takes them for logits, not for probabilities"
-        yield f"{what}: leave the last softmax out"
+
+
+def _probabilities(outputs: Tensor, task: Task) -> Iterator[str]:
+    """Told by the last operation, or by values, if a network divides by their sum itself."""
+    if not (task.has_classes or task.takes_logits):
+        return
+    shares, made = outputs.detach().float(), PROBABILITIES.get(_last_operation(outputs))
+    if made:
+        yield f"outputs are those of a {made}, and {NO_LOGITS}: leave the last {made} out"
+    elif shares.shape[-1] > 1 and (shares >= 0).all() and ((shares.sum(dim=-1) - 1).abs() < 1e-3).all():
+        yield f"outputs are at least 0 and add up to 1, and {NO_LOGITS}: leave the last softmax out"
+
+
+def _last_operation(outputs: Tensor) -> str:
+    """What autograd calls it; views, and copies in another precision or order, are none."""
+    function = outputs.grad_fn
+    while function is not None and function.name() in SAME_VALUES:
+        function = function.next_functions[0][0]
+    return function.name() if function is not None else ""
 
 
 def _outputs(module: FlatModule, inputs: Arrays) -> object:

@@ -190,10 +190,60 @@ class LogSoftmax(nn.Sequential):
         super().__init__(nn.Flatten(), nn.Linear(64, classes), nn.LogSoftmax(dim=1))
 
 
-def test_probabilities_in_the_place_of_logits_are_told(experiment):
-    (note,) = Simulation.of(experiment(model=Softmax)).told
-    assert note.endswith("leave the last softmax out")
-    assert not Simulation.of(experiment(model=LogSoftmax)).told
+class SoftmaxOverTheBatch(nn.Sequential):
+    def __init__(self, classes):
+        super().__init__(nn.Flatten(), nn.Linear(64, classes), nn.Softmax(dim=0))
+
+
+class Sigmoid(nn.Sequential):
+    """Through a view."""
+
+    def __init__(self, classes):
+        super().__init__(
+            nn.Flatten(), nn.Linear(64, classes), nn.Sigmoid(), nn.Unflatten(1, (classes, 1)), nn.Flatten()
+        )
+
+
+class Shares(nn.Module):
+    """A softmax by hand."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.layer = nn.Linear(64, classes)
+
+    def forward(self, x):
+        powers = self.layer(x.flatten(1)).exp()
+        return powers / powers.sum(dim=1, keepdim=True)
+
+
+@pytest.mark.parametrize(
+    ("network", "advice"),
+    [
+        (Softmax, "leave the last softmax out"),
+        (SoftmaxOverTheBatch, "leave the last softmax out"),
+        (Shares, "leave the last softmax out"),
+        (Sigmoid, "leave the last sigmoid out"),
+        (LogSoftmax, None),
+    ],
+)
+def test_probabilities_in_the_place_of_logits_are_told(experiment, network, advice):
+    found = Simulation.of(experiment(model=network)).told
+    assert len(found) == (advice is not None)
+    assert all(note.endswith(advice) for note in found)
+
+
+class Yes(nn.Sequential):
+    def __init__(self, outputs):
+        super().__init__(nn.Linear(3, outputs), nn.Sigmoid())
+
+
+@pytest.mark.parametrize(("task", "notes"), [("binary", 1), ("regression", 0)])
+def test_a_sigmoid_is_told_where_the_loss_takes_logits_alone(experiment, tmp_path, task, notes):
+    x, y = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 2
+    targets = y if task == "binary" else y / 3
+    np.savez(tmp_path / "table.npz", x_train=x, y_train=targets, x_test=x, y_test=targets)
+    data = {"dataset": {"name": "npz", "path": "table.npz"}, "root": str(tmp_path)}
+    assert len(Simulation.of(experiment(data=data, task=task, model=Yes)).told) == notes
 
 
 def test_scores_that_are_drawn_at_random_are_told(experiment):
