@@ -173,7 +173,7 @@ class Simulation:
         blueprint.check_room()
         module = blueprint.module()
         (example,) = moved([data.example], module.device)
-        told = check_outputs(module, example)
+        told = check_outputs(module, example, experiment.training.batch_size)
         if by_sample(experiment):
             check_samples_apart(blueprint.module(), example)
         if opened is None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from simulator.core.arrays import Arrays, called, leaves
+from simulator.core.arrays import Arrays, called, count, leaves
 from simulator.core.blame import blame
 from simulator.core.errors import InputError, wrong
 from simulator.core.flat_module import FlatModule
@@ -26,8 +26,13 @@ ASKED = "a parameter of the network called outputs, classes or num_classes is gi
 TOLD = "Parameters of its constructor called shape, features, length or vocabulary are given what the samples have."
 
 
-def check_outputs(module: FlatModule, data: NodeData) -> tuple[str, ...]:
+def check_outputs(module: FlatModule, data: NodeData, batch_size: int) -> tuple[str, ...]:
     """Refuse a network whose outputs the task cannot judge; on a few training samples, in evaluation mode.
+
+    Args:
+        module: its network.
+        data: of a node.
+        batch_size: of training; so many samples are tried before parameters are said to have no part in the outputs.
 
     Returns:
         What the user should know of the network, which hides in scores.
@@ -60,21 +65,31 @@ def check_outputs(module: FlatModule, data: NodeData) -> tuple[str, ...]:
         raise _misshapen(task.config.name, shown, f"its losses are {tuple(losses.shape)}")
     assert isinstance(again, Tensor)  # as before
     return (
-        *_idle(module.module, outputs),
+        *_idle(module, data, batch_size),
         *unregistered(module.module, outputs),
         *_odd(outputs, again),
         *_probabilities(outputs, task),
     )
 
 
-def _idle(network: nn.Module, outputs: Tensor) -> Iterator[str]:
-    trained = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
-    gradients = torch.autograd.grad(outputs.float().sum(), list(trained.values()), allow_unused=True)
-    idle = [name for name, gradient in zip(trained, gradients, strict=True) if gradient is None]
+def _idle(module: FlatModule, data: NodeData, batch_size: int) -> Iterator[str]:
+    """Some layers are for larger batches, for training or for certain samples alone: a whole batch is tried as well."""
+    trained = {name: each for name, each in module.module.named_parameters() if each.requires_grad}
+    idle, samples = list(trained), SAMPLES
+    for samples, training in (SAMPLES, False), (batch_size, False), (batch_size, True):
+        if idle:
+            rows = torch.arange(samples) % len(data.train)
+            with torch.random.fork_rng(devices=[]):
+                outputs = _outputs(module, data.preparation(data.train.inputs_at(rows), module.dtype), training)
+            assert isinstance(outputs, Tensor)  # as before
+            of = [trained[name] for name in idle]
+            gradients = torch.autograd.grad(outputs.float().sum(), of, allow_unused=True)
+            idle = [name for name, gradient in zip(idle, gradients, strict=True) if gradient is None]
     if idle:
         shown = ", ".join([*idle[:5], *["..."] * (len(idle) > 5)])
-        count = sum(trained[name].numel() for name in idle)
-        yield f"{count:,} parameters have no part in the outputs, and are sent and counted all the same: {shown}"
+        numbers = sum(trained[name].numel() for name in idle)
+        what = f"{numbers:,} parameters have no part in the outputs of {samples} samples"
+        yield f"{what}, and are sent and counted all the same: {shown}"
 
 
 def _odd(outputs: Tensor, again: Tensor) -> Iterator[str]:
@@ -102,14 +117,14 @@ def _last_operation(outputs: Tensor) -> str:
     return function.name() if function is not None else ""
 
 
-def _outputs(module: FlatModule, inputs: Arrays) -> object:
+def _outputs(module: FlatModule, inputs: Arrays, training: bool = False) -> object:
     """What the network returns.
 
     Raises:
         InputError: it raises something instead.
     """
     module.bind(module.initial, module.initial_buffers)
-    module.module.eval()
+    module.train() if training else module.module.eval()
     try:
         with torch.enable_grad(), module.autocast():
             return called(module.module, inputs)
@@ -122,13 +137,13 @@ def _outputs(module: FlatModule, inputs: Arrays) -> object:
             advice = (
                 "Whole numbers are given as such, for embeddings: store float32 for a network that computes with them."
             )
-        what = f"the network cannot take {SAMPLES} samples ({shown}): {told}."
+        what = f"the network cannot take {count(inputs)} samples ({shown}): {told}."
         if blamed := blame(error):  # a stranger's network, of which its own lines tell more
-            what = f"the network is given {SAMPLES} samples ({shown}), and cannot take them: {blamed}"
+            what = f"the network is given {count(inputs)} samples ({shown}), and cannot take them: {blamed}"
             advice = f"{TOLD} {advice}" if all(array.is_floating_point() for array in given) else advice
         raise wrong("model", what, advice) from error
     finally:
-        module.module.train()
+        module.train()
 
 
 def _misshapen(task: str, shown: str, why: str) -> InputError:

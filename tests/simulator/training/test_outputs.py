@@ -88,7 +88,7 @@ def test_parameters_without_a_part_in_the_outputs_are_told(experiment):
             return self.layer(x.flatten(1))
 
     (note,) = Simulation.of(experiment(model=Idle)).told
-    assert note.startswith("9 parameters have no part in the outputs")
+    assert note.startswith("9 parameters have no part in the outputs of 16 samples")
     assert note.endswith("spare.weight, spare.bias")
     assert not Simulation.of(experiment()).told
 
@@ -318,3 +318,20 @@ def test_what_a_network_is_given_is_not_changed_for_others(experiment):
 
 def test_check_model_passes_a_network_that_writes_to_its_inputs():
     check_model(Shifts, shape=(8, 8, 1))
+
+
+class Sometimes(nn.Module):
+    """Has layers for large batches, and for training, alone."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.layer, self.large, self.trained = (nn.Linear(n, classes) for n in (64, classes, classes))
+
+    def forward(self, x):
+        x = self.layer(x.flatten(1))
+        x = self.large(x) if len(x) > 4 else x
+        return self.trained(x) if self.training else x
+
+
+def test_parameters_that_have_a_part_at_times_are_not_told(experiment):
+    assert not Simulation.of(experiment(model=Sometimes)).told
