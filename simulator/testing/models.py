@@ -21,6 +21,7 @@ from simulator.testing.given import class_and_settings
 from simulator.testing.network import of_images, seeded
 
 SAMPLES = 4  # to try with
+MANY = 256  # where a few have left parameters aside
 
 
 def check_model(
@@ -57,6 +58,7 @@ def check_model(
     set_training_modes(network, None)
     findings(network, inputs)
     predicts_each_sample(network, inputs, classes)
+    uses_all_parameters(network, given)
     is_whole_when_bound(build(), inputs)
 
 
@@ -69,13 +71,13 @@ def _specified(
     return of_images((height, width, depth), classes, channels)
 
 
-def _tried(given: InputSpec) -> Arrays:
-    """A few samples as a network is given them: pictures of noise, or tokens, the last one of each no token."""
+def _tried(given: InputSpec, samples: int = SAMPLES) -> Arrays:
+    """Samples as a network is given them: pictures of noise, or tokens, the last one of each no token."""
     if given.kind == "tokens":
-        ids = torch.randint(given.vocabulary, (SAMPLES, *given.shape))
+        ids = torch.randint(given.vocabulary, (samples, *given.shape))
         return {"ids": ids, "mask": torch.arange(given.shape[0]).expand_as(ids) < given.shape[0] - 1}
     height, width, depth = given.shape
-    return torch.rand(SAMPLES, depth, height, width)
+    return torch.rand(samples, depth, height, width)
 
 
 def begins_as_the_seed_says(build: Any) -> None:
@@ -88,14 +90,23 @@ def begins_as_the_seed_says(build: Any) -> None:
 
 
 def predicts_each_sample(network: nn.Module, inputs: Arrays, classes: int) -> None:
-    """B samples give finite float outputs [B, classes], and gradients to parameters."""
+    """B samples give finite float outputs [B, classes]."""
     outputs, asked = called(network, inputs), [count(inputs), classes]
     assert list(outputs.shape) == asked, f"outputs are {list(outputs.shape)}, not {asked}"
     assert outputs.isfinite().all(), "outputs are not finite"
-    outputs.square().sum().backward()  # type: ignore[no-untyped-call]
+
+
+def uses_all_parameters(network: nn.Module, given: InputSpec) -> None:
+    """All that are trained have gradients, if not of a few samples then of many: experts have samples of their own."""
     trained = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
-    idle = [name for name, parameter in trained.items() if parameter.grad is None]
-    assert isinstance(network, MultiExit) or not idle, f"outputs do not depend on {', '.join(idle)}"
+    idle = list(trained)
+    for samples in SAMPLES, MANY:
+        if idle:
+            inputs = _tried(given, samples)
+            spread = mapped(inputs, lambda array: 2 * array - 1 if array.is_floating_point() else array)
+            called(network, spread).square().sum().backward()  # type: ignore[no-untyped-call]
+            idle = [name for name in idle if trained[name].grad is None]
+    assert isinstance(network, MultiExit) or not idle, f"outputs of {MANY} samples do not depend on {', '.join(idle)}"
 
 
 def is_whole_when_bound(network: nn.Module, inputs: Arrays) -> None:

@@ -335,3 +335,23 @@ class Sometimes(nn.Module):
 
 def test_parameters_that_have_a_part_at_times_are_not_told(experiment):
     assert not Simulation.of(experiment(model=Sometimes)).told
+
+
+class Experts(nn.Module):
+    """Each sample goes to one of eight."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.gate, self.experts = nn.Linear(64, 8), nn.ModuleList(nn.Linear(64, classes) for _ in range(8))
+
+    def forward(self, x):
+        share, chosen = self.gate(x.flatten(1)).softmax(1).max(1)
+        outputs = torch.stack([expert(rows) for expert, rows in self.sent(x.flatten(1), chosen)])
+        return share[:, None] * outputs
+
+    def sent(self, x, chosen):
+        return [(self.experts[number], row) for number, row in zip(chosen.tolist(), x, strict=True)]
+
+
+def test_check_model_passes_a_mixture_of_experts():
+    check_model(Experts, shape=(8, 8, 1))
