@@ -15,7 +15,7 @@ from simulator.core.samples import NodeData
 from simulator.core.task import Task
 from simulator.training.unregistered import unregistered
 
-SAMPLES = 2  # to try with
+SAMPLES, MANY = 2, 256  # to try with; at most, where a few have left parameters aside
 PROBABILITIES = {"SigmoidBackward0": "sigmoid", "SoftmaxBackward0": "softmax"}
 NO_LOGITS = "the loss takes them for logits, not for probabilities"
 SAME_VALUES = {
@@ -32,14 +32,14 @@ def check_outputs(module: FlatModule, data: NodeData, batch_size: int) -> tuple[
     Args:
         module: its network.
         data: of a node.
-        batch_size: of training; so many samples are tried before parameters are said to have no part in the outputs.
+        batch_size: of training; such a batch is tried before parameters are said to have no part in the outputs.
 
     Returns:
         What the user should know of the network, which hides in scores.
 
     Raises:
         InputError: the network cannot take the samples, or its outputs are no tensor or of another shape than the
-            task's, or depend on no parameter.
+            task's, or depend on no parameter, or those of tokens on later ones.
     """
     rows, task = torch.arange(SAMPLES) % len(data.train), data.task
     inputs = data.preparation(data.train.inputs_at(rows), module.dtype)
@@ -64,6 +64,8 @@ def check_outputs(module: FlatModule, data: NodeData, batch_size: int) -> tuple[
     if losses.shape != (SAMPLES,):
         raise _misshapen(task.config.name, shown, f"its losses are {tuple(losses.shape)}")
     assert isinstance(again, Tensor)  # as before
+    if task.by_token and _are_alike(outputs, again):
+        _check_looks_back(module, data, inputs, outputs)
     return (
         *_idle(module, data, batch_size),
         *unregistered(module.module, outputs),
@@ -72,11 +74,31 @@ def check_outputs(module: FlatModule, data: NodeData, batch_size: int) -> tuple[
     )
 
 
+def _check_looks_back(module: FlatModule, data: NodeData, inputs: Arrays, outputs: Tensor) -> None:
+    """Refuse outputs of tokens that depend on what comes after them: on the last token, which is changed.
+
+    Raises:
+        InputError: they do.
+    """
+    assert not isinstance(inputs, Tensor)  # samples of tokens have names
+    ids, rows = inputs["ids"].clone(), torch.arange(SAMPLES)
+    last = inputs["mask"].sum(dim=1) - 1  # padding is at the end
+    ids[rows, last] = (ids[rows, last] + 1) % data.inputs.vocabulary
+    with torch.random.fork_rng(devices=[]):
+        changed = _outputs(module, {**inputs, "ids": ids})
+    assert isinstance(changed, Tensor)  # as before
+    earlier = torch.arange(ids.shape[1], device=ids.device) < last[:, None]
+    if not torch.allclose(outputs[earlier], changed[earlier], rtol=0.01, atol=1e-4):
+        what = "outputs of a token depend on tokens after it, which it is to predict: scores would be of nothing."
+        raise wrong("model", what, "Let each token look back alone: give attention a causal mask, read from the left.")
+
+
 def _idle(module: FlatModule, data: NodeData, batch_size: int) -> Iterator[str]:
     """Some layers are for larger batches, for training or for certain samples alone: a whole batch is tried as well."""
     trained = {name: each for name, each in module.module.named_parameters() if each.requires_grad}
     idle, samples = list(trained), SAMPLES
-    for samples, training in (SAMPLES, False), (batch_size, False), (batch_size, True):
+    whole = min(batch_size, MANY)
+    for samples, training in (SAMPLES, False), (whole, False), (whole, True):
         if idle:
             rows = torch.arange(samples) % len(data.train)
             with torch.random.fork_rng(devices=[]):
@@ -92,8 +114,12 @@ def _idle(module: FlatModule, data: NodeData, batch_size: int) -> Iterator[str]:
         yield f"{what}, and are sent and counted all the same: {shown}"
 
 
+def _are_alike(outputs: Tensor, again: Tensor) -> bool:
+    return torch.allclose(outputs, again, rtol=0.01, atol=1e-4, equal_nan=True)  # a GPU may round otherwise each time
+
+
 def _odd(outputs: Tensor, again: Tensor) -> Iterator[str]:
-    if not torch.allclose(outputs, again, rtol=0.01, atol=1e-4, equal_nan=True):  # a GPU may round otherwise each time
+    if not _are_alike(outputs, again):
         what = "the same samples have other outputs each time, in evaluation, too, and so have scores"
         yield f"{what}: let dropout and noise depend on self.training"
 

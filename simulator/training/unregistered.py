@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from types import ModuleType
 
 from torch import Tensor, nn
 
@@ -18,7 +19,7 @@ def unregistered(network: nn.Module, outputs: Tensor) -> Iterator[str]:
     """
     known = {id(parameter) for parameter in network.parameters()}
     hidden = {id(leaf): leaf for leaf in _leaves(outputs) if id(leaf) not in known}
-    for path, value in _attributes(network):
+    for path, value in _attributes(network) if hidden else ():
         held = [hidden.pop(id(each)) for each in _tensors(value, set()) if id(each) in hidden]
         if held:
             asked = next((name for kind, name in REGISTERED.items() if isinstance(value, kind)), "an nn.Module")
@@ -66,7 +67,7 @@ def _tensors(value: object, seen: set[int]) -> Iterator[Tensor]:
         inner = value.values()
     elif isinstance(value, list | tuple | set):
         inner = value
-    elif not isinstance(value, type):
+    elif not isinstance(value, type | ModuleType):
         inner = getattr(value, "__dict__", {}).values()
     for each in inner:
         yield from _tensors(each, seen)

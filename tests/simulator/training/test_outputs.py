@@ -1,18 +1,23 @@
 """Networks that put out something else than what the task asks for."""
 
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from reference.experiments import results, simulate
+from reference.tokens import tokens
 from torch import nn
 
 from simulator import run
 from simulator.core.errors import InputError
+from simulator.core.flat_module import FlatModule
 from simulator.runs.build import Simulation
+from simulator.tasks.next_token import NextToken
 from simulator.testing import check_model
+from simulator.training.outputs import check_outputs
 
 
 class Few(nn.Module):
@@ -355,3 +360,24 @@ class Experts(nn.Module):
 
 def test_check_model_passes_a_mixture_of_experts():
     check_model(Experts, shape=(8, 8, 1))
+
+
+class Averaging(nn.Module):
+    """Each token's outputs are of the mean over tokens: of those before it and itself, or of all."""
+
+    def __init__(self, looks_ahead):
+        super().__init__()
+        self.embedding, self.head, self.looks_ahead = nn.Embedding(7, 8), nn.Linear(8, 7), looks_ahead
+
+    def forward(self, ids, mask):
+        x, seen = self.embedding(ids), torch.arange(1, ids.shape[1] + 1)[:, None]
+        return self.head(x.mean(dim=1, keepdim=True).expand_as(x) if self.looks_ahead else x.cumsum(dim=1) / seen)
+
+
+def test_a_network_that_looks_ahead_predicts_nothing():
+    torch.manual_seed(0)
+    data = tokens(NextToken(NextToken.Config()), length=6, vocabulary=7, outputs=7)
+    data = replace(data, train=data.train.subset(torch.arange(3, 6)))
+    assert check_outputs(FlatModule(Averaging(looks_ahead=False)), data, 4) == ()
+    with pytest.raises(InputError, match=r"(?s)outputs of a token depend on tokens after it.*causal mask"):
+        check_outputs(FlatModule(Averaging(looks_ahead=True)), data, 4)
