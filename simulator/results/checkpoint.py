@@ -145,7 +145,9 @@ class Checkpoints:
 
     def _instead_of(self, round: int) -> str:
         others = [other for other in self.rounds() if other != round]
-        return f"Use another checkpoint: --round {others[-1]}" if others else "Start the run again."
+        if not others:
+            return "Start the run again."
+        return f"Use another checkpoint: rumormill resume RUN --round {others[-1]}"
 
 
 def _name(node: int) -> str:
