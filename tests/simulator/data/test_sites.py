@@ -120,7 +120,7 @@ def test_sites_that_read_as_one_are_told_where_there_are_more_than_nodes(tmp_pat
         sites = arrays["site_train"]
         spelt = np.where(np.arange(len(sites)) % 2, sites, np.char.upper(sites))
         np.savez(tmp_path / "spelt.npz", **{**arrays, "site_train": spelt})
-    with pytest.raises(InputError, match=r"there are 6 sites and 3 nodes; sites 'EAST' and 'east' differ in upper and"):
+    with pytest.raises(InputError, match=r"there are 6 sites and 3 nodes; sites 'EAST' and 'east' differ in case,"):
         prepare(settings(tmp_path / "spelt.npz"), 3, seed=0)
 
 
