@@ -37,7 +37,7 @@ class _Linked(NamedTuple):
     """Whom each of the nodes sends to in a round, and what each takes in."""
 
     receivers: Sequence[Sequence[int]]
-    ends: tuple[Ids, Ids]  # senders and receivers of all their messages
+    ends: Sequence[tuple[Ids, Ids]]  # senders and receivers of each node's messages
     active: Sequence[bool]
     sums: Callable[[int], RowSums]  # by which of the two matrices nodes stand in
     idle: Tensor  # int64: the rows of nodes that take none
@@ -133,11 +133,14 @@ class Rows:
             if program.node.active:
                 program.finish(by_rows=True)
 
-    def send(self) -> tuple[Alike, list[Message]]:
-        """The envelopes of what the nodes send, and the messages to nodes of other workers."""
+    def send(self) -> tuple[dict[int, Alike], list[Message]]:
+        """The envelopes of what each node sends, and the messages to nodes of other workers."""
         assert self._now is not None  # begun
-        kept, round = self._envelope, self._nodes[0].round
-        envelopes = Alike(*self._now.ends, round, kept.bytes_by_part, kept.wire_bytes)
+        sizes, wire, round = self._envelope.bytes_by_part, self._envelope.wire_bytes, self._nodes[0].round
+        envelopes = {
+            id: Alike(senders, receivers, round, sizes, wire)
+            for id, (senders, receivers) in zip(self._ids, self._now.ends, strict=True)
+        }
         leaving = list[Message]()
         if self._elsewhere:
             for id, receivers, row in zip(self._ids, self._now.receivers, self._terms(), strict=False):
@@ -199,8 +202,10 @@ class Rows:
 
         idle = torch.from_numpy(np.flatnonzero(~active))
         receivers = [links.out_neighbours(id) for id in self._ids]
-        senders = np.repeat(np.array(self._ids, np.int32), [len(to) for to in receivers])
-        ends = senders, np.array([receiver for to in receivers for receiver in to], np.int32)
+        ends = [
+            (np.full(len(to), id, np.int32), np.array(to, np.int32))
+            for id, to in zip(self._ids, receivers, strict=True)
+        ]
         return _Linked(receivers, ends, active.tolist(), sums, idle, is_whole)
 
 

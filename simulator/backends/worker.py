@@ -190,9 +190,7 @@ class Worker:
         rows.finish(self._trainer.module)
         envelopes, leaving = rows.send()
         for node in active:
-            replies[node.id].steps = node.local_steps
-        if active:
-            replies[active[0].id].sent = envelopes
+            replies[node.id].steps, replies[node.id].sent = node.local_steps, envelopes[node.id]
         return leaving
 
     def _overheard(self, id: int) -> list[Message]:

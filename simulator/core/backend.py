@@ -86,7 +86,6 @@ class Reply:
 
     Attributes:
         steps: local steps it took.
-        sent: the envelopes of its messages; where nodes go through a round together, the first one's are those of all.
         stop: why it asks for the end of the run, if it does.
     """
 
