@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from torch import Tensor
 
+from simulator.backends.global_draws import GlobalDraws
 from simulator.backends.rows import Rows
 from simulator.core.backend import Blueprint, Evaluation, Order, Reply
 from simulator.core.blame import blaming_parts
@@ -31,6 +32,7 @@ class Worker:
         self.reset()
         trainer = next(iter(self._programs.values())).node.training.trainer
         self._trainer = TRAINERS[trainer](blueprint.module())
+        self._draws = GlobalDraws([program.node for program in self._programs.values()])
 
     @blaming_parts()
     def reset(self) -> None:
@@ -66,6 +68,12 @@ class Worker:
         self._deliver(message.to(self._trainer.module.device) for message in arrived)
         programs = [each for id, each in self._programs.items() if order.nodes is None or id in order.nodes]
         nodes = [program.node for program in programs]
+        with self._draws.refused(nodes):
+            return self._carried_out(order, programs, nodes)
+
+    def _carried_out(
+        self, order: Order, programs: Sequence[NodeProgram], nodes: Sequence[Node]
+    ) -> tuple[dict[int, Reply], list[Message]]:
         replies = {node.id: Reply() for node in nodes}
         self._end(order, programs)
         self._measure(order, programs, replies)

@@ -13,7 +13,7 @@ from simulator.config.part_blocks import placed
 from simulator.config.planning import needing, plan_of
 from simulator.config.yaml_file import Location
 from simulator.core.errors import InputError, Problem
-from simulator.core.method import METHODS
+from simulator.core.method import METHODS, Method
 from simulator.core.mixer import MIXERS
 from simulator.core.model_registry import MODELS
 from simulator.core.task import TASKS, Task
@@ -48,6 +48,7 @@ def inconsistencies(experiment: Experiment) -> Found:
     yield from _refused_by_parts(experiment, network)
     yield from _unmet_needs(experiment)
     yield from at_odds(experiment)
+    yield from _noise_that_others_draw(experiment)
     yield from unsuited(experiment)
     yield from disagreements(experiment, network)
     yield from unguarded(experiment)
@@ -75,6 +76,17 @@ def _refused_by_parts(experiment: Experiment, network: Network) -> Found:
         for problem in registry.load(settings.name).check(settings, plan):
             keys = tuple(problem.where.split(".")) if problem.where else ()
             yield (*place, *keys), Problem("", problem.what, problem.advice)
+
+
+def _noise_that_others_draw(experiment: Experiment) -> Found:
+    """Noise protects nothing where a deployment draws it from the experiment's seed, which all nodes know."""
+    for number, settings in enumerate(experiment.methods):
+        method = METHODS.load(settings.name)
+        promises, traits = method.promise is not Method.promise, method.traits(settings)
+        if (traits.noise or promises) and not traits.secret_randomness:
+            what = f"{settings.name} {'promises privacy' if promises else 'adds noise'}, and does not declare that"
+            advice = "Let traits return Traits(secret_randomness=True, ...), and draw by node.rng alone."
+            yield ("methods", number), Problem("", f"{what} its random numbers must be nobody else's.", advice)
 
 
 def _unmet_needs(experiment: Experiment) -> Found:

@@ -44,6 +44,7 @@ class FlatModule:
         layout: which buffers are state, so that every node has its own.
         settings: what becomes of these.
         is_random: whether the network draws random numbers while it is trained.
+        counted: its plain attributes that are other numbers after each batch.
 
     Attributes:
         module: the network; its parameters are views of whatever vector was bound last.
@@ -63,10 +64,11 @@ class FlatModule:
         layout: Layout | None = None,
         settings: BufferSettings | None = None,
         is_random: bool = False,
+        counted: Sequence[str] = (),
     ) -> None:
         self.dtype = torch.float64 if precision == "fp64" else torch.float32
         self.precision, self.device = precision, torch.device(device)
-        self.module, self.is_random = module.to(self.device, self.dtype), is_random
+        self.module, self.is_random, self.counted = module.to(self.device, self.dtype), is_random, counted
         for layer in frozen_layers(module):
             layer.eval()
         self._evaluating = [layer for layer in module.modules() if not layer.training]
@@ -114,7 +116,7 @@ class FlatModule:
         state = self.initial_buffers
         self.bind(self.initial, state)
         layout, settings = (state.layout, state.settings) if state else (None, None)
-        return FlatModule(self.module, precision, "cpu", layout, settings, self.is_random)
+        return FlatModule(self.module, precision, "cpu", layout, settings, self.is_random, self.counted)
 
     def bind(self, parameters: Tensor, buffers: Buffers | None = None) -> None:
         """Make the module's parameters views of ``parameters`` (float [parameters], contiguous).

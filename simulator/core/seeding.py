@@ -1,15 +1,18 @@
 """Random numbers keyed by what they are for, so that no result depends on the order in which things happen.
 
 Every generator is `numpy.random.SeedSequence` keyed by (seed, node, purpose, round): asking twice gives the same
-stream, asking for another purpose gives an independent one. Nothing in the project draws from a global generator.
+stream, asking for another purpose gives an independent one. Nothing in the project draws from a global generator,
+and of what strangers bring, only constructors of networks may.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,13 +47,32 @@ def keystream(secret: int, purpose: str, round: int, count: int) -> bytes:
     return hashlib.shake_256(key).digest(count)
 
 
-@contextmanager
-def torch_seed(seed: int, purpose: str) -> Iterator[None]:
-    """Seed torch's global generator inside the block and restore it after.
+def global_seed(seed: int, purpose: str) -> AbstractContextManager[None]:
+    """As `globally_seeded`, by random numbers for one purpose."""
+    return globally_seeded(int(generator(seed, purpose).integers(2**63)))
 
-    For the initialisation of modules, which knows no other generator. Only the CPU's: modules are made there, and
+
+@contextmanager
+def globally_seeded(number: int) -> Iterator[None]:
+    """Seed the global generators of torch, numpy and random inside the block and restore them after.
+
+    For the making of networks, which knows no other generators. Of torch's only the CPU's: modules are made there, and
     `torch.manual_seed` would also keep a stack trace at every call, for each kind of device that is not there.
     """
+    before = random.getstate(), np.random.get_state()  # noqa: NPY002
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(int(generator(seed, purpose).integers(2**63)))
-        yield
+        torch.default_generator.manual_seed(number)
+        random.seed(number)
+        np.random.seed(number % 2**32)  # noqa: NPY002
+        try:
+            yield
+        finally:
+            random.setstate(before[0])
+            np.random.set_state(before[1])  # noqa: NPY002
+
+
+def global_states() -> Mapping[str, Any]:
+    """The states of those generators, by whose they are: what differs has been drawn from."""
+    numpys: Any = np.random.get_state()  # noqa: NPY002
+    torchs = torch.default_generator.get_state().numpy().tobytes()
+    return {"torch": torchs, "numpy": (numpys[1].tobytes(), numpys[2]), "random": random.getstate()}

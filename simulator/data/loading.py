@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from simulator.core.errors import InputError, wrong
 from simulator.core.paths import located
 from simulator.core.registry import PartSettings
+from simulator.core.seeding import global_states
 from simulator.data.alike import told_alike
 from simulator.data.class_counts import told_classes
 from simulator.data.dataset import DATASETS, ArrayData
@@ -21,12 +23,19 @@ def load(dataset: PartSettings, root: Path, where: str) -> ArrayData:
     """
     folder = located(root, where="data.root")
     try:
-        part = DATASETS.build(dataset)
+        part, before = DATASETS.build(dataset), global_states()
         data = part.load(folder)
+        drawn = [name for name, state in global_states().items() if state != before[name]]
         data.validate()
     except InputError as error:
         raise error.under(where) from error
-    return replace(data, notes=(*data.notes, *told_alike(data)))
+    return replace(data, notes=(*data.notes, *told_alike(data), *_told_draws(dataset, drawn)))
+
+
+def _told_draws(dataset: PartSettings, drawn: Sequence[str]) -> Iterator[str]:
+    for name in drawn:
+        what = f"'{dataset.name}' draws from the global generator of {name}: the next run may have other samples"
+        yield f"{what}, unless it seeds a generator of its own"
 
 
 def load_private(dataset: PartSettings, root: Path, *, needs_test: bool = True) -> ArrayData:

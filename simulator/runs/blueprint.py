@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from simulator.config.attackers import liars
 from simulator.config.experiment import AdversarySettings, Experiment
@@ -22,6 +22,7 @@ from simulator.core.canary_marks import add_block
 from simulator.core.copied_inputs import give_copies
 from simulator.core.errors import InputError, no_cuda, wrong
 from simulator.core.flat_module import FlatModule
+from simulator.core.lazy_layers import give_shapes
 from simulator.core.method import METHODS, traits_of
 from simulator.core.mixer import MIXERS
 from simulator.core.model_registry import MODELS
@@ -30,7 +31,7 @@ from simulator.core.node import Node, SharedSettings
 from simulator.core.place import Place
 from simulator.core.samples import NodeData, moved
 from simulator.core.secrets import Secrets
-from simulator.core.seeding import torch_seed
+from simulator.core.seeding import global_seed
 from simulator.core.specification import InputSpec
 from simulator.data.splits import NetworkData
 from simulator.training.hooks import combines
@@ -56,6 +57,7 @@ class ExperimentNodes:
         attackers: who lies in each of the networks; empty where nobody does.
         device: of what is made in this process, where it only leads workers that train elsewhere; None: where the
             experiment trains.
+        beginning: of the first network, as `beginning_of` tells it; all that are made from then on must begin so.
     """
 
     experiment: Experiment
@@ -65,6 +67,7 @@ class ExperimentNodes:
     secrets: Secrets | None = None
     attackers: Sequence[Attackers] = ()
     device: str | None = None
+    beginning: Tensor | None = None
 
     def nodes(self, ids: Sequence[int]) -> list[Node]:
         """The nodes ``ids``; those of a network have the same initial parameters, and all are rows of one matrix.
@@ -125,7 +128,7 @@ class ExperimentNodes:
         model.check(data.inputs)
         together = BACKENDS.load(self.experiment.backend.name).in_one_process
         held = self.topology.num_nodes if together else 1
-        with torch_seed(0, "model.size"):
+        with global_seed(0, "model.size"):
             check_room_for_models(
                 lambda: add_block(model.build(_seen(data), data.outputs), data.canaries),
                 held,
@@ -173,14 +176,17 @@ class ExperimentNodes:
 
     def _module(self, seed: int) -> FlatModule:
         experiment, data = self.experiment, self.data.example
-        with torch_seed(seed, "model.initialisation"):
+        rows = torch.arange(min(TRIED, self._smallest_batch)) % len(data.train)
+        tried = data.preparation(data.train.inputs_at(rows))
+        with global_seed(seed, "model.initialisation"):
             model, seen = MODELS.build(experiment.model), _seen(data)
-            network = add_block(built(lambda: model.build(seen, data.outputs)), data.canaries)
+            network = built(lambda: model.build(seen, data.outputs))
+            give_shapes(network, tried)
+            network = add_block(network, data.canaries)
         set_training_modes(network, experiment.buffers)
         if by_sample(experiment):
             check_layers(network)
-        rows = torch.arange(min(TRIED, self._smallest_batch)) % len(data.train)
-        found = findings(network, data.preparation(data.train.inputs_at(rows)))
+        found = findings(network, tried)
         if found.writes_to_inputs:
             give_copies(network)
         check_declared(found.layout, experiment.buffers, network)
@@ -190,7 +196,10 @@ class ExperimentNodes:
         precision, device = experiment.training.precision, self.device or experiment.training.device
         if device == "cuda" and not torch.cuda.is_available():
             raise no_cuda(f"no CUDA device can be used on {socket.gethostname()}.")
-        return FlatModule(network, precision, device, found.layout, experiment.buffers, found.is_random)
+        made = FlatModule(network, precision, device, found.layout, experiment.buffers, found.is_random, found.counted)
+        if self.beginning is not None and seed == self.seeds[0]:
+            _check_begins_alike(self.beginning, beginning_of(made))
+        return made
 
     @property
     def _smallest_batch(self) -> int:
@@ -237,6 +246,24 @@ def _check_masked(experiment: Experiment, layout: Layout | None) -> None:
         layers = ", ".join(layer or "the network itself" for layer in layout.layers[:3])
         what = f"running statistics travel beside what {experiment.mixer.name} masks, each node's own: {layers}."
         raise wrong("buffers", what, "Set buffers: local, or another network or mixer.")
+
+
+def beginning_of(module: FlatModule) -> Tensor:
+    """float64 [tensors, 2]: of each, the sum and the norm of what it begins with."""
+    views = module.views(module.initial.detach().double().cpu())
+    return torch.stack([torch.stack([view.sum(), view.norm()]) for view in views])
+
+
+def _check_begins_alike(first: Tensor, second: Tensor) -> None:
+    """Refuse a network that begins otherwise each time it is made, as each worker makes it; but for rounding.
+
+    Raises:
+        InputError: it does.
+    """
+    if ((first - second).abs() > 1e-3 * first[:, 1:]).any():
+        what = "the network begins otherwise each time it is made, so that workers would have different ones."
+        advice = "Draw initial parameters by torch, or from a generator with a seed: np.random.default_rng(0)."
+        raise wrong("model", what, advice)
 
 
 def _check_same_constants(modules: Iterable[FlatModule]) -> None:

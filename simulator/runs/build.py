@@ -43,7 +43,7 @@ from simulator.rounds.engine import Engine
 from simulator.rounds.mode import Mode
 from simulator.rounds.synchronous import Synchronous
 from simulator.runs.autotune import Figures, device_here, node_by_node, with_device, with_trainer
-from simulator.runs.blueprint import ExperimentNodes, by_sample
+from simulator.runs.blueprint import ExperimentNodes, beginning_of, by_sample
 from simulator.runs.named_nodes import check_names, told_names
 from simulator.training.evaluation import ConsensusGroup
 from simulator.training.hooks import overrides
@@ -172,6 +172,7 @@ class Simulation:
         blueprint = ExperimentNodes(experiment, network.base, data, seeds, attackers=attackers, device=here)
         blueprint.check_room()
         module = blueprint.module()
+        blueprint = replace(blueprint, beginning=beginning_of(module))
         (example,) = moved([data.example], module.device)
         told = check_outputs(module, example, experiment.training.batch_size)
         if by_sample(experiment):
@@ -267,7 +268,7 @@ class Simulation:
                 *told_names(self.network.base.labels, self.data.sites),
                 *MODELS.build(experiment.model).notes(self._module.module),
                 *self.told,
-                *state_notes(self._module.layout, experiment.buffers),
+                *state_notes(self._module.layout, experiment.buffers, self._module.counted),
                 *self.room.notes(),
                 *self._canary_notes(),
                 *self._by_sample_notes(),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.core.registry import PartSettings
+from simulator.core.seeding import global_states
 from simulator.data.dataset import DATASETS, ArrayData
 from simulator.data.stored import same
 from simulator.testing import laws
@@ -29,9 +30,9 @@ def check_dataset(dataset: Any, config: PartSettings | None = None, *, root: str
     part, config = class_and_settings(DATASETS, dataset, config)
     laws.keeps_only_its_config(part, config)
     laws.settings_can_be_written_out(config)
-    before = laws.global_states()
+    before = global_states()
     first, second = (part(config).load(Path(root)) for _ in range(2))
-    assert laws.global_states() == before, "a global random generator was drawn from; seed one of your own"
+    assert global_states() == before, "a global random generator was drawn from; seed one of your own"
     assert isinstance(first, ArrayData), f"load gives {type(first).__name__}, and not ArrayData"
     first.validate()
     for name in ARRAYS:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from simulator.core.registry import PartSettings
+from simulator.core.seeding import global_states
 from simulator.mixers.gossip import Gossip
 from simulator.models.small import MLP
 from simulator.testing.network import SteppedNetwork, of_images, random_data, seeded, sgd
@@ -149,9 +150,3 @@ def seed_global_generators(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002
     torch.manual_seed(seed)
-
-
-def global_states() -> tuple[Any, ...]:
-    """The states of the generators of torch, numpy and random."""
-    numpy_state: Any = np.random.get_state()  # noqa: NPY002
-    return (torch.get_rng_state().numpy().tobytes(), numpy_state[1].tobytes(), numpy_state[2], random.getstate())

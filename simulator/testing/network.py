@@ -19,6 +19,7 @@ from simulator.core.node_program import NodeProgram
 from simulator.core.normalizer import Normalizer
 from simulator.core.place import Place
 from simulator.core.samples import NodeData, Samples, VerifiedData, moved
+from simulator.core.seeding import globally_seeded
 from simulator.core.specification import InputSpec, OutputSpec
 from simulator.core.training import TrainingSettings
 from simulator.mixers.gossip import Gossip
@@ -201,11 +202,10 @@ def of_images(
 
 
 def seeded(build: Callable[[], nn.Module], seed: int = 0) -> Callable[[], nn.Module]:
-    """``build`` with the same initial values at every call, torch's generator left as it was."""
+    """``build`` with the same initial values at every call, the global generators left as they were."""
 
     def built() -> nn.Module:
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
+        with globally_seeded(seed):
             return build()
 
     return built

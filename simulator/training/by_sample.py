@@ -21,6 +21,7 @@ from simulator.training.feed import batch_length
 from simulator.training.hooks import combining, losses_by, overrides, overriding
 from simulator.training.layerwise import Layerwise, NotLayerwiseError
 from simulator.training.layerwise_trial import tried
+from simulator.training.row_wise import check_row_wise
 from simulator.training.stacked_module import through_the_model
 from simulator.training.written_out import WrittenOut
 
@@ -36,6 +37,7 @@ class BySample:
         self._module, self._written_out = module, WrittenOut(module)
         self._layerwise: Layerwise | None = None
         self._is_tried = False
+        self._checked = dict[int, int]()  # the last round in which a node's methods were looked at
 
     def writes_out(self, node: Node) -> bool:
         """Whether each sample of ``node`` takes a row of parameters: found out by trying, where it is asked first."""
@@ -113,6 +115,9 @@ class BySample:
             losses = node.data.task.losses(own, batch.targets)
             methods = overriding(node, "per_sample_loss") if len(batch) else []
             with node.using(self._module, place):
+                if methods and self._checked.get(node.id) != node.round:
+                    check_row_wise(methods, node, batch, own, self._module.precision)
+                    self._checked[node.id] = node.round
                 sums.append(losses_by(methods, node, batch, own, losses).sum())
         return torch.stack(sums)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from simulator.core.errors import RunError
 from simulator.core.method import Method
 from simulator.core.node import Node
 from simulator.core.samples import Batch
+
+CHANGES = "Let traits return Traits(losses='changes'), or 'replaces' where it makes no use of those that it is given."
 
 
 def overriding(node: Node, hook: str) -> list[Method]:
@@ -36,7 +39,8 @@ def losses_by(methods: Sequence[Method], node: Node, batch: Batch, outputs: Tens
     """float [B]: what the methods' ``per_sample_loss`` make of the losses, one after the other.
 
     Raises:
-        RunError: one returns something else than a loss a sample, which a mean over it would hide.
+        RunError: one returns something else than a loss a sample, which a mean over it would hide, or other losses
+            where it declares that it watches them.
     """
     for method in methods:
         found = method.per_sample_loss(node, batch, outputs, losses)
@@ -45,5 +49,8 @@ def losses_by(methods: Sequence[Method], node: Node, batch: Batch, outputs: Tens
             what = f"per_sample_loss of method {method.config.name} returns {shown}, at node {node.id} in round"
             advice = f"Return a loss for each of the {len(losses)} samples of the batch: {list(losses.shape)}."
             raise RunError(f"{what} {node.round}.\n    {advice}")
+        if found is not losses and method.traits(method.config).losses == "watches" and not torch.equal(found, losses):
+            what = f"per_sample_loss of method {method.config.name} changes the losses, at node {node.id} in round"
+            raise RunError(f"{what} {node.round}, and declares that it watches them.\n    {CHANGES}")
         losses = found
     return losses

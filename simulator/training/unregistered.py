@@ -7,6 +7,8 @@ from types import ModuleType
 
 from torch import Tensor, nn
 
+from simulator.core.buffers.carried import attributes
+
 REGISTERED = {dict: "an nn.ModuleDict", list: "an nn.ModuleList", tuple: "an nn.ModuleList", Tensor: "an nn.Parameter"}
 
 
@@ -19,7 +21,7 @@ def unregistered(network: nn.Module, outputs: Tensor) -> Iterator[str]:
     """
     known = {id(parameter) for parameter in network.parameters()}
     hidden = {id(leaf): leaf for leaf in _leaves(outputs) if id(leaf) not in known}
-    for path, value in _attributes(network) if hidden else ():
+    for path, value in attributes(network) if hidden else ():
         held = [hidden.pop(id(each)) for each in _tensors(value, set()) if id(each) in hidden]
         if held:
             asked = next((name for kind, name in REGISTERED.items() if isinstance(value, kind)), "an nn.Module")
@@ -42,15 +44,6 @@ def _leaves(outputs: Tensor) -> Iterator[Tensor]:
             waiting += [before for before, _ in function.next_functions]
             if isinstance(leaf := getattr(function, "variable", None), Tensor):  # of autograd's AccumulateGrad
                 yield leaf
-
-
-def _attributes(network: nn.Module) -> Iterator[tuple[str, object]]:
-    """What layers hold beside parameters, buffers and layers, by the path of each."""
-    own = set(vars(nn.Module()))
-    for path, module in network.named_modules():
-        for name, value in vars(module).items():
-            if name not in own:
-                yield f"{path}.{name}".lstrip("."), value
 
 
 def _tensors(value: object, seen: set[int]) -> Iterator[Tensor]:

@@ -23,7 +23,7 @@ from simulator.core.node_program import NodeProgram
 from simulator.core.normalizer import Normalizer
 from simulator.core.place import Place
 from simulator.core.samples import NodeData, Samples, moved
-from simulator.core.seeding import torch_seed
+from simulator.core.seeding import global_seed
 from simulator.core.specification import InputSpec, OutputSpec
 from simulator.core.training import OptimizerSettings, TrainingSettings
 from simulator.mixers.gossip import Gossip
@@ -122,7 +122,7 @@ def _peak(into: dict[str, Any], name: str, sizes: Sizes) -> Iterator[None]:
 def network(model: str, precision: Any, sizes: Sizes) -> FlatModule:
     """The network, initialised by one seed."""
     task = Classification(Classification.Config())
-    with torch_seed(0, "model.initialisation"):
+    with global_seed(0, "model.initialisation"):
         part = MODELS[model](MODELS[model].Config())
         built = part.build(InputSpec("images", SHAPES[model]), OutputSpec(task, CLASSES))
     return FlatModule(built, precision, sizes.device)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from simulator.core.arrays import Arrays, called
+from simulator.core.arrays import Arrays, mapped
+from simulator.core.buffers.carried import counted, run
 from simulator.core.buffers.layout import Layout
 from simulator.core.buffers.settings import BufferSettings
 from simulator.core.copied_inputs import versions
@@ -27,11 +30,13 @@ class Findings:
         layout: its state beside its parameters; None where it has none.
         is_random: whether it draws random numbers.
         writes_to_inputs: whether it changes the batch that it is given.
+        counted: its plain attributes that are other numbers after each batch.
     """
 
     layout: Layout | None
     is_random: bool
     writes_to_inputs: bool = False
+    counted: tuple[str, ...] = ()
 
 
 def findings(network: nn.Module, inputs: Arrays) -> Findings:
@@ -49,14 +54,16 @@ def findings(network: nn.Module, inputs: Arrays) -> Findings:
         InputError: it cannot be run, or keeps its state in a way that cannot be followed.
     """
     before = {name: (buffer, buffer.clone()) for name, buffer in network.named_buffers()}
-    at_first = versions(inputs)
+    places = {name: parameter.data_ptr() for name, parameter in network.named_parameters()}
+    at_first, values, fresh = versions(inputs), mapped(inputs, torch.clone), _copy(network)
     try:
-        is_random = _run(network, inputs)
+        outputs, is_random = _run(network, inputs)
     except Exception as error:
         if not before:  # it will fail in training, which tells where
             return Findings(None, is_random=False)
         what = f"fails in a forward pass of training with {type(error).__name__}: {str(error).strip()[:200]}."
         raise wrong("model", f"the network {what}", "Try it on a batch of the data.") from error
+    _refuse_written_parameters(network, fresh, places)
     by_type = {name for pair in _moments(network) for name in pair}
     changed = [name for name in before if _has_changed(network, name, *before[name])]
     _refuse_what_cannot_be_followed(network, before, changed)
@@ -64,7 +71,8 @@ def findings(network: nn.Module, inputs: Arrays) -> Findings:
     _restore(before)
     if state:
         _refuse_changes_in_evaluation(network, inputs, before)
-    return Findings(_layout(network, state) if state else None, is_random, versions(inputs) != at_first)
+    layout = _layout(network, state) if state else None
+    return Findings(layout, is_random, versions(inputs) != at_first, counted(fresh, values, outputs))
 
 
 def check_declared(layout: Layout | None, settings: BufferSettings | None, network: nn.Module) -> None:
@@ -87,8 +95,11 @@ def check_declared(layout: Layout | None, settings: BufferSettings | None, netwo
         raise wrong("buffers", what, "Leave buffers out.")
 
 
-def state_notes(layout: Layout | None, settings: BufferSettings | None) -> Iterator[str]:
+def state_notes(layout: Layout | None, settings: BufferSettings | None, counted: Sequence[str] = ()) -> Iterator[str]:
     """What whoever starts a run should know of the state that its nodes keep beside their parameters."""
+    if counted:
+        what = f"{', '.join(counted[:SHOWN])} of the network changes with each batch, of whichever node"
+        yield f"{what}, and is not saved: make it a buffer if anything depends on it"
     if layout is not None and settings is not None and layout.others and settings.ever_travel:
         yield f"state that is no mean or variance is averaged as it is: {', '.join(layout.others[:SHOWN])}"
 
@@ -116,11 +127,17 @@ def frozen_layers(network: nn.Module) -> list[nn.Module]:
     return [layer for child in network.children() for layer in frozen_layers(child)]
 
 
-def _run(network: nn.Module, inputs: Arrays) -> bool:
-    """A forward pass; returns whether it drew random numbers."""
-    with torch.random.fork_rng(devices=[]), torch.no_grad(), WatchedDraws() as watched:
-        called(network, inputs)
-    return bool(watched.any)
+def _run(network: nn.Module, inputs: Arrays) -> tuple[Any, bool]:
+    """A forward pass: its outputs, and whether it drew random numbers."""
+    with WatchedDraws() as watched:
+        return run(network, inputs), watched.any
+
+
+def _copy(network: nn.Module) -> nn.Module:
+    try:
+        return deepcopy(network)
+    except Exception:  # of a stranger's network, which is looked at itself then: what it does once is not seen
+        return network
 
 
 def _moments(network: nn.Module) -> list[tuple[str, str]]:
@@ -155,6 +172,19 @@ def _refuse_what_cannot_be_followed(
         problems.append(Problem("model", what, "Register all buffers in the constructor."))
     if problems:
         raise InputError(*problems)
+
+
+def _refuse_written_parameters(network: nn.Module, fresh: nn.Module, places: Mapping[str, int]) -> None:
+    """Refuse a network that changes its parameters itself, or puts others into their ``places``.
+
+    What is trained and sent are the old ones then.
+    """
+    at_first = dict(fresh.named_parameters())
+    for name, parameter in network.named_parameters():
+        if parameter.data_ptr() != places.get(name) or not torch.equal(parameter, at_first[name]):
+            what = f"the network writes to its parameter '{name}' in a forward pass."
+            advice = "Use it as it should be (torch.renorm(self.weight, ...), torch.nn.utils.parametrize), unwritten."
+            raise wrong("model", what, advice)
 
 
 def _restore(before: Mapping[str, tuple[Tensor, Tensor]]) -> None:

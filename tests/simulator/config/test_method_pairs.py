@@ -10,6 +10,7 @@ from methods.gradient_tracking import GradientTracking
 from simulator.core.errors import InputError
 from simulator.core.input_transform import InputTransform
 from simulator.core.method import METHODS, Method
+from simulator.core.promise import Promise
 from simulator.core.registry import PartSettings
 from simulator.core.traits import Traits
 from topologies import Topology
@@ -107,3 +108,33 @@ def test_only_one_method_may_say_what_nodes_see_and_how_many_steps_they_take(reg
         ((where, what),) = problems(first, name)
         assert where == "methods[1]"
         assert what.endswith(f"and {first} does so already.")
+
+
+class Noisy(Method):
+    """Adds noise that it draws from what everybody knows."""
+
+    class Config(PartSettings):
+        name: str = "noisy"
+        secret: bool = False
+        noise: bool = True
+
+    @classmethod
+    def traits(cls, config):
+        return Traits(noise="gradients" if config.noise else None, secret_randomness=config.secret)
+
+
+class Promising(Noisy):
+    """Promises what its noise cannot hold."""
+
+    def promise(self, node):
+        return Promise("sample", 1e-5, lambda rounds: 1.0 * rounds)
+
+
+def test_noise_that_all_nodes_can_draw_again_is_refused(register):
+    register("methods", "noisy", Noisy)
+    register("methods", "promising", Promising)
+    for name, does in (("noisy", "adds noise"), ("promising", "promises privacy")):
+        ((where, what),) = problems({"name": name, "noise": name == "noisy"})
+        assert (where, what.split(",")[0]) == ("methods[0]", f"{name} {does}")
+        small(methods=[{"name": name, "secret": True}])
+    small(methods=[{"name": "noisy", "noise": False}])

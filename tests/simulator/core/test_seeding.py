@@ -1,6 +1,8 @@
 """Generators keyed by what they are for."""
 
+import contextlib
 import hashlib
+import random
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.core.seeding import generator, torch_seed
+from simulator.core.seeding import generator, global_seed, global_states
 
 keys = st.tuples(
     st.integers(0, 2**256 - 1), st.text(max_size=8), st.one_of(st.none(), st.integers(0, 100)), st.integers(0, 10**6)
@@ -54,27 +56,39 @@ def test_two_purposes_are_uncorrelated():
     assert abs(np.corrcoef(one, other)[0, 1]) < 0.03  # four standard errors
 
 
-def test_torch_seed_repeats_inside_the_block():
-    drawn = []
-    for _ in range(2):
-        with torch_seed(3, "model.initialisation"):
-            drawn.append(torch.rand(4))
-
-    assert torch.equal(*drawn)
+def from_all_global_generators():
+    return torch.rand(1).item(), np.random.rand(), random.random()  # noqa: NPY002
 
 
-def test_torch_seed_leaves_the_global_generator_as_it_was():
-    before = torch.get_rng_state()
-    with torch_seed(3, "model.initialisation"):
-        torch.rand(4)
-
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_torch_seed_depends_on_seed_and_purpose():
+def test_a_global_seed_repeats_inside_the_block():
     drawn = set()
-    for seed, purpose in ((0, "a"), (1, "a"), (0, "b")):
-        with torch_seed(seed, purpose):
-            drawn.add(torch.rand(1).item())
+    for _ in range(2):
+        with global_seed(3, "model.initialisation"):
+            drawn.add(from_all_global_generators())
 
-    assert len(drawn) == 3
+    assert len(drawn) == 1
+
+
+def test_a_global_seed_leaves_the_global_generators_as_they_were():
+    before = global_states()
+    with contextlib.suppress(KeyError), global_seed(3, "model.initialisation"):
+        from_all_global_generators()
+        raise KeyError
+
+    assert global_states() == before
+
+
+def test_a_global_seed_depends_on_seed_and_purpose():
+    drawn = []
+    for seed, purpose in ((0, "a"), (1, "a"), (0, "b")):
+        with global_seed(seed, purpose):
+            drawn.append(from_all_global_generators())
+
+    assert all(len(set(numbers)) == 3 for numbers in zip(*drawn, strict=True))
+
+
+def test_states_tell_which_global_generator_has_been_drawn_from():
+    for name, draw in {"torch": lambda: torch.rand(1), "numpy": np.random.rand, "random": random.random}.items():
+        before = global_states()
+        draw()
+        assert [each for each, state in global_states().items() if state != before[each]] == [name]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,8 +8,10 @@ import pytest
 
 from simulator.core.channel import Channel
 from simulator.core.errors import InputError
-from simulator.data.dataset import ArrayData
+from simulator.core.registry import PartSettings
+from simulator.data.dataset import ArrayData, Dataset
 from simulator.data.kinds.images import Images
+from simulator.data.loading import load
 from simulator.data.stored import to_tensor
 
 CHANNELS = (Channel("mv", horizontal=True), Channel("mv"), *[Channel("residual")] * 3, *[Channel("iframe")] * 3)
@@ -69,3 +72,18 @@ def test_tensors_share_memory_and_take_read_only_arrays_without_a_warning() -> N
     array.setflags(write=False)
     to_tensor(array)[0] = 7
     assert array[0] == 9
+
+
+@pytest.mark.parametrize("drawn", ["numpy", None])
+def test_data_that_are_drawn_from_a_global_generator_are_told(drawn: str | None, register: Any, tmp_path: Path) -> None:
+    class Drawn(Dataset):
+        """Is another one each time, unless it has a generator of its own."""
+
+        def load(self, root: Path) -> ArrayData:
+            drawing: Any = np.random if drawn else np.random.default_rng(0)
+            return image_data(x_train=(drawing.random((6, 4, 5, 3)) * 255).astype(np.uint8))
+
+    register("datasets", "drawn", Drawn)
+    notes = [note for note in load(PartSettings(name="drawn"), tmp_path, "").notes if "global generator" in note]
+    assert len(notes) == (drawn is not None)
+    assert all("of numpy: the next run may have other samples" in note for note in notes)

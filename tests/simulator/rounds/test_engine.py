@@ -23,7 +23,7 @@ from simulator.core.method import Method
 from simulator.core.observer import Observer
 from simulator.core.registry import PartSettings
 from simulator.core.run_schedule import RunSchedule
-from simulator.core.seeding import torch_seed
+from simulator.core.seeding import global_seed
 from simulator.core.traits import Traits
 from simulator.results.checkpoint import Checkpoints
 from simulator.results.console import Console
@@ -207,7 +207,7 @@ class TestDeterminism:
         assert not torch.equal(other.nodes[0].parameters, finished.nodes[0].parameters)
 
     def test_torchs_global_seed_plays_no_part(self, finished, tmp_path):
-        with torch_seed(9, "something else"):
+        with global_seed(9, "something else"):
             again = run(small(rounds=7, methods=METHODS, evaluate={"every": 3}), tmp_path)
 
         assert results(again.path) == results(finished.path)

@@ -50,7 +50,7 @@ class WithIdleLayer(Net):
 class Unseeded(Model):
     def build(self, inputs, outputs):
         net = Net(outputs.width, inputs.shape)
-        nn.init.constant_(net.layer.bias, float(np.random.rand()))  # noqa: NPY002
+        nn.init.constant_(net.layer.bias, float(np.random.default_rng().random()))
         return net
 
 

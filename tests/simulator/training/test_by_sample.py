@@ -13,6 +13,7 @@ from simulator.core.flat_module import FlatModule
 from simulator.core.method import Method
 from simulator.core.node_program import NodeProgram
 from simulator.core.registry import PartSettings
+from simulator.core.traits import Traits
 from simulator.models.small import CNN, MLP
 from simulator.tasks.classification import Classification
 from simulator.testing.network import of_images
@@ -50,8 +51,9 @@ def trained(trainer, model, *methods, rounds=1, **training):
         Topology.build("ring", 3), MODELS[model], data, settings, methods=lambda i: [method(None) for method in methods]
     )
     network.trainer = trainer(network.module)
-    for _ in range(rounds):
+    for number in range(rounds):
         for node in network.nodes:
+            node.finished = number
             with node.using(network.module):
                 NodeProgram(node).begin()
         network.trainer.train(network.nodes)
@@ -287,3 +289,61 @@ def test_a_loss_that_is_none_of_each_sample_is_refused(trainer, by_sample, made,
         RunError, match=rf"(?s)per_sample_loss of method shaped returns {shown}, at node 0 in.*each of the"
     ):
         trained(trainer, "mlp", *methods)
+
+
+class OfSamples(Method):
+    """Makes its losses of the step's logits and losses by a function of the node's, too."""
+
+    def __init__(self, made):
+        super().__init__(PartSettings(name="of_samples"))
+        self.made, self.steps, self.last = made, 0, None
+
+    def per_sample_loss(self, node, batch, logits, losses):
+        node.log("of_samples/mean", losses.mean().item())
+        self.steps, self.last = self.steps + 1, logits
+        return self.made(node, batch, logits, losses)
+
+
+class Watching(OfSamples):
+    """Says that it watches losses alone."""
+
+    @classmethod
+    def traits(cls, config):
+        return Traits(losses="watches")
+
+
+@TRAINERS
+@pytest.mark.parametrize("by_sample", [False, True])
+def test_losses_that_are_changed_where_they_should_be_watched_are_refused(trainer, by_sample):
+    for made in (lambda *given: given[-1], lambda *given: given[-1].clone()):
+        trained(trainer, "mlp", lambda _, made=made: Watching(made), *([Mean] if by_sample else []))
+    with pytest.raises(RunError, match=r"(?s)of_samples changes the losses, at node 0 in round 1, .* watches them"):
+        trained(trainer, "mlp", lambda _: Watching(lambda *given: given[-1] * 2), *([Mean] if by_sample else []))
+
+
+COUPLED = {
+    "mean": lambda node, batch, logits, losses: losses / losses.detach().mean(),
+    "rank": lambda node, batch, logits, losses: losses * (losses <= losses.median()),
+    "targets": lambda node, batch, logits, losses: losses * (1 + batch.targets.float().mean()),
+    "inputs": lambda node, batch, logits, losses: losses * (1 + batch.inputs.abs().mean()),
+    "the gradient alone": lambda node, batch, logits, losses: losses + logits.mean() - logits.mean().detach(),
+    "in round 3": lambda node, batch, logits, losses: losses / (losses.detach().mean() if node.round == 3 else 1),
+}
+
+
+@TRAINERS
+@pytest.mark.parametrize("way", [Mean, Sum])
+@pytest.mark.parametrize("made", COUPLED.values(), ids=COUPLED)
+def test_losses_of_samples_that_depend_on_those_beside_them_are_refused(trainer, way, made):
+    with pytest.raises(RunError, match=r"(?s)of of_samples, a sample's loss depends .*, and it declares row_wise"):
+        trained(trainer, "mlp", lambda _: OfSamples(made), way, rounds=3)
+
+
+@TRAINERS
+@pytest.mark.parametrize("way", [Mean, Sum])
+def test_looking_at_losses_leaves_methods_and_nodes_as_they_are(trainer, way):
+    def made(node, batch, logits, losses):
+        return losses * (1 + torch.from_numpy(node.rng("weights").random(len(batch)))) + 0.1 * logits.square().sum(1)
+
+    for node in trained(trainer, "mlp", lambda _: OfSamples(made), way, rounds=3).nodes:
+        assert node.methods[0].steps == len(node.metrics) == 3 * 2

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from simulator import run
 from simulator.core.method import Method
 from simulator.core.node_program import NodeProgram
-from simulator.core.seeding import generator, torch_seed
+from simulator.core.seeding import generator, global_seed
 from simulator.mixers.gossip import Gossip
 from simulator.models.small import CNN, MLP
 from simulator.testing.network import of_images
@@ -79,7 +79,7 @@ def test_one_node_is_a_plain_pytorch_loop(tmp_path, optimizer, schedule, rates):
     )
     (node,) = run(experiment, tmp_path).nodes
 
-    with torch_seed(3, "model.initialisation"):
+    with global_seed(3, "model.initialisation"):
         module = CNN(CNN.Config(width=3)).build(*of_images((8, 8, 1), 10))
     module.double()
     sgd_ = torch.optim.SGD(module.parameters(), **optimizer)
