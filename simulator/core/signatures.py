@@ -1,12 +1,14 @@
-"""Whether a stranger's part takes what its hooks are called with; told when it is loaded, not rounds later."""
+"""Whether a stranger's hooks are called at all, and take what they are called with; told when a part is loaded."""
 
 from __future__ import annotations
 
-from inspect import Parameter, signature
+from difflib import get_close_matches
+from inspect import Parameter, isroutine, signature
 from weakref import WeakSet
 
 from simulator.core.errors import wrong
 
+NEAR = 0.8  # of 1: slips and other forms of a word are nearer than any function of the built-in parts to a hook
 _PASSED: WeakSet[type] = WeakSet()  # classes are loaded many times in a run
 
 
@@ -18,7 +20,7 @@ def check_signatures(part: type, root: type) -> None:
         root: the base of all parts, whose own functions are nobody's hooks.
 
     Raises:
-        InputError: naming the first function that cannot be called as it will be.
+        InputError: naming the first function that cannot be called as it will be, or never, for a slip in its name.
     """
     if part in _PASSED:
         return
@@ -27,7 +29,16 @@ def check_signatures(part: type, root: type) -> None:
         declared = next((vars(base)[name] for base in kinds if name in vars(base)), None)
         if declared is not None and not name.startswith("_") and callable(getattr(part, name)):
             _check_call(part, name, next(getattr(base, name) for base in kinds if name in vars(base)))
+        elif declared is None and not name.startswith("_") and isroutine(vars(part)[name]):
+            _check_name(part, name, {hook for base in kinds for hook, each in vars(base).items() if isroutine(each)})
     _PASSED.add(part)
+
+
+def _check_name(part: type, name: str, hooks: set[str]) -> None:
+    """Refuse what reads like a hook that the part does not have: it would never be called."""
+    if meant := get_close_matches(name, sorted(each for each in hooks - vars(part).keys() if each[0] != "_"), 1, NEAR):
+        what = f"{part.__module__}:{part.__qualname__}.{name} is no hook, and is never called from outside."
+        raise wrong("", what, f"Call it {meant[0]} if that is meant, or begin its name with _ if it is not.")
 
 
 def _check_call(part: type, name: str, declared: object) -> None:

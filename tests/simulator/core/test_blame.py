@@ -160,6 +160,23 @@ def test_a_hook_may_take_more_than_it_is_given(register):
     assert METHODS.load("generous") is Generous
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("before_steps", "before_step"), ("after_mix", "after_mixing"), ("on_outgoing", "outgoing"), ("trait", "traits")],
+)
+def test_a_function_that_reads_like_a_hook_is_refused_with_the_hook(register, name, meant):
+    mistaken = type("Mistaken", (Method,), {name: lambda self, *given: None})
+    with pytest.raises(InputError, match=rf"Mistaken\.{name} is no hook(.|\n)*Call it {meant} if that is meant"):
+        register("methods", "mistaken", mistaken)
+    register("methods", "private", type("Private", (Method,), {f"_{name}": lambda self, *given: None}))
+    register("methods", "both", type("Both", (Method,), {name: lambda self: None, meant: getattr(Method, meant)}))
+
+
+def test_functions_of_ones_own_are_no_slips(register):
+    own = {"momentum": lambda self: 0, "teach": lambda self: 0, "loss_of": lambda self: 0, "labels": lambda self: 0}
+    register("methods", "own", type("Own", (Method,), own))
+
+
 def test_the_signatures_of_all_built_in_parts_fit():
     for name in METHODS.names():
         METHODS.load(name)
