@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,8 @@ def load_experiment(
             working directory; in a file, they begin in the file's own folder.
 
     Raises:
-        InputError: listing every problem found, with line numbers where there is a file; or, where there is none, every
-            setting that is chosen and has no effect, unless an override of another one made it so.
+        InputError: listing every problem found, with line numbers of what stands in a file; or, where there is none,
+            every setting that is chosen and has no effect, unless an override of another one made it so.
     """
     source, given = (None, what) if isinstance(what, Mapping) else _read(what)
     content = _with_text_keys({**DEFAULTS, **given})
@@ -53,7 +53,7 @@ def load_experiment(
     experiment = _parse(content, source, overrides, folder or Path())
     without_effect = [] if recorded else [each for each in idle(experiment) if not _made_idle(each[0], overrides)]
     if without_effect:
-        raise InputError(*(placed(place, problem, source) for place, problem in without_effect))
+        raise InputError(*_placed(without_effect, source, overrides))
     return experiment
 
 
@@ -125,8 +125,16 @@ def _parse(content: Mapping[str, Any], source: Source | None, overrides: Sequenc
     if experiment is not None and not problems:
         problems += inconsistencies(experiment)
     if problems or experiment is None:
-        raise InputError(*(placed(place, problem, source) for place, problem in problems))
+        raise InputError(*_placed(problems, source, overrides))
     return experiment
+
+
+def _placed(
+    problems: Iterable[tuple[Location, Problem]], source: Source | None, overrides: Sequence[str]
+) -> Iterator[Problem]:
+    """The problems, with the lines of the file that they come from, but for those of what an override has set."""
+    for place, problem in problems:
+        yield placed(place, problem, None if _is_chosen(place, overrides) else source)
 
 
 def _override(content: MutableMapping[str, Any], override: str) -> None:
@@ -163,7 +171,7 @@ def _step(holder: Any, key: str, override: str) -> Any:
 
 def _number(holder: Sequence[Any], key: str, override: str) -> int:
     if not key.isdigit() or int(key) >= len(holder):
-        raise InputError(
-            Problem(override, f"'{key}' is not a place in this list.", f"Count from 0 to {len(holder) - 1}.")
-        )
+        whole = f"Give the list as a whole, {override.partition(f'.{key}')[0]}=[...]: it is empty."
+        advice = f"Count from 0 to {len(holder) - 1}." if holder else whole
+        raise InputError(Problem(override, f"'{key}' is not a place in this list.", advice))
     return int(key)

@@ -127,7 +127,7 @@ def test_an_unknown_setting_of_a_part_names_the_part(write):
 )
 def test_each_mistake_is_named_where_it_stands(write, change, where, advice):
     found = problems(write(GOOD), change.split(" ") if " topology" in change else [change])
-    assert any(problem.where.endswith(f": {where}") and advice in problem.advice for problem in found), found
+    assert any(problem.where.rpartition(": ")[2] == where and advice in problem.advice for problem in found), found
 
 
 def test_idkd_that_would_never_run_is_refused(write):
@@ -324,3 +324,23 @@ def test_settings_that_counted_rounds_from_0_are_read_as_what_they_are_now_and_t
 def test_one_value_where_a_list_belongs_is_told_how_to_be_one(changes, where):
     with pytest.raises(InputError, match=rf"{where}: is to be a list, and 3 is none.\n    Write \[3\]."):
         small(**changes)
+
+
+def test_what_an_override_has_set_is_not_said_to_stand_in_the_file(write):
+    path = write(GOOD)
+    for override, where in (
+        ("training.batch_size=-3", "training.batch_size"),
+        ("training={batch_size: -3}", "training.batch_size"),
+        ("model={name: mlp, hiden: [3]}", "model.hiden"),
+    ):
+        with pytest.raises(InputError) as caught:
+            load_experiment(path, [override])
+        assert [problem.where for problem in caught.value.problems] == [where]
+    with pytest.raises(InputError) as caught:
+        load_experiment(write(GOOD.replace("rounds:", "round:")), ["seed=1"])
+    assert any(problem.where.endswith("round") and ":" in problem.where for problem in caught.value.problems)
+
+
+def test_of_an_empty_list_no_place_can_be_named(write):
+    problem = the_problem(write(GOOD), ["methods=[]", "methods.0.beta=1"])
+    assert problem.advice == "Give the list as a whole, methods=[...]: it is empty."
