@@ -39,7 +39,7 @@ def check_outputs(module: FlatModule, data: NodeData, batch_size: int) -> tuple[
 
     Raises:
         InputError: the network cannot take the samples, or its outputs are no tensor or of another shape than the
-            task's, or depend on no parameter, or those of tokens on later ones.
+            task's, or depend on no parameter, or are no numbers, or those of tokens depend on later ones.
     """
     rows, task = torch.arange(SAMPLES) % len(data.train), data.task
     inputs = data.preparation(data.train.inputs_at(rows), module.dtype)
@@ -57,6 +57,9 @@ def check_outputs(module: FlatModule, data: NodeData, batch_size: int) -> tuple[
         asked = f"the task {task.config.name} asks for {width} each"
         what = f"the network puts out {shown} for {SAMPLES} samples, and {asked}."
         raise wrong("model", what, f"Let the last dimension be {width}: {ASKED}.")
+    if outputs.isnan().any():
+        what = f"the network puts out numbers that are none (NaN) for {SAMPLES} samples, before it is trained."
+        raise wrong("model", what, "Look for a logarithm, a root or a division in its forward.")
     try:
         losses = task.losses(outputs.to(module.dtype), data.train.targets_at(rows).to(module.device))
     except (RuntimeError, ValueError, IndexError) as error:
@@ -158,15 +161,18 @@ def _outputs(module: FlatModule, inputs: Arrays, training: bool = False) -> obje
         given = leaves(inputs)
         shown = ", ".join(f"{str(array.dtype).removeprefix('torch.')} {list(array.shape)}" for array in given)
         told = f"{type(error).__name__}: {' '.join(str(error).split())[:200].rstrip('.')}"
-        advice = "Try it on a batch of the data, or choose another model."
+        blamed, advice = blame(error), "Try it on a batch of the data, or choose another model."
         if not all(array.is_floating_point() for array in given):
             advice = (
                 "Whole numbers are given as such, for embeddings: store float32 for a network that computes with them."
             )
+        elif "dtype" in told:
+            advice = "Network and samples come in training.precision: leave .double(), .half() and dtypes out."
+        elif blamed:
+            advice = f"{TOLD} {advice}"
         what = f"the network cannot take {count(inputs)} samples ({shown}): {told}."
-        if blamed := blame(error):  # a stranger's network, of which its own lines tell more
+        if blamed:  # a stranger's network, of which its own lines tell more
             what = f"the network is given {count(inputs)} samples ({shown}), and cannot take them: {blamed}"
-            advice = f"{TOLD} {advice}" if all(array.is_floating_point() for array in given) else advice
         raise wrong("model", what, advice) from error
     finally:
         module.train()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from simulator.core.arrays import Arrays, called, mapped
+from simulator.core.copied_inputs import versions
 from simulator.core.errors import wrong
 
 TOLERANCE = 1e-5  # relative, in norm: threads may add up in another order
@@ -35,8 +37,21 @@ def changed(before: Mapping[str, object], network: nn.Module) -> list[str]:
     return [name for name in now if name not in before or before[name] != now[name]]
 
 
-def counted(network: nn.Module, inputs: Arrays, outputs: Any) -> tuple[str, ...]:
-    """The attributes that are other numbers after each batch, though no output has shown it yet.
+@dataclass(frozen=True)
+class Tried:
+    """What a network turned out to do over several batches.
+
+    Attributes:
+        counted: its plain attributes that are other numbers after each batch, though no output has shown it yet.
+        writes_to_inputs: whether it changes a batch that it is given.
+    """
+
+    counted: tuple[str, ...] = ()
+    writes_to_inputs: bool = False
+
+
+def tried(network: nn.Module, inputs: Arrays, outputs: Any) -> Tried:
+    """Give the network one batch after the other, in training and in evaluation.
 
     Args:
         network: as it was made, in the modes in which it is trained; it is written to.
@@ -49,11 +64,16 @@ def counted(network: nn.Module, inputs: Arrays, outputs: Any) -> tuple[str, ...]
     before, buffers = held(network), {name: buffer.clone() for name, buffer in network.named_buffers()}
     other = mapped(inputs, lambda array: array[:1].expand_as(array))
 
+    written = []
+
     def seen(arrays: Arrays) -> Any:
         with torch.no_grad():
             for name, buffer in network.named_buffers():
                 buffer.copy_(buffers[name])
-        return run(network, mapped(arrays, torch.clone))
+        given = mapped(arrays, torch.clone)
+        at_first, found = versions(given), run(network, given)
+        written.append(versions(given) != at_first)
+        return found
 
     try:
         seen(other)
@@ -61,11 +81,12 @@ def counted(network: nn.Module, inputs: Arrays, outputs: Any) -> tuple[str, ...]
         network.eval()
         first, _, last = seen(inputs), seen(other), seen(inputs)
     except Exception:  # which is told where the network is tried on whole batches
-        return ()
+        return Tried()
     names = changed(before, network)
     _check_alike("training", outputs, again, names)
     _check_alike("evaluation", first, last, names)
-    return tuple(name for name, value in attributes(network) if name in names and isinstance(value, int | float))
+    numbers = (name for name, value in attributes(network) if name in names and isinstance(value, int | float))
+    return Tried(tuple(numbers), any(written))
 
 
 def run(network: nn.Module, inputs: Arrays) -> Any:
@@ -76,10 +97,12 @@ def run(network: nn.Module, inputs: Arrays) -> Any:
 
 
 def _check_alike(mode: str, one: Any, other: Any, names: Sequence[str]) -> None:
-    if not isinstance(one, Tensor) or torch.equal(one, other):
+    if not isinstance(one, Tensor):
         return
-    if one.shape == other.shape and (one - other).norm() <= TOLERANCE * one.norm():
-        return
+    if one.shape == other.shape:
+        one, other = one.nan_to_num(), other.nan_to_num()  # which are told elsewhere
+        if torch.equal(one, other) or (one - other).norm() <= TOLERANCE * one.norm():
+            return
     by = f" by {', '.join(names[:3])}, which no node has for itself and nobody saves" if names else ""
     what = f"what the network makes of a batch in {mode} depends on those before it{by}"
     why = "" if names else ", or on a generator other than torch's"

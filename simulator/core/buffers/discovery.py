@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from simulator.core.arrays import Arrays, mapped
-from simulator.core.buffers.carried import counted, run
+from simulator.core.buffers.carried import run, tried
 from simulator.core.buffers.layout import Layout
 from simulator.core.buffers.settings import BufferSettings
 from simulator.core.copied_inputs import versions
@@ -72,7 +72,8 @@ def findings(network: nn.Module, inputs: Arrays) -> Findings:
     if state:
         _refuse_changes_in_evaluation(network, inputs, before)
     layout = _layout(network, state) if state else None
-    return Findings(layout, is_random, versions(inputs) != at_first, counted(fresh, values, outputs))
+    later = tried(fresh, values, outputs)
+    return Findings(layout, is_random, later.writes_to_inputs or versions(inputs) != at_first, later.counted)
 
 
 def check_declared(layout: Layout | None, settings: BufferSettings | None, network: nn.Module) -> None:

@@ -67,6 +67,24 @@ class Detached(Few):
         return self.layer(x.flatten(1)).detach()
 
 
+class NotANumber(Few):
+    """Takes a logarithm of what is below 0."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.layer = nn.Linear(64, classes)
+
+    def forward(self, x):
+        return self.layer(x.flatten(1)).log()
+
+
+class Doubled(NotANumber):
+    """Computes in a precision of its own."""
+
+    def forward(self, x):
+        return self.layer(x.flatten(1).half())
+
+
 @pytest.mark.parametrize(
     ("network", "says"),
     [
@@ -74,6 +92,8 @@ class Detached(Few):
         (Pair, "the network returns tuple, and no tensor"),
         (Pooled, r"puts out \[10\] for 2 samples"),
         (Detached, r"outputs depend on no parameter that is trained\.\n.*without detach"),
+        (NotANumber, r"NaN\) for 2 samples, before it is trained"),
+        (Doubled, r"(?s)RuntimeError: mat1 and mat2 .* leave \.double\(\), \.half\(\) and dtypes out"),
         (Maps, r"puts out \[2, 64, 10\] for 2 samples, which the task classification cannot judge"),
     ],
 )
@@ -314,8 +334,16 @@ def test_a_network_that_writes_to_its_inputs_is_trained_like_one_that_copies_the
     assert metrics[0] == metrics[1]
 
 
-def test_what_a_network_is_given_is_not_changed_for_others(experiment):
-    module = Simulation.of(experiment(model=Shifts)).blueprint.module().module
+class ShiftsInEvaluation(ShiftsACopy):
+    def forward(self, x):
+        return super().forward(x) if self.training else Shifts.forward(self, x)
+
+
+@pytest.mark.parametrize("network", [Shifts, ShiftsInEvaluation])
+def test_what_a_network_is_given_is_not_changed_for_others(experiment, network):
+    simulation = Simulation.of(experiment(model=network))
+    assert not simulation.told
+    module = simulation.blueprint.module().module.eval()
     given = torch.ones(2, 1, 8, 8, dtype=torch.float64)
     module(given)
     assert (given == 1).all()

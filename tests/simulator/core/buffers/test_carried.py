@@ -117,7 +117,14 @@ def test_other_generators_than_torchs_are_refused(network):
         found(network())
 
 
-@pytest.mark.parametrize("network", [LastMap, lambda: BatchNet(4, 3, 0.5), lambda: Dropped(4, 3), lambda: Tied(4, 3)])
+class NoNumbers(Linear):
+    def moved(self, x):
+        return float("nan")
+
+
+@pytest.mark.parametrize(
+    "network", [LastMap, NoNumbers, lambda: BatchNet(4, 3, 0.5), lambda: Dropped(4, 3), lambda: Tied(4, 3)]
+)
 def test_what_depends_on_nothing_else_passes(network):
     assert found(network()).counted == ()
     assert found(FrozenBase(4, 3)).counted == ()
