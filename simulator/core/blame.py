@@ -36,6 +36,8 @@ def blame(error: Exception) -> RunError | None:
 
     The part is that of the innermost hook on the way: a backend that carries a method which raises is not to blame.
     """
+    from simulator.core.user_code.modules import shown
+
     steps = list(traceback.walk_tb(error.__traceback__))
     hooks = [depth for depth, (frame, _) in enumerate(steps) if _is_hook(frame)]
     if not hooks or _module(_kind(_owner(steps[hooks[-1]][0]))) in PACKAGES:
@@ -43,7 +45,7 @@ def blame(error: Exception) -> RunError | None:
     frame = steps[hooks[-1]][0]
     told = "".join(traceback.format_exception_only(error)).strip()
     own = (step for step in steps[hooks[-1] :] if not _in_library(step[0]))
-    code = "".join(traceback.StackSummary.extract(own).format()).rstrip().replace("\n", "\n  ")
+    code = shown(traceback.StackSummary.extract(own))
     what = f"{_described(_owner(frame))} failed in {frame.f_code.co_name}{_whereabouts(frame)}"
     return RunError(f"{what}: {told}\n  {code}")
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import ast
 import linecache
+import re
 import sys
 import traceback
+from collections.abc import Sequence
 from types import ModuleType
 
 from simulator.core.errors import InputError, RumormillError, wrong
 from simulator.core.user_code.files import KNOWN, UserFile
 from simulator.core.user_code.imports import Renaming, parsed
+
+HASHED = re.compile(r'(File "[^"]*\.py)@[0-9a-f]+(?=")')
 
 
 def module_of(file: UserFile) -> ModuleType:
@@ -42,10 +46,16 @@ def file_of(module: str) -> UserFile | None:
     return file if file and file.module == module else None
 
 
+def shown(steps: Sequence[traceback.FrameSummary]) -> str:
+    """The lines of a traceback, in which users' files go by their names, without the hash of the text that was read."""
+    code = "".join(traceback.format_list(list(steps))).rstrip().replace("\n", "\n  ")
+    return HASHED.sub(r"\1", code)
+
+
 def _failed(file: UserFile, error: BaseException) -> InputError:
     """What to tell of an ``error`` that executing ``file`` raised, with the lines of the user's own files."""
     steps = [step for step in traceback.extract_tb(error.__traceback__) if step.filename == file.shown]
     where = f"{file.name}:{steps[-1].lineno}" if steps else file.name
     told = str(error) if isinstance(error, RumormillError) else "".join(traceback.format_exception_only(error)).strip()
-    code = "".join(traceback.format_list(steps)).rstrip().replace("\n", "\n  ")
+    code = shown(steps)
     return wrong(where, f"cannot be executed: {told}\n  {code}", "Correct the file.")

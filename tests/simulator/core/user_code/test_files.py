@@ -66,7 +66,10 @@ def test_a_name_with_a_hash_is_that_text_or_an_error(write, tmp_path):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("import gone_from_here", r"mine\.py:1: cannot be executed: ModuleNotFoundError: No module named 'gone_from"),
+        (
+            "import gone_from_here",
+            r"mine\.py:1: cannot be executed: ModuleNotFoundError: No module(.|\n)*File \"mine\.py\", line 1",
+        ),
         (
             "def f():\n    return 1 / 0\nx = f()",
             r"(?s)mine\.py:2: .*ZeroDivisionError.*line 3.*x = f\(\).*return 1 / 0",
