@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +32,12 @@ def new_command(
     site: Annotated[
         str | None,
         typer.Option("--site", help="Each site is a node: the column that says it, file, or folder (of images)."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--setting", metavar="NAME=VALUE", help="Another setting of the data, as separator=';'. Repeatable."
+        ),
     ] = None,
     task: Annotated[
         str | None, typer.Option("--task", help="Default: as the target looks.", autocompletion=completed("tasks"))
@@ -64,7 +71,8 @@ def new_command(
     if kind is not None and kind not in KINDS:
         raise wrong("--kind", f"there is no kind '{kind}'.", did_you_mean(kind, KINDS, "kinds"))
     data = data.expanduser().resolve()
-    found = look(*_asked(kind or ("text" if text else kind_of(data)), data, target, text, site, asks))
+    others = _read_settings(settings or ())
+    found = look(*_asked(kind or ("text" if text else kind_of(data)), data, target, text, site, others, asks))
     if asks and nodes is None and not found.sites:
         nodes = typer.prompt("How many nodes", default=8, type=int)
     if asks and epsilon is None and not methods:
@@ -93,17 +101,31 @@ def new_command(
 
 
 def _asked(
-    kind: Any, data: Path, target: str | None, text: str | None, site: str | None, asks: bool
+    kind: Any, data: Path, target: str | None, text: str | None, site: str | None, others: Mapping[str, Any], asks: bool
 ) -> tuple[Any, ...]:
     """What is to be known of the data, with what was not given asked for."""
     from simulator.config.starter.own_data import columns_of
 
     if asks and kind == "table":
-        known = columns_of(data)
+        known = columns_of(data, others)
         target = target or typer.prompt(f"Which column is to be predicted ({', '.join(known)})")
         if site is None and data.is_file():
             site = typer.prompt("Which column says the site of a row, or none", default=NONE)
-    return kind, data, target, text, None if site == NONE else site
+    return kind, data, target, text, None if site == NONE else site, others
+
+
+def _read_settings(given: Sequence[str]) -> dict[str, Any]:
+    """Settings of the data set by name; values are read as YAML, single signs such as ``,`` and ``|`` as they are."""
+    from simulator.config.yaml_file import read_value
+
+    found = dict[str, Any]()
+    for setting in given:
+        name, _, value = setting.partition("=")
+        if not (name and value):
+            raise wrong("--setting", f"'{setting}' gives none.", "Write name=value, for example separator=';'.")
+        is_sign = len(value) == 1 and not value.isalnum()
+        found[name] = value if is_sign else read_value(value, f"--setting {name}")
+    return found
 
 
 def _number(text: str) -> float:

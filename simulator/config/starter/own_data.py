@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
+from simulator.config.parsing import load_part
 from simulator.core.errors import InputError, did_you_mean, wrong
 from simulator.data.alike import pairs, told_alike
 from simulator.data.dataset import DATASETS, ArrayData
@@ -15,6 +18,7 @@ from simulator.data.tabular.reading import SUFFIXES
 
 Kind = Literal["images", "table", "text"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
 FOLDER = "folder"  # what tells sites apart: each folder of images is one
 
 
@@ -65,17 +69,25 @@ def kind_of(path: Path) -> Kind:
     raise wrong("--data", what, f"Give another one; or say what it is: --kind, one of {', '.join(KINDS)}.")
 
 
-def columns_of(path: Path) -> list[str]:
-    """The names of the columns of a table, or of the first of several.
+def columns_of(path: Path, settings: Mapping[str, Any] = NO_SETTINGS) -> list[str]:
+    """The names of the columns of a table, or of the first of several, read under ``settings`` of the data set.
 
     Raises:
         InputError: it cannot be read.
     """
     files = sorted(each for each in path.iterdir() if each.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
-    return list(read_columns(files[:1], missing=())[0])
+    ways = {name: settings[name] for name in ("separator", "decimal") if name in settings}
+    return list(read_columns(files[:1], missing=(), **ways)[0])
 
 
-def look(kind: Kind, path: Path, target: str | None, text: str | None, site: str | None) -> OwnData:
+def look(
+    kind: Kind,
+    path: Path,
+    target: str | None,
+    text: str | None,
+    site: str | None,
+    settings: Mapping[str, Any] = NO_SETTINGS,
+) -> OwnData:
     """Look at the data.
 
     Args:
@@ -85,17 +97,22 @@ def look(kind: Kind, path: Path, target: str | None, text: str | None, site: str
         text: the column with the text, where texts are not files of their own.
         site: the column that says where a sample comes from, "file" or "folder"; of a table in several files, each file
             is a site anyway.
+        settings: others of the data set, by name.
 
     Raises:
         InputError: they cannot be read as what they are said to be; placed under the options of the command line.
     """
     if kind == "images":
-        return _images(path, site)
+        return _images(path, site, settings)
     if kind == "table" and target is None:
-        known = columns_of(path)
+        known = columns_of(path, settings)
         raise wrong("--target", "is missing: which column is to be predicted?", f"Columns: {', '.join(known)}.")
     given = {"path": str(path), "target": target, "text": text, "site": site}
-    block: dict[str, Any] = {"name": kind, **{name: value for name, value in given.items() if value is not None}}
+    block: dict[str, Any] = {
+        "name": kind,
+        **{name: value for name, value in given.items() if value is not None},
+        **settings,
+    }
     found = _read(block)
     if found.sites is not None:
         block |= {"site": site or "file", "test": None}
@@ -113,14 +130,13 @@ def look(kind: Kind, path: Path, target: str | None, text: str | None, site: str
 
 
 def _read(block: dict[str, Any]) -> ArrayData:
-    part = DATASETS.load(block["name"])
     try:
-        return part(part.Config.model_validate(block)).load(Path())
+        return DATASETS.build(load_part(DATASETS, block)).load(Path())
     except InputError as error:
         raise error.under(f"--data ({block['name']})") from error
 
 
-def _images(path: Path, site: str | None) -> OwnData:
+def _images(path: Path, site: str | None, settings: Mapping[str, Any]) -> OwnData:
     """Without a look at their pixels, which takes long."""
     if not path.is_dir():
         raise wrong("--data", f"{path} is no folder.", "Give a folder with images in folders, one a class.")
@@ -134,7 +150,13 @@ def _images(path: Path, site: str | None) -> OwnData:
     sites = tuple(tree.name for tree in trees) if site else ()
     return OwnData(
         kind="images",
-        dataset={"name": "image_folder", "path": str(path), "size": 32, **({"sites": True} if site else {})},
+        dataset={
+            "name": "image_folder",
+            "path": str(path),
+            "size": 32,
+            **({"sites": True} if site else {}),
+            **settings,
+        },
         samples=sum(len(images) for by_class in found for images in by_class.values()),
         classes=classes,
         sites=sites,

@@ -122,6 +122,35 @@ def test_what_cannot_be_made_is_told_and_nothing_is_left(rumormill, data, option
     assert not Path("mine.yaml").exists()
 
 
+def test_tables_of_another_spelling_are_read_by_their_settings(rumormill, data):
+    rows = (line.split(",") for line in table(160, 7).splitlines())
+    spelt = (";".join([age, weight.replace(".", ","), *rest]) for age, weight, *rest in rows)
+    (data / "one.csv").write_text("\n".join(spelt))
+    settings = ["--setting", "separator=;", "--setting", "decimal=,", "--setting", "missing=impute"]
+    given = ["mine.yaml", "--data", "own/one.csv", "--target", "sick", "--site", "region"]
+    code, _, err = rumormill("new", *given, *settings)
+    assert code == 0, err
+    dataset = load_experiment("mine.yaml").data.dataset
+    assert (dataset.separator, dataset.decimal, dataset.missing) == (";", ",", "impute")
+    assert Path("mine.yaml").read_text().count("missing:") == 1
+    code, _, err = rumormill("new", "other.yaml", "--data", "own/one.csv", *settings[:4])
+    assert "Columns: age, weight, region, sick." in err
+
+
+@pytest.mark.parametrize(
+    ("setting", "shown"),
+    [
+        ("seperator=;", "seperator: table has no setting 'seperator'.\n    Did you mean 'separator'?"),
+        ("separator", "--setting: 'separator' gives none.\n    Write name=value"),
+        ("categories=[1", "--setting categories: is not YAML"),
+    ],
+)
+def test_settings_that_are_none_are_told(rumormill, data, setting, shown):
+    code, _, err = rumormill("new", "mine.yaml", "--data", "own/one.csv", "--target", "sick", "--setting", setting)
+    assert code == 2
+    assert shown in err
+
+
 def test_what_is_doubtful_about_the_data_is_told(rumormill, data):
     text = table(160, 7).replace("south", "South", 1)
     (data / "one.csv").write_text(text)
