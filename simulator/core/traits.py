@@ -51,9 +51,11 @@ class Traits(Remembering):
         stackable: whether nodes with the method can be trained in step with each other, by the stacked trainer. Not
             where ``per_sample_loss`` differentiates through ``node.model``, or looks at what other nodes' steps change.
         row_wise: whether the loss of a sample depends on that sample alone. Where not, there is no gradient sample by
-            sample, and methods with gradients by sample are refused beside this one.
+            sample, and methods with gradients by sample are refused beside this one. Beside them it is looked at in
+            every round, and one that says so falsely ends the run.
         losses: what ``per_sample_loss`` does with the losses that it is given. One that replaces them throws away what
-            methods before it made of them, and is refused after one that changes them.
+            methods before it made of them, and is refused after one that changes them. One that says that it watches,
+            and returns others, ends the run.
         changes_steps: whether ``before_round`` may set ``node.local_steps``, so that nodes take different numbers of
             steps. One that does so undeclared ends the run.
         may_stop: whether ``node.stop`` may be called: then no round begins before the last one is over everywhere. A
@@ -69,8 +71,8 @@ class Traits(Remembering):
             none, or another.
         sampling: how it lets steps draw samples, where it does; see `TrainingSet.sample`.
         asks_spectrum: whether it asks for `Node.spectrum`.
-        secret_randomness: whether its random numbers protect the node. In a deployment, all the node's numbers then
-            come from `Secrets` of its own, and not from the experiment's seed.
+        secret_randomness: whether its random numbers protect the node, as all noise does. In a deployment, all its
+            numbers then come from `Secrets` of its own, and not from the experiment's seed.
         exchanges: messages that every pair of neighbours exchanges before the local steps of a round.
     """
 
