@@ -91,7 +91,7 @@ def _check_looks_back(module: FlatModule, data: NodeData, inputs: Arrays, output
         changed = _outputs(module, {**inputs, "ids": ids})
     assert isinstance(changed, Tensor)  # as before
     earlier = torch.arange(ids.shape[1], device=ids.device) < last[:, None]
-    if not torch.allclose(outputs[earlier], changed[earlier], rtol=0.01, atol=1e-4):
+    if not _are_alike(outputs[earlier], changed[earlier]):
         what = "outputs of a token depend on tokens after it, which it is to predict: scores would be of nothing."
         raise wrong("model", what, "Let each token look back alone: give attention a causal mask, read from the left.")
 

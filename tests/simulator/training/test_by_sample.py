@@ -17,6 +17,7 @@ from simulator.core.traits import Traits
 from simulator.models.small import CNN, MLP
 from simulator.tasks.classification import Classification
 from simulator.testing.network import of_images
+from simulator.training.hooks import losses_by
 from simulator.training.separable import check_layers, check_samples_apart
 from simulator.training.sequential import Sequential
 from simulator.training.stacked import Stacked
@@ -221,6 +222,12 @@ def test_what_is_switched_off_or_fits_after_all_passes():
         check_samples_apart(FlatModule(network, "fp64"), random_data(20))
 
 
+def test_batch_normalisation_at_rest_passes_where_it_has_statistics_to_rest_on():
+    check_layers(nn.Sequential(nn.BatchNorm1d(64), nn.Dropout(0.5)).eval())
+    with pytest.raises(InputError, match=r"0, BatchNorm1d.*mixes samples"):
+        check_layers(nn.Sequential(nn.BatchNorm1d(64, track_running_stats=False)).eval())
+
+
 def test_other_layers_are_fine():
     check_layers(nn.Sequential(nn.Conv2d(1, 4, 3), nn.GroupNorm(2, 4), nn.Flatten(), nn.Linear(4, 2)))
 
@@ -254,12 +261,20 @@ class AgainstMean(Classification):
         return super().losses(outputs, targets) + apart - apart.detach()
 
 
+def with_no_outputs_yet():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    nn.init.zeros_(network[1].weight)
+    nn.init.zeros_(network[1].bias)
+    return network
+
+
+@pytest.mark.parametrize("network", [MODELS["mlp"], with_no_outputs_yet])
 @pytest.mark.parametrize("task", [MeanOfBatch, AgainstMean])
-def test_tasks_in_which_samples_see_each_other_do_not(task):
+def test_tasks_in_which_samples_see_each_other_do_not(task, network):
     data = random_data(20)
     data = replace(data, outputs=replace(data.outputs, task=task(Classification.Config())))
     with pytest.raises(InputError, match=r"task: a sample's loss, or its gradient, depends on the samples beside it"):
-        check_samples_apart(FlatModule(MODELS["mlp"](), "fp64"), data)
+        check_samples_apart(FlatModule(network(), "fp64"), data)
 
 
 class Shaped(Method):
@@ -273,12 +288,18 @@ class Shaped(Method):
         return self.made(losses)
 
 
+def test_a_method_is_given_the_losses_that_those_before_it_have_made():
+    doubled, one_more = Shaped(lambda losses: 2 * losses), Shaped(lambda losses: losses + 1)
+    assert losses_by([doubled, one_more], None, None, None, torch.ones(2)).tolist() == [3, 3]
+
+
 @TRAINERS
 @pytest.mark.parametrize("by_sample", [False, True])
 @pytest.mark.parametrize(
     ("made", "shown"),
     [
         (lambda losses: losses * losses[:, None], r"\[5, 5\]"),
+        (lambda losses: losses[:1], r"\[1\]"),
         (lambda losses: losses.mean(), r"\[\]"),
         (lambda losses: None, "NoneType"),
     ],

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from reference.experiments import results, simulate
+from reference.network import random_data
 from reference.tokens import tokens
 from torch import nn
 
@@ -15,6 +16,7 @@ from simulator import run
 from simulator.core.errors import InputError
 from simulator.core.flat_module import FlatModule
 from simulator.runs.build import Simulation
+from simulator.tasks.classification import Classification
 from simulator.tasks.next_token import NextToken
 from simulator.testing import check_model
 from simulator.training.outputs import check_outputs
@@ -179,6 +181,36 @@ class Helped(Listed):
         return self._rest.layer.to(x.dtype)(self.first(x.flatten(1)))
 
 
+class Circular(Helped):
+    """A helper that knows itself, and a module of Python's."""
+
+    def held(self, layers):
+        helper = super().held(layers)
+        helper.own, helper.tools = helper, torch
+        return helper
+
+
+class InATuple(Listed):
+    def held(self, layers):
+        return tuple(layers)
+
+
+class InASet(Listed):
+    def held(self, layers):
+        return set(layers)
+
+
+class Within(nn.Module):
+    """Has a layer that has layers in a list."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.inner = Listed(classes)
+
+    def forward(self, x):
+        return self.inner(x)
+
+
 class Fixed(Listed):
     """Layers in a list that need no training."""
 
@@ -195,6 +227,10 @@ class Fixed(Listed):
         (Enclosed, "110 parameters have a part in the outputs, and are neither trained nor sent"),
         (PlainTensor, "10 parameters in _rest .* plain Tensor holds them: make it an nn.Parameter"),
         (Helped, "110 parameters in _rest .* plain SimpleNamespace holds them: make it an nn.Module"),
+        (Circular, "110 parameters in _rest .* plain SimpleNamespace"),
+        (InATuple, "220 parameters in _rest .* plain tuple holds them: make it an nn.ModuleList"),
+        (InASet, "220 parameters in _rest .* plain set"),
+        (Within, r"220 parameters in inner\._rest .* plain list"),
         (Known, None),
         (Fixed, None),
     ],
@@ -391,21 +427,64 @@ def test_check_model_passes_a_mixture_of_experts():
 
 
 class Averaging(nn.Module):
-    """Each token's outputs are of the mean over tokens: of those before it and itself, or of all."""
+    """Each token's outputs are of the mean over tokens: of those before it and itself, or of all but padding."""
 
-    def __init__(self, looks_ahead):
+    def __init__(self, looks_ahead=False):
         super().__init__()
         self.embedding, self.head, self.looks_ahead = nn.Embedding(7, 8), nn.Linear(8, 7), looks_ahead
 
     def forward(self, ids, mask):
-        x, seen = self.embedding(ids), torch.arange(1, ids.shape[1] + 1)[:, None]
-        return self.head(x.mean(dim=1, keepdim=True).expand_as(x) if self.looks_ahead else x.cumsum(dim=1) / seen)
+        x = self.embedding(ids) * mask[..., None]
+        if self.looks_ahead:
+            return self.head((x.sum(dim=1) / mask.sum(dim=1)[:, None])[:, None].expand_as(x))
+        return self.head(x.cumsum(dim=1) / torch.arange(1, ids.shape[1] + 1)[:, None])
 
 
-def test_a_network_that_looks_ahead_predicts_nothing():
+class Noisy(Averaging):
+    """By a generator that nobody else knows."""
+
+    own = torch.Generator()
+
+    def forward(self, ids, mask):
+        outputs = super().forward(ids, mask)
+        return outputs + torch.randn(outputs.shape, generator=self.own)
+
+
+class Endless(Averaging):
+    """Grows beyond all numbers."""
+
+    def forward(self, ids, mask):
+        return super().forward(ids, mask) * torch.nan
+
+
+@pytest.fixture
+def text():
     torch.manual_seed(0)
     data = tokens(NextToken(NextToken.Config()), length=6, vocabulary=7, outputs=7)
-    data = replace(data, train=data.train.subset(torch.arange(3, 6)))
-    assert check_outputs(FlatModule(Averaging(looks_ahead=False)), data, 4) == ()
+    return replace(data, train=data.train.subset(torch.arange(3, 6)))
+
+
+def test_a_network_that_looks_ahead_predicts_nothing(text):
+    assert check_outputs(FlatModule(Averaging()), text, 4) == ()
     with pytest.raises(InputError, match=r"(?s)outputs of a token depend on tokens after it.*causal mask"):
-        check_outputs(FlatModule(Averaging(looks_ahead=True)), data, 4)
+        check_outputs(FlatModule(Averaging(looks_ahead=True)), text, 4)
+
+
+def test_what_comes_of_noise_or_is_no_number_is_not_taken_for_looking_ahead(text):
+    (note,) = check_outputs(FlatModule(Noisy()), text, 4)
+    assert note.endswith("let dropout and noise depend on self.training")
+    assert check_outputs(FlatModule(Endless()), text, 4) == ()
+
+
+class OfTheBatch(Classification):
+    """A loss for all samples together."""
+
+    def losses(self, outputs, targets):
+        return super().losses(outputs, targets).mean()
+
+
+def test_a_task_that_has_one_loss_for_several_samples_is_refused():
+    data = random_data(20)
+    data = replace(data, outputs=replace(data.outputs, task=OfTheBatch(Classification.Config())))
+    with pytest.raises(InputError, match=r"the task classification cannot judge: its losses are \(\)"):
+        check_outputs(FlatModule(Few()), data, 4)
