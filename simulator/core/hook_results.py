@@ -60,4 +60,5 @@ def check_unwritten(node: Node, messages: list[Message], before: list[int]) -> N
     """
     if versions(messages) != before:
         what = f"what node {node.id} was sent in round {node.round} has been written to, while others read it still"
-        raise RunError(f"{what}.\n    In mix, incoming and after_mixing, work on copies of parts of messages.")
+        hooks = "mix, after_mixing, incoming and early_incoming"
+        raise RunError(f"{what}.\n    In {hooks}, work on copies of parts of messages.")

@@ -130,6 +130,7 @@ class NodeProgram:
     def hear(self, exchange: int, inbox: Sequence[Message]) -> None:
         """Take in the messages of an ``exchange`` after which the round goes on."""
         node, messages = self.node, self._accepted(inbox, exchange)
+        before = versions(messages)
         if exchange == self._mixing:
             self._heard = messages
         node.mixer.early_incoming(node, exchange, messages)
@@ -137,6 +138,7 @@ class NodeProgram:
             self._statistics.answer(messages)
         for method in node.methods:
             method.early_incoming(node, exchange, messages)
+        check_unwritten(node, messages, before)
 
     def lose(self, senders: Collection[int]) -> None:
         """What these have sent will never come: what they would have weighed, the node itself weighs.
@@ -224,7 +226,8 @@ class NodeProgram:
 
     def _mix(self, inbox: Sequence[Message]) -> None:
         node, messages = self.node, self._accepted(inbox, self.exchanges)
-        sent, before_hooks = messages, versions(messages)
+        sent = [*self._heard, *messages]
+        before_hooks = versions(sent)
         for method in reversed(node.methods):
             messages = [returned(node, method, "incoming", method.incoming(node, each), Message) for each in messages]
         carrying = messages if self._mixing == self.exchanges else self._heard

@@ -7,7 +7,9 @@ from reference.experiments import small
 from reference.marks import first
 from reference.pretended_gpu import ON_A_GPU
 
+from methods.neighbourhood_gradient_clustering import NeighbourhoodGradientClustering
 from simulator import run
+from simulator.core.declaration import Declared
 from simulator.core.errors import RunError
 from simulator.core.mixer import MIXERS
 from simulator.mixers.gossip import Gossip
@@ -108,10 +110,10 @@ class WritesToTheInbox(Own):
     """Adds up in what it was sent (arXiv:0000.00000)."""
 
     def mix(self, node, inbox):
-        first, *others = (message.parts["parameters"] for message in inbox)
+        *others, last = (message.parts["parameters"] for message in inbox)
         for other in others:
-            first.add_(other)
-        node.parameters.add_(first).div_(1 + len(inbox))
+            last.add_(other)
+        node.parameters.add_(last).div_(1 + len(inbox))
 
 
 class OnlyReturns(Own):
@@ -128,6 +130,23 @@ class Forgets(Own):
         super().outgoing(node, to)
 
 
+class SendsNoParts(Own):
+    """Returns what is to be sent without its name (arXiv:0000.00000)."""
+
+    def outgoing(self, node, to):
+        return super().outgoing(node, to)["parameters"]
+
+
+class SendsAView(Own):
+    """Hands out the end of the live vector, as a second part (arXiv:0000.00000)."""
+
+    def parts(self, node, sender, round):
+        return {**super().parts(node, sender, round), "end": Declared.like(node.parameters[-3:])}
+
+    def outgoing(self, node, to):
+        return {**super().outgoing(node, to), "end": node.parameters[-3:]}
+
+
 def test_the_suite_catches_a_broken_mixer():
     with pytest.raises(AssertionError, match="Not equal"):
         check_mixer(LosesMass, LosesMass.Config())
@@ -137,6 +156,8 @@ def test_the_suite_catches_a_broken_mixer():
     ("mixer", "complaint"),
     [
         (SendsItself, r"(?s)'parameters' of the message of node 0 to node \d in round 1 is the node's own.*clone\(\)"),
+        (SendsAView, r"'end' of the message of node 0 to node \d in round 1 is the node's own"),
+        (SendsNoParts, "outgoing of own returns Tensor, at node 0 in round 1"),
         (WritesToTheInbox, r"(?s)what node 0 was sent in round 1 has been written to.*work on copies"),
         (Forgets, r"(?s)outgoing of own returns NoneType, at node 0 in round 1.*Return a Mapping"),
         (OnlyReturns, r"(?s)mix of own returns Tensor, at node 0 in round 1.*written to the node"),
@@ -148,3 +169,25 @@ def test_what_would_silently_mix_otherwise_ends_a_run_and_the_suite(mixer, compl
     register("mixers", "own", mixer)
     with pytest.raises(RunError, match=complaint):
         run(small("rounds=1", "evaluate.every=1", mixer="own"), tmp_path)
+
+
+class ScalesWhatItHears(NeighbourhoodGradientClustering):
+    """Works on what was sent before training (arXiv:0000.00000)."""
+
+    class Config(NeighbourhoodGradientClustering.Config):
+        name: str = "own"
+
+    def early_incoming(self, node, exchange, inbox):
+        for message in inbox:
+            message.parts["parameters"].mul_(2)
+
+
+@pytest.mark.parametrize(
+    ("mixer", "method"), [(WritesToTheInbox, NeighbourhoodGradientClustering), (Own, ScalesWhatItHears)]
+)
+def test_what_was_sent_before_training_is_not_written_to_either(mixer, method, register, tmp_path):
+    register("mixers", "own", mixer)
+    register("methods", method.Config().name, method)
+    early = {"name": "own", "order": "combine_then_adapt"}
+    with pytest.raises(RunError, match="what node 0 was sent in round 1 has been written to"):
+        run(small("training.local_steps=1", mixer=early, methods=[method.Config().name]), tmp_path)
