@@ -4,6 +4,8 @@ import pytest
 import torch
 from reference.experiments import small
 
+from simulator import run
+from simulator.core.errors import RunError
 from simulator.core.method import Method
 from simulator.core.registry import PartSettings
 from simulator.runs.build import Simulation
@@ -57,3 +59,33 @@ def test_a_method_that_says_nothing_changes_nothing(node):
     assert silent.variant(node) is None
     assert not silent.measure(node)
     assert not silent.state_dict()
+
+
+class Own(Method):
+    class Config(PartSettings):
+        name: str = "own"
+
+
+@pytest.mark.parametrize(("hook", "kind"), [("outgoing", "Message"), ("incoming", "Message"), ("measure", "Mapping")])
+def test_a_method_that_forgets_to_return_something_ends_the_run(hook, kind, register, tmp_path):
+    forgetful = type("Forgetful", (Own,), {hook: lambda self, *given: None})
+    register("methods", "own", forgetful)
+    with pytest.raises(RunError, match=rf"(?s){hook} of own returns NoneType, at node 0 in round.*Return a {kind}"):
+        run(small("rounds=1", "evaluate.every=1", methods=["own"]), tmp_path)
+
+
+class WritesLate(Own):
+    """Remembers what the node was sent, and works on it once it has been mixed."""
+
+    def incoming(self, node, message):
+        self.message = message
+        return message
+
+    def after_mixing(self, node):
+        self.message.parts["parameters"].zero_()
+
+
+def test_a_method_that_writes_to_what_was_sent_ends_the_run(register, tmp_path):
+    register("methods", "own", WritesLate)
+    with pytest.raises(RunError, match="what node 0 was sent in round 1 has been written to"):
+        run(small("rounds=1", "evaluate.every=1", methods=["own"]), tmp_path)

@@ -13,6 +13,7 @@ from reference.tokens import tokens
 from torch import nn
 
 from simulator import run
+from simulator.core.copied_inputs import give_copies
 from simulator.core.errors import InputError
 from simulator.core.flat_module import FlatModule
 from simulator.runs.build import Simulation
@@ -474,6 +475,20 @@ def test_what_comes_of_noise_or_is_no_number_is_not_taken_for_looking_ahead(text
     (note,) = check_outputs(FlatModule(Noisy()), text, 4)
     assert note.endswith("let dropout and noise depend on self.training")
     assert check_outputs(FlatModule(Endless()), text, 4) == ()
+
+
+class Clears(Averaging):
+    """Writes to its tokens, where there are none."""
+
+    def forward(self, ids, mask):
+        return super().forward(ids.masked_fill_(~mask, 0), mask)
+
+
+def test_inputs_with_names_are_not_changed_for_others_either():
+    ids, network = torch.ones(2, 3, dtype=torch.int64), Clears()
+    give_copies(network)
+    network(ids=ids, mask=torch.zeros(2, 3, dtype=torch.bool))
+    assert (ids == 1).all()
 
 
 class OfTheBatch(Classification):

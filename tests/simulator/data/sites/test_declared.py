@@ -86,6 +86,18 @@ def test_undeclared_categories_count_as_other_and_gaps_as_the_schema_says(tmp_pa
     assert "may_miss" not in str(caught.value), "a target never may"
 
 
+def test_a_row_needs_its_group_and_a_site_some_rows_that_lack_nothing(tmp_path):
+    rows = rows_of("lyon")
+    rows[3]["patient"] = ""
+    file = write_table(tmp_path / "lyon.csv", rows)
+    with pytest.raises(InputError, match=r"some lack what may not miss: patient \(1\)"):
+        read(file, group="patient")
+    assert len(read(file, group="patient", missing="drop_rows").groups) == 45
+    write_table(file, changed(rows, patient=""))
+    with pytest.raises(InputError, match=r"some lack what may not miss: patient \(46\)"):
+        read(file, group="patient", missing="drop_rows")
+
+
 def test_what_stands_for_a_gap_does_beside_empty_cells_and_not_where_it_is_declared(tmp_path):
     rows = rows_of("lyon")
     rows[3]["age"], rows[4]["age"] = "-999.0", ""
@@ -96,6 +108,35 @@ def test_what_stands_for_a_gap_does_beside_empty_cells_and_not_where_it_is_decla
     config = TableFiles.Config(path=file, target="outcome", test=None, missing="drop_rows", missing_values=[-999, 9])
     data = TableFiles(config).of_site(file, TableSchema.model_validate(schema))
     assert data.x_train["codes"][:, 0].tolist() == [2, 2, 2]
+
+
+def test_every_file_of_a_site_must_have_the_columns(tmp_path):
+    rows = rows_of("lyon")
+    write_table(tmp_path / "lyon" / "1.csv", rows)
+    write_table(tmp_path / "lyon" / "2.csv", [{"ward": row["ward"], "outcome": "no", "dose": ""} for row in rows])
+    with pytest.raises(InputError) as caught:
+        read(tmp_path / "lyon")
+    assert [(each.where, each.what) for each in caught.value.problems] == [("2.csv", "there is no column 'age'.")]
+
+
+def test_a_file_without_rows_is_refused(tmp_path):
+    (tmp_path / "lyon.csv").write_text("age,ward,dose,outcome\n")
+    with pytest.raises(InputError, match="there are no rows"):
+        read(tmp_path / "lyon.csv")
+
+
+def test_targets_that_are_numbers_are_cut_at_a_threshold_or_taken_together(tmp_path):
+    numbers = [("1", "5"), ("2", "6"), ("", "7"), ("3", "8"), ("4", "")]
+    rows = [{**row, "outcome": one, "score": two} for row, (one, two) in zip(rows_of("lyon"), numbers, strict=False)]
+    file = write_table(tmp_path / "lyon.csv", rows)
+
+    def targets(target, declared, **settings):
+        schema = TableSchema.model_validate({**SCHEMA, "target": declared})
+        config = TableFiles.Config(path=file, target=target, test=None, missing="drop_rows", **settings)
+        return TableFiles(config).of_site(file, schema).y_train.tolist()
+
+    assert targets("outcome", {"classes": ["outcome <= 2", "outcome > 2"]}, threshold=2) == [0, 0, 1, 1]
+    assert targets(("outcome", "score"), {"quantities": ["outcome", "score"]}) == [[1, 5], [2, 6], [3, 8]]
 
 
 def test_a_target_of_numbers_that_has_a_gaps_code_is_told(tmp_path):
