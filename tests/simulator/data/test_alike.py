@@ -51,7 +51,9 @@ def test_the_draft_of_a_schema_says_so(tmp_path: Path) -> None:
     assert "# Note: categories of 'smoker': 'Yes' and 'yes' differ in" in drafted
 
 
-@pytest.mark.parametrize("names", [["yes", "no"], ["type 1", "type1"], ["1.05", "1.5"], ["0", "00.5"], []])
+@pytest.mark.parametrize(
+    "names", [["yes", "no"], ["type 1", "type1"], ["1.05", "1.5"], ["1,05", "1,5"], ["0", "00.5"], []]
+)
 def test_nothing_is_said_of_names_that_differ(names: list[str]) -> None:
     assert not list(pairs("classes", names))
 

@@ -56,6 +56,18 @@ def test_an_overlap_is_refused_unless_allowed_and_then_told(private: Path, publi
     assert prepared(private, public, public_overlap="allow").notes == (f"public images of npz: {told}",)
 
 
+def test_each_source_is_judged_alone(private: Path) -> None:
+    """The private data set itself, a source without an overlap, and one with."""
+    sources = [PublicSource(dataset=Npz.Config(path=private), samples=5)]
+    for name, number in (("other.npz", 100), ("same.npz", 70)):
+        np.savez(private.parent / name, x_train=np.stack([image(number)]))
+        sources.append(PublicSource(dataset=Npz.Config(path=private.parent / name), samples=1))
+    settings = DataSettings(dataset=Npz.Config(path=private), partition=Iid.Config(), public=tuple(sources))
+    with pytest.raises(InputError, match="1 are test images") as caught:
+        prepare(settings, nodes=3, seed=0)
+    assert [problem.where for problem in caught.value.problems] == ["data.public[2]"]
+
+
 def test_other_images_are_no_overlap(private: Path) -> None:
     assert prepared(private, [100, 101, 102]).notes == ()
 

@@ -86,6 +86,13 @@ def test_a_message_shows_what_the_mixer_declares(name, settings):
     assert traits.shows_trained == all(trained)
 
 
+@pytest.mark.parametrize(("name", "settings"), CASES, ids=str)
+def test_a_mixer_declares_that_models_are_all_it_sends_of_samples(name, settings):
+    """Else differential privacy is refused beside it."""
+    mixer = MIXERS.load(name)
+    assert mixer.traits(mixer.Config.model_validate({"name": name, **settings})).beside_models is None
+
+
 class Own(Gossip):
     class Config(Gossip.Config):
         name: str = "own"

@@ -28,6 +28,37 @@ def changed(rows, **columns):
     return [{**row, **columns} for row in rows]
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"target": {}}, "either classes or quantities"),
+        ({"target": {"classes": ["no", "yes"], "quantities": ["dose"]}}, "either classes or quantities"),
+        ({"target": {"classes": ["no", "yes", "no"]}}, "two of them have the same name"),
+        ({"columns": [{"name": "age"}, {"name": "age"}]}, "two columns have the same name"),
+        ({"columns": [{"name": "age", "mean": 1.0}]}, "declare both mean and std"),
+        ({"columns": [{"name": "age", "range": [1.0, 1.0]}]}, "the smaller one first"),
+        ({"columns": [{"name": "ward", "categories": ["a", "b", "a"]}]}, "a category stands there twice"),
+        ({"columns": [{"name": "ward", "categories": ["a"], "range": [0.0, 1.0]}]}, "no mean, no std and no range"),
+        ({"columns": [{"name": "ward", "categories": ["a"], "mean": 0.0, "std": 1.0}]}, "no mean, no std and no range"),
+    ],
+)
+def test_a_schema_that_contradicts_itself_is_refused(change, says):
+    with pytest.raises(ValueError, match=says):
+        TableSchema.model_validate({**SCHEMA, **change})
+
+
+def test_so_are_channels_and_arrays_that_do_not_fit():
+    image = {"height": 4, "width": 4, "target": CLASSES}
+    with pytest.raises(ValueError, match="mean and std are 3 numbers, one a channel"):
+        ImageSchema(**image, channels=3, mean=(0.5,), std=(0.2,))
+    with pytest.raises(ValueError, match="declare both mean and std"):
+        ImageSchema(**image, channels=1, mean=(0.5,))
+    part = {"shape": (3,), "dtype": "float32"}
+    for other in "", "x":
+        with pytest.raises(ValueError, match="each needs a name of its own"):
+            ArraySchema(arrays=[part | {"name": "x"}, part | {"name": other}], target=CLASSES)
+
+
 def test_codes_and_classes_are_those_of_the_schema_whichever_the_site_has(tmp_path):
     rows = [row for row in rows_of("lyon") if row["ward"] == "c" and row["outcome"] == "unclear"]
     data = read(write_table(tmp_path / "lyon.csv", rows))
@@ -110,6 +141,22 @@ def test_what_stands_for_a_gap_does_beside_empty_cells_and_not_where_it_is_decla
     assert data.x_train["codes"][:, 0].tolist() == [2, 2, 2]
 
 
+def test_what_a_site_should_look_at_again_is_told(tmp_path):
+    doses = ["", *["-999"] * 4, *(f"{number / 7}" for number in range(41))]
+    rows = [
+        {**row, "age": str(number), "ward": "A", "dose": dose}
+        for number, (row, dose) in enumerate(zip(rows_of("lyon"), doses, strict=True))
+    ]
+    told = read(write_table(tmp_path / "lyon.csv", rows)).notes
+    for begin in (
+        "column 'ward': 46 values are not declared, and count as other: A; is 'A' meant to be 'a'?",
+        "column 'dose': 1 of 46 values are missing: the mean, and marked",
+        "'age' has another whole number in each row",
+        "of 45 values of 'dose', 4 are -999",
+    ):
+        assert sum(note.startswith(begin) for note in told) == 1
+
+
 def test_every_file_of_a_site_must_have_the_columns(tmp_path):
     rows = rows_of("lyon")
     write_table(tmp_path / "lyon" / "1.csv", rows)
@@ -137,6 +184,26 @@ def test_targets_that_are_numbers_are_cut_at_a_threshold_or_taken_together(tmp_p
 
     assert targets("outcome", {"classes": ["outcome <= 2", "outcome > 2"]}, threshold=2) == [0, 0, 1, 1]
     assert targets(("outcome", "score"), {"quantities": ["outcome", "score"]}) == [[1, 5], [2, 6], [3, 8]]
+
+
+@pytest.mark.parametrize(
+    ("settings", "declared", "told"),
+    [
+        ({"target": "outcome"}, {"classes": ["no", "yes"]}, []),
+        ({"target": "outcome", "threshold": 2}, {"classes": ["outcome <= 2", "outcome > 2"]}, []),
+        ({"target": "outcome", "threshold": 2}, {"classes": ["no", "yes"]}, ["is outcome <= 2, outcome > 2, and the"]),
+        ({"target": "outcome"}, {"quantities": ["outcome"]}, []),
+        ({"target": "outcome"}, {"quantities": ["score"]}, ["is outcome, and the schema has score for its target"]),
+        ({"target": ("a", "b")}, {"quantities": ["a", "b"]}, []),
+        ({"target": ("a", "b")}, {"quantities": ["b", "a"]}, ["is a, b, and the schema has b, a for its target"]),
+        ({"target": "dose", "group": "ward"}, {"classes": ["no", "yes"]}, ["'dose' is a column", "'ward' is a column"]),
+    ],
+)
+def test_target_and_group_are_the_schemas_and_no_inputs(settings, declared, told):
+    schema = TableSchema.model_validate({**SCHEMA, "target": declared})
+    found = list(TableFiles.site_problems(TableFiles.Config(path="sites", test=None, **settings), schema))
+    assert len(found) == len(told)
+    assert all(problem.what.startswith(begin) for problem, begin in zip(found, told, strict=True))
 
 
 def test_a_target_of_numbers_that_has_a_gaps_code_is_told(tmp_path):
@@ -176,6 +243,16 @@ def test_arrays_must_have_the_declared_types_and_shapes(tmp_path):
         saved(np.zeros((3, 3)))
     with pytest.raises(InputError, match=r"y_train: 3 of 3 labels are none of the classes"):
         saved(np.zeros((3, 3), dtype=np.float32), np.arange(3))
+
+
+@pytest.mark.parametrize(
+    ("targets", "says"), [(np.zeros((3, 2)), r"float64 of shape \(3, 2\)"), (np.array(["1", "2", "3"]), "<U1 of shape")]
+)
+def test_quantities_beside_arrays_are_one_number_a_sample(tmp_path, targets, says):
+    schema = ArraySchema(target={"quantities": ("dose",)}, arrays=[{"shape": (3,), "dtype": "float32"}])
+    np.savez(tmp_path / "a.npz", x_train=np.zeros((3, 3), dtype=np.float32), y_train=targets)
+    with pytest.raises(InputError, match=rf"y_train: holds {says}.*schema has 1 quantities"):
+        Npz(Npz.Config(path=tmp_path)).of_site(tmp_path / "a.npz", schema)
 
 
 def test_bright_or_dark_images_are_the_same_kind_at_every_site(tmp_path):

@@ -189,3 +189,33 @@ def test_networks_are_tried_on_made_up_samples_where_there_are_no_data():
     assert simulation.experiment.training.trainer == "sequential"
     assert simulation.room.model == simulation.blueprint.module().num_parameters * 8
     assert np.isfinite(simulation.blueprint.module().initial.numpy()).all()
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("one", r"site one: .*3 of its 6 public images are private images of the nodes, 0 are test images"),
+        ("common", r"site one: .*0 of its 6 public images are private images of the nodes, 3 are test images"),
+    ],
+)
+def test_public_samples_that_a_site_holds_or_is_tested_on_are_refused_unless_allowed(tmp_path, source, says):
+    images = np.random.default_rng(0).integers(0, 256, (63, 8, 8, 1), dtype=np.uint8)
+    parts = {"one": images[:20], "two": images[20:40], "common": images[40:60]}
+    for name, own in parts.items():
+        np.savez(tmp_path / f"{name}.npz", x_train=own, y_train=np.array(["no", "yes"] * 10))
+    np.savez(tmp_path / "public.npz", x_train=np.concatenate([images[60:], parts[source][:3]]))
+    schema = {"kind": "images", "height": 8, "width": 8, "channels": 1, "mean": [0.5], "std": [0.2]}
+    data = {
+        "dataset": {"name": "npz", "path": str(tmp_path)},
+        "sites": {
+            "names": ["one", "two"],
+            "data_schema": {**schema, "target": {"classes": ["no", "yes"]}},
+            "test": str(tmp_path / "common.npz"),
+        },
+        "test": "common",
+        "public": [{"dataset": {"name": "npz", "path": str(tmp_path / "public.npz")}, "samples": 6}],
+    }
+    with pytest.raises(SiteDataError, match=says):
+        prepare(sites(tmp_path, "topology.nodes=2", **data).data, 2, 0)
+    allowed = prepare(sites(tmp_path, "topology.nodes=2", **data, public_overlap="allow").data, 2, 0)
+    assert sum("of its 6 public images are private images" in note for note in allowed.notes) == 1

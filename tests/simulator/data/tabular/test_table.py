@@ -15,6 +15,7 @@ from simulator.core.errors import InputError
 from simulator.data.dataset import DATASETS, ArrayData
 from simulator.data.kinds.table import Table
 from simulator.data.tabular.doubts import numbered
+from simulator.data.tabular.frames import as_labels, number
 from simulator.data.tabular.table import TableFiles
 from simulator.testing import check_dataset
 
@@ -179,6 +180,14 @@ def test_rows_that_are_dropped_are_told_by_site(tmp_path: Path) -> None:
     assert says in data.notes
 
 
+def test_rows_without_a_site_are_told_as_such_and_some_row_must_stay(tmp_path: Path) -> None:
+    text = "id,hospital,age,ill\n1,a,,no\n2,,30,yes\n"
+    with pytest.raises(InputError, match=r"each of the 2 rows lacks something: hospital \(1\), age \(1\)"):
+        read(tmp_path, text, missing="drop_rows")
+    notes = read(tmp_path, f"{text}3,a,40,yes\n", missing="drop_rows").notes
+    assert "2 of 3 rows are dropped, which lack hospital (1), age (1); by site: (no site) 1, a 1" in notes
+
+
 def test_test_rows_are_a_share_of_whole_groups_or_a_file_of_their_own(tmp_path: Path) -> None:
     drawn = read(tmp_path, test=0.3)
     assert drawn.test_sites is not None
@@ -207,6 +216,16 @@ def test_names_that_look_like_numbers_stay_names(tmp_path: Path) -> None:
     assert data.site_names == ("00501", "501")
     assert data.groups is not None
     assert len(np.unique(data.groups)) == 2
+
+
+@pytest.mark.parametrize("name", ["05", "1_000", "9007199254740993", "-9007199254740993", 2**53, True])
+def test_codes_and_what_a_float_does_not_keep_are_no_numbers(name: Any) -> None:
+    with pytest.raises(ValueError, match=r"^$"):
+        number(name)
+
+
+def test_whole_numbers_that_no_integer_holds_stay_fractions() -> None:
+    assert as_labels(np.array([1.0, 1e300])).tolist() == [1.0, 1e300]
 
 
 @pytest.mark.parametrize(
