@@ -278,6 +278,23 @@ class Shares(nn.Module):
         return powers / powers.sum(dim=1, keepdim=True)
 
 
+class NotNegative(nn.Sequential):
+    def __init__(self, classes):
+        super().__init__(nn.Flatten(), nn.Linear(64, classes), nn.ReLU())
+
+
+class AddUpToOne(nn.Module):
+    """Some of which are below 0."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.layer = nn.Linear(64, classes)
+
+    def forward(self, x):
+        x = self.layer(x.flatten(1))
+        return x - x.mean(dim=1, keepdim=True) + 1 / x.shape[1]
+
+
 @pytest.mark.parametrize(
     ("network", "advice"),
     [
@@ -286,6 +303,8 @@ class Shares(nn.Module):
         (Shares, "leave the last softmax out"),
         (Sigmoid, "leave the last sigmoid out"),
         (LogSoftmax, None),
+        (NotNegative, None),
+        (AddUpToOne, None),
     ],
 )
 def test_probabilities_in_the_place_of_logits_are_told(experiment, network, advice):
