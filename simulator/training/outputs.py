@@ -39,7 +39,7 @@ def check_outputs(module: FlatModule, data: NodeData, batch_size: int) -> tuple[
 
     Raises:
         InputError: the network cannot take the samples, or its outputs are no tensor or of another shape than the
-            task's, or depend on no parameter, or are no numbers, or those of tokens depend on later ones.
+            task's, or depend on no parameter, or give no number as a loss, or those of tokens depend on later ones.
     """
     rows, task = torch.arange(SAMPLES) % len(data.train), data.task
     inputs = data.preparation(data.train.inputs_at(rows), module.dtype)
@@ -57,15 +57,15 @@ def check_outputs(module: FlatModule, data: NodeData, batch_size: int) -> tuple[
         asked = f"the task {task.config.name} asks for {width} each"
         what = f"the network puts out {shown} for {SAMPLES} samples, and {asked}."
         raise wrong("model", what, f"Let the last dimension be {width}: {ASKED}.")
-    if outputs.isnan().any():
-        what = f"the network puts out numbers that are none (NaN) for {SAMPLES} samples, before it is trained."
-        raise wrong("model", what, "Look for a logarithm, a root or a division in its forward.")
     try:
         losses = task.losses(outputs.to(module.dtype), data.train.targets_at(rows).to(module.device))
     except (RuntimeError, ValueError, IndexError) as error:
         raise _misshapen(task.config.name, shown, str(error).splitlines()[0]) from error
     if losses.shape != (SAMPLES,):
         raise _misshapen(task.config.name, shown, f"its losses are {tuple(losses.shape)}")
+    if losses.isnan().any():
+        what = f"the network's outputs of {SAMPLES} samples give no number (NaN) as a loss, before it is trained."
+        raise wrong("model", what, "Look for a logarithm, a root or a division in its forward.")
     assert isinstance(again, Tensor)  # as before
     if task.by_token and _are_alike(outputs, again):
         _check_looks_back(module, data, inputs, outputs)
