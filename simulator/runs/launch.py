@@ -28,7 +28,7 @@ from simulator.results.recorder import Recorder
 from simulator.results.run_directory import RunDirectory
 from simulator.rounds.engine import Engine
 from simulator.runs.build import Simulation
-from simulator.runs.run import Run, check_complete, check_content, checkpoints_of, experiment_of, statistics_of
+from simulator.runs.run import Run, check_complete, checkpoints_of, experiment_of, simulation_of
 
 
 @blaming_parts()
@@ -114,8 +114,7 @@ def resume(path: str | Path, round: int | None = None, observers: Sequence[Obser
     with locked(directory.path):
         checkpoints = checkpoints_of(directory, experiment)
         chosen = checkpoints.choose(round)
-        simulation = Simulation.of(experiment, statistics=statistics_of(directory))
-        check_content(directory, simulation)
+        simulation = simulation_of(directory, experiment)
         with simulation.started():
             return _run(
                 simulation, directory, checkpoints, [Recorder(directory.path), *observers_of(observers)], chosen
@@ -180,8 +179,7 @@ def branch(
     shared = Checkpoints(trunk.path / "checkpoints", theirs.digest())
     with shared.refusing(shared.choose(round)):
         beginning = shared.load(round)
-    simulation = Simulation.of(experiment, statistics=statistics_of(trunk))
-    check_content(trunk, simulation)
+    simulation = simulation_of(trunk, experiment)
     with simulation.started(), _new_directory(simulation, Path(out)) as directory:
         directory.copy_records(trunk, round)
         checkpoints = checkpoints_of(directory, simulation.experiment)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from simulator.config.experiment import Experiment
 from simulator.config.parsing import load_experiment
 from simulator.core.backend import Blueprint
 from simulator.core.damage import reading
-from simulator.core.errors import wrong
+from simulator.core.errors import InputError, wrong
 from simulator.core.node import Node
 from simulator.core.report import STATISTICS
 from simulator.data.sites.statistics import Statistics
@@ -73,9 +73,7 @@ class Run:
             InputError: the data set is not there, is another one by now, or is known to the run's sites alone.
         """
         _check_known(self.directory)
-        simulation = Simulation.of(on_cpu(self.experiment), statistics=statistics_of(self.directory))
-        check_content(self.directory, simulation)
-        return simulation.blueprint
+        return simulation_of(self.directory, on_cpu(self.experiment)).blueprint
 
     @cached_property
     def checkpoints(self) -> Checkpoints:
@@ -131,6 +129,22 @@ class Run:
             InputError: the run has no such metric.
         """
         return plot(self.directory, name)
+
+
+def simulation_of(directory: RunDirectory, experiment: Experiment) -> Simulation:
+    """That of a run of ``experiment``, on the data that it was run on.
+
+    Raises:
+        InputError: they are not where they were, or are others by now.
+    """
+    try:
+        simulation = Simulation.of(experiment, statistics=statistics_of(directory))
+    except InputError as error:
+        back = "The run has read its data there: put them back, or a link to where they are now (ln -s NEW OLD)."
+        told = (replace(each, advice=back) if each.where.startswith("data.") else each for each in error.problems)
+        raise InputError(*told) from error
+    check_content(directory, simulation)
+    return simulation
 
 
 def experiment_of(directory: RunDirectory) -> Experiment:

@@ -9,6 +9,7 @@ import sys
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -20,6 +21,7 @@ from simulator import load_experiment, resume, run
 from simulator.core.errors import InputError
 from simulator.results.checkpoint import Checkpoints
 from simulator.results.run_directory import RunDirectory
+from simulator.runs.audit import audited
 
 TESTS = Path(__file__).parents[2]
 CHANGES = {
@@ -362,6 +364,23 @@ def test_a_run_without_checkpoints_cannot_be_resumed(stopped):
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(InputError, match="is not a run directory"):
         resume(tmp_path)
+
+
+def test_data_that_have_moved_are_asked_back_and_a_link_will_do(tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = {f"x_{part}": rng.integers(0, 255, (80, 8, 8, 1), dtype=np.uint8) for part in ("train", "test")}
+    (here := tmp_path / "here").mkdir()
+    np.savez(here / "own.npz", **arrays, y_train=np.arange(80) % 3, y_test=np.arange(80) % 3)
+    data = {"dataset": {"name": "npz", "path": "own.npz"}, "root": str(here), "partition": "iid", "held_out": 0.5}
+    done = run(small("rounds=1", data=data), tmp_path / "runs")
+    here.rename(there := tmp_path / "there")
+    for again in lambda: resume(done.path), lambda: audited(done):
+        with pytest.raises(
+            InputError, match=r"data\.dataset\.path: there is no file(.|\n)*or a link to where they are now"
+        ):
+            again()
+    here.symlink_to(there)
+    assert audited(done).result()
 
 
 def test_a_run_from_before_old_checkpoints_went_keeps_all_and_saves_as_often(tmp_path):
