@@ -24,15 +24,16 @@ class Worker:
     Args:
         blueprint: makes the nodes.
         ids: which ones.
+        watches: whether hooks that draw from global generators are refused. Not where other threads may draw from them.
     """
 
-    def __init__(self, blueprint: Blueprint, ids: Sequence[int]) -> None:
+    def __init__(self, blueprint: Blueprint, ids: Sequence[int], *, watches: bool = True) -> None:
         self.ids = frozenset(ids)
         self._blueprint = blueprint
         self.reset()
         trainer = next(iter(self._programs.values())).node.training.trainer
         self._trainer = TRAINERS[trainer](blueprint.module())
-        self._draws = GlobalDraws([program.node for program in self._programs.values()])
+        self._draws = GlobalDraws([program.node for program in self._programs.values()] if watches else [])
 
     @blaming_parts()
     def reset(self) -> None:

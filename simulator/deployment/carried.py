@@ -122,7 +122,7 @@ class CarriedHere:
 
         torch.set_num_threads(1)  # as in every other backend, so that sums run in the same order
         blueprint = simulation.blueprint if secrets is None else simulation.blueprint.with_secrets(secrets)
-        return cls(id, simulation, Worker(blueprint, [id]), tuple(neighbours))
+        return cls(id, simulation, Worker(blueprint, [id], watches=False), tuple(neighbours))
 
     @cached_property
     def asked(self) -> Asked:
