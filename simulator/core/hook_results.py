@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from simulator.core.errors import RunError
@@ -29,6 +30,16 @@ def returned(node: Node, part: Mixer | Method, hook: str, value: Any, wanted: ty
     what = f"{hook} of {part.config.name} returns {type(value).__name__}, at node {node.id} in round {node.round}"
     nothing = "Return nothing: what the hook is for is written to the node."
     raise RunError(f"{what}.\n    {nothing if wanted is None else f'Return a {wanted.__name__}, as it is declared.'}")
+
+
+def call(node: Node, hook: str, parts: Iterable[Mixer | Method], *given: Any) -> None:
+    """Call a ``hook`` that returns nothing, of each of ``parts``, with the node and what else is ``given``.
+
+    Raises:
+        RunError: one returns something, which would be lost.
+    """
+    for part in parts:
+        returned(node, part, hook, getattr(part, hook)(node, *given), None)
 
 
 def check_copied(node: Node, message: Message) -> None:

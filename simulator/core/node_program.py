@@ -11,7 +11,7 @@ from torch import Tensor
 from simulator.core.buffers.exchange import StatisticsExchange
 from simulator.core.declaration import Declared, misfit
 from simulator.core.errors import RunError, diverged
-from simulator.core.hook_results import check_copied, check_unwritten, returned, versions
+from simulator.core.hook_results import call, check_copied, check_unwritten, returned, versions
 from simulator.core.message import Message
 from simulator.core.method import Method
 from simulator.core.mixer import Mixer
@@ -77,9 +77,8 @@ class NodeProgram:
         node.learning_rate = optimizer.lr * schedule.factor(node.finished, node.rounds)
         node.local_steps = node.training.local_steps
         if not by_rows:
-            node.mixer.before_round(node)
-        for method in node.methods:
-            method.before_round(node)
+            call(node, "before_round", [node.mixer])
+        call(node, "before_round", node.methods)
         if node.local_steps != node.training.local_steps and not any(each.changes_steps for each in node.traits):
             raise undeclared("changed node.local_steps", "changes_steps")
 
@@ -88,10 +87,9 @@ class NodeProgram:
         node = self.node
         if not by_rows and not isfinite(node.parameters.sum().item()):
             raise diverged(node.id, node.round, "parameters")
-        for method in node.methods:
-            method.after_local_training(node)
+        call(node, "after_local_training", node.methods)
         if not by_rows:
-            node.mixer.after_local_training(node)
+            call(node, "after_local_training", [node.mixer])
 
     def send(self, exchange: int, place: Place | None = None) -> list[Message]:
         """The messages of ``exchange``, one a neighbour; ``place`` holds from now on."""
@@ -161,8 +159,7 @@ class NodeProgram:
         """End a round in which the worker has mixed."""
         node = self.node
         if node.active:
-            for method in reversed(node.methods):
-                method.after_mixing(node)
+            call(node, "after_mixing", reversed(node.methods))
         node.finished, node.under_way = node.finished + 1, False
 
     def declared(self, sender: int, receiver: int, round: int, exchange: int) -> dict[str, Declared]:
@@ -241,8 +238,7 @@ class NodeProgram:
             node.attacker.hear(node, mixing)
         if self._statistics:
             self._statistics.mix(mixing)
-        for method in reversed(node.methods):
-            method.after_mixing(node)
+        call(node, "after_mixing", reversed(node.methods))
         check_unwritten(node, sent, before_hooks)
 
     def _carries_models(self, exchange: int) -> bool:

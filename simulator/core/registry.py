@@ -123,8 +123,16 @@ class Registry(Generic[P]):
         return self.checked(_loaded(point), name, f"is declared as {point.value}, which ")
 
     def build(self, config: PartSettings) -> P:
-        """The part that ``config`` describes."""
-        return self.load(config.name)(config)
+        """The part that ``config`` describes.
+
+        Raises:
+            InputError: as `load`; or it does not keep its settings.
+        """
+        part = self.load(config.name)(config)
+        if not hasattr(part, "config"):
+            what = f"'{config.name}' has a constructor of its own, which does not keep the settings."
+            raise wrong("", what, "Let it take (self, config), and begin with super().__init__(config).")
+        return part
 
     def add(self, name: str, part: type) -> None:
         """Make ``part`` known as ``name`` in this process, and to the workers of its runs.

@@ -89,8 +89,11 @@ def specified(task: Task, data: ArrayData) -> OutputSpec:
     """What the network has to put out.
 
     Raises:
-        InputError: the targets are not what the task is about.
+        InputError: the targets are not what the task is about, or its headline is none of its scores.
     """
+    if task.headline not in task.scores:
+        what = f"the headline of {task.config.name} is '{task.headline}', and its scores are {', '.join(task.scores)}."
+        raise wrong("task", what, "Name one of the scores, or add it to them, with whether more of it is better.")
     assert data.y_train is not None  # private data are labelled
     vocabulary = data.kind.specification(data.x_train).vocabulary
     return task.specify(to_tensor(data.y_train), data.class_names, vocabulary)

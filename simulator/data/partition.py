@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -39,7 +40,8 @@ class Partition(Part, ABC):
         if pool.groups is None:
             return self.split(pool.labels, nodes, rng)
         _, unit = np.unique(pool.groups, return_inverse=True)
-        parts = self.split(_most_common(unit, pool.labels), nodes, rng)
+        labels = _most_common(unit, pool.labels)
+        parts = checked_parts(self.split(labels, nodes, rng), len(labels), nodes)
         return [np.flatnonzero(np.isin(unit, part)) for part in parts]
 
     def sites(self, pool: Pool, nodes: int, rng: np.random.Generator) -> tuple[str, ...]:
@@ -64,6 +66,35 @@ class Partition(Part, ABC):
 
 
 PARTITIONS: Registry[Partition] = Registry("partitions")
+
+
+def checked_parts(parts: Sequence[Indices], positions: int, nodes: int) -> list[Indices]:
+    """``parts`` as int64, which a stranger's partition may give otherwise than is promised.
+
+    Args:
+        parts: as `Partition.divide` gives them.
+        positions: how many there are to divide.
+        nodes: number of nodes.
+
+    Raises:
+        InputError: they are not one array of whole numbers a node, or a position is there twice, or not at all.
+    """
+    if isinstance(parts, Mapping) or len(parts) != nodes:
+        what = f"the partition gives {type(parts).__name__} of {len(parts)}, for {nodes} nodes."
+        raise wrong("", what, "Return a list with one array of positions a node, in order of node id.")
+    found = [np.asarray(part) for part in parts]
+    for node, part in enumerate(found):
+        if part.ndim != 1 or (part.size and part.dtype.kind not in "iu"):
+            what = f"the partition gives node {node} {part.dtype} of shape {part.shape}, and no positions."
+            raise wrong("", what, "Return positions, int64; of a mask, those are numpy.flatnonzero(mask).")
+    given = np.concatenate([np.empty(0, dtype=np.int64), *(part.astype(np.int64) for part in found)])
+    if given.size and (given.min() < 0 or given.max() >= positions):
+        what = f"the partition gives positions from {given.min()} to {given.max()}."
+        raise wrong("", what, f"There are {positions} to divide: count from 0 to {positions - 1}.")
+    if twice := int((np.bincount(given, minlength=1) > 1).sum()):
+        what = f"the partition gives {twice:,} positions more than once, such as {np.bincount(given).argmax()}."
+        raise wrong("", what, "Give each position to one node, once: what is at two nodes is nobody's own.")
+    return [part.astype(np.int64, copy=False) for part in found]
 
 
 class BySite(Partition):

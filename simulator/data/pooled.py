@@ -28,7 +28,7 @@ from simulator.data.network_data import NetworkData
 from simulator.data.node_split import check_groups, own_test, split_node
 from simulator.data.origin import Pool
 from simulator.data.overlap import check_overlap
-from simulator.data.partition import PARTITIONS, Indices
+from simulator.data.partition import PARTITIONS, Indices, checked_parts
 from simulator.data.public import Drawn, assemble, draw
 from simulator.data.settings import DataSettings
 from simulator.data.stored import rows_of, size
@@ -104,7 +104,7 @@ def prepare_pool(settings: DataSettings, nodes: int, seed: int, task: Task) -> N
         canaries=canaries,
         notes=(
             *_notes(settings, private, drawn),
-            *_left_over(len(pool) - sum(map(len, parts)), sites),
+            *_left_over(len(pool) - sum(map(len, parts)), nodes, sites),
             *shared,
             *(["sites are tested on the samples that they brought for it"] if brought else []),
             *undefined_scores(held, whose),
@@ -157,7 +157,7 @@ def _partition(
             raise wrong("", what, "Take a partition that does without them, such as iid or quantity_skew.")
         labels = true_labels(private)[rows] if task.has_classes else np.zeros(len(rows), dtype=np.int64)
         pool = Pool.of(private, rows, labels)
-        parts = part.divide(pool, nodes, generator(seed, "data.partition"))
+        parts = checked_parts(part.divide(pool, nodes, generator(seed, "data.partition")), len(rows), nodes)
         return parts, part.sites(pool, nodes, generator(seed, "data.partition"))
     except InputError as error:
         raise error.under("data.partition") from error
@@ -177,10 +177,11 @@ def _notes(settings: DataSettings, private: ArrayData, drawn: Drawn) -> Iterator
             yield f"public images of {source.dataset.name}: {done}"
 
 
-def _left_over(count: int, sites: Sequence[str]) -> Iterator[str]:
-    """What no node got, where nodes are ``sites`` or, if there are none, parts of equal size."""
+def _left_over(count: int, nodes: int, sites: Sequence[str]) -> Iterator[str]:
+    """What no node got, where nodes are ``sites`` or, if there are none, parts that are mostly of equal size."""
     if count:
-        why = "they are of sites that are no nodes" if sites else "the partition gives all nodes the same number"
+        why = "the partition gives all nodes the same number" if count < nodes else "the partition leaves them out"
+        why = "they are of sites that are no nodes" if sites else why
         yield f"{count:,} training samples went to no node: {why}"
 
 

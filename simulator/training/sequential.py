@@ -10,6 +10,7 @@ from torch import Tensor
 
 from simulator.core.arrays import called
 from simulator.core.flat_module import FlatModule
+from simulator.core.hook_results import call
 from simulator.core.method import Method
 from simulator.core.node import Node
 from simulator.core.samples import Batch
@@ -58,8 +59,7 @@ def _step(node: Node, augment_rng: np.random.Generator, backward: Backward, step
     loss = backward(node, batch)
     if settings.optimizer.weight_decay:
         model.gradient.add_(node.parameters, alpha=settings.optimizer.weight_decay)
-    for method in step_hooks:
-        method.before_step(node, batch)
+    call(node, "before_step", step_hooks, batch)
     _move(node, model.gradient)
     return loss.item()
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from simulator.core.flat_module import EVALUATION_BATCH, FlatModule
+from simulator.core.hook_results import call
 from simulator.core.node import Node
 from simulator.core.samples import Batch
 from simulator.training.by_sample import BySample
@@ -180,8 +181,7 @@ class _Chunk:
         for place, (node, methods) in enumerate(zip(self._nodes, self._step_hooks, strict=True)):
             if methods:
                 with node.using(self._stacked.module, self._gradient[place]):
-                    for method in methods:
-                        method.before_step(node, batch_of(place))
+                    call(node, "before_step", methods, batch_of(place))
 
     def _decay(self, parameters: Tensor, gradient: Tensor) -> None:
         if decay := self._nodes[0].training.optimizer.weight_decay:

@@ -133,3 +133,10 @@ def test_two_classes_that_claim_a_name_are_refused(register):
 def test_a_part_is_made_of_single_settings_too():
     assert Stranger(strength=2).config == Stranger.Config(strength=2.0)
     assert Gossip(rate=0.5).config == Gossip.Config(rate=0.5)
+
+
+def test_a_constructor_that_does_not_keep_the_settings_is_refused(register):
+    register("methods", "forgets", type("Forgets", (Stranger,), {"__init__": lambda self, config: None}))
+    with pytest.raises(InputError, match="which does not keep the settings") as caught:
+        METHODS.build(Stranger.Config(name="forgets"))
+    assert "super().__init__(config)" in caught.value.problems[0].advice

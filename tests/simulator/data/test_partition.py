@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from reference.marks import MANY
 
 from simulator.core.errors import InputError
-from simulator.data.partition import Dirichlet, Iid, Partition, QuantitySkew, Shards, _draw_cuts
+from simulator.data.partition import Dirichlet, Iid, Partition, QuantitySkew, Shards, _draw_cuts, checked_parts
 
 Labels = NDArray[np.int64]
 BALANCED = np.random.default_rng(0).permutation(np.repeat(np.arange(10), 5000))
@@ -203,3 +203,28 @@ def test_quantity_skew_skews_sizes_and_not_labels() -> None:
     assert min(len(p) for p in split(quantity_skew(0.01, min_samples=7), BALANCED, 16)) == 7
     with pytest.raises(InputError, match="at least 160 are needed"):
         split(quantity_skew(), BALANCED[:159], 16)
+
+
+@pytest.mark.parametrize(
+    ("parts", "complaint"),
+    [
+        ([np.arange(4)], "gives list of 1, for 2 nodes"),
+        ({0: np.arange(4), 1: np.arange(4, 8)}, "gives dict of 2"),
+        ([np.arange(4), np.arange(3, 7)], "1 positions more than once, such as 3"),
+        ([np.array([5, 5]), np.array([1])], "1 positions more than once, such as 5"),
+        ([np.arange(4), np.arange(7, 11)], "positions from 0 to 10"),
+        ([np.arange(4), np.array([-1])], "positions from -1 to 3"),
+        ([np.arange(8) < 4, np.arange(8) >= 4], r"node 0 bool of shape \(8,\)"),
+        ([np.arange(4.0), np.arange(4.0, 8.0)], "node 0 float64"),
+        ([np.arange(8).reshape(2, 4), np.empty(0)], r"int64 of shape \(2, 4\)"),
+    ],
+)
+def test_parts_that_are_no_partition_are_refused(parts: Any, complaint: str) -> None:
+    with pytest.raises(InputError, match=complaint):
+        checked_parts(parts, 8, 2)
+
+
+def test_parts_may_be_lists_and_need_not_be_all_that_there_is() -> None:
+    first, second, nothing = checked_parts([[0, 3], np.array([1], dtype=np.int32), []], 8, 3)  # type: ignore[list-item]
+    assert first.tolist() == [0, 3]
+    assert second.dtype == nothing.dtype == np.int64

@@ -19,6 +19,7 @@ from simulator.data.offline import Digits, PhotoPatches
 from simulator.data.partition import Dirichlet, Iid, QuantitySkew
 from simulator.data.public import UNKNOWN
 from simulator.data.splits import DataSettings, NetworkData, PublicSource, prepare
+from simulator.tasks.classification import Classification
 
 Writer = Callable[..., Path]
 SPLITS = ("train", "validation", "held_out")
@@ -109,6 +110,18 @@ def test_a_node_that_a_partition_leaves_empty_is_named(write_npz: Writer, monkey
     where, what = refused(settings(write_npz("a.npz"), validation=0, held_out=0), nodes=2)
     assert where == "data.partition"
     assert "node 1 has 0 samples" in what
+
+
+def test_a_partition_that_gives_a_sample_to_two_nodes_is_refused(
+    write_npz: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Iid, "split", lambda *_: [np.arange(40), np.arange(30, 60)])
+    where, what = refused(settings(write_npz("a.npz")), nodes=2)
+    assert where == "data.partition"
+    assert "10 positions more than once, such as 30" in what
+    monkeypatch.setattr(Iid, "split", lambda *_: [np.arange(40), np.arange(40, 60)])
+    data = prepare(settings(write_npz("a.npz")), nodes=2, seed=0)
+    assert any("training samples went to no node: the partition leaves them out" in note for note in data.notes)
 
 
 def test_public_images_are_private_and_test_images_of_nobody(write_npz: Writer) -> None:
@@ -222,6 +235,12 @@ def test_the_saved_partition_has_the_same_bytes_every_time(write_npz: Writer, tm
     assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
     with zipfile.ZipFile(tmp_path / "one.npz") as archive:
         assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}  # no clock in it
+
+
+def test_a_task_whose_headline_is_none_of_its_scores_is_refused(write_npz: Writer) -> None:
+    task = type("Strict", (Classification,), {"headline": "f2"})
+    with pytest.raises(InputError, match="the headline of strict is 'f2', and its scores are accuracy, loss"):
+        prepare(settings(write_npz("a.npz")), nodes=2, seed=0, task=task(Classification.Config(name="strict")))
 
 
 def test_private_data_need_labels_and_a_test_set() -> None:

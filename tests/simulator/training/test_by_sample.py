@@ -293,6 +293,22 @@ def test_a_method_is_given_the_losses_that_those_before_it_have_made():
     assert losses_by([doubled, one_more], None, None, None, torch.ones(2)).tolist() == [3, 3]
 
 
+class Functional(Method):
+    """Returns a gradient instead of changing the node's."""
+
+    def __init__(self):
+        super().__init__(PartSettings(name="functional"))
+
+    def before_step(self, node, batch):
+        return 0 * node.gradient
+
+
+@TRAINERS
+def test_a_gradient_that_is_returned_and_would_be_lost_is_refused(trainer):
+    with pytest.raises(RunError, match=r"(?s)before_step of functional returns Tensor, at node 0.*written to the node"):
+        trained(trainer, "mlp", lambda _: Functional())
+
+
 @TRAINERS
 @pytest.mark.parametrize("by_sample", [False, True])
 @pytest.mark.parametrize(
