@@ -77,8 +77,23 @@ def _is_one_hot(values: NDArray[Any]) -> bool:
 
 def _quantities(name: str, values: NDArray[Any]) -> NDArray[np.float32]:
     if values.dtype.kind not in "biuf":
-        raise wrong("", f"{name} holds text, and no quantities.", "Take it as classes, or take another target.")
+        what = f"{name} holds text, and no quantities{_words(values)}."
+        raise wrong("", what, "Write numbers, list what stands for a gap (missing_values), or take another target.")
     return values.astype(np.float32)
+
+
+def _words(values: NDArray[Any]) -> str:
+    """What of text is no number; empty where there is none."""
+    words = sorted({text for text in values.ravel().astype(str).tolist() if not _is_number(text)})
+    return f", such as '{words[0]}'" if words else ""
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _classes(name: str, values: NDArray[Any]) -> Targets:

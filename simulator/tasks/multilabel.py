@@ -39,7 +39,8 @@ class Multilabel(Labels):
         if targets.dim() != 2:
             what = f"targets are {described(targets)}, and not one column a label."
             one = "binary, where they are 0 and 1, or classification"
-            raise refused(what, f"Give 0 or 1 for each label; with one number a sample set task: {one}.")
+            several = "of labels that never come together, which are taken for classes, set meaning: quantity"
+            raise refused(what, f"Give 0 or 1 for each label ({several}); with one number a sample set task: {one}.")
         check_names(targets.shape[1], names, "labels")
         check_labels(targets, names)
         return OutputSpec(self, targets.shape[1], tuple(names))

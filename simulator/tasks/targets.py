@@ -85,6 +85,11 @@ def check_names(columns: int, names: Sequence[str], noun: str) -> None:
     Raises:
         InputError: there are more or fewer names than columns of targets.
     """
-    if names and len(names) != columns:
+    if names and columns == 1:
+        if len(names) > 1:
+            what = f"the data take the target for {len(names)} classes, and no {noun}: {', '.join(names[:10])}."
+            advice = "Set meaning: quantity in the data set, where it has this setting, or give numbers with fractions"
+            raise refused(what, f"{advice} (floats); or set task: classification.")
+    elif names and len(names) != columns:
         what = f"targets have {columns} {noun}, and the data name {len(names)}: {', '.join(names[:10])}."
         raise refused(what, "Give one name a column, or set task: classification, where these are classes.")

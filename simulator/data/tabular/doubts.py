@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from simulator.data.tabular.frames import Columns, as_labels, is_missing
 NUMBERED = 20  # rows, from which on values that are all different are rather names of rows than what to learn from
 NUMBER_LIKE = re.compile(r"[^\w\s]?\s?[+-]?\d[\d.,'\s]*(e[+-]?\d+)?\s*%?", re.IGNORECASE)  # as people write them, too
 DATE = re.compile(r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2}))([T ]\d{1,2}:\d.*)?")
+WITH_UNIT = re.compile(r"[+-]?\d[\d.,]*\s*(?P<unit>[^\W\d_][^\d]*|[°µ][^\d]*)")
 SEVERAL = 10  # different numbers, from which on some of them may be told to be far from the others
 FEW, BESIDE = 3, 5  # different numbers at an end that may be far, and those next to them that they are compared with
 FAR_OFTEN, FAR_ONCE = 1, 100  # times the range of all others, of a number that recurs and of one that does not
@@ -85,6 +86,49 @@ def _are_far(found: NDArray[np.float64], times: NDArray[np.int64], few: int, las
     return bool(others[0] - found[few - 1] > (others[-1] - others[0]) * (FAR_OFTEN if recurs else FAR_ONCE))
 
 
+def telling(inputs: Columns, targets: Columns) -> Iterator[Doubt]:
+    """Which columns are a target in other words: one value of theirs for each of the target's, and the other way round.
+
+    Where targets hardly recur, that is so of every column of numbers of rows, and says nothing.
+    """
+    for target, wanted in targets.items():
+        classes, numbers = np.unique(wanted, return_inverse=True)
+        if len(wanted) < NUMBERED or not 1 < len(classes) <= MOSTLY * len(wanted):
+            continue
+        for name, values in inputs.items():
+            plain = np.where(is_missing(values), "", values).astype(str) if values.dtype == object else values
+            found, codes = np.unique(plain, return_inverse=True)
+            if len(found) == len(classes) == len(np.unique(codes * len(classes) + numbers)):
+                what = f"'{name}' has one value for each of '{target}', and tells it"
+                yield Doubt(what, f"if it is the target in other words, leave it out (drop: [{name}])")
+
+
+def apart(numbers: Columns, homes: NDArray[Any], at: str, others: str) -> Iterator[Doubt]:
+    """Which columns of numbers have values in one home whose middle is beyond all values elsewhere, as other units are.
+
+    Args:
+        numbers: the columns.
+        homes: [N], where each row comes from, such as its site.
+        at: what to call one home, with its name for {}.
+        others: what to call all other homes together.
+    """
+    names, rows, counts = np.unique(homes, return_inverse=True, return_counts=True)
+    order, ends = np.argsort(rows, kind="stable"), np.cumsum(counts)[:-1]
+    for name, values in numbers.items():
+        parts = [part[~is_missing(part)] for part in np.split(values[order].astype(np.float64), ends)]
+        lows = np.array([part.min(initial=np.inf) for part in parts])
+        highs = np.array([part.max(initial=-np.inf) for part in parts])
+        for number, mine in enumerate(parts):
+            if min(len(mine), sum(map(len, parts)) - len(mine)) < NUMBERED or len(np.unique(mine)) < SEVERAL:
+                continue
+            low, high = np.delete(lows, number).min(), np.delete(highs, number).max()
+            if not low <= np.median(mine) <= high:
+                here = f"from {lows[number]:g} to {highs[number]:g} {at.format(names[number])}"
+                what = f"'{name}' is {here}, and from {low:g} to {high:g} {others}"
+                yield Doubt(what, "if one of them is in another unit, convert it")
+                break  # of two homes, each is as far from the other
+
+
 def categories(texts: Columns) -> Iterator[Doubt]:
     """Which columns of text, whose values nobody has declared to be categories, seem to be numbers or names of rows."""
     for name, values in texts.items():
@@ -99,6 +143,9 @@ def of_text(name: str, values: NDArray[Any]) -> Doubt | None:
     if len(there) >= NUMBERED and all(DATE.fullmatch(value) for value in found):
         what = f"'{name}' is of dates, such as '{found[0]}', each of {len(found):,} a category of its own"
         return Doubt(what, f"leave the column out (drop: [{name}]), or write a number, such as days or the month")
+    if len(found) > 2 and _unit(found):
+        what = f"'{name}' is of numbers with a unit, such as '{found[0]}', and read as {len(found):,} categories"
+        return Doubt(what, "if it is a quantity, write the numbers alone")
     if not len(there) or len(others) > (1 - MOSTLY) * len(there):
         return None
     if not others:
@@ -107,6 +154,13 @@ def of_text(name: str, values: NDArray[Any]) -> Doubt | None:
     shown = ", ".join(sorted(set(others))[:5])
     what = f"'{name}' is read as {len(found):,} categories, since {len(others):,} of its {len(there):,} values are no"
     return Doubt(f"{what} numbers ({shown})", "write numbers; if these are gaps, add them to missing_values")
+
+
+def _unit(values: Sequence[str]) -> str:
+    """The unit that all of them have behind a number; empty where there is none, or another one."""
+    found = [WITH_UNIT.fullmatch(value) for value in values]
+    units = {match["unit"].strip() if match else "" for match in found}
+    return units.pop() if len(units) == 1 else ""
 
 
 def _of_names(name: str, values: NDArray[Any]) -> Doubt | None:

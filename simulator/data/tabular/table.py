@@ -20,7 +20,7 @@ from simulator.data.gathered import Gathered, Share
 from simulator.data.sites.schema import DataSchema, TableSchema
 from simulator.data.sites.settled import of_kind, settled
 from simulator.data.tabular.declared import read_site
-from simulator.data.tabular.doubts import extremes
+from simulator.data.tabular.doubts import Doubt, apart, extremes, telling
 from simulator.data.tabular.frames import MISSING, Columns, as_labels, column, read_columns
 from simulator.data.tabular.gaps import Missing, kept_rows
 from simulator.data.tabular.reading import SUFFIXES
@@ -109,17 +109,20 @@ class TableFiles(Dataset):
         named, inputs = ({name: values[keep] for name, values in each.items()} for each in (named, inputs))
         table = schema(inputs, self.config.categorical, self.config.categories)
         targets = self._targets(named)
+        homes, tests = (None if each is None else each[keep] for each in (sites, is_test))
         gathered = Gathered(
             inputs=stored(inputs, table),
             kind=table,
             targets=targets,
-            is_test=None if is_test is None else is_test[keep],
+            is_test=tests,
             groups=None if self.config.group is None else as_labels(named[self.config.group]),
-            sites=None if sites is None else as_labels(sites[keep]),
+            sites=None if homes is None else as_labels(homes),
             notes=(
                 *dropped,
                 *told(inputs, table, {*self.config.categorical, *self.config.categories}),
                 *map(str, extremes(self._quantities(named, targets), "the target ")),
+                *map(str, telling(inputs, self._by_name(targets))),
+                *map(str, self._apart({name: inputs[name] for name in table.numbers}, homes, tests)),
             ),
         )
         share = self.config.test
@@ -173,6 +176,8 @@ class TableFiles(Dataset):
     def _named(self) -> list[tuple[str, str]]:
         """The settings that name columns which are no inputs, and these columns."""
         target, site, group = self.config.target, self.config.site, self.config.group
+        if isinstance(target, tuple) and (twice := [name for name in target if target.count(name) > 1]):
+            raise wrong("target", f"'{twice[0]}' is named twice.", "Name each column once.")
         found = [("target", name) for name in ((target,) if isinstance(target, str) else target)]
         found += [("site", site)] if site not in (None, FILE) else []
         return found if group is None else [*found, ("group", group)]
@@ -205,6 +210,19 @@ class TableFiles(Dataset):
             return read_targets(target, as_labels(columns[target]), self.config.meaning)
         above = _numbers(columns[target], target) > threshold
         return Targets(above.astype(np.int64), _sides(target, threshold))
+
+    def _by_name(self, targets: Targets) -> Columns:
+        """What is predicted, column by column."""
+        names = self.config.target if isinstance(self.config.target, tuple) else (self.config.target,)
+        values = targets.values.reshape(len(targets.values), -1).T
+        return dict(zip(names if len(names) == len(values) else [" and ".join(names)], values, strict=True))
+
+    def _apart(self, numbers: Columns, homes: NDArray[Any] | None, tests: NDArray[np.bool_] | None) -> Iterator[Doubt]:
+        """Columns that seem to be in other units at a site, or in the files to test with."""
+        if homes is not None:
+            yield from apart(numbers, as_labels(homes), "at {}", "elsewhere")
+        if tests is not None:
+            yield from apart(numbers, np.where(tests, "test", "train"), "in the rows to {} with", "in the others")
 
     def _quantities(self, columns: Columns, targets: Targets) -> Columns:
         """The columns of the target, where they are read as numbers."""

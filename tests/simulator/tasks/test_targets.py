@@ -36,7 +36,7 @@ REFUSED = [
     (Multilabel(), [[0.0, NAN], [NAN, NAN]], "ab", ["3 of 4 targets", "1 of a, 2 of b"]),
     (Regression(), [0.5, NAN, float("inf")], "", ["2 of 3 targets are NaN or infinite."]),
     (Regression(), [[0.5, NAN], [1.0, 2.0]], "", ["1 of 4 targets", "1 of 1"]),
-    (Regression(), [0, 1, 2], "abc", ["1 quantity", "name 3", "classification"]),
+    (Regression(), [0, 1, 2], "abc", ["for 3 classes", "no quantity", "meaning: quantity", "classification"]),
     (Regression(), [True, False], "", ["bool", "binary"]),
     (Regression(loss="poisson"), [1.0, -2.0], "", ["1 of 2 targets are below 0", "mse"]),
     (NextToken(), [0, 1], "", ["int64 of shape (2,)", "classification"]),

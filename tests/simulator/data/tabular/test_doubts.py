@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from simulator.config.parsing import load_part
 from simulator.data.dataset import DATASETS
-from simulator.data.tabular.doubts import extremes
+from simulator.data.tabular.doubts import apart, extremes, telling
 
 ROWS = 24
 CELLS = {
@@ -21,6 +22,11 @@ CELLS = {
     "dates": lambda row: f"2026-01-{row + 1:02}",
     "dates that recur": lambda row: f"{row % 4 + 1:02}.02.2026 10:00",
     "units": lambda row: f"{row} mg",
+    "units that recur": lambda row: f"{row % 4}mg",
+    "several units": lambda row: f"{row} {'mg' if row % 2 else 'g'}",
+    "stages": lambda row: f"{row % 3}{'ab'[row % 2]}",
+    "the target": lambda row: "alive" if row % 2 else "dead",
+    "the target as numbers": lambda row: 3 + row % 2,
     "names": lambda row: f"patient {row}",
     "words": lambda row: ("low", "middle", "high")[row % 3],
     "numbers": lambda row: row / 7,
@@ -53,7 +59,15 @@ def notes(folder: Path, cells: str, target: object = None, **settings: object) -
         ("decimal comma", "'x' is of numbers that are spelt as no number is here, such as '0,5'"),
         ("dates", "'x' is of dates, such as '2026-01-01', each of 24 a category of its own: leave the column out"),
         ("dates that recur", "'x' is of dates, such as '01.02.2026 10:00', each of 4 a category of its own"),
-        ("units", "'x' has 24 different texts in 24 rows, each a category of its own: if they name rows, leave"),
+        (
+            "units",
+            "'x' is of numbers with a unit, such as '0 mg', and read as 24 categories: if it is a quantity",
+        ),
+        ("units that recur", "'x' is of numbers with a unit, such as '0mg', and read as 4 categories"),
+        (
+            "several units",
+            "'x' has 24 different texts in 24 rows, each a category of its own: if they name rows, leave",
+        ),
         ("names", "'x' has 24 different texts in 24 rows"),
         ("a gap's code", "of 24 values of 'x', 4 are -999, and all others from 0.142857 to 3.28571: if it stands"),
         ("a slip", "of 24 values of 'x', 1 are 1e+30, and all others from 0 to 3.28571"),
@@ -65,7 +79,7 @@ def test_a_column_that_may_be_meant_otherwise_is_told(tmp_path: Path, cells: str
     assert not notes(tmp_path, cells, categorical=["x"])
 
 
-@pytest.mark.parametrize("cells", ["words", "numbers", "codes", "few numbers among words"])
+@pytest.mark.parametrize("cells", ["words", "numbers", "codes", "stages", "few numbers among words"])
 def test_nothing_is_said_of_what_is_plain(tmp_path: Path, cells: str) -> None:
     assert not notes(tmp_path, cells)
 
@@ -101,3 +115,41 @@ def test_a_long_tail_whose_values_recur_with_their_rows_has_no_codes() -> None:
 def test_a_target_of_numbers_is_looked_at_too(tmp_path: Path, settings: dict[str, object]) -> None:
     told = notes(tmp_path, "words", lambda row: -999 if row % 6 == 0 else row + 0.5, **settings)
     assert [note.split(", and")[0] for note in told] == ["of 24 values of the target 'y', 4 are -999"]
+
+
+@pytest.mark.parametrize("cells", ["the target", "the target as numbers"])
+def test_a_column_that_is_the_target_in_other_words_is_told(tmp_path: Path, cells: str) -> None:
+    (note,) = notes(tmp_path, cells)
+    assert note.startswith("'x' has one value for each of 'y', and tells it: if it is the target in other words, leave")
+
+
+def far_apart(at_b: NDArray[np.float64], others: NDArray[np.float64]) -> list[str]:
+    homes = np.repeat(["a", "b", "c"], [30, len(at_b), 30])
+    return [str(doubt) for doubt in apart({"x": np.concatenate([others, at_b, others])}, homes, "at {}", "elsewhere")]
+
+
+def test_a_column_in_another_unit_at_one_site_is_told() -> None:
+    pressure = np.linspace(90, 160, 30)
+    assert far_apart(pressure / 7.5, pressure) == [
+        "'x' is from 12 to 21.3333 at b, and from 90 to 160 elsewhere: if one of them is in another unit, convert it"
+    ]
+    assert far_apart(np.append(pressure / 7.5, np.nan), pressure)
+    assert not far_apart(pressure + 30, pressure)  # people differ
+    assert not far_apart(pressure[:10] / 7.5, pressure)  # too few to say
+    assert not far_apart(np.full(30, 3.0), pressure)  # a number of the site itself
+
+
+def test_rows_to_test_with_in_another_unit_are_told(tmp_path: Path) -> None:
+    for name, scale in (("table", 1), ("test", 12)):
+        rows = [f"{scale * (20 + row)},{'no' if row % 3 else 'yes'}" for row in range(ROWS)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["x,y", *rows]) + "\n")
+    block = {"name": "table", "path": "table.csv", "target": "y", "test": "test.csv"}
+    found = DATASETS.build(load_part(DATASETS, block, [])).load(tmp_path).notes
+    assert any("'x' is from 240 to 516 in the rows to test with, and from 20 to 43 in the others" in n for n in found)
+
+
+def test_numbers_that_hardly_recur_tell_no_target() -> None:
+    rows = np.arange(30.0)
+    assert not list(telling({"x": rows}, {"y": rows}))
+    assert list(telling({"x": rows // 3}, {"y": -(rows // 3)}))
+    assert not list(telling({"x": rows // 3}, {"y": rows // 6}))

@@ -238,6 +238,8 @@ def test_whole_numbers_that_no_integer_holds_stay_fractions() -> None:
         ({"drop": ["agee"]}, "drop", "no column 'agee'"),
         ({"columns": ["age", "id"]}, "columns", "'id' is the target, the site or the group"),
         ({"target": ["age", "colour"], "missing": "drop_rows"}, "target", "'colour' is text, and no numbers"),
+        ({"target": ["age", "age"]}, "target", "'age' is named twice"),
+        ({"target": "colour", "meaning": "quantity", "missing": "drop_rows"}, "", "no quantities, such as"),
         ({"columns": []}, "columns", "no column is left to predict from"),
         ({"path": "nothing.csv"}, "path", r"no file or folder .*nothing\.csv"),
         ({"path": "package:no_such_package/a.csv"}, "path", "no package 'no_such_package'"),
