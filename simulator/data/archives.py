@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, is_zipfile
@@ -36,7 +36,7 @@ def read(path: Path) -> Archive:
             needed = sum(member.file_size for member in file.zip.infolist())
             check_memory(needed, f"{path}, unpacked,", "Keep fewer samples in it.", "path")
             names = list(file)
-            arrays = {name: file[name] for name in names if name in _KNOWN or name.startswith(_STARTS)}
+            arrays = {name: _native(file[name]) for name in names if _is_known(name)}
     except (OSError, EOFError, ValueError, MemoryError, NotImplementedError, BadZipFile, zlib.error) as error:
         advice = _HOW_TO_SAVE
         if "Object arrays" in str(error):  # NumPy's own words
@@ -45,6 +45,24 @@ def read(path: Path) -> Archive:
     if not any(name.startswith("x_train") for name in arrays):
         raise wrong("path", f"{path} has no array x_train; it holds {', '.join(names) or 'nothing'}.", _HOW_TO_SAVE)
     return arrays
+
+
+def ignored(paths: Iterable[Path]) -> list[str]:
+    """The names of arrays in these files, which can be read, that mean nothing to the data set ``npz``."""
+    found = set[str]()
+    for path in paths:
+        with np.load(path, allow_pickle=False) as file:
+            found |= {name for name in file if not _is_known(name)}
+    return sorted(found)
+
+
+def _is_known(name: str) -> bool:
+    return name in _KNOWN or name.startswith(_STARTS)
+
+
+def _native(array: NDArray[Any]) -> NDArray[Any]:
+    """The same numbers in the order of bytes of this machine, which torch asks for."""
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def joined(archives: Mapping[str, Archive]) -> Archive:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,7 +14,7 @@ from simulator.core.acting import Acts, If
 from simulator.core.errors import Problem, wrong
 from simulator.core.registry import PartSettings
 from simulator.data import locations
-from simulator.data.archives import OTHER_LABELS, Archive, inputs_of, joined, read, tokens
+from simulator.data.archives import OTHER_LABELS, Archive, ignored, inputs_of, joined, read, tokens
 from simulator.data.dataset import ArrayData, Dataset
 from simulator.data.declared_arrays import read_site
 from simulator.data.kinds.kind import InputKind, StoredArrays
@@ -23,7 +23,7 @@ from simulator.data.kinds.tokens import Tokens
 from simulator.data.label_table import LabelTable
 from simulator.data.sites.schema import DataSchema
 from simulator.data.sites.settled import of_kind, settled
-from simulator.data.targets import read_targets
+from simulator.data.targets import read_targets, shortened
 
 
 class Npz(Dataset):
@@ -38,7 +38,7 @@ class Npz(Dataset):
     text, or one-hot rows, which is told; fractions are quantities. ``x_train`` alone is enough for a public set.
     ``y_train_NAME`` are other labels that the training samples have been given, such as noisy ones. ``site_train`` and
     ``site_test`` say where samples come from, ``group_train`` and ``group_test`` which belong together. What else the
-    file holds is ignored.
+    file holds is ignored, which is told.
     """
 
     class Config(PartSettings):
@@ -88,7 +88,7 @@ class Npz(Dataset):
             sites=sites[1],
             test_sites=sites[2],
             site_names=sites[0],
-            notes=tuple(f"{name}: {note}" for note in (*found.notes, *told)),
+            notes=tuple(f"{name}: {note}" for note in (*found.notes, *told, *_ignored(files))),
         )
 
     def of_site(self, path: Path, schema: DataSchema) -> ArrayData:
@@ -116,6 +116,11 @@ class Npz(Dataset):
         kind: InputKind = Tokens(self.config.vocabulary)
         splits = ("train", "test")[: len(inputs)]
         return Recognised(tuple(tokens(each, arrays, split) for each, split in zip(inputs, splits, strict=True)), kind)
+
+
+def _ignored(files: Sequence[Path]) -> Iterator[str]:
+    if names := ignored(files):
+        yield f"arrays that mean nothing here are ignored: {shortened(names)}"
 
 
 def _labels(arrays: Archive) -> tuple[dict[str, NDArray[Any]], tuple[str, ...], tuple[str, ...]]:

@@ -138,4 +138,6 @@ def _range(arrays: list[NDArray[Any]]) -> str:
 
 def _as_they_are(name: str, arrays: list[NDArray[Any]]) -> Iterator[str]:
     shape = "x".join(map(str, arrays[0].shape[1:])) or "single numbers"
-    yield f"{name} is {arrays[0].dtype}, samples of {shape} {_range(arrays)}: networks are given it as it is"
+    ranges = [_range([array]) for array in arrays]
+    shown = ranges[0] if len(set(ranges)) == 1 else " to train on, and ".join(ranges) + " to test with"
+    yield f"{name} is {arrays[0].dtype}, samples of {shape} {shown}: networks are given it as it is"

@@ -29,6 +29,23 @@ def test_npz_arrays(tmp_path: Path) -> None:
     assert data.class_names == ("0", "1", "2")
 
 
+def test_arrays_that_mean_nothing_are_told(tmp_path: Path) -> None:
+    images = np.zeros((3, 4, 4), dtype=np.uint8)
+    data = npz_data(tmp_path, x_train=images, groups_train=np.arange(3), note=np.zeros(9))
+    assert data.groups is None
+    assert data.notes == ("data.npz: arrays that mean nothing here are ignored: groups_train, note",)
+
+
+def test_numbers_in_another_order_of_bytes_are_the_same_numbers(tmp_path: Path) -> None:
+    values, labels = np.linspace(0, 1, 12).reshape(3, 4), np.array([0, 1, 1])
+    plain, swapped = (
+        npz_data(tmp_path, x_train=values.astype(f"{order}f4"), y_train=labels.astype(f"{order}i8")) for order in "<>"
+    )
+    assert swapped.x_train.dtype.isnative
+    assert np.array_equal(swapped.x_train, plain.x_train)
+    assert np.array_equal(swapped.y_train, plain.y_train)
+
+
 def test_npz_for_a_public_set_needs_images_only(tmp_path: Path) -> None:
     data = npz_data(tmp_path, x_train=np.zeros((3, 4, 4, 3), dtype=np.uint8))
     data.validate()

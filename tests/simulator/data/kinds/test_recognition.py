@@ -61,6 +61,11 @@ def test_other_numbers_are_given_to_networks_as_they_are(array: Any) -> None:
     found.kind.check("x", found.inputs[0])
 
 
+def test_numbers_to_test_with_are_told_beside_those_to_train_on() -> None:
+    (note,) = recognised("x", np.linspace(-2, 3, 14).reshape(2, 7), np.linspace(0, 900, 7).reshape(1, 7)).notes
+    assert "samples of 7 from -2 to 3 to train on, and from 0 to 900 to test with" in note
+
+
 def test_the_user_decides_where_types_do_not() -> None:
     gray = np.linspace(0, 1, 60).reshape(2, 5, 6)
     assert recognised("x", gray, wanted="images").kind == Images()
