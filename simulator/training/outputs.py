@@ -72,7 +72,7 @@ def check_outputs(module: FlatModule, data: NodeData, batch_size: int) -> tuple[
     return (
         *_idle(module, data, batch_size),
         *unregistered(module.module, outputs),
-        *_odd(outputs, again),
+        *(_odd(outputs, again) or _beside(module, data, outputs)),
         *_probabilities(outputs, task),
     )
 
@@ -121,10 +121,22 @@ def _are_alike(outputs: Tensor, again: Tensor) -> bool:
     return torch.allclose(outputs, again, rtol=0.01, atol=1e-4, equal_nan=True)  # a GPU may round otherwise each time
 
 
-def _odd(outputs: Tensor, again: Tensor) -> Iterator[str]:
-    if not _are_alike(outputs, again):
-        what = "the same samples have other outputs each time, in evaluation, too, and so have scores"
-        yield f"{what}: let dropout and noise depend on self.training"
+def _odd(outputs: Tensor, again: Tensor) -> tuple[str, ...]:
+    if _are_alike(outputs, again):
+        return ()
+    what = "the same samples have other outputs each time, in evaluation, too, and so have scores"
+    return (f"{what}: let dropout and noise depend on self.training",)
+
+
+def _beside(module: FlatModule, data: NodeData, outputs: Tensor) -> Iterator[str]:
+    """The first sample, whose ``outputs`` beside the second one are known, is put beside itself."""
+    twice = data.preparation(data.train.inputs_at(torch.zeros(SAMPLES, dtype=torch.int64)), module.dtype)
+    with torch.random.fork_rng(devices=[]):
+        alone = _outputs(module, twice)
+    assert isinstance(alone, Tensor)  # as before
+    if not _are_alike(outputs[0], alone[0]):
+        what = "the outputs of a sample depend on those beside it in a batch, in evaluation, too, and so do scores"
+        yield f"{what}: reckon over the last dimension (dim=-1), not over samples, and normalise without the batch"
 
 
 def _probabilities(outputs: Tensor, task: Task) -> Iterator[str]:

@@ -308,7 +308,7 @@ class AddUpToOne(nn.Module):
     ],
 )
 def test_probabilities_in_the_place_of_logits_are_told(experiment, network, advice):
-    found = Simulation.of(experiment(model=network)).told
+    found = [note for note in Simulation.of(experiment(model=network)).told if "logits" in note]
     assert len(found) == (advice is not None)
     assert all(note.endswith(advice) for note in found)
 
@@ -338,6 +338,28 @@ def test_scores_that_are_drawn_at_random_are_told(experiment):
 
     (note,) = Simulation.of(experiment(model=Always)).told
     assert note.endswith("let dropout and noise depend on self.training")
+
+
+class Centred(nn.Module):
+    """Takes the batch's mean away."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.layer = nn.Linear(64, classes)
+
+    def forward(self, x):
+        return self.layer((x - x.mean(dim=0)).flatten(1))
+
+
+class LogOverTheBatch(Centred):
+    def forward(self, x):
+        return self.layer(x.flatten(1)).log_softmax(dim=0)
+
+
+@pytest.mark.parametrize("network", [Centred, LogOverTheBatch])
+def test_outputs_that_depend_on_the_batch_are_told(experiment, network):
+    (note,) = Simulation.of(experiment(model=network)).told
+    assert note.startswith("the outputs of a sample depend on those beside it in a batch")
 
 
 def test_what_is_tried_leaves_no_trace(experiment):
