@@ -102,6 +102,10 @@ def _problem(detail: Mapping[str, Any], settings: type[BaseModel], owner: str) -
     given = detail["input"]
     if kind in LISTS and isinstance(given, str | int | float):
         return Problem("", f"is to be a list, and {given!r} is none.", f"Write [{given}].")
+    if kind in LISTS:
+        is_block = isinstance(given, Mapping)
+        advice = "Put it in brackets, [{...}], or behind a dash." if is_block else "Write [], or leave it out."
+        return Problem("", f"is to be a list, and {'a block' if is_block else 'nothing'} is none.", advice)
     shown = f" (got {given!r})" if isinstance(given, str | int | float | bool | None) else ""
     return Problem("", f"{message[0].lower()}{message[1:]}{shown}.", "Correct the value.")
 

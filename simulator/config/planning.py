@@ -40,6 +40,16 @@ def exchanges(experiment: Experiment) -> int:
     return 1 + sum(traits_of(settings).exchanges for settings in experiment.methods)
 
 
+def schedule_notes(experiment: Experiment) -> Iterator[str]:
+    """What is set for rounds that do not come."""
+    warmup, rounds = experiment.training.schedule.warmup, experiment.rounds
+    if warmup > rounds:
+        what = f"training.schedule.warmup is {warmup} rounds, and there are {rounds}"
+        yield f"{what}: the learning rate is still rising when the run ends"
+    if beyond := [round for round in experiment.checkpoint.rounds if round > rounds]:
+        yield f"there is no round {beyond[0]} to be kept (checkpoint.rounds): {rounds} is the last one"
+
+
 def network_notes(experiment: Experiment, network: Network) -> Iterator[str]:
     """What is allowed on the network of ``experiment``, and may surprise."""
     topology, schedule = experiment.topology, network.schedule

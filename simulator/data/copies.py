@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.core.samples import NodeData
+from simulator.data.dataset import ArrayData
 from simulator.data.kinds.kind import StoredArrays
+from simulator.data.label_noise import true_labels
 from simulator.data.stored import named, to_numpy
 
 AT_ONCE = 4096  # samples
@@ -47,6 +49,22 @@ def told_shared(nodes: Mapping[str, NodeData]) -> Iterator[str]:
         of = " and ".join(names) if len(names) <= MOST_NAMED else f"{len(names):,} sites"
         what = f"{sum(map(len, shared)):,} training samples of {of}"
         yield f"{what} are exact copies of each other's: what one of these sites gives away of them, all of them do"
+
+
+def told_twofold(data: ArrayData, rows: Rows) -> Iterator[str]:
+    """How many of the training images ``rows`` are there once more, under another class."""
+    inputs, labels = data.x_train, true_labels(data)
+    sums, order = _sums(inputs, rows), np.argsort(labels[rows], kind="stable")
+    _, first, again = np.unique(sums[order], return_index=True, return_inverse=True)
+    of_first = labels[rows][order][first][again]  # the least label of those that seem alike
+    suspects = np.isin(sums, sums[order][labels[rows][order] != of_first])
+    found = defaultdict[bytes, set[int]](set)
+    for content, label in zip(_contents(inputs, rows[suspects]), labels[rows][suspects].tolist(), strict=True):
+        found[content].add(label)
+    if twofold := [sorted(each) for each in found.values() if len(each) > 1]:
+        shown = " and ".join(data.class_names[label] for label in twofold[0])
+        what = f"{len(twofold):,} training images are there several times, under different classes, such as {shown}"
+        yield f"{what}: leave each in the one that it is of"
 
 
 def copied(these: tuple[StoredArrays, Rows], those: tuple[StoredArrays, Rows]) -> NDArray[np.bool_]:

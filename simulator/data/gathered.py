@@ -19,6 +19,7 @@ from simulator.data.kinds.kind import InputKind, StoredArrays
 from simulator.data.stored import rows_of, size
 from simulator.data.targets import Targets, shortened
 
+FAR = 2.0  # times a share, from which on what is held back is not about that much
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -57,7 +58,11 @@ class Gathered:
             is_test[drawn] = True
         untested = [names[site] for site in np.setdiff1d(home, home[is_test])]
         notes = [f"nothing is held back to test with of what has a single group: {shortened(untested)}"]
-        return replace(self, is_test=is_test, notes=(*self.notes, *(notes if untested else ())))
+        notes = notes if untested else []
+        if self.groups is not None and not untested and not share / FAR < is_test.mean() < share * FAR:
+            count = f"{is_test.sum():,} of {len(is_test):,} samples are held back to test with"
+            notes.append(f"{count}, for a share of {share:g}: groups are not cut, and some are large")
+        return replace(self, is_test=is_test, notes=(*self.notes, *notes))
 
     def divided(self) -> ArrayData:
         """The data set.

@@ -16,7 +16,7 @@ from simulator.data.canaries import plant
 from simulator.data.common import Common, called, check_kind, samples_of, specified, subset_of
 from simulator.data.conform import conversion
 from simulator.data.content import Content
-from simulator.data.copies import told_copies, told_shared
+from simulator.data.copies import told_copies, told_shared, told_twofold
 from simulator.data.corruption import Rows, corrupt
 from simulator.data.dataset import ArrayData
 from simulator.data.kinds.images import Images
@@ -109,6 +109,7 @@ def prepare_pool(settings: DataSettings, nodes: int, seed: int, task: Task) -> N
             *(["sites are tested on the samples that they brought for it"] if brought else []),
             *undefined_scores(held, whose),
             *told_copies(held),
+            *(told_twofold(private, pool) if task.has_classes and isinstance(private.kind, Images) else ()),
             *told_shared(dict(zip(sites, held, strict=True)) if sites else {}),
         ),
         truth=corrupted.truth if settings.corruption.is_on else None,

@@ -15,7 +15,7 @@ import torch
 from simulator.config.attackers import attack_notes, attackers_of, with_attackers_named
 from simulator.config.experiment import Experiment
 from simulator.config.part_blocks import placed
-from simulator.config.planning import exchanges, needing, network_notes
+from simulator.config.planning import exchanges, needing, network_notes, schedule_notes
 from simulator.core.adversary import ADVERSARIES
 from simulator.core.attackers import Attackers
 from simulator.core.backend import BACKENDS, Backend
@@ -263,6 +263,7 @@ class Simulation:
             notes=(
                 *self.network.base.notes,
                 *network_notes(experiment, self.network),
+                *schedule_notes(experiment),
                 *attack_notes(experiment),
                 *self.data.notes,
                 *told_names(self.network.base.labels, self.data.sites),
@@ -273,6 +274,7 @@ class Simulation:
                 *self._canary_notes(),
                 *self._by_sample_notes(),
                 *self._tested_notes(),
+                *self._batch_notes(),
                 *self._group_notes(),
             ),
         )
@@ -311,6 +313,12 @@ class Simulation:
             largest = max(int(np.unique(groups, return_counts=True)[1].max()) for groups in held)
             one = f"{hiding[0]} hides single samples: its epsilon is that of one"
             yield f"{one}, and a group has up to {largest} of them at a node, of which together more is given away"
+
+    def _batch_notes(self) -> Iterator[str]:
+        """Where no batch is as large as it is set to be."""
+        asked, most = self.experiment.training.batch_size, max(len(node.train) for node in self.data.nodes)
+        if most and asked > most:
+            yield f"training.batch_size is {asked:,}, and no node trains on more than {most:,} samples: steps take all"
 
     def _tested_notes(self) -> Iterator[str]:
         """Where figures over nodes are those of a sample."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from simulator.core.errors import wrong
+from simulator.data.alike import pairs
 
 
 def check_names(nodes: Sequence[str], sites: Sequence[str], where: str) -> None:
@@ -30,10 +31,11 @@ def check_names(nodes: Sequence[str], sites: Sequence[str], where: str) -> None:
 
 
 def told_names(nodes: Sequence[str], sites: Sequence[str]) -> Iterator[str]:
-    """Which node is which site, where both have names and share none."""
+    """Names of nodes that may be one, and which node is which site, where both have names and share none."""
+    yield from pairs("nodes", nodes)
     if sites and _named(nodes) and not set(nodes) & set(sites):
-        pairs = [f"{node} is {site}" for node, site in zip(nodes, sites, strict=True)]
-        shown = ", ".join(pairs if len(pairs) <= 6 else [*pairs[:5], "..."])
+        homes = [f"{node} is {site}" for node, site in zip(nodes, sites, strict=True)]
+        shown = ", ".join(homes if len(homes) <= 6 else [*homes[:5], "..."])
         yield f"nodes of the graph and sites have other names, and go by their order: {shown}"
 
 

@@ -344,3 +344,12 @@ def test_what_an_override_has_set_is_not_said_to_stand_in_the_file(write):
 def test_of_an_empty_list_no_place_can_be_named(write):
     problem = the_problem(write(GOOD), ["methods=[]", "methods.0.beta=1"])
     assert problem.advice == "Give the list as a whole, methods=[...]: it is empty."
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [(None, r"nothing is none.\n    Write \[\]"), ({"name": "d2"}, r"a block is none.\n    Put it")],
+)
+def test_what_is_no_value_where_a_list_belongs_is_told_too(given, told):
+    with pytest.raises(InputError, match=rf"methods: is to be a list, and {told}"):
+        small(methods=given)

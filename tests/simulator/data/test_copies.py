@@ -96,3 +96,14 @@ def test_so_are_those_that_sites_of_one_pool_train_on(tmp_path: Path, count: int
         settings = {"dataset": Npz.Config(path=tmp_path / "a.npz"), "partition": partition, "validation": 0.0}
         notes = prepare(DataSettings.model_validate({**settings, "test": "common"}), nodes=count, seed=0).notes
         assert [note.split(" are ")[0] for note in notes if "copies of each other's" in note] == expected
+
+
+def test_so_are_images_that_stand_under_several_classes(tmp_path: Path) -> None:
+    images = np.arange(40 * 4, dtype=np.uint8).reshape(40, 2, 2)
+    classes = np.array(["cat", "dog"])[np.arange(40) % 2]
+    images[7], images[11], images[8] = images[2], images[2], images[4]  # the last two of one class
+    np.savez(tmp_path / "a.npz", x_train=images, y_train=classes)
+    settings = {"dataset": Npz.Config(path=tmp_path / "a.npz"), "partition": Iid.Config(), "test": "own"}
+    notes = prepare(DataSettings.model_validate(settings), nodes=2, seed=0).notes
+    (told,) = (note for note in notes if "under different classes" in note)
+    assert told.startswith("1 training images are there several times, under different classes, such as cat and dog")

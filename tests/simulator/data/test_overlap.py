@@ -100,7 +100,7 @@ def test_overlap_is_looked_for_after_conversion(private: Path) -> None:
 
 def test_what_the_private_data_set_has_twice_is_told_and_not_refused(tmp_path: Path) -> None:
     path = tmp_path / "twice.npz"
-    images, labels = np.stack([image(number // 2) for number in range(80)]), np.arange(80) % 2
+    images, labels = np.stack([image(number // 2) for number in range(80)]), np.arange(80) // 2 % 2
     np.savez(path, x_train=images[:60], y_train=labels[:60], x_test=images[60:], y_test=labels[60:])
     dataset: PartSettings = Npz.Config(path=path)
     source = PublicSource(dataset=dataset, samples=9)

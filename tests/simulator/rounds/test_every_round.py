@@ -15,7 +15,7 @@ from reference.network import quadratics, sgd
 from methods.differential_privacy.correlated_noise import CorrelatedNoise
 from methods.gradient_tracking import GradientTracking
 from simulator import load_experiment, run
-from simulator.config.planning import network_notes
+from simulator.config.planning import network_notes, schedule_notes
 from simulator.core.errors import InputError
 from simulator.core.observer import Observer
 from simulator.core.plan import Plan
@@ -23,6 +23,7 @@ from simulator.mixers.choco import Choco
 from simulator.mixers.gossip import Gossip
 from simulator.mixers.push_sum import PushSum
 from simulator.mixers.relay_sum import RelaySum
+from simulator.runs.build import Simulation
 from topologies import Topology
 
 LOSSES, ABSENCES = {"links": 0.2, "seed": 1}, {"nodes": 0.2, "seed": 1}
@@ -244,6 +245,20 @@ def test_what_may_surprise_is_told(settings, notes):
     experiment = small(**settings)
     for note, start in zip(network_notes(experiment, experiment.topology.build(0)), notes, strict=True):
         assert note.startswith(start)
+
+
+def test_what_is_set_for_rounds_that_do_not_come_is_told():
+    settings = {"rounds": 4, "training": {"schedule": {"warmup": 5}}, "checkpoint": {"every": 1, "rounds": [2, 9]}}
+    rising, kept = schedule_notes(small(**settings))
+    assert rising.startswith("training.schedule.warmup is 5 rounds, and there are 4: the learning rate is still rising")
+    assert kept.startswith("there is no round 9 to be kept (checkpoint.rounds)")
+    assert not list(schedule_notes(small(rounds=4, training={"schedule": {"warmup": 4}})))
+
+
+@pytest.mark.parametrize(("size", "told"), [(16, False), (10_000, True)])
+def test_a_batch_that_is_larger_than_any_nodes_data_is_told(tmp_path, size, told):
+    notes = Simulation.of(small(training={"batch_size": size})).info(tmp_path, 0).notes
+    assert any("training.batch_size is 10,000, and no node trains on more" in note for note in notes) == told
 
 
 def test_it_is_told_when_a_run_starts(tmp_path):

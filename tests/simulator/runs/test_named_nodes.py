@@ -37,4 +37,8 @@ def test_a_site_that_the_graph_does_not_have_is_refused_by_name():
 def test_other_names_altogether_are_told_with_the_order():
     (note,) = told_names(("a", "b"), ("berlin", "lyon"))
     assert note.endswith("a is berlin, b is lyon")
+    assert [*told_names(("Oslo", "oslo", "01", "1"), ())] == [
+        f"nodes {names} differ in case, spaces or leading zeros alone; if they are one, write them alike"
+        for names in ("'Oslo' and 'oslo'", "'01' and '1'")
+    ]
     assert not [*told_names(("0", "1"), ("berlin", "lyon")), *told_names(("a", "b"), ())]

@@ -91,6 +91,17 @@ def test_no_document_has_windows_on_both_sides(tmp_path: Path) -> None:
     assert not known & {row[0] for row in data.x_test["ids"].tolist()}
 
 
+def test_a_document_that_makes_the_test_set_larger_than_its_share_is_told(tmp_path: Path) -> None:
+    rows = [{"body": "ab" * (900 if row == 0 else 2)} for row in range(3)]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    sizes = set[int]()
+    for seed in range(8):
+        data = read(tmp_path / "a.jsonl", test=0.2, seed=seed)
+        sizes.add(len(inputs(data, "ids")))
+        assert any("for a share of 0.2: groups are not cut, and some are large" in note for note in data.notes)
+    assert len(sizes) > 1  # with the large one to train on, and to test with
+
+
 def test_words_are_counted_over_all_texts_and_rare_ones_share_a_token() -> None:
     words = Listed(["The cat. the dog", "The CAT, the end"], words=True, size=5)
     assert words.pieces == ("the", "cat", ",")
