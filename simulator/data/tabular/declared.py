@@ -15,7 +15,7 @@ from simulator.data.alike import nearly, pairs
 from simulator.data.dataset import ArrayData
 from simulator.data.sites.coding import classes_of
 from simulator.data.sites.schema import TableSchema
-from simulator.data.tabular.doubts import extremes, numbered
+from simulator.data.tabular.doubts import Doubt, extremes, numbered
 from simulator.data.tabular.frames import Columns, Gaps, cells, is_missing, label, number
 from simulator.data.tabular.reading import read_frame
 from simulator.data.tabular.schema import stored
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from simulator.data.tabular.table import TableFiles
+
+FAR = 5  # declared deviations from the declared mean, beyond which no middle of a site's numbers is
 
 
 def read_site(files: Sequence[Path], schema: TableSchema, config: TableFiles.Config) -> ArrayData:
@@ -196,4 +198,23 @@ def _told(columns: Columns, schema: TableSchema) -> Iterator[str]:
                 what = f"{len(strange):,} values are not declared, and count as other: {shown}{near}"
                 yield f"column '{column.name}': {what}"
     numbers = {column.name: columns[column.name] for column in schema.columns if column.categories is None}
-    yield from map(str, (*numbered(numbers), *extremes(numbers)))
+    yield from map(str, (*numbered(numbers), *extremes(numbers), *_elsewhere(numbers, schema)))
+
+
+def _elsewhere(numbers: Columns, schema: TableSchema) -> Iterator[Doubt]:
+    """Columns whose middle is where hardly a number is by what is declared, as those in another unit are."""
+    for column in schema.columns:
+        if column.mean is not None and column.std is not None:
+            low, high = column.mean - FAR * column.std, column.mean + FAR * column.std
+            declared = f"the mean {column.mean:g} and the std {column.std:g} are declared"
+        elif column.range is not None:
+            (low, high), declared = (
+                column.range,
+                f"the range from {column.range[0]:g} to {column.range[1]:g} is declared",
+            )
+        else:
+            continue
+        there = numbers[column.name][~is_missing(numbers[column.name])]
+        if len(there) and not low <= (median := np.median(there)) <= high:
+            what = f"half of the values of '{column.name}' are {'above' if median > high else 'below'} {median:g}"
+            yield Doubt(f"{what}, and {declared}", "if this site's are in another unit, convert them")

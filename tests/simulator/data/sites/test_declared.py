@@ -101,6 +101,20 @@ def test_all_deviations_of_a_table_are_told_at_once(tmp_path):
     assert "column 'outcome': 1 of 46 labels are none of the classes that are declared: maybe" in told
 
 
+def test_numbers_in_another_unit_than_is_declared_are_told(tmp_path):
+    rows = rows_of("lyon")
+    months = [{**row, "age": 12 * float(row["age"])} for row in rows]
+    (told,) = (n for n in read(write_table(tmp_path / "m.csv", months)).notes if n.startswith("half of the values of"))
+    assert "'age' are above" in told
+    assert "are declared: if this site's are in another unit, convert them" in told
+    assert not any("half of the values" in note for note in read(write_table(tmp_path / "a.csv", rows)).notes)
+    columns = [{"name": "age", "range": [90, 99]}, {"name": "dose", "range": [-99, 99], "may_miss": True}]
+    ranged = TableSchema.model_validate({**SCHEMA, "columns": columns})
+    config = TableFiles.Config(path=tmp_path, target="outcome", test=None)
+    notes = DATASETS.build(config).of_site(tmp_path / "m.csv", ranged).notes
+    assert any("and the range from 90 to 99 is declared" in note for note in notes)
+
+
 def test_undeclared_categories_count_as_other_and_gaps_as_the_schema_says(tmp_path):
     rows = rows_of("lyon")
     data = read(write_table(tmp_path / "lyon.csv", changed(rows, ward="z")))
