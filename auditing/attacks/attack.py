@@ -79,14 +79,17 @@ def usual_attacks(replicas: int) -> tuple[str, ...]:
 
 
 def lacking(attacks: Sequence[str], signals: Sequence[str], replicas: int) -> Iterator[Problem]:
-    """What keeps ``attacks`` from being carried out: too few replicas, or signals none of which they can judge."""
+    """What keeps ``attacks`` from being carried out: too few replicas, or signals none of which they can judge.
+
+    Where no signal is left, that is told of the signals.
+    """
     judged = [SIGNALS.load(signal) for signal in signals]
     kinds = {name: ATTACKS.load(name) for name in attacks}
     for name, kind in kinds.items():
         if replicas < kind.replicas:
             what = f"{name} needs at least {kind.replicas} replicas, and there are to be {replicas}."
             yield Problem("--attack", what, "Ask for reference networks, for example --replicas 16.")
-        if not any(kind.judges(signal) for signal in judged):
+        if judged and not any(kind.judges(signal) for signal in judged):
             able = ", ".join(name for name in SIGNALS.names() if kind.judges(SIGNALS.load(name)))
             what = f"{name} compares probabilities, and none of the signals is one."
             yield Problem("--attack", what, f"Ask for --signal {able} as well.")

@@ -79,7 +79,7 @@ def _lacking(
         if kind.population and not population:
             what = f"{name} compares with samples that no model trained on, and there are none."
             yield name, Problem("--attack", what, "Put x_test and y_test into the data.")
-        if not any(kind.judges(signal) for signal in judged):
+        if judged and not any(kind.judges(signal) for signal in judged):
             what = f"{name} compares probabilities, and none of the signals is one."
             yield name, Problem("--attack", what, "Ask for --signal loss as well.")
 

@@ -327,3 +327,9 @@ def test_memorization_is_the_difference_that_training_on_a_sample_makes():
     correct = np.array([[1, 1, 0], [1, 0, 1], [0, 1, 1], [0, 1, 1]], dtype=bool)
     member_of = np.array([[1, 1, 1], [1, 0, 1], [0, 0, 1], [0, 1, 1]], dtype=bool)
     np.testing.assert_array_equal(memorization(correct, member_of), [1, 0.5, np.nan])
+
+
+def test_an_attack_is_not_blamed_for_signals_that_were_refused():
+    assert not list(lacking(["threshold"], [], 0))
+    (problem,) = lacking(["rmia"], ["gradient_norm"], 4)
+    assert "none of the signals is one" in problem.what
