@@ -153,7 +153,9 @@ def _training(tree: Path, by_class: dict[str, list[Path]], classes: tuple[str, .
     source = tree / "train" if (tree / "train").is_dir() else tree
     images = _labelled(by_class, classes) if classes else [(path, 0) for path in pictures(source.iterdir(), source)]
     if not images:
-        raise wrong("path", f"{source} holds no images.", _LAYOUTS)
+        kinds = Counter(path.suffix.lower() for path in source.rglob("*") if path.is_file() and path.suffix)
+        others = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(5))
+        raise wrong("path", f"{source} holds no images{f' that are read, but {others}' if others else ''}.", _LAYOUTS)
     return images
 
 

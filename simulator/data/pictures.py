@@ -13,6 +13,7 @@ from simulator.core.errors import wrong
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 DEPTH = "of 16 bits a channel: their upper 8 are taken"
+DARK = "of 16 bits a channel, below 4,096: their upper 8 are taken, of which 4 say nothing; save them with 8 a channel"
 TRANSPARENCY = "transparent in parts: the colour beneath is taken"
 
 
@@ -46,7 +47,8 @@ def _as_rgb(path: Path, file: Image.Image) -> tuple[Image.Image, str]:
         if values.min() < 0 or values.max() > 65535:
             what = f"{path} has pixels from {values.min()} to {values.max()}, and not of 16 bits."
             raise wrong("path", what, "Save it with 8 bits a channel.")
-        return Image.fromarray((values >> 8).astype(np.uint8)).convert("RGB"), DEPTH
+        is_dark = values.max() < 4096  # cameras and scanners give 12 bits in the lower ones of 16
+        return Image.fromarray((values >> 8).astype(np.uint8)).convert("RGB"), DARK if is_dark else DEPTH
     if file.mode == "F":
         raise wrong("path", f"{path} has pixels that are fractions.", "Save it with 8 bits a channel.")
     if file.has_transparency_data and np.asarray(file.convert("RGBA"))[..., 3].min() < 255:

@@ -98,6 +98,17 @@ def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no images") as caught:
         folder_data(tmp_path, tmp_path)
     assert "train/<class>" in str(caught.value)
+    (tmp_path / "a").mkdir()
+    for name in ("1.gif", "2.GIF", "3.dcm"):
+        (tmp_path / "a" / name).touch()
+    with pytest.raises(InputError, match=r"holds no images that are read, but 2 \.gif, 1 \.dcm"):
+        folder_data(tmp_path, tmp_path)
+
+
+def test_pixels_of_twelve_bits_in_files_of_sixteen_are_told(tmp_path: Path) -> None:
+    Image.fromarray(np.full((4, 4), 4095, dtype=np.uint16)).save(tmp_path / "a.png")
+    (note,) = folder_data(tmp_path, tmp_path).notes
+    assert "1 images are of 16 bits a channel, below 4,096: their upper 8 are taken, of which 4 say nothing" in note
 
 
 @pytest.mark.parametrize("damage", [lambda content: b"nonsense", lambda content: content[: len(content) // 2]])
