@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from simulator.core.arrays import Arrays, called, mapped
 from simulator.core.copied_inputs import versions
-from simulator.core.errors import wrong
+from simulator.core.errors import InputError, wrong
 
 TOLERANCE = 1e-5  # relative, in norm: threads may add up in another order
 
@@ -78,13 +78,20 @@ def tried(network: nn.Module, inputs: Arrays, outputs: Any) -> Tried:
     try:
         seen(other)
         again = seen(inputs)
+        recurs = False
+        if not _are_alike(outputs, again):
+            seen(other)
+            recurs = not _are_alike(again, seen(inputs))
         network.eval()
         first, _, last = seen(inputs), seen(other), seen(inputs)
     except Exception:  # which is told where the network is tried on whole batches
         return Tried()
     names = changed(before, network)
-    _check_alike("training", outputs, again, names)
-    _check_alike("evaluation", first, last, names)
+    # A copy may compute in another order, as that of a set of layers: then it differs once, and has written nothing.
+    if recurs or (names and not _are_alike(outputs, again)):
+        raise _dependent("training", names)
+    if not _are_alike(first, last):
+        raise _dependent("evaluation", names)
     numbers = (name for name, value in attributes(network) if name in names and isinstance(value, int | float))
     return Tried(tuple(numbers), any(written))
 
@@ -96,18 +103,21 @@ def run(network: nn.Module, inputs: Arrays) -> Any:
         return called(network, inputs)
 
 
-def _check_alike(mode: str, one: Any, other: Any, names: Sequence[str]) -> None:
+def _are_alike(one: Any, other: Any) -> bool:
     if not isinstance(one, Tensor):
-        return
-    if one.shape == other.shape:
-        one, other = one.nan_to_num(), other.nan_to_num()  # which are told elsewhere
-        if torch.equal(one, other) or (one - other).norm() <= TOLERANCE * one.norm():
-            return
+        return True
+    if one.shape != other.shape:
+        return False
+    one, other = one.nan_to_num(), other.nan_to_num()  # which are told elsewhere
+    return torch.equal(one, other) or bool((one - other).norm() <= TOLERANCE * one.norm())
+
+
+def _dependent(mode: str, names: Sequence[str]) -> InputError:
     by = f" by {', '.join(names[:3])}, which no node has for itself and nobody saves" if names else ""
     what = f"what the network makes of a batch in {mode} depends on those before it{by}"
     why = "" if names else ", or on a generator other than torch's"
     advice = "Keep it in a buffer (self.register_buffer), or begin anew in each forward; draw random numbers by torch."
-    raise wrong("model", f"{what}{why}.", advice)
+    return wrong("model", f"{what}{why}.", advice)
 
 
 def _written(value: object) -> object:
