@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from simulator.core.errors import RunError
 from simulator.core.node import Node
-from simulator.core.seeding import global_states
+from simulator.core.seeding import drawn_from, global_states
 from simulator.core.user_code.objects import is_ours
 
 
@@ -36,8 +36,7 @@ class GlobalDraws:
             return
         before = global_states()
         yield
-        drawn = [name for name, state in global_states().items() if state != before[name]]
-        if drawn:
+        if drawn := drawn_from(before):
             what = f"{' or '.join(self._strangers)} draws from the global generator of {drawn[0]}"
             advice = "Draw from node.rng(purpose): from any other, the same seed gives another result each time."
             latest = max((node.round for node in nodes), default=0)

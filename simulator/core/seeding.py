@@ -72,7 +72,12 @@ def globally_seeded(number: int) -> Iterator[None]:
 
 
 def global_states() -> Mapping[str, Any]:
-    """The states of those generators, by whose they are: what differs has been drawn from."""
+    """The states of the global generators, by whose they are."""
     numpys: Any = np.random.get_state()  # noqa: NPY002
     torchs = torch.default_generator.get_state().numpy().tobytes()
     return {"torch": torchs, "numpy": (numpys[1].tobytes(), numpys[2]), "random": random.getstate()}
+
+
+def drawn_from(before: Mapping[str, Any]) -> list[str]:
+    """Which of them have been drawn from since their `global_states` were those ``before``."""
+    return [name for name, state in global_states().items() if state != before[name]]

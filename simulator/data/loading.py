@@ -9,7 +9,7 @@ from pathlib import Path
 from simulator.core.errors import InputError, wrong
 from simulator.core.paths import located
 from simulator.core.registry import PartSettings
-from simulator.core.seeding import global_states
+from simulator.core.seeding import drawn_from, global_states
 from simulator.data.alike import told_alike
 from simulator.data.class_counts import told_classes
 from simulator.data.dataset import DATASETS, ArrayData
@@ -25,7 +25,7 @@ def load(dataset: PartSettings, root: Path, where: str) -> ArrayData:
     try:
         part, before = DATASETS.build(dataset), global_states()
         data = part.load(folder)
-        drawn = [name for name, state in global_states().items() if state != before[name]]
+        drawn = drawn_from(before)
         data.validate()
     except InputError as error:
         raise error.under(where) from error
